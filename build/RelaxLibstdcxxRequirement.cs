@@ -1,25 +1,30 @@
+#nullable disable // compiled by MSBuild, as part of the projects of our users too
+
 using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Text;
 using Microsoft.Build.Framework;
-using Microsoft.Build.Utilities;
+
+namespace Microsoft.ML.NeuralOde.Build;
 
 /// <summary>
 /// MSBuild task: makes a copy of libLibTorchSharp.so loadable where the system's libstdc++ is older than GCC 13's.
 /// </summary>
 /// <remarks>
 /// TorchSharp's native library asks for the symbol version GLIBCXX_3.4.32, and of that version for one symbol only:
-/// std::ios_base_library_init(), which marks "iostreams are in use" and has nothing to do with an older libstdc++, where each
-/// translation unit initialises the streams itself. The task edits the copy in an output folder (never the package cache):
+/// std::ios_base_library_init(), which is never called: naming it says "I rely on libstdc++ to set up the iostreams". An older
+/// libstdc++ leaves that to the libraries that use them, and libtorch_cpu.so, which is loaded first, does it. So nothing is lost
+/// without the symbol. The task edits the copy in an output folder (never the package cache):
 ///   1. the requirement on the version becomes weak (VER_FLG_WEAK in .gnu.version_r), so the loader does not insist on it;
 ///   2. the symbol's version index becomes VER_NDX_GLOBAL, so it may be bound to an unversioned name;
-///   3. the symbol's name becomes sched_yield, a harmless libc function that takes no arguments.
+///   3. the symbol's name becomes sched_yield, a libc function without arguments that is always there.
 /// Nothing happens where the system's libstdc++ has the version, where the file does not ask for it, or where the file was
 /// relaxed before. A file that looks different from what is described here is left as it is and fails the build.
+/// The copy stays loadable on newer systems too.
 /// Written for netstandard2.0, which is what inline MSBuild tasks are compiled against.
 /// </remarks>
-public class RelaxLibstdcxxRequirement : Task
+public class RelaxLibstdcxxRequirement : Microsoft.Build.Utilities.Task
 {
     private const string Version = "GLIBCXX_3.4.32";
     private const string Symbol = "_ZSt21ios_base_library_initv";
@@ -29,12 +34,16 @@ public class RelaxLibstdcxxRequirement : Task
     private const uint SectionVersionIndices = 0x6fffffff;
     private const ushort WeakVersion = 0x2;
     private const ushort GlobalVersionIndex = 1;
+    private static readonly char[] Separators = { ';' };
 
     /// <summary>The copy of libLibTorchSharp.so to edit in place.</summary>
     [Required]
     public string Library { get; set; }
 
-    /// <summary>auto: only where the system's libstdc++ lacks the version; always: whatever the system has.</summary>
+    /// <summary>
+    /// auto: only where the system's libstdc++ lacks the version; always: whatever the system has, for programs that are built on
+    /// a newer system than they run on.
+    /// </summary>
     public string Mode { get; set; } = "auto";
 
     /// <summary>Where to look for libstdc++.so.6, separated by semicolons.</summary>
@@ -43,22 +52,22 @@ public class RelaxLibstdcxxRequirement : Task
 
     public override bool Execute()
     {
+        bool always = string.Equals(Mode, "always", StringComparison.OrdinalIgnoreCase);
+        if (!always && !string.Equals(Mode, "auto", StringComparison.OrdinalIgnoreCase))
+        {
+            Log.LogError("NeuralOdeNativeCompatibility is '{0}'; it can be auto (the default), always or never.", Mode);
+            return false;
+        }
         try
         {
-            if (Mode != "always" && !SystemLacksVersion())
+            if (!always && !SystemLacksVersion())
                 return true;
             byte[] file = File.ReadAllBytes(Library);
-            if (!Relax(file))
-                return true;
-
-            // Size and time stamp stay those of the original, so that an incremental build does not copy it again.
-            DateTime stamp = File.GetLastWriteTimeUtc(Library);
-            string temporary = Library + "." + Guid.NewGuid().ToString("N");
-            File.WriteAllBytes(temporary, file);
-            File.SetLastWriteTimeUtc(temporary, stamp);
-            File.Delete(Library);
-            File.Move(temporary, Library);
-            Log.LogMessage(MessageImportance.Normal, "Relaxed the requirement on {0} in {1}.", Version, Library);
+            if (Relax(file))
+            {
+                Replace(file);
+                Log.LogMessage(MessageImportance.Normal, "Relaxed the requirement on {0} in {1}.", Version, Library);
+            }
             return true;
         }
         catch (Exception e) when (e is InvalidDataException || e is IOException || e is UnauthorizedAccessException)
@@ -69,9 +78,29 @@ public class RelaxLibstdcxxRequirement : Task
         }
     }
 
+    /// <summary>
+    /// Puts a new file in the old one's place, in one step: the old one may be a link to the package cache. Size and time stamp stay
+    /// those of the original, so that an incremental build does not copy it again.
+    /// </summary>
+    private void Replace(byte[] content)
+    {
+        DateTime stamp = File.GetLastWriteTimeUtc(Library);
+        string temporary = Library + "." + Guid.NewGuid().ToString("N");
+        try
+        {
+            File.WriteAllBytes(temporary, content);
+            File.SetLastWriteTimeUtc(temporary, stamp);
+            File.Replace(temporary, Library, null);
+        }
+        finally
+        {
+            File.Delete(temporary);
+        }
+    }
+
     private bool SystemLacksVersion()
     {
-        foreach (string folder in SearchFolders.Split(new[] { ';' }, StringSplitOptions.RemoveEmptyEntries))
+        foreach (string folder in SearchFolders.Split(Separators, StringSplitOptions.RemoveEmptyEntries))
         {
             string path = Path.Combine(folder, "libstdc++.so.6");
             if (File.Exists(path))
@@ -110,7 +139,10 @@ public class RelaxLibstdcxxRequirement : Task
                 }
                 auxiliary += U32(b, auxiliary + 12);
             }
-            need += U32(b, need + 12);
+            uint next = U32(b, need + 12);
+            if (next == 0)
+                break;
+            need += next;
         }
         if (versionIndex < 0)
             return false;
@@ -125,16 +157,30 @@ public class RelaxLibstdcxxRequirement : Task
         if (users.Count != 1)
             throw new InvalidDataException("It binds " + users.Count + " symbols to " + Version + " where one was expected.");
 
-        long nameAt = strings.Offset + U32(b, symbols.Offset + 24 * users[0]);
-        string name = Name(b, strings, U32(b, symbols.Offset + 24 * users[0]));
+        uint nameOffset = U32(b, symbols.Offset + 24 * users[0]);
+        string name = Name(b, strings, nameOffset);
         if (name != Symbol)
             throw new InvalidDataException("It takes " + name + " from " + Version + " where " + Symbol + " was expected.");
+        CheckNameIsNotShared(b, symbols, strings, users[0], nameOffset);
 
         Put16(b, flagsAt, (ushort)(U16(b, flagsAt) | WeakVersion));
         Put16(b, indices.Offset + 2 * users[0], GlobalVersionIndex);
         for (int i = 0; i < Symbol.Length; i++)
-            b[nameAt + i] = (byte)(i < Replacement.Length ? Replacement[i] : '\0');
+            b[strings.Offset + nameOffset + i] = (byte)(i < Replacement.Length ? Replacement[i] : '\0');
         return true;
+    }
+
+    /// <summary>Linkers let one string be the end of another: the name may be overwritten only where nobody else reads it.</summary>
+    private static void CheckNameIsNotShared(byte[] b, Section symbols, Section strings, long user, uint nameOffset)
+    {
+        bool shared = nameOffset == 0 || U8(b, strings.Offset + nameOffset - 1) != 0;
+        for (long s = 0; s < symbols.Size / 24; s++)
+        {
+            uint other = U32(b, symbols.Offset + 24 * s);
+            shared |= s != user && other >= nameOffset && other < nameOffset + Symbol.Length;
+        }
+        if (shared)
+            throw new InvalidDataException("The name " + Symbol + " is part of another one.");
     }
 
     private struct Section
@@ -179,7 +225,7 @@ public class RelaxLibstdcxxRequirement : Task
     {
         long start = strings.Offset + offset;
         long end = start;
-        while (end < strings.Offset + strings.Size && U8(b, end) != 0)
+        while (U8(b, end) != 0)
             end++;
         return Encoding.ASCII.GetString(b, (int)start, (int)(end - start));
     }
@@ -201,8 +247,8 @@ public class RelaxLibstdcxxRequirement : Task
 
     private static int Check(byte[] b, long at, int size)
     {
-        if (at < 0 || at + size > b.Length)
-            throw new InvalidDataException("An offset points outside of the file.");
+        if (at < 0 || at > b.Length - size)
+            throw new InvalidDataException("An offset points outside of the file: it is cut off or damaged.");
         return (int)at;
     }
 

@@ -1,0 +1,9 @@
+using System.Runtime.CompilerServices;
+using Microsoft.ML;
+using Microsoft.ML.NeuralOde;
+
+[assembly: IgnoresAccessChecksTo("Microsoft.ML.Core")]
+[assembly: IgnoresAccessChecksTo("Microsoft.ML.Data")]
+
+[assembly: LoadableClass(typeof(NeuralOdeClassificationTransformer), typeof(NeuralOdeClassificationTransformer), null, typeof(SignatureLoadModel),
+    "Neural ODE classification", NeuralOdeClassificationTransformer.LoaderSignature)]

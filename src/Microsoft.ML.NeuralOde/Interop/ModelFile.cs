@@ -1,0 +1,41 @@
+using Microsoft.ML.NeuralOde.Persistence;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.NeuralOde.Interop;
+
+/// <summary>Carries a model's bytes into and out of ML.NET's model files.</summary>
+internal static class ModelFile
+{
+    /// <summary>Writes a payload so that a fresh process finds the class that reads it: the assembly's name stands in the file.</summary>
+    public static void Save(ModelSaveContext context, string loaderSignature, byte[] payload)
+    {
+        context.CheckAtModel();
+        context.SetVersionInfo(Version(loaderSignature));
+        context.Writer.Write(payload.Length);
+        context.Writer.Write(payload);
+    }
+
+    /// <exception cref="InvalidDataException">The file is truncated, or written by a newer version.</exception>
+    public static byte[] Load(IHostEnvironment environment, ModelLoadContext context, string loaderSignature)
+    {
+        Contracts.CheckValue(environment, nameof(environment));
+        environment.CheckValue(context, nameof(context));
+        context.CheckAtModel(Version(loaderSignature));
+        int length = context.Reader.ReadInt32();
+        if (length <= 0)
+            throw PayloadReader.Damaged($"its length is {length}");
+        byte[] payload = context.Reader.ReadBytes(length);
+        if (payload.Length != length)
+            throw PayloadReader.Damaged($"it holds {payload.Length} of {length} bytes");
+        return payload;
+    }
+
+    // The envelope's version. What is inside has one of its own (PayloadReader), which changes more often.
+    private static VersionInfo Version(string loaderSignature) => new(
+        modelSignature: "NEURALOD",
+        verWrittenCur: 0x00010001,
+        verReadableCur: 0x00010001,
+        verWeCanReadBack: 0x00010001,
+        loaderSignature: loaderSignature,
+        loaderAssemblyName: typeof(ModelFile).Assembly.FullName);
+}

@@ -1,0 +1,114 @@
+using Microsoft.ML.Data;
+
+namespace Microsoft.ML.NeuralOde.Scoring;
+
+/// <summary>Reads a batch of rows ahead, scores it at once, and hands the rows out one by one.</summary>
+internal sealed class BatchCursor : DataViewRowCursor
+{
+    private const int BatchSize = 256;
+
+    private readonly DataViewRowCursor _input;
+    private readonly ScoredSchema _schema;
+    private readonly IRowScorer _scorer;
+    private readonly HashSet<int> _active;
+    private readonly bool _scores;
+    private readonly RowBuffer?[] _buffers;
+    private readonly DataViewRowId[] _ids = new DataViewRowId[BatchSize];
+    private readonly long[] _batches = new long[BatchSize];
+    private readonly ValueGetter<DataViewRowId> _getId;
+    private readonly ValueGetter<VBuffer<float>>? _getFeatures;
+    private readonly float[] _features = [];
+    private readonly float[] _outputs = [];
+    private VBuffer<float> _row;
+    private int _count;
+    private int _current = -1;
+    private long _position = -1;
+    private bool _ended;
+
+    public BatchCursor(DataViewRowCursor input, ScoredSchema schema, IRowScorer scorer, DataViewSchema.Column[] needed)
+    {
+        _input = input;
+        _schema = schema;
+        _scorer = scorer;
+        _active = [.. needed.Select(column => column.Index)];
+        _scores = _active.Any(schema.IsScore);
+        _getId = input.GetIdGetter();
+        _buffers = new RowBuffer?[schema.Input.Count];
+        foreach (int column in _active.Where(index => !schema.IsScore(index)))
+            _buffers[column] = RowBuffer.Create(input, schema.Input[column], BatchSize);
+        if (!_scores)
+            return;
+        _getFeatures = input.GetGetter<VBuffer<float>>(schema.Features);
+        _features = new float[BatchSize * scorer.FeatureCount];
+        _outputs = new float[BatchSize * scorer.OutputCount];
+    }
+
+    public override DataViewSchema Schema => _schema.Output;
+
+    public override long Position => _position;
+
+    public override long Batch => _current < 0 ? -1 : _batches[_current];
+
+    public override bool MoveNext()
+    {
+        if (_ended)
+            return false;
+        if (_current + 1 >= _count && !Fill())
+        {
+            _ended = true;
+            _current = -1;
+            _position = -1;
+            return false;
+        }
+        _current++;
+        _position++;
+        return true;
+    }
+
+    public override bool IsColumnActive(DataViewSchema.Column column) => _active.Contains(column.Index);
+
+    public override ValueGetter<DataViewRowId> GetIdGetter() => (ref DataViewRowId value) => value = _ids[Row];
+
+    public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column)
+    {
+        if (!IsColumnActive(column))
+            throw new InvalidOperationException($"Column '{column.Name}' is not active in this cursor.");
+        Delegate getter = _schema.IsScore(column.Index)
+            ? _schema.Columns[column.Index - _schema.Input.Count].Getter(() => _outputs.AsSpan(Row * _scorer.OutputCount, _scorer.OutputCount))
+            : _buffers[column.Index]!.Getter(() => Row);
+        return Getters.Cast<TValue>(getter, column);
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            _input.Dispose();
+        base.Dispose(disposing);
+    }
+
+    private int Row => _current >= 0 ? _current : throw new InvalidOperationException("The cursor does not stand on a row: call MoveNext first.");
+
+    private bool Fill()
+    {
+        _count = 0;
+        _current = -1;
+        foreach (RowBuffer? buffer in _buffers)
+            buffer?.Clear();
+        while (_count < BatchSize && _input.MoveNext())
+        {
+            _getId(ref _ids[_count]);
+            _batches[_count] = _input.Batch;
+            foreach (RowBuffer? buffer in _buffers)
+                buffer?.Read(_count);
+            if (_getFeatures is not null)
+            {
+                _getFeatures(ref _row);
+                _row.CopyTo(_features.AsSpan(_count * _scorer.FeatureCount, _scorer.FeatureCount));
+            }
+            _count++;
+        }
+        if (_scores && _count > 0)
+            _scorer.Score(_features, _count, _outputs);
+        return _count > 0;
+    }
+}

@@ -1,0 +1,55 @@
+using Microsoft.ML.Data;
+
+namespace Microsoft.ML.NeuralOde.Scoring;
+
+/// <summary>A column made of a scored row.</summary>
+internal abstract class ScoreColumn
+{
+    protected ScoreColumn(string name, DataViewType type, DataViewSchema.Annotations annotations)
+    {
+        Name = name;
+        Type = type;
+        Annotations = annotations;
+    }
+
+    /// <summary>The outputs of the row at hand.</summary>
+    public delegate ReadOnlySpan<float> Outputs();
+
+    public string Name { get; }
+
+    public DataViewType Type { get; }
+
+    public DataViewSchema.Annotations Annotations { get; }
+
+    /// <summary>A <see cref="ValueGetter{T}"/> of the column's type.</summary>
+    public abstract Delegate Getter(Outputs outputs);
+}
+
+/// <summary>All outputs as a vector.</summary>
+internal sealed class VectorScore(string name, int count, DataViewSchema.Annotations annotations)
+    : ScoreColumn(name, new VectorDataViewType(NumberDataViewType.Single, count), annotations)
+{
+    public override Delegate Getter(Outputs outputs) => (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) =>
+    {
+        ReadOnlySpan<float> row = outputs();
+        VBufferEditor<float> editor = VBufferEditor.Create(ref value, row.Length);
+        row.CopyTo(editor.Values);
+        value = editor.Commit();
+    });
+}
+
+/// <summary>The place of the largest output, as a key.</summary>
+internal sealed class ArgMaxKey(string name, int count, DataViewSchema.Annotations annotations)
+    : ScoreColumn(name, new KeyDataViewType(typeof(uint), count), annotations)
+{
+    public override Delegate Getter(Outputs outputs) => (ValueGetter<uint>)((ref uint value) =>
+    {
+        ReadOnlySpan<float> row = outputs();
+        int best = 0;
+        for (int i = 1; i < row.Length; i++)
+            if (row[i] > row[best])
+                best = i;
+        // Key values start at 1; 0 is missing, which is what a row without a usable score has.
+        value = float.IsNaN(row[best]) ? 0 : (uint)best + 1;
+    });
+}
