@@ -80,7 +80,7 @@ public sealed class MnistImages
             ReadOnlySpan<byte> pixels = GetPixels(i);
             for (int p = 0; p < pixels.Length; p++)
                 row.Features[p] = pixels[p] / 255f;
-            row.Label = Labels.Span[i] + 1u; // Key values count from 1; 0 is "missing".
+            row.Label = Labels.Span[i]; // Counted from 0 here; in the view 0 stands for "missing" and keys count from 1.
             yield return row;
         }
     }
