@@ -1,0 +1,74 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using System.Numerics;
+
+namespace Microsoft.ML.NeuralOde.Samples;
+
+/// <summary>Options that check their values; every message names the option, what was given and what would be right.</summary>
+internal static class CommandOptions
+{
+    /// <summary>A positive, finite number.</summary>
+    public static Option<T> Positive<T>(string name, T defaultValue, string description)
+        where T : struct, INumber<T> =>
+        new(name) { Description = description, DefaultValueFactory = _ => defaultValue, CustomParser = result => ParsePositive<T>(name, result) };
+
+    /// <summary>A positive whole number that may be left out.</summary>
+    public static Option<int?> Positive(string name, string description) =>
+        new(name) { Description = description, CustomParser = result => ParsePositive<int>(name, result) };
+
+    /// <summary>A value that another class knows to parse; it throws <see cref="ArgumentException"/> for an unknown one.</summary>
+    public static Option<T> Parsed<T>(string name, T defaultValue, Func<string, T> parse, string helpName, string description) => new(name)
+    {
+        HelpName = helpName,
+        Description = description,
+        DefaultValueFactory = _ => defaultValue,
+        CustomParser = result =>
+        {
+            try
+            {
+                return parse(Token(result));
+            }
+            catch (ArgumentException e)
+            {
+                result.AddError($"{name}: {e.Message}");
+                return defaultValue;
+            }
+        },
+    };
+
+    /// <summary>One of the names of an enumeration, in any case.</summary>
+    public static Option<T> Schedule<T>(string name, T defaultValue)
+        where T : struct, Enum
+    {
+        string names = string.Join(", ", Enum.GetNames<T>());
+        return Parsed(
+            name,
+            defaultValue,
+            text => Enum.GetNames<T>().Contains(text, StringComparer.OrdinalIgnoreCase)
+                ? Enum.Parse<T>(text, ignoreCase: true)
+                : throw new ArgumentException($"'{text}' is unknown; {names} would be right."),
+            "SCHEDULE",
+            $"How the learning rate changes: {names}.");
+    }
+
+    /// <summary>Refuses an empty path, as a script with an unset variable gives it.</summary>
+    public static void RefuseEmpty(Option option) => option.Validators.Add(result =>
+    {
+        if (result.Tokens.Any(token => string.IsNullOrWhiteSpace(token.Value)))
+            result.AddError($"{option.Name} is empty; a path would be right.");
+    });
+
+    private static T ParsePositive<T>(string name, ArgumentResult result)
+        where T : struct, INumber<T>
+    {
+        string text = Token(result);
+        if (T.TryParse(text, CultureInfo.InvariantCulture, out T value) && T.IsPositive(value) && !T.IsZero(value) && T.IsFinite(value))
+            return value;
+        string right = typeof(T) == typeof(int) ? "a positive whole number" : "a positive number";
+        result.AddError($"{name} is '{text}'; {right} would be right.");
+        return default;
+    }
+
+    private static string Token(ArgumentResult result) => result.Tokens.Count == 0 ? "" : result.Tokens[0].Value;
+}

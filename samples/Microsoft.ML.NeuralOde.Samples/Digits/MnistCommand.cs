@@ -1,0 +1,60 @@
+using System.CommandLine;
+using Microsoft.ML.NeuralOde.Samples.Output;
+
+namespace Microsoft.ML.NeuralOde.Samples.Digits;
+
+/// <summary>The options of the command <c>mnist</c>.</summary>
+internal static class MnistCommand
+{
+    private static readonly MnistSettings Defaults = new();
+
+    public static System.CommandLine.Command Create(Func<MnistSettings, Display, CancellationToken, Task> run, Display display)
+    {
+        var data = new Option<string?>("--data") { HelpName = "DIR", Description = "Folder with the four MNIST files (or with a subfolder 'mnist' that has them). Otherwise the folder named by NEURALODE_DATA, otherwise the 5,000 digits that the program carries." };
+        var download = new Option<bool>("--download") { Description = "Without a folder: fetch MNIST (11 MB, once) instead of taking the embedded digits." };
+        var work = new Option<string>("--work") { HelpName = "DIR", DefaultValueFactory = _ => Defaults.WorkFolder, Description = "Folder that keeps PNG files, downloads and the model." };
+        Option<int?> epochs = CommandOptions.Positive("--epochs", "Passes over the training images (default: 10, and 30 for at most 10,000 images).");
+        Option<int> batchSize = CommandOptions.Positive("--batch-size", Defaults.BatchSize, "Images in a training step.");
+        Option<double> learningRate = CommandOptions.Positive("--learning-rate", Defaults.LearningRate, "Learning rate of Adam.");
+        Option<LearningRateSchedule> schedule = CommandOptions.Schedule("--schedule", Defaults.Schedule);
+        Option<OdeMethod> solver = CommandOptions.Parsed("--solver", Defaults.Solver, OdeMethod.Parse, "METHOD", "Method that solves the equation, such as euler, rk4, dopri5.");
+        Option<double> rtol = CommandOptions.Positive("--rtol", Defaults.RelativeTolerance, "Relative tolerance of an adaptive method.");
+        Option<double> atol = CommandOptions.Positive("--atol", Defaults.AbsoluteTolerance, "Absolute tolerance of an adaptive method.");
+        Option<GradientMethod> gradient = CommandOptions.Parsed("--gradient", Defaults.Gradient, GradientMethod.Parse, "METHOD", "How gradients come back, such as direct, adjoint.");
+        var seed = new Option<int>("--seed") { DefaultValueFactory = _ => Defaults.Seed, Description = "Seed of all randomness." };
+        Option<int?> limit = CommandOptions.Positive("--limit", "Use at most this many training images, and at most as many test images.");
+        var model = new Option<string?>("--model") { HelpName = "FILE", Description = "Where the model goes (default: mnist-model.zip in the work folder)." };
+        var json = new Option<string?>("--json") { HelpName = "FILE", Description = "Write all final figures to this file." };
+
+        var command = new System.CommandLine.Command("mnist", "Learn handwritten digits with a neural ODE in an ML.NET pipeline.")
+        {
+            data, download, work, epochs, batchSize, learningRate, schedule, solver, rtol, atol, gradient, seed, limit, model, json,
+        };
+        foreach (Option path in (Option[])[data, work, model, json])
+            CommandOptions.RefuseEmpty(path);
+        command.SetAction(async (result, cancellationToken) =>
+        {
+            var settings = new MnistSettings
+            {
+                Data = result.GetValue(data),
+                Download = result.GetValue(download),
+                WorkFolder = result.GetRequiredValue(work),
+                Epochs = result.GetValue(epochs),
+                BatchSize = result.GetValue(batchSize),
+                LearningRate = result.GetValue(learningRate),
+                Schedule = result.GetValue(schedule),
+                Solver = result.GetRequiredValue(solver),
+                RelativeTolerance = result.GetValue(rtol),
+                AbsoluteTolerance = result.GetValue(atol),
+                Gradient = result.GetRequiredValue(gradient),
+                Seed = result.GetValue(seed),
+                Limit = result.GetValue(limit),
+                Model = result.GetValue(model),
+                Json = result.GetValue(json),
+            };
+            await run(settings, display, cancellationToken).ConfigureAwait(false);
+            return 0;
+        });
+        return command;
+    }
+}
