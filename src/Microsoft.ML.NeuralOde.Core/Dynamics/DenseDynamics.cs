@@ -1,0 +1,120 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch.nn;
+
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>
+/// A fully connected network as a right-hand side: f(t, y) for y of shape <c>[batch, features]</c>, linear layers with an activation between them.
+/// </summary>
+/// <remarks>
+/// Parameters: <c>weight0</c>, <c>bias0</c>, …, one pair a layer, and, where time enters, <c>time_weight</c> (added to the result) or
+/// <c>time_weight0</c>, … (added in every layer, which is what a concatenated time amounts to).
+/// </remarks>
+public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>
+{
+    private readonly Parameter[] _weights;
+    private readonly Parameter[] _biases;
+    private readonly Parameter[] _timeWeights;
+
+    /// <summary>Creates dynamics with random parameters, uniform in ±1/√inputs of each layer.</summary>
+    /// <param name="features">Size of the state.</param>
+    /// <param name="hidden">Sizes of the hidden layers; null for one of the state's size; empty for linear dynamics.</param>
+    /// <param name="activation">The non-linearity after each hidden layer.</param>
+    /// <param name="time">How time enters.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A size is not positive.</exception>
+    public DenseDynamics(
+        long features, IReadOnlyList<long>? hidden = null, Activation activation = Activation.Tanh, TimeDependence time = TimeDependence.Add)
+        : base(nameof(DenseDynamics))
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(features);
+        hidden ??= [features];
+        foreach (long size in hidden)
+            ArgumentOutOfRangeException.ThrowIfNegativeOrZero(size, nameof(hidden));
+        if (!Enum.IsDefined(activation))
+            throw new ArgumentOutOfRangeException(nameof(activation), activation, "There is no such activation.");
+        if (!Enum.IsDefined(time))
+            throw new ArgumentOutOfRangeException(nameof(time), time, "There is no such time dependence.");
+        Features = features;
+        Hidden = [.. hidden];
+        Activation = activation;
+        Time = time;
+
+        long[] sizes = [features, .. hidden, features];
+        int layers = sizes.Length - 1;
+        _weights = new Parameter[layers];
+        _biases = new Parameter[layers];
+        _timeWeights = new Parameter[time switch { TimeDependence.None => 0, TimeDependence.Add => 1, _ => layers }];
+        for (int i = 0; i < layers; i++)
+        {
+            double bound = 1 / Math.Sqrt(sizes[i] + (time == TimeDependence.Concatenate ? 1 : 0));
+            _weights[i] = Register($"weight{i}", [sizes[i + 1], sizes[i]], bound);
+            _biases[i] = Register($"bias{i}", [sizes[i + 1]], bound);
+            if (time == TimeDependence.Concatenate)
+                _timeWeights[i] = Register($"time_weight{i}", [sizes[i + 1]], bound);
+        }
+        if (time == TimeDependence.Add)
+            _timeWeights[0] = Register("time_weight", [features], 1);
+    }
+
+    /// <summary>Size of the state.</summary>
+    public long Features { get; }
+
+    /// <summary>Sizes of the hidden layers.</summary>
+    public IReadOnlyList<long> Hidden { get; }
+
+    /// <summary>The non-linearity after each hidden layer.</summary>
+    public Activation Activation { get; }
+
+    /// <summary>How time enters.</summary>
+    public TimeDependence Time { get; }
+
+    /// <summary>dy/dt.</summary>
+    /// <param name="t">Time: a scalar, or one number a row, shape <c>[batch, 1]</c>.</param>
+    /// <param name="y">The state, shape <c>[batch, features]</c>.</param>
+    /// <returns>dy/dt, shape <c>[batch, features]</c>.</returns>
+    public override Tensor forward(Tensor t, Tensor y)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor x = y;
+        int last = _weights.Length - 1;
+        for (int i = 0; i <= last; i++)
+        {
+            Parameter? timeWeight = Time switch
+            {
+                TimeDependence.Add => i == last ? _timeWeights[0] : null,
+                TimeDependence.Concatenate => _timeWeights[i],
+                _ => null,
+            };
+            x = Layer(x, t, _weights[i], _biases[i], timeWeight);
+            if (i < last)
+                x = Activate(x);
+        }
+        return x.MoveToOuterDisposeScope();
+    }
+
+    private static Tensor Layer(Tensor x, Tensor t, Parameter weight, Parameter bias, Parameter? timeWeight)
+    {
+        if (timeWeight is null)
+            return functional.linear(x, weight, bias);
+        // One time for all rows only moves the bias: a vector operation instead of one over the batch.
+        return t.dim() == 0 ? functional.linear(x, weight, bias + t * timeWeight) : functional.linear(x, weight, bias) + t * timeWeight;
+    }
+
+    private Tensor Activate(Tensor x) => Activation switch
+    {
+        Activation.Tanh => x.tanh(),
+        Activation.Softplus => functional.softplus(x),
+        Activation.Relu => x.relu(),
+        _ => functional.silu(x),
+    };
+
+    private Parameter Register(string name, long[] shape, double bound)
+    {
+        // The module owns its parameters, whatever scope it is made in.
+        using Tensor values = (rand(shape) * 2 - 1) * bound;
+        var parameter = new Parameter(values.clone().DetachFromDisposeScope());
+        parameter.DetachFromDisposeScope();
+        register_parameter(name, parameter);
+        return parameter;
+    }
+}

@@ -1,0 +1,163 @@
+using Microsoft.ML.NeuralOde.Methods;
+using Microsoft.ML.NeuralOde.Solving;
+
+namespace Microsoft.ML.NeuralOde.Gradients;
+
+/// <summary>The continuous adjoint, solved backward together with the state.</summary>
+internal sealed class BacksolveAdjoint : GradientMethod
+{
+    private readonly OdeMethod? _method;
+    private readonly double? _relativeTolerance;
+    private readonly double? _absoluteTolerance;
+
+    public BacksolveAdjoint(OdeMethod? method, double? relativeTolerance, double? absoluteTolerance)
+        : base("adjoint")
+    {
+        if (method is not null and not ExplicitRungeKutta)
+            throw new ArgumentException($"The adjoint's method is '{method.Name}'; it must be an explicit Runge–Kutta method such as OdeMethod.Dopri5.", nameof(method));
+        RequireTolerance(relativeTolerance, nameof(relativeTolerance));
+        RequireTolerance(absoluteTolerance, nameof(absoluteTolerance));
+        _method = method;
+        _relativeTolerance = relativeTolerance;
+        _absoluteTolerance = absoluteTolerance;
+    }
+
+    internal override OdeSolution Solve(OdeProblem problem)
+    {
+        OdeSolution solution = problem.SolveWithoutGradient(new SolverStatistics());
+        OdeSolverOptions backward = problem.Options with
+        {
+            Method = _method ?? (problem.Options.Method as ExplicitRungeKutta) ?? OdeMethod.Dopri5,
+            RelativeTolerance = _relativeTolerance ?? problem.Options.RelativeTolerance,
+            AbsoluteTolerance = _absoluteTolerance ?? problem.Options.AbsoluteTolerance,
+            OnStepLimit = StepLimitBehavior.Throw,
+            FirstStep = null,
+            // A parameter's gradient sums over rows at common times: the backward sweep steps the batch as one.
+            PerRow = false,
+            Progress = null,
+        };
+        return new AdjointSolve(problem, solution, backward).Attach();
+    }
+
+    private static void RequireTolerance(double? value, string name)
+    {
+        if (value is { } tolerance && !(tolerance >= 0 && double.IsFinite(tolerance)))
+            throw new ArgumentOutOfRangeException(name, value, "A tolerance of the adjoint must be zero or a positive number.");
+    }
+}
+
+/// <summary>One solve and the backward sweep that belongs to it.</summary>
+internal sealed class AdjointSolve : DifferentiableSolve
+{
+    private readonly OdeSolverOptions _options;
+    private readonly Tensor _states;
+
+    public AdjointSolve(OdeProblem problem, OdeSolution solution, OdeSolverOptions options)
+        : base(problem, solution)
+    {
+        _options = options;
+        _states = solution.States.detach();
+    }
+
+    protected override IReadOnlyList<Tensor> Saved => [_states];
+
+    protected override Gradients Backward(Tensor gradient, IReadOnlyList<Tensor> saved)
+    {
+        Tensor states = saved[0];
+        TimeGrid grid = Problem.Grid;
+        using var sums = new ParameterSums(Problem.Parameters);
+        double[]? times = Problem.TimesRequireGradient ? new double[grid.Count] : null;
+        var statistics = new SolverStatistics();
+        Tensor adjoint = gradient[-1];
+        for (int i = grid.Count - 1; i > 0; i--)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            if (times is not null)
+                times[i] += Rate(grid.Values[i], states[i], gradient[i], statistics);
+            double size = adjoint.square().mean().sqrt().ToDouble();
+            // λ is solved for in units of its own size, so that the absolute tolerance means the same for every loss.
+            Tensor before = size == 0 ? adjoint : Sweep(grid.Values[i], grid.Values[i - 1], states[i], adjoint / size, size, sums, statistics) * size;
+            if (times is not null && i == 1)
+                times[0] -= Rate(grid.Values[0], states[0], before, statistics);
+            adjoint = (before + gradient[i - 1]).MoveToOuterDisposeScope();
+        }
+        Solution.Statistics.BackwardEvaluations += statistics.FunctionEvaluations;
+        return new Gradients(
+            Problem.InitialState.requires_grad ? adjoint.MoveToOuterDisposeScope() : null,
+            times is null ? null : tensor(times, Problem.Times!.dtype, Problem.Times.device).MoveToOuterDisposeScope(),
+            Array.ConvertAll(sums.Finish(), sum => sum?.MoveToOuterDisposeScope()));
+    }
+
+    /// <summary>Solves for y and λ over one interval, adds the parameters' gradients and returns λ at its beginning.</summary>
+    private Tensor Sweep(double from, double to, Tensor state, Tensor adjoint, double size, ParameterSums sums, SolverStatistics statistics)
+    {
+        var pullback = new Pullback(Problem.Function, sums.Active);
+        var sensitivities = new Dictionary<Tensor, Tensor?[]>(ReferenceEqualityComparer.Instance);
+        try
+        {
+            using Tensor start = stack([state, adjoint]);
+            long limit = _options.MaximumSteps - statistics.AcceptedSteps - statistics.RejectedSteps;
+            OdeSolverOptions options = limit > 0 ? _options with { MaximumSteps = limit } : _options;
+            var task = new IntegrationTask(Augmented, start, TimeGrid.Of(from, to), options, statistics, IsDifferentiable: false, new Quadrature(Accumulate));
+            using OdeSolution solution = OdeProblem.Integrate(task);
+            return solution.States[1][1].clone();
+        }
+        finally
+        {
+            Forget(null);
+        }
+
+        // d(y, λ)/dt = (f, −λᵀ ∂f/∂y); λᵀ ∂f/∂θ is kept beside the result until the step is accepted.
+        Tensor Augmented(Tensor time, Tensor augmented)
+        {
+            using Tensor y = augmented.select(0, 0);
+            using Tensor lambda = augmented.select(0, 1);
+            using Pullback.Evaluation evaluation = pullback.Evaluate(time, y, withTime: false);
+            Pullback.Cotangents cotangents = evaluation.Pull(lambda);
+            using Tensor product = cotangents.State;
+            Tensor result = stack([evaluation.Value, product.neg_()]);
+            sensitivities[result] = cotangents.Parameters;
+            return result;
+        }
+
+        void Accumulate(AcceptedStep step)
+        {
+            var stepper = (ExplicitRungeKuttaStepper)step.Stepper;
+            ReadOnlySpan<Tensor> stages = stepper.Stages;
+            ReadOnlySpan<double> weights = stepper.Tableau.B;
+            for (int i = 0; i < stages.Length; i++)
+                if (weights[i] != 0)
+                    sums.Add(sensitivities[stages[i]], -size * step.Attempt.Span.Size[0] * weights[i]);
+            Forget(stepper.Tableau.IsFirstSameAsLast ? stages[^1] : null);
+        }
+
+        void Forget(Tensor? except)
+        {
+            foreach (KeyValuePair<Tensor, Tensor?[]> entry in sensitivities.ToArray())
+            {
+                if (ReferenceEquals(entry.Key, except))
+                    continue;
+                ParameterSums.Release(entry.Value);
+                sensitivities.Remove(entry.Key);
+            }
+        }
+    }
+
+    /// <summary>gᵀ f(t, y).</summary>
+    private double Rate(double time, Tensor state, Tensor gradient, SolverStatistics statistics)
+    {
+        statistics.FunctionEvaluations++;
+        using Tensor t = tensor(time, state.dtype, state.device);
+        using Tensor derivative = RightHandSide.Own(Problem.Function, t, state);
+        return (derivative * gradient).sum().ToDouble();
+    }
+
+    private sealed class Quadrature(Action<AcceptedStep> accumulate) : IStepRecorder
+    {
+        public void Accept(AcceptedStep step) => accumulate(step);
+
+        public void Output(int output, int[] lanes, double[] times, bool isAtEnd)
+        {
+        }
+    }
+}

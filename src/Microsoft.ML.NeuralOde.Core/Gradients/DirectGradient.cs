@@ -1,0 +1,21 @@
+using Microsoft.ML.NeuralOde.Solving;
+
+namespace Microsoft.ML.NeuralOde.Gradients;
+
+/// <summary>Derivatives through the solver's own operations.</summary>
+internal sealed class DirectGradient : GradientMethod
+{
+    private DirectGradient()
+        : base("direct")
+    {
+    }
+
+    public static DirectGradient Instance { get; } = new();
+
+    internal override OdeSolution Solve(OdeProblem problem)
+    {
+        Tensor initial = problem.InitialState;
+        TimeGrid grid = problem.TimesRequireGradient ? problem.Grid.Track(problem.Times!, initial.dtype, initial.device) : problem.Grid;
+        return OdeProblem.Integrate(new IntegrationTask(problem.Function, initial, grid, problem.Options, new SolverStatistics(), IsDifferentiable: true));
+    }
+}

@@ -1,0 +1,95 @@
+using Microsoft.ML.NeuralOde.Solving;
+
+namespace Microsoft.ML.NeuralOde.Gradients;
+
+/// <summary>What a gradient method returns from its backward pass; null where no gradient is needed or there is none.</summary>
+internal sealed record Gradients(Tensor? InitialState, Tensor? Times, Tensor?[] Parameters);
+
+/// <summary>A solve that is a node of the autograd graph: how its gradients come back is the subclass's business.</summary>
+internal abstract class DifferentiableSolve
+{
+    protected DifferentiableSolve(OdeProblem problem, OdeSolution solution)
+    {
+        Problem = problem;
+        Solution = solution;
+    }
+
+    protected OdeProblem Problem { get; }
+
+    protected OdeSolution Solution { get; }
+
+    /// <summary>Tensors the backward pass needs; kept by the graph and freed with it.</summary>
+    protected abstract IReadOnlyList<Tensor> Saved { get; }
+
+    /// <summary>Puts the solution into the graph.</summary>
+    public OdeSolution Attach()
+    {
+        Tensor states = Solution.States;
+        object?[] arguments = [this, Problem.InitialState, Problem.Times, .. Problem.Parameters];
+        Tensor attached = SolveFunction.apply(arguments!);
+        if (!ReferenceEquals(attached, states))
+            states.Dispose();
+        return Solution.With(attached);
+    }
+
+    /// <summary>Runs with gradients off, inside a dispose scope; the results must be detached from it.</summary>
+    protected abstract Gradients Backward(Tensor gradient, IReadOnlyList<Tensor> saved);
+
+    /// <summary>The node. One instance serves all solves: what belongs to a solve travels as an argument and in the context.</summary>
+    internal sealed class SolveFunction : autograd.SingleTensorFunction<SolveFunction>
+    {
+        private const string Key = "solve";
+
+        public override string Name => nameof(SolveFunction);
+
+        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+        {
+            var solve = (DifferentiableSolve)vars[0];
+            ctx.set_materialize_grads(false);
+            ctx.save_data(Key, solve);
+            ctx.save_for_backward([.. solve.Saved]);
+            return solve.Solution.States;
+        }
+
+        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+        {
+            var solve = (DifferentiableSolve)ctx.get_data(Key);
+            int parameters = solve.Problem.Parameters.Count;
+            var result = new List<Tensor>(new Tensor[3 + parameters]);
+            if (grad_output.IsInvalid)
+                return result;
+
+            // Native code calls this and could not pass an exception on: it is kept in the statistics, and NaN tells of it in every gradient.
+            Gradients gradients;
+            List<Tensor> saved = ctx.get_saved_variables();
+            try
+            {
+                using IDisposable noGrad = no_grad();
+                using DisposeScope scope = NewDisposeScope();
+                gradients = solve.Backward(grad_output, saved);
+            }
+            catch (Exception exception)
+            {
+                solve.Solution.Statistics.BackwardFailure = exception;
+                gradients = solve.Undefined();
+            }
+            foreach (Tensor tensor in saved)
+                tensor.Dispose();
+            result[1] = gradients.InitialState!;
+            result[2] = gradients.Times!;
+            for (int i = 0; i < parameters; i++)
+                result[3 + i] = gradients.Parameters[i]!;
+            // The caller reads the handles after this returns: nothing else holds the tensors until then.
+            ctx.save_data("gradients", result);
+            return result;
+        }
+    }
+
+    private Gradients Undefined()
+    {
+        return new Gradients(
+            Fill(Problem.InitialState), Problem.TimesRequireGradient ? Fill(Problem.Times!) : null, [.. Problem.Parameters.Select(Fill)]);
+
+        static Tensor? Fill(Tensor tensor) => tensor.requires_grad ? full_like(tensor.detach(), double.NaN).DetachFromDisposeScope() : null;
+    }
+}

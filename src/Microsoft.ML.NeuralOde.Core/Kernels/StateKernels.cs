@@ -1,0 +1,207 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Microsoft.ML.NeuralOde.Kernels;
+
+/// <summary>
+/// The arithmetic of a step over CPU memory, one pass each. A state is <c>lanes × width</c> numbers: one lane for a batch that
+/// shares its steps, one a row where each row has its own. Coefficients are lane-major.
+/// </summary>
+internal static unsafe class StateKernels
+{
+    /// <summary>Whether the kernels can work on a tensor's memory; the tensor must also be contiguous.</summary>
+    public static bool Supports(Tensor tensor) =>
+        tensor.device_type == DeviceType.CPU && tensor.dtype is ScalarType.Float32 or ScalarType.Float64;
+
+    /// <summary>target = y + Σ_j c_j k_j, lane by lane; y may be null (zero).</summary>
+    public static void Combine(Tensor target, Tensor? y, ReadOnlySpan<double> coefficients, ReadOnlySpan<Tensor> k, int lanes)
+    {
+        if (target.dtype == ScalarType.Float32)
+            Combine<float>(target, y, coefficients, k, lanes);
+        else
+            Combine<double>(target, y, coefficients, k, lanes);
+    }
+
+    /// <summary>
+    /// The sum of squares, or the maximum, of e / (atol + rtol max(|y0|, |y1|)) with e = Σ_j c_j k_j, lane by lane.
+    /// </summary>
+    public static void ScaledError(
+        Span<double> result, Tensor y0, Tensor y1, ReadOnlySpan<double> coefficients, ReadOnlySpan<Tensor> k, double rtol, double atol, bool maximum)
+    {
+        if (y0.dtype == ScalarType.Float32)
+            ScaledError<float>(result, y0, y1, coefficients, k, rtol, atol, maximum);
+        else
+            ScaledError<double>(result, y0, y1, coefficients, k, rtol, atol, maximum);
+    }
+
+    /// <summary>Copies the lanes of <paramref name="source"/> that are marked.</summary>
+    public static void CopyLanes(Tensor target, Tensor source, ReadOnlySpan<bool> mask)
+    {
+        Span<byte> to = target.bytes;
+        Span<byte> from = source.bytes;
+        int width = to.Length / mask.Length;
+        for (int lane = 0; lane < mask.Length; lane++)
+            if (mask[lane])
+                from.Slice(lane * width, width).CopyTo(to.Slice(lane * width, width));
+    }
+
+    /// <summary>Whether every number is finite.</summary>
+    public static bool IsFinite(Tensor tensor) =>
+        tensor.dtype == ScalarType.Float32
+            ? IsFinite(MemoryMarshal.Cast<byte, float>(tensor.bytes))
+            : IsFinite(MemoryMarshal.Cast<byte, double>(tensor.bytes));
+
+    /// <summary>Address of the first element.</summary>
+    public static void* Address(Tensor tensor) => Unsafe.AsPointer(ref MemoryMarshal.GetReference(tensor.bytes));
+
+    private static void Combine<T>(Tensor target, Tensor? y, ReadOnlySpan<double> coefficients, ReadOnlySpan<Tensor> k, int lanes)
+        where T : unmanaged, INumber<T>
+    {
+        T* to = (T*)Address(target);
+        T* from = y is null ? null : (T*)Address(y);
+        T** inputs = stackalloc T*[k.Length];
+        T** active = stackalloc T*[k.Length];
+        T* weights = stackalloc T[k.Length];
+        for (int j = 0; j < k.Length; j++)
+            inputs[j] = (T*)Address(k[j]);
+        nint width = (nint)(target.numel() / lanes);
+        for (int lane = 0; lane < lanes; lane++)
+        {
+            nint offset = lane * width;
+            int count = Gather(coefficients.Slice(lane * k.Length, k.Length), inputs, offset, active, weights);
+            CombineLane(to + offset, from == null ? null : from + offset, weights, active, count, width);
+        }
+    }
+
+    /// <summary>Leaves out the inputs whose coefficient is zero: their memory need not be read.</summary>
+    private static int Gather<T>(ReadOnlySpan<double> coefficients, T** inputs, nint offset, T** active, T* weights)
+        where T : unmanaged, INumber<T>
+    {
+        int count = 0;
+        for (int j = 0; j < coefficients.Length; j++)
+            if (coefficients[j] != 0)
+            {
+                weights[count] = T.CreateTruncating(coefficients[j]);
+                active[count++] = inputs[j] + offset;
+            }
+        return count;
+    }
+
+    private static void CombineLane<T>(T* to, T* y, T* c, T** k, int count, nint width)
+        where T : unmanaged, INumber<T>
+    {
+        int w = Vector<T>.Count;
+        nint i = 0;
+        for (; i <= width - 4 * w; i += 4 * w)
+        {
+            Vector<T> s0 = Vector<T>.Zero, s1 = Vector<T>.Zero, s2 = Vector<T>.Zero, s3 = Vector<T>.Zero;
+            for (int j = 0; j < count; j++)
+            {
+                T* p = k[j] + i;
+                var cj = new Vector<T>(c[j]);
+                s0 += cj * Vector.Load(p);
+                s1 += cj * Vector.Load(p + w);
+                s2 += cj * Vector.Load(p + 2 * w);
+                s3 += cj * Vector.Load(p + 3 * w);
+            }
+            if (y != null)
+            {
+                s0 += Vector.Load(y + i);
+                s1 += Vector.Load(y + i + w);
+                s2 += Vector.Load(y + i + 2 * w);
+                s3 += Vector.Load(y + i + 3 * w);
+            }
+            s0.Store(to + i);
+            s1.Store(to + i + w);
+            s2.Store(to + i + 2 * w);
+            s3.Store(to + i + 3 * w);
+        }
+        for (; i < width; i++)
+        {
+            T sum = T.Zero;
+            for (int j = 0; j < count; j++)
+                sum += c[j] * k[j][i];
+            to[i] = y == null ? sum : sum + y[i];
+        }
+    }
+
+    private static void ScaledError<T>(
+        Span<double> result, Tensor y0, Tensor y1, ReadOnlySpan<double> coefficients, ReadOnlySpan<Tensor> k, double rtol, double atol, bool maximum)
+        where T : unmanaged, INumber<T>
+    {
+        T* from = (T*)Address(y0);
+        T* to = (T*)Address(y1);
+        T** inputs = stackalloc T*[k.Length];
+        T** active = stackalloc T*[k.Length];
+        T* weights = stackalloc T[k.Length];
+        for (int j = 0; j < k.Length; j++)
+            inputs[j] = (T*)Address(k[j]);
+        int lanes = result.Length;
+        nint width = (nint)(y0.numel() / lanes);
+        for (int lane = 0; lane < lanes; lane++)
+        {
+            nint offset = lane * width;
+            int count = Gather(coefficients.Slice(lane * k.Length, k.Length), inputs, offset, active, weights);
+            result[lane] = ScaledErrorLane(from + offset, to + offset, weights, active, count, width, T.CreateTruncating(rtol), T.CreateTruncating(atol), maximum);
+        }
+    }
+
+    private static double ScaledErrorLane<T>(T* y0, T* y1, T* c, T** k, int count, nint width, T rtol, T atol, bool maximum)
+        where T : unmanaged, INumber<T>
+    {
+        int w = Vector<T>.Count;
+        nint i = 0;
+        Vector<T> rtols = new(rtol), atols = new(atol);
+        double total = 0;
+        while (i <= width - w)
+        {
+            // Partial sums of a bounded number of terms keep float32 accurate on large states.
+            nint stop = Math.Min(width - w, i + 4096 * w);
+            Vector<T> sum = Vector<T>.Zero;
+            for (; i <= stop; i += w)
+            {
+                Vector<T> e = Vector<T>.Zero;
+                for (int j = 0; j < count; j++)
+                    e += new Vector<T>(c[j]) * Vector.Load(k[j] + i);
+                Vector<T> scale = atols + rtols * Vector.Max(Vector.Abs(Vector.Load(y0 + i)), Vector.Abs(Vector.Load(y1 + i)));
+                Vector<T> ratio = e / scale;
+                sum = maximum ? MaxOrNaN(sum, Vector.Abs(ratio)) : sum + ratio * ratio;
+            }
+            for (int lane = 0; lane < w; lane++)
+                total = Join(total, double.CreateTruncating(sum[lane]), maximum);
+        }
+        for (; i < width; i++)
+        {
+            T e = T.Zero;
+            for (int j = 0; j < count; j++)
+                e += c[j] * k[j][i];
+            T ratio = e / (atol + rtol * T.Max(T.Abs(y0[i]), T.Abs(y1[i])));
+            double value = double.CreateTruncating(ratio);
+            total = Join(total, maximum ? Math.Abs(value) : value * value, maximum);
+        }
+        return total;
+    }
+
+    private static double Join(double total, double value, bool maximum) =>
+        maximum ? (double.IsNaN(total) || double.IsNaN(value) ? double.NaN : Math.Max(total, value)) : total + value;
+
+    private static Vector<T> MaxOrNaN<T>(Vector<T> a, Vector<T> b)
+        where T : unmanaged, INumber<T> =>
+        Vector.ConditionalSelect(Vector.Equals(b, b), Vector.Max(a, b), b);
+
+    private static bool IsFinite<T>(ReadOnlySpan<T> values)
+        where T : unmanaged, INumber<T>
+    {
+        // x · 0 is 0 for finite x and NaN for the others, and NaN survives the sum.
+        int w = Vector<T>.Count;
+        Vector<T> sum = Vector<T>.Zero;
+        int i = 0;
+        for (; i <= values.Length - w; i += w)
+            sum += new Vector<T>(values[i..]) * Vector<T>.Zero;
+        T rest = Vector.Sum(sum);
+        for (; i < values.Length; i++)
+            rest += values[i] * T.Zero;
+        return rest == T.Zero;
+    }
+}

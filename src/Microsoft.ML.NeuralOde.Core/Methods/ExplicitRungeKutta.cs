@@ -1,0 +1,196 @@
+namespace Microsoft.ML.NeuralOde.Methods;
+
+/// <summary>An explicit Runge–Kutta method: a tableau and nothing else.</summary>
+internal sealed class ExplicitRungeKutta : OdeMethod
+{
+    public ExplicitRungeKutta(string name, ButcherTableau tableau)
+        : base(name, tableau.Order, isAdaptive: tableau.Error is not null) => Tableau = tableau;
+
+    public ButcherTableau Tableau { get; }
+
+    public override int InterpolantOrder => Tableau.Extension.Order;
+
+    internal override Stepper CreateStepper(StepperContext context) => new ExplicitRungeKuttaStepper(Tableau, context);
+}
+
+internal sealed class ExplicitRungeKuttaStepper : Stepper
+{
+    private readonly Tensor[] _k;
+    private Tensor? _first;
+    private int _extraStages;
+    private StepAttempt? _attempt;
+
+    public ExplicitRungeKuttaStepper(ButcherTableau tableau, StepperContext context)
+        : base(context)
+    {
+        Tableau = tableau;
+        _k = new Tensor[tableau.Extension.Polynomials.Length];
+    }
+
+    public ButcherTableau Tableau { get; }
+
+    public override int ErrorOrder => Tableau.ErrorOrder;
+
+    /// <summary>The stages of the last attempt: k_0 … k_{s−1}.</summary>
+    public ReadOnlySpan<Tensor> Stages => _k.AsSpan(0, Tableau.Stages);
+
+    public override void Start(double[] time, Tensor state)
+    {
+        DropAttempt();
+        Release(ref _first);
+        if (State is not null && !ReferenceEquals(State, state))
+            Context.Arithmetic.Release(State);
+        Time = time;
+        State = state;
+    }
+
+    public override Tensor Derivative() => _first ??= Context.Evaluate(Time, State);
+
+    public override StepAttempt Try(double[] end)
+    {
+        DropAttempt();
+        var span = new StepSpan(Time, end, Context.Clock);
+        StateArithmetic arithmetic = Context.Arithmetic;
+        int stages = Tableau.Stages;
+        _k[0] = Derivative();
+        Tensor? next = null;
+        for (int i = 1; i < stages; i++)
+        {
+            Tensor input = arithmetic.Combine(State, span, Tableau.A[i], _k.AsSpan(0, i));
+            _k[i] = Context.Evaluate(span.At(Tableau.C[i]), input);
+            if (i == stages - 1 && Tableau.IsFirstSameAsLast)
+                next = input;
+            else
+                arithmetic.Release(input);
+        }
+        next ??= arithmetic.Combine(State, span, Tableau.B, Stages);
+        double[]? error = Tableau.Error is null ? null : arithmetic.ScaledError(State, next, span, Tableau.Error, Stages, Context.Options);
+        return _attempt = new StepAttempt(span, next, error);
+    }
+
+    public override Tensor Interpolate(double[] times)
+    {
+        StepSpan span = _attempt!.Span;
+        EvaluateExtraStages();
+        ContinuousExtension extension = Tableau.Extension;
+        int count = extension.Polynomials.Length;
+        if (span.TrackedSize is { } size)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            using Tensor elapsed = Context.Clock.Difference(span.Start, times)!;
+            Tensor weights = extension.Weights(elapsed / size) * size.unsqueeze(1);
+            return Context.Arithmetic.CombineTracked(State, weights, _k).DetachFromDisposeScope();
+        }
+        var numbers = new double[times.Length * count];
+        for (int lane = 0; lane < times.Length; lane++)
+            extension.Weights((times[lane] - span.Start[lane]) / span.Size[lane], numbers.AsSpan(lane * count, count));
+        return Context.Arithmetic.Combine(State, span, numbers, _k);
+    }
+
+    public override IReadOnlyList<long> WorstRows()
+    {
+        if (Tableau.Error is null || State.dim() == 0)
+            return [];
+        using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        using var arithmetic = new TensorArithmetic(Context.Arithmetic.Lanes);
+        Tensor error = arithmetic.Combine(null, _attempt!.Span, Tableau.Error, Stages);
+        Tensor ratio = StateArithmetic.Ratio(error, State, _attempt.State, Context.Options).reshape(State.shape[0], -1);
+        Tensor worst = ratio.square().sum(1).nan_to_num(double.PositiveInfinity).argsort(0, descending: true);
+        return [.. worst.to(CPU).data<long>().ToArray().Take(10)];
+    }
+
+    public override void Accept(bool[]? mask)
+    {
+        StepAttempt attempt = _attempt!;
+        StateArithmetic arithmetic = Context.Arithmetic;
+        bool all = mask is null || Array.TrueForAll(mask, accepted => accepted);
+        int end = Tableau.IsFirstSameAsLast ? Tableau.Stages - 1 : _extraStages > 0 && Tableau.Extension.FirstExtraIsEnd ? Tableau.Stages : -1;
+        Tensor? first = null;
+        Tensor state;
+        if (all)
+        {
+            state = attempt.State;
+            arithmetic.Release(State);
+            if (end >= 0)
+            {
+                first = _k[end];
+                _k[end] = null!;
+            }
+            Time = attempt.Span.End;
+        }
+        else
+        {
+            state = arithmetic.Select(mask!, attempt.State, State);
+            arithmetic.Release(State);
+            arithmetic.Release(attempt.State);
+            if (end >= 0)
+                first = arithmetic.Select(mask!, _k[end], _k[0]);
+            Time = Array.ConvertAll(mask!, accepted => 0.0);
+            for (int lane = 0; lane < Time.Length; lane++)
+                Time[lane] = mask![lane] ? attempt.Span.End[lane] : attempt.Span.Start[lane];
+        }
+        State = state;
+        _attempt = attempt with { State = null! };
+        DropAttempt();
+        Release(ref _first);
+        _first = first;
+    }
+
+    public override void Keep(int[] lanes)
+    {
+        DropAttempt();
+        State = Context.Arithmetic.Keep(State, lanes);
+        if (_first is not null)
+            _first = Context.Arithmetic.Keep(_first, lanes);
+        Time = Array.ConvertAll(lanes, lane => Time[lane]);
+    }
+
+    public override void Dispose()
+    {
+        DropAttempt();
+        Release(ref _first);
+        if (State is not null)
+            Context.Arithmetic.Release(State);
+        State = null!;
+    }
+
+    private void EvaluateExtraStages()
+    {
+        ContinuousExtension extension = Tableau.Extension;
+        for (; _extraStages < extension.ExtraC.Length; _extraStages++)
+        {
+            int i = Tableau.Stages + _extraStages;
+            StepAttempt attempt = _attempt!;
+            if (_extraStages == 0 && extension.FirstExtraIsEnd)
+            {
+                _k[i] = Context.Evaluate(attempt.Span.End, attempt.State);
+                continue;
+            }
+            Tensor input = Context.Arithmetic.Combine(State, attempt.Span, extension.ExtraA[_extraStages], _k.AsSpan(0, i));
+            _k[i] = Context.Evaluate(attempt.Span.At(extension.ExtraC[_extraStages]), input);
+            Context.Arithmetic.Release(input);
+        }
+    }
+
+    /// <summary>Lets go of the attempt's stages, but not of the first: it is f at the current point.</summary>
+    private void DropAttempt()
+    {
+        for (int i = 1; i < _k.Length; i++)
+            Release(ref _k[i]!);
+        _k[0] = null!;
+        _extraStages = 0;
+        if (_attempt is null)
+            return;
+        _attempt.Span.Dispose();
+        if (_attempt.State is not null)
+            Context.Arithmetic.Release(_attempt.State);
+        _attempt = null;
+    }
+
+    private void Release(ref Tensor? tensor)
+    {
+        Context.Arithmetic.Release(tensor);
+        tensor = null;
+    }
+}

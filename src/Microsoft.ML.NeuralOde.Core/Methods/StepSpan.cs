@@ -1,0 +1,41 @@
+using Microsoft.ML.NeuralOde.Solving;
+
+namespace Microsoft.ML.NeuralOde.Methods;
+
+/// <summary>The stretch of time a step covers, lane by lane; and, where output times carry derivatives, its size as a tensor.</summary>
+internal sealed class StepSpan : IDisposable
+{
+    public StepSpan(double[] start, double[] end, Clock clock)
+    {
+        Start = start;
+        End = end;
+        Size = new double[start.Length];
+        for (int lane = 0; lane < start.Length; lane++)
+            Size[lane] = end[lane] - start[lane];
+        TrackedSize = clock.Difference(start, end);
+    }
+
+    public double[] Start { get; }
+
+    public double[] End { get; }
+
+    public double[] Size { get; }
+
+    /// <summary>The sizes in the graph, shape <c>[lanes]</c>; null where times are mere numbers.</summary>
+    public Tensor? TrackedSize { get; }
+
+    /// <summary>The times at a fraction of the step; exactly <see cref="End"/> at 1.</summary>
+    public double[] At(double fraction)
+    {
+        if (fraction == 0)
+            return Start;
+        if (fraction == 1)
+            return End;
+        var times = new double[Start.Length];
+        for (int lane = 0; lane < times.Length; lane++)
+            times[lane] = Start[lane] + fraction * Size[lane];
+        return times;
+    }
+
+    public void Dispose() => TrackedSize?.Dispose();
+}

@@ -1,0 +1,63 @@
+using Microsoft.ML.NeuralOde.Solving;
+
+namespace Microsoft.ML.NeuralOde.Methods;
+
+/// <summary>What a method needs to know of the solve it runs in.</summary>
+internal sealed record StepperContext(RightHandSide RightHandSide, StateArithmetic Arithmetic, Clock Clock, OdeSolverOptions Options, SolverStatistics Statistics)
+{
+    /// <summary>f at times (one a lane) and a state; the caller owns the result.</summary>
+    public Tensor Evaluate(double[] times, Tensor state)
+    {
+        using Tensor time = Clock.Tensor(times);
+        return RightHandSide.Evaluate(time, state);
+    }
+}
+
+/// <summary>
+/// A method at work: it stands at a point, tries steps from there, and goes on when a step is accepted. It decides nothing: step sizes and
+/// acceptance come from outside, lane by lane.
+/// </summary>
+internal abstract class Stepper : IDisposable
+{
+    protected Stepper(StepperContext context) => Context = context;
+
+    protected StepperContext Context { get; }
+
+    /// <summary>The state at <see cref="Time"/>; owned by the stepper.</summary>
+    public Tensor State { get; protected set; } = null!;
+
+    /// <summary>Where the stepper stands, lane by lane.</summary>
+    public double[] Time { get; protected set; } = [];
+
+    /// <summary>Order of the error estimate, which the step control takes roots with; 0 where there is none.</summary>
+    public abstract int ErrorOrder { get; }
+
+    /// <summary>Stands at a point afresh: at the start, behind a discontinuity, after a reset. Takes the state over.</summary>
+    public abstract void Start(double[] time, Tensor state);
+
+    /// <summary>f at the current point; owned by the stepper.</summary>
+    public abstract Tensor Derivative();
+
+    /// <summary>Tries a step to the given times and forgets the previous attempt.</summary>
+    public abstract StepAttempt Try(double[] end);
+
+    /// <summary>The state at times inside the attempted step, one a lane; the caller owns the result.</summary>
+    public abstract Tensor Interpolate(double[] times);
+
+    /// <summary>The batch rows (at most ten) with the largest errors in the attempted step, the worst first.</summary>
+    public abstract IReadOnlyList<long> WorstRows();
+
+    /// <summary>Goes to the end of the attempted step, in all lanes or in the marked ones.</summary>
+    public abstract void Accept(bool[]? mask);
+
+    /// <summary>Goes on with these lanes only.</summary>
+    public abstract void Keep(int[] lanes);
+
+    public abstract void Dispose();
+}
+
+/// <summary>A step that was tried.</summary>
+/// <param name="Span">The stretch of time it covers.</param>
+/// <param name="State">The state at its end; owned by the stepper.</param>
+/// <param name="Error">Its error in units of the tolerance, lane by lane; null where the method estimates none.</param>
+internal sealed record StepAttempt(StepSpan Span, Tensor State, double[]? Error);

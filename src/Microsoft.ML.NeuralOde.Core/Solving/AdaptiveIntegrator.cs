@@ -1,0 +1,248 @@
+using Microsoft.ML.NeuralOde.Methods;
+using Microsoft.ML.NeuralOde.StepControl;
+
+namespace Microsoft.ML.NeuralOde.Solving;
+
+/// <summary>
+/// Steps whose size the error sets, for the whole batch or for each row by itself. Output times between a step's ends are interpolated; the
+/// last output time, and each discontinuity, is a step's end, and f is never evaluated beyond.
+/// </summary>
+internal sealed class AdaptiveIntegrator : Integrator
+{
+    private readonly double[] _stops;
+    private readonly double[] _restarts;
+    private readonly double[] _outputs;
+    private Lane[] _lanes;
+    private long _attempts;
+
+    public AdaptiveIntegrator(IntegrationTask task)
+        : base(task, lanes: task.Options.PerRow ? (int)task.InitialState.shape[0] : 1)
+    {
+        // A step ends just before a discontinuity, and so does an output there.
+        double[] jumps = DiscontinuitiesInside();
+        _stops = [.. jumps.Select(JustBefore), Grid.End];
+        _restarts = jumps;
+        _outputs = Array.ConvertAll(Grid.Values, time => Array.IndexOf(jumps, time) >= 0 ? JustBefore(time) : time);
+        _lanes = new Lane[Status.Length];
+        for (int i = 0; i < _lanes.Length; i++)
+            _lanes[i] = new Lane { Row = i, NextOutput = 1 };
+    }
+
+    protected override void Integrate()
+    {
+        if (_lanes.Length == 0)
+            return;
+        Stepper.Start(Times(_ => Grid.Start), CopyInitialState());
+        ChooseSteps(Times(_ => Options.FirstStep ?? 0));
+        while (_lanes.Length > 0)
+        {
+            BeforeStep(Grid.Direction > 0 ? Stepper.Time.Min() : Stepper.Time.Max());
+            if (_attempts++ >= Options.MaximumSteps)
+            {
+                StopAtStepLimit();
+                return;
+            }
+            Step();
+        }
+    }
+
+    /// <summary>Tries one step in every lane, takes it where it is good enough, and sets the sizes of the next.</summary>
+    private void Step()
+    {
+        double[] end = new double[_lanes.Length];
+        for (int i = 0; i < end.Length; i++)
+            end[i] = End(_lanes[i], Stepper.Time[i]);
+        StepAttempt attempt = Stepper.Try(end);
+        var accepted = new bool[_lanes.Length];
+        bool any = false;
+        for (int i = 0; i < _lanes.Length; i++)
+        {
+            accepted[i] = attempt.Error![i] <= 1;
+            any |= accepted[i];
+            if (accepted[i])
+                Statistics.CountAccepted(attempt.Span.Size[i]);
+            else
+                Statistics.RejectedSteps++;
+        }
+        if (any)
+        {
+            int[]? rows = Options.PerRow ? Array.ConvertAll(_lanes, lane => lane.Row) : null;
+            Task.Recorder?.Accept(new AcceptedStep(Stepper, attempt, accepted, rows));
+            WriteOutputs(attempt, accepted);
+        }
+        bool[] failed = Control(attempt, accepted);
+        if (any)
+            Stepper.Accept(accepted);
+        PassStops(accepted);
+        Drop(failed);
+    }
+
+    /// <summary>Where a lane's next step ends: one step size on, or at the next stop where that is nearer or all but reached.</summary>
+    private double End(Lane lane, double time)
+    {
+        double stop = _stops[lane.NextStop];
+        double end = time + Grid.Direction * lane.Step;
+        lane.IsCut = (stop - end) * Grid.Direction <= 1e-10 * lane.Step;
+        return lane.IsCut ? stop : end;
+    }
+
+    private void WriteOutputs(StepAttempt attempt, bool[] accepted)
+    {
+        // Rows reach the output times in different steps: take, round by round, the next output of every lane that passed one.
+        double[] end = attempt.Span.End;
+        while (true)
+        {
+            int[] due = [.. Enumerable.Range(0, _lanes.Length).Where(i =>
+                accepted[i] && _lanes[i].NextOutput < Grid.Count && (end[i] - _outputs[_lanes[i].NextOutput]) * Grid.Direction >= 0)];
+            if (due.Length == 0)
+                return;
+            var times = (double[])end.Clone();
+            foreach (int i in due)
+                times[i] = _outputs[_lanes[i].NextOutput];
+            bool isAtEnd = times.AsSpan().SequenceEqual(end);
+            Tensor states = isAtEnd ? attempt.State : Stepper.Interpolate(times);
+            if (!Options.PerRow)
+                Output.Write(_lanes[0].NextOutput, states);
+            else
+                foreach (IGrouping<int, int> group in due.GroupBy(i => _lanes[i].NextOutput))
+                    Output.Write(group.Key, [.. group.Select(i => (long)_lanes[i].Row)], [.. group.Select(i => (long)i)], states);
+            foreach (IGrouping<int, int> group in due.GroupBy(i => _lanes[i].NextOutput))
+                Task.Recorder?.Output(group.Key, [.. group], times, isAtEnd);
+            foreach (int i in due)
+                _lanes[i].NextOutput++;
+            if (!isAtEnd)
+                Context.Arithmetic.Release(states);
+        }
+    }
+
+    /// <summary>Sets the next step sizes; says which lanes cannot go on.</summary>
+    private bool[] Control(StepAttempt attempt, bool[] accepted)
+    {
+        StepController controller = Options.Controller;
+        int k = Math.Max(1, Stepper.ErrorOrder) + 1;
+        var failed = new bool[_lanes.Length];
+        for (int i = 0; i < _lanes.Length; i++)
+        {
+            Lane lane = _lanes[i];
+            double error = attempt.Error![i];
+            double tried = Math.Abs(attempt.Span.Size[i]);
+            if (accepted[i])
+            {
+                double inverse = 1 / Math.Max(error, 1e-10);
+                double factor = controller.Safety * Math.Pow(inverse, controller.Beta1 / k) * Math.Pow(lane.Inverse1, controller.Beta2 / k)
+                    * Math.Pow(lane.Inverse2, controller.Beta3 / k);
+                factor = Math.Clamp(factor, controller.MinimumFactor, lane.WasRejected ? 1 : controller.MaximumFactor);
+                // A step that was cut to meet a stop says little about the size that the problem allows.
+                double next = tried * factor;
+                lane.Step = Math.Min(lane.IsCut ? Math.Max(next, lane.Step) : next, Options.MaximumStep);
+                lane.Inverse2 = lane.Inverse1;
+                lane.Inverse1 = inverse;
+                lane.WasRejected = false;
+                continue;
+            }
+            double shrink = double.IsFinite(error) ? controller.Safety * Math.Pow(error, -1.0 / k) : 0;
+            lane.Step = tried * Math.Clamp(shrink, controller.MinimumFactor, 1);
+            lane.WasRejected = true;
+            double smallest = Math.Max(Options.MinimumStep, 4 * (Math.BitIncrement(Math.Abs(Stepper.Time[i])) - Math.Abs(Stepper.Time[i])));
+            if (lane.Step < smallest)
+            {
+                failed[i] = true;
+                Fail(attempt, i, double.IsFinite(error) ? SolverFailure.StepSizeUnderflow : SolverFailure.NonFinite);
+            }
+        }
+        return failed;
+    }
+
+    /// <summary>Goes past the stops that were reached: a discontinuity starts the method afresh, the end finishes the lane.</summary>
+    private void PassStops(bool[] accepted)
+    {
+        bool restart = false;
+        double[] times = Stepper.Time;
+        for (int i = 0; i < _lanes.Length; i++)
+        {
+            if (!accepted[i] || !_lanes[i].IsCut)
+                continue;
+            int stop = _lanes[i].NextStop++;
+            if (stop == _restarts.Length)
+                continue;
+            restart = true;
+            times[i] = _restarts[stop];
+            (_lanes[i].Inverse1, _lanes[i].Inverse2) = (1, 1);
+        }
+        if (!restart)
+            return;
+        Stepper.Start(times, Context.Arithmetic.Copy(Stepper.State));
+        ChooseSteps(Array.ConvertAll(_lanes, lane => lane.Step));
+    }
+
+    /// <summary>Goes on without the lanes that finished or failed.</summary>
+    private void Drop(bool[] failed)
+    {
+        int[] kept = [.. Enumerable.Range(0, _lanes.Length).Where(i => !failed[i] && _lanes[i].NextStop < _stops.Length)];
+        if (kept.Length == _lanes.Length)
+            return;
+        _lanes = Array.ConvertAll(kept, i => _lanes[i]);
+        if (kept.Length == 0)
+            return;
+        Stepper.Keep(kept);
+        Context.Arithmetic.Resize(kept.Length);
+    }
+
+    /// <summary>Gives each lane without a step size its first one.</summary>
+    private void ChooseSteps(double[] given)
+    {
+        double[] limits = Times(i => Math.Min(Math.Abs(_stops[_lanes[i].NextStop] - Stepper.Time[i]), Options.MaximumStep));
+        double[] chosen = given.Contains(0)
+            ? InitialStep.Select(Context, Stepper.Time, Stepper.State, Stepper.Derivative(), Grid.Direction, Options.Method.Order, limits)
+            : given;
+        for (int i = 0; i < _lanes.Length; i++)
+            _lanes[i].Step = Math.Min(given[i] == 0 ? chosen[i] : given[i], Options.MaximumStep);
+    }
+
+    private void StopAtStepLimit()
+    {
+        if (Options.OnStepLimit == StepLimitBehavior.Throw)
+            throw new OdeSolverException(
+                SolverFailure.StepLimit, Stepper.Time[0], Grid.Direction * _lanes[0].Step, double.NaN,
+                Options.PerRow ? [.. _lanes.Take(10).Select(lane => (long)lane.Row)] : [], $"MaximumSteps is {Options.MaximumSteps}.");
+        foreach (Lane lane in _lanes)
+            Status[lane.Row] = RowStatus.StepLimit;
+    }
+
+    private void Fail(StepAttempt attempt, int lane, SolverFailure failure)
+    {
+        if (Options.PerRow)
+        {
+            Status[_lanes[lane].Row] = failure == SolverFailure.NonFinite ? RowStatus.NonFinite : RowStatus.StepSizeUnderflow;
+            return;
+        }
+        IReadOnlyList<long> rows = failure == SolverFailure.NonFinite ? NonFiniteRows(attempt.State) : Stepper.WorstRows();
+        throw new OdeSolverException(failure, Stepper.Time[lane], attempt.Span.Size[lane], attempt.Error![lane], rows, "");
+    }
+
+    private double[] Times(Func<int, double> value) => [.. Enumerable.Range(0, _lanes.Length).Select(value)];
+
+    /// <summary>What the control remembers of the whole batch, or of a row that has its own steps.</summary>
+    private sealed class Lane
+    {
+        public int Row { get; init; }
+
+        public int NextOutput { get; set; }
+
+        /// <summary>Index of the discontinuity, or of the end, that comes next.</summary>
+        public int NextStop { get; set; }
+
+        /// <summary>Size of the next step, positive.</summary>
+        public double Step { get; set; }
+
+        /// <summary>Whether the step being tried was cut to end at a stop.</summary>
+        public bool IsCut { get; set; }
+
+        public bool WasRejected { get; set; }
+
+        /// <summary>Tolerance over error of the last accepted step and of the one before.</summary>
+        public double Inverse1 { get; set; } = 1;
+
+        public double Inverse2 { get; set; } = 1;
+    }
+}

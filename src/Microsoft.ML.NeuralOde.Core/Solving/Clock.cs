@@ -1,0 +1,64 @@
+namespace Microsoft.ML.NeuralOde.Solving;
+
+/// <summary>Makes the time tensors that right-hand sides are given, from float64 numbers, in the state's type and on its device.</summary>
+/// <remarks>One lane gives a scalar; per-row times have shape <c>[rows, 1, …]</c>, which broadcasts against the state.</remarks>
+internal sealed class Clock
+{
+    private readonly TimeGrid _grid;
+    private readonly ScalarType _type;
+    private readonly Device _device;
+    private readonly bool _perRow;
+    private readonly int _stateDimensions;
+
+    public Clock(TimeGrid grid, Tensor state, bool perRow)
+    {
+        _grid = grid;
+        _type = state.dtype;
+        _device = state.device;
+        _perRow = perRow;
+        _stateDimensions = (int)state.dim();
+    }
+
+    /// <summary>Whether times enter the graph.</summary>
+    public bool IsTracked => _grid.IsTracked;
+
+    public Tensor Tensor(double[] times)
+    {
+        if (_grid.IsTracked)
+        {
+            Tensor tracked = Track(times);
+            return _perRow ? Spread(tracked) : tracked.squeeze(0);
+        }
+        return _perRow ? Spread(tensor(times, _type, _device)) : tensor(times[0], _type, _device);
+    }
+
+    /// <summary>end − start in the graph, shape <c>[lanes]</c>; null where times carry no derivative.</summary>
+    public Tensor? Difference(double[] start, double[] end)
+    {
+        if (!_grid.IsTracked)
+            return null;
+        using Tensor from = Track(start);
+        using Tensor to = Track(end);
+        return to - from;
+    }
+
+    private Tensor Track(double[] times)
+    {
+        Tensor[] parts = Array.ConvertAll(times, _grid.At);
+        Tensor stacked = stack(parts);
+        foreach (Tensor part in parts)
+            part.Dispose();
+        return stacked;
+    }
+
+    private Tensor Spread(Tensor times)
+    {
+        using (times)
+        {
+            var shape = new long[_stateDimensions];
+            Array.Fill(shape, 1);
+            shape[0] = times.numel();
+            return times.reshape(shape);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+using Microsoft.ML.NeuralOde.Methods;
+
+namespace Microsoft.ML.NeuralOde.Solving;
+
+/// <summary>Equal steps between neighbouring output times (and discontinuities), each of which is a step's end.</summary>
+internal sealed class FixedStepIntegrator : Integrator
+{
+    private long _steps;
+
+    public FixedStepIntegrator(IntegrationTask task)
+        : base(task, lanes: 1)
+    {
+    }
+
+    protected override void Integrate()
+    {
+        double[] jumps = DiscontinuitiesInside();
+        int nextJump = 0;
+        Stepper.Start([Grid.Start], CopyInitialState());
+        for (int output = 1; output < Grid.Count; output++)
+        {
+            double target = Grid.Values[output];
+            while (nextJump < jumps.Length && (target - jumps[nextJump]) * Grid.Direction >= 0)
+            {
+                double jump = jumps[nextJump++];
+                if (!Advance(JustBefore(jump)))
+                    return;
+                if (jump == target)
+                    WriteOutput(output);
+                Stepper.Start([jump], Context.Arithmetic.Copy(Stepper.State));
+            }
+            if (Stepper.Time[0] == target)
+                continue;
+            if (!Advance(target))
+                return;
+            WriteOutput(output);
+        }
+    }
+
+    private void WriteOutput(int output)
+    {
+        Output.Write(output, Stepper.State);
+        Task.Recorder?.Output(output, [0], Stepper.Time, isAtEnd: true);
+        CheckFinite();
+    }
+
+    /// <summary>Steps to a time; false where the step limit ended the solve.</summary>
+    private bool Advance(double target)
+    {
+        double start = Stepper.Time[0];
+        double largest = Math.Min(Options.StepSize ?? double.PositiveInfinity, Options.MaximumStep);
+        // The slack keeps ten steps of 0.1 ten where the quotient rounds to 10.000000000000002.
+        long count = double.IsInfinity(largest) ? 1 : Math.Max(1, (long)Math.Ceiling(Math.Abs(target - start) / largest * (1 - 1e-12)));
+        for (long i = 1; i <= count; i++)
+        {
+            BeforeStep(Stepper.Time[0]);
+            if (_steps++ >= Options.MaximumSteps)
+            {
+                if (Options.OnStepLimit == StepLimitBehavior.Throw)
+                    throw new OdeSolverException(
+                        SolverFailure.StepLimit, Stepper.Time[0], (target - start) / count, double.NaN, [], $"MaximumSteps is {Options.MaximumSteps}.");
+                Array.Fill(Status, RowStatus.StepLimit);
+                return false;
+            }
+            StepAttempt attempt = Stepper.Try([i == count ? target : start + (target - start) * i / count]);
+            Statistics.CountAccepted(attempt.Span.Size[0]);
+            Task.Recorder?.Accept(new AcceptedStep(Stepper, attempt, [true], null));
+            Stepper.Accept(null);
+        }
+        return true;
+    }
+
+    private void CheckFinite()
+    {
+        if (IsFinite(Stepper.State))
+            return;
+        List<long> rows = NonFiniteRows(Stepper.State);
+        if (!Options.PerRow)
+            throw new OdeSolverException(SolverFailure.NonFinite, Stepper.Time[0], Statistics.LargestStep * Grid.Direction, double.NaN, rows, "");
+        foreach (long row in rows)
+            Status[row] = RowStatus.NonFinite;
+    }
+}

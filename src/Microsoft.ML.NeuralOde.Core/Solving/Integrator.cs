@@ -1,0 +1,121 @@
+using Microsoft.ML.NeuralOde.Methods;
+
+namespace Microsoft.ML.NeuralOde.Solving;
+
+/// <summary>
+/// Drives a method from the first output time to the last: either by equal steps, or by steps that the error sets. Knows nothing of why it is
+/// called: with <c>differentiable</c> its arithmetic becomes part of the caller's graph.
+/// </summary>
+internal abstract class Integrator : IDisposable
+{
+    protected Integrator(IntegrationTask task, int lanes)
+    {
+        Task = task;
+        Options = task.Options;
+        Grid = task.Grid;
+        Statistics = task.Statistics;
+        var clock = new Clock(Grid, task.InitialState, perRow: Options.PerRow && lanes > 0 && this is AdaptiveIntegrator);
+        Context = new StepperContext(
+            new RightHandSide(task.Function, Statistics), StateArithmetic.Create(task.InitialState, lanes, task.IsDifferentiable), clock, Options, Statistics);
+        Stepper = Options.Method.CreateStepper(Context);
+        Output = OutputCollector.Create(task.InitialState, Grid.Count, task.IsDifferentiable);
+        Status = new RowStatus[Options.PerRow ? (int)task.InitialState.shape[0] : 1];
+    }
+
+    /// <summary>How the solve ended, one entry, or one a row under per-row step sizes.</summary>
+    public RowStatus[] Status { get; }
+
+    protected IntegrationTask Task { get; }
+
+    protected OdeSolverOptions Options { get; }
+
+    protected TimeGrid Grid { get; }
+
+    protected SolverStatistics Statistics { get; }
+
+    protected StepperContext Context { get; }
+
+    protected Stepper Stepper { get; }
+
+    protected OutputCollector Output { get; }
+
+    public static Integrator Create(IntegrationTask task) =>
+        task.Options.Method.IsAdaptive && task.Options.StepSize is null ? new AdaptiveIntegrator(task) : new FixedStepIntegrator(task);
+
+    /// <summary>Integrates and returns the states at the output times, <c>[times, …]</c>; they are the caller's.</summary>
+    public Tensor Run()
+    {
+        Output.Write(0, Task.InitialState);
+        if (Grid.Count > 1)
+            Integrate();
+        return Output.Finish();
+    }
+
+    public void Dispose()
+    {
+        Stepper.Dispose();
+        Context.Arithmetic.Dispose();
+        Output.Dispose();
+    }
+
+    protected abstract void Integrate();
+
+    /// <summary>The initial state as the stepper's own.</summary>
+    protected Tensor CopyInitialState()
+    {
+        if (Task.InitialState.is_contiguous())
+            return Context.Arithmetic.Copy(Task.InitialState);
+        using Tensor contiguous = Task.InitialState.contiguous();
+        return Context.Arithmetic.Copy(contiguous);
+    }
+
+    protected void BeforeStep(double time)
+    {
+        Options.CancellationToken.ThrowIfCancellationRequested();
+        Options.Progress?.Report(new SolverProgress(time, Grid.End, Statistics.AcceptedSteps, Statistics.FunctionEvaluations));
+    }
+
+    /// <summary>The discontinuities between the first and the last output time, in the order in which they are reached.</summary>
+    protected double[] DiscontinuitiesInside() =>
+        [.. Options.Discontinuities.Where(t => (t - Grid.Start) * Grid.Direction > 0 && (Grid.End - t) * Grid.Direction > 0).Distinct().OrderBy(t => t * Grid.Direction)];
+
+    /// <summary>
+    /// The last moment before a discontinuity that the state's type can tell from it: a step ends there, so that its evaluations see one side only.
+    /// </summary>
+    protected double JustBefore(double time)
+    {
+        if (Task.InitialState.dtype == ScalarType.Float64)
+            return Grid.Direction > 0 ? Math.BitDecrement(time) : Math.BitIncrement(time);
+        return Grid.Direction > 0 ? MathF.BitDecrement((float)time) : MathF.BitIncrement((float)time);
+    }
+
+    /// <summary>Batch rows (at most ten) that hold a number which is not finite.</summary>
+    protected static List<long> NonFiniteRows(Tensor state)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        if (state.dim() == 0)
+            return [];
+        Tensor bad = state.detach().isfinite().logical_not().reshape(state.shape[0], -1).any(1);
+        return [.. bad.nonzero().reshape(-1).to(CPU).data<long>().ToArray().Take(10)];
+    }
+
+    protected static bool IsFinite(Tensor state)
+    {
+        if (Kernels.StateKernels.Supports(state) && state.is_contiguous())
+            return Kernels.StateKernels.IsFinite(state);
+        using DisposeScope scope = NewDisposeScope();
+        return state.detach().isfinite().all().item<bool>();
+    }
+}
+
+/// <summary>An initial value problem in the form the integrators take it.</summary>
+/// <param name="Function">f(t, y).</param>
+/// <param name="InitialState">y at the first output time.</param>
+/// <param name="Grid">The output times.</param>
+/// <param name="Options">How to solve.</param>
+/// <param name="Statistics">Where the cost is counted.</param>
+/// <param name="IsDifferentiable">Whether the arithmetic is to be part of the graph.</param>
+/// <param name="Recorder">Told of the steps and outputs; null for no one.</param>
+internal sealed record IntegrationTask(
+    Func<Tensor, Tensor, Tensor> Function, Tensor InitialState, TimeGrid Grid, OdeSolverOptions Options, SolverStatistics Statistics, bool IsDifferentiable,
+    IStepRecorder? Recorder = null);

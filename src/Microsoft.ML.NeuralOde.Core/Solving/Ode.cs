@@ -1,0 +1,89 @@
+using Microsoft.ML.NeuralOde.Gradients;
+using Microsoft.ML.NeuralOde.Solving;
+using static TorchSharp.torch.nn;
+
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>Solves initial value problems dy/dt = f(t, y), y(t₀) = y₀, differentiably.</summary>
+public static class Ode
+{
+    /// <summary>Solves an initial value problem whose right-hand side is a module; its parameters receive gradients.</summary>
+    /// <param name="dynamics">f: <c>forward(t, y)</c> returns dy/dt in the shape of y. t is a scalar tensor (per row under <see cref="OdeSolverOptions.PerRow"/>).</param>
+    /// <param name="initialState">y₀, of any shape, as a rule <c>[batch, features]</c>; float32 or float64 (other floating types work too).</param>
+    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial state.</param>
+    /// <param name="options">How to solve; null for the defaults.</param>
+    /// <returns>The states at the output times, <c>[times, batch, …]</c>, and what they cost.</returns>
+    /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
+    /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
+    public static OdeSolution Solve(Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, OdeSolverOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(dynamics);
+        return Solve(dynamics.call, [.. dynamics.parameters()], initialState, TimeGrid.Create(times), times, options);
+    }
+
+    /// <summary>Solves an initial value problem whose right-hand side is a module, from one time to another.</summary>
+    /// <param name="dynamics">f: <c>forward(t, y)</c> returns dy/dt in the shape of y. t is a scalar tensor (per row under <see cref="OdeSolverOptions.PerRow"/>).</param>
+    /// <param name="initialState">y₀, of any shape, as a rule <c>[batch, features]</c>; float32 or float64 (other floating types work too).</param>
+    /// <param name="startTime">The time of the initial state.</param>
+    /// <param name="endTime">The time of the final state; may lie before the start.</param>
+    /// <param name="options">How to solve; null for the defaults.</param>
+    /// <returns>The states at both times, <c>[2, batch, …]</c>, and what they cost.</returns>
+    /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
+    /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
+    public static OdeSolution Solve(Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double startTime, double endTime, OdeSolverOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(dynamics);
+        return Solve(dynamics.call, [.. dynamics.parameters()], initialState, TimeGrid.Of(startTime, endTime), null, options);
+    }
+
+    /// <summary>Solves an initial value problem whose right-hand side is a function.</summary>
+    /// <param name="dynamics">f(t, y) returns dy/dt in the shape of y.</param>
+    /// <param name="initialState">y₀, of any shape, as a rule <c>[batch, features]</c>.</param>
+    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial state.</param>
+    /// <param name="options">How to solve; null for the defaults.</param>
+    /// <param name="parameters">
+    /// The tensors that f uses and that are to receive gradients. Null if they are not known: then only <see cref="GradientMethod.Direct"/>,
+    /// the default in that case, reaches them.
+    /// </param>
+    /// <returns>The states at the output times, <c>[times, batch, …]</c>, and what they cost.</returns>
+    /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
+    /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
+    public static OdeSolution Solve(
+        Func<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, OdeSolverOptions? options = null, IReadOnlyList<Tensor>? parameters = null)
+    {
+        ArgumentNullException.ThrowIfNull(dynamics);
+        return Solve(dynamics, parameters, initialState, TimeGrid.Create(times), times, options);
+    }
+
+    private static OdeSolution Solve(
+        Func<Tensor, Tensor, Tensor> dynamics, IReadOnlyList<Tensor>? parameters, Tensor initialState, TimeGrid grid, Tensor? times, OdeSolverOptions? options)
+    {
+        options ??= new OdeSolverOptions();
+        options.Validate();
+        CheckState(initialState, parameters ?? [], options);
+        GradientMethod gradient = options.Gradient ?? (parameters is null ? GradientMethod.Direct() : GradientMethod.Checkpointed());
+        var problem = new OdeProblem(dynamics, initialState, times, grid, parameters ?? [], options);
+
+        // A bare function may use parameters that only the graph knows.
+        bool needsGradient = is_grad_enabled() && (initialState.requires_grad || problem.TimesRequireGradient
+            || (parameters?.Any(parameter => parameter.requires_grad) ?? gradient is DirectGradient));
+        using DisposeScope scope = NewDisposeScope();
+        OdeSolution solution = needsGradient ? gradient.Solve(problem) : problem.SolveWithoutGradient(new SolverStatistics());
+        scope.Attach(solution.States);
+        solution.States.MoveToOuterDisposeScope();
+        return solution;
+    }
+
+    private static void CheckState(Tensor initialState, IReadOnlyList<Tensor> parameters, OdeSolverOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(initialState);
+        if (!initialState.is_floating_point())
+            throw new ArgumentException($"The initial state has type {initialState.dtype}; it must be a floating-point tensor, such as float32.", nameof(initialState));
+        if (options.PerRow && initialState.dim() == 0)
+            throw new ArgumentException("The initial state is a scalar; PerRow needs a first dimension, the batch.", nameof(initialState));
+        Tensor? elsewhere = parameters.FirstOrDefault(p => p.device_type != initialState.device_type || p.device_index != initialState.device_index);
+        if (elsewhere is not null)
+            throw new ArgumentException(
+                $"The initial state is on {initialState.device}, but a parameter of the dynamics is on {elsewhere.device}; move both to one device.", nameof(initialState));
+    }
+}

@@ -1,0 +1,29 @@
+namespace Microsoft.ML.NeuralOde.Solving;
+
+/// <summary>An initial value problem as the user posed it, checked.</summary>
+/// <param name="Function">f(t, y).</param>
+/// <param name="InitialState">y at the first output time.</param>
+/// <param name="Times">The output times as a tensor, where they may carry derivatives; else null.</param>
+/// <param name="Grid">The output times as numbers.</param>
+/// <param name="Parameters">What f depends on besides its arguments, and may get gradients.</param>
+/// <param name="Options">How to solve.</param>
+internal sealed record OdeProblem(
+    Func<Tensor, Tensor, Tensor> Function, Tensor InitialState, Tensor? Times, TimeGrid Grid, IReadOnlyList<Tensor> Parameters, OdeSolverOptions Options)
+{
+    public bool TimesRequireGradient => Times is { requires_grad: true };
+
+    /// <summary>Solves without a graph.</summary>
+    public OdeSolution SolveWithoutGradient(SolverStatistics statistics, IStepRecorder? recorder = null)
+    {
+        using IDisposable noGrad = no_grad();
+        using Tensor initial = InitialState.detach();
+        return Integrate(new IntegrationTask(Function, initial, Grid, Options, statistics, IsDifferentiable: false, recorder));
+    }
+
+    public static OdeSolution Integrate(IntegrationTask task)
+    {
+        using Integrator integrator = Integrator.Create(task);
+        Tensor states = integrator.Run();
+        return new OdeSolution(states, task.Statistics, integrator.Status);
+    }
+}

@@ -1,0 +1,51 @@
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>How a row's solve ended.</summary>
+public enum RowStatus
+{
+    /// <summary>The last output time was reached.</summary>
+    Completed,
+
+    /// <summary>The step limit ended the solve before the last output time.</summary>
+    StepLimit,
+
+    /// <summary>Under per-row step sizes: the row needed smaller steps than time can resolve or the options allow.</summary>
+    StepSizeUnderflow,
+
+    /// <summary>Under per-row step sizes: the row's state or derivative became NaN or infinite.</summary>
+    NonFinite,
+}
+
+/// <summary>The solution of an initial value problem at the times that were asked for.</summary>
+public sealed class OdeSolution : IDisposable
+{
+    private readonly RowStatus[] _status;
+
+    internal OdeSolution(Tensor states, SolverStatistics statistics, RowStatus[] status)
+    {
+        States = states;
+        Statistics = statistics;
+        _status = status;
+    }
+
+    /// <summary>The states at the output times, shape <c>[times, …]</c> with the shape of the initial state behind the first dimension.</summary>
+    public Tensor States { get; }
+
+    /// <summary>The state at the last output time, in the shape of the initial state; a new tensor at each call.</summary>
+    public Tensor Final => States[-1];
+
+    /// <summary>What the solve cost; grows with the backward pass.</summary>
+    public SolverStatistics Statistics { get; }
+
+    /// <summary>
+    /// How the solve ended: one entry for the whole batch, or one a row under <see cref="OdeSolverOptions.PerRow"/>. All entries are
+    /// <see cref="RowStatus.Completed"/> unless partial results were asked for.
+    /// </summary>
+    public IReadOnlyList<RowStatus> Status => _status;
+
+    /// <summary>The same solution with other tensors: those that are part of a graph.</summary>
+    internal OdeSolution With(Tensor states) => new(states, Statistics, _status);
+
+    /// <summary>Disposes <see cref="States"/>.</summary>
+    public void Dispose() => States.Dispose();
+}

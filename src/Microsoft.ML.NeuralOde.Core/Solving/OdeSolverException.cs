@@ -1,0 +1,76 @@
+using System.Globalization;
+
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>Why a solve failed.</summary>
+public enum SolverFailure
+{
+    /// <summary>The error test asks for steps smaller than time can resolve or the options allow.</summary>
+    StepSizeUnderflow,
+
+    /// <summary>The state, the derivative or the error estimate is NaN or infinite.</summary>
+    NonFinite,
+
+    /// <summary>More steps than <see cref="OdeSolverOptions.MaximumSteps"/> would be needed.</summary>
+    StepLimit,
+
+    /// <summary>The Newton iteration of an implicit method does not converge.</summary>
+    Newton,
+}
+
+/// <summary>An initial value problem could not be solved: says where, which rows, why, and what to try.</summary>
+public sealed class OdeSolverException : Exception
+{
+    internal OdeSolverException(SolverFailure failure, double time, double stepSize, double errorNorm, IReadOnlyList<long> rows, string detail)
+        : base(Describe(failure, time, stepSize, errorNorm, rows, detail))
+    {
+        Failure = failure;
+        Time = time;
+        StepSize = stepSize;
+        ErrorNorm = errorNorm;
+        Rows = rows;
+    }
+
+    /// <summary>What went wrong.</summary>
+    public SolverFailure Failure { get; }
+
+    /// <summary>The time that was reached.</summary>
+    public double Time { get; }
+
+    /// <summary>The size of the step that was tried from there.</summary>
+    public double StepSize { get; }
+
+    /// <summary>The error of that step in units of the tolerance (1 is just accepted); NaN where the method estimates none.</summary>
+    public double ErrorNorm { get; }
+
+    /// <summary>The batch rows (indices of the state's first dimension) that are at fault, at most the ten worst.</summary>
+    public IReadOnlyList<long> Rows { get; }
+
+    private static string Describe(SolverFailure failure, double time, double step, double norm, IReadOnlyList<long> rows, string detail)
+    {
+        string where = string.Create(CultureInfo.InvariantCulture, $"at t = {time:G10} with step {step:G4}");
+        string error = double.IsNaN(norm) ? "" : string.Create(CultureInfo.InvariantCulture, $", error {norm:G3} times the tolerance");
+        string who = rows.Count == 0 ? "" : $", batch rows {string.Join(", ", rows)}";
+        string what = failure switch
+        {
+            SolverFailure.StepSizeUnderflow => "The step size became too small",
+            SolverFailure.NonFinite => "The solution became NaN or infinite",
+            SolverFailure.StepLimit => "The step limit was reached",
+            _ => "The Newton iteration does not converge",
+        };
+        string remedy = failure switch
+        {
+            SolverFailure.StepSizeUnderflow =>
+                "Loosen the tolerances (in float32 below about 1e-6 they ask for more than the state can hold: use float64), name jumps of the " +
+                "right-hand side in Discontinuities, use an implicit method if the problem is stiff, or regularise the dynamics.",
+            SolverFailure.NonFinite =>
+                "Check the initial state and the parameters for NaN, bound the dynamics (tanh, weight decay, gradient clipping), shorten the time " +
+                "interval, or use smaller steps.",
+            SolverFailure.StepLimit =>
+                "Raise MaximumSteps, loosen the tolerances, or use an implicit method if the problem is stiff; OnStepLimit = ReturnPartial " +
+                "returns what was reached.",
+            _ => "Use smaller steps or looser tolerances, or supply the exact Jacobian.",
+        };
+        return $"{what} {where}{error}{who}. {(detail.Length == 0 ? "" : detail + " ")}{remedy}";
+    }
+}

@@ -1,0 +1,63 @@
+namespace Microsoft.ML.NeuralOde.Solving;
+
+/// <summary>The right-hand side f(t, y) as the methods call it: counted, checked, and with results that belong to the caller.</summary>
+internal sealed class RightHandSide
+{
+    private readonly Func<Tensor, Tensor, Tensor> _function;
+    private readonly SolverStatistics _statistics;
+
+    public RightHandSide(Func<Tensor, Tensor, Tensor> function, SolverStatistics statistics)
+    {
+        _function = function;
+        _statistics = statistics;
+    }
+
+    /// <summary>
+    /// Evaluates f. The result has the state's shape, type and device, is contiguous, shares no memory with the state and belongs to the caller.
+    /// </summary>
+    public Tensor Evaluate(Tensor time, Tensor state)
+    {
+        _statistics.FunctionEvaluations++;
+        _statistics.RowEvaluations += state.dim() == 0 ? 1 : state.shape[0];
+        return Own(_function, time, state);
+    }
+
+    /// <summary>Calls a function and makes its result the caller's.</summary>
+    public static Tensor Own(Func<Tensor, Tensor, Tensor> function, Tensor time, Tensor state)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor result = function(time, state)
+            ?? throw new InvalidOperationException("The right-hand side returned null; it must return dy/dt as a tensor in the shape of the state.");
+        Check(result, state);
+        if (!result.is_contiguous())
+            result = result.contiguous();
+        else if (!scope.Contains(result))
+            // The function's own tensor (a constant, a parameter, the state itself): we must not dispose of it nor see it change.
+            result = result.clone();
+        else if (ReferenceEquals(result, state) || SharesMemory(result, state))
+            result = result.clone();
+        return result.DetachFromDisposeScope();
+    }
+
+    private static bool SharesMemory(Tensor a, Tensor b) =>
+        Kernels.StateKernels.Supports(a) && b.is_contiguous() && a.bytes.Overlaps(b.bytes);
+
+    private static void Check(Tensor result, Tensor state)
+    {
+        if (result.dtype != state.dtype || result.device_type != state.device_type || result.device_index != state.device_index || !SameShape(result, state))
+            throw new InvalidOperationException(
+                $"The right-hand side returned {Describe(result)} for a state of {Describe(state)}; dy/dt must have the state's shape, type and device.");
+    }
+
+    private static bool SameShape(Tensor a, Tensor b)
+    {
+        if (a.dim() != b.dim())
+            return false;
+        for (int i = 0; i < a.dim(); i++)
+            if (a.size(i) != b.size(i))
+                return false;
+        return true;
+    }
+
+    internal static string Describe(Tensor tensor) => $"shape [{string.Join(", ", tensor.shape)}], type {tensor.dtype}, device {tensor.device}";
+}

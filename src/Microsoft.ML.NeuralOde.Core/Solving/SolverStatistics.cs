@@ -1,0 +1,64 @@
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>What a solve cost. The figures of the backward pass grow when that pass runs, which may be after the solve returned.</summary>
+public sealed class SolverStatistics
+{
+    /// <summary>NFE, the evaluations of the right-hand side on the way forward, each of a whole batch.</summary>
+    public long FunctionEvaluations { get; internal set; }
+
+    /// <summary>The same, counted in rows: under per-row step sizes finished rows cost nothing.</summary>
+    public long RowEvaluations { get; internal set; }
+
+    /// <summary>
+    /// Evaluations of the right-hand side on the way back, in <see cref="GradientMethod"/>s that evaluate it there: each is one
+    /// evaluation with, in most cases, its vector–Jacobian product.
+    /// </summary>
+    public long BackwardEvaluations { get; internal set; }
+
+    /// <summary>Steps that were taken. Under per-row step sizes the sum over the rows.</summary>
+    public long AcceptedSteps { get; internal set; }
+
+    /// <summary>Steps that were tried and not taken, because their error was above the tolerance.</summary>
+    public long RejectedSteps { get; internal set; }
+
+    /// <summary>Size of the smallest step taken; 0 before the first.</summary>
+    public double SmallestStep { get; internal set; }
+
+    /// <summary>Size of the largest step taken; 0 before the first.</summary>
+    public double LargestStep { get; internal set; }
+
+    /// <summary>Jacobians ∂f/∂y that implicit methods computed.</summary>
+    public long Jacobians { get; internal set; }
+
+    /// <summary>Factorisations of the Newton matrix that implicit methods computed.</summary>
+    public long Factorizations { get; internal set; }
+
+    /// <summary>Whether the problem looked stiff to an explicit method: steps limited by stability, not by accuracy.</summary>
+    public bool IsStiff { get; internal set; }
+
+    /// <summary>
+    /// Why the backward pass failed; null where it did not. The autograd engine cannot pass exceptions on: after a failure all gradients are
+    /// NaN, and the reason stands here.
+    /// </summary>
+    public Exception? BackwardFailure { get; internal set; }
+
+    internal void CountAccepted(double stepSize)
+    {
+        double size = Math.Abs(stepSize);
+        SmallestStep = AcceptedSteps == 0 ? size : Math.Min(SmallestStep, size);
+        LargestStep = Math.Max(LargestStep, size);
+        AcceptedSteps++;
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() =>
+        $"{FunctionEvaluations} evaluations forward, {BackwardEvaluations} backward; {AcceptedSteps} steps accepted, {RejectedSteps} rejected, " +
+        $"sizes {SmallestStep:G3} to {LargestStep:G3}";
+}
+
+/// <summary>Where a running solve stands.</summary>
+/// <param name="Time">The time reached (of the row that is furthest behind, under per-row step sizes).</param>
+/// <param name="EndTime">The last output time.</param>
+/// <param name="AcceptedSteps">Steps taken so far.</param>
+/// <param name="FunctionEvaluations">Evaluations of the right-hand side so far.</param>
+public readonly record struct SolverProgress(double Time, double EndTime, long AcceptedSteps, long FunctionEvaluations);

@@ -1,0 +1,48 @@
+using Microsoft.ML.NeuralOde.Methods;
+
+namespace Microsoft.ML.NeuralOde.StepControl;
+
+/// <summary>The size of an adaptive solve's first step (E. Hairer, S. P. Nørsett, G. Wanner, Solving Ordinary Differential Equations I, II.4).</summary>
+internal static class InitialStep
+{
+    /// <summary>
+    /// One positive size a lane, no larger than <paramref name="limits"/>: an explicit Euler step compares the derivatives at its ends.
+    /// Costs one evaluation besides the one that the first step uses.
+    /// </summary>
+    public static double[] Select(StepperContext context, double[] time, Tensor state, Tensor derivative, int direction, int order, double[] limits)
+    {
+        StateArithmetic arithmetic = context.Arithmetic;
+        OdeSolverOptions options = context.Options;
+        int lanes = time.Length;
+        double[] d0 = arithmetic.ScaledError(state, state, null, [1], [state], options);
+        double[] d1 = arithmetic.ScaledError(state, state, null, [1], [derivative], options);
+        var h0 = new double[lanes];
+        var end = new double[lanes];
+        for (int lane = 0; lane < lanes; lane++)
+        {
+            double guess = d0[lane] < 1e-5 || d1[lane] < 1e-5 ? 1e-6 : 0.01 * d0[lane] / d1[lane];
+            h0[lane] = double.IsFinite(guess) ? Math.Min(guess, limits[lane]) : 1e-6 * limits[lane];
+            end[lane] = time[lane] + direction * h0[lane];
+        }
+
+        double[] d2;
+        using (var span = new StepSpan(time, end, context.Clock))
+        {
+            Tensor moved = arithmetic.Combine(state, span, [1], [derivative]);
+            Tensor there = context.Evaluate(end, moved);
+            d2 = arithmetic.ScaledError(state, state, null, [1, -1], [there, derivative], options);
+            arithmetic.Release(moved);
+            arithmetic.Release(there);
+        }
+
+        var steps = new double[lanes];
+        for (int lane = 0; lane < lanes; lane++)
+        {
+            double slope = Math.Max(d1[lane], d2[lane] / h0[lane]);
+            double h1 = slope <= 1e-15 ? Math.Max(1e-6, h0[lane] * 1e-3) : Math.Pow(0.01 / slope, 1.0 / (order + 1));
+            double step = Math.Min(100 * h0[lane], h1);
+            steps[lane] = Math.Min(double.IsFinite(step) ? step : h0[lane], limits[lane]);
+        }
+        return steps;
+    }
+}
