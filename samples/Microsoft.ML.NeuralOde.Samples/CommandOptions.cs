@@ -31,7 +31,8 @@ internal static class CommandOptions
             }
             catch (ArgumentException e)
             {
-                result.AddError($"{name}: {e.Message}");
+                // "(Parameter 'name')" means something to programmers only.
+                result.AddError($"{name}: {e.Message.Replace($" (Parameter '{e.ParamName}')", "", StringComparison.Ordinal)}");
                 return defaultValue;
             }
         },

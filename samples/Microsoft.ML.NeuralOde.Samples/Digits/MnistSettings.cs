@@ -6,6 +6,9 @@ internal sealed record MnistSettings
     /// <summary>The folder with MNIST; <see langword="null"/> looks further.</summary>
     public string? Data { get; init; }
 
+    /// <summary>Takes the embedded digits, whatever else there is.</summary>
+    public bool Embedded { get; init; }
+
     public bool Download { get; init; }
 
     /// <summary>Keeps images, downloads and, unless told otherwise, the model.</summary>

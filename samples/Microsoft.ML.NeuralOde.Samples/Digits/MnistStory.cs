@@ -15,6 +15,7 @@ internal sealed class MnistStory(MnistSettings settings, Display display)
     {
         EnsureFolders();
         DigitData data = await LoadDataAsync(cancellationToken).ConfigureAwait(false);
+        display.Line($"Data: {data.Origin}, {data.Train.Count:N0} for training and {data.Test.Count:N0} for testing");
         DigitFiles files = WriteImages(data, cancellationToken);
         data = data.Limit(settings.Limit);
 
@@ -85,11 +86,11 @@ internal sealed class MnistStory(MnistSettings settings, Display display)
 
     private async Task<DigitData> LoadDataAsync(CancellationToken cancellationToken)
     {
+        if (settings.Embedded)
+            return EmbeddedDigits.Load();
         MnistDownloadOptions? download = settings.Download ? new() { CacheFolder = Path.Combine(settings.WorkFolder, "mnist") } : null;
         string? environment = Environment.GetEnvironmentVariable(DigitSource.EnvironmentVariable);
-        DigitData data = await DigitSource.LoadAsync(settings.Data, environment, download, display, cancellationToken).ConfigureAwait(false);
-        display.Line($"Data: {data.Origin}, {data.Train.Count:N0} for training and {data.Test.Count:N0} for testing");
-        return data;
+        return await DigitSource.LoadAsync(settings.Data, environment, download, display, cancellationToken).ConfigureAwait(false);
     }
 
     private DigitFiles WriteImages(DigitData data, CancellationToken cancellationToken)

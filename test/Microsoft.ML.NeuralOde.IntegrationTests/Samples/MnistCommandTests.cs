@@ -23,12 +23,11 @@ public sealed class MnistCommandTests : IDisposable
     public void Each_option_reaches_its_setting()
     {
         MnistSettings settings = Parse(
-            "--data", "d", "--download", "--work", "w", "--epochs", "3", "--batch-size", "64", "--learning-rate", "0.01", "--schedule", "onecycle",
+            "--data", "d", "--work", "w", "--epochs", "3", "--batch-size", "64", "--learning-rate", "0.01", "--schedule", "onecycle",
             "--solver", "dopri5", "--rtol", "1e-5", "--atol", "1e-6", "--gradient", "adjoint", "--seed", "-7", "--limit", "500",
             "--model", "m.zip", "--json", "j.json");
 
         settings.Data.Should().Be("d");
-        settings.Download.Should().BeTrue();
         settings.WorkFolder.Should().Be("w");
         settings.EpochsFor(60_000).Should().Be(3);
         settings.BatchSize.Should().Be(64);
@@ -42,6 +41,16 @@ public sealed class MnistCommandTests : IDisposable
         settings.Limit.Should().Be(500);
         settings.ModelFile.Should().Be(Path.GetFullPath("m.zip"));
         settings.Json.Should().Be("j.json");
+    }
+
+    [Fact]
+    public async Task The_source_of_the_digits_is_one()
+    {
+        Parse("--download").Download.Should().BeTrue();
+        Parse("--embedded").Embedded.Should().BeTrue();
+
+        (await _host.RunAsync("mnist", "--embedded", "--data", "d")).Should().Be(1);
+        _host.Error.Trim().Should().Be("--embedded excludes --data and --download; one of them would be right.");
     }
 
     [Fact]
