@@ -64,7 +64,7 @@ public sealed class MnistStoryTests : IClassFixture<MnistStoryTests.LearnedDigit
     }
 
     /// <summary>One run for all tests.</summary>
-    public sealed class LearnedDigits : IAsyncLifetime
+    public sealed class LearnedDigits : IAsyncLifetime, IDisposable
     {
         private readonly SampleHost _host = new();
 
@@ -83,13 +83,11 @@ public sealed class MnistStoryTests : IClassFixture<MnistStoryTests.LearnedDigit
             string json = _host.PathOf("figures.json");
             ExitCode = await _host.RunAsync("mnist", "--embedded", "--work", _host.WorkFolder, "--json", json);
             if (File.Exists(json))
-                Figures = JsonDocument.Parse(await File.ReadAllTextAsync(json)).RootElement;
+                Figures = JsonSerializer.Deserialize<JsonElement>(await File.ReadAllTextAsync(json));
         }
 
-        public Task DisposeAsync()
-        {
-            _host.Dispose();
-            return Task.CompletedTask;
-        }
+        public Task DisposeAsync() => Task.CompletedTask;
+
+        public void Dispose() => _host.Dispose();
     }
 }
