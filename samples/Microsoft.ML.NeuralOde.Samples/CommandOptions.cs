@@ -39,26 +39,28 @@ internal static class CommandOptions
     };
 
     /// <summary>One of the names of an enumeration, in any case.</summary>
-    public static Option<T> Schedule<T>(string name, T defaultValue)
+    public static Option<T> Named<T>(string name, T defaultValue, string helpName, string description)
         where T : struct, Enum
     {
         string names = string.Join(", ", Enum.GetNames<T>());
-        return Parsed(
-            name,
-            defaultValue,
-            text => Enum.GetNames<T>().Contains(text, StringComparer.OrdinalIgnoreCase)
-                ? Enum.Parse<T>(text, ignoreCase: true)
-                : throw new ArgumentException($"'{text}' is unknown; {names} would be right."),
-            "SCHEDULE",
-            $"How the learning rate changes: {names}.");
+        return Parsed(name, defaultValue, Parse, helpName, $"{description}: {names}.");
+
+        T Parse(string text) => Enum.GetNames<T>().Contains(text, StringComparer.OrdinalIgnoreCase)
+            ? Enum.Parse<T>(text, ignoreCase: true)
+            : throw new ArgumentException($"'{text}' is unknown; {names} would be right.");
     }
 
-    /// <summary>Refuses an empty path, as a script with an unset variable gives it.</summary>
-    public static void RefuseEmpty(Option option) => option.Validators.Add(result =>
+    /// <summary>A path that may be left out; an empty one, as a script with an unset variable gives it, is refused.</summary>
+    public static Option<string?> Path(string name, string helpName, string description)
     {
-        if (result.Tokens.Any(token => string.IsNullOrWhiteSpace(token.Value)))
-            result.AddError($"{option.Name} is empty; a path would be right.");
-    });
+        var option = new Option<string?>(name) { HelpName = helpName, Description = description };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens.Any(token => string.IsNullOrWhiteSpace(token.Value)))
+                result.AddError($"{name} is empty; a path would be right.");
+        });
+        return option;
+    }
 
     private static T ParsePositive<T>(string name, ArgumentResult result)
         where T : struct, INumber<T>

@@ -10,29 +10,33 @@ internal static class MnistCommand
 
     public static System.CommandLine.Command Create(Func<MnistSettings, Display, CancellationToken, Task> run, Display display)
     {
-        var data = new Option<string?>("--data") { HelpName = "DIR", Description = "Folder with the four MNIST files (or with a subfolder 'mnist' that has them). Otherwise the folder named by NEURALODE_DATA, otherwise the 5,000 digits that the program carries." };
+        Option<string?> data = CommandOptions.Path("--data", "DIR",
+            "Folder with the four MNIST files (or with a subfolder 'mnist' that has them). Otherwise the folder named by NEURALODE_DATA, " +
+            "otherwise the 5,000 digits that the program carries.");
         var embedded = new Option<bool>("--embedded") { Description = "Take the embedded digits even where NEURALODE_DATA names a folder." };
-        var download = new Option<bool>("--download") { Description = "Without a folder: fetch MNIST (11 MB, once) instead of taking the embedded digits." };
-        var work = new Option<string>("--work") { HelpName = "DIR", DefaultValueFactory = _ => Defaults.WorkFolder, Description = "Folder that keeps PNG files, downloads and the model." };
-        Option<int?> epochs = CommandOptions.Positive("--epochs", "Passes over the training images (default: 10, and 30 for at most 10,000 images).");
+        var download = new Option<bool>("--download") { Description = "Where no folder is given, fetch MNIST (11 MB, once)." };
+        Option<string?> work = CommandOptions.Path("--work", "DIR",
+            $"Folder that keeps PNG files, downloads and the model (default: {Defaults.WorkFolder}).");
+        Option<int?> epochs = CommandOptions.Positive("--epochs",
+            "Passes over the training images (default: 10, and 30 for at most 10,000 images).");
         Option<int> batchSize = CommandOptions.Positive("--batch-size", Defaults.BatchSize, "Images in a training step.");
         Option<double> learningRate = CommandOptions.Positive("--learning-rate", Defaults.LearningRate, "Learning rate of Adam.");
-        Option<LearningRateSchedule> schedule = CommandOptions.Schedule("--schedule", Defaults.Schedule);
-        Option<OdeMethod> solver = CommandOptions.Parsed("--solver", Defaults.Solver, OdeMethod.Parse, "METHOD", $"Method that solves the equation: {string.Join(", ", OdeMethod.All.Select(method => method.Name))}.");
+        Option<LearningRateSchedule> schedule = CommandOptions.Named("--schedule", Defaults.Schedule, "SCHEDULE", "How the learning rate changes");
+        Option<OdeMethod> solver = CommandOptions.Parsed("--solver", Defaults.Solver, OdeMethod.Parse, "METHOD",
+            $"Method that solves the equation: {string.Join(", ", OdeMethod.All.Select(method => method.Name))}.");
         Option<double> rtol = CommandOptions.Positive("--rtol", Defaults.RelativeTolerance, "Relative tolerance of an adaptive method.");
         Option<double> atol = CommandOptions.Positive("--atol", Defaults.AbsoluteTolerance, "Absolute tolerance of an adaptive method.");
-        Option<GradientMethod> gradient = CommandOptions.Parsed("--gradient", Defaults.Gradient, GradientMethod.Parse, "METHOD", "How gradients come back: direct, adjoint, checkpointed.");
+        Option<GradientMethod> gradient = CommandOptions.Parsed("--gradient", Defaults.Gradient, GradientMethod.Parse, "METHOD",
+            "How gradients come back: direct, adjoint, checkpointed.");
         var seed = new Option<int>("--seed") { DefaultValueFactory = _ => Defaults.Seed, Description = "Seed of all randomness." };
         Option<int?> limit = CommandOptions.Positive("--limit", "Use at most this many training images, and at most as many test images.");
-        var model = new Option<string?>("--model") { HelpName = "FILE", Description = "Where the model goes (default: mnist-model.zip in the work folder)." };
-        var json = new Option<string?>("--json") { HelpName = "FILE", Description = "Write all final figures to this file." };
+        Option<string?> model = CommandOptions.Path("--model", "FILE", "Where the model goes (default: mnist-model.zip in the work folder).");
+        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write all final figures to this file.");
 
         var command = new System.CommandLine.Command("mnist", "Learn handwritten digits with a neural ODE in an ML.NET pipeline.")
         {
             data, embedded, download, work, epochs, batchSize, learningRate, schedule, solver, rtol, atol, gradient, seed, limit, model, json,
         };
-        foreach (Option path in (Option[])[data, work, model, json])
-            CommandOptions.RefuseEmpty(path);
         command.Validators.Add(result =>
         {
             if (result.GetValue(embedded) && (result.GetValue(data) is not null || result.GetValue(download)))
@@ -45,7 +49,7 @@ internal static class MnistCommand
                 Data = result.GetValue(data),
                 Embedded = result.GetValue(embedded),
                 Download = result.GetValue(download),
-                WorkFolder = result.GetRequiredValue(work),
+                WorkFolder = result.GetValue(work) ?? Defaults.WorkFolder,
                 Epochs = result.GetValue(epochs),
                 BatchSize = result.GetValue(batchSize),
                 LearningRate = result.GetValue(learningRate),

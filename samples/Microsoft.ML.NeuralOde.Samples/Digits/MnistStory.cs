@@ -98,7 +98,9 @@ internal sealed class MnistStory(MnistSettings settings, Display display)
         var clock = Stopwatch.StartNew();
         DigitFiles files = display.Progress(
             "Writing PNG files", report => DigitFiles.Prepare(data, settings.Limit, settings.WorkFolder, report, cancellationToken));
-        string written = files.Written == 0 ? "written by an earlier run" : $"{files.Written:N0} written in {clock.Elapsed.TotalSeconds:F1} s";
+        string written = files.Written == 0
+            ? "written by an earlier run"
+            : $"{files.Written:N0} written in {clock.Elapsed.TotalSeconds:F1} s";
         display.Line($"Images: {files.Train.Count + files.Test.Count:N0} PNG files in {files.Folder}, {written}");
         return files;
     }
@@ -106,7 +108,7 @@ internal sealed class MnistStory(MnistSettings settings, Display display)
     private TransformerChain<KeyToValueMappingTransformer> Train(DigitFiles files, List<NeuralOdeEpochReport> epochs, CancellationToken cancellationToken)
     {
         int numberOfEpochs = settings.EpochsFor(files.Train.Count);
-        display.Line($"Training: {numberOfEpochs} epochs, solver {settings.Solver.Name}, gradients {settings.Gradient.Name}, seed {settings.Seed}");
+        display.Line($"Training: {numberOfEpochs} epochs, solver {settings.Solver.Name}, gradients {settings.Gradient.Name}");
         return display.Progress("Training", report =>
         {
             IEstimator<ITransformer> trainer = DigitTrainer.Create(_mlContext, settings, numberOfEpochs, epoch =>
@@ -132,7 +134,8 @@ internal sealed class MnistStory(MnistSettings settings, Display display)
         {
             DigitPrediction[] found = DigitPipeline.Predict(other, loaded, rows);
             int equal = expected.Zip(found, (a, b) => a.Equals(b)).Count(same => same);
-            display.Line($"Model: saved to {settings.ModelFile}; loaded again, {equal:N0} of {expected.Length:N0} predictions are equal bit by bit");
+            display.Line($"Model: saved to {settings.ModelFile}; loaded again, {equal:N0} of {expected.Length:N0} predictions are " +
+                "equal bit by bit");
             return equal == expected.Length && found.Length == expected.Length;
         }
         finally

@@ -10,12 +10,16 @@ internal static class PredictCommand
 {
     public static System.CommandLine.Command Create(Display display)
     {
-        var model = new Option<string>("--model") { HelpName = "FILE", Required = true, Description = "A model that 'mnist' has saved." };
-        CommandOptions.RefuseEmpty(model);
-        var images = new Argument<string[]>("IMAGE") { Arity = ArgumentArity.OneOrMore, Description = "Image files with a white digit on black." };
+        Option<string?> model = CommandOptions.Path("--model", "FILE", "A model that 'mnist' has saved.");
+        model.Required = true;
+        var images = new Argument<string[]>("IMAGE")
+        {
+            Arity = ArgumentArity.OneOrMore,
+            Description = "Image files with a white digit on black.",
+        };
 
         var command = new System.CommandLine.Command("predict", "Classify image files with a saved model.") { model, images };
-        command.SetAction(result => Run(result.GetRequiredValue(model), result.GetRequiredValue(images), display));
+        command.SetAction(result => Run(result.GetRequiredValue(model)!, result.GetRequiredValue(images), display));
         return command;
     }
 

@@ -13,7 +13,9 @@ internal static class ResultTables
     /// <summary>Rows are actual digits, columns predicted ones.</summary>
     public static Table ConfusionMatrix(ConfusionMatrix matrix)
     {
-        Table table = new Table().Title("How many of a digit (rows) were seen as which (columns)").Border(TableBorder.Simple).AddColumn(new TableColumn("digit").RightAligned());
+        Table table = new Table().Border(TableBorder.Simple)
+            .Title("How many of a digit (rows) were seen as which (columns)")
+            .AddColumn(new TableColumn("digit").RightAligned());
         for (int digit = 0; digit < matrix.NumberOfClasses; digit++)
             table.AddColumn(new TableColumn(Text(digit)).RightAligned());
         for (int actual = 0; actual < matrix.NumberOfClasses; actual++)

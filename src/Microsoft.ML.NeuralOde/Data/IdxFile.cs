@@ -58,7 +58,8 @@ internal sealed class IdxFile
 
             // What can be known about the length before anything of that length is allocated.
             if (compressed && count > file.Length * LargestDeflateRatio)
-                throw new InvalidDataException($"'{path}' announces {Text(count)} bytes of data ({Text(sizes)}), more than a gzip file of {Text(file.Length)} bytes can hold.");
+                throw new InvalidDataException($"'{path}' announces {Text(count)} bytes of data ({Text(sizes)}), more than a gzip " +
+                    $"file of {Text(file.Length)} bytes can hold.");
             if (!compressed && headerLength + count != file.Length)
                 throw WrongLength(path, sizes, headerLength + count, file.Length);
 
@@ -67,7 +68,8 @@ internal sealed class IdxFile
             if (read < data.Length)
                 throw WrongLength(path, sizes, headerLength + count, headerLength + read);
             if (content.ReadByte() >= 0)
-                throw new InvalidDataException($"'{path}' goes on after the {Text(headerLength + count)} bytes that its header announces ({Text(sizes)}).");
+                throw new InvalidDataException($"'{path}' goes on after the {Text(headerLength + count)} bytes that its header " +
+                    $"announces ({Text(sizes)}).");
             return new IdxFile(sizes, data);
         }
         catch (InvalidDataException e) when (!e.Message.Contains(path, StringComparison.Ordinal))
@@ -94,10 +96,12 @@ internal sealed class IdxFile
         {
             int magic = BinaryPrimitives.ReadInt32BigEndian(header);
             if (magic != expected)
-                throw new InvalidDataException($"'{path}' starts with 0x{magic:X8}{Describe(magic)}; an IDX file of unsigned bytes with {dimensions} dimension{(dimensions == 1 ? "" : "s")} starts with 0x{expected:X8}.");
+                throw new InvalidDataException($"'{path}' starts with 0x{magic:X8}{Describe(magic)}; an IDX file of unsigned bytes " +
+                    $"with {dimensions} dimension{(dimensions == 1 ? "" : "s")} starts with 0x{expected:X8}.");
         }
         if (read < length)
-            throw new InvalidDataException($"'{path}' ends after {read} bytes; the header of an IDX file with {dimensions} dimension{(dimensions == 1 ? "" : "s")} has {length}.");
+            throw new InvalidDataException($"'{path}' ends after {read} bytes; the header of an IDX file with {dimensions} " +
+                $"dimension{(dimensions == 1 ? "" : "s")} has {length}.");
 
         int[] sizes = new int[dimensions];
         for (int i = 0; i < dimensions; i++)
@@ -116,13 +120,15 @@ internal sealed class IdxFile
         {
             count *= size;
             if (count > Array.MaxLength)
-                throw new InvalidDataException($"'{path}' announces an array of {Text(sizes)} bytes; at most {Text(Array.MaxLength)} can be read.");
+                throw new InvalidDataException($"'{path}' announces an array of {Text(sizes)} bytes; at most " +
+                    $"{Text(Array.MaxLength)} can be read.");
         }
         return count;
     }
 
     private static InvalidDataException WrongLength(string path, int[] sizes, long expected, long actual) =>
-        new($"'{path}' has {Text(actual)} bytes{(actual < expected ? " and seems cut off" : "")}; its header ({Text(sizes)}) asks for {Text(expected)}.");
+        new($"'{path}' has {Text(actual)} bytes{(actual < expected ? " and seems cut off" : "")}; its header ({Text(sizes)}) asks " +
+            $"for {Text(expected)}.");
 
     private static string Describe(int magic) => (magic >> 8) switch
     {

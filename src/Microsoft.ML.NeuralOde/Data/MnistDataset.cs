@@ -88,7 +88,8 @@ public sealed class MnistDataset
             .Select(candidate => (candidate, MnistFile.All.Where(f => f.FindIn(candidate) is null).Select(f => f.Name).ToArray()))
             .MinBy(c => c.Item2.Length);
         return new FileNotFoundException(
-            $"The folder '{best.Folder}' lacks {string.Join(", ", best.Names)}. MNIST consists of four files, plain or with the ending .gz, " +
+            $"The folder '{best.Folder}' lacks {string.Join(", ", best.Names)}. MNIST consists of four files, plain or with the " +
+            "ending .gz, " +
             $"in '{folder}' or in its subfolder 'mnist': {string.Join(", ", MnistFile.All.Select(f => f.Name))}.",
             Path.Combine(best.Folder, best.Names[0]));
     }
@@ -99,14 +100,17 @@ public sealed class MnistDataset
         string labelPath = labels.FindIn(folder)!;
         IdxFile pixels = IdxFile.Read(imagePath, dimensions: 3);
         if (pixels.Dimensions[1] != ImageSize || pixels.Dimensions[2] != ImageSize)
-            throw new InvalidDataException($"'{imagePath}' holds images of {pixels.Dimensions[1]}×{pixels.Dimensions[2]} pixels; {ImageSize}×{ImageSize} would be right.");
+            throw new InvalidDataException($"'{imagePath}' holds images of {pixels.Dimensions[1]}×{pixels.Dimensions[2]} pixels; " +
+                $"{ImageSize}×{ImageSize} would be right.");
 
         IdxFile classes = IdxFile.Read(labelPath, dimensions: 1);
         if (classes.Dimensions[0] != pixels.Dimensions[0])
-            throw new InvalidDataException($"'{labelPath}' holds {classes.Dimensions[0]} labels but '{imagePath}' {pixels.Dimensions[0]} images; the numbers must be equal.");
+            throw new InvalidDataException($"'{labelPath}' holds {classes.Dimensions[0]} labels but '{imagePath}' " +
+                $"{pixels.Dimensions[0]} images; the numbers must be equal.");
         int wrong = classes.Data.Span.IndexOfAnyExceptInRange((byte)0, (byte)(ClassCount - 1));
         if (wrong >= 0)
-            throw new InvalidDataException($"'{labelPath}' has label {classes.Data.Span[wrong]} at position {wrong}; labels are 0 to {ClassCount - 1}.");
+            throw new InvalidDataException($"'{labelPath}' has label {classes.Data.Span[wrong]} at position {wrong}; labels are 0 " +
+                $"to {ClassCount - 1}.");
         return new MnistImages(pixels.Data, classes.Data);
     }
 }

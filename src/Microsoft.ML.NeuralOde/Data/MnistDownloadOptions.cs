@@ -28,7 +28,8 @@ public sealed record MnistDownloadOptions
             throw new ArgumentException($"{nameof(Mirrors)} is empty; at least one address is needed.");
         foreach (Uri mirror in Mirrors)
             if (!mirror.IsAbsoluteUri || (mirror.Scheme != Uri.UriSchemeHttp && mirror.Scheme != Uri.UriSchemeHttps))
-                throw new ArgumentException($"{nameof(Mirrors)} contains '{mirror}'; absolute addresses that start with http:// or https:// would be right.");
+                throw new ArgumentException($"{nameof(Mirrors)} contains '{mirror}'; absolute addresses that start with http:// or " +
+                    "https:// would be right.");
         if (string.IsNullOrWhiteSpace(CacheFolder))
             throw new ArgumentException($"{nameof(CacheFolder)} is empty; the path of a folder would be right.");
         if (StallTimeout <= TimeSpan.Zero)

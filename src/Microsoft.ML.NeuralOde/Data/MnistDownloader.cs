@@ -83,8 +83,8 @@ internal sealed class MnistDownloader
             }
         }
         throw new MnistDownloadException(
-            $"{file.CompressedName} could not be downloaded. {string.Join(" | ", failures)} | Without a network, put the four MNIST files " +
-            $"into '{_options.CacheFolder}' or give the folder that holds them.", last!);
+            $"{file.CompressedName} could not be downloaded. {string.Join(" | ", failures)} | Without a network, put the four MNIST " +
+            $"files into '{_options.CacheFolder}' or give the folder that holds them.", last!);
     }
 
     private async Task DownloadAsync(
@@ -162,7 +162,9 @@ internal sealed class MnistDownloader
     }
 
     private static string Flatten(Exception e) =>
-        e.InnerException is { } inner && !e.Message.Contains(inner.Message, StringComparison.Ordinal) ? $"{e.Message} ({inner.Message})" : e.Message;
+        e.InnerException is { } inner && !e.Message.Contains(inner.Message, StringComparison.Ordinal)
+            ? $"{e.Message} ({inner.Message})"
+            : e.Message;
 
     private static string Text(long number) => number.ToString("N0", CultureInfo.InvariantCulture);
 }

@@ -18,10 +18,12 @@ public sealed class MnistImages
     public MnistImages(ReadOnlyMemory<byte> pixels, ReadOnlyMemory<byte> labels)
     {
         if (pixels.Length != (long)labels.Length * PixelsPerImage)
-            throw new ArgumentException($"{labels.Length} labels need {(long)labels.Length * PixelsPerImage} pixels ({PixelsPerImage} an image); there are {pixels.Length}.", nameof(pixels));
+            throw new ArgumentException($"{labels.Length} labels need {(long)labels.Length * PixelsPerImage} pixels " +
+                $"({PixelsPerImage} an image); there are {pixels.Length}.", nameof(pixels));
         int wrong = labels.Span.IndexOfAnyExceptInRange((byte)0, (byte)(MnistDataset.ClassCount - 1));
         if (wrong >= 0)
-            throw new ArgumentException($"Label {labels.Span[wrong]} at position {wrong} is not a digit from 0 to {MnistDataset.ClassCount - 1}.", nameof(labels));
+            throw new ArgumentException($"Label {labels.Span[wrong]} at position {wrong} is not a digit from 0 to " +
+                $"{MnistDataset.ClassCount - 1}.", nameof(labels));
         _pixels = pixels;
         Labels = labels;
     }
