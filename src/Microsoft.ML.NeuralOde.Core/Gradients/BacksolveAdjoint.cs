@@ -115,7 +115,8 @@ internal sealed class AdjointSolve : DifferentiableSolve
             using Pullback.Evaluation evaluation = pullback.Evaluate(time, y, withTime: false);
             Pullback.Cotangents cotangents = evaluation.Pull(lambda);
             using Tensor product = cotangents.State;
-            Tensor result = stack([evaluation.Value, product.neg_()]);
+            using Tensor rate = product.neg();
+            Tensor result = stack([evaluation.Value, rate]);
             sensitivities[result] = cotangents.Parameters;
             return result;
         }

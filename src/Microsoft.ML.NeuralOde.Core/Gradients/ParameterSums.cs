@@ -24,7 +24,7 @@ internal sealed class ParameterSums : IDisposable
         Scalar alpha = weight;
         for (int i = 0; i < _sums.Length; i++)
             if (derivatives[i] is { } derivative)
-                _sums[i].add_(derivative, alpha).Dispose();
+                _sums[i].add_(derivative, alpha);
     }
 
     /// <summary>Disposes derivatives that were added.</summary>

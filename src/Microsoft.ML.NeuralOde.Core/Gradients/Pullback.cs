@@ -57,10 +57,10 @@ internal sealed class Pullback
             if (!_graph.requires_grad)
                 return new Cotangents(zeros_like(_inputs[0]).DetachFromDisposeScope(), null, parameters);
             IList<Tensor> results = autograd.grad([_graph], _inputs, [cotangent], retain_graph: false, create_graph: false, allow_unused: true);
-            Tensor state = Defined(results[0]) is { } found ? Contiguous(found) : zeros_like(_inputs[0].detach()).DetachFromDisposeScope();
+            Tensor state = Own(results[0], cotangent) ?? zeros_like(_inputs[0].detach()).DetachFromDisposeScope();
             for (int i = 0; i < parameters.Length; i++)
-                parameters[i] = Defined(results[first + i]);
-            return new Cotangents(state, _withTime ? Defined(results[1]) : null, parameters);
+                parameters[i] = Own(results[first + i], cotangent);
+            return new Cotangents(state, _withTime ? Own(results[1], cotangent) : null, parameters);
         }
 
         public void Dispose()
@@ -71,14 +71,15 @@ internal sealed class Pullback
             _time.Dispose();
         }
 
-        private static Tensor? Defined(Tensor? tensor) => tensor is null || tensor.IsInvalid ? null : tensor.DetachFromDisposeScope();
-
-        private static Tensor Contiguous(Tensor tensor)
+        /// <summary>A derivative in contiguous memory of its own: autograd may hand λ itself on, whose memory is reused.</summary>
+        private static Tensor? Own(Tensor? derivative, Tensor cotangent)
         {
-            if (tensor.is_contiguous())
-                return tensor;
-            using (tensor)
-                return tensor.contiguous().DetachFromDisposeScope();
+            if (derivative is null || derivative.IsInvalid)
+                return null;
+            if (derivative.is_contiguous() && !Solving.RightHandSide.SharesMemory(derivative, cotangent))
+                return derivative.DetachFromDisposeScope();
+            using (derivative)
+                return derivative.contiguous().clone().DetachFromDisposeScope();
         }
     }
 }

@@ -44,17 +44,18 @@ internal sealed class StepReversal : IDisposable
         using var span = new StepSpan(step.Start, step.End, _clock);
         int stages = inside.Length > 0 ? _tableau.Extension.Polynomials.Length : _tableau.Stages - (_tableau.IsFirstSameAsLast ? 1 : 0);
         var evaluations = new Pullback.Evaluation[stages];
+        // The graph behind an evaluation reads its input's memory when it is pulled.
+        var inputs = new Tensor[stages];
         var k = new Tensor[stages];
         var v = new Tensor?[stages];
         try
         {
             for (int i = 0; i < stages; i++)
             {
-                Tensor input = arithmetic.Combine(state, span, Row(i), k.AsSpan(0, i));
-                using Tensor time = _clock.Tensor(span.At(Node(i)));
-                evaluations[i] = _pullback.Evaluate(time, input, _times is not null);
+                inputs[i] = arithmetic.Combine(state, span, Row(i), k.AsSpan(0, i));
+                using Tensor time = _clock.Tensor(span, Node(i));
+                evaluations[i] = _pullback.Evaluate(time, inputs[i], _times is not null);
                 k[i] = evaluations[i].Value;
-                arithmetic.Release(input);
                 _statistics.BackwardEvaluations++;
             }
 
@@ -87,6 +88,8 @@ internal sealed class StepReversal : IDisposable
                 evaluation?.Dispose();
             foreach (Tensor? tensor in v)
                 tensor?.Dispose();
+            foreach (Tensor? input in inputs)
+                arithmetic.Release(input);
         }
     }
 

@@ -57,7 +57,7 @@ internal sealed class ExplicitRungeKuttaStepper : Stepper
         for (int i = 1; i < stages; i++)
         {
             Tensor input = arithmetic.Combine(State, span, Tableau.A[i], _k.AsSpan(0, i));
-            _k[i] = Context.Evaluate(span.At(Tableau.C[i]), input);
+            _k[i] = Context.Evaluate(span, Tableau.C[i], input);
             if (i == stages - 1 && Tableau.IsFirstSameAsLast)
                 next = input;
             else
@@ -164,11 +164,11 @@ internal sealed class ExplicitRungeKuttaStepper : Stepper
             StepAttempt attempt = _attempt!;
             if (_extraStages == 0 && extension.FirstExtraIsEnd)
             {
-                _k[i] = Context.Evaluate(attempt.Span.End, attempt.State);
+                _k[i] = Context.Evaluate(attempt.Span, 1, attempt.State);
                 continue;
             }
             Tensor input = Context.Arithmetic.Combine(State, attempt.Span, extension.ExtraA[_extraStages], _k.AsSpan(0, i));
-            _k[i] = Context.Evaluate(attempt.Span.At(extension.ExtraC[_extraStages]), input);
+            _k[i] = Context.Evaluate(attempt.Span, extension.ExtraC[_extraStages], input);
             Context.Arithmetic.Release(input);
         }
     }

@@ -11,6 +11,13 @@ internal sealed record StepperContext(RightHandSide RightHandSide, StateArithmet
         using Tensor time = Clock.Tensor(times);
         return RightHandSide.Evaluate(time, state);
     }
+
+    /// <summary>f at a fraction of a step and a state; the caller owns the result.</summary>
+    public Tensor Evaluate(StepSpan span, double fraction, Tensor state)
+    {
+        using Tensor time = Clock.Tensor(span, fraction);
+        return RightHandSide.Evaluate(time, state);
+    }
 }
 
 /// <summary>

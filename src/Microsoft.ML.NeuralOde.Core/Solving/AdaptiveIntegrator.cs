@@ -9,6 +9,9 @@ namespace Microsoft.ML.NeuralOde.Solving;
 /// </summary>
 internal sealed class AdaptiveIntegrator : Integrator
 {
+    /// <summary>Steps below this fraction of the largest time would be lost in rounding.</summary>
+    private const double TimeResolution = 1e-15;
+
     private readonly double[] _stops;
     private readonly double[] _restarts;
     private readonly double[] _outputs;
@@ -143,7 +146,7 @@ internal sealed class AdaptiveIntegrator : Integrator
             double shrink = double.IsFinite(error) ? controller.Safety * Math.Pow(error, -1.0 / k) : 0;
             lane.Step = tried * Math.Clamp(shrink, controller.MinimumFactor, 1);
             lane.WasRejected = true;
-            double smallest = Math.Max(Options.MinimumStep, 4 * (Math.BitIncrement(Math.Abs(Stepper.Time[i])) - Math.Abs(Stepper.Time[i])));
+            double smallest = Math.Max(Options.MinimumStep, TimeResolution * Math.Max(Math.Abs(Grid.Start), Math.Abs(Grid.End)));
             if (lane.Step < smallest)
             {
                 failed[i] = true;

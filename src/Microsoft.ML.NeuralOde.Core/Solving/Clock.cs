@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Methods;
+
 namespace Microsoft.ML.NeuralOde.Solving;
 
 /// <summary>Makes the time tensors that right-hand sides are given, from float64 numbers, in the state's type and on its device.</summary>
@@ -27,9 +29,20 @@ internal sealed class Clock
         if (_grid.IsTracked)
         {
             Tensor tracked = Track(times);
-            return _perRow ? Spread(tracked) : tracked.squeeze(0);
+            return _perRow ? Spread(tracked) : Squeeze(tracked);
         }
         return _perRow ? Spread(tensor(times, _type, _device)) : tensor(times[0], _type, _device);
+    }
+
+    /// <summary>The times at a fraction of a step: in the graph they depend on its ends alone.</summary>
+    public Tensor Tensor(StepSpan span, double fraction)
+    {
+        if (span.TrackedSize is null || fraction is 0 or 1)
+            return Tensor(span.At(fraction));
+        using Tensor start = Track(span.Start);
+        using Tensor elapsed = span.TrackedSize * fraction;
+        Tensor time = start + elapsed;
+        return _perRow ? Spread(time) : Squeeze(time);
     }
 
     /// <summary>end − start in the graph, shape <c>[lanes]</c>; null where times carry no derivative.</summary>
@@ -49,6 +62,12 @@ internal sealed class Clock
         foreach (Tensor part in parts)
             part.Dispose();
         return stacked;
+    }
+
+    private static Tensor Squeeze(Tensor times)
+    {
+        using (times)
+            return times.squeeze(0);
     }
 
     private Tensor Spread(Tensor times)

@@ -31,7 +31,7 @@ internal abstract class OutputCollector : IDisposable
         public override void Write(int time, Tensor state)
         {
             using Tensor slot = _states!.select(0, time);
-            slot.copy_(state).Dispose();
+            slot.copy_(state);
         }
 
         public override void Write(int time, IReadOnlyList<long> rows, IReadOnlyList<long> from, Tensor state)
@@ -40,7 +40,7 @@ internal abstract class OutputCollector : IDisposable
             using Tensor source = Index(from, state.device);
             using Tensor target = Index(rows, state.device);
             using Tensor values = state.index_select(0, source);
-            slot.index_copy_(0, target, values).Dispose();
+            slot.index_copy_(0, target, values);
         }
 
         public override Tensor Finish()

@@ -39,7 +39,8 @@ internal sealed class RightHandSide
         return result.DetachFromDisposeScope();
     }
 
-    private static bool SharesMemory(Tensor a, Tensor b) =>
+    /// <summary>Whether two tensors overlap, as far as that matters: only the memory that the fused kernels work on is ever reused.</summary>
+    internal static bool SharesMemory(Tensor a, Tensor b) =>
         Kernels.StateKernels.Supports(a) && b.is_contiguous() && a.bytes.Overlaps(b.bytes);
 
     private static void Check(Tensor result, Tensor state)

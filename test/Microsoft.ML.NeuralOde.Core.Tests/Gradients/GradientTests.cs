@@ -1,0 +1,163 @@
+using Microsoft.ML.NeuralOde.Core.Tests.Support;
+
+namespace Microsoft.ML.NeuralOde.Core.Tests.Gradients;
+
+public class GradientTests
+{
+    public static TheoryData<string> Methods => ["direct", "adjoint", "checkpointed"];
+
+    private static readonly OdeSolverOptions Tight = new() { RelativeTolerance = 1e-10, AbsoluteTolerance = 1e-12 };
+
+    [Theory]
+    [MemberData(nameof(Methods))]
+    public void Gradients_agree_with_independent_references(string gradient)
+    {
+        using var network = new ReferenceNetwork();
+        using Tensor y0 = References.Network("y0").requires_grad_();
+        using Tensor times = References.Network("times").requires_grad_();
+        using OdeSolution solution = Ode.Solve(network, y0, times, Tight with { Gradient = GradientMethod.Parse(gradient) });
+        solution.Final.square().sum().backward();
+        solution.Statistics.BackwardFailure.Should().BeNull();
+        Problems.MaximumDifference(y0.grad!, References.Network("grad_y0")).Should().BeLessThan(1e-7);
+        Problems.MaximumDifference(times.grad!, References.Network("grad_times")).Should().BeLessThan(1e-6);
+        for (int i = 0; i < network.Weights.Length; i++)
+            Problems.MaximumDifference(network.Weights[i].grad!, References.Network(ReferenceNetwork.Names[i], "grad_weights")).Should().BeLessThan(1e-6);
+        if (gradient != "direct")
+            solution.Statistics.BackwardEvaluations.Should().BePositive();
+    }
+
+    [Theory]
+    [InlineData("dopri5", null)]
+    [InlineData("dopri5", 0.07)]
+    [InlineData("rk4", 0.05)]
+    [InlineData("euler", 0.05)]
+    public void The_discrete_adjoint_is_the_gradient_of_the_discrete_solution(string method, double? step)
+    {
+        // Loose tolerances and outputs between steps: the two must agree to rounding, not only to solver accuracy.
+        var options = new OdeSolverOptions { Method = OdeMethod.Parse(method), StepSize = step, RelativeTolerance = 1e-2, AbsoluteTolerance = 1e-3 };
+        (Tensor State, Tensor Times, Tensor[] Weights) direct = Gradients(options with { Gradient = GradientMethod.Direct() });
+        (Tensor State, Tensor Times, Tensor[] Weights) discrete = Gradients(options with { Gradient = GradientMethod.Checkpointed() });
+        Problems.MaximumDifference(discrete.State, direct.State).Should().BeLessThan(1e-12);
+        Problems.MaximumDifference(discrete.Times, direct.Times).Should().BeLessThan(1e-11);
+        for (int i = 0; i < direct.Weights.Length; i++)
+            Problems.MaximumDifference(discrete.Weights[i], direct.Weights[i]).Should().BeLessThan(1e-11);
+
+        static (Tensor, Tensor, Tensor[]) Gradients(OdeSolverOptions options)
+        {
+            using var network = new ReferenceNetwork();
+            using Tensor y0 = References.Network("y0").requires_grad_();
+            using Tensor times = tensor(new[] { 0.0, 0.11, 0.13, 0.6, 1.0 }).requires_grad_();
+            using OdeSolution solution = Ode.Solve(network, y0, times, options);
+            using Tensor weights = linspace(1, 2, solution.States.numel(), ScalarType.Float64).reshape(solution.States.shape);
+            (solution.States * weights).sin().sum().backward();
+            solution.Statistics.BackwardFailure.Should().BeNull();
+            return (y0.grad!.clone(), times.grad!.clone(), [.. network.Weights.Select(weight => weight.grad!.clone())]);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Methods))]
+    public void Gradients_of_every_output_time_agree_with_finite_differences(string gradient)
+    {
+        OdeSolverOptions options = Tight with { Gradient = GradientMethod.Parse(gradient) };
+        double[] values = [0.2, 0.9, 1.7];
+        using Tensor y0 = tensor(new[] { 0.8 });
+        using Tensor times = tensor(values).requires_grad_();
+        using OdeSolution solution = Ode.Solve(Problems.Quadratic, y0, times, options, []);
+        Loss(solution).backward();
+        solution.Statistics.BackwardFailure.Should().BeNull();
+        for (int i = 0; i < values.Length; i++)
+        {
+            double difference = (Exact(i, 1e-5) - Exact(i, -1e-5)) / 2e-5;
+            // The exact derivatives of the discrete solution see the interpolant's slope, which is one order less accurate than its values.
+            times.grad![i].ToDouble().Should().BeApproximately(difference, gradient == "adjoint" ? 1e-8 : 5e-4);
+        }
+
+        static Tensor Loss(OdeSolution solution) => (solution.States * solution.States).sum();
+        double Exact(int index, double change)
+        {
+            var moved = (double[])values.Clone();
+            moved[index] += change;
+            // Closed form: y = 1 / (1/y₀ + sin t − sin t₀).
+            return moved.Sum(t => Math.Pow(1 / (1 / 0.8 + Math.Sin(t) - Math.Sin(moved[0])), 2));
+        }
+    }
+
+    [Fact]
+    public void Second_derivatives_work_through_direct_gradients()
+    {
+        // y(1) = y₀ e^(−a): d²y/da² = y.
+        using Tensor a = tensor(0.7, ScalarType.Float64).requires_grad_();
+        using Tensor y0 = tensor(new[] { 1.0 });
+        using Tensor times = tensor(new[] { 0.0, 1.0 });
+        using OdeSolution solution = Ode.Solve((t, y) => -a * y, y0, times, Tight with { Gradient = GradientMethod.Direct() });
+        Tensor first = autograd.grad([solution.Final.sum()], [a], retain_graph: true, create_graph: true)[0];
+        Tensor second = autograd.grad([first], [a])[0];
+        first.ToDouble().Should().BeApproximately(-Math.Exp(-0.7), 1e-8);
+        second.ToDouble().Should().BeApproximately(Math.Exp(-0.7), 1e-7);
+    }
+
+    [Theory]
+    [InlineData("adjoint")]
+    [InlineData("checkpointed")]
+    public void Live_tensors_do_not_grow_with_steps_or_repetitions(string gradient)
+    {
+        using var network = new ReferenceNetwork();
+        long few = Peak(network, gradient, steps: 16);
+        long many = Peak(network, gradient, steps: 128);
+        if (gradient == "adjoint")
+            many.Should().Be(few);
+        long before = Tensor.TotalCount;
+        for (int i = 0; i < 3; i++)
+            Peak(network, gradient, steps: 16);
+        Tensor.TotalCount.Should().Be(before);
+    }
+
+    [Fact]
+    public void A_failure_on_the_way_back_gives_nan_and_its_reason()
+    {
+        int calls = 0;
+        using Tensor weight = ones(1, ScalarType.Float64).requires_grad_();
+        using Tensor y0 = ones(1, ScalarType.Float64);
+        using Tensor times = tensor(new[] { 0.0, 1.0 });
+        bool failing = false;
+        Func<Tensor, Tensor, Tensor> f = (t, y) => failing && ++calls > 3 ? throw new InvalidOperationException("no more") : weight * y;
+        using OdeSolution solution = Ode.Solve(f, y0, times, new OdeSolverOptions { Gradient = GradientMethod.Adjoint() }, [weight]);
+        failing = true;
+        solution.Final.sum().backward();
+        double.IsNaN(weight.grad!.ToDouble()).Should().BeTrue();
+        solution.Statistics.BackwardFailure.Should().BeOfType<InvalidOperationException>().Which.Message.Should().Be("no more");
+    }
+
+    [Fact]
+    public void Parameters_that_are_not_used_or_frozen_get_no_gradient()
+    {
+        foreach (string gradient in new[] { "adjoint", "checkpointed" })
+        {
+            using Tensor used = ones(1, ScalarType.Float64).requires_grad_();
+            using Tensor unused = ones(1, ScalarType.Float64).requires_grad_();
+            using Tensor frozen = ones(1, ScalarType.Float64);
+            using Tensor y0 = ones(1, ScalarType.Float64);
+            using Tensor times = tensor(new[] { 0.0, 1.0 });
+            OdeSolverOptions options = Tight with { Gradient = GradientMethod.Parse(gradient) };
+            using OdeSolution solution = Ode.Solve((t, y) => -used * frozen * y, y0, times, options, [unused, used, frozen]);
+            solution.Final.sum().backward();
+            used.grad!.ToDouble().Should().BeApproximately(-Math.Exp(-1), 1e-8);
+            unused.grad!.ToDouble().Should().Be(0);
+            frozen.grad.Should().BeNull();
+        }
+    }
+
+    private static long Peak(ReferenceNetwork network, string gradient, int steps)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        network.zero_grad();
+        Tensor y0 = References.Network("y0");
+        Tensor times = References.Network("times");
+        var options = new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 1.0 / steps, Gradient = GradientMethod.Parse(gradient) };
+        long peak = 0;
+        OdeSolution solution = Ode.Solve((t, y) => { peak = Math.Max(peak, Tensor.TotalCount); return network.call(t, y); }, y0, times, options, network.Weights);
+        solution.Final.sum().backward();
+        return peak;
+    }
+}

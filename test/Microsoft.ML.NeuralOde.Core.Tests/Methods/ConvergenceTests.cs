@@ -1,0 +1,69 @@
+using Microsoft.ML.NeuralOde.Core.Tests.Support;
+using Microsoft.ML.NeuralOde.Methods;
+
+namespace Microsoft.ML.NeuralOde.Core.Tests.Methods;
+
+public class ConvergenceTests
+{
+    public static TheoryData<string> Methods => [.. OdeMethod.All.Select(method => method.Name)];
+
+    [Theory]
+    [MemberData(nameof(Methods))]
+    public void Fixed_steps_converge_with_the_order_of_the_method(string name)
+    {
+        OdeMethod method = OdeMethod.Parse(name);
+        double order = Order(steps => Error(method, steps), method.Order);
+        order.Should().BeApproximately(method.Order, 0.3);
+    }
+
+    [Theory]
+    [MemberData(nameof(Methods))]
+    public void The_interpolant_has_its_order(string name)
+    {
+        OdeMethod method = OdeMethod.Parse(name);
+        double order = Order(steps => InterpolationError(method, steps), method.InterpolantOrder);
+        order.Should().BeApproximately(method.InterpolantOrder + 1, 0.4, "the local error of one step is O(h^(order + 1))");
+    }
+
+    [Theory]
+    [MemberData(nameof(Methods))]
+    public void The_tableau_is_consistent(string name)
+    {
+        if (OdeMethod.Parse(name) is not ExplicitRungeKutta method)
+            return;
+        ButcherTableau tableau = method.Tableau;
+        for (int i = 0; i < tableau.Stages; i++)
+            tableau.A[i].Sum().Should().BeApproximately(tableau.C[i], 1e-14, "row {0} of a sums to c", i);
+        for (int q = 1; q <= method.Order; q++)
+            tableau.B.Zip(tableau.C, (b, c) => b * Math.Pow(c, q - 1)).Sum().Should().BeApproximately(1.0 / q, 1e-14, "quadrature condition {0}", q);
+        tableau.Error?.Sum().Should().BeApproximately(0, 1e-15);
+        double[] weights = new double[tableau.Extension.Polynomials.Length];
+        tableau.Extension.Weights(1, weights);
+        weights.Take(tableau.Stages).Should().Equal(tableau.B, (a, b) => Math.Abs(a - b) < 1e-14, "the interpolant meets the step's end");
+        tableau.Extension.WeightDerivatives(0, weights);
+        weights[0].Should().BeApproximately(1, 1e-14, "the interpolant starts with slope f(t, y)");
+    }
+
+    private static double Order(Func<int, double> error, int expected)
+    {
+        int coarse = expected >= 6 ? 6 : expected >= 4 ? 12 : 40;
+        return Math.Log2(error(coarse) / error(2 * coarse));
+    }
+
+    private static double Error(OdeMethod method, int steps)
+    {
+        using Tensor y0 = tensor(new[] { -1.2 });
+        using OdeSolution solution = Ode.Solve(Problems.Tangent, y0, 0, 2, method, 2.0 / steps);
+        return Math.Abs(solution.Final.ToDouble() - Problems.TangentSolution(2, -1.2));
+    }
+
+    /// <summary>The error in the middle of one step of size 1 / steps from exact data.</summary>
+    private static double InterpolationError(OdeMethod method, int steps)
+    {
+        double h = 1.0 / steps;
+        using Tensor y0 = tensor(new[] { -1.2 });
+        var options = new OdeSolverOptions { Method = method };
+        using Stepping stepping = Stepping.Of(Problems.Tangent, y0, options);
+        return new[] { 0.3, 0.5, 0.8 }.Max(sigma => Math.Abs(stepping.Interpolate(h, sigma * h) - Problems.TangentSolution(sigma * h, -1.2)));
+    }
+}

@@ -1,0 +1,2 @@
+// Some tests count the live tensors of the process, and two cores gain little from running the others side by side.
+[assembly: CollectionBehavior(DisableTestParallelization = true)]
