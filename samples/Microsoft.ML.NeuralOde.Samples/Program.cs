@@ -1,3 +1,6 @@
-using TorchSharp;
+using System.Text;
+using Microsoft.ML.NeuralOde.Samples;
+using Spectre.Console;
 
-Console.WriteLine(torch.ones(2, 2).sum().item<float>());
+Console.OutputEncoding = Encoding.UTF8;
+return await App.RunAsync(args, AnsiConsole.Console, Console.Error);

@@ -1,0 +1,53 @@
+using System.CommandLine;
+using System.CommandLine.Invocation;
+using Microsoft.ML.NeuralOde.Samples.Digits;
+using Microsoft.ML.NeuralOde.Samples.Output;
+using Spectre.Console;
+
+namespace Microsoft.ML.NeuralOde.Samples;
+
+/// <summary>The program: one command a story.</summary>
+internal static class App
+{
+    private const int Failed = 1;
+    private const int Cancelled = 130;
+
+    /// <returns>The exit code: 0, 1 for an error, 130 where the user stopped the program.</returns>
+    public static async Task<int> RunAsync(string[] args, IAnsiConsole console, TextWriter error, CancellationToken cancellationToken = default)
+    {
+        var display = new Display(console);
+        var root = new RootCommand("Neural ordinary differential equations for ML.NET: samples.")
+        {
+            MnistCommand.Create((settings, view, token) => new MnistStory(settings, view).RunAsync(token), display),
+            PredictCommand.Create(display),
+        };
+        ParseResult parsed = root.Parse(args);
+        if (parsed.Action is ParseErrorAction parseError)
+            parseError.ShowHelp = false;
+        try
+        {
+            var configuration = new InvocationConfiguration
+            {
+                EnableDefaultExceptionHandler = false,
+                Output = console.Profile.Out.Writer,
+                Error = error,
+            };
+            return await parsed.InvokeAsync(configuration, cancellationToken).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            await error.WriteLineAsync("Stopped.").ConfigureAwait(false);
+            return Cancelled;
+        }
+        catch (Exception e) when (IsExplained(e))
+        {
+            await error.WriteLineAsync($"Error: {e.Message}").ConfigureAwait(false);
+            return Failed;
+        }
+    }
+
+    /// <summary>Errors whose message tells the user what to do; any other is a defect of ours, and its stack trace helps.</summary>
+    private static bool IsExplained(Exception e) =>
+        e is UserException or IOException or InvalidDataException or UnauthorizedAccessException or ArgumentException
+            or OdeSolverException or TorchRuntimeException;
+}

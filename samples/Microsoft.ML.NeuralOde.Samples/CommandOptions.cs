@@ -1,0 +1,77 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using System.Numerics;
+
+namespace Microsoft.ML.NeuralOde.Samples;
+
+/// <summary>Options that check their values; every message names the option, what was given and what would be right.</summary>
+internal static class CommandOptions
+{
+    /// <summary>A positive, finite number.</summary>
+    public static Option<T> Positive<T>(string name, T defaultValue, string description)
+        where T : struct, INumber<T> =>
+        new(name) { Description = description, DefaultValueFactory = _ => defaultValue, CustomParser = result => ParsePositive<T>(name, result) };
+
+    /// <summary>A positive whole number that may be left out.</summary>
+    public static Option<int?> Positive(string name, string description) =>
+        new(name) { Description = description, CustomParser = result => ParsePositive<int>(name, result) };
+
+    /// <summary>A value that another class knows to parse; it throws <see cref="ArgumentException"/> for an unknown one.</summary>
+    public static Option<T> Parsed<T>(string name, T defaultValue, Func<string, T> parse, string helpName, string description) => new(name)
+    {
+        HelpName = helpName,
+        Description = description,
+        DefaultValueFactory = _ => defaultValue,
+        CustomParser = result =>
+        {
+            try
+            {
+                return parse(Token(result));
+            }
+            catch (ArgumentException e)
+            {
+                // "(Parameter 'name')" means something to programmers only.
+                result.AddError($"{name}: {e.Message.Replace($" (Parameter '{e.ParamName}')", "", StringComparison.Ordinal)}");
+                return defaultValue;
+            }
+        },
+    };
+
+    /// <summary>One of the names of an enumeration, in any case.</summary>
+    public static Option<T> Named<T>(string name, T defaultValue, string helpName, string description)
+        where T : struct, Enum
+    {
+        string names = string.Join(", ", Enum.GetNames<T>());
+        return Parsed(name, defaultValue, Parse, helpName, $"{description}: {names}.");
+
+        T Parse(string text) => Enum.GetNames<T>().Contains(text, StringComparer.OrdinalIgnoreCase)
+            ? Enum.Parse<T>(text, ignoreCase: true)
+            : throw new ArgumentException($"'{text}' is unknown; {names} would be right.");
+    }
+
+    /// <summary>A path that may be left out; an empty one, as a script with an unset variable gives it, is refused.</summary>
+    public static Option<string?> Path(string name, string helpName, string description)
+    {
+        var option = new Option<string?>(name) { HelpName = helpName, Description = description };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens.Any(token => string.IsNullOrWhiteSpace(token.Value)))
+                result.AddError($"{name} is empty; a path would be right.");
+        });
+        return option;
+    }
+
+    private static T ParsePositive<T>(string name, ArgumentResult result)
+        where T : struct, INumber<T>
+    {
+        string text = Token(result);
+        if (T.TryParse(text, CultureInfo.InvariantCulture, out T value) && T.IsPositive(value) && !T.IsZero(value) && T.IsFinite(value))
+            return value;
+        string right = typeof(T) == typeof(int) ? "a positive whole number" : "a positive number";
+        result.AddError($"{name} is '{text}'; {right} would be right.");
+        return default;
+    }
+
+    private static string Token(ArgumentResult result) => result.Tokens.Count == 0 ? "" : result.Tokens[0].Value;
+}

@@ -1,0 +1,27 @@
+namespace Microsoft.ML.NeuralOde.Samples.Digits;
+
+/// <summary>The neural ODE in the pipeline.</summary>
+internal static class DigitTrainer
+{
+    public static IEstimator<ITransformer> Create(
+        MLContext mlContext, MnistSettings settings, int numberOfEpochs, Action<NeuralOdeEpochReport> onEpoch, CancellationToken cancellationToken)
+    {
+        var options = new NeuralOdeClassificationTrainer.Options
+        {
+            FeatureColumnName = DigitPipeline.Features,
+            NumberOfEpochs = numberOfEpochs,
+            BatchSize = settings.BatchSize,
+            LearningRate = settings.LearningRate,
+            LearningRateSchedule = settings.Schedule,
+            Solver = settings.Solver,
+            RelativeTolerance = settings.RelativeTolerance,
+            AbsoluteTolerance = settings.AbsoluteTolerance,
+            GradientMethod = settings.Gradient,
+            EpochCallback = onEpoch,
+            CancellationToken = cancellationToken,
+        };
+        return mlContext.MulticlassClassification.Trainers.NeuralOde(options);
+    }
+
+    public static bool IsModel(ITransformer step) => step is NeuralOdeClassificationTransformer;
+}

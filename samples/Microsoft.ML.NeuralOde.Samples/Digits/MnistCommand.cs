@@ -1,0 +1,71 @@
+using System.CommandLine;
+using Microsoft.ML.NeuralOde.Samples.Output;
+
+namespace Microsoft.ML.NeuralOde.Samples.Digits;
+
+/// <summary>The options of the command <c>mnist</c>.</summary>
+internal static class MnistCommand
+{
+    private static readonly MnistSettings Defaults = new();
+
+    public static System.CommandLine.Command Create(Func<MnistSettings, Display, CancellationToken, Task> run, Display display)
+    {
+        Option<string?> data = CommandOptions.Path("--data", "DIR",
+            "Folder with the four MNIST files (or with a subfolder 'mnist' that has them). Otherwise the folder named by NEURALODE_DATA, " +
+            "otherwise the 5,000 digits that the program carries.");
+        var embedded = new Option<bool>("--embedded") { Description = "Take the embedded digits even where NEURALODE_DATA names a folder." };
+        var download = new Option<bool>("--download") { Description = "Where no folder is given, fetch MNIST (11 MB, once)." };
+        Option<string?> work = CommandOptions.Path("--work", "DIR",
+            $"Folder that keeps PNG files, downloads and the model (default: {Defaults.WorkFolder}).");
+        Option<int?> epochs = CommandOptions.Positive("--epochs",
+            "Passes over the training images (default: 10, and 30 for at most 10,000 images).");
+        Option<int> batchSize = CommandOptions.Positive("--batch-size", Defaults.BatchSize, "Images in a training step.");
+        Option<double> learningRate = CommandOptions.Positive("--learning-rate", Defaults.LearningRate, "Learning rate of Adam.");
+        Option<LearningRateSchedule> schedule = CommandOptions.Named("--schedule", Defaults.Schedule, "SCHEDULE", "How the learning rate changes");
+        Option<OdeMethod> solver = CommandOptions.Parsed("--solver", Defaults.Solver, OdeMethod.Parse, "METHOD",
+            $"Method that solves the equation: {string.Join(", ", OdeMethod.All.Select(method => method.Name))}.");
+        Option<double> rtol = CommandOptions.Positive("--rtol", Defaults.RelativeTolerance, "Relative tolerance of an adaptive method.");
+        Option<double> atol = CommandOptions.Positive("--atol", Defaults.AbsoluteTolerance, "Absolute tolerance of an adaptive method.");
+        Option<GradientMethod> gradient = CommandOptions.Parsed("--gradient", Defaults.Gradient, GradientMethod.Parse, "METHOD",
+            "How gradients come back: direct, adjoint, checkpointed.");
+        var seed = new Option<int>("--seed") { DefaultValueFactory = _ => Defaults.Seed, Description = "Seed of all randomness." };
+        Option<int?> limit = CommandOptions.Positive("--limit", "Use at most this many training images, and at most as many test images.");
+        Option<string?> model = CommandOptions.Path("--model", "FILE", "Where the model goes (default: mnist-model.zip in the work folder).");
+        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write all final figures to this file.");
+
+        var command = new System.CommandLine.Command("mnist", "Learn handwritten digits with a neural ODE in an ML.NET pipeline.")
+        {
+            data, embedded, download, work, epochs, batchSize, learningRate, schedule, solver, rtol, atol, gradient, seed, limit, model, json,
+        };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(embedded) && (result.GetValue(data) is not null || result.GetValue(download)))
+                result.AddError("--embedded excludes --data and --download; one of them would be right.");
+        });
+        command.SetAction(async (result, cancellationToken) =>
+        {
+            var settings = new MnistSettings
+            {
+                Data = result.GetValue(data),
+                Embedded = result.GetValue(embedded),
+                Download = result.GetValue(download),
+                WorkFolder = result.GetValue(work) ?? Defaults.WorkFolder,
+                Epochs = result.GetValue(epochs),
+                BatchSize = result.GetValue(batchSize),
+                LearningRate = result.GetValue(learningRate),
+                Schedule = result.GetValue(schedule),
+                Solver = result.GetRequiredValue(solver),
+                RelativeTolerance = result.GetValue(rtol),
+                AbsoluteTolerance = result.GetValue(atol),
+                Gradient = result.GetRequiredValue(gradient),
+                Seed = result.GetValue(seed),
+                Limit = result.GetValue(limit),
+                Model = result.GetValue(model),
+                Json = result.GetValue(json),
+            };
+            await run(settings, display, cancellationToken).ConfigureAwait(false);
+            return 0;
+        });
+        return command;
+    }
+}

@@ -1,0 +1,50 @@
+namespace Microsoft.ML.NeuralOde.Samples.Digits;
+
+/// <summary>What can be chosen for the command <c>mnist</c>.</summary>
+internal sealed record MnistSettings
+{
+    /// <summary>The folder with MNIST; <see langword="null"/> looks further.</summary>
+    public string? Data { get; init; }
+
+    /// <summary>Takes the embedded digits, whatever else there is.</summary>
+    public bool Embedded { get; init; }
+
+    public bool Download { get; init; }
+
+    /// <summary>Keeps images, downloads and, unless told otherwise, the model.</summary>
+    public string WorkFolder { get; init; } = DefaultWorkFolder;
+
+    /// <summary><see langword="null"/>: as many as suit the data.</summary>
+    public int? Epochs { get; init; }
+
+    public int BatchSize { get; init; } = 128;
+
+    public double LearningRate { get; init; } = 1e-3;
+
+    public LearningRateSchedule Schedule { get; init; } = LearningRateSchedule.Constant;
+
+    public OdeMethod Solver { get; init; } = OdeMethod.Dopri5;
+
+    public double RelativeTolerance { get; init; } = 1e-3;
+
+    public double AbsoluteTolerance { get; init; } = 1e-4;
+
+    public GradientMethod Gradient { get; init; } = GradientMethod.Adjoint();
+
+    public int Seed { get; init; } = 1;
+
+    /// <summary>How many images of each part are used at most.</summary>
+    public int? Limit { get; init; }
+
+    public string? Model { get; init; }
+
+    /// <summary>Where all final figures go as JSON.</summary>
+    public string? Json { get; init; }
+
+    public static string DefaultWorkFolder => Path.GetDirectoryName(new MnistDownloadOptions().CacheFolder)!;
+
+    public string ModelFile => Path.GetFullPath(Model ?? Path.Combine(WorkFolder, "mnist-model.zip"));
+
+    /// <summary>A small set needs more passes for as many steps.</summary>
+    public int EpochsFor(int rows) => Epochs ?? (rows <= 10_000 ? 30 : 10);
+}
