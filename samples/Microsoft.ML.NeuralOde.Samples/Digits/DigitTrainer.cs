@@ -4,13 +4,13 @@ namespace Microsoft.ML.NeuralOde.Samples.Digits;
 internal static class DigitTrainer
 {
     public static IEstimator<ITransformer> Create(
-        MLContext mlContext, MnistSettings settings, int numberOfEpochs, Action<NeuralOdeEpochReport> onEpoch, CancellationToken cancellationToken)
+        MLContext mlContext, MnistSettings settings, int numberOfEpochs, int batchSize, Action<NeuralOdeEpochReport> onEpoch, CancellationToken cancellationToken)
     {
         var options = new NeuralOdeClassificationTrainer.Options
         {
             FeatureColumnName = DigitPipeline.Features,
             NumberOfEpochs = numberOfEpochs,
-            BatchSize = settings.BatchSize,
+            BatchSize = batchSize,
             LearningRate = settings.LearningRate,
             LearningRateSchedule = settings.Schedule,
             Solver = settings.Solver,

@@ -18,9 +18,9 @@ internal static class MnistCommand
         Option<string?> work = CommandOptions.Path("--work", "DIR",
             $"Folder that keeps PNG files, downloads and the model (default: {Defaults.WorkFolder}).");
         Option<int?> epochs = CommandOptions.Positive("--epochs",
-            "Passes over the training images (default: 10, and 30 for at most 10,000 images).");
-        Option<int> batchSize = CommandOptions.Positive("--batch-size", Defaults.BatchSize, "Images in a training step.");
-        Option<double> learningRate = CommandOptions.Positive("--learning-rate", Defaults.LearningRate, "Learning rate of Adam.");
+            "Passes over the training images (default: 10, and 20 for at most 10,000 images).");
+        Option<int?> batchSize = CommandOptions.Positive("--batch-size", "Images in a training step (default: 128, and 32 for at most 10,000 images).");
+        Option<double> learningRate = CommandOptions.Positive("--learning-rate", Defaults.LearningRate, "Learning rate of Adam; its maximum where it changes.");
         Option<LearningRateSchedule> schedule = CommandOptions.Named("--schedule", Defaults.Schedule, "SCHEDULE", "How the learning rate changes");
         Option<OdeMethod> solver = CommandOptions.Parsed("--solver", Defaults.Solver, OdeMethod.Parse, "METHOD",
             $"Method that solves the equation: {string.Join(", ", OdeMethod.All.Select(method => method.Name))}.");

@@ -17,11 +17,12 @@ internal sealed record MnistSettings
     /// <summary><see langword="null"/>: as many as suit the data.</summary>
     public int? Epochs { get; init; }
 
-    public int BatchSize { get; init; } = 128;
+    /// <summary><see langword="null"/>: what suits the data.</summary>
+    public int? BatchSize { get; init; }
 
-    public double LearningRate { get; init; } = 1e-3;
+    public double LearningRate { get; init; } = 3e-3;
 
-    public LearningRateSchedule Schedule { get; init; } = LearningRateSchedule.Constant;
+    public LearningRateSchedule Schedule { get; init; } = LearningRateSchedule.OneCycle;
 
     public OdeMethod Solver { get; init; } = OdeMethod.Dopri5;
 
@@ -29,7 +30,7 @@ internal sealed record MnistSettings
 
     public double AbsoluteTolerance { get; init; } = 1e-4;
 
-    public GradientMethod Gradient { get; init; } = GradientMethod.Adjoint();
+    public GradientMethod Gradient { get; init; } = GradientMethod.Checkpointed();
 
     public int Seed { get; init; } = 1;
 
@@ -45,6 +46,10 @@ internal sealed record MnistSettings
 
     public string ModelFile => Path.GetFullPath(Model ?? Path.Combine(WorkFolder, "mnist-model.zip"));
 
-    /// <summary>A small set needs more passes for as many steps.</summary>
-    public int EpochsFor(int rows) => Epochs ?? (rows <= 10_000 ? 30 : 10);
+    /// <summary>A small set needs more passes and smaller batches for as many steps.</summary>
+    public int EpochsFor(int rows) => Epochs ?? (IsSmall(rows) ? 20 : 10);
+
+    public int BatchSizeFor(int rows) => BatchSize ?? (IsSmall(rows) ? 32 : 128);
+
+    private static bool IsSmall(int rows) => rows <= 10_000;
 }

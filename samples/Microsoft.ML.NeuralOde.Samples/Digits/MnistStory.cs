@@ -43,7 +43,7 @@ internal sealed class MnistStory(MnistSettings settings, Display display)
             Gradient = settings.Gradient.Name,
             RelativeTolerance = settings.RelativeTolerance,
             AbsoluteTolerance = settings.AbsoluteTolerance,
-            BatchSize = settings.BatchSize,
+            BatchSize = settings.BatchSizeFor(files.Train.Count),
             LearningRate = settings.LearningRate,
             LearningRateSchedule = settings.Schedule.ToString(),
             Seed = settings.Seed,
@@ -108,10 +108,11 @@ internal sealed class MnistStory(MnistSettings settings, Display display)
     private TransformerChain<KeyToValueMappingTransformer> Train(DigitFiles files, List<NeuralOdeEpochReport> epochs, CancellationToken cancellationToken)
     {
         int numberOfEpochs = settings.EpochsFor(files.Train.Count);
-        display.Line($"Training: {numberOfEpochs} epochs, solver {settings.Solver.Name}, gradients {settings.Gradient.Name}");
+        int batchSize = settings.BatchSizeFor(files.Train.Count);
+        display.Line($"Training: {numberOfEpochs} epochs in batches of {batchSize}, solver {settings.Solver.Name}, gradients {settings.Gradient.Name}");
         return display.Progress("Training", report =>
         {
-            IEstimator<ITransformer> trainer = DigitTrainer.Create(_mlContext, settings, numberOfEpochs, epoch =>
+            IEstimator<ITransformer> trainer = DigitTrainer.Create(_mlContext, settings, numberOfEpochs, batchSize, epoch =>
             {
                 epochs.Add(epoch);
                 display.Line(
