@@ -47,8 +47,9 @@ public sealed class RelaxLibstdcxxRequirementTests : IDisposable
         byte[] relaxed = File.ReadAllBytes(_library);
         relaxed.Should().HaveSameCount(original);
         original.Zip(relaxed).Count(pair => pair.First != pair.Second).Should().BeInRange(1, 2 + 2 + Symbol.Length);
-        original.AsSpan().IndexOf(Encoding.ASCII.GetBytes(Symbol)).Should().BePositive();
-        relaxed.AsSpan().IndexOf(Encoding.ASCII.GetBytes(Symbol)).Should().Be(-1);
+        // The name also stands in the table that debuggers read; the loader's is the one that goes.
+        byte[] name = Encoding.ASCII.GetBytes(Symbol);
+        relaxed.AsSpan().Count(name).Should().Be(original.AsSpan().Count(name) - 1);
         AssertSecondRunLeavesTheFileAlone();
     }
 

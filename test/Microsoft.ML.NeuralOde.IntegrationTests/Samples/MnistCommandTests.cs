@@ -15,7 +15,8 @@ public sealed class MnistCommandTests : IDisposable
         MnistSettings settings = Parse();
 
         settings.Should().Be(new MnistSettings() with { Gradient = settings.Gradient });
-        settings.Gradient.Name.Should().Be(GradientMethod.Adjoint().Name);
+        settings.Gradient.Name.Should().Be(GradientMethod.Checkpointed().Name);
+        settings.BatchSizeFor(4_000).Should().BeLessThan(settings.BatchSizeFor(60_000));
         settings.EpochsFor(4_000).Should().BeGreaterThan(settings.EpochsFor(60_000));
     }
 

@@ -1,0 +1,37 @@
+using System.Globalization;
+using Microsoft.ML;
+using Microsoft.ML.Data;
+
+// Usage: MODEL X Y. Prints the predicted label and the scores of the point (X, Y); an exception's type and message on failure.
+try
+{
+    var mlContext = new MLContext();
+    ITransformer model = mlContext.Model.Load(args[0], out _);
+    using PredictionEngine<Point, Prediction> engine = mlContext.Model.CreatePredictionEngine<Point, Prediction>(model);
+    var point = new Point { Features = [float.Parse(args[1], CultureInfo.InvariantCulture), float.Parse(args[2], CultureInfo.InvariantCulture)] };
+    Prediction prediction = engine.Predict(point);
+    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{prediction.PredictedLabel}|{string.Join(" ", prediction.Score.Select(s => s.ToString("R", CultureInfo.InvariantCulture)))}"));
+    return 0;
+}
+catch (Exception exception)
+{
+    // ML.NET calls loaders by reflection, which wraps what they throw.
+    Exception cause = exception.GetBaseException();
+    Console.WriteLine($"{cause.GetType().Name}: {cause.Message}");
+    return 1;
+}
+
+internal sealed class Point
+{
+    [VectorType(2)]
+    public float[] Features { get; set; } = [];
+
+    public string Label { get; set; } = "";
+}
+
+internal sealed class Prediction
+{
+    public string PredictedLabel { get; set; } = "";
+
+    public float[] Score { get; set; } = [];
+}
