@@ -10,7 +10,11 @@ internal static class Fitted
     {
         var options = new NeuralOdeClassificationTrainer.Options
         {
-            NumberOfEpochs = 8, BatchSize = 32, LearningRate = 0.02, EncoderLayers = [8], DynamicsLayers = [8],
+            NumberOfEpochs = 8,
+            BatchSize = 32,
+            LearningRate = 0.02,
+            EncoderLayers = [8],
+            DynamicsLayers = [8],
         };
         change?.Invoke(options);
         return options;
