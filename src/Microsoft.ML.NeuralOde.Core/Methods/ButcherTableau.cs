@@ -7,7 +7,8 @@ namespace Microsoft.ML.NeuralOde.Methods;
 /// </remarks>
 internal sealed class ButcherTableau
 {
-    public ButcherTableau(int order, double[][] a, double[] b, double[] c, double[]? error = null, int errorOrder = 0, ContinuousExtension? extension = null)
+    public ButcherTableau(int order, double[][] a, double[] b, double[] c, double[]? error = null, int errorOrder = 0, ContinuousExtension? extension = null,
+        double[]? secondError = null)
     {
         Order = order;
         A = a;
@@ -15,6 +16,7 @@ internal sealed class ButcherTableau
         C = c;
         Error = error;
         ErrorOrder = errorOrder;
+        SecondError = secondError;
         IsFirstSameAsLast = c[^1] == 1 && b[^1] == 0 && a[^1].AsSpan().SequenceEqual(b.AsSpan(0, b.Length - 1));
         Extension = extension ?? ContinuousExtension.Hermite(b, IsFirstSameAsLast, Math.Min(order, 3));
     }
@@ -31,6 +33,12 @@ internal sealed class ButcherTableau
 
     /// <summary>b − b̂, the weights of the error estimate; null for methods without one.</summary>
     public double[]? Error { get; }
+
+    /// <summary>
+    /// Weights of a second estimate e₃ of lower order, where the method has one: the error is then |e|² / √(|e|² + 0.01 |e₃|²), which behaves
+    /// as an estimate of higher order than both.
+    /// </summary>
+    public double[]? SecondError { get; }
 
     /// <summary>Order of the embedded solution.</summary>
     public int ErrorOrder { get; }

@@ -64,8 +64,7 @@ internal sealed class ExplicitRungeKuttaStepper : Stepper
                 arithmetic.Release(input);
         }
         next ??= arithmetic.Combine(State, span, Tableau.B, Stages);
-        double[]? error = Tableau.Error is null ? null : arithmetic.ScaledError(State, next, span, Tableau.Error, Stages, Context.Options);
-        return _attempt = new StepAttempt(span, next, error);
+        return _attempt = new StepAttempt(span, next, Error(span, next));
     }
 
     public override Tensor Interpolate(double[] times)
@@ -153,6 +152,20 @@ internal sealed class ExplicitRungeKuttaStepper : Stepper
         if (State is not null)
             Context.Arithmetic.Release(State);
         State = null!;
+    }
+
+    private double[]? Error(StepSpan span, Tensor next)
+    {
+        if (Tableau.Error is null)
+            return null;
+        double[] error = Context.Arithmetic.ScaledError(State, next, span, Tableau.Error, Stages, Context.Options);
+        if (Tableau.SecondError is null)
+            return error;
+        double[] second = Context.Arithmetic.ScaledError(State, next, span, Tableau.SecondError, Stages, Context.Options);
+        for (int lane = 0; lane < error.Length; lane++)
+            if (error[lane] > 0)
+                error[lane] *= error[lane] / Math.Sqrt(error[lane] * error[lane] + 0.01 * second[lane] * second[lane]);
+        return error;
     }
 
     private void EvaluateExtraStages()

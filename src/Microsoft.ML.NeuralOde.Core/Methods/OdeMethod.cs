@@ -15,8 +15,38 @@ public abstract class OdeMethod
     /// <summary>Euler's method, order 1, fixed steps.</summary>
     public static OdeMethod Euler { get; } = new ExplicitRungeKutta("euler", FixedTableaux.Euler);
 
+    /// <summary>The explicit midpoint rule, order 2, fixed steps.</summary>
+    public static OdeMethod Midpoint { get; } = new ExplicitRungeKutta("midpoint", FixedTableaux.Midpoint);
+
+    /// <summary>Heun's method of order 2, the explicit trapezoidal rule, fixed steps.</summary>
+    public static OdeMethod Heun2 { get; } = new ExplicitRungeKutta("heun2", FixedTableaux.Heun2);
+
+    /// <summary>Heun's method of order 3, fixed steps (Heun 1900).</summary>
+    public static OdeMethod Heun3 { get; } = new ExplicitRungeKutta("heun3", FixedTableaux.Heun3);
+
+    /// <summary>Ralston's method of order 2 with the smallest error bound, fixed steps (Ralston 1962).</summary>
+    public static OdeMethod Ralston { get; } = new ExplicitRungeKutta("ralston", FixedTableaux.Ralston2);
+
     /// <summary>The classical Runge–Kutta method, order 4, fixed steps (Kutta 1901).</summary>
     public static OdeMethod Rk4 { get; } = new ExplicitRungeKutta("rk4", FixedTableaux.ClassicalRungeKutta4);
+
+    /// <summary>Kutta's 3/8 rule, order 4, fixed steps (Kutta 1901).</summary>
+    public static OdeMethod Rk4ThreeEighths { get; } = new ExplicitRungeKutta("rk4_38", FixedTableaux.ThreeEighths);
+
+    /// <summary>Heun's method with Euler's as error estimate, order 2(1), adaptive.</summary>
+    public static OdeMethod AdaptiveHeun { get; } = new ExplicitRungeKutta("adaptive_heun", LowOrderPairs.AdaptiveHeun);
+
+    /// <summary>Fehlberg 2(1), adaptive (Fehlberg 1969).</summary>
+    public static OdeMethod Fehlberg2 { get; } = new ExplicitRungeKutta("fehlberg2", LowOrderPairs.Fehlberg2);
+
+    /// <summary>Bogacki–Shampine 3(2), adaptive, three evaluations a step: for loose tolerances (Bogacki and Shampine 1989).</summary>
+    public static OdeMethod Bosh3 { get; } = new ExplicitRungeKutta("bosh3", LowOrderPairs.BogackiShampine3);
+
+    /// <summary>
+    /// Tsitouras 5(4), adaptive, six evaluations a step (Ch. Tsitouras, Runge–Kutta pairs of order 5(4) satisfying only the first column
+    /// simplifying assumption, Comput. Math. Appl. 62, 2011).
+    /// </summary>
+    public static OdeMethod Tsit5 { get; } = new ExplicitRungeKutta("tsit5", Tsitouras5.Tableau);
 
     /// <summary>
     /// Dormand–Prince 5(4), adaptive: order 5 with an embedded solution of order 4, six evaluations a step
@@ -24,8 +54,17 @@ public abstract class OdeMethod
     /// </summary>
     public static OdeMethod Dopri5 { get; } = new ExplicitRungeKutta("dopri5", DormandPrince5.Tableau);
 
+    /// <summary>
+    /// Dormand–Prince 8(5,3), adaptive, twelve evaluations a step: for tight tolerances (Hairer, Nørsett and Wanner, Solving Ordinary
+    /// Differential Equations I, II.5).
+    /// </summary>
+    public static OdeMethod Dopri8 { get; } = new ExplicitRungeKutta("dopri8", DormandPrince8.Tableau);
+
     /// <summary>Every method, in the order of the documentation.</summary>
-    public static IReadOnlyList<OdeMethod> All { get; } = [Euler, Rk4, Dopri5];
+    public static IReadOnlyList<OdeMethod> All { get; } =
+    [
+        Euler, Midpoint, Heun2, Heun3, Ralston, Rk4, Rk4ThreeEighths, AdaptiveHeun, Fehlberg2, Bosh3, Tsit5, Dopri5, Dopri8,
+    ];
 
     /// <summary>The name by which <see cref="Parse"/> knows the method, in lower case.</summary>
     public string Name { get; }

@@ -29,7 +29,12 @@ public class GradientTests
     [Theory]
     [InlineData("dopri5", null)]
     [InlineData("dopri5", 0.07)]
+    [InlineData("dopri8", null)]
+    [InlineData("tsit5", null)]
+    [InlineData("bosh3", null)]
+    [InlineData("adaptive_heun", null)]
     [InlineData("rk4", 0.05)]
+    [InlineData("midpoint", 0.05)]
     [InlineData("euler", 0.05)]
     public void The_discrete_adjoint_is_the_gradient_of_the_discrete_solution(string method, double? step)
     {
@@ -37,10 +42,10 @@ public class GradientTests
         var options = new OdeSolverOptions { Method = OdeMethod.Parse(method), StepSize = step, RelativeTolerance = 1e-2, AbsoluteTolerance = 1e-3 };
         (Tensor State, Tensor Times, Tensor[] Weights) direct = Gradients(options with { Gradient = GradientMethod.Direct() });
         (Tensor State, Tensor Times, Tensor[] Weights) discrete = Gradients(options with { Gradient = GradientMethod.Checkpointed() });
-        Problems.MaximumDifference(discrete.State, direct.State).Should().BeLessThan(1e-12);
-        Problems.MaximumDifference(discrete.Times, direct.Times).Should().BeLessThan(1e-11);
+        Problems.MaximumDifference(discrete.State, direct.State).Should().BeLessThan(1e-10);
+        Problems.MaximumDifference(discrete.Times, direct.Times).Should().BeLessThan(1e-10);
         for (int i = 0; i < direct.Weights.Length; i++)
-            Problems.MaximumDifference(discrete.Weights[i], direct.Weights[i]).Should().BeLessThan(1e-11);
+            Problems.MaximumDifference(discrete.Weights[i], direct.Weights[i]).Should().BeLessThan(1e-10);
 
         static (Tensor, Tensor, Tensor[]) Gradients(OdeSolverOptions options)
         {

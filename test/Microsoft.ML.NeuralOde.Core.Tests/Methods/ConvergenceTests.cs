@@ -12,7 +12,8 @@ public class ConvergenceTests
     public void Fixed_steps_converge_with_the_order_of_the_method(string name)
     {
         OdeMethod method = OdeMethod.Parse(name);
-        double order = Order(steps => Error(method, steps), method.Order);
+        // Three halvings, from few enough steps on to stay clear of rounding.
+        double order = Order(steps => Error(method, steps), method.Order >= 6 ? 4 : 12, halvings: 3);
         order.Should().BeApproximately(method.Order, 0.3);
     }
 
@@ -21,7 +22,7 @@ public class ConvergenceTests
     public void The_interpolant_has_its_order(string name)
     {
         OdeMethod method = OdeMethod.Parse(name);
-        double order = Order(steps => InterpolationError(method, steps), method.InterpolantOrder);
+        double order = Order(steps => InterpolationError(method, steps), method.InterpolantOrder >= 6 ? 8 : method.InterpolantOrder >= 4 ? 12 : 40);
         order.Should().BeApproximately(method.InterpolantOrder + 1, 0.4, "the local error of one step is O(h^(order + 1))");
     }
 
@@ -39,31 +40,36 @@ public class ConvergenceTests
         tableau.Error?.Sum().Should().BeApproximately(0, 1e-15);
         double[] weights = new double[tableau.Extension.Polynomials.Length];
         tableau.Extension.Weights(1, weights);
-        weights.Take(tableau.Stages).Should().Equal(tableau.B, (a, b) => Math.Abs(a - b) < 1e-14, "the interpolant meets the step's end");
+        weights.Take(tableau.Stages).Should().Equal(tableau.B, (a, b) => Math.Abs(a - b) < 1e-12, "the interpolant meets the step's end");
         tableau.Extension.WeightDerivatives(0, weights);
-        weights[0].Should().BeApproximately(1, 1e-14, "the interpolant starts with slope f(t, y)");
+        weights[0].Should().BeApproximately(1, 1e-12, "the interpolant starts with slope f(t, y)");
     }
 
-    private static double Order(Func<int, double> error, int expected)
-    {
-        int coarse = expected >= 6 ? 6 : expected >= 4 ? 12 : 40;
-        return Math.Log2(error(coarse) / error(2 * coarse));
-    }
+    private static double Order(Func<int, double> error, int coarse, int halvings = 1) => Math.Log2(error(coarse) / error(coarse << halvings)) / halvings;
+
+    // Several initial values, so that no error is small because it changes its sign just there.
+    private static readonly double[] InitialValues = [-1.2, -0.5, 0.2];
 
     private static double Error(OdeMethod method, int steps)
     {
-        using Tensor y0 = tensor(new[] { -1.2 });
-        using OdeSolution solution = Ode.Solve(Problems.Tangent, y0, 0, 2, method, 2.0 / steps);
-        return Math.Abs(solution.Final.ToDouble() - Problems.TangentSolution(2, -1.2));
+        using Tensor y0 = tensor(InitialValues);
+        using OdeSolution solution = Ode.Solve(Problems.Tangent, y0, 0, 3, method, 3.0 / steps);
+        return Difference(solution.Final, 3);
     }
 
-    /// <summary>The error in the middle of one step of size 1 / steps from exact data.</summary>
+    /// <summary>The largest error inside one step of size 1 / steps from exact data.</summary>
     private static double InterpolationError(OdeMethod method, int steps)
     {
         double h = 1.0 / steps;
-        using Tensor y0 = tensor(new[] { -1.2 });
+        using Tensor y0 = tensor(InitialValues);
         var options = new OdeSolverOptions { Method = method };
         using Stepping stepping = Stepping.Of(Problems.Tangent, y0, options);
-        return new[] { 0.3, 0.5, 0.8 }.Max(sigma => Math.Abs(stepping.Interpolate(h, sigma * h) - Problems.TangentSolution(sigma * h, -1.2)));
+        return new[] { 0.3, 0.5, 0.8 }.Max(sigma => Difference(stepping.Interpolate(h, sigma * h), sigma * h));
+    }
+
+    private static double Difference(Tensor found, double time)
+    {
+        using Tensor exact = tensor(Array.ConvertAll(InitialValues, y0 => Problems.TangentSolution(time, y0)));
+        return Problems.MaximumDifference(found, exact);
     }
 }

@@ -19,15 +19,19 @@ public class SolveTests
         Problems.MaximumDifference(solution.States, expected).Should().BeLessThan(problem == "vanderpol5" ? 2e-6 : 2e-8);
     }
 
-    [Fact]
-    public void Dormand_prince_needs_no_more_evaluations_than_the_peer_at_no_larger_error()
+    [Theory]
+    [InlineData("bosh3")]
+    [InlineData("tsit5")]
+    [InlineData("dopri5")]
+    [InlineData("dopri8")]
+    public void No_more_evaluations_are_needed_than_the_peer_needs_and_the_error_is_no_larger(string method)
     {
-        (double rtol, double atol, int peer, double peerError) = References.Peer("dopri5");
+        (double rtol, double atol, int peer, double peerError) = References.Peer(method);
         using var network = new ReferenceNetwork();
         using Tensor y0 = References.Network("y0");
         using Tensor times = References.Network("times");
         using IDisposable noGrad = no_grad();
-        using OdeSolution solution = Ode.Solve(network, y0, times, new OdeSolverOptions { RelativeTolerance = rtol, AbsoluteTolerance = atol });
+        using OdeSolution solution = Ode.Solve(network, y0, times, new OdeSolverOptions { Method = OdeMethod.Parse(method), RelativeTolerance = rtol, AbsoluteTolerance = atol });
         solution.Statistics.FunctionEvaluations.Should().BeLessThanOrEqualTo(peer);
         Problems.MaximumDifference(solution.Final, References.Network("final")).Should().BeLessThanOrEqualTo(peerError);
     }

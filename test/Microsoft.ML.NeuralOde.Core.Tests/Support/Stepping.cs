@@ -27,11 +27,11 @@ internal sealed class Stepping : IDisposable
     }
 
     /// <summary>The interpolant, at a time, of a step from 0 to <paramref name="end"/>.</summary>
-    public double Interpolate(double end, double time)
+    public Tensor Interpolate(double end, double time)
     {
         _stepper.Try([end]);
         Tensor state = _stepper.Interpolate([time]);
-        double value = state.ToDouble();
+        Tensor value = state.clone();
         _arithmetic.Release(state);
         return value;
     }
