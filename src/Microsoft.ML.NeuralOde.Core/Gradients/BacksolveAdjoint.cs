@@ -24,7 +24,7 @@ internal sealed class BacksolveAdjoint : GradientMethod
 
     internal override OdeSolution Solve(OdeProblem problem)
     {
-        OdeSolution solution = problem.SolveWithoutGradient(new SolverStatistics());
+        OdeSolution solution = problem.SolveWithoutGradient();
         OdeSolverOptions backward = problem.Options with
         {
             Method = _method ?? (problem.Options.Method as ExplicitRungeKutta) ?? OdeMethod.Dopri5,
@@ -66,7 +66,7 @@ internal sealed class AdjointSolve : DifferentiableSolve
         Tensor states = saved[0];
         TimeGrid grid = Problem.Grid;
         using var sums = new ParameterSums(Problem.Parameters);
-        double[]? times = Problem.TimesRequireGradient ? new double[grid.Count] : null;
+        double[]? times = TimesNeedGradient ? new double[grid.Count] : null;
         var statistics = new SolverStatistics();
         Tensor adjoint = gradient[-1];
         for (int i = grid.Count - 1; i > 0; i--)
@@ -83,8 +83,8 @@ internal sealed class AdjointSolve : DifferentiableSolve
         }
         Solution.Statistics.BackwardEvaluations += statistics.FunctionEvaluations;
         return new Gradients(
-            Problem.InitialState.requires_grad ? adjoint.MoveToOuterDisposeScope() : null,
-            times is null ? null : tensor(times, Problem.Times!.dtype, Problem.Times.device).MoveToOuterDisposeScope(),
+            StateNeedsGradient ? adjoint.MoveToOuterDisposeScope() : null,
+            TimesGradient(times)?.MoveToOuterDisposeScope(),
             Array.ConvertAll(sums.Finish(), sum => sum?.MoveToOuterDisposeScope()));
     }
 

@@ -18,7 +18,7 @@ internal sealed class DiscreteAdjoint : GradientMethod
         var tape = new StepTape();
         try
         {
-            OdeSolution solution = problem.SolveWithoutGradient(new SolverStatistics(), tape);
+            OdeSolution solution = problem.SolveWithoutGradient(tape);
             return new DiscreteAdjointSolve(problem, solution, tape).Attach();
         }
         finally
@@ -78,10 +78,10 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
     protected override Gradients Backward(Tensor gradient, IReadOnlyList<Tensor> saved)
     {
         using var sums = new ParameterSums(Problem.Parameters);
-        double[]? times = Problem.TimesRequireGradient ? new double[Problem.Grid.Count] : null;
-        using var reversal = new StepReversal(Problem, sums, times, Solution.Statistics);
+        double[]? times = TimesNeedGradient ? new double[Problem.Grid.Count] : null;
         Tensor outputs = gradient.contiguous();
         Tensor adjoint = zeros_like(outputs[0]);
+        using var reversal = new StepReversal(Problem, adjoint, sums, times, Solution.Statistics);
         for (int n = _tape.Steps.Count - 1; n >= 0; n--)
         {
             using DisposeScope scope = NewDisposeScope();
@@ -101,8 +101,8 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
             before.Dispose();
         }
         return new Gradients(
-            Problem.InitialState.requires_grad ? (adjoint + outputs[0]).MoveToOuterDisposeScope() : null,
-            times is null ? null : tensor(times, Problem.Times!.dtype, Problem.Times.device).MoveToOuterDisposeScope(),
+            StateNeedsGradient ? (adjoint + outputs[0]).MoveToOuterDisposeScope() : null,
+            TimesGradient(times)?.MoveToOuterDisposeScope(),
             Array.ConvertAll(sums.Finish(), sum => sum?.MoveToOuterDisposeScope()));
     }
 }

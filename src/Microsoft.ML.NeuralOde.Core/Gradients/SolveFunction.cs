@@ -8,13 +8,23 @@ internal sealed record Gradients(Tensor? InitialState, Tensor? Times, Tensor?[] 
 /// <summary>A solve that is a node of the autograd graph: how its gradients come back is the subclass's business.</summary>
 internal abstract class DifferentiableSolve
 {
+    private readonly (ScalarType Type, Device Device)? _times;
+
     protected DifferentiableSolve(OdeProblem problem, OdeSolution solution)
     {
         Problem = problem;
         Solution = solution;
+        StateNeedsGradient = problem.InitialState.requires_grad;
+        if (problem.TimesRequireGradient)
+            _times = (problem.Times!.dtype, problem.Times.device);
     }
 
+    /// <summary>The problem; its initial state and times may be disposed of when the backward pass runs.</summary>
     protected OdeProblem Problem { get; }
+
+    protected bool StateNeedsGradient { get; }
+
+    protected bool TimesNeedGradient => _times is not null;
 
     protected OdeSolution Solution { get; }
 
@@ -71,7 +81,7 @@ internal abstract class DifferentiableSolve
             catch (Exception exception)
             {
                 solve.Solution.Statistics.BackwardFailure = exception;
-                gradients = solve.Undefined();
+                gradients = solve.Undefined(grad_output);
             }
             foreach (Tensor tensor in saved)
                 tensor.Dispose();
@@ -85,11 +95,17 @@ internal abstract class DifferentiableSolve
         }
     }
 
-    private Gradients Undefined()
-    {
-        return new Gradients(
-            Fill(Problem.InitialState), Problem.TimesRequireGradient ? Fill(Problem.Times!) : null, [.. Problem.Parameters.Select(Fill)]);
+    /// <summary>The gradient of the times from numbers; null where none is needed. In the current scope.</summary>
+    protected Tensor? TimesGradient(double[]? values) => _times is { } times && values is not null ? tensor(values, times.Type, times.Device) : null;
 
-        static Tensor? Fill(Tensor tensor) => tensor.requires_grad ? full_like(tensor.detach(), double.NaN).DetachFromDisposeScope() : null;
+    private Gradients Undefined(Tensor gradient)
+    {
+        double[] times = new double[Problem.Grid.Count];
+        Array.Fill(times, double.NaN);
+        return new Gradients(
+            StateNeedsGradient ? Fill(gradient[0]) : null, TimesGradient(times),
+            [.. Problem.Parameters.Select(parameter => parameter.requires_grad ? Fill(parameter.detach()) : null)]);
+
+        static Tensor Fill(Tensor tensor) => full_like(tensor, double.NaN);
     }
 }

@@ -20,7 +20,12 @@ internal sealed class StepReversal : IDisposable
     private readonly Clock _clock;
     private StateArithmetic? _arithmetic;
 
-    public StepReversal(OdeProblem problem, ParameterSums sums, double[]? times, SolverStatistics statistics)
+    /// <param name="problem">The problem.</param>
+    /// <param name="like">A tensor like the state.</param>
+    /// <param name="sums">Where parameter gradients are added.</param>
+    /// <param name="times">Where the gradients of output times are added; null where none are needed.</param>
+    /// <param name="statistics">Where evaluations are counted.</param>
+    public StepReversal(OdeProblem problem, Tensor like, ParameterSums sums, double[]? times, SolverStatistics statistics)
     {
         _problem = problem;
         _sums = sums;
@@ -29,7 +34,7 @@ internal sealed class StepReversal : IDisposable
         _pullback = new Pullback(problem.Function, sums.Active);
         _tableau = ((ExplicitRungeKutta)problem.Options.Method).Tableau;
         bool perRow = problem.Options.PerRow && problem.Options.Method.IsAdaptive && problem.Options.StepSize is null;
-        _clock = new Clock(problem.Grid, problem.InitialState, perRow);
+        _clock = new Clock(problem.Grid, like, perRow);
     }
 
     /// <summary>λ at the step's start; <paramref name="gradient"/> is that of the outputs, <c>[times, …]</c>, for the rows of the step.</summary>

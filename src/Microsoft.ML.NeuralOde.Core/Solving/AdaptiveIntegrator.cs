@@ -45,12 +45,15 @@ internal sealed class AdaptiveIntegrator : Integrator
                 StopAtStepLimit();
                 return;
             }
-            Step();
+            if (!Step())
+                return;
         }
     }
 
-    /// <summary>Tries one step in every lane, takes it where it is good enough, and sets the sizes of the next.</summary>
-    private void Step()
+    /// <summary>
+    /// Tries one step in every lane, takes it where it is good enough, and sets the sizes of the next; false where an event ended the solve.
+    /// </summary>
+    private bool Step()
     {
         double[] end = new double[_lanes.Length];
         for (int i = 0; i < end.Length; i++)
@@ -62,6 +65,15 @@ internal sealed class AdaptiveIntegrator : Integrator
         {
             accepted[i] = attempt.Error![i] <= 1;
             any |= accepted[i];
+        }
+        if (any && Watcher?.Inspect(Stepper, attempt) is { } time)
+        {
+            WriteOutputs(attempt, accepted, [time]);
+            StopAtEvent(time);
+            return false;
+        }
+        for (int i = 0; i < _lanes.Length; i++)
+        {
             if (accepted[i])
                 Statistics.CountAccepted(attempt.Span.Size[i]);
             else
@@ -71,13 +83,14 @@ internal sealed class AdaptiveIntegrator : Integrator
         {
             int[]? rows = Options.PerRow ? Array.ConvertAll(_lanes, lane => lane.Row) : null;
             Task.Recorder?.Accept(new AcceptedStep(Stepper, attempt, accepted, rows));
-            WriteOutputs(attempt, accepted);
+            WriteOutputs(attempt, accepted, attempt.Span.End);
         }
         bool[] failed = Control(attempt, accepted);
         if (any)
             Stepper.Accept(accepted);
         PassStops(accepted);
         Drop(failed);
+        return true;
     }
 
     /// <summary>Where a lane's next step ends: one step size on, or at the next stop where that is nearer or all but reached.</summary>
@@ -89,20 +102,20 @@ internal sealed class AdaptiveIntegrator : Integrator
         return lane.IsCut ? stop : end;
     }
 
-    private void WriteOutputs(StepAttempt attempt, bool[] accepted)
+    /// <summary>Notes the outputs inside an accepted step, up to times in it.</summary>
+    private void WriteOutputs(StepAttempt attempt, bool[] accepted, double[] end)
     {
         // Rows reach the output times in different steps: take, round by round, the next output of every lane that passed one.
-        double[] end = attempt.Span.End;
         while (true)
         {
             int[] due = [.. Enumerable.Range(0, _lanes.Length).Where(i =>
                 accepted[i] && _lanes[i].NextOutput < Grid.Count && (end[i] - _outputs[_lanes[i].NextOutput]) * Grid.Direction >= 0)];
             if (due.Length == 0)
                 return;
-            var times = (double[])end.Clone();
+            var times = (double[])attempt.Span.End.Clone();
             foreach (int i in due)
                 times[i] = _outputs[_lanes[i].NextOutput];
-            bool isAtEnd = times.AsSpan().SequenceEqual(end);
+            bool isAtEnd = times.AsSpan().SequenceEqual(attempt.Span.End);
             Tensor states = isAtEnd ? attempt.State : Stepper.Interpolate(times);
             if (!Options.PerRow)
                 Output.Write(_lanes[0].NextOutput, states);

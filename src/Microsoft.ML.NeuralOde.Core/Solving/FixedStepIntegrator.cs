@@ -44,7 +44,7 @@ internal sealed class FixedStepIntegrator : Integrator
         CheckFinite();
     }
 
-    /// <summary>Steps to a time; false where the step limit ended the solve.</summary>
+    /// <summary>Steps to a time; false where an event or the step limit ended the solve.</summary>
     private bool Advance(double target)
     {
         double start = Stepper.Time[0];
@@ -63,6 +63,11 @@ internal sealed class FixedStepIntegrator : Integrator
                 return false;
             }
             StepAttempt attempt = Stepper.Try([i == count ? target : start + (target - start) * i / count]);
+            if (Watcher?.Inspect(Stepper, attempt) is { } time)
+            {
+                StopAtEvent(time);
+                return false;
+            }
             Statistics.CountAccepted(attempt.Span.Size[0]);
             Task.Recorder?.Accept(new AcceptedStep(Stepper, attempt, [true], null));
             Stepper.Accept(null);

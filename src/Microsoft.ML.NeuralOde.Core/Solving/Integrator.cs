@@ -18,12 +18,17 @@ internal abstract class Integrator : IDisposable
         Context = new StepperContext(
             new RightHandSide(task.Function, Statistics), StateArithmetic.Create(task.InitialState, lanes, task.IsDifferentiable), clock, Options, Statistics);
         Stepper = Options.Method.CreateStepper(Context);
+        if (task.Events is { } events)
+            Watcher = new EventWatcher(events.Events, events.AtStart, Context);
         Output = OutputCollector.Create(task.InitialState, Grid.Count, task.IsDifferentiable);
         Status = new RowStatus[Options.PerRow ? (int)task.InitialState.shape[0] : 1];
     }
 
     /// <summary>How the solve ended, one entry, or one a row under per-row step sizes.</summary>
     public RowStatus[] Status { get; }
+
+    /// <summary>Looks for events; null without any.</summary>
+    public EventWatcher? Watcher { get; }
 
     protected IntegrationTask Task { get; }
 
@@ -67,6 +72,34 @@ internal abstract class Integrator : IDisposable
             return Context.Arithmetic.Copy(Task.InitialState);
         using Tensor contiguous = Task.InitialState.contiguous();
         return Context.Arithmetic.Copy(contiguous);
+    }
+
+    /// <summary>
+    /// Goes to an event inside the attempted step by a step of its own, which is more exact than the interpolant, and keeps the state there.
+    /// </summary>
+    protected void StopAtEvent(double time)
+    {
+        OdeEvent item = Watcher!.Found[^1].Event;
+        double start = Stepper.Time[0];
+        double near = start;
+        double nearValue = Watcher.Evaluate(item, start, Stepper.State);
+        StepAttempt attempt = Stepper.Try([time]);
+        double value = Watcher.Evaluate(item, time, attempt.State);
+        // The secant through the last two places; the interpolant's place is so close that one or two corrections are all it takes.
+        for (int i = 0; i < 3 && value != 0 && value != nearValue; i++)
+        {
+            double next = time - value * (time - near) / (value - nearValue);
+            if (next == time || Math.Abs(next - time) > 0.01 * Math.Abs(time - start))
+                break;
+            (near, nearValue) = (time, value);
+            time = next;
+            attempt = Stepper.Try([time]);
+            value = Watcher.Evaluate(item, time, attempt.State);
+        }
+        Statistics.CountAccepted(attempt.Span.Size[0]);
+        Watcher.Polish(time);
+        Watcher.FinalState = attempt.State.clone().DetachFromDisposeScope();
+        Array.Fill(Status, RowStatus.Event);
     }
 
     protected void BeforeStep(double time)
@@ -115,7 +148,8 @@ internal abstract class Integrator : IDisposable
 /// <param name="Options">How to solve.</param>
 /// <param name="Statistics">Where the cost is counted.</param>
 /// <param name="IsDifferentiable">Whether the arithmetic is to be part of the graph.</param>
+/// <param name="Events">Events to look for, and the one at which this part of the solve begins; null for none.</param>
 /// <param name="Recorder">Told of the steps and outputs; null for no one.</param>
 internal sealed record IntegrationTask(
     Func<Tensor, Tensor, Tensor> Function, Tensor InitialState, TimeGrid Grid, OdeSolverOptions Options, SolverStatistics Statistics, bool IsDifferentiable,
-    IStepRecorder? Recorder = null);
+    IStepRecorder? Recorder = null, (IReadOnlyList<OdeEvent> Events, OdeEvent? AtStart)? Events = null);

@@ -62,13 +62,13 @@ public static class Ode
         options.Validate();
         CheckState(initialState, parameters ?? [], options);
         GradientMethod gradient = options.Gradient ?? (parameters is null ? GradientMethod.Direct() : GradientMethod.Checkpointed());
-        var problem = new OdeProblem(dynamics, initialState, times, grid, parameters ?? [], options);
+        var problem = new OdeProblem(dynamics, initialState, times, grid, parameters ?? [], options, gradient);
 
-        // A bare function may use parameters that only the graph knows.
-        bool needsGradient = is_grad_enabled() && (initialState.requires_grad || problem.TimesRequireGradient
+        // A bare function, such as an event's, may use parameters that only the graph knows.
+        bool needsGradient = is_grad_enabled() && (initialState.requires_grad || problem.TimesRequireGradient || options.Events.Count > 0
             || (parameters?.Any(parameter => parameter.requires_grad) ?? gradient is DirectGradient));
         using DisposeScope scope = NewDisposeScope();
-        OdeSolution solution = needsGradient ? gradient.Solve(problem) : problem.SolveWithoutGradient(new SolverStatistics());
+        OdeSolution solution = options.Events.Count > 0 ? new EventSolve(problem, needsGradient, scope).Run() : problem.Solve(needsGradient);
         scope.Attach(solution.States);
         solution.States.MoveToOuterDisposeScope();
         return solution;

@@ -7,18 +7,26 @@ namespace Microsoft.ML.NeuralOde.Solving;
 /// <param name="Grid">The output times as numbers.</param>
 /// <param name="Parameters">What f depends on besides its arguments, and may get gradients.</param>
 /// <param name="Options">How to solve.</param>
+/// <param name="Gradient">How derivatives are computed, where they are wanted.</param>
 internal sealed record OdeProblem(
-    Func<Tensor, Tensor, Tensor> Function, Tensor InitialState, Tensor? Times, TimeGrid Grid, IReadOnlyList<Tensor> Parameters, OdeSolverOptions Options)
+    Func<Tensor, Tensor, Tensor> Function, Tensor InitialState, Tensor? Times, TimeGrid Grid, IReadOnlyList<Tensor> Parameters, OdeSolverOptions Options,
+    GradientMethod Gradient)
 {
+    /// <summary>Where the cost is counted.</summary>
+    public SolverStatistics Statistics { get; init; } = new();
+
     public bool TimesRequireGradient => Times is { requires_grad: true };
 
     /// <summary>Solves without a graph.</summary>
-    public OdeSolution SolveWithoutGradient(SolverStatistics statistics, IStepRecorder? recorder = null)
+    public OdeSolution SolveWithoutGradient(IStepRecorder? recorder = null)
     {
         using IDisposable noGrad = no_grad();
         using Tensor initial = InitialState.detach();
-        return Integrate(new IntegrationTask(Function, initial, Grid, Options, statistics, IsDifferentiable: false, recorder));
+        return Integrate(new IntegrationTask(Function, initial, Grid, Options, Statistics, IsDifferentiable: false, recorder));
     }
+
+    /// <summary>Solves with the graph that the gradient method makes, or without one.</summary>
+    public OdeSolution Solve(bool withGradient) => withGradient ? Gradient.Solve(this) : SolveWithoutGradient();
 
     public static OdeSolution Integrate(IntegrationTask task)
     {

@@ -9,6 +9,9 @@ public enum RowStatus
     /// <summary>The step limit ended the solve before the last output time.</summary>
     StepLimit,
 
+    /// <summary>A terminal event ended the solve: later output times hold NaN.</summary>
+    Event,
+
     /// <summary>Under per-row step sizes: the row needed smaller steps than time can resolve or the options allow.</summary>
     StepSizeUnderflow,
 
@@ -21,8 +24,9 @@ public sealed class OdeSolution : IDisposable
 {
     private readonly RowStatus[] _status;
 
-    internal OdeSolution(Tensor states, SolverStatistics statistics, RowStatus[] status)
+    internal OdeSolution(Tensor states, SolverStatistics statistics, RowStatus[] status, IReadOnlyList<OdeEventOccurrence>? events = null)
     {
+        Events = events ?? [];
         States = states;
         Statistics = statistics;
         _status = status;
@@ -31,8 +35,13 @@ public sealed class OdeSolution : IDisposable
     /// <summary>The states at the output times, shape <c>[times, …]</c> with the shape of the initial state behind the first dimension.</summary>
     public Tensor States { get; }
 
-    /// <summary>The state at the last output time, in the shape of the initial state; a new tensor at each call.</summary>
-    public Tensor Final => States[-1];
+    /// <summary>
+    /// The state at the last output time, or at the terminal event that ended the solve, in the shape of the initial state; a new tensor at each call.
+    /// </summary>
+    public Tensor Final => _status.Length == 1 && _status[0] == RowStatus.Event ? Events[^1].State.alias() : States[-1];
+
+    /// <summary>The events that happened, in their order.</summary>
+    public IReadOnlyList<OdeEventOccurrence> Events { get; }
 
     /// <summary>What the solve cost; grows with the backward pass.</summary>
     public SolverStatistics Statistics { get; }
@@ -46,6 +55,14 @@ public sealed class OdeSolution : IDisposable
     /// <summary>The same solution with other tensors: those that are part of a graph.</summary>
     internal OdeSolution With(Tensor states) => new(states, Statistics, _status);
 
-    /// <summary>Disposes <see cref="States"/>.</summary>
-    public void Dispose() => States.Dispose();
+    /// <summary>Disposes <see cref="States"/> and the tensors of <see cref="Events"/>.</summary>
+    public void Dispose()
+    {
+        States.Dispose();
+        foreach (OdeEventOccurrence occurrence in Events)
+        {
+            occurrence.Time.Dispose();
+            occurrence.State.Dispose();
+        }
+    }
 }

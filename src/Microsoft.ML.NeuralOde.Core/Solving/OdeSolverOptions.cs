@@ -81,6 +81,12 @@ public sealed record OdeSolverOptions
     public IReadOnlyList<double> Discontinuities { get; init; } = [];
 
     /// <summary>
+    /// Events to look for: zeros of functions of time and state, which may end the solve or reset the state. Not together with
+    /// <see cref="PerRow"/>. Each part of the solve between resets is solved twice, first to find the events. Default: none.
+    /// </summary>
+    public IReadOnlyList<OdeEvent> Events { get; init; } = [];
+
+    /// <summary>
     /// How derivatives of the solution are computed. Default: null, which is <see cref="GradientMethod.Checkpointed"/> for a module or
     /// where parameters are named, and <see cref="GradientMethod.Direct"/> for a bare function, whose parameters are not known.
     /// </summary>
@@ -109,6 +115,8 @@ public sealed record OdeSolverOptions
         RequireOption(MaximumSteps > 0, nameof(MaximumSteps), MaximumSteps, "a positive number");
         RequireOption(Norm is not null, nameof(Norm), Norm, "an error norm such as ErrorNorm.Rms");
         RequireOption(Controller is not null, nameof(Controller), Controller, "a controller such as StepController.Integral()");
+        RequireOption(Events is not null && Events.All(item => item is not null), nameof(Events), Events, "a list of events");
+        RequireOption(Events is not { Count: > 0 } || !PerRow, nameof(Events), Events, "empty where PerRow is set: each row would have events of its own");
         RequireOption(Discontinuities is not null && Discontinuities.All(double.IsFinite), nameof(Discontinuities), Discontinuities, "a list of finite times");
     }
 
