@@ -55,6 +55,37 @@ public static class Ode
         return Solve(dynamics, parameters, initialState, TimeGrid.Create(times), times, options);
     }
 
+    /// <summary>Solves an initial value problem whose state is several tensors, such as position and velocity, or a state and a log-density.</summary>
+    /// <param name="dynamics">f(t, parts of y) returns the derivative of each part, in its shape.</param>
+    /// <param name="initialState">
+    /// The parts of y₀, of any shapes, of one floating type and on one device. Where all have the same first dimension, it is the batch, and
+    /// <see cref="OdeSolverOptions.PerRow"/> may be used.
+    /// </param>
+    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial state.</param>
+    /// <param name="options">How to solve; null for the defaults. Events are not available.</param>
+    /// <param name="parameters">The tensors that f uses and that are to receive gradients; null if they are not known (see the overload for one tensor).</param>
+    /// <returns>The parts of the state at the output times, and what they cost.</returns>
+    /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
+    /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
+    public static OdeTupleSolution Solve(
+        Func<Tensor, IReadOnlyList<Tensor>, IReadOnlyList<Tensor>> dynamics, IReadOnlyList<Tensor> initialState, Tensor times, OdeSolverOptions? options = null,
+        IReadOnlyList<Tensor>? parameters = null)
+    {
+        ArgumentNullException.ThrowIfNull(dynamics);
+        ArgumentNullException.ThrowIfNull(initialState);
+        if (options is { Events.Count: > 0 })
+            throw new ArgumentException("Events are functions of a state of one tensor; this state has several.", nameof(options));
+        var layout = new StateLayout(initialState);
+        using DisposeScope scope = NewDisposeScope();
+        OdeSolution packed = Solve(
+            (t, y) => layout.PackDerivative(dynamics(t, layout.Unpack(y)), y.shape[0]), parameters, layout.Pack(initialState), TimeGrid.Create(times), times, options);
+        Tensor[] states = layout.UnpackTimes(packed.States);
+        packed.States.MoveToOuterDisposeScope();
+        foreach (Tensor state in states)
+            state.MoveToOuterDisposeScope();
+        return new OdeTupleSolution(packed, states);
+    }
+
     private static OdeSolution Solve(
         Func<Tensor, Tensor, Tensor> dynamics, IReadOnlyList<Tensor>? parameters, Tensor initialState, TimeGrid grid, Tensor? times, OdeSolverOptions? options)
     {
