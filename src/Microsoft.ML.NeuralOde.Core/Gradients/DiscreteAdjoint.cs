@@ -15,6 +15,9 @@ internal sealed class DiscreteAdjoint : GradientMethod
 
     internal override OdeSolution Solve(OdeProblem problem)
     {
+        // The reversal of a step is written for explicit Runge–Kutta methods.
+        if (problem.Options.Method is not Methods.ExplicitRungeKutta)
+            return DirectGradient.Instance.Solve(problem);
         var tape = new StepTape();
         try
         {

@@ -26,7 +26,10 @@ public abstract class GradientMethod
     /// number of steps; gradients are as accurate as the backward solve. Parameter gradients are quadratures along the backward steps and so do not
     /// take part in its error control (the seminorm of P. Kidger, R. T. Q. Chen and T. Lyons, “Hey, that's not an ODE”, 2021).
     /// </summary>
-    /// <param name="method">The method of the backward solve, an explicit Runge–Kutta method; null: that of the forward solve.</param>
+    /// <param name="method">
+    /// The method of the backward solve, an explicit Runge–Kutta method; null: that of the forward solve, or <see cref="OdeMethod.Dopri5"/> if that is
+    /// implicit (for stiff problems take <see cref="Direct"/>: backward, an explicit method would need very small steps).
+    /// </param>
     /// <param name="relativeTolerance">rtol of the backward solve; null: that of the forward solve.</param>
     /// <param name="absoluteTolerance">
     /// atol of the backward solve, for y in the unit of the state and for λ relative to the gradient that comes in; null: that of the forward solve.
@@ -37,7 +40,8 @@ public abstract class GradientMethod
 
     /// <summary>
     /// Keeps the state at each step and, on the way back, evaluates the stages of one step after the other again: the exact derivatives of
-    /// the discrete solution, as <see cref="Direct"/> gives them, in the memory of one state a step.
+    /// the discrete solution, as <see cref="Direct"/> gives them, in the memory of one state a step. Where the solver is not an explicit
+    /// Runge–Kutta method, this is <see cref="Direct"/>.
     /// </summary>
     /// <returns>The gradient method.</returns>
     public static GradientMethod Checkpointed() => DiscreteAdjoint.Instance;

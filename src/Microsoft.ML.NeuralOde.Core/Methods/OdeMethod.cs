@@ -60,10 +60,47 @@ public abstract class OdeMethod
     /// </summary>
     public static OdeMethod Dopri8 { get; } = new ExplicitRungeKutta("dopri8", DormandPrince8.Tableau);
 
+    /// <summary>The implicit Euler method, order 1, adaptive: L-stable.</summary>
+    public static OdeMethod ImplicitEuler { get; } = new ImplicitRungeKutta("implicit_euler", ImplicitTableaux.Euler);
+
+    /// <summary>The implicit midpoint rule, order 2, fixed steps: symplectic, A-stable.</summary>
+    public static OdeMethod ImplicitMidpoint { get; } = new ImplicitRungeKutta("implicit_midpoint", ImplicitTableaux.Midpoint);
+
+    /// <summary>The implicit trapezoidal rule (Crank–Nicolson), order 2, fixed steps: A-stable.</summary>
+    public static OdeMethod Trapezoid { get; } = new ImplicitRungeKutta("trapezoid", ImplicitTableaux.Trapezoid);
+
+    /// <summary>Singly diagonally implicit Runge–Kutta, order 2(1), adaptive: L-stable (Alexander 1977).</summary>
+    public static OdeMethod Sdirk2 { get; } = new ImplicitRungeKutta("sdirk2", ImplicitTableaux.Sdirk2);
+
+    /// <summary>TR-BDF2, order 2(3), adaptive: L-stable, for loose tolerances (Hosea and Shampine 1996).</summary>
+    public static OdeMethod TrBdf2 { get; } = new ImplicitRungeKutta("trbdf2", ImplicitTableaux.TrBdf2);
+
+    /// <summary>Kværnø 3(2), diagonally implicit, adaptive: L-stable (Kværnø 2004).</summary>
+    public static OdeMethod Kvaerno3 { get; } = new ImplicitRungeKutta("kvaerno3", ImplicitTableaux.Kvaerno3);
+
+    /// <summary>Kværnø 4(3), diagonally implicit, adaptive: L-stable. One stage lies 0.15 of a step behind the step's end.</summary>
+    public static OdeMethod Kvaerno4 { get; } = new ImplicitRungeKutta("kvaerno4", ImplicitTableaux.Kvaerno4);
+
+    /// <summary>Kværnø 5(4), diagonally implicit, adaptive: L-stable. One stage lies 0.23 of a step behind the step's end.</summary>
+    public static OdeMethod Kvaerno5 { get; } = new ImplicitRungeKutta("kvaerno5", ImplicitTableaux.Kvaerno5);
+
+    /// <summary>Two-stage Radau IIA, order 3, adaptive: L-stable (Hairer and Wanner, Solving Ordinary Differential Equations II, IV.5).</summary>
+    public static OdeMethod Radau3 { get; } = new ImplicitRungeKutta("radau3", ImplicitTableaux.Radau3);
+
+    /// <summary>Three-stage Radau IIA, order 5, adaptive: L-stable, the standard choice for stiff problems at tight tolerances (the same, IV.8).</summary>
+    public static OdeMethod Radau5 { get; } = new ImplicitRungeKutta("radau5", ImplicitTableaux.Radau5);
+
+    /// <summary>Two-stage Gauss–Legendre, order 4, fixed steps: symplectic, A-stable.</summary>
+    public static OdeMethod GaussLegendre4 { get; } = new ImplicitRungeKutta("gl4", ImplicitTableaux.Gauss4);
+
+    /// <summary>Three-stage Gauss–Legendre, order 6, fixed steps: symplectic, A-stable.</summary>
+    public static OdeMethod GaussLegendre6 { get; } = new ImplicitRungeKutta("gl6", ImplicitTableaux.Gauss6);
+
     /// <summary>Every method, in the order of the documentation.</summary>
     public static IReadOnlyList<OdeMethod> All { get; } =
     [
         Euler, Midpoint, Heun2, Heun3, Ralston, Rk4, Rk4ThreeEighths, AdaptiveHeun, Fehlberg2, Bosh3, Tsit5, Dopri5, Dopri8,
+        ImplicitEuler, ImplicitMidpoint, Trapezoid, Sdirk2, TrBdf2, Kvaerno3, Kvaerno4, Kvaerno5, Radau3, Radau5, GaussLegendre4, GaussLegendre6,
     ];
 
     /// <summary>The name by which <see cref="Parse"/> knows the method, in lower case.</summary>

@@ -67,4 +67,5 @@ internal abstract class Stepper : IDisposable
 /// <param name="Span">The stretch of time it covers.</param>
 /// <param name="State">The state at its end; owned by the stepper.</param>
 /// <param name="Error">Its error in units of the tolerance, lane by lane; null where the method estimates none.</param>
-internal sealed record StepAttempt(StepSpan Span, Tensor State, double[]? Error);
+/// <param name="NewtonFailed">Whether the stage equations of an implicit method could not be solved in some lane.</param>
+internal sealed record StepAttempt(StepSpan Span, Tensor State, double[]? Error, bool NewtonFailed = false);

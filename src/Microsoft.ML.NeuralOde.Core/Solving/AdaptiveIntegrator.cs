@@ -163,7 +163,7 @@ internal sealed class AdaptiveIntegrator : Integrator
             if (lane.Step < smallest)
             {
                 failed[i] = true;
-                Fail(attempt, i, double.IsFinite(error) ? SolverFailure.StepSizeUnderflow : SolverFailure.NonFinite);
+                Fail(attempt, i, double.IsFinite(error) ? SolverFailure.StepSizeUnderflow : attempt.NewtonFailed && IsFinite(Stepper.State) ? SolverFailure.Newton : SolverFailure.NonFinite);
             }
         }
         return failed;

@@ -63,6 +63,8 @@ internal sealed class FixedStepIntegrator : Integrator
                 return false;
             }
             StepAttempt attempt = Stepper.Try([i == count ? target : start + (target - start) * i / count]);
+            if (attempt.NewtonFailed)
+                throw new OdeSolverException(SolverFailure.Newton, Stepper.Time[0], attempt.Span.Size[0], double.NaN, [], "");
             if (Watcher?.Inspect(Stepper, attempt) is { } time)
             {
                 StopAtEvent(time);

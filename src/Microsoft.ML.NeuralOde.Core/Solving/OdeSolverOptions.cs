@@ -81,6 +81,12 @@ public sealed record OdeSolverOptions
     public IReadOnlyList<double> Discontinuities { get; init; } = [];
 
     /// <summary>
+    /// For implicit methods: ∂f/∂y at (t, y), shape <c>[rows, n, n]</c> with the n components of a row in their order in memory (a state of one
+    /// dimension is one row). Default: null, computed through autograd, for which f must treat the rows of a batch independently of each other.
+    /// </summary>
+    public Func<Tensor, Tensor, Tensor>? Jacobian { get; init; }
+
+    /// <summary>
     /// Events to look for: zeros of functions of time and state, which may end the solve or reset the state. Not together with
     /// <see cref="PerRow"/>. Each part of the solve between resets is solved twice, first to find the events. Default: none.
     /// </summary>

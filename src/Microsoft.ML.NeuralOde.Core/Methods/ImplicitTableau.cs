@@ -1,0 +1,65 @@
+namespace Microsoft.ML.NeuralOde.Methods;
+
+/// <summary>The coefficients of an implicit Runge–Kutta method; a_ij of all stages, also above the diagonal.</summary>
+/// <remarks>
+/// Y_i = y + h Σ_j a_ij f(t + c_j h, Y_j), y₁ = y + h Σ b_i k_i. The error estimate is (I − h γ₀ J)⁻¹ h (e₀ f(t, y) + Σ e_i k_i): the matrix
+/// keeps it bounded on stiff components (E. Hairer, G. Wanner, Solving Ordinary Differential Equations II, IV.8).
+/// </remarks>
+internal sealed class ImplicitTableau
+{
+    public ImplicitTableau(int order, double[][] a, double[] b, double[] c, double[]? error = null, double startError = 0, int errorOrder = 0, double filter = 0)
+    {
+        Order = order;
+        A = a;
+        B = b;
+        C = c;
+        Error = error;
+        StartError = startError;
+        ErrorOrder = errorOrder;
+        Filter = filter;
+        IsStifflyAccurate = c[^1] == 1 && a[^1].AsSpan().SequenceEqual(b);
+        Groups = [.. FindGroups(a)];
+    }
+
+    public int Order { get; }
+
+    public double[][] A { get; }
+
+    public double[] B { get; }
+
+    public double[] C { get; }
+
+    /// <summary>e_i; null for methods without an estimate.</summary>
+    public double[]? Error { get; }
+
+    /// <summary>e₀.</summary>
+    public double StartError { get; }
+
+    public int ErrorOrder { get; }
+
+    /// <summary>γ₀.</summary>
+    public double Filter { get; }
+
+    /// <summary>Whether the last stage is the solution at the step's end.</summary>
+    public bool IsStifflyAccurate { get; }
+
+    /// <summary>Stages that must be solved for together: first and count. One each for diagonally implicit methods.</summary>
+    public IReadOnlyList<(int First, int Count)> Groups { get; }
+
+    public int Stages => B.Length;
+
+    private static IEnumerable<(int First, int Count)> FindGroups(double[][] a)
+    {
+        int first = 0;
+        int last = 0;
+        for (int i = 0; i < a.Length; i++)
+        {
+            last = Math.Max(last, Array.FindLastIndex(a[i], value => value != 0));
+            if (last > i)
+                continue;
+            yield return (first, i - first + 1);
+            first = i + 1;
+            last = first;
+        }
+    }
+}

@@ -1,0 +1,283 @@
+namespace Microsoft.ML.NeuralOde.Methods;
+
+/// <summary>
+/// Solves the stage equations of implicit methods by a simplified Newton iteration, row by row in one batch: the Jacobian is that at the step's
+/// start, or an earlier one as long as the iteration converges fast with it; factorisations are reused between stages with the same diagonal.
+/// </summary>
+/// <remarks>
+/// Where a graph is wanted, the equations are solved without it, and one more iteration with the exact matrix becomes part of it: by the implicit
+/// function theorem that gives the stages their exact first derivatives.
+/// </remarks>
+internal sealed class NewtonSolver
+{
+    /// <summary>Under error control a smaller step is cheaper than many iterations; without it there is no smaller step.</summary>
+    private int MaximumIterations => IsControlled ? 12 : 60;
+
+    /// <summary>A Jacobian is kept for the next step while iterations with it shrink the correction by this factor at least.</summary>
+    private const double FastRate = 0.05;
+
+    private readonly ImplicitTableau _tableau;
+    private readonly StepperContext _context;
+    private readonly OdeSolverOptions _tolerances;
+    private readonly double _enough;
+    private readonly Dictionary<string, (Tensor Factors, Tensor Pivots)> _factors = [];
+    private Tensor? _jacobian;
+    private bool _isCurrent;
+    private double _rate;
+
+    public NewtonSolver(ImplicitTableau tableau, StepperContext context)
+    {
+        _tableau = tableau;
+        _context = context;
+        bool isControlled = tableau.Error is not null && context.Options.StepSize is null;
+        // With error control the iteration error stays well below the tolerance; without, it goes to rounding.
+        _tolerances = context.Options;
+        _enough = isControlled ? 0.01 : 1;
+        if (!isControlled)
+            _tolerances = context.Options with { RelativeTolerances = null, AbsoluteTolerances = null, Norm = ErrorNorm.Rms };
+        IsControlled = isControlled;
+    }
+
+    private bool IsControlled { get; }
+
+    /// <summary>The solved stages: their derivatives, the last stage's state, and the lanes in which the iteration failed.</summary>
+    internal readonly record struct Result(Tensor[] Derivatives, Tensor LastStage, bool[]? Failed);
+
+    /// <summary>The step was accepted: the Jacobian belongs to an earlier point now.</summary>
+    public void Moved()
+    {
+        _isCurrent = false;
+        if (_rate > FastRate)
+            Forget();
+        _rate = 0;
+    }
+
+    /// <summary>Drops what belongs to other points or lanes.</summary>
+    public void Forget()
+    {
+        ForgetFactors();
+        _jacobian?.Dispose();
+        _jacobian = null;
+    }
+
+    public Result Solve(StepSpan span, Tensor state, Tensor first, Tensor[] k, int start, int count)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        bool withGraph = is_grad_enabled() && _context.Arithmetic is TensorArithmetic;
+        var bases = new Tensor[count];
+        for (int i = 0; i < count; i++)
+            bases[i] = Base(span, state, k, start + i, start);
+        Tensor[] stages;
+        bool[]? failed;
+        using (IDisposable noGrad = no_grad())
+        {
+            stages = Guess(span, bases, start > 0 ? k[start - 1] : first, start, count);
+            failed = Iterate(span, state, bases, stages, start, count);
+            if (failed is not null && !_isCurrent)
+            {
+                Forget();
+                stages = Guess(span, bases, start > 0 ? k[start - 1] : first, start, count);
+                failed = Iterate(span, state, bases, stages, start, count);
+            }
+        }
+        if (withGraph)
+            stages = Correct(span, bases, stages, start, count);
+        Tensor[] derivatives = Derivatives(span, bases, stages, start, count);
+        var result = new Result(
+            Array.ConvertAll(derivatives, d => d.contiguous().DetachFromDisposeScope()), stages[^1].contiguous().DetachFromDisposeScope(), failed);
+        foreach (Tensor b in bases)
+            _context.Arithmetic.Release(b);
+        return result;
+    }
+
+    /// <summary>(I − h γ J)⁻¹ e.</summary>
+    public Tensor Filter(StepSpan span, Tensor error, double gamma)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        long rows = JacobianEvaluator.Rows(error);
+        (Tensor factors, Tensor pivots) = Factors(span, [[gamma]], CurrentJacobian(span, null));
+        return linalg.lu_solve(factors, pivots, error.reshape(rows, -1, 1)).reshape(error.shape).contiguous().DetachFromDisposeScope();
+    }
+
+    private Tensor Base(StepSpan span, Tensor state, Tensor[] k, int stage, int known) =>
+        known == 0 ? _context.Arithmetic.Copy(state) : _context.Arithmetic.Combine(state, span, _tableau.A[stage].AsSpan(0, known), k.AsSpan(0, known));
+
+    private Tensor[] Guess(StepSpan span, Tensor[] bases, Tensor slope, int start, int count)
+    {
+        Tensor h = Sizes(span, slope);
+        return [.. Enumerable.Range(0, count).Select(i => bases[i].detach() + h * (_tableau.A[start + i].Skip(start).Take(count).Sum() * slope.detach()))];
+    }
+
+    /// <summary>Improves the stages in place; says which lanes did not converge, or null.</summary>
+    private bool[]? Iterate(StepSpan span, Tensor state, Tensor[] bases, Tensor[] stages, int start, int count)
+    {
+        (Tensor factors, Tensor pivots) = Factors(span, Block(start, count), CurrentJacobian(span, state));
+        double[]? before = null;
+        bool[] open = [];
+        for (int iteration = 0; iteration < MaximumIterations; iteration++)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            Tensor residual = Residual(span, bases, stages, start, count);
+            Tensor correction = linalg.lu_solve(factors, pivots, residual.unsqueeze(-1)).squeeze(-1);
+            long width = correction.shape[1] / count;
+            var norms = new double[span.Start.Length];
+            for (int i = 0; i < count; i++)
+            {
+                Tensor part = correction.narrow(1, i * width, width).reshape(state.shape).contiguous();
+                double[] size = Sizes(state, stages[i], part);
+                for (int lane = 0; lane < norms.Length; lane++)
+                    norms[lane] = Math.Max(norms[lane], double.IsNaN(size[lane]) ? double.PositiveInfinity : size[lane]);
+                Tensor better = (stages[i] - part).MoveToOuterDisposeScope();
+                stages[i].Dispose();
+                stages[i] = better;
+            }
+            open = Open(norms, before);
+            if (!Array.Exists(open, o => o))
+                return null;
+            if (Array.Exists(norms, double.IsInfinity))
+                return open;
+            before = norms;
+        }
+        return open;
+    }
+
+    /// <summary>Lanes whose iteration has not converged: the last correction times θ / (1 − θ) bounds what is left.</summary>
+    private bool[] Open(double[] norms, double[]? before)
+    {
+        var open = new bool[norms.Length];
+        for (int lane = 0; lane < norms.Length; lane++)
+        {
+            double rate = before is null ? 1 : norms[lane] / Math.Max(before[lane], double.Epsilon);
+            if (before is not null && norms[lane] > _enough)
+                _rate = Math.Max(_rate, rate);
+            double left = before is null ? norms[lane] : rate < 1 ? norms[lane] * rate / (1 - rate) : double.PositiveInfinity;
+            // Corrections that no longer shrink but are tiny are rounding.
+            open[lane] = !(Math.Min(left, norms[lane]) <= _enough) && !(rate >= 0.5 && norms[lane] <= 20 * _enough && !IsControlled);
+        }
+        return open;
+    }
+
+    /// <summary>The size of a correction in units of what is allowed: of the tolerances, or of rounding.</summary>
+    private double[] Sizes(Tensor state, Tensor stage, Tensor correction)
+    {
+        if (IsControlled)
+            return _context.Arithmetic.ScaledError(state, stage, null, [1], [correction], _tolerances);
+        double rounding = state.dtype == ScalarType.Float64 ? 1e-13 : 1e-6;
+        return _context.Arithmetic.ScaledError(
+            state, stage, null, [1], [correction], _tolerances with { RelativeTolerance = rounding, AbsoluteTolerance = rounding });
+    }
+
+    /// <summary>One Newton iteration in the graph, with the Jacobians at the stages themselves.</summary>
+    private Tensor[] Correct(StepSpan span, Tensor[] bases, Tensor[] stages, int start, int count)
+    {
+        long rows = JacobianEvaluator.Rows(stages[0]);
+        Tensor[] fixedStages = Array.ConvertAll(stages, stage => stage.detach());
+        var jacobians = new Tensor[count];
+        for (int j = 0; j < count; j++)
+        {
+            using Tensor time = _context.Clock.Tensor(span, _tableau.C[start + j]);
+            jacobians[j] = JacobianEvaluator.Evaluate(_context, time.detach(), fixedStages[j]);
+        }
+        Tensor matrix;
+        using (IDisposable noGrad = no_grad())
+            matrix = Matrix(span, Block(start, count), j => jacobians[j]);
+        Tensor residual = Residual(span, bases, fixedStages, start, count);
+        Tensor correction = linalg.solve(matrix, residual.unsqueeze(-1)).reshape(rows, count, -1);
+        foreach (Tensor jacobian in jacobians)
+            jacobian.Dispose();
+        return [.. fixedStages.Select((stage, i) => stage - correction.select(1, i).reshape(stage.shape))];
+    }
+
+    /// <summary>F_i = Y_i − base_i − h Σ_j a_ij f(t_j, Y_j), flattened to <c>[rows, stages · n]</c>.</summary>
+    private Tensor Residual(StepSpan span, Tensor[] bases, Tensor[] stages, int start, int count)
+    {
+        long rows = JacobianEvaluator.Rows(stages[0]);
+        Tensor h = Sizes(span, stages[0]);
+        var slopes = new Tensor[count];
+        for (int j = 0; j < count; j++)
+            slopes[j] = _context.Evaluate(span, _tableau.C[start + j], stages[j]);
+        var residuals = new Tensor[count];
+        for (int i = 0; i < count; i++)
+        {
+            Tensor sum = _tableau.A[start + i][start] * slopes[0];
+            for (int j = 1; j < count; j++)
+                sum = sum + _tableau.A[start + i][start + j] * slopes[j];
+            residuals[i] = (stages[i] - bases[i] - h * sum).reshape(rows, -1);
+        }
+        foreach (Tensor slope in slopes)
+            slope.Dispose();
+        return cat(residuals, 1);
+    }
+
+    /// <summary>k = A⁻¹ (Y − base) / h: that does not amplify what is left of the residual, as f(Y) would.</summary>
+    private Tensor[] Derivatives(StepSpan span, Tensor[] bases, Tensor[] stages, int start, int count)
+    {
+        Tensor h = Sizes(span, stages[0]);
+        Tensor[] moved = [.. stages.Select((stage, i) => (stage - bases[i]) / h)];
+        if (count == 1)
+            return [moved[0] / _tableau.A[start][start]];
+        using Tensor block = tensor(Block(start, count).SelectMany(row => row).ToArray(), [count, count], ScalarType.Float64);
+        using Tensor inverse = linalg.inv(block);
+        double[] values = inverse.data<double>().ToArray();
+        return [.. Enumerable.Range(0, count).Select(i =>
+            Enumerable.Range(0, count).Select(j => values[i * count + j] * moved[j]).Aggregate((a, b) => a + b))];
+    }
+
+    private double[][] Block(int start, int count) => [.. Enumerable.Range(start, count).Select(i => _tableau.A[i][start..(start + count)])];
+
+    private Tensor CurrentJacobian(StepSpan span, Tensor? state)
+    {
+        if (_jacobian is not null)
+            return _jacobian;
+        ForgetFactors();
+        using Tensor time = _context.Clock.Tensor(span.Start);
+        _jacobian = JacobianEvaluator.Evaluate(_context, time.detach(), state!);
+        _isCurrent = true;
+        return _jacobian;
+    }
+
+    private (Tensor Factors, Tensor Pivots) Factors(StepSpan span, double[][] block, Tensor jacobian)
+    {
+        string key = string.Join(' ', block.SelectMany(row => row)) + "|" + string.Join(' ', span.Size);
+        if (_factors.TryGetValue(key, out (Tensor Factors, Tensor Pivots) known))
+            return known;
+        // Another step size needs other factors; those of the last one are not needed again.
+        if (_factors.Count > 2)
+            ForgetFactors();
+        using DisposeScope scope = NewDisposeScope();
+        (Tensor? factors, Tensor? pivots) = linalg.lu_factor(Matrix(span, block, _ => jacobian));
+        _context.Statistics.Factorizations++;
+        return _factors[key] = (factors!.DetachFromDisposeScope(), pivots!.DetachFromDisposeScope());
+    }
+
+    /// <summary>I − h (a_ij J_j) in blocks, <c>[rows, stages · n, stages · n]</c>.</summary>
+    private static Tensor Matrix(StepSpan span, double[][] block, Func<int, Tensor> jacobian)
+    {
+        Tensor first = jacobian(0);
+        Tensor h = tensor(span.Size, [span.Size.Length, 1, 1], first.dtype, first.device);
+        Tensor identity = eye(first.shape[1], dtype: first.dtype, device: first.device)!.unsqueeze(0);
+        return cat([.. block.Select((row, i) => cat([.. row.Select((a, j) => (i == j ? identity : zeros_like(identity)) - h * a * jacobian(j))], 2))], 1);
+    }
+
+    /// <summary>The step sizes, to multiply a state with; in the graph where times are.</summary>
+    private static Tensor Sizes(StepSpan span, Tensor state)
+    {
+        Tensor sizes = span.TrackedSize ?? tensor(span.Size, state.dtype, state.device);
+        if (span.Size.Length == 1 && state.dim() == 0)
+            return sizes.reshape([]);
+        var shape = new long[Math.Max(1, state.dim())];
+        Array.Fill(shape, 1);
+        shape[0] = span.Size.Length;
+        return sizes.reshape(shape);
+    }
+
+    private void ForgetFactors()
+    {
+        foreach ((Tensor factors, Tensor pivots) in _factors.Values)
+        {
+            factors.Dispose();
+            pivots.Dispose();
+        }
+        _factors.Clear();
+    }
+}

@@ -1,0 +1,165 @@
+using Microsoft.ML.NeuralOde.Core.Tests.Support;
+using Microsoft.ML.NeuralOde.Methods;
+
+namespace Microsoft.ML.NeuralOde.Core.Tests.Methods;
+
+public class ImplicitTests
+{
+    public static TheoryData<string> All => [.. OdeMethod.All.OfType<ImplicitRungeKutta>().Select(method => method.Name)];
+
+    public static TheoryData<string> Adaptive => [.. OdeMethod.All.OfType<ImplicitRungeKutta>().Where(method => method.IsAdaptive).Select(method => method.Name)];
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public void Tableaux_meet_the_conditions_of_their_order(string name)
+    {
+        ImplicitTableau t = ((ImplicitRungeKutta)OdeMethod.Parse(name)).Tableau;
+        for (int i = 0; i < t.Stages; i++)
+            t.A[i].Sum().Should().BeApproximately(t.C[i], 1e-9, "row {0} of a sums to c", i);
+        for (int q = 1; q <= t.Order; q++)
+            t.B.Zip(t.C, (b, c) => b * Math.Pow(c, q - 1)).Sum().Should().BeApproximately(1.0 / q, 1e-9, "quadrature condition {0}", q);
+        if (t.Order >= 3)
+            Tree(t, (c, ac) => ac).Should().BeApproximately(1.0 / 6, 1e-9);
+        if (t.Order >= 4)
+            Tree(t, (c, ac) => c * ac).Should().BeApproximately(1.0 / 8, 1e-9);
+        if (t.Error is not null)
+            (t.StartError + t.Error.Sum()).Should().BeApproximately(0, 1e-12);
+    }
+
+    [Theory]
+    [MemberData(nameof(Adaptive))]
+    public void Robertsons_reaction_is_solved_with_few_evaluations(string name)
+    {
+        using Tensor y0 = References.InitialState("robertson");
+        using Tensor times = References.Times("robertson");
+        using Tensor expected = References.States("robertson");
+        bool low = OdeMethod.Parse(name).Order < 3;
+        using OdeSolution solution = Solve(name, Robertson, y0, times, low ? 1e-4 : 1e-6, low ? 1e-8 : 1e-10);
+        Problems.MaximumDifference(solution.States, expected).Should().BeLessThan(low ? 5e-3 : 1e-4);
+        solution.Statistics.AcceptedSteps.Should().BeLessThan(low ? 4000 : 700);
+        solution.Statistics.Jacobians.Should().BePositive().And.BeLessThanOrEqualTo(solution.Statistics.AcceptedSteps + solution.Statistics.RejectedSteps + 1);
+        solution.Statistics.Factorizations.Should().BePositive();
+    }
+
+    [Theory]
+    [InlineData("kvaerno5")]
+    [InlineData("radau5")]
+    [InlineData("trbdf2")]
+    public void Very_stiff_problems_succeed(string name)
+    {
+        using Tensor y0 = References.InitialState("robertson");
+        using Tensor times = tensor(new[] { 0.0, 1e5 });
+        using OdeSolution robertson = Solve(name, Robertson, y0, times, 1e-5, 1e-9);
+        // SciPy's Radau at tolerance 1e-10 gives y1(1e5) = 0.01786; the reactions conserve the sum.
+        robertson.Final.sum().ToDouble().Should().BeApproximately(1, 1e-6);
+        robertson.Final[0].ToDouble().Should().BeApproximately(0.01786, 2e-4);
+
+        using Tensor start = tensor(new[] { 2.0, 0.0 });
+        using Tensor span = tensor(new[] { 0.0, 600.0 });
+        using OdeSolution oscillator = Solve(name, (t, y) => Problems.VanDerPol(y, 1000), start, span, 1e-5, 1e-8);
+        // On the slow branch v = x / (μ (1 − x²)), so that ln x − x²/2 + t/μ is constant up to O(1/μ²).
+        double x = oscillator.Final[0].ToDouble();
+        (Math.Log(x) - x * x / 2).Should().BeApproximately(Math.Log(2) - 2 + 0.6, 5e-4);
+        oscillator.Statistics.FunctionEvaluations.Should().BeLessThan(5000);
+    }
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public void Direct_gradients_agree_with_finite_differences(string name)
+    {
+        var options = new OdeSolverOptions { Method = OdeMethod.Parse(name), StepSize = 0.11, Gradient = GradientMethod.Direct() };
+        using Tensor weight = tensor(new[] { 0.3, -0.7, 0.5, 0.2 }, [2, 2]).requires_grad_();
+        using Tensor y0 = tensor(new[] { 0.5, -1.0, 0.2, 0.9 }, [2, 2]).requires_grad_();
+        using Tensor times = tensor(new[] { 0.0, 0.3, 0.75 }).requires_grad_();
+        Loss(weight, y0, times).backward();
+
+        foreach (Tensor variable in new[] { weight, y0, times })
+        {
+            using Tensor direction = linspace(0.4, -0.9, variable.numel(), ScalarType.Float64).reshape(variable.shape);
+            using IDisposable noGrad = no_grad();
+            Tensor Moved(Tensor v, double by) => ReferenceEquals(v, variable) ? v + by * direction : v;
+            double difference = (Loss(Moved(weight, 1e-5), Moved(y0, 1e-5), Moved(times, 1e-5)) - Loss(Moved(weight, -1e-5), Moved(y0, -1e-5), Moved(times, -1e-5))).ToDouble() / 2e-5;
+            (variable.grad! * direction).sum().ToDouble().Should().BeApproximately(difference, 2e-7);
+        }
+
+        Tensor Loss(Tensor w, Tensor y, Tensor t)
+        {
+            OdeSolution solution = Ode.Solve((time, state) => (state.matmul(w) + time).tanh() - state, y, t, options);
+            return solution.States.square().sum();
+        }
+    }
+
+    [Fact]
+    public void A_jacobian_from_the_user_is_used()
+    {
+        using Tensor y0 = References.InitialState("robertson");
+        using Tensor times = tensor(new[] { 0.0, 40.0 });
+        int calls = 0;
+        using OdeSolution own = Solve("radau5", Robertson, y0, times, 1e-6, 1e-10, (t, y) =>
+        {
+            calls++;
+            double a = y[0].ToDouble(), b = y[1].ToDouble(), c = y[2].ToDouble();
+            return tensor(new[] { -0.04, 1e4 * c, 1e4 * b, 0.04, -1e4 * c - 6e7 * b, -1e4 * b, 0, 6e7 * b, 0 }, [1, 3, 3]);
+        });
+        using OdeSolution auto = Solve("radau5", Robertson, y0, times, 1e-6, 1e-10);
+        calls.Should().Be((int)own.Statistics.Jacobians);
+        own.Statistics.AcceptedSteps.Should().Be(auto.Statistics.AcceptedSteps);
+        Problems.MaximumDifference(own.Final, auto.Final).Should().BeLessThan(1e-9);
+        own.Statistics.FunctionEvaluations.Should().BeLessThan(auto.Statistics.FunctionEvaluations);
+
+        Action wrong = () => Solve("radau5", Robertson, y0, times, 1e-6, 1e-10, (t, y) => y);
+        wrong.Should().Throw<InvalidOperationException>().WithMessage("*Jacobian*[1, 3, 3]*");
+    }
+
+    [Fact]
+    public void Rows_have_their_own_steps()
+    {
+        using Tensor y0 = tensor(new[] { 2.0, 0.0, 0.5, 0.5, -1.0, 2.0 }, [3, 2]);
+        using Tensor times = tensor(new[] { 0.0, 1.0, 5.0 });
+        var options = new OdeSolverOptions { Method = OdeMethod.Kvaerno5, PerRow = true, RelativeTolerance = 1e-6, AbsoluteTolerance = 1e-8 };
+        using IDisposable noGrad = no_grad();
+        using OdeSolution batch = Ode.Solve(Problems.VanDerPol5, y0, times, options);
+        using OdeSolution reference = Ode.Solve(Problems.VanDerPol5, y0, times, new OdeSolverOptions { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-10, AbsoluteTolerance = 1e-12 });
+        Problems.MaximumDifference(batch.States, reference.States).Should().BeLessThan(1e-3);
+        batch.Status.Should().OnlyContain(s => s == RowStatus.Completed);
+    }
+
+    [Fact]
+    public void An_iteration_that_does_not_converge_is_an_exception_of_its_own()
+    {
+        // The implicit Euler equation Y = 1 + h Y² has no real solution for h > 1/4.
+        using Tensor y0 = tensor(new[] { 1.0 });
+        using Tensor times = tensor(new[] { 0.0, 0.9 });
+        Action act = () => Ode.Solve((t, y) => y * y, y0, times, new OdeSolverOptions { Method = OdeMethod.ImplicitEuler, StepSize = 0.9 });
+        act.Should().Throw<OdeSolverException>().Which.Failure.Should().Be(SolverFailure.Newton);
+    }
+
+    [Fact]
+    public void Checkpointed_gradients_of_implicit_methods_are_the_direct_ones()
+    {
+        using Tensor a = tensor(0.7, ScalarType.Float64).requires_grad_();
+        using Tensor y0 = tensor(new[] { 1.0 });
+        using Tensor times = tensor(new[] { 0.0, 1.0 });
+        var options = new OdeSolverOptions { Method = OdeMethod.Radau5, RelativeTolerance = 1e-8, AbsoluteTolerance = 1e-10, Gradient = GradientMethod.Checkpointed() };
+        using OdeSolution solution = Ode.Solve((t, y) => -a * y, y0, times, options, [a]);
+        solution.Final.sum().backward();
+        a.grad!.ToDouble().Should().BeApproximately(-Math.Exp(-0.7), 1e-6);
+    }
+
+    private static double Tree(ImplicitTableau t, Func<double, double, double> function) =>
+        Enumerable.Range(0, t.Stages).Sum(i => t.B[i] * function(t.C[i], t.A[i].Zip(t.C, (a, c) => a * c).Sum()));
+
+    private static Tensor Robertson(Tensor t, Tensor y)
+    {
+        Tensor a = y[0], b = y[1], c = y[2];
+        Tensor slow = 0.04 * a, back = 1e4 * b * c, fast = 3e7 * b * b;
+        return stack([back - slow, slow - back - fast, fast]);
+    }
+
+    private static OdeSolution Solve(
+        string name, Func<Tensor, Tensor, Tensor> f, Tensor y0, Tensor times, double rtol, double atol, Func<Tensor, Tensor, Tensor>? jacobian = null)
+    {
+        using IDisposable noGrad = no_grad();
+        return Ode.Solve(f, y0, times, new OdeSolverOptions { Method = OdeMethod.Parse(name), RelativeTolerance = rtol, AbsoluteTolerance = atol, Jacobian = jacobian });
+    }
+}
