@@ -96,11 +96,28 @@ public abstract class OdeMethod
     /// <summary>Three-stage Gauss–Legendre, order 6, fixed steps: symplectic, A-stable.</summary>
     public static OdeMethod GaussLegendre6 { get; } = new ImplicitRungeKutta("gl6", ImplicitTableaux.Gauss6);
 
+    /// <summary>
+    /// Reversible Heun, order 2(1), adaptive, one evaluation a step: a step can be undone exactly (Kidger, Foster, Li and Lyons 2021).
+    /// </summary>
+    public static OdeMethod ReversibleHeun { get; } = new ReversibleHeun();
+
+    /// <summary>
+    /// Semi-implicit (symplectic) Euler for second-order systems, order 1, fixed steps. See <see cref="IsForSecondOrderSystems"/>.
+    /// </summary>
+    public static OdeMethod SemiImplicitEuler { get; } = new SymplecticMethod("semi_implicit_euler", isLeapfrog: false);
+
+    /// <summary>
+    /// Leapfrog (Störmer–Verlet, kick–drift–kick) for second-order systems, order 2, fixed steps: symplectic where accelerations do not depend on
+    /// velocities. See <see cref="IsForSecondOrderSystems"/>.
+    /// </summary>
+    public static OdeMethod Leapfrog { get; } = new SymplecticMethod("leapfrog", isLeapfrog: true);
+
     /// <summary>Every method, in the order of the documentation.</summary>
     public static IReadOnlyList<OdeMethod> All { get; } =
     [
         Euler, Midpoint, Heun2, Heun3, Ralston, Rk4, Rk4ThreeEighths, AdaptiveHeun, Fehlberg2, Bosh3, Tsit5, Dopri5, Dopri8,
         ImplicitEuler, ImplicitMidpoint, Trapezoid, Sdirk2, TrBdf2, Kvaerno3, Kvaerno4, Kvaerno5, Radau3, Radau5, GaussLegendre4, GaussLegendre6,
+        ReversibleHeun, SemiImplicitEuler, Leapfrog,
     ];
 
     /// <summary>The name by which <see cref="Parse"/> knows the method, in lower case.</summary>
@@ -111,6 +128,12 @@ public abstract class OdeMethod
 
     /// <summary>The order of the interpolant that gives the output between steps.</summary>
     public abstract int InterpolantOrder { get; }
+
+    /// <summary>
+    /// Whether the method is for second-order systems only: the state's last dimension then holds positions in its first half and velocities in its
+    /// second, and the right-hand side returns velocities and accelerations in the same places.
+    /// </summary>
+    public virtual bool IsForSecondOrderSystems => false;
 
     /// <summary>Whether the method estimates its error and so can choose its steps.</summary>
     public bool IsAdaptive { get; }

@@ -1,0 +1,157 @@
+namespace Microsoft.ML.NeuralOde.Methods;
+
+/// <summary>What one-step methods share whose interpolant is the cubic through both ends of a step with both derivatives.</summary>
+internal abstract class HermiteStepper : Stepper
+{
+    private Tensor? _first;
+    private Tensor? _last;
+
+    protected HermiteStepper(StepperContext context)
+        : base(context)
+    {
+    }
+
+    /// <summary>The step being tried; null between steps.</summary>
+    protected StepAttempt? Attempt { get; private set; }
+
+    public override void Start(double[] time, Tensor state)
+    {
+        DropAttempt();
+        Release(ref _first);
+        if (State is not null && !ReferenceEquals(State, state))
+            Context.Arithmetic.Release(State);
+        Time = time;
+        State = state;
+        Forget();
+    }
+
+    public override Tensor Derivative() => _first ??= Context.Evaluate(Time, State);
+
+    public override StepAttempt Try(double[] end)
+    {
+        DropAttempt();
+        return Attempt = Advance(new StepSpan(Time, end, Context.Clock));
+    }
+
+    public override Tensor Interpolate(double[] times)
+    {
+        StepSpan span = Attempt!.Span;
+        _last ??= TakeEndDerivative() ?? Context.Evaluate(span, 1, Attempt.State);
+        Tensor[] inputs = [State, Attempt.State, Derivative(), _last];
+        if (span.TrackedSize is { } size)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            Tensor s = Context.Clock.Difference(span.Start, times)! / size;
+            Tensor s2 = s * s, s3 = s2 * s;
+            Tensor p = 3 * s2 - 2 * s3;
+            Tensor weights = stack([-p, p, size * (s - 2 * s2 + s3), size * (s3 - s2)], 1);
+            return Context.Arithmetic.CombineTracked(State, weights, inputs).DetachFromDisposeScope();
+        }
+        var numbers = new double[4 * times.Length];
+        for (int lane = 0; lane < times.Length; lane++)
+        {
+            double h = span.Size[lane];
+            double s = h == 0 ? 0 : (times[lane] - span.Start[lane]) / h;
+            double p = s * s * (3 - 2 * s);
+            new[] { -p, p, h * s * (1 - s) * (1 - s), h * s * s * (s - 1) }.CopyTo(numbers, 4 * lane);
+        }
+        return Context.Arithmetic.Combine(State, null, numbers, inputs);
+    }
+
+    public override IReadOnlyList<long> WorstRows() => [];
+
+    public override void Accept(bool[]? mask)
+    {
+        StepAttempt attempt = Attempt!;
+        StateArithmetic arithmetic = Context.Arithmetic;
+        Tensor? end = _last ?? TakeEndDerivative();
+        _last = null;
+        if (mask is null || Array.TrueForAll(mask, accepted => accepted))
+        {
+            arithmetic.Release(State);
+            State = attempt.State;
+            Time = attempt.Span.End;
+            Release(ref _first);
+            _first = end;
+        }
+        else
+        {
+            State = Select(mask, attempt.State, State);
+            Tensor? first = end is null || _first is null ? null : arithmetic.Select(mask, end, _first);
+            arithmetic.Release(end);
+            Release(ref _first);
+            _first = first;
+            Time = [.. mask.Select((accepted, lane) => accepted ? attempt.Span.End[lane] : attempt.Span.Start[lane])];
+        }
+        Attempt = attempt with { State = null! };
+        Moved(mask);
+        DropAttempt();
+    }
+
+    public override void Keep(int[] lanes)
+    {
+        DropAttempt();
+        State = Context.Arithmetic.Keep(State, lanes);
+        if (_first is not null)
+            _first = Context.Arithmetic.Keep(_first, lanes);
+        Time = Array.ConvertAll(lanes, lane => Time[lane]);
+    }
+
+    public override void Dispose()
+    {
+        DropAttempt();
+        Release(ref _first);
+        Forget();
+        if (State is not null)
+            Context.Arithmetic.Release(State);
+        State = null!;
+    }
+
+    /// <summary>Makes the step.</summary>
+    protected abstract StepAttempt Advance(StepSpan span);
+
+    /// <summary>f at the end of the step, if the method has it; the caller's from then on.</summary>
+    protected virtual Tensor? TakeEndDerivative() => null;
+
+    /// <summary>The step was accepted, in all lanes or the marked ones: the method's own memory moves along.</summary>
+    protected virtual void Moved(bool[]? mask)
+    {
+    }
+
+    /// <summary>Drops what the method remembers of earlier steps.</summary>
+    protected virtual void Forget()
+    {
+    }
+
+    /// <summary>Drops what the method holds of the step being tried.</summary>
+    protected virtual void DropStep()
+    {
+    }
+
+    /// <summary>Lane by lane one of two states, both of which are released.</summary>
+    protected Tensor Select(bool[] mask, Tensor ifTrue, Tensor ifFalse)
+    {
+        Tensor selected = Context.Arithmetic.Select(mask, ifTrue, ifFalse);
+        Context.Arithmetic.Release(ifTrue);
+        Context.Arithmetic.Release(ifFalse);
+        return selected;
+    }
+
+    protected void Release(ref Tensor? tensor)
+    {
+        Context.Arithmetic.Release(tensor);
+        tensor = null;
+    }
+
+    private void DropAttempt()
+    {
+        DropStep();
+        Release(ref _last);
+        if (Attempt is null)
+            return;
+        Attempt.Span.Dispose();
+        if (Attempt.State is not null)
+            Context.Arithmetic.Release(Attempt.State);
+        Attempt = null;
+    }
+}

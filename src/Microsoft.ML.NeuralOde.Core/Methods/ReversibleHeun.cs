@@ -1,0 +1,77 @@
+namespace Microsoft.ML.NeuralOde.Methods;
+
+/// <summary>
+/// Reversible Heun (P. Kidger, J. Foster, X. Li, T. Lyons, Efficient and accurate gradients for neural SDEs, 2021): a second state ŷ makes each
+/// step algebraically reversible. ŷ₁ = 2y − ŷ + h f(ŷ), y₁ = y + h (f(ŷ) + f(ŷ₁)) / 2.
+/// </summary>
+internal sealed class ReversibleHeun : OdeMethod
+{
+    public ReversibleHeun()
+        : base("reversible_heun", order: 2, isAdaptive: true)
+    {
+    }
+
+    public override int InterpolantOrder => 2;
+
+    internal override Stepper CreateStepper(StepperContext context) => new ReversibleHeunStepper(context);
+}
+
+internal sealed class ReversibleHeunStepper(StepperContext context) : HermiteStepper(context)
+{
+    private Tensor? _twin;
+    private Tensor? _nextTwin;
+    private Tensor? _end;
+
+    public override int ErrorOrder => 1;
+
+    public override void Keep(int[] lanes)
+    {
+        base.Keep(lanes);
+        if (_twin is not null)
+            _twin = Context.Arithmetic.Keep(_twin, lanes);
+    }
+
+    protected override StepAttempt Advance(StepSpan span)
+    {
+        StateArithmetic arithmetic = Context.Arithmetic;
+        Tensor first = Derivative();
+        _twin ??= arithmetic.Copy(State);
+        Tensor reflected = arithmetic.Combine(State, null, [1, -1], [State, _twin]);
+        _nextTwin = arithmetic.Combine(reflected, span, [1], [first]);
+        arithmetic.Release(reflected);
+        _end = Context.Evaluate(span, 1, _nextTwin);
+        Tensor next = arithmetic.Combine(State, span, [0.5, 0.5], [first, _end]);
+        double[] error = arithmetic.ScaledError(State, next, span, [-0.5, 0.5], [first, _end], Context.Options);
+        return new StepAttempt(span, next, error);
+    }
+
+    protected override Tensor? TakeEndDerivative()
+    {
+        Tensor? end = _end;
+        _end = null;
+        return end;
+    }
+
+    protected override void Moved(bool[]? mask)
+    {
+        Tensor next = _nextTwin!;
+        _nextTwin = null;
+        if (mask is null || Array.TrueForAll(mask, accepted => accepted))
+        {
+            Release(ref _twin);
+            _twin = next;
+        }
+        else
+        {
+            _twin = Select(mask, next, _twin!);
+        }
+    }
+
+    protected override void Forget() => Release(ref _twin);
+
+    protected override void DropStep()
+    {
+        Release(ref _nextTwin);
+        Release(ref _end);
+    }
+}
