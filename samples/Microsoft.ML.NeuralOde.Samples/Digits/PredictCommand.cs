@@ -55,7 +55,7 @@ internal static class PredictCommand
         }
         catch (Exception e)
         {
-            throw new UserException($"--model: '{modelFile}' is not a model that can be loaded: {e.Message}", e);
+            throw new UserException($"--model: '{modelFile}' is not a model that can be loaded: {e.GetBaseException().Message}", e);
         }
 
         try

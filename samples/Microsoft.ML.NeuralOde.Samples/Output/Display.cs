@@ -8,14 +8,19 @@ namespace Microsoft.ML.NeuralOde.Samples.Output;
 /// </summary>
 internal sealed class Display
 {
+    /// <summary>Tables in a file need not be squeezed into a terminal's width.</summary>
+    private const int PlainWidth = 160;
+
     private readonly IAnsiConsole _console;
 
     public Display(IAnsiConsole console)
     {
         _console = console;
         // Some build servers are taken for terminals; their logs are files all the same.
-        if (!IsInteractive)
-            console.Profile.Capabilities.Ansi = false;
+        if (IsInteractive)
+            return;
+        console.Profile.Capabilities.Ansi = false;
+        console.Profile.Width = Math.Max(console.Profile.Width, PlainWidth);
     }
 
     private bool IsInteractive => _console.Profile.Out.IsTerminal && _console.Profile.Capabilities is { Ansi: true, Interactive: true };

@@ -1,0 +1,58 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using Microsoft.ML.NeuralOde.Samples.Output;
+using Spectre.Console;
+
+namespace Microsoft.ML.NeuralOde.Samples.Solvers;
+
+/// <summary>The command <c>solvers</c>: every method on the same problems.</summary>
+internal static class SolversCommand
+{
+    private static readonly JsonSerializerOptions Format = new(JsonSerializerDefaults.Web) { WriteIndented = true };
+
+    public static System.CommandLine.Command Create(Display display)
+    {
+        Option<string?> method = CommandOptions.Path("--method", "NAME", "Only this method.");
+        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the table to this file.");
+        Option<string?> markdown = CommandOptions.Path("--markdown", "FILE", "Write the table as a document to this file.");
+        var command = new System.CommandLine.Command("solvers", "Compare the numerical methods on the same problems.") { method, json, markdown };
+        command.SetAction(result =>
+        {
+            OdeMethod[] methods = result.GetValue(method) is { } name ? [OdeMethod.Parse(name)] : [.. OdeMethod.All];
+            Run(methods, result.GetValue(json), result.GetValue(markdown), display);
+        });
+        return command;
+    }
+
+    private static void Run(OdeMethod[] methods, string? json, string? markdown, Display display)
+    {
+        MethodResult[] results = display.Progress("Solving", report => methods.Select((method, i) =>
+        {
+            report((double)i / methods.Length);
+            return SolverComparison.Run(method);
+        }).ToArray());
+        display.Line($"Adaptive methods at rtol {SolverComparison.RelativeTolerance:0e-0}, atol {SolverComparison.AbsoluteTolerance:0e-0}; the others with {SolverComparison.FixedSteps} steps.");
+        display.Line("For each problem: evaluations · largest error · milliseconds.");
+        display.Table(Table(results));
+        if (json is not null)
+            File.WriteAllText(json, JsonSerializer.Serialize(new { methods = results }, Format) + "\n");
+        if (markdown is not null)
+            File.WriteAllText(markdown, SolverDocument.Write(results));
+    }
+
+    private static Table Table(IReadOnlyList<MethodResult> results)
+    {
+        Table table = new Table().Border(TableBorder.Simple).AddColumns("method", "order", "measured", "steps");
+        foreach (string name in SolverComparison.ProblemNames)
+            table.AddColumn(new TableColumn(Markup.Escape(name)).RightAligned());
+        foreach (MethodResult method in results)
+            table.AddRow(
+            [
+                method.Name, method.TheoreticalOrder.ToString(CultureInfo.InvariantCulture), method.ObservedOrder.ToString("F1", CultureInfo.InvariantCulture),
+                method.Adaptive ? "adaptive" : "fixed",
+                .. method.Problems.Select(p => Markup.Escape(p.Milliseconds is { } ms ? string.Create(CultureInfo.InvariantCulture, $"{SolverDocument.Cell(p)} · {ms:F0}") : p.Failure ?? "–")),
+            ]);
+        return table;
+    }
+}
