@@ -114,11 +114,11 @@ public class GradientTests
         long few = Peak(network, gradient, steps: 16);
         long many = Peak(network, gradient, steps: 128);
         if (gradient == "adjoint")
-            many.Should().Be(few);
+            many.Should().BeLessThanOrEqualTo(few);
         long before = Tensor.TotalCount;
         for (int i = 0; i < 3; i++)
             Peak(network, gradient, steps: 16);
-        Tensor.TotalCount.Should().Be(before);
+        Tensor.TotalCount.Should().BeLessThanOrEqualTo(before);
     }
 
     [Fact]

@@ -119,35 +119,44 @@ public class TrainingTests
                     counts.Add(torch.Tensor.TotalCount);
                 };
             })).NeuralOde().Dispose();
-            counts.Skip(1).Distinct().Should().ContainSingle(gradient);
+            counts.Skip(1).Max().Should().BeLessThanOrEqualTo(counts[1], gradient);
         }
     }
 
     [Fact]
     public void Cancellation_ends_the_training_and_leaves_nothing_behind()
     {
-        using var source = new CancellationTokenSource();
+        const int repetitions = 20;
+        const int parameters = 9;
         var mlContext = new MLContext(1);
-        Fitted.Model(mlContext).NeuralOde().Dispose();
-        Collect();
-        long before = torch.Tensor.TotalCount;
-        Action act = () => Fitted.Model(mlContext, Fitted.Options(o =>
+        CancelAfterOneEpoch();
+        long before = Count();
+        for (int i = 0; i < repetitions; i++)
+            CancelAfterOneEpoch();
+
+        // torch's own count of live tensors grows by one with each parameter that is made, even if all are disposed of; one tensor more each
+        // time would show.
+        (Count() - before).Should().BeLessThan(repetitions * (parameters + 1));
+
+        void CancelAfterOneEpoch()
         {
-            o.CancellationToken = source.Token;
-            o.EpochCallback = _ => source.Cancel();
-        }));
+            using var source = new CancellationTokenSource();
+            Action act = () => Fitted.Model(mlContext, Fitted.Options(o =>
+            {
+                o.CancellationToken = source.Token;
+                o.EpochCallback = _ => source.Cancel();
+            }));
+            act.Should().Throw<OperationCanceledException>();
+        }
 
-        act.Should().Throw<OperationCanceledException>();
-        Collect();
-        torch.Tensor.TotalCount.Should().BeLessThanOrEqualTo(before);
-
-        static void Collect()
+        static long Count()
         {
             for (int i = 0; i < 3; i++)
             {
                 GC.Collect();
                 GC.WaitForPendingFinalizers();
             }
+            return torch.Tensor.TotalCount;
         }
     }
 
