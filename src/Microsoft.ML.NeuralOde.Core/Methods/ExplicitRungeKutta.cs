@@ -13,12 +13,11 @@ internal sealed class ExplicitRungeKutta : OdeMethod
     internal override Stepper CreateStepper(StepperContext context) => new ExplicitRungeKuttaStepper(Tableau, context);
 }
 
-internal sealed class ExplicitRungeKuttaStepper : Stepper
+internal sealed class ExplicitRungeKuttaStepper : OneStepStepper
 {
+    /// <summary>Stages of the step being tried, those that only the interpolant needs behind the method's own. The first is the derivative at the start.</summary>
     private readonly Tensor[] _k;
-    private Tensor? _first;
     private int _extraStages;
-    private StepAttempt? _attempt;
 
     public ExplicitRungeKuttaStepper(ButcherTableau tableau, StepperContext context)
         : base(context)
@@ -34,42 +33,9 @@ internal sealed class ExplicitRungeKuttaStepper : Stepper
     /// <summary>The stages of the last attempt: k_0 … k_{s−1}.</summary>
     public ReadOnlySpan<Tensor> Stages => _k.AsSpan(0, Tableau.Stages);
 
-    public override void Start(double[] time, Tensor state)
-    {
-        DropAttempt();
-        Release(ref _first);
-        if (State is not null && !ReferenceEquals(State, state))
-            Context.Arithmetic.Release(State);
-        Time = time;
-        State = state;
-    }
-
-    public override Tensor Derivative() => _first ??= Context.Evaluate(Time, State);
-
-    public override StepAttempt Try(double[] end)
-    {
-        DropAttempt();
-        var span = new StepSpan(Time, end, Context.Clock);
-        StateArithmetic arithmetic = Context.Arithmetic;
-        int stages = Tableau.Stages;
-        _k[0] = Derivative();
-        Tensor? next = null;
-        for (int i = 1; i < stages; i++)
-        {
-            Tensor input = arithmetic.Combine(State, span, Tableau.A[i], _k.AsSpan(0, i));
-            _k[i] = Context.Evaluate(span, Tableau.C[i], input);
-            if (i == stages - 1 && Tableau.IsFirstSameAsLast)
-                next = input;
-            else
-                arithmetic.Release(input);
-        }
-        next ??= arithmetic.Combine(State, span, Tableau.B, Stages);
-        return _attempt = new StepAttempt(span, next, Error(span, next));
-    }
-
     public override Tensor Interpolate(double[] times)
     {
-        StepSpan span = _attempt!.Span;
+        StepSpan span = Attempt!.Span;
         EvaluateExtraStages();
         ContinuousExtension extension = Tableau.Extension;
         int count = extension.Polynomials.Length;
@@ -93,65 +59,47 @@ internal sealed class ExplicitRungeKuttaStepper : Stepper
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         using var arithmetic = new TensorArithmetic(Context.Arithmetic.Lanes);
-        Tensor error = arithmetic.Combine(null, _attempt!.Span, Tableau.Error, Stages);
-        Tensor ratio = StateArithmetic.Ratio(error, State, _attempt.State, Context.Options).reshape(State.shape[0], -1);
+        Tensor error = arithmetic.Combine(null, Attempt!.Span, Tableau.Error, Stages);
+        Tensor ratio = StateArithmetic.Ratio(error, State, Attempt.State, Context.Options).reshape(State.shape[0], -1);
         Tensor worst = ratio.square().sum(1).nan_to_num(double.PositiveInfinity).argsort(0, descending: true);
         return [.. worst.to(CPU).data<long>().ToArray().Take(10)];
     }
 
-    public override void Accept(bool[]? mask)
+    protected override StepAttempt Advance(StepSpan span)
     {
-        StepAttempt attempt = _attempt!;
         StateArithmetic arithmetic = Context.Arithmetic;
-        bool all = mask is null || Array.TrueForAll(mask, accepted => accepted);
+        int stages = Tableau.Stages;
+        _k[0] = Derivative();
+        Tensor? next = null;
+        for (int i = 1; i < stages; i++)
+        {
+            Tensor input = arithmetic.Combine(State, span, Tableau.A[i], _k.AsSpan(0, i));
+            _k[i] = Context.Evaluate(span, Tableau.C[i], input);
+            if (i == stages - 1 && Tableau.IsFirstSameAsLast)
+                next = input;
+            else
+                arithmetic.Release(input);
+        }
+        next ??= arithmetic.Combine(State, span, Tableau.B, Stages);
+        return new StepAttempt(span, next, Error(span, next));
+    }
+
+    protected override Tensor? TakeEndDerivative()
+    {
         int end = Tableau.IsFirstSameAsLast ? Tableau.Stages - 1 : _extraStages > 0 && Tableau.Extension.FirstExtraIsEnd ? Tableau.Stages : -1;
-        Tensor? first = null;
-        Tensor state;
-        if (all)
-        {
-            state = attempt.State;
-            arithmetic.Release(State);
-            if (end >= 0)
-            {
-                first = _k[end];
-                _k[end] = null!;
-            }
-            Time = attempt.Span.End;
-        }
-        else
-        {
-            state = arithmetic.Select(mask!, attempt.State, State);
-            arithmetic.Release(State);
-            arithmetic.Release(attempt.State);
-            if (end >= 0)
-                first = arithmetic.Select(mask!, _k[end], _k[0]);
-            Time = Array.ConvertAll(mask!, accepted => 0.0);
-            for (int lane = 0; lane < Time.Length; lane++)
-                Time[lane] = mask![lane] ? attempt.Span.End[lane] : attempt.Span.Start[lane];
-        }
-        State = state;
-        _attempt = attempt with { State = null! };
-        DropAttempt();
-        Release(ref _first);
-        _first = first;
+        if (end < 0)
+            return null;
+        Tensor derivative = _k[end];
+        _k[end] = null!;
+        return derivative;
     }
 
-    public override void Keep(int[] lanes)
+    protected override void DropStep()
     {
-        DropAttempt();
-        State = Context.Arithmetic.Keep(State, lanes);
-        if (_first is not null)
-            _first = Context.Arithmetic.Keep(_first, lanes);
-        Time = Array.ConvertAll(lanes, lane => Time[lane]);
-    }
-
-    public override void Dispose()
-    {
-        DropAttempt();
-        Release(ref _first);
-        if (State is not null)
-            Context.Arithmetic.Release(State);
-        State = null!;
+        for (int i = 1; i < _k.Length; i++)
+            Release(ref _k[i]!);
+        _k[0] = null!;
+        _extraStages = 0;
     }
 
     private double[]? Error(StepSpan span, Tensor next)
@@ -171,10 +119,10 @@ internal sealed class ExplicitRungeKuttaStepper : Stepper
     private void EvaluateExtraStages()
     {
         ContinuousExtension extension = Tableau.Extension;
+        StepAttempt attempt = Attempt!;
         for (; _extraStages < extension.ExtraC.Length; _extraStages++)
         {
             int i = Tableau.Stages + _extraStages;
-            StepAttempt attempt = _attempt!;
             if (_extraStages == 0 && extension.FirstExtraIsEnd)
             {
                 _k[i] = Context.Evaluate(attempt.Span, 1, attempt.State);
@@ -184,26 +132,5 @@ internal sealed class ExplicitRungeKuttaStepper : Stepper
             _k[i] = Context.Evaluate(attempt.Span, extension.ExtraC[_extraStages], input);
             Context.Arithmetic.Release(input);
         }
-    }
-
-    /// <summary>Lets go of the attempt's stages, but not of the first: it is f at the current point.</summary>
-    private void DropAttempt()
-    {
-        for (int i = 1; i < _k.Length; i++)
-            Release(ref _k[i]!);
-        _k[0] = null!;
-        _extraStages = 0;
-        if (_attempt is null)
-            return;
-        _attempt.Span.Dispose();
-        if (_attempt.State is not null)
-            Context.Arithmetic.Release(_attempt.State);
-        _attempt = null;
-    }
-
-    private void Release(ref Tensor? tensor)
-    {
-        Context.Arithmetic.Release(tensor);
-        tensor = null;
     }
 }

@@ -14,7 +14,7 @@ internal sealed class ImplicitRungeKutta : OdeMethod
     internal override Stepper CreateStepper(StepperContext context) => new ImplicitRungeKuttaStepper(Tableau, context);
 }
 
-internal sealed class ImplicitRungeKuttaStepper : HermiteStepper
+internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
 {
     private readonly ImplicitTableau _tableau;
     private readonly NewtonSolver _newton;

@@ -16,7 +16,7 @@ internal sealed class ReversibleHeun : OdeMethod
     internal override Stepper CreateStepper(StepperContext context) => new ReversibleHeunStepper(context);
 }
 
-internal sealed class ReversibleHeunStepper(StepperContext context) : HermiteStepper(context)
+internal sealed class ReversibleHeunStepper(StepperContext context) : OneStepStepper(context)
 {
     private Tensor? _twin;
     private Tensor? _nextTwin;

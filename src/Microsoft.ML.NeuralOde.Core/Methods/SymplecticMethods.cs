@@ -18,7 +18,7 @@ internal sealed class SymplecticMethod : OdeMethod
     internal override Stepper CreateStepper(StepperContext context) => new SymplecticStepper(_isLeapfrog, context);
 }
 
-internal sealed class SymplecticStepper(bool isLeapfrog, StepperContext context) : HermiteStepper(context)
+internal sealed class SymplecticStepper(bool isLeapfrog, StepperContext context) : OneStepStepper(context)
 {
     public override int ErrorOrder => 0;
 

@@ -1,12 +1,15 @@
 namespace Microsoft.ML.NeuralOde.Methods;
 
-/// <summary>What one-step methods share whose interpolant is the cubic through both ends of a step with both derivatives.</summary>
-internal abstract class HermiteStepper : Stepper
+/// <summary>
+/// What methods share that go from one point to the next: where they stand, the derivative there, and the step being tried. The interpolant is the
+/// cubic through both ends of the step with both derivatives, unless a method has its own.
+/// </summary>
+internal abstract class OneStepStepper : Stepper
 {
     private Tensor? _first;
     private Tensor? _last;
 
-    protected HermiteStepper(StepperContext context)
+    protected OneStepStepper(StepperContext context)
         : base(context)
     {
     }
