@@ -112,12 +112,12 @@ public abstract class OdeMethod
     /// </summary>
     public static OdeMethod Leapfrog { get; } = new SymplecticMethod("leapfrog", isLeapfrog: true);
 
-    /// <summary>Every method, in the order of the documentation.</summary>
+    /// <summary>Every method, in the order of the documentation; of the Adams methods those of order 4.</summary>
     public static IReadOnlyList<OdeMethod> All { get; } =
     [
         Euler, Midpoint, Heun2, Heun3, Ralston, Rk4, Rk4ThreeEighths, AdaptiveHeun, Fehlberg2, Bosh3, Tsit5, Dopri5, Dopri8,
         ImplicitEuler, ImplicitMidpoint, Trapezoid, Sdirk2, TrBdf2, Kvaerno3, Kvaerno4, Kvaerno5, Radau3, Radau5, GaussLegendre4, GaussLegendre6,
-        ReversibleHeun, SemiImplicitEuler, Leapfrog,
+        ReversibleHeun, SemiImplicitEuler, Leapfrog, AdamsBashforth(), AdamsBashforthMoulton(),
     ];
 
     /// <summary>The name by which <see cref="Parse"/> knows the method, in lower case.</summary>
@@ -138,14 +138,36 @@ public abstract class OdeMethod
     /// <summary>Whether the method estimates its error and so can choose its steps.</summary>
     public bool IsAdaptive { get; }
 
+    /// <summary>
+    /// Adams–Bashforth, explicit, fixed steps, one evaluation a step; the first steps are made by a Runge–Kutta method. The steps may change their
+    /// length. Without gradients for the output times.
+    /// </summary>
+    /// <param name="order">The order, 1 to 8.</param>
+    /// <returns>The method.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such order.</exception>
+    public static OdeMethod AdamsBashforth(int order = 4) => new AdamsMethod(order, corrects: false);
+
+    /// <summary>
+    /// Adams–Bashforth–Moulton, predictor and one correction (PECE), fixed steps, two evaluations a step: more stable than Adams–Bashforth alone.
+    /// Without gradients for the output times.
+    /// </summary>
+    /// <param name="order">The order, 1 to 8.</param>
+    /// <returns>The method.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such order.</exception>
+    public static OdeMethod AdamsBashforthMoulton(int order = 4) => new AdamsMethod(order, corrects: true);
+
     /// <summary>The method of a name.</summary>
-    /// <param name="name">A method's <see cref="Name"/>; upper and lower case are the same.</param>
+    /// <param name="name">
+    /// A method's <see cref="Name"/>; upper and lower case are the same. Adams methods of other orders are adams_bashforth1 to 8 and
+    /// adams_bashforth_moulton1 to 8.
+    /// </param>
     /// <returns>The method.</returns>
     /// <exception cref="ArgumentException">No method has the name; the message lists those there are.</exception>
     public static OdeMethod Parse(string name)
     {
         ArgumentNullException.ThrowIfNull(name);
         return All.FirstOrDefault(method => string.Equals(method.Name, name.Trim(), StringComparison.OrdinalIgnoreCase))
+            ?? AdamsMethod.FromName(name.Trim())
             ?? throw new ArgumentException($"There is no ODE method '{name}'; the methods are {string.Join(", ", All.Select(method => method.Name))}.", nameof(name));
     }
 

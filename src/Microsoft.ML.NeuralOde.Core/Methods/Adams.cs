@@ -1,0 +1,139 @@
+namespace Microsoft.ML.NeuralOde.Methods;
+
+/// <summary>
+/// Adams methods with fixed order: explicit (Adams–Bashforth), or with one correction (Adams–Bashforth–Moulton, PECE). The coefficients come from
+/// the actual times of the steps, so that steps may change their length; the first steps are made by a Runge–Kutta method of order 8.
+/// </summary>
+internal sealed class AdamsMethod : OdeMethod
+{
+    public const int MaximumOrder = 8;
+
+    public const string ExplicitName = "adams_bashforth";
+
+    public const string CorrectedName = "adams_bashforth_moulton";
+
+    private readonly bool _corrects;
+
+    public AdamsMethod(int order, bool corrects)
+        : base((corrects ? CorrectedName : ExplicitName) + order, Check(order), isAdaptive: false) => _corrects = corrects;
+
+    public override int InterpolantOrder => Math.Min(Order, 3);
+
+    internal override Stepper CreateStepper(StepperContext context) => new AdamsStepper(Order, _corrects, context);
+
+    /// <summary>The method of a name such as adams_bashforth5; null if it is not one.</summary>
+    public static AdamsMethod? FromName(string name)
+    {
+        foreach ((string prefix, bool corrects) in new[] { (CorrectedName, true), (ExplicitName, false) })
+            if (name.StartsWith(prefix, StringComparison.OrdinalIgnoreCase)
+                && int.TryParse(name.AsSpan(prefix.Length), System.Globalization.CultureInfo.InvariantCulture, out int order) && order is >= 1 and <= MaximumOrder)
+                return new AdamsMethod(order, corrects);
+        return null;
+    }
+
+    private static int Check(int order) =>
+        order is >= 1 and <= MaximumOrder
+            ? order
+            : throw new ArgumentOutOfRangeException(nameof(order), order, $"The order of an Adams method must be between 1 and {MaximumOrder}.");
+}
+
+internal sealed class AdamsStepper(int order, bool corrects, StepperContext context) : OneStepStepper(context)
+{
+    /// <summary>Nodes and weights of Gauss's rule with five points on [0, 1], exact for the polynomials of all orders here.</summary>
+    private static readonly (double Node, double Weight)[] Rule = GaussRule();
+
+    /// <summary>Earlier derivatives, the latest first.</summary>
+    private readonly List<(double Time, Tensor Derivative)> _history = [];
+    private Tensor? _current;
+
+    public override int ErrorOrder => 0;
+
+    public override void Start(double[] time, Tensor state)
+    {
+        if (Context.Clock.IsTracked)
+            throw new ArgumentException("Gradients with respect to the output times are not available for Adams methods; take a Runge–Kutta method.");
+        base.Start(time, state);
+    }
+
+    protected override StepAttempt Advance(StepSpan span)
+    {
+        Tensor first = Derivative();
+        _current = Context.Arithmetic.Copy(first);
+        if (_history.Count < order - 1)
+            return new StepAttempt(span, StartUp(span, first), null);
+
+        Tensor[] derivatives = [first, .. _history.Take(order - 1).Select(entry => entry.Derivative)];
+        double[] times = [span.Start[0], .. _history.Take(order - 1).Select(entry => entry.Time)];
+        Tensor next = Context.Arithmetic.Combine(State, span, Weights(span, times), derivatives);
+        if (!corrects)
+            return new StepAttempt(span, next, null);
+        Tensor predicted = Context.Evaluate(span, 1, next);
+        Context.Arithmetic.Release(next);
+        Tensor corrected = Context.Arithmetic.Combine(
+            State, span, Weights(span, [span.End[0], .. times.SkipLast(1)]), [predicted, .. derivatives.SkipLast(1)]);
+        Context.Arithmetic.Release(predicted);
+        return new StepAttempt(span, corrected, null);
+    }
+
+    protected override void Moved(bool[]? mask)
+    {
+        _history.Insert(0, (Attempt!.Span.Start[0], _current!));
+        _current = null;
+        if (_history.Count < order)
+            return;
+        Context.Arithmetic.Release(_history[^1].Derivative);
+        _history.RemoveAt(_history.Count - 1);
+    }
+
+    protected override void Forget()
+    {
+        foreach ((_, Tensor derivative) in _history)
+            Context.Arithmetic.Release(derivative);
+        _history.Clear();
+    }
+
+    protected override void DropStep() => Release(ref _current);
+
+    /// <summary>The integrals over the step, in units of its size, of the Lagrange polynomials of some times.</summary>
+    private static double[] Weights(StepSpan span, double[] times)
+    {
+        var weights = new double[times.Length];
+        foreach ((double node, double weight) in Rule)
+        {
+            double t = span.Start[0] + node * span.Size[0];
+            for (int j = 0; j < times.Length; j++)
+            {
+                double value = weight;
+                for (int i = 0; i < times.Length; i++)
+                    if (i != j)
+                        value *= (t - times[i]) / (times[j] - times[i]);
+                weights[j] += value;
+            }
+        }
+        return weights;
+    }
+
+    private Tensor StartUp(StepSpan span, Tensor first)
+    {
+        ButcherTableau tableau = DormandPrince8.Tableau;
+        var k = new Tensor[tableau.Stages];
+        k[0] = first;
+        for (int i = 1; i < k.Length; i++)
+        {
+            Tensor input = Context.Arithmetic.Combine(State, span, tableau.A[i], k.AsSpan(0, i));
+            k[i] = Context.Evaluate(span, tableau.C[i], input);
+            Context.Arithmetic.Release(input);
+        }
+        Tensor next = Context.Arithmetic.Combine(State, span, tableau.B, k);
+        foreach (Tensor stage in k.Skip(1))
+            Context.Arithmetic.Release(stage);
+        return next;
+    }
+
+    private static (double Node, double Weight)[] GaussRule()
+    {
+        double r = 2 * Math.Sqrt(10.0 / 7), near = Math.Sqrt(5 - r) / 3, far = Math.Sqrt(5 + r) / 3, s = 13 * Math.Sqrt(70);
+        return [.. new[] { (0, 128.0 / 225), (near, (322 + s) / 900), (-near, (322 + s) / 900), (far, (322 - s) / 900), (-far, (322 - s) / 900) }
+            .Select(point => ((1 + point.Item1) / 2, point.Item2 / 2))];
+    }
+}
