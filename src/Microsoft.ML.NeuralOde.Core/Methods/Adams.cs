@@ -19,6 +19,8 @@ internal sealed class AdamsMethod : OdeMethod
 
     public override int InterpolantOrder => Math.Min(Order, 3);
 
+    internal override bool IsOneStep => false;
+
     internal override Stepper CreateStepper(StepperContext context) => new AdamsStepper(Order, _corrects, context);
 
     /// <summary>The method of a name such as adams_bashforth5; null if it is not one.</summary>
@@ -39,9 +41,6 @@ internal sealed class AdamsMethod : OdeMethod
 
 internal sealed class AdamsStepper(int order, bool corrects, StepperContext context) : OneStepStepper(context)
 {
-    /// <summary>Nodes and weights of Gauss's rule with five points on [0, 1], exact for the polynomials of all orders here.</summary>
-    private static readonly (double Node, double Weight)[] Rule = GaussRule();
-
     /// <summary>Earlier derivatives, the latest first.</summary>
     private readonly List<(double Time, Tensor Derivative)> _history = [];
     private Tensor? _current;
@@ -64,13 +63,13 @@ internal sealed class AdamsStepper(int order, bool corrects, StepperContext cont
 
         Tensor[] derivatives = [first, .. _history.Take(order - 1).Select(entry => entry.Derivative)];
         double[] times = [span.Start[0], .. _history.Take(order - 1).Select(entry => entry.Time)];
-        Tensor next = Context.Arithmetic.Combine(State, span, Weights(span, times), derivatives);
+        Tensor next = Context.Arithmetic.Combine(State, span, AdamsCoefficients.Weights(span, times), derivatives);
         if (!corrects)
             return new StepAttempt(span, next, null);
         Tensor predicted = Context.Evaluate(span, 1, next);
         Context.Arithmetic.Release(next);
         Tensor corrected = Context.Arithmetic.Combine(
-            State, span, Weights(span, [span.End[0], .. times.SkipLast(1)]), [predicted, .. derivatives.SkipLast(1)]);
+            State, span, AdamsCoefficients.Weights(span, [span.End[0], .. times.SkipLast(1)]), [predicted, .. derivatives.SkipLast(1)]);
         Context.Arithmetic.Release(predicted);
         return new StepAttempt(span, corrected, null);
     }
@@ -94,46 +93,13 @@ internal sealed class AdamsStepper(int order, bool corrects, StepperContext cont
 
     protected override void DropStep() => Release(ref _current);
 
-    /// <summary>The integrals over the step, in units of its size, of the Lagrange polynomials of some times.</summary>
-    private static double[] Weights(StepSpan span, double[] times)
-    {
-        var weights = new double[times.Length];
-        foreach ((double node, double weight) in Rule)
-        {
-            double t = span.Start[0] + node * span.Size[0];
-            for (int j = 0; j < times.Length; j++)
-            {
-                double value = weight;
-                for (int i = 0; i < times.Length; i++)
-                    if (i != j)
-                        value *= (t - times[i]) / (times[j] - times[i]);
-                weights[j] += value;
-            }
-        }
-        return weights;
-    }
-
     private Tensor StartUp(StepSpan span, Tensor first)
     {
         ButcherTableau tableau = DormandPrince8.Tableau;
-        var k = new Tensor[tableau.Stages];
-        k[0] = first;
-        for (int i = 1; i < k.Length; i++)
-        {
-            Tensor input = Context.Arithmetic.Combine(State, span, tableau.A[i], k.AsSpan(0, i));
-            k[i] = Context.Evaluate(span, tableau.C[i], input);
-            Context.Arithmetic.Release(input);
-        }
+        Tensor[] k = ExplicitStages.Evaluate(Context, tableau, span, State, first);
         Tensor next = Context.Arithmetic.Combine(State, span, tableau.B, k);
         foreach (Tensor stage in k.Skip(1))
             Context.Arithmetic.Release(stage);
         return next;
-    }
-
-    private static (double Node, double Weight)[] GaussRule()
-    {
-        double r = 2 * Math.Sqrt(10.0 / 7), near = Math.Sqrt(5 - r) / 3, far = Math.Sqrt(5 + r) / 3, s = 13 * Math.Sqrt(70);
-        return [.. new[] { (0, 128.0 / 225), (near, (322 + s) / 900), (-near, (322 + s) / 900), (far, (322 - s) / 900), (-far, (322 - s) / 900) }
-            .Select(point => ((1 + point.Item1) / 2, point.Item2 / 2))];
     }
 }

@@ -7,6 +7,8 @@ namespace Microsoft.ML.NeuralOde.Methods;
 /// </remarks>
 internal sealed class ButcherTableau
 {
+    private readonly Lazy<double> _stabilityLimit;
+
     public ButcherTableau(int order, double[][] a, double[] b, double[] c, double[]? error = null, int errorOrder = 0, ContinuousExtension? extension = null,
         double[]? secondError = null)
     {
@@ -19,6 +21,8 @@ internal sealed class ButcherTableau
         SecondError = secondError;
         IsFirstSameAsLast = c[^1] == 1 && b[^1] == 0 && a[^1].AsSpan().SequenceEqual(b.AsSpan(0, b.Length - 1));
         Extension = extension ?? ContinuousExtension.Hermite(b, IsFirstSameAsLast, Math.Min(order, 3));
+        LastStageAtEnd = Array.FindLastIndex(c, c.Length - (IsFirstSameAsLast ? 2 : 1), node => node == 1);
+        _stabilityLimit = new Lazy<double>(FindStabilityLimit);
     }
 
     /// <summary>Order of the solution that is propagated.</summary>
@@ -49,6 +53,30 @@ internal sealed class ButcherTableau
     public ContinuousExtension Extension { get; }
 
     public int Stages => B.Length;
+
+    /// <summary>The last stage at the step's end whose input is not the solution there; −1 if there is none.</summary>
+    public int LastStageAtEnd { get; }
+
+    /// <summary>The largest h|λ| for which y′ = λy with λ &lt; 0 does not grow.</summary>
+    public double StabilityLimit => _stabilityLimit.Value;
+
+    private double FindStabilityLimit()
+    {
+        const double Resolution = 0.01;
+        double limit = Resolution;
+        while (limit < 1000 && Math.Abs(StabilityFunction(-limit)) <= 1)
+            limit += Resolution;
+        return limit - Resolution;
+    }
+
+    /// <summary>R(z), the factor by which a step multiplies y where hλ = z.</summary>
+    private double StabilityFunction(double z)
+    {
+        var k = new double[Stages];
+        for (int i = 0; i < k.Length; i++)
+            k[i] = 1 + z * A[i].Zip(k, (a, value) => a * value).Sum();
+        return 1 + z * B.Zip(k, (b, value) => b * value).Sum();
+    }
 }
 
 /// <summary>A Runge–Kutta method's own interpolant: polynomials over its stages, and stages that only the interpolant needs.</summary>

@@ -10,23 +10,30 @@ internal sealed class ExplicitRungeKutta : OdeMethod
 
     public override int InterpolantOrder => Tableau.Extension.Order;
 
-    internal override Stepper CreateStepper(StepperContext context) => new ExplicitRungeKuttaStepper(Tableau, context);
+    internal override Stepper CreateStepper(StepperContext context) => new ExplicitRungeKuttaStepper(this, context);
 }
 
 internal sealed class ExplicitRungeKuttaStepper : OneStepStepper
 {
     /// <summary>Stages of the step being tried, those that only the interpolant needs behind the method's own. The first is the derivative at the start.</summary>
     private readonly Tensor[] _k;
+    private readonly StiffnessDetector? _stiffness;
     private int _extraStages;
 
-    public ExplicitRungeKuttaStepper(ButcherTableau tableau, StepperContext context)
+    public ExplicitRungeKuttaStepper(ExplicitRungeKutta method, StepperContext context)
         : base(context)
     {
-        Tableau = tableau;
-        _k = new Tensor[tableau.Extension.Polynomials.Length];
+        StepMethod = method;
+        _k = new Tensor[Tableau.Extension.Polynomials.Length];
+        _stiffness = StiffnessDetector.Create(Tableau, context);
     }
 
-    public ButcherTableau Tableau { get; }
+    public ButcherTableau Tableau => ((ExplicitRungeKutta)StepMethod!).Tableau;
+
+    public override OdeMethod? StepMethod { get; }
+
+    /// <summary>Whether stability limited the last steps.</summary>
+    public bool LooksStiff => _stiffness is { LooksStiff: true };
 
     public override int ErrorOrder => Tableau.ErrorOrder;
 
@@ -65,11 +72,26 @@ internal sealed class ExplicitRungeKuttaStepper : OneStepStepper
         return [.. worst.to(CPU).data<long>().ToArray().Take(10)];
     }
 
+    public override void Accept(bool[]? mask)
+    {
+        _stiffness?.Accepted(State, Attempt!, _k.AsSpan(0, Tableau.Stages), mask);
+        base.Accept(mask);
+    }
+
+    public override void Keep(int[] lanes)
+    {
+        base.Keep(lanes);
+        _stiffness?.Keep(lanes);
+    }
+
+    protected override void Forget() => _stiffness?.Forget();
+
     protected override StepAttempt Advance(StepSpan span)
     {
         StateArithmetic arithmetic = Context.Arithmetic;
         int stages = Tableau.Stages;
         _k[0] = Derivative();
+        _stiffness?.Moved(State, _k[0]);
         Tensor? next = null;
         for (int i = 1; i < stages; i++)
         {

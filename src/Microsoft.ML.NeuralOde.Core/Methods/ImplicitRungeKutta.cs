@@ -11,7 +11,7 @@ internal sealed class ImplicitRungeKutta : OdeMethod
     /// <summary>A cubic through both ends with both derivatives.</summary>
     public override int InterpolantOrder => Math.Min(Order, 3);
 
-    internal override Stepper CreateStepper(StepperContext context) => new ImplicitRungeKuttaStepper(Tableau, context);
+    internal override Stepper CreateStepper(StepperContext context) => new ImplicitRungeKuttaStepper(this, context);
 }
 
 internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
@@ -20,13 +20,19 @@ internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
     private readonly NewtonSolver _newton;
     private readonly Tensor?[] _k;
 
-    public ImplicitRungeKuttaStepper(ImplicitTableau tableau, StepperContext context)
+    public ImplicitRungeKuttaStepper(ImplicitRungeKutta method, StepperContext context)
         : base(context)
     {
-        _tableau = tableau;
-        _newton = new NewtonSolver(tableau, context);
-        _k = new Tensor?[tableau.Stages];
+        StepMethod = method;
+        _tableau = method.Tableau;
+        _newton = new NewtonSolver(_tableau, context);
+        _k = new Tensor?[_tableau.Stages];
     }
+
+    public override OdeMethod? StepMethod { get; }
+
+    /// <summary>A bound on the absolute eigenvalues of the Jacobian that was used last, over all rows.</summary>
+    public double SpectralBound => _newton.SpectralBound;
 
     public override int ErrorOrder => _tableau.ErrorOrder;
 

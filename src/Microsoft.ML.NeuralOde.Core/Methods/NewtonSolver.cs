@@ -38,6 +38,9 @@ internal sealed class NewtonSolver
         IsControlled = isControlled;
     }
 
+    /// <summary>A bound on the absolute eigenvalues of the Jacobian that was used last: the smaller of its row-sum and column-sum norms.</summary>
+    public double SpectralBound { get; private set; } = double.PositiveInfinity;
+
     private bool IsControlled { get; }
 
     /// <summary>The solved stages: their derivatives, the last stage's state, and the lanes in which the iteration failed.</summary>
@@ -233,7 +236,16 @@ internal sealed class NewtonSolver
         using Tensor time = _context.Clock.Tensor(span.Start);
         _jacobian = JacobianEvaluator.Evaluate(_context, time.detach(), state!);
         _isCurrent = true;
+        if (_context.Options.Method is AutoSwitching)
+            SpectralBound = Bound(_jacobian);
         return _jacobian;
+    }
+
+    private static double Bound(Tensor jacobian)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor sizes = jacobian.abs();
+        return Math.Min(sizes.sum(1).max().ToDouble(), sizes.sum(2).max().ToDouble());
     }
 
     private (Tensor Factors, Tensor Pivots) Factors(StepSpan span, double[][] block, Tensor jacobian)

@@ -112,12 +112,25 @@ public abstract class OdeMethod
     /// </summary>
     public static OdeMethod Leapfrog { get; } = new SymplecticMethod("leapfrog", isLeapfrog: true);
 
+    /// <summary>
+    /// Adams methods of order 1 to 12 (predictor, evaluation, corrector, evaluation) that choose order and step as they go, two evaluations a step:
+    /// for smooth problems, tight tolerances and long intervals (L. F. Shampine, M. K. Gordon, Computer Solution of Ordinary Differential Equations,
+    /// 1975). Neither per-row step sizes nor gradients for the output times. <see cref="Order"/> is the highest.
+    /// </summary>
+    public static OdeMethod Adams { get; } = new VariableOrderAdams();
+
+    /// <summary>
+    /// <see cref="Dopri5"/> while stability does not limit its steps, <see cref="Radau5"/> where it does: for problems of which it is not known
+    /// whether, or where, they are stiff. Decides for the whole batch; not for per-row step sizes.
+    /// </summary>
+    public static OdeMethod Auto { get; } = new AutoSwitching("auto", (ExplicitRungeKutta)Dopri5, (ImplicitRungeKutta)Radau5);
+
     /// <summary>Every method, in the order of the documentation; of the Adams methods those of order 4.</summary>
     public static IReadOnlyList<OdeMethod> All { get; } =
     [
         Euler, Midpoint, Heun2, Heun3, Ralston, Rk4, Rk4ThreeEighths, AdaptiveHeun, Fehlberg2, Bosh3, Tsit5, Dopri5, Dopri8,
         ImplicitEuler, ImplicitMidpoint, Trapezoid, Sdirk2, TrBdf2, Kvaerno3, Kvaerno4, Kvaerno5, Radau3, Radau5, GaussLegendre4, GaussLegendre6,
-        ReversibleHeun, SemiImplicitEuler, Leapfrog, AdamsBashforth(), AdamsBashforthMoulton(),
+        ReversibleHeun, SemiImplicitEuler, Leapfrog, AdamsBashforth(), AdamsBashforthMoulton(), Adams, Auto,
     ];
 
     /// <summary>The name by which <see cref="Parse"/> knows the method, in lower case.</summary>
@@ -134,6 +147,15 @@ public abstract class OdeMethod
     /// second, and the right-hand side returns velocities and accelerations in the same places.
     /// </summary>
     public virtual bool IsForSecondOrderSystems => false;
+
+    /// <summary>Whether the rows of a batch may have their own step sizes.</summary>
+    internal virtual bool SupportsPerRow => true;
+
+    /// <summary>Whether a step depends on its start alone, and so can be made again for its derivatives.</summary>
+    internal virtual bool IsOneStep => true;
+
+    /// <summary>The order of the very first step.</summary>
+    internal virtual int StartOrder => Order;
 
     /// <summary>Whether the method estimates its error and so can choose its steps.</summary>
     public bool IsAdaptive { get; }

@@ -13,6 +13,8 @@ internal sealed class ReversibleHeun : OdeMethod
 
     public override int InterpolantOrder => 2;
 
+    internal override bool IsOneStep => false;
+
     internal override Stepper CreateStepper(StepperContext context) => new ReversibleHeunStepper(context);
 }
 

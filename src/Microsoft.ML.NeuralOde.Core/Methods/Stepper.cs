@@ -39,6 +39,9 @@ internal abstract class Stepper : IDisposable
     /// <summary>Order of the error estimate, which the step control takes roots with; 0 where there is none.</summary>
     public abstract int ErrorOrder { get; }
 
+    /// <summary>The method of the attempted step; null where a step cannot be made again from its start alone.</summary>
+    public virtual OdeMethod? StepMethod => null;
+
     /// <summary>Stands at a point afresh: at the start, behind a discontinuity, after a reset. Takes the state over.</summary>
     public abstract void Start(double[] time, Tensor state);
 
@@ -68,4 +71,5 @@ internal abstract class Stepper : IDisposable
 /// <param name="State">The state at its end; owned by the stepper.</param>
 /// <param name="Error">Its error in units of the tolerance, lane by lane; null where the method estimates none.</param>
 /// <param name="NewtonFailed">Whether the stage equations of an implicit method could not be solved in some lane.</param>
-internal sealed record StepAttempt(StepSpan Span, Tensor State, double[]? Error, bool NewtonFailed = false);
+/// <param name="NextFactor">By how much the next step should differ from this one, where the method knows better than the step control; else null.</param>
+internal sealed record StepAttempt(StepSpan Span, Tensor State, double[]? Error, bool NewtonFailed = false, double? NextFactor = null);

@@ -15,11 +15,13 @@ internal sealed class SymplecticMethod : OdeMethod
 
     public override bool IsForSecondOrderSystems => true;
 
-    internal override Stepper CreateStepper(StepperContext context) => new SymplecticStepper(_isLeapfrog, context);
+    internal override Stepper CreateStepper(StepperContext context) => new SymplecticStepper(this, _isLeapfrog, context);
 }
 
-internal sealed class SymplecticStepper(bool isLeapfrog, StepperContext context) : OneStepStepper(context)
+internal sealed class SymplecticStepper(SymplecticMethod method, bool isLeapfrog, StepperContext context) : OneStepStepper(context)
 {
+    public override OdeMethod? StepMethod => method;
+
     public override int ErrorOrder => 0;
 
     public override void Start(double[] time, Tensor state)

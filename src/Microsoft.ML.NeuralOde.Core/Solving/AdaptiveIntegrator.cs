@@ -147,7 +147,7 @@ internal sealed class AdaptiveIntegrator : Integrator
                 double inverse = 1 / Math.Max(error, 1e-10);
                 double factor = controller.Safety * Math.Pow(inverse, controller.Beta1 / k) * Math.Pow(lane.Inverse1, controller.Beta2 / k)
                     * Math.Pow(lane.Inverse2, controller.Beta3 / k);
-                factor = Math.Clamp(factor, controller.MinimumFactor, lane.WasRejected ? 1 : controller.MaximumFactor);
+                factor = Math.Clamp(attempt.NextFactor ?? factor, controller.MinimumFactor, lane.WasRejected ? 1 : controller.MaximumFactor);
                 // A step that was cut to meet a stop says little about the size that the problem allows.
                 double next = tried * factor;
                 lane.Step = Math.Min(lane.IsCut ? Math.Max(next, lane.Step) : next, Options.MaximumStep);
@@ -209,7 +209,7 @@ internal sealed class AdaptiveIntegrator : Integrator
     {
         double[] limits = Times(i => Math.Min(Math.Abs(_stops[_lanes[i].NextStop] - Stepper.Time[i]), Options.MaximumStep));
         double[] chosen = given.Contains(0)
-            ? InitialStep.Select(Context, Stepper.Time, Stepper.State, Stepper.Derivative(), Grid.Direction, Options.Method.Order, limits)
+            ? InitialStep.Select(Context, Stepper.Time, Stepper.State, Stepper.Derivative(), Grid.Direction, Options.Method.StartOrder, limits)
             : given;
         for (int i = 0; i < _lanes.Length; i++)
             _lanes[i].Step = Math.Min(given[i] == 0 ? chosen[i] : given[i], Options.MaximumStep);
@@ -220,7 +220,7 @@ internal sealed class AdaptiveIntegrator : Integrator
         if (Options.OnStepLimit == StepLimitBehavior.Throw)
             throw new OdeSolverException(
                 SolverFailure.StepLimit, Stepper.Time[0], Grid.Direction * _lanes[0].Step, double.NaN,
-                Options.PerRow ? [.. _lanes.Take(10).Select(lane => (long)lane.Row)] : [], $"MaximumSteps is {Options.MaximumSteps}.");
+                Options.PerRow ? [.. _lanes.Take(10).Select(lane => (long)lane.Row)] : [], $"MaximumSteps is {Options.MaximumSteps}.{StiffnessRemark}");
         foreach (Lane lane in _lanes)
             Status[lane.Row] = RowStatus.StepLimit;
     }
@@ -233,8 +233,11 @@ internal sealed class AdaptiveIntegrator : Integrator
             return;
         }
         IReadOnlyList<long> rows = failure == SolverFailure.NonFinite ? NonFiniteRows(attempt.State) : Stepper.WorstRows();
-        throw new OdeSolverException(failure, Stepper.Time[lane], attempt.Span.Size[lane], attempt.Error![lane], rows, "");
+        throw new OdeSolverException(failure, Stepper.Time[lane], attempt.Span.Size[lane], attempt.Error![lane], rows, StiffnessRemark.TrimStart());
     }
+
+    private string StiffnessRemark =>
+        Statistics.IsStiff ? " Stability, not accuracy, limited the steps: the problem is stiff; use OdeMethod.Auto or an implicit method." : "";
 
     private double[] Times(Func<int, double> value) => [.. Enumerable.Range(0, _lanes.Length).Select(value)];
 

@@ -1,0 +1,112 @@
+using Microsoft.ML.NeuralOde.Kernels;
+
+namespace Microsoft.ML.NeuralOde.Methods;
+
+/// <summary>
+/// Notices, lane by lane, when stability and not accuracy limits the steps of an explicit method.
+/// </summary>
+/// <remarks>
+/// Where a stage at the step's end has another input Y than the solution y₁, h ‖f(y₁) − f(Y)‖ / ‖y₁ − Y‖ estimates h|λ| of the dominant eigenvalue.
+/// Fifteen steps near the boundary of stability, not interrupted by six that are not, mean stiffness (E. Hairer, G. Wanner, Solving Ordinary
+/// Differential Equations II, IV.2).
+/// </remarks>
+internal sealed class StiffnessDetector
+{
+    private const int EnoughHits = 15;
+    private const int EnoughMisses = 6;
+
+    private readonly ButcherTableau _tableau;
+    private readonly StepperContext _context;
+    private readonly double[] _difference;
+    private int[] _hits;
+    private int[] _misses;
+    private Tensor? _stage;
+    private double[] _distance = [];
+    private double[] _size = [];
+    private bool[]? _mask;
+
+    private StiffnessDetector(ButcherTableau tableau, StepperContext context)
+    {
+        _tableau = tableau;
+        _context = context;
+        double[] row = tableau.A[tableau.LastStageAtEnd];
+        _difference = [.. tableau.B.Select((b, j) => b - (j < row.Length ? row[j] : 0))];
+        _hits = new int[context.Arithmetic.Lanes];
+        _misses = new int[context.Arithmetic.Lanes];
+    }
+
+    /// <summary>Whether some lane is stiff.</summary>
+    public bool LooksStiff { get; private set; }
+
+    /// <summary>A detector; null for methods without a stage that would show it.</summary>
+    public static StiffnessDetector? Create(ButcherTableau tableau, StepperContext context) =>
+        tableau.LastStageAtEnd > 0 && context.Options.StepSize is null ? new StiffnessDetector(tableau, context) : null;
+
+    /// <summary>A step is accepted. Takes the stage it needs out of <paramref name="k"/>.</summary>
+    public void Accepted(Tensor state, StepAttempt attempt, Span<Tensor> k, bool[]? mask)
+    {
+        // Elsewhere each look would wait for the device; where methods are to be switched, it is needed.
+        if (!StateKernels.Supports(state) && _context.Options.Method is not AutoSwitching)
+            return;
+        _context.Arithmetic.Release(_stage);
+        _distance = _context.Arithmetic.ScaledError(state, attempt.State, attempt.Span, _difference, k, _context.Options);
+        _size = attempt.Span.Size;
+        _mask = mask;
+        _stage = k[_tableau.LastStageAtEnd];
+        k[_tableau.LastStageAtEnd] = null!;
+    }
+
+    /// <summary>f at the end of the accepted step is known.</summary>
+    public void Moved(Tensor state, Tensor derivative)
+    {
+        if (_stage is null)
+            return;
+        double[] change = _context.Arithmetic.ScaledError(state, state, null, [1, -1], [derivative, _stage], _context.Options);
+        _context.Arithmetic.Release(_stage);
+        _stage = null;
+        LooksStiff = false;
+        for (int lane = 0; lane < change.Length; lane++)
+        {
+            if (_mask is null || _mask[lane])
+                Count(lane, _distance[lane] > 0 && Math.Abs(_size[lane]) * change[lane] > 0.97 * _tableau.StabilityLimit * _distance[lane]);
+            LooksStiff |= _hits[lane] >= EnoughHits;
+        }
+        _context.Statistics.IsStiff |= LooksStiff;
+    }
+
+    /// <summary>Goes on with these lanes only.</summary>
+    public void Keep(int[] lanes)
+    {
+        DropStage();
+        _hits = Array.ConvertAll(lanes, lane => _hits[lane]);
+        _misses = Array.ConvertAll(lanes, lane => _misses[lane]);
+    }
+
+    /// <summary>Starts afresh.</summary>
+    public void Forget()
+    {
+        DropStage();
+        Array.Clear(_hits);
+        Array.Clear(_misses);
+        LooksStiff = false;
+    }
+
+    private void Count(int lane, bool isHit)
+    {
+        if (isHit)
+        {
+            _hits[lane]++;
+            _misses[lane] = 0;
+        }
+        else if (++_misses[lane] == EnoughMisses)
+        {
+            _hits[lane] = 0;
+        }
+    }
+
+    private void DropStage()
+    {
+        _context.Arithmetic.Release(_stage);
+        _stage = null;
+    }
+}
