@@ -134,7 +134,7 @@ internal sealed class AdaptiveIntegrator : Integrator
     /// <summary>Sets the next step sizes; says which lanes cannot go on.</summary>
     private bool[] Control(StepAttempt attempt, bool[] accepted)
     {
-        StepController controller = Options.Controller;
+        StepController controller = Options.Controller ?? Stepper.Controller;
         int k = Math.Max(1, Stepper.ErrorOrder) + 1;
         var failed = new bool[_lanes.Length];
         for (int i = 0; i < _lanes.Length; i++)
@@ -145,11 +145,12 @@ internal sealed class AdaptiveIntegrator : Integrator
             if (accepted[i])
             {
                 double inverse = 1 / Math.Max(error, 1e-10);
-                double factor = controller.Safety * Math.Pow(inverse, controller.Beta1 / k) * Math.Pow(lane.Inverse1, controller.Beta2 / k)
-                    * Math.Pow(lane.Inverse2, controller.Beta3 / k);
-                factor = Math.Clamp(attempt.NextFactor ?? factor, controller.MinimumFactor, lane.WasRejected ? 1 : controller.MaximumFactor);
+                double growth = lane.LastStep == 0 ? 1 : tried / lane.LastStep;
+                double factor = attempt.NextFactor ?? controller.Factor(inverse, lane.Inverse1, lane.Inverse2, growth, k);
+                factor = Math.Clamp(factor, controller.MinimumFactor, lane.WasRejected ? 1 : controller.MaximumFactor);
                 // A step that was cut to meet a stop says little about the size that the problem allows.
                 double next = tried * factor;
+                lane.LastStep = tried;
                 lane.Step = Math.Min(lane.IsCut ? Math.Max(next, lane.Step) : next, Options.MaximumStep);
                 lane.Inverse2 = lane.Inverse1;
                 lane.Inverse1 = inverse;
@@ -253,6 +254,9 @@ internal sealed class AdaptiveIntegrator : Integrator
 
         /// <summary>Size of the next step, positive.</summary>
         public double Step { get; set; }
+
+        /// <summary>Size of the last accepted step; 0 before the first.</summary>
+        public double LastStep { get; set; }
 
         /// <summary>Whether the step being tried was cut to end at a stop.</summary>
         public bool IsCut { get; set; }
