@@ -9,9 +9,6 @@ namespace Microsoft.ML.NeuralOde.Solving;
 /// </summary>
 internal sealed class AdaptiveIntegrator : Integrator
 {
-    /// <summary>Steps below this fraction of the largest time would be lost in rounding.</summary>
-    private const double TimeResolution = 1e-15;
-
     private readonly double[] _stops;
     private readonly double[] _restarts;
     private readonly double[] _outputs;
@@ -144,23 +141,13 @@ internal sealed class AdaptiveIntegrator : Integrator
             double tried = Math.Abs(attempt.Span.Size[i]);
             if (accepted[i])
             {
-                double inverse = 1 / Math.Max(error, 1e-10);
-                double growth = lane.LastStep == 0 ? 1 : tried / lane.LastStep;
-                double factor = attempt.NextFactor ?? controller.Factor(inverse, lane.Inverse1, lane.Inverse2, growth, k);
-                factor = Math.Clamp(factor, controller.MinimumFactor, lane.WasRejected ? 1 : controller.MaximumFactor);
                 // A step that was cut to meet a stop says little about the size that the problem allows.
-                double next = tried * factor;
-                lane.LastStep = tried;
+                double next = tried * lane.History.Accepted(controller, k, tried, error, attempt.NextFactor);
                 lane.Step = Math.Min(lane.IsCut ? Math.Max(next, lane.Step) : next, Options.MaximumStep);
-                lane.Inverse2 = lane.Inverse1;
-                lane.Inverse1 = inverse;
-                lane.WasRejected = false;
                 continue;
             }
-            double shrink = double.IsFinite(error) ? controller.Safety * Math.Pow(error, -1.0 / k) : 0;
-            lane.Step = tried * Math.Clamp(shrink, controller.MinimumFactor, 1);
-            lane.WasRejected = true;
-            double smallest = Math.Max(Options.MinimumStep, TimeResolution * Math.Max(Math.Abs(Grid.Start), Math.Abs(Grid.End)));
+            lane.Step = tried * lane.History.Rejected(controller, k, error);
+            double smallest = Math.Max(Options.MinimumStep, ErrorHistory.TimeResolution * Math.Max(Math.Abs(Grid.Start), Math.Abs(Grid.End)));
             if (lane.Step < smallest)
             {
                 failed[i] = true;
@@ -184,7 +171,7 @@ internal sealed class AdaptiveIntegrator : Integrator
                 continue;
             restart = true;
             times[i] = _restarts[stop];
-            (_lanes[i].Inverse1, _lanes[i].Inverse2) = (1, 1);
+            _lanes[i].History.Restart();
         }
         if (!restart)
             return;
@@ -255,17 +242,9 @@ internal sealed class AdaptiveIntegrator : Integrator
         /// <summary>Size of the next step, positive.</summary>
         public double Step { get; set; }
 
-        /// <summary>Size of the last accepted step; 0 before the first.</summary>
-        public double LastStep { get; set; }
-
         /// <summary>Whether the step being tried was cut to end at a stop.</summary>
         public bool IsCut { get; set; }
 
-        public bool WasRejected { get; set; }
-
-        /// <summary>Tolerance over error of the last accepted step and of the one before.</summary>
-        public double Inverse1 { get; set; } = 1;
-
-        public double Inverse2 { get; set; } = 1;
+        public ErrorHistory History { get; } = new();
     }
 }
