@@ -1,0 +1,87 @@
+using System.Runtime.InteropServices;
+using Microsoft.ML.NeuralOde.Prediction;
+using Microsoft.ML.NeuralOde.Scoring;
+
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>A trained neural ODE: features in, scores out. May serve several threads at once.</summary>
+public sealed class NeuralOdeModel : IRowScorer, IDisposable
+{
+    private readonly NeuralOdeNetwork _network;
+    private readonly OutputKind _kind;
+    private bool _disposed;
+
+    internal NeuralOdeModel(NeuralOdeNetwork network, OutputKind kind)
+    {
+        _network = network;
+        _kind = kind;
+        _network.eval();
+    }
+
+    /// <summary>The number of features.</summary>
+    public int FeatureCount => _network.Description.FeatureCount;
+
+    /// <summary>
+    /// The number of scores of a row: the classes, whose probabilities they are; two for a binary classification, the score (the logarithm of the odds)
+    /// and the probability of true; the targets of a regression.
+    /// </summary>
+    public int OutputCount => _kind == OutputKind.Odds ? 2 : _network.Description.OutputCount;
+
+    /// <summary>The number of weights.</summary>
+    public long ParameterCount => _network.parameters().Sum(parameter => parameter.numel());
+
+    internal NeuralOdeNetwork Network => _disposed ? throw new ObjectDisposedException(nameof(NeuralOdeModel)) : _network;
+
+    internal OutputKind Kind => _kind;
+
+    /// <summary>The scores, row by row.</summary>
+    /// <param name="features">Features, row-major <c>[rows, features]</c>.</param>
+    /// <param name="rows">The number of rows.</param>
+    /// <param name="outputs">Receives the scores, row-major <c>[rows, outputs]</c>.</param>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    /// <exception cref="ArgumentException">An array is too short.</exception>
+    public void Score(float[] features, int rows, float[] outputs)
+    {
+        NeuralOdeNetwork network = Network;
+        ArgumentNullException.ThrowIfNull(features);
+        ArgumentNullException.ThrowIfNull(outputs);
+        if (features.Length < rows * FeatureCount)
+            throw new ArgumentException($"{features.Length} features are given; {rows} rows need {rows * FeatureCount}.", nameof(features));
+        if (outputs.Length < rows * OutputCount)
+            throw new ArgumentException($"There is room for {outputs.Length} scores; {rows} rows need {rows * OutputCount}.", nameof(outputs));
+        using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor input = empty([rows, FeatureCount], ScalarType.Float32);
+        MemoryMarshal.AsBytes(features.AsSpan(0, rows * FeatureCount)).CopyTo(input.bytes);
+        Tensor predicted = network.call(input);
+        Tensor result = (_kind switch
+        {
+            OutputKind.Classes => predicted.softmax(1),
+            OutputKind.Odds => cat([predicted, predicted.sigmoid()], 1),
+            _ => predicted,
+        }).contiguous();
+        result.bytes.CopyTo(MemoryMarshal.AsBytes(outputs.AsSpan(0, rows * OutputCount)));
+    }
+
+    /// <summary>Frees the weights.</summary>
+    public void Dispose()
+    {
+        if (_disposed)
+            return;
+        _disposed = true;
+        _network.Dispose();
+    }
+}
+
+/// <summary>What the outputs of a network mean.</summary>
+internal enum OutputKind
+{
+    /// <summary>Logits of classes.</summary>
+    Classes,
+
+    /// <summary>One number, the logarithm of the odds of true.</summary>
+    Odds,
+
+    /// <summary>Numbers in units of the label.</summary>
+    Values,
+}
