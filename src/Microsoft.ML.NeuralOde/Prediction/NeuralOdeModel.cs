@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Scoring;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace Microsoft.ML.NeuralOde;
 
@@ -8,6 +9,8 @@ namespace Microsoft.ML.NeuralOde;
 public sealed class NeuralOdeModel : IRowScorer, IDisposable
 {
     private readonly NeuralOdeNetwork _network;
+    private readonly RowNetwork? _rows;
+    private readonly (float[] Mean, float[] Scale)? _statistics;
     private readonly OutputKind _kind;
     private bool _disposed;
 
@@ -16,6 +19,8 @@ public sealed class NeuralOdeModel : IRowScorer, IDisposable
         _network = network;
         _kind = kind;
         _network.eval();
+        _rows = network.ToRowNetwork();
+        _statistics = network.OutputStatistics();
     }
 
     /// <summary>The number of features.</summary>
@@ -49,6 +54,12 @@ public sealed class NeuralOdeModel : IRowScorer, IDisposable
             throw new ArgumentException($"{features.Length} features are given; {rows} rows need {rows * FeatureCount}.", nameof(features));
         if (outputs.Length < rows * OutputCount)
             throw new ArgumentException($"There is room for {outputs.Length} scores; {rows} rows need {rows * OutputCount}.", nameof(outputs));
+        if (_rows is not null)
+        {
+            _rows.Forward(features, rows, outputs);
+            Finish(outputs, rows);
+            return;
+        }
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Tensor input = empty([rows, FeatureCount], ScalarType.Float32);
@@ -61,6 +72,42 @@ public sealed class NeuralOdeModel : IRowScorer, IDisposable
             _ => predicted,
         }).contiguous();
         result.bytes.CopyTo(MemoryMarshal.AsBytes(outputs.AsSpan(0, rows * OutputCount)));
+    }
+
+    /// <summary>Makes scores of the network's outputs, in place.</summary>
+    private void Finish(float[] outputs, int rows)
+    {
+        int width = _network.Description.OutputCount;
+        switch (_kind)
+        {
+            case OutputKind.Classes:
+                for (int row = 0; row < rows; row++)
+                    SoftMax(outputs.AsSpan(row * width, width));
+                break;
+            case OutputKind.Odds:
+                // From the last row on: what is written lies behind what is still to be read.
+                for (int row = rows - 1; row >= 0; row--)
+                {
+                    float odds = outputs[row];
+                    outputs[2 * row] = odds;
+                    outputs[2 * row + 1] = (float)(1 / (1 + Math.Exp(-odds)));
+                }
+                break;
+            case OutputKind.Values when _statistics is { } statistics:
+                for (int row = 0; row < rows; row++)
+                {
+                    Span<float> values = outputs.AsSpan(row * width, width);
+                    TensorPrimitives.Divide(values, statistics.Scale, values);
+                    TensorPrimitives.Add(values, statistics.Mean, values);
+                }
+                break;
+        }
+    }
+
+    private static void SoftMax(Span<float> logits)
+    {
+        TensorPrimitives.Subtract(logits, TensorPrimitives.Max(logits), logits);
+        TensorPrimitives.SoftMax(logits, logits);
     }
 
     /// <summary>Frees the weights.</summary>

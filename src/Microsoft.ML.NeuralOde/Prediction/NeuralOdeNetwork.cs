@@ -1,4 +1,5 @@
 using Microsoft.ML.NeuralOde.Persistence;
+using Microsoft.ML.NeuralOde.Scoring;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
@@ -87,6 +88,16 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
         using DisposeScope scope = NewDisposeScope();
         return FromOutputs(Solve(features, _block.Options).Outputs).MoveToOuterDisposeScope();
     }
+
+    /// <summary>
+    /// The same outputs as <see cref="Solve"/> with the options for predictions, computed without tensors, with the weights as they are now; null where the options need
+    /// the general solver.
+    /// </summary>
+    public RowNetwork? ToRowNetwork() => RowNetwork.TryCreate(_input?.Mean, _input?.Scale, _encoder, _block, _block.Options, _head);
+
+    /// <summary>What turns outputs into units of the label, as numbers; null where they are already.</summary>
+    public (float[] Mean, float[] Scale)? OutputStatistics() =>
+        _output is null ? null : (_output.Mean.data<float>().ToArray(), _output.Scale.data<float>().ToArray());
 
     /// <summary>Outputs before they are turned into units of the label, and what the solve cost.</summary>
     public (Tensor Outputs, SolverStatistics Statistics) Solve(Tensor features, OdeSolverOptions options)
