@@ -87,6 +87,7 @@ public class ContinuousFlowTests
         random.manual_seed(4);
         var options = new ContinuousFlowOptions { Blocks = blocks, Solver = new OdeSolverOptions { RelativeTolerance = 1e-6, AbsoluteTolerance = 1e-6 } };
         ContinuousFlow flow = Strong(5, options);
+        flow.eval();
         Tensor x = randn(64, 5);
         flow.Observe(x);
         using FlowEncoding encoding = flow.Encode(x);
