@@ -1,4 +1,6 @@
+using System.Collections.Concurrent;
 using Microsoft.ML.NeuralOde.Dynamics;
+using Microsoft.ML.NeuralOde.Kernels;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
@@ -11,9 +13,15 @@ namespace Microsoft.ML.NeuralOde;
 /// Parameters: <c>weight0</c>, <c>bias0</c>, …, one pair a layer, and, where time enters, <c>time_weight</c> (added to the result) or
 /// <c>time_weight0</c>, … (added in every layer, which is what a concatenated time amounts to) and <c>gate_weight0</c>, <c>gate_bias0</c>, …;
 /// with a conditioning vector <c>condition_weight</c> (the vector is further input of the first layer).
+/// On the CPU, in float32 and float64, small networks without gates and conditions are evaluated and differentiated by fused kernels wherever no
+/// graph is recorded.
 /// </remarks>
-public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IConditionalDynamics
+public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics, IConditionalDynamics
 {
+    private readonly ConcurrentBag<DenseEvaluator> _evaluators = [];
+    /// <summary>Beyond this size of a weight matrix libtorch's product is faster than ours (measured).</summary>
+    private const long LargestFusedMatrix = 512 * 512;
+
     private readonly Parameter[] _weights;
     private readonly Parameter[] _biases;
     private readonly Parameter[] _timeWeights;
@@ -95,6 +103,10 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IConditional
     /// <summary>Number of linear layers.</summary>
     internal int Layers => _weights.Length;
 
+    internal IReadOnlyList<Parameter> Weights => _weights;
+
+    internal IReadOnlyList<Parameter> Biases => _biases;
+
     /// <summary>dy/dt.</summary>
     /// <param name="t">Time: a scalar, or one number a row, shape <c>[batch, 1]</c>.</param>
     /// <param name="y">The state, shape <c>[batch, features]</c>.</param>
@@ -123,12 +135,44 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IConditional
         for (int i = 0; i < Layers; i++)
         {
             (Tensor? gate, Tensor shift) = Modulation(i, t, projected);
-            x = DenseLayer.Apply(x, _weights[i], gate, shift);
+            x = ModulatedLayer.Apply(x, _weights[i], gate, shift);
             if (i < Layers - 1)
                 x = Activation.Value(x);
         }
         return x.MoveToOuterDisposeScope();
     }
+
+    /// <inheritdoc/>
+    public DynamicsEvaluator? CreateEvaluator(Tensor state)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        if (_gateWeights.Length > 0 || Conditions > 0 || !StateKernels.Supports(state) || state.dim() != 2 || state.shape[1] != Features || !IsSmall || !Array.TrueForAll(_weights, weight => Fits(weight, state)))
+            return null;
+        if (!_evaluators.TryTake(out DenseEvaluator? evaluator) || evaluator.Type != state.dtype)
+            evaluator = state.dtype == ScalarType.Float32 ? new DenseEvaluator<float>(this) : new DenseEvaluator<double>(this);
+        evaluator.Refresh();
+        return evaluator;
+    }
+
+    /// <summary>What time adds to layer <paramref name="layer"/>; null for nothing.</summary>
+    internal Parameter? TimeWeight(int layer) => Time switch
+    {
+        TimeDependence.Add => layer == _weights.Length - 1 ? _timeWeights[0] : null,
+        TimeDependence.Concatenate or TimeDependence.ConcatSquash => _timeWeights[layer],
+        _ => null,
+    };
+
+    /// <summary>Keeps an evaluator, with its memory, for the next solve.</summary>
+    internal void Return(DenseEvaluator evaluator)
+    {
+        if (_evaluators.Count < Environment.ProcessorCount)
+            _evaluators.Add(evaluator);
+    }
+
+    /// <summary>Whether every matrix is so small that the fused kernels are faster than libtorch.</summary>
+    private bool IsSmall => Array.TrueForAll(_weights, weight => weight.numel() <= LargestFusedMatrix);
+
+    private static bool Fits(Parameter weight, Tensor state) => weight.device_type == DeviceType.CPU && weight.dtype == state.dtype && weight.is_contiguous();
 
     /// <summary>What a condition adds to the first layer, shape <c>[batch, width]</c>: the same at all times.</summary>
     internal Tensor Project(Tensor condition)
@@ -140,8 +184,6 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IConditional
 
     /// <summary>The weight of the conditioning vector; null where there is none.</summary>
     internal Parameter? ConditionWeight => _conditionWeight;
-
-    internal Parameter Weight(int layer) => _weights[layer];
 
     /// <summary>
     /// What time and condition make of a layer: x ↦ (x Wᵀ) ⊙ gate + shift. Shapes <c>[width]</c>, or <c>[batch, width]</c> where rows differ.
@@ -155,8 +197,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IConditional
             gate = (t * _gateWeights[layer] + _gateBiases[layer]).sigmoid();
             shift = shift * gate;
         }
-        Parameter? timeWeight = Time == TimeDependence.Add ? layer == Layers - 1 ? _timeWeights[0] : null
-            : _timeWeights.Length > 0 ? _timeWeights[layer] : null;
+        Parameter? timeWeight = TimeWeight(layer);
         return (gate, timeWeight is null ? shift : shift + t * timeWeight);
     }
 
@@ -164,6 +205,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IConditional
     protected override void _toEpilog(ScalarType? dtype, Device? device, bool non_blocking)
     {
         base._toEpilog(dtype, device, non_blocking);
+        _evaluators.Clear();
         foreach ((string prefix, Parameter[] parameters) in
             (ReadOnlySpan<(string, Parameter[])>)[("weight", _weights), ("bias", _biases), ("gate_weight", _gateWeights), ("gate_bias", _gateBiases)])
             for (int i = 0; i < parameters.Length; i++)

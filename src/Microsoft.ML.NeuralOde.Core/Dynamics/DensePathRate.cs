@@ -28,7 +28,7 @@ internal sealed class DensePathRate : PathRate
         var shifts = new Tensor[layers];
         for (int i = 0; i < layers; i++)
         {
-            weights[i] = _dynamics.Weight(i);
+            weights[i] = _dynamics.Weights[i];
             (gates[i], shifts[i]) = _dynamics.Modulation(i, time, rowData);
         }
         bool sharesTime = gates[^1] is null || gates[^1]!.dim() == 1;

@@ -45,7 +45,7 @@ internal static class DenseTangents
         for (int i = 0; ; i++)
         {
             Tensor a = nn.functional.linear(x, weights[i]);
-            Tensor p = DenseLayer.Modulate(a[0], gates[i], shifts[i]);
+            Tensor p = ModulatedLayer.Modulate(a[0], gates[i], shifts[i]);
             saved?.Add(x);
             saved?.Add(a);
             Tensor? products = Products(a, gates[i]);
@@ -131,7 +131,7 @@ internal static class DenseTangents
             Tensor value = Evaluate(saved.Network, saved.Packed, saved.Tangents, saved.Weights, saved.Gates, saved.Shifts, null);
             Tensor?[] places = [null, saved.Packed, null, .. saved.Weights, .. saved.Gates, .. saved.Shifts];
             int[] wanted = [.. Enumerable.Range(0, places.Length).Where(i => places[i] is { requires_grad: true })];
-            IList<Tensor> gradients = autograd.grad([value], [.. wanted.Select(i => places[i]!)], [gradient], create_graph: true, allow_unused: true);
+            IList<Tensor> gradients = autograd.grad([value], [.. wanted.Select(i => places[i]!)], [gradient], retain_graph: true, create_graph: true, allow_unused: true);
             for (int i = 0; i < wanted.Length; i++)
                 if (gradients[i] is { IsInvalid: false } found)
                     result[wanted[i]] = found;
@@ -201,7 +201,7 @@ internal static class DenseTangents
                 return (p, null);
             Tensor u = back.narrow(0, 1, back.shape[0] - 1);
             if (activation.SecondDerivative(argument ?? h, h, slope) is { } curvature)
-                p = DenseLayer.AddProduct(p, curvature, (Products(saved.A(layer), saved.Gates[layer])! * u).sum(dim: 0L));
+                p = ModulatedLayer.AddProduct(p, curvature, (Products(saved.A(layer), saved.Gates[layer])! * u).sum(dim: 0L));
             return (p, u * slope);
         }
 
@@ -238,7 +238,7 @@ internal static class DenseTangents
         public Tensor A(int layer) => Intermediates[3 * layer + 1];
 
         /// <summary>p.</summary>
-        public Tensor Argument(int layer) => DenseLayer.Modulate(A(layer)[0], Gates[layer], Shifts[layer]);
+        public Tensor Argument(int layer) => ModulatedLayer.Modulate(A(layer)[0], Gates[layer], Shifts[layer]);
 
         public Tensor Slope(int layer) => Intermediates[3 * layer + 2];
     }

@@ -43,6 +43,6 @@ internal static class DenseTrace
                 return (value, (nn.functional.linear(deltas[0], m) * deltas[1]).sum(dim: 1L));
         }
 
-        Tensor Layer(int i) => DenseLayer.Apply(x, weights[i], gates[i], shifts[i]);
+        Tensor Layer(int i) => ModulatedLayer.Apply(x, weights[i], gates[i], shifts[i]);
     }
 }

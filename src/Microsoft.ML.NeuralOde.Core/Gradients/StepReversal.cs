@@ -69,13 +69,11 @@ internal sealed class StepReversal : IDisposable
             for (int i = stages - 1; i >= 0; i--)
             {
                 Tensor cotangent = Cotangent(arithmetic, span, i, parts, weights, v);
-                Pullback.Cotangents pulled = evaluations[i].Pull(cotangent);
+                v[i] = evaluations[i].PullState(cotangent, out Tensor? time);
                 arithmetic.Release(cotangent);
-                v[i] = pulled.State;
-                _sums.Add(pulled.Parameters);
-                ParameterSums.Release(pulled.Parameters);
-                AddStageTime(span, Node(i), pulled.Time);
-                pulled.Time?.Dispose();
+                evaluations[i].AddParameters(_sums);
+                AddStageTime(span, Node(i), time);
+                time?.Dispose();
             }
             if (_times is not null)
                 AddStepTimes(span, inside, adjoint, incoming, k, v);
@@ -98,7 +96,11 @@ internal sealed class StepReversal : IDisposable
         }
     }
 
-    public void Dispose() => _arithmetic?.Dispose();
+    public void Dispose()
+    {
+        _arithmetic?.Dispose();
+        _pullback.Dispose();
+    }
 
     private StateArithmetic Arithmetic(Tensor state, int lanes)
     {

@@ -1,7 +1,7 @@
 namespace Microsoft.ML.NeuralOde.Dynamics;
 
 /// <summary>A linear layer whose result a gate multiplies and a shift moves: x ↦ (x Wᵀ) ⊙ gate + shift.</summary>
-internal static class DenseLayer
+internal static class ModulatedLayer
 {
     private static readonly Scalar One = 1.0;
 
