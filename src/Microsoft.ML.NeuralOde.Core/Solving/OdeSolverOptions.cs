@@ -123,6 +123,7 @@ public sealed record OdeSolverOptions
         RequireOption(Controller is not null, nameof(Controller), Controller, "a controller such as StepController.Integral()");
         RequireOption(Events is not null && Events.All(item => item is not null), nameof(Events), Events, "a list of events");
         RequireOption(Events is not { Count: > 0 } || !PerRow, nameof(Events), Events, "empty where PerRow is set: each row would have events of its own");
+        Gradient?.Check(this);
         RequireOption(Discontinuities is not null && Discontinuities.All(double.IsFinite), nameof(Discontinuities), Discontinuities, "a list of finite times");
     }
 
