@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using Microsoft.ML.NeuralOde.Kernels;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
@@ -9,9 +11,14 @@ namespace Microsoft.ML.NeuralOde;
 /// <remarks>
 /// Parameters: <c>weight0</c>, <c>bias0</c>, …, one pair a layer, and, where time enters, <c>time_weight</c> (added to the result) or
 /// <c>time_weight0</c>, … (added in every layer, which is what a concatenated time amounts to).
+/// On the CPU, in float32 and float64, small networks are evaluated and differentiated by fused kernels wherever no graph is recorded.
 /// </remarks>
-public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>
+public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics
 {
+    private readonly ConcurrentBag<DenseEvaluator> _evaluators = [];
+    /// <summary>Beyond this size of a weight matrix libtorch's product is faster than ours (measured).</summary>
+    private const long LargestFusedMatrix = 512 * 512;
+
     private readonly Parameter[] _weights;
     private readonly Parameter[] _biases;
     private readonly Parameter[] _timeWeights;
@@ -68,6 +75,10 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>
     /// <summary>How time enters.</summary>
     public TimeDependence Time { get; }
 
+    internal IReadOnlyList<Parameter> Weights => _weights;
+
+    internal IReadOnlyList<Parameter> Biases => _biases;
+
     /// <summary>dy/dt.</summary>
     /// <param name="t">Time: a scalar, or one number a row, shape <c>[batch, 1]</c>.</param>
     /// <param name="y">The state, shape <c>[batch, features]</c>.</param>
@@ -79,18 +90,58 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>
         int last = _weights.Length - 1;
         for (int i = 0; i <= last; i++)
         {
-            Parameter? timeWeight = Time switch
-            {
-                TimeDependence.Add => i == last ? _timeWeights[0] : null,
-                TimeDependence.Concatenate => _timeWeights[i],
-                _ => null,
-            };
-            x = Layer(x, t, _weights[i], _biases[i], timeWeight);
+            x = Layer(x, t, _weights[i], _biases[i], TimeWeight(i));
             if (i < last)
                 x = Activate(x);
         }
         return x.MoveToOuterDisposeScope();
     }
+
+    /// <inheritdoc/>
+    public DynamicsEvaluator? CreateEvaluator(Tensor state)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        if (!StateKernels.Supports(state) || state.dim() != 2 || state.shape[1] != Features || !IsSmall || !Array.TrueForAll(_weights, weight => Fits(weight, state)))
+            return null;
+        if (!_evaluators.TryTake(out DenseEvaluator? evaluator) || evaluator.Type != state.dtype)
+            evaluator = state.dtype == ScalarType.Float32 ? new DenseEvaluator<float>(this) : new DenseEvaluator<double>(this);
+        evaluator.Refresh();
+        return evaluator;
+    }
+
+    /// <summary>What time adds to layer <paramref name="layer"/>; null for nothing.</summary>
+    internal Parameter? TimeWeight(int layer) => Time switch
+    {
+        TimeDependence.Add => layer == _weights.Length - 1 ? _timeWeights[0] : null,
+        TimeDependence.Concatenate => _timeWeights[layer],
+        _ => null,
+    };
+
+    /// <summary>Keeps an evaluator, with its memory, for the next solve.</summary>
+    internal void Return(DenseEvaluator evaluator)
+    {
+        if (_evaluators.Count < Environment.ProcessorCount)
+            _evaluators.Add(evaluator);
+    }
+
+    /// <summary>Another type or device makes other parameters of the same names.</summary>
+    protected override void _toEpilog(ScalarType? dtype, Device? device, bool non_blocking)
+    {
+        base._toEpilog(dtype, device, non_blocking);
+        _evaluators.Clear();
+        for (int i = 0; i < _weights.Length; i++)
+        {
+            _weights[i] = get_parameter($"weight{i}")!;
+            _biases[i] = get_parameter($"bias{i}")!;
+        }
+        for (int i = 0; i < _timeWeights.Length; i++)
+            _timeWeights[i] = get_parameter(Time == TimeDependence.Add ? "time_weight" : $"time_weight{i}")!;
+    }
+
+    /// <summary>Whether every matrix is so small that the fused kernels are faster than libtorch.</summary>
+    private bool IsSmall => Array.TrueForAll(_weights, weight => weight.numel() <= LargestFusedMatrix);
+
+    private static bool Fits(Parameter weight, Tensor state) => weight.device_type == DeviceType.CPU && weight.dtype == state.dtype && weight.is_contiguous();
 
     private static Tensor Layer(Tensor x, Tensor t, Parameter weight, Parameter bias, Parameter? timeWeight)
     {

@@ -91,8 +91,8 @@ internal sealed class AdjointSolve : DifferentiableSolve
     /// <summary>Solves for y and λ over one interval, adds the parameters' gradients and returns λ at its beginning.</summary>
     private Tensor Sweep(double from, double to, Tensor state, Tensor adjoint, double size, ParameterSums sums, SolverStatistics statistics)
     {
-        var pullback = new Pullback(Problem.Function, sums.Active);
-        var sensitivities = new Dictionary<Tensor, Tensor?[]>(ReferenceEqualityComparer.Instance);
+        using var pullback = new Pullback(Problem.Function, sums.Active);
+        var evaluations = new Dictionary<Tensor, Pullback.Evaluation>(ReferenceEqualityComparer.Instance);
         try
         {
             using Tensor start = stack([state, adjoint]);
@@ -107,17 +107,16 @@ internal sealed class AdjointSolve : DifferentiableSolve
             Forget(null);
         }
 
-        // d(y, λ)/dt = (f, −λᵀ ∂f/∂y); λᵀ ∂f/∂θ is kept beside the result until the step is accepted.
+        // d(y, λ)/dt = (f, −λᵀ ∂f/∂y); what λᵀ ∂f/∂θ needs is kept beside the result until the step is accepted.
         Tensor Augmented(Tensor time, Tensor augmented)
         {
             using Tensor y = augmented.select(0, 0);
             using Tensor lambda = augmented.select(0, 1);
-            using Pullback.Evaluation evaluation = pullback.Evaluate(time, y, withTime: false);
-            Pullback.Cotangents cotangents = evaluation.Pull(lambda);
-            using Tensor product = cotangents.State;
+            Pullback.Evaluation evaluation = pullback.Evaluate(time, y, withTime: false);
+            using Tensor product = evaluation.PullState(lambda, out _);
             using Tensor rate = product.neg();
             Tensor result = stack([evaluation.Value, rate]);
-            sensitivities[result] = cotangents.Parameters;
+            evaluations[result] = evaluation;
             return result;
         }
 
@@ -128,18 +127,18 @@ internal sealed class AdjointSolve : DifferentiableSolve
             ReadOnlySpan<double> weights = stepper.Tableau.B;
             for (int i = 0; i < stages.Length; i++)
                 if (weights[i] != 0)
-                    sums.Add(sensitivities[stages[i]], -size * step.Attempt.Span.Size[0] * weights[i]);
+                    evaluations[stages[i]].AddParameters(sums, -size * step.Attempt.Span.Size[0] * weights[i]);
             Forget(stepper.Tableau.IsFirstSameAsLast ? stages[^1] : null);
         }
 
         void Forget(Tensor? except)
         {
-            foreach (KeyValuePair<Tensor, Tensor?[]> entry in sensitivities.ToArray())
+            foreach (KeyValuePair<Tensor, Pullback.Evaluation> entry in evaluations.ToArray())
             {
                 if (ReferenceEquals(entry.Key, except))
                     continue;
-                ParameterSums.Release(entry.Value);
-                sensitivities.Remove(entry.Key);
+                entry.Value.Dispose();
+                evaluations.Remove(entry.Key);
             }
         }
     }

@@ -75,10 +75,9 @@ internal sealed class BackwardSweep : IDisposable
     /// </summary>
     public Tensor Pull(Pullback.Evaluation evaluation, Tensor cotangent, StepSpan span, double fraction)
     {
-        Pullback.Cotangents pulled = evaluation.Pull(cotangent);
-        Parameters.Add(pulled.Parameters);
-        ParameterSums.Release(pulled.Parameters);
-        if (pulled.Time is { } derivative)
+        Tensor state = evaluation.PullState(cotangent, out Tensor? derivative);
+        evaluation.AddParameters(Parameters);
+        if (derivative is not null)
         {
             using Tensor flat = derivative.reshape(-1);
             double[] values = Numbers(flat);
@@ -89,7 +88,7 @@ internal sealed class BackwardSweep : IDisposable
             }
             derivative.Dispose();
         }
-        return pulled.State;
+        return state;
     }
 
     public void AddTime(double time, double value)
@@ -149,6 +148,7 @@ internal sealed class BackwardSweep : IDisposable
 
     public void Dispose()
     {
+        Pullback.Dispose();
         Parameters.Dispose();
         foreach (Tensor leaf in TimeLeaves)
             leaf.Dispose();

@@ -18,6 +18,9 @@ internal sealed class ParameterSums : IDisposable
     /// <summary>The parameters that need gradients.</summary>
     public IReadOnlyList<Tensor> Active { get; }
 
+    /// <summary>The sums so far, in the order of <see cref="Active"/>.</summary>
+    public IReadOnlyList<Tensor> Tensors => _sums;
+
     /// <summary>Adds weighted derivatives, in the order of <see cref="Active"/>.</summary>
     public void Add(Tensor?[] derivatives, double weight = 1)
     {

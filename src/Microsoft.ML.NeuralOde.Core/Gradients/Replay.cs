@@ -13,6 +13,7 @@ internal sealed class Replay : IDisposable
     private readonly SolverStatistics _statistics = new();
     private Stepper? _stepper;
     private StateArithmetic? _arithmetic;
+    private RightHandSide? _rightHandSide;
     private int[]? _rows;
 
     /// <param name="sweep">The sweep.</param>
@@ -98,8 +99,9 @@ internal sealed class Replay : IDisposable
     {
         End();
         _arithmetic = StateArithmetic.Create(state, step.Lanes, differentiable: false);
+        _rightHandSide = new RightHandSide(_sweep.Problem.Function, _statistics, recordsGraph: false);
         var context = new StepperContext(
-            new RightHandSide(_sweep.Problem.Function, _statistics), _arithmetic, _sweep.Clock, _sweep.Problem.Options with { Method = step.Method! }, _statistics);
+            _rightHandSide, _arithmetic, _sweep.Clock, _sweep.Problem.Options with { Method = step.Method! }, _statistics);
         _stepper = step.Method!.CreateStepper(context);
     }
 
@@ -107,6 +109,7 @@ internal sealed class Replay : IDisposable
     {
         _stepper?.Dispose();
         _arithmetic?.Dispose();
+        _rightHandSide?.Dispose();
         _stepper = null;
     }
 

@@ -156,7 +156,7 @@ internal sealed class ReversibleSolve : DifferentiableSolve
     private static Tensor Reverse(
         ReversibleTape.Stretch stretch, Tensor state, Tensor twin, Tensor adjoint, Tensor outputs, ReversibleStepReversal reversal, BackwardSweep sweep)
     {
-        StateArithmetic arithmetic = sweep.Arithmetic(state, 1);
+        StateArithmetic arithmetic = sweep.Arithmetic(state, stretch.Rows?.Length ?? 1);
         var point = new ReversiblePoint(arithmetic.Copy(state), arithmetic.Copy(twin), arithmetic.Copy(adjoint), zeros_like(state).DetachFromDisposeScope());
         for (int n = stretch.Steps.Count - 1; n >= 0; n--)
         {

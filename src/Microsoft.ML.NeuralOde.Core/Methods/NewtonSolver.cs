@@ -208,7 +208,7 @@ internal sealed class NewtonSolver
             residuals[i] = (stages[i] - bases[i] - h * sum).reshape(rows, -1);
         }
         foreach (Tensor slope in slopes)
-            slope.Dispose();
+            _context.Arithmetic.Release(slope);
         return cat(residuals, 1);
     }
 

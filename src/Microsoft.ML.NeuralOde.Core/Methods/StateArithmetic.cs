@@ -33,6 +33,12 @@ internal abstract class StateArithmetic : IDisposable
     /// <summary>A tensor of the caller's own that holds the same values.</summary>
     public abstract Tensor Copy(Tensor state);
 
+    /// <summary>A tensor of the caller's own, like another and with any contents.</summary>
+    public abstract Tensor Rent(Tensor like);
+
+    /// <summary>Makes a state of the arithmetic one that the caller disposes of.</summary>
+    public virtual Tensor Disown(Tensor state) => state;
+
     /// <summary>Gives a state back.</summary>
     public abstract void Release(Tensor? state);
 
@@ -145,6 +151,12 @@ internal sealed class FusedArithmetic : StateArithmetic
             state.Dispose();
     }
 
+    public override Tensor Disown(Tensor state)
+    {
+        _owned.Remove(state);
+        return state;
+    }
+
     public override void Resize(int lanes)
     {
         base.Resize(lanes);
@@ -164,7 +176,7 @@ internal sealed class FusedArithmetic : StateArithmetic
         _free.Clear();
     }
 
-    private Tensor Rent(Tensor like)
+    public override Tensor Rent(Tensor like)
     {
         if (_free.TryPop(out Tensor? buffer))
             return buffer;
@@ -226,6 +238,8 @@ internal sealed class TensorArithmetic : StateArithmetic
     }
 
     public override Tensor Copy(Tensor state) => state.alias().DetachFromDisposeScope();
+
+    public override Tensor Rent(Tensor like) => empty_like(like).DetachFromDisposeScope();
 
     public override void Release(Tensor? state) => state?.Dispose();
 

@@ -5,16 +5,20 @@ namespace Microsoft.ML.NeuralOde.Methods;
 /// <summary>What a method needs to know of the solve it runs in.</summary>
 internal sealed record StepperContext(RightHandSide RightHandSide, StateArithmetic Arithmetic, Clock Clock, OdeSolverOptions Options, SolverStatistics Statistics)
 {
-    /// <summary>f at times (one a lane) and a state; the caller owns the result.</summary>
+    /// <summary>f at times (one a lane) and a state; the caller owns the result, and gives it back to the arithmetic.</summary>
     public Tensor Evaluate(double[] times, Tensor state)
     {
+        if (RightHandSide.TryEvaluate(times, state, Arithmetic, out Tensor derivative))
+            return derivative;
         using Tensor time = Clock.Tensor(times);
         return RightHandSide.Evaluate(time, state);
     }
 
-    /// <summary>f at a fraction of a step and a state; the caller owns the result.</summary>
+    /// <summary>f at a fraction of a step and a state; the caller owns the result, and gives it back to the arithmetic.</summary>
     public Tensor Evaluate(StepSpan span, double fraction, Tensor state)
     {
+        if (RightHandSide.TryEvaluate(span.At(fraction), state, Arithmetic, out Tensor derivative))
+            return derivative;
         using Tensor time = Clock.Tensor(span, fraction);
         return RightHandSide.Evaluate(time, state);
     }

@@ -56,7 +56,7 @@ internal sealed class SymplecticStepper(SymplecticMethod method, bool isLeapfrog
     private Tensor Evaluate(DisposeScope scope, StepSpan span, double fraction, Tensor q, Tensor v)
     {
         Tensor derivative = Context.Evaluate(span, fraction, cat([q, v], -1));
-        scope.Attach(derivative);
+        scope.Attach(Context.Arithmetic.Disown(derivative));
         return derivative;
     }
 }

@@ -9,9 +9,6 @@ namespace Microsoft.ML.NeuralOde.Solving;
 /// </summary>
 internal sealed class AdaptiveIntegrator : Integrator
 {
-    /// <summary>Steps below this fraction of the largest time would be lost in rounding.</summary>
-    private const double TimeResolution = 1e-15;
-
     private readonly double[] _stops;
     private readonly double[] _restarts;
     private readonly double[] _outputs;
@@ -145,9 +142,7 @@ internal sealed class AdaptiveIntegrator : Integrator
             if (accepted[i])
             {
                 double inverse = 1 / Math.Max(error, 1e-10);
-                double factor = controller.Safety * Math.Pow(inverse, controller.Beta1 / k) * Math.Pow(lane.Inverse1, controller.Beta2 / k)
-                    * Math.Pow(lane.Inverse2, controller.Beta3 / k);
-                factor = Math.Clamp(attempt.NextFactor ?? factor, controller.MinimumFactor, lane.WasRejected ? 1 : controller.MaximumFactor);
+                double factor = AdaptiveControl.Growth(controller, k, inverse, lane.Inverse1, lane.Inverse2, lane.WasRejected, attempt.NextFactor);
                 // A step that was cut to meet a stop says little about the size that the problem allows.
                 double next = tried * factor;
                 lane.Step = Math.Min(lane.IsCut ? Math.Max(next, lane.Step) : next, Options.MaximumStep);
@@ -156,10 +151,9 @@ internal sealed class AdaptiveIntegrator : Integrator
                 lane.WasRejected = false;
                 continue;
             }
-            double shrink = double.IsFinite(error) ? controller.Safety * Math.Pow(error, -1.0 / k) : 0;
-            lane.Step = tried * Math.Clamp(shrink, controller.MinimumFactor, 1);
+            lane.Step = tried * AdaptiveControl.Shrinkage(controller, k, error);
             lane.WasRejected = true;
-            double smallest = Math.Max(Options.MinimumStep, TimeResolution * Math.Max(Math.Abs(Grid.Start), Math.Abs(Grid.End)));
+            double smallest = Math.Max(Options.MinimumStep, AdaptiveControl.TimeResolution * Math.Max(Math.Abs(Grid.Start), Math.Abs(Grid.End)));
             if (lane.Step < smallest)
             {
                 failed[i] = true;

@@ -1,4 +1,5 @@
 using Microsoft.ML.NeuralOde.Methods;
+using Microsoft.ML.NeuralOde.StepControl;
 
 namespace Microsoft.ML.NeuralOde.Solving;
 
@@ -49,8 +50,7 @@ internal sealed class FixedStepIntegrator : Integrator
     {
         double start = Stepper.Time[0];
         double largest = Math.Min(Options.StepSize ?? double.PositiveInfinity, Options.MaximumStep);
-        // The slack keeps ten steps of 0.1 ten where the quotient rounds to 10.000000000000002.
-        long count = double.IsInfinity(largest) ? 1 : Math.Max(1, (long)Math.Ceiling(Math.Abs(target - start) / largest * (1 - 1e-12)));
+        long count = FixedSteps.Count(Math.Abs(target - start), largest);
         for (long i = 1; i <= count; i++)
         {
             BeforeStep(Stepper.Time[0]);

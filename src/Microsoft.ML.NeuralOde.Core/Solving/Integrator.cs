@@ -16,7 +16,7 @@ internal abstract class Integrator : IDisposable
         Statistics = task.Statistics;
         var clock = new Clock(Grid, task.InitialState, perRow: Options.PerRow && lanes > 0 && this is AdaptiveIntegrator);
         Context = new StepperContext(
-            new RightHandSide(task.Function, Statistics), StateArithmetic.Create(task.InitialState, lanes, task.IsDifferentiable), clock, Options, Statistics);
+            new RightHandSide(task.Function, Statistics, task.IsDifferentiable), StateArithmetic.Create(task.InitialState, lanes, task.IsDifferentiable), clock, Options, Statistics);
         Stepper = Options.Method.CreateStepper(Context);
         if (task.Events is { } events)
             Watcher = new EventWatcher(events.Events, events.AtStart, Context);
@@ -60,6 +60,7 @@ internal abstract class Integrator : IDisposable
     {
         Stepper.Dispose();
         Context.Arithmetic.Dispose();
+        Context.RightHandSide.Dispose();
         Output.Dispose();
     }
 

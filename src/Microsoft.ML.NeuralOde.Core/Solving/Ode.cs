@@ -18,7 +18,8 @@ public static class Ode
     public static OdeSolution Solve(Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, OdeSolverOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
-        return Solve(dynamics.call, [.. dynamics.parameters()], initialState, TimeGrid.Create(times), times, options);
+        var function = new ModuleFunction(dynamics);
+        return Solve(function.Function, function.Parameters, initialState, TimeGrid.Create(times), times, options);
     }
 
     /// <summary>Solves an initial value problem whose right-hand side is a module, from one time to another.</summary>
@@ -33,7 +34,8 @@ public static class Ode
     public static OdeSolution Solve(Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double startTime, double endTime, OdeSolverOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
-        return Solve(dynamics.call, [.. dynamics.parameters()], initialState, TimeGrid.Of(startTime, endTime), null, options);
+        var function = new ModuleFunction(dynamics);
+        return Solve(function.Function, function.Parameters, initialState, TimeGrid.Of(startTime, endTime), null, options);
     }
 
     /// <summary>Solves an initial value problem whose right-hand side is a function.</summary>

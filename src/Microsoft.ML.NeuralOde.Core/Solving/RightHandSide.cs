@@ -1,15 +1,21 @@
 namespace Microsoft.ML.NeuralOde.Solving;
 
 /// <summary>The right-hand side f(t, y) as the methods call it: counted, checked, and with results that belong to the caller.</summary>
-internal sealed class RightHandSide
+internal sealed class RightHandSide : IDisposable
 {
     private readonly Func<Tensor, Tensor, Tensor> _function;
     private readonly SolverStatistics _statistics;
+    private IAnalyticDynamics? _dynamics;
+    private DynamicsEvaluator? _evaluator;
 
-    public RightHandSide(Func<Tensor, Tensor, Tensor> function, SolverStatistics statistics)
+    /// <param name="function">f(t, y).</param>
+    /// <param name="statistics">Where evaluations are counted.</param>
+    /// <param name="recordsGraph">Whether derivatives are to flow through the evaluations.</param>
+    public RightHandSide(Func<Tensor, Tensor, Tensor> function, SolverStatistics statistics, bool recordsGraph = true)
     {
         _function = function;
         _statistics = statistics;
+        _dynamics = recordsGraph ? null : ModuleFunction.Of(function)?.Analytic;
     }
 
     /// <summary>
@@ -17,10 +23,32 @@ internal sealed class RightHandSide
     /// </summary>
     public Tensor Evaluate(Tensor time, Tensor state)
     {
-        _statistics.FunctionEvaluations++;
-        _statistics.RowEvaluations += state.dim() == 0 ? 1 : state.shape[0];
+        Count(state);
         return Own(_function, time, state);
     }
+
+    /// <summary>
+    /// The same without a graph, with times as numbers (one a lane) and in memory of the arithmetic: the caller gives the result back to it.
+    /// False where the right-hand side has no evaluator of its own.
+    /// </summary>
+    public bool TryEvaluate(double[] times, Tensor state, Methods.StateArithmetic arithmetic, out Tensor derivative)
+    {
+        derivative = null!;
+        if (_dynamics is null)
+            return false;
+        _evaluator ??= _dynamics.CreateEvaluator(state);
+        if (_evaluator is null)
+        {
+            _dynamics = null;
+            return false;
+        }
+        Count(state);
+        derivative = arithmetic.Rent(state);
+        _evaluator.Evaluate(times, state, derivative);
+        return true;
+    }
+
+    public void Dispose() => _evaluator?.Dispose();
 
     /// <summary>Calls a function and makes its result the caller's.</summary>
     public static Tensor Own(Func<Tensor, Tensor, Tensor> function, Tensor time, Tensor state)
@@ -42,6 +70,12 @@ internal sealed class RightHandSide
     /// <summary>Whether two tensors overlap, as far as that matters: only the memory that the fused kernels work on is ever reused.</summary>
     internal static bool SharesMemory(Tensor a, Tensor b) =>
         Kernels.StateKernels.Supports(a) && b.is_contiguous() && a.bytes.Overlaps(b.bytes);
+
+    private void Count(Tensor state)
+    {
+        _statistics.FunctionEvaluations++;
+        _statistics.RowEvaluations += state.dim() == 0 ? 1 : state.size(0);
+    }
 
     private static void Check(Tensor result, Tensor state)
     {

@@ -20,8 +20,7 @@ internal static class InitialStep
         var end = new double[lanes];
         for (int lane = 0; lane < lanes; lane++)
         {
-            double guess = d0[lane] < 1e-5 || d1[lane] < 1e-5 ? 1e-6 : 0.01 * d0[lane] / d1[lane];
-            h0[lane] = double.IsFinite(guess) ? Math.Min(guess, limits[lane]) : 1e-6 * limits[lane];
+            h0[lane] = Guess(d0[lane], d1[lane], limits[lane]);
             end[lane] = time[lane] + direction * h0[lane];
         }
 
@@ -37,12 +36,23 @@ internal static class InitialStep
 
         var steps = new double[lanes];
         for (int lane = 0; lane < lanes; lane++)
-        {
-            double slope = Math.Max(d1[lane], d2[lane] / h0[lane]);
-            double h1 = slope <= 1e-15 ? Math.Max(1e-6, h0[lane] * 1e-3) : Math.Pow(0.01 / slope, 1.0 / (order + 1));
-            double step = Math.Min(100 * h0[lane], h1);
-            steps[lane] = Math.Min(double.IsFinite(step) ? step : h0[lane], limits[lane]);
-        }
+            steps[lane] = Choose(h0[lane], d1[lane], d2[lane], order, limits[lane]);
         return steps;
+    }
+
+    /// <summary>The size of the Euler step, from the norms of state and derivative.</summary>
+    public static double Guess(double d0, double d1, double limit)
+    {
+        double guess = d0 < 1e-5 || d1 < 1e-5 ? 1e-6 : 0.01 * d0 / d1;
+        return double.IsFinite(guess) ? Math.Min(guess, limit) : 1e-6 * limit;
+    }
+
+    /// <summary>The first size, from the norm of the derivative and that of its change over the Euler step.</summary>
+    public static double Choose(double h0, double d1, double d2, int order, double limit)
+    {
+        double slope = Math.Max(d1, d2 / h0);
+        double h1 = slope <= 1e-15 ? Math.Max(1e-6, h0 * 1e-3) : Math.Pow(0.01 / slope, 1.0 / (order + 1));
+        double step = Math.Min(100 * h0, h1);
+        return Math.Min(double.IsFinite(step) ? step : h0, limit);
     }
 }

@@ -1,4 +1,5 @@
 using Microsoft.ML.NeuralOde.Persistence;
+using Microsoft.ML.NeuralOde.Scoring;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
@@ -56,6 +57,9 @@ internal sealed class ClassificationNetwork : Module<Tensor, Tensor>
         using DisposeScope scope = NewDisposeScope();
         return Forward(features, _scoring).Logits.MoveToOuterDisposeScope();
     }
+
+    /// <summary>The same logits computed without tensors, with the weights as they are now; null where the options need the general solver.</summary>
+    public RowNetwork? ToRowNetwork() => RowNetwork.TryCreate(_mean, _scale, _encoder, _block, _scoring, _head);
 
     /// <summary>Logits for training, and what the solve cost.</summary>
     public (Tensor Logits, SolverStatistics Statistics) Train(Tensor features) => Forward(features, _block.Options);

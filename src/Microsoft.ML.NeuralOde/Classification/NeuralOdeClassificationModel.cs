@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Microsoft.ML.NeuralOde.Classification;
 using Microsoft.ML.NeuralOde.Scoring;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace Microsoft.ML.NeuralOde;
 
@@ -8,12 +9,14 @@ namespace Microsoft.ML.NeuralOde;
 public sealed class NeuralOdeClassificationModel : IRowScorer, IDisposable
 {
     private readonly ClassificationNetwork _network;
+    private readonly RowNetwork? _rows;
     private bool _disposed;
 
     internal NeuralOdeClassificationModel(ClassificationNetwork network)
     {
         _network = network;
         _network.eval();
+        _rows = network.ToRowNetwork();
     }
 
     /// <summary>The number of features.</summary>
@@ -46,12 +49,25 @@ public sealed class NeuralOdeClassificationModel : IRowScorer, IDisposable
             throw new ArgumentException($"{features.Length} features are given; {rows} rows need {rows * FeatureCount}.", nameof(features));
         if (probabilities.Length < rows * ClassCount)
             throw new ArgumentException($"There is room for {probabilities.Length} probabilities; {rows} rows need {rows * ClassCount}.", nameof(probabilities));
+        if (_rows is not null)
+        {
+            _rows.Forward(features, rows, probabilities);
+            for (int row = 0; row < rows; row++)
+                SoftMax(probabilities.AsSpan(row * ClassCount, ClassCount));
+            return;
+        }
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Tensor input = empty([rows, FeatureCount], ScalarType.Float32);
         MemoryMarshal.AsBytes(features.AsSpan(0, rows * FeatureCount)).CopyTo(input.bytes);
         Tensor result = network.call(input).softmax(1).contiguous();
         result.bytes.CopyTo(MemoryMarshal.AsBytes(probabilities.AsSpan(0, rows * ClassCount)));
+    }
+
+    private static void SoftMax(Span<float> logits)
+    {
+        TensorPrimitives.Subtract(logits, TensorPrimitives.Max(logits), logits);
+        TensorPrimitives.SoftMax(logits, logits);
     }
 
     /// <summary>Frees the weights.</summary>

@@ -1,0 +1,271 @@
+using System.Numerics;
+using Microsoft.ML.NeuralOde.Kernels;
+using TorchSharp.Modules;
+
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>Evaluates <see cref="DenseDynamics"/> by fused kernels over CPU memory, with the weights laid out for them.</summary>
+internal abstract class DenseEvaluator : DynamicsEvaluator
+{
+    /// <summary>The type it computes in.</summary>
+    public abstract ScalarType Type { get; }
+
+    /// <summary>Takes the weights over, if they changed since the last time.</summary>
+    public abstract void Refresh();
+}
+
+/// <inheritdoc/>
+internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+{
+    /// <summary>Rows that go through all layers together, so that what is between the layers stays in the cache.</summary>
+    private const int BlockRows = 64;
+
+    private readonly DenseDynamics _dynamics;
+    private readonly DenseKernels<T> _kernels = DenseKernels<T>.Instance;
+    private readonly Stack<DenseLinearization<T>> _free = new();
+    private readonly Scratch<T> _hidden = new();
+    private readonly Scratch<T> _next = new();
+    private readonly Scratch<T> _times = new();
+    private readonly Scratch<T> _slope = new();
+    private T[] _traceWeights = [];
+    private bool _hasTraceWeights;
+
+    public DenseEvaluator(DenseDynamics dynamics)
+    {
+        _dynamics = dynamics;
+        Layers = new DenseLayer<T>[dynamics.Weights.Count];
+        for (int i = 0; i < Layers.Length; i++)
+            Layers[i] = new DenseLayer<T>(dynamics.Weights[i], dynamics.Biases[i], dynamics.TimeWeight(i), _kernels);
+    }
+
+    public DenseLayer<T>[] Layers { get; }
+
+    public DenseKernels<T> Kernels => _kernels;
+
+    public Activation Activation => _dynamics.Activation;
+
+    public int Features => Layers[0].Inputs;
+
+    public bool IsTimeAdded => _dynamics.Time == TimeDependence.Add;
+
+    public override ScalarType Type => typeof(T) == typeof(float) ? ScalarType.Float32 : ScalarType.Float64;
+
+    public override void Refresh()
+    {
+        foreach (DenseLayer<T> layer in Layers)
+            if (layer.Refresh())
+                _hasTraceWeights = false;
+    }
+
+    public override void Evaluate(ReadOnlySpan<double> times, Tensor state, Tensor derivative)
+    {
+        T* from = (T*)StateKernels.Address(state);
+        T* to = (T*)StateKernels.Address(derivative);
+        nint rows = Rows(state);
+        T* perRow = SetTimes(times);
+        int widest = Layers.Max(layer => layer.PaddedOutputs);
+        T* hidden = _hidden.Ensure(BlockRows * widest);
+        T* next = _next.Ensure(BlockRows * widest);
+        for (nint start = 0; start < rows; start += BlockRows)
+        {
+            nint count = Math.Min(BlockRows, rows - start);
+            T* x = from + start * Features;
+            nint stride = Features;
+            T* blockTimes = perRow == null ? null : perRow + start;
+            for (int l = 0; l < Layers.Length; l++)
+            {
+                bool isLast = l == Layers.Length - 1;
+                T* y = isLast ? to + start * Features : hidden;
+                nint yStride = isLast ? Features : Layers[l].PaddedOutputs;
+                Forward(l, x, stride, y, yStride, count, blockTimes);
+                if (!isLast)
+                    _kernels.Activate(Activation, y, null, yStride, count, Layers[l].HasTime ? blockTimes : null, Layers[l].TimeWeight);
+                x = y;
+                stride = yStride;
+                T* other = hidden;
+                hidden = next;
+                next = other;
+            }
+        }
+    }
+
+    public override DynamicsLinearization Linearize(ReadOnlySpan<double> times, Tensor state, Tensor derivative)
+    {
+        DenseLinearization<T> linearization = _free.TryPop(out DenseLinearization<T>? free) ? free : new DenseLinearization<T>(this);
+        T* perRow = SetTimes(times);
+        linearization.Evaluate(times, perRow, (T*)StateKernels.Address(state), (T*)StateKernels.Address(derivative), Rows(state));
+        return linearization;
+    }
+
+    public override void Trace(ReadOnlySpan<double> times, Tensor state, Tensor trace)
+    {
+        ArgumentNullException.ThrowIfNull(trace);
+        if (Layers.Length != 2 || trace.dtype != state.dtype || !trace.is_contiguous())
+        {
+            base.Trace(times, state, trace);
+            return;
+        }
+        // tr(W₁ D W₀) = Σ_h act′_h (W₀ W₁)_hh, and the last factor does not depend on the state.
+        T* from = (T*)StateKernels.Address(state);
+        T* to = (T*)StateKernels.Address(trace);
+        nint rows = Rows(state);
+        T* perRow = SetTimes(times);
+        DenseLayer<T> first = Layers[0];
+        nint width = first.PaddedOutputs;
+        T* hidden = _hidden.Ensure(BlockRows * width);
+        T* slope = _slope.Ensure(BlockRows * width);
+        fixed (T* weights = TraceWeights())
+        {
+            for (nint start = 0; start < rows; start += BlockRows)
+            {
+                nint count = Math.Min(BlockRows, rows - start);
+                T* blockTimes = perRow == null ? null : perRow + start;
+                Forward(0, from + start * Features, Features, hidden, width, count, blockTimes);
+                _kernels.Activate(Activation, hidden, slope, width, count, first.HasTime ? blockTimes : null, first.TimeWeight);
+                for (nint r = 0; r < count; r++)
+                    to[start + r] = T.CreateTruncating(_kernels.Dot(slope + r * width, weights, width));
+            }
+        }
+    }
+
+    /// <summary>Layer <paramref name="l"/> without its activation; hidden layers leave per-row times to the activation.</summary>
+    public void Forward(int l, T* x, nint xStride, T* y, nint yStride, nint rows, T* perRow)
+    {
+        DenseLayer<T> layer = Layers[l];
+        bool isLast = l == Layers.Length - 1;
+        int columns = isLast ? layer.Outputs : layer.PaddedOutputs;
+        _kernels.Multiply(x, xStride, 1, layer.Transposed, layer.PaddedOutputs, y, yStride, rows, layer.Inputs, columns, layer.Shift, T.One, accumulate: false);
+        if (isLast && perRow != null && layer.HasTime)
+            for (nint r = 0; r < rows; r++)
+                for (int i = 0; i < layer.Outputs; i++)
+                    y[r * yStride + i] += perRow[r] * layer.TimeWeight[i];
+    }
+
+    /// <summary>Takes a linearization back.</summary>
+    public void Return(DenseLinearization<T> linearization) => _free.Push(linearization);
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            _dynamics.Return(this);
+        base.Dispose(disposing);
+    }
+
+    private nint Rows(Tensor state) => (nint)(state.numel() / Features);
+
+    /// <summary>One time moves the biases and null is returned; times of the rows are returned as numbers of the state's type.</summary>
+    private T* SetTimes(ReadOnlySpan<double> times)
+    {
+        foreach (DenseLayer<T> layer in Layers)
+            layer.SetTime(times.Length == 1 ? times[0] : 0);
+        if (times.Length == 1)
+            return null;
+        T* perRow = _times.Ensure(times.Length);
+        for (int i = 0; i < times.Length; i++)
+            perRow[i] = T.CreateTruncating(times[i]);
+        return perRow;
+    }
+
+    /// <summary>(W₀ W₁)_hh of one hidden layer, padded with zeros.</summary>
+    private T[] TraceWeights()
+    {
+        if (_hasTraceWeights)
+            return _traceWeights;
+        DenseLayer<T> first = Layers[0], last = Layers[1];
+        _traceWeights = new T[first.PaddedOutputs];
+        for (int h = 0; h < first.Outputs; h++)
+        {
+            T sum = T.Zero;
+            for (int i = 0; i < Features; i++)
+                sum += first.Transposed[i * first.PaddedOutputs + h] * last.Transposed[h * last.PaddedOutputs + i];
+            _traceWeights[h] = sum;
+        }
+        _hasTraceWeights = true;
+        return _traceWeights;
+    }
+}
+
+/// <summary>One layer's weights as the kernels want them.</summary>
+internal sealed unsafe class DenseLayer<T>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+{
+    private readonly Parameter _weight;
+    private readonly Parameter _bias;
+    private readonly Parameter? _timeWeight;
+    private readonly DenseKernels<T> _kernels;
+    private readonly Scratch<T> _original;
+    private readonly Scratch<T> _transposed;
+    private readonly Scratch<T> _rows;
+    private readonly Scratch<T> _vectors;
+    private bool _isFilled;
+
+    public DenseLayer(Parameter weight, Parameter bias, Parameter? timeWeight, DenseKernels<T> kernels)
+    {
+        _weight = weight;
+        _bias = bias;
+        _timeWeight = timeWeight;
+        _kernels = kernels;
+        Outputs = (int)weight.shape[0];
+        Inputs = (int)weight.shape[1];
+        PaddedOutputs = kernels.Pad(Outputs);
+        PaddedInputs = kernels.Pad(Inputs);
+        _original = new Scratch<T>(Outputs * Inputs);
+        _transposed = new Scratch<T>(Inputs * PaddedOutputs);
+        _rows = new Scratch<T>(Outputs * PaddedInputs);
+        _vectors = new Scratch<T>(3 * PaddedOutputs);
+    }
+
+    public int Inputs { get; }
+
+    public int Outputs { get; }
+
+    public int PaddedInputs { get; }
+
+    public int PaddedOutputs { get; }
+
+    public bool HasTime => _timeWeight is not null;
+
+    /// <summary>Wᵀ, rows padded to <see cref="PaddedOutputs"/>.</summary>
+    public T* Transposed => _transposed.Start;
+
+    /// <summary>W, rows padded to <see cref="PaddedInputs"/>.</summary>
+    public T* Rows => _rows.Start;
+
+    /// <summary>The bias at the time that was set.</summary>
+    public T* Shift => _vectors.Start + (HasTime ? 2 * PaddedOutputs : 0);
+
+    /// <summary>What one unit of time adds to the bias.</summary>
+    public T* TimeWeight => _vectors.Start + PaddedOutputs;
+
+    public void SetTime(double time)
+    {
+        if (!HasTime)
+            return;
+        Buffer.MemoryCopy(_vectors.Start, Shift, PaddedOutputs * sizeof(T), PaddedOutputs * sizeof(T));
+        _kernels.AddScaled(Shift, TimeWeight, T.CreateTruncating(time), PaddedOutputs);
+    }
+
+    /// <summary>Takes the weights over; says whether the matrix changed.</summary>
+    public bool Refresh()
+    {
+        new ReadOnlySpan<T>(StateKernels.Address(_bias), Outputs).CopyTo(new Span<T>(_vectors.Start, Outputs));
+        if (_timeWeight is not null)
+            new ReadOnlySpan<T>(StateKernels.Address(_timeWeight), Outputs).CopyTo(new Span<T>(TimeWeight, Outputs));
+        // Comparing is much cheaper than laying the weights out anew, and between training steps they do not change.
+        var now = new ReadOnlySpan<byte>(StateKernels.Address(_weight), Outputs * Inputs * sizeof(T));
+        var before = new Span<byte>(_original.Start, now.Length);
+        if (_isFilled && now.SequenceEqual(before))
+            return false;
+        _isFilled = true;
+        now.CopyTo(before);
+        T* from = _original.Start;
+        for (int o = 0; o < Outputs; o++)
+        {
+            new ReadOnlySpan<T>(from + o * Inputs, Inputs).CopyTo(new Span<T>(Rows + o * PaddedInputs, Inputs));
+            for (int i = 0; i < Inputs; i++)
+                Transposed[i * PaddedOutputs + o] = from[o * Inputs + i];
+        }
+        return true;
+    }
+}

@@ -1,0 +1,133 @@
+using System.Numerics;
+using Microsoft.ML.NeuralOde.Kernels;
+
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>The derivatives of <see cref="DenseDynamics"/> at one point: inputs and slopes of all layers, and after a pull their cotangents.</summary>
+internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+{
+    private readonly DenseEvaluator<T> _evaluator;
+    private readonly DenseKernels<T> _kernels;
+    private readonly Scratch<T>[] _inputs;
+    private readonly Scratch<T>[] _slopes;
+    private readonly Scratch<T>[] _cotangents;
+    private readonly Scratch<T> _times = new();
+    private readonly Scratch<T> _row = new();
+    private double _time;
+    private bool _isPerRow;
+    private nint _rows;
+
+    public DenseLinearization(DenseEvaluator<T> evaluator)
+    {
+        _evaluator = evaluator;
+        _kernels = evaluator.Kernels;
+        int layers = evaluator.Layers.Length;
+        _inputs = Create(layers);
+        _slopes = Create(layers);
+        _cotangents = Create(layers);
+
+        static Scratch<T>[] Create(int count) => [.. Enumerable.Range(0, count).Select(_ => new Scratch<T>())];
+    }
+
+    private DenseLayer<T>[] Layers => _evaluator.Layers;
+
+    private T* Times => _isPerRow ? _times.Start : null;
+
+    /// <summary>Computes f and keeps what its derivatives need.</summary>
+    public void Evaluate(ReadOnlySpan<double> times, T* perRow, T* state, T* derivative, nint rows)
+    {
+        _rows = rows;
+        _isPerRow = perRow != null;
+        _time = _isPerRow ? 0 : times[0];
+        if (_isPerRow)
+            new ReadOnlySpan<T>(perRow, (int)rows).CopyTo(new Span<T>(_times.Ensure(rows), (int)rows));
+        DenseLayer<T> first = Layers[0];
+        CopyRows(state, first.Inputs, _inputs[0].Ensure(rows * first.PaddedInputs), first.PaddedInputs, first.Inputs, rows);
+        for (int l = 0; l < Layers.Length; l++)
+        {
+            DenseLayer<T> layer = Layers[l];
+            bool isLast = l == Layers.Length - 1;
+            nint stride = isLast ? layer.Outputs : layer.PaddedOutputs;
+            T* y = isLast ? derivative : _inputs[l + 1].Ensure(rows * stride);
+            _evaluator.Forward(l, _inputs[l].Start, layer.PaddedInputs, y, stride, rows, Times);
+            if (!isLast)
+                _kernels.Activate(_evaluator.Activation, y, _slopes[l].Ensure(rows * stride), stride, rows, layer.HasTime ? Times : null, layer.TimeWeight);
+        }
+    }
+
+    public override void Pull(Tensor cotangent, Tensor state, Span<double> times)
+    {
+        int last = Layers.Length - 1;
+        times.Clear();
+        T* delta = _cotangents[last].Ensure(_rows * Layers[last].PaddedOutputs);
+        CopyRows((T*)StateKernels.Address(cotangent), Layers[last].Outputs, delta, Layers[last].PaddedOutputs, Layers[last].Outputs, _rows);
+        for (int l = last; l >= 0; l--)
+        {
+            DenseLayer<T> layer = Layers[l];
+            AddTimes(layer, delta, times);
+            nint stride = l == 0 ? layer.Inputs : layer.PaddedInputs;
+            T* next = l == 0 ? (T*)StateKernels.Address(state) : _cotangents[l - 1].Ensure(_rows * stride);
+            _kernels.Multiply(delta, layer.PaddedOutputs, 1, layer.Rows, layer.PaddedInputs, next, stride, _rows, layer.Outputs, stride, null, T.One, accumulate: false);
+            if (l > 0)
+                _kernels.MultiplyBy(next, _slopes[l - 1].Start, _rows * stride);
+            delta = next;
+        }
+    }
+
+    public override void AddParameterGradients(double weight, IReadOnlyList<Tensor?> gradients)
+    {
+        T alpha = T.CreateTruncating(weight);
+        int place = 0;
+        for (int l = 0; l < Layers.Length; l++)
+        {
+            DenseLayer<T> layer = Layers[l];
+            T* delta = _cotangents[l].Start;
+            if (gradients[place++] is { } matrix)
+                _kernels.Multiply(
+                    delta, 1, layer.PaddedOutputs, _inputs[l].Start, layer.PaddedInputs, (T*)StateKernels.Address(matrix), layer.Inputs, layer.Outputs, _rows, layer.Inputs,
+                    null, alpha, accumulate: true);
+            if (gradients[place++] is { } bias)
+                AddSum(layer, delta, null, weight, bias);
+            if (layer.HasTime && (_evaluator.IsTimeAdded ? gradients[^1] : gradients[place++]) is { } timeWeight)
+                AddSum(layer, delta, Times, _isPerRow ? weight : weight * _time, timeWeight);
+        }
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            _evaluator.Return(this);
+        base.Dispose(disposing);
+    }
+
+    /// <summary>δᵀ w of the layer's time weights: of each row, or of all.</summary>
+    private void AddTimes(DenseLayer<T> layer, T* delta, Span<double> times)
+    {
+        if (times.IsEmpty || !layer.HasTime)
+            return;
+        for (nint r = 0; r < _rows; r++)
+            times[times.Length == 1 ? 0 : (int)r] += _kernels.Dot(delta + r * layer.PaddedOutputs, layer.TimeWeight, layer.PaddedOutputs);
+    }
+
+    private void AddSum(DenseLayer<T> layer, T* delta, T* rowWeights, double weight, Tensor target)
+    {
+        T* sum = _row.Ensure(layer.PaddedOutputs);
+        _kernels.SumRows(sum, delta, layer.PaddedOutputs, _rows, rowWeights);
+        T* to = (T*)StateKernels.Address(target);
+        T alpha = T.CreateTruncating(weight);
+        for (int i = 0; i < layer.Outputs; i++)
+            to[i] += alpha * sum[i];
+    }
+
+    private static void CopyRows(T* from, nint fromStride, T* to, nint toStride, int width, nint rows)
+    {
+        if (fromStride == toStride)
+        {
+            Buffer.MemoryCopy(from, to, rows * toStride * sizeof(T), rows * fromStride * sizeof(T));
+            return;
+        }
+        for (nint r = 0; r < rows; r++)
+            new ReadOnlySpan<T>(from + r * fromStride, width).CopyTo(new Span<T>(to + r * toStride, width));
+    }
+}

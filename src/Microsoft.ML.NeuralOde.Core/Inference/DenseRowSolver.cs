@@ -1,0 +1,294 @@
+using System.Numerics;
+using Microsoft.ML.NeuralOde.Methods;
+using Microsoft.ML.NeuralOde.StepControl;
+
+namespace Microsoft.ML.NeuralOde.Inference;
+
+/// <summary>
+/// Solves an <see cref="OdeBlock"/> of <see cref="DenseDynamics"/> by an explicit Runge–Kutta method, one row at a time and without a tensor: for
+/// scoring, where each row has its own steps anyway. The steps are those that <see cref="Ode"/> would choose, up to rounding.
+/// </summary>
+internal sealed unsafe class DenseRowSolver
+{
+    private readonly ButcherTableau _tableau;
+    private readonly OdeSolverOptions _options;
+    private readonly double _end;
+    private readonly Activation _activation;
+    private readonly PackedLinear[] _layers;
+    private readonly float[]?[] _timeWeights;
+    private readonly int _hiddenWidth;
+
+    private DenseRowSolver(ButcherTableau tableau, OdeSolverOptions options, double end, DenseDynamics dynamics)
+    {
+        _tableau = tableau;
+        _options = options;
+        _end = end;
+        _activation = dynamics.Activation;
+        Features = (int)dynamics.Features;
+        Dictionary<string, float[]> parameters = dynamics.named_parameters().ToDictionary(p => p.name, p => p.parameter.detach().cpu().contiguous().data<float>().ToArray());
+        _layers = new PackedLinear[dynamics.Hidden.Count + 1];
+        _timeWeights = new float[_layers.Length][];
+        for (int i = 0; i < _layers.Length; i++)
+        {
+            _layers[i] = new PackedLinear(parameters[$"weight{i}"], parameters[$"bias{i}"]);
+            string time = dynamics.Time == TimeDependence.Concatenate ? $"time_weight{i}" : "time_weight";
+            if (parameters.TryGetValue(time, out float[]? weights) && (dynamics.Time == TimeDependence.Concatenate || i == _layers.Length - 1))
+            {
+                float[] padded = _timeWeights[i] = new float[_layers[i].Width];
+                weights.CopyTo(padded, 0);
+            }
+        }
+        Width = PackedLinear.Pad(Features);
+        _hiddenWidth = _layers.Max(layer => layer.Width);
+        // Stages, the solution at the step's end, a stage's input; two hidden layers and a bias that moves with time.
+        ScratchLength = (tableau.Stages + 2) * Width + 3 * _hiddenWidth;
+    }
+
+    /// <summary>Size of the state.</summary>
+    public int Features { get; }
+
+    /// <summary>The room that a state takes: <see cref="Features"/> and a padding of zeros.</summary>
+    public int Width { get; }
+
+    /// <summary>How many numbers of working memory a solve needs.</summary>
+    public int ScratchLength { get; }
+
+    /// <summary>A solver with the block's parameters as they are now; null where block or options need the general one.</summary>
+    public static DenseRowSolver? TryCreate(OdeBlock block, OdeSolverOptions options)
+    {
+        bool isPlain = options.RelativeTolerances is null && options.AbsoluteTolerances is null && ReferenceEquals(options.Norm, ErrorNorm.Rms)
+            && options.Discontinuities.Count == 0 && options.Events.Count == 0 && options.Progress is null;
+        return isPlain && options.Method is ExplicitRungeKutta method && block.Dynamics is DenseDynamics dynamics
+            && dynamics.parameters().All(parameter => parameter.dtype == ScalarType.Float32)
+            ? new DenseRowSolver(method.Tableau, options, block.EndTime, dynamics) : null;
+    }
+
+    /// <summary>Takes a state, <see cref="Width"/> numbers, from time 0 to the end time; a row that cannot be solved becomes NaN.</summary>
+    /// <exception cref="OdeSolverException">The step limit was reached, and the options ask for an exception.</exception>
+    public void Solve(float* state, float* scratch)
+    {
+        var work = new Work(state, scratch, Width, _hiddenWidth, _tableau.Stages);
+        bool solved = _tableau.Error is not null && _options.StepSize is null ? SolveAdaptively(work) : SolveInEqualSteps(work);
+        if (!solved)
+            new Span<float>(state, Features).Fill(float.NaN);
+    }
+
+    private bool SolveAdaptively(Work work)
+    {
+        if (!IsFinite(work.State))
+            return false;
+        StepController controller = _options.Controller;
+        int direction = Math.Sign(_end);
+        int k = Math.Max(1, _tableau.ErrorOrder) + 1;
+        double smallest = Math.Max(_options.MinimumStep, AdaptiveControl.TimeResolution * Math.Abs(_end));
+        double time = 0, inverse1 = 1, inverse2 = 1;
+        bool wasRejected = false;
+        Evaluate(0, work.State, work.K(0), work);
+        double step = Math.Min(_options.FirstStep ?? FirstStep(work, direction), _options.MaximumStep);
+        for (long attempt = 0; attempt < _options.MaximumSteps; attempt++)
+        {
+            double end = time + direction * step;
+            bool isLast = (_end - end) * direction <= 1e-10 * step;
+            end = isLast ? _end : end;
+            double size = end - time;
+            float* next = Advance(time, size, work);
+            double error = Error(work, next, size);
+            double tried = Math.Abs(size);
+            if (error <= 1)
+            {
+                if (isLast)
+                {
+                    new Span<float>(next, Features).CopyTo(new Span<float>(work.State, Features));
+                    return true;
+                }
+                double inverse = 1 / Math.Max(error, 1e-10);
+                step = Math.Min(tried * AdaptiveControl.Growth(controller, k, inverse, inverse1, inverse2, wasRejected), _options.MaximumStep);
+                (inverse2, inverse1, wasRejected) = (inverse1, inverse, false);
+                time = end;
+                Accept(time, next, work);
+                continue;
+            }
+            step = tried * AdaptiveControl.Shrinkage(controller, k, error);
+            wasRejected = true;
+            if (step < smallest)
+                return false;
+        }
+        if (_options.OnStepLimit == StepLimitBehavior.Throw)
+            throw new OdeSolverException(SolverFailure.StepLimit, time, direction * step, double.NaN, [], $"MaximumSteps is {_options.MaximumSteps}.");
+        return false;
+    }
+
+    private bool SolveInEqualSteps(Work work)
+    {
+        double largest = Math.Min(_options.StepSize ?? double.PositiveInfinity, _options.MaximumStep);
+        long count = FixedSteps.Count(Math.Abs(_end), largest);
+        if (count > _options.MaximumSteps && _options.OnStepLimit == StepLimitBehavior.Throw)
+            throw new OdeSolverException(SolverFailure.StepLimit, 0, _end / count, double.NaN, [], $"MaximumSteps is {_options.MaximumSteps}.");
+        if (count > _options.MaximumSteps)
+            return false;
+        Evaluate(0, work.State, work.K(0), work);
+        double time = 0;
+        for (long i = 1; i <= count; i++)
+        {
+            double end = i == count ? _end : _end * i / count;
+            float* next = Advance(time, end - time, work);
+            if (i == count)
+                new Span<float>(next, Features).CopyTo(new Span<float>(work.State, Features));
+            else
+                Accept(end, next, work);
+            time = end;
+        }
+        return true;
+    }
+
+    /// <summary>The solution one step on; the stages are left in place.</summary>
+    private float* Advance(double time, double size, Work work)
+    {
+        int stages = _tableau.Stages;
+        for (int i = 1; i < stages; i++)
+        {
+            // The last stage of a method that is “first same as last” is f at the solution.
+            float* input = i == stages - 1 && _tableau.IsFirstSameAsLast ? work.Next : work.Input;
+            Combine(input, work.State, size, _tableau.A[i], i, work);
+            Evaluate(time + _tableau.C[i] * size, input, work.K(i), work);
+        }
+        if (!_tableau.IsFirstSameAsLast)
+            Combine(work.Next, work.State, size, _tableau.B, stages, work);
+        return work.Next;
+    }
+
+    /// <summary>Goes on from the end of a step.</summary>
+    private void Accept(double time, float* next, Work work)
+    {
+        new Span<float>(next, Width).CopyTo(new Span<float>(work.State, Width));
+        if (_tableau.IsFirstSameAsLast)
+            new Span<float>(work.K(_tableau.Stages - 1), Width).CopyTo(new Span<float>(work.K(0), Width));
+        else
+            Evaluate(time, work.State, work.K(0), work);
+    }
+
+    private double Error(Work work, float* next, double size)
+    {
+        double error = Norm(work.State, next, size, _tableau.Error!, work);
+        if (_tableau.SecondError is not { } second || !(error > 0))
+            return error;
+        double other = Norm(work.State, next, size, second, work);
+        return error * error / Math.Sqrt(error * error + 0.01 * other * other);
+    }
+
+    private double FirstStep(Work work, int direction)
+    {
+        double limit = Math.Min(Math.Abs(_end), _options.MaximumStep);
+        double d1 = Norm(work.State, work.State, 1, [1], work);
+        double h0 = InitialStep.Guess(NormOfState(work), d1, limit);
+        Combine(work.Input, work.State, direction * h0, [1], 1, work);
+        Evaluate(direction * h0, work.Input, work.K(1), work);
+        double d2 = Norm(work.State, work.State, 1, [-1, 1], work);
+        return InitialStep.Choose(h0, d1, d2, _tableau.Order, limit);
+    }
+
+    private void Evaluate(double time, float* y, float* derivative, Work work)
+    {
+        float* x = y;
+        for (int i = 0; i < _layers.Length; i++)
+        {
+            PackedLinear layer = _layers[i];
+            bool isLast = i == _layers.Length - 1;
+            float* target = isLast ? derivative : work.Hidden(i % 2);
+            float* bias = null;
+            if (_timeWeights[i] is { } weights)
+                bias = MoveBias(layer, weights, (float)time, work.Hidden(2));
+            layer.Apply(x, 0, 1, target, 0, bias);
+            if (!isLast)
+                Activations.Apply(_activation, target, layer.Width);
+            x = target;
+        }
+    }
+
+    /// <summary>A concatenated or added time amounts to a bias that moves with it.</summary>
+    private static float* MoveBias(PackedLinear layer, float[] weights, float time, float* target)
+    {
+        ReadOnlySpan<float> bias = layer.Bias;
+        var t = new Vector<float>(time);
+        for (int i = 0; i < weights.Length; i += Vector<float>.Count)
+            (new Vector<float>(bias[i..]) + t * new Vector<float>(weights, i)).Store(target + i);
+        return target;
+    }
+
+    /// <summary>target = y + Σ_j h w_j k_j.</summary>
+    private void Combine(float* target, float* y, double h, ReadOnlySpan<double> weights, int count, Work work)
+    {
+        for (int i = 0; i < Width; i += Vector<float>.Count)
+        {
+            Vector<float> sum = Vector<float>.Zero;
+            for (int j = 0; j < count; j++)
+                if (weights[j] != 0)
+                    sum += new Vector<float>((float)(h * weights[j])) * Vector.Load(work.K(j) + i);
+            (sum + Vector.Load(y + i)).Store(target + i);
+        }
+    }
+
+    /// <summary>The root of the mean of squares of Σ_j h w_j k_j over atol + rtol max(|y0|, |y1|).</summary>
+    private double Norm(float* y0, float* y1, double h, ReadOnlySpan<double> weights, Work work)
+    {
+        double total = 0;
+        float rtol = (float)_options.RelativeTolerance, atol = (float)_options.AbsoluteTolerance;
+        int n = Vector<float>.Count;
+        int i = 0;
+        Vector<float> squares = Vector<float>.Zero;
+        for (; i <= Features - n; i += n)
+        {
+            Vector<float> e = Vector<float>.Zero;
+            for (int j = 0; j < weights.Length; j++)
+                if (weights[j] != 0)
+                    e += new Vector<float>((float)(h * weights[j])) * Vector.Load(work.K(j) + i);
+            Vector<float> scale = new Vector<float>(atol) + new Vector<float>(rtol) * Vector.Max(Vector.Abs(Vector.Load(y0 + i)), Vector.Abs(Vector.Load(y1 + i)));
+            Vector<float> ratio = e / scale;
+            squares += ratio * ratio;
+        }
+        total += Vector.Sum(squares);
+        for (; i < Features; i++)
+        {
+            float e = 0;
+            for (int j = 0; j < weights.Length; j++)
+                if (weights[j] != 0)
+                    e += (float)(h * weights[j]) * work.K(j)[i];
+            float ratio = e / (atol + rtol * Math.Max(Math.Abs(y0[i]), Math.Abs(y1[i])));
+            total += ratio * ratio;
+        }
+        return Math.Sqrt(total / Features);
+    }
+
+    private double NormOfState(Work work)
+    {
+        double total = 0;
+        foreach (float y in new ReadOnlySpan<float>(work.State, Features))
+        {
+            double ratio = y / (_options.AbsoluteTolerance + _options.RelativeTolerance * Math.Abs(y));
+            total += ratio * ratio;
+        }
+        return Math.Sqrt(total / Features);
+    }
+
+    private bool IsFinite(float* state)
+    {
+        foreach (float value in new ReadOnlySpan<float>(state, Features))
+            if (!float.IsFinite(value))
+                return false;
+        return true;
+    }
+
+    /// <summary>The memory that a solve works in.</summary>
+    private readonly struct Work(float* state, float* scratch, int width, int hiddenWidth, int stages)
+    {
+        public float* State { get; } = state;
+
+        public float* Next { get; } = scratch + (nint)stages * width;
+
+        public float* Input { get; } = scratch + (nint)(stages + 1) * width;
+
+        public float* K(int stage) => scratch + (nint)stage * width;
+
+        public float* Hidden(int index) => scratch + (nint)(stages + 2) * width + (nint)index * hiddenWidth;
+    }
+}

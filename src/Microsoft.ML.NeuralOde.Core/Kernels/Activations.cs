@@ -1,0 +1,150 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+
+namespace Microsoft.ML.NeuralOde.Kernels;
+
+/// <summary>An activation function on registers, with its derivative.</summary>
+internal interface IActivation<V>
+{
+    static abstract V Apply(V x, out V derivative);
+}
+
+/// <summary>eˣ − 1 by reduction to |r| ≤ ln 2 / 2 and the Taylor series, which converges to rounding there.</summary>
+internal static class Exponential<T, V>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    where V : struct, ILanes<V, T>
+{
+    /// <summary>ln 2 in two parts; the product of the first with a small integer is exact in float32 too.</summary>
+    private const double HighLn2 = 22713.0 / 32768;
+
+    private const double LowLn2 = 1.42860682030941723212e-6;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Constant(double value) => V.Broadcast(T.CreateTruncating(value));
+
+    /// <summary>eˣ = power + product and eˣ − 1 = (power − 1) + product, where |x| ≤ 87 (float32) or 700 (float64).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Split(V x, out V power, out V product)
+    {
+        // Adding 1.5 · 2^(bits of the significand) rounds to an integer, which then stands in the lowest bits: with the exponent's bias added, 2^n.
+        V magic = Constant(typeof(T) == typeof(float) ? 12582912.0 + 127 : 6755399441055744.0 + 1023);
+        V shifted = V.MultiplyAdd(x, Constant(1.44269504088896340736), magic);
+        V n = shifted - magic;
+        V r = V.MultiplyAdd(n, Constant(-LowLn2), V.MultiplyAdd(n, Constant(-HighLn2), x));
+        V p;
+        if (typeof(T) == typeof(float))
+        {
+            p = Constant(1.0 / 5040);
+        }
+        else
+        {
+            p = V.MultiplyAdd(r, Constant(1.0 / 6227020800), Constant(1.0 / 479001600));
+            p = V.MultiplyAdd(r, p, Constant(1.0 / 39916800));
+            p = V.MultiplyAdd(r, p, Constant(1.0 / 3628800));
+            p = V.MultiplyAdd(r, p, Constant(1.0 / 362880));
+            p = V.MultiplyAdd(r, p, Constant(1.0 / 40320));
+            p = V.MultiplyAdd(r, p, Constant(1.0 / 5040));
+        }
+        p = V.MultiplyAdd(r, p, Constant(1.0 / 720));
+        p = V.MultiplyAdd(r, p, Constant(1.0 / 120));
+        p = V.MultiplyAdd(r, p, Constant(1.0 / 24));
+        p = V.MultiplyAdd(r, p, Constant(1.0 / 6));
+        p = V.MultiplyAdd(r, p, Constant(0.5));
+        p = V.MultiplyAdd(r * r, p, r);
+        power = V.ShiftToExponent(shifted);
+        product = power * p;
+    }
+
+    /// <summary>x between −limit and limit; NaN stays NaN.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Clamp(V x, double limit) => V.Max(Constant(-limit), V.Min(Constant(limit), x));
+
+    /// <summary>The largest argument of <see cref="Split"/> whose power is a normal number.</summary>
+    public static double Limit
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => typeof(T) == typeof(float) ? 87 : 700;
+    }
+
+    /// <summary>1 / (1 + e⁻ˣ).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Sigmoid(V x)
+    {
+        V zero = Constant(0), one = Constant(1);
+        Split(Clamp(zero - x, Limit), out V power, out V product);
+        return one / (one + (power + product));
+    }
+}
+
+internal readonly struct Tanh<T, V> : IActivation<V>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    where V : struct, ILanes<V, T>
+{
+    /// <summary>u / (u + 2) with u = e^(2x) − 1, which keeps its relative accuracy near 0.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Apply(V x, out V derivative)
+    {
+        V one = Exponential<T, V>.Constant(1);
+        // Beyond the limit tanh rounds to ±1.
+        V doubled = Exponential<T, V>.Clamp(x + x, typeof(T) == typeof(float) ? 20 : 40);
+        Exponential<T, V>.Split(doubled, out V power, out V product);
+        V u = (power - one) + product;
+        V value = u / (u + Exponential<T, V>.Constant(2));
+        derivative = one - value * value;
+        return value;
+    }
+}
+
+internal readonly struct Softplus<T, V> : IActivation<V>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    where V : struct, ILanes<V, T>
+{
+    /// <summary>max(0, x) + ln(1 + e) with e = e^(−|x|), and ln(1 + e) = 2 artanh s with s = e / (2 + e) ≤ 1/3 by its series.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Apply(V x, out V derivative)
+    {
+        V zero = Exponential<T, V>.Constant(0), one = Exponential<T, V>.Constant(1);
+        V magnitude = V.Max(zero - x, x);
+        Exponential<T, V>.Split(Exponential<T, V>.Clamp(zero - magnitude, Exponential<T, V>.Limit), out V power, out V product);
+        V e = power + product;
+        V sigmoid = one / (one + e);
+        derivative = V.WherePositive(x, sigmoid, e * sigmoid);
+        V s = e / (e + Exponential<T, V>.Constant(2));
+        V square = s * s;
+        const int Float32Terms = 7, Float64Terms = 16;
+        int terms = typeof(T) == typeof(float) ? Float32Terms : Float64Terms;
+        V series = Exponential<T, V>.Constant(1.0 / (2 * terms + 1));
+        for (int i = terms - 1; i >= 0; i--)
+            series = V.MultiplyAdd(series, square, Exponential<T, V>.Constant(1.0 / (2 * i + 1)));
+        return V.MultiplyAdd(s + s, series, V.Max(zero, x));
+    }
+}
+
+internal readonly struct Relu<T, V> : IActivation<V>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    where V : struct, ILanes<V, T>
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Apply(V x, out V derivative)
+    {
+        V zero = Exponential<T, V>.Constant(0);
+        derivative = V.WherePositive(x, Exponential<T, V>.Constant(1), zero);
+        return V.Max(zero, x);
+    }
+}
+
+internal readonly struct Silu<T, V> : IActivation<V>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    where V : struct, ILanes<V, T>
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Apply(V x, out V derivative)
+    {
+        V one = Exponential<T, V>.Constant(1);
+        V sigmoid = Exponential<T, V>.Sigmoid(x);
+        V value = x * sigmoid;
+        // σ + x σ (1 − σ).
+        derivative = V.MultiplyAdd(value, one - sigmoid, sigmoid);
+        return value;
+    }
+}

@@ -1,0 +1,334 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
+
+namespace Microsoft.ML.NeuralOde.Kernels;
+
+/// <summary>
+/// The arithmetic of small dense networks over plain memory, in the widest registers the machine has. Rows of scratch memory are padded to
+/// <see cref="Pad"/>; padding may hold anything finite.
+/// </summary>
+internal abstract unsafe class DenseKernels<T>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+{
+    public static DenseKernels<T> Instance { get; } =
+        Vector512.IsHardwareAccelerated ? new DenseKernels<T, Lanes512<T>>()
+        : Vector256.IsHardwareAccelerated ? new DenseKernels<T, Lanes256<T>>()
+        : new DenseKernels<T, Lanes128<T>>();
+
+    /// <summary>The next multiple of the register width.</summary>
+    public abstract int Pad(long count);
+
+    /// <summary>
+    /// C = A B + bias, or C += α A B. A is <c>rows × depth</c> with any strides; the rows of B and the bias are padded; those of C need not be.
+    /// </summary>
+    public abstract void Multiply(
+        T* a, nint aRow, nint aStep, T* b, nint bRow, T* c, nint cRow, nint rows, nint depth, nint columns, T* bias, T alpha, bool accumulate);
+
+    /// <summary>
+    /// x ← act(x + t w) in place, and act′ where <paramref name="slope"/> is not null. t is one number a row, and w a vector; both null for none.
+    /// </summary>
+    public abstract void Activate(Activation activation, T* x, T* slope, nint row, nint rows, T* times, T* timeWeight);
+
+    /// <summary>target += scale · source over padded memory.</summary>
+    public abstract void AddScaled(T* target, T* source, T scale, nint count);
+
+    /// <summary>target ← target · factor over padded memory.</summary>
+    public abstract void MultiplyBy(T* target, T* factor, nint count);
+
+    /// <summary>target ← Σ of the rows of a padded matrix, each times its weight; weights null for 1.</summary>
+    public abstract void SumRows(T* target, T* source, nint row, nint rows, T* weights);
+
+    /// <summary>Σ a b over padded memory whose padding is zero in one of both.</summary>
+    public abstract double Dot(T* a, T* b, nint count);
+}
+
+/// <inheritdoc/>
+internal sealed unsafe class DenseKernels<T, V> : DenseKernels<T>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    where V : struct, ILanes<V, T>
+{
+    /// <summary>Whether there are registers for sixteen sums at once, as AVX-512 and ARM64 have.</summary>
+    private static bool HasManyRegisters => Vector512.IsHardwareAccelerated || AdvSimd.Arm64.IsSupported;
+
+    public override int Pad(long count) => (int)((count + V.Count - 1) / V.Count * V.Count);
+
+    public override void Multiply(
+        T* a, nint aRow, nint aStep, T* b, nint bRow, T* c, nint cRow, nint rows, nint depth, nint columns, T* bias, T alpha, bool accumulate)
+    {
+        nint column = 0;
+        while (column < columns)
+        {
+            nint vectors = (columns - column + V.Count - 1) / V.Count;
+            nint width = vectors >= 4 && HasManyRegisters ? 4 : vectors >= 2 ? 2 : 1;
+            nint valid = Math.Min(columns - column, width * V.Count);
+            T* panel = b + column;
+            T* shift = bias == null ? null : bias + column;
+            var target = new Target(c + column, cRow, valid, alpha, accumulate);
+            nint r = 0;
+            for (; r <= rows - 4; r += 4)
+            {
+                T* from = a + r * aRow;
+                if (width == 4)
+                    Tile4x4(from, aRow, aStep, panel, bRow, depth, shift, target, r);
+                else if (width == 2)
+                    Tile4x2(from, aRow, aStep, panel, bRow, depth, shift, target, r);
+                else
+                    Tile4x1(from, aRow, aStep, panel, bRow, depth, shift, target, r);
+            }
+            for (; r < rows; r++)
+            {
+                T* from = a + r * aRow;
+                if (width == 4)
+                    Tile1x4(from, aStep, panel, bRow, depth, shift, target, r);
+                else
+                    for (nint v = 0; v < width; v++)
+                        Tile1x1(from, aStep, panel + v * V.Count, bRow, depth, shift == null ? null : shift + v * V.Count, target, r, v);
+            }
+            column += valid;
+        }
+    }
+
+    public override void Activate(Activation activation, T* x, T* slope, nint row, nint rows, T* times, T* timeWeight)
+    {
+        switch (activation)
+        {
+            case Activation.Tanh:
+                Activate<Tanh<T, V>>(x, slope, row, rows, times, timeWeight);
+                break;
+            case Activation.Softplus:
+                Activate<Softplus<T, V>>(x, slope, row, rows, times, timeWeight);
+                break;
+            case Activation.Relu:
+                Activate<Relu<T, V>>(x, slope, row, rows, times, timeWeight);
+                break;
+            default:
+                Activate<Silu<T, V>>(x, slope, row, rows, times, timeWeight);
+                break;
+        }
+    }
+
+    public override void AddScaled(T* target, T* source, T scale, nint count)
+    {
+        V factor = V.Broadcast(scale);
+        for (nint i = 0; i < count; i += V.Count)
+            V.MultiplyAdd(factor, V.Load(source + i), V.Load(target + i)).Store(target + i);
+    }
+
+    public override void MultiplyBy(T* target, T* factor, nint count)
+    {
+        for (nint i = 0; i < count; i += V.Count)
+            (V.Load(target + i) * V.Load(factor + i)).Store(target + i);
+    }
+
+    public override void SumRows(T* target, T* source, nint row, nint rows, T* weights)
+    {
+        for (nint i = 0; i < row; i += V.Count)
+        {
+            V sum = V.Broadcast(T.Zero);
+            for (nint r = 0; r < rows; r++)
+            {
+                V value = V.Load(source + r * row + i);
+                sum = weights == null ? sum + value : V.MultiplyAdd(V.Broadcast(weights[r]), value, sum);
+            }
+            sum.Store(target + i);
+        }
+    }
+
+    public override double Dot(T* a, T* b, nint count)
+    {
+        V sum = V.Broadcast(T.Zero);
+        for (nint i = 0; i < count; i += V.Count)
+            sum = V.MultiplyAdd(V.Load(a + i), V.Load(b + i), sum);
+        return double.CreateTruncating(V.Sum(sum));
+    }
+
+    private static void Activate<TActivation>(T* x, T* slope, nint row, nint rows, T* times, T* timeWeight)
+        where TActivation : struct, IActivation<V>
+    {
+        if (times == null)
+        {
+            nint count = row * rows;
+            for (nint i = 0; i < count; i += V.Count)
+            {
+                V value = TActivation.Apply(V.Load(x + i), out V derivative);
+                value.Store(x + i);
+                if (slope != null)
+                    derivative.Store(slope + i);
+            }
+            return;
+        }
+        for (nint r = 0; r < rows; r++)
+        {
+            V time = V.Broadcast(times[r]);
+            for (nint i = 0; i < row; i += V.Count)
+            {
+                V value = TActivation.Apply(V.MultiplyAdd(time, V.Load(timeWeight + i), V.Load(x + r * row + i)), out V derivative);
+                value.Store(x + r * row + i);
+                if (slope != null)
+                    derivative.Store(slope + r * row + i);
+            }
+        }
+    }
+
+    /// <summary>Where the sums of a tile go.</summary>
+    private readonly struct Target(T* start, nint row, nint valid, T alpha, bool accumulate)
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Put(nint r, nint vector, V sum)
+        {
+            T* to = start + r * row + vector * V.Count;
+            nint left = valid - vector * V.Count;
+            if (left >= V.Count)
+                (accumulate ? V.MultiplyAdd(V.Broadcast(alpha), sum, V.Load(to)) : sum).Store(to);
+            else
+                PutPart(to, left, sum);
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private void PutPart(T* to, nint count, V sum)
+        {
+            T* values = stackalloc T[V.Count];
+            sum.Store(values);
+            for (nint i = 0; i < count; i++)
+                to[i] = accumulate ? to[i] + alpha * values[i] : values[i];
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V Initial(T* bias, nint vector) => bias == null ? V.Broadcast(T.Zero) : V.Load(bias + vector * V.Count);
+
+    private static void Tile4x4(T* a, nint aRow, nint aStep, T* b, nint bRow, nint depth, T* bias, in Target target, nint r)
+    {
+        V s00 = Initial(bias, 0), s01 = Initial(bias, 1), s02 = Initial(bias, 2), s03 = Initial(bias, 3);
+        V s10 = s00, s11 = s01, s12 = s02, s13 = s03;
+        V s20 = s00, s21 = s01, s22 = s02, s23 = s03;
+        V s30 = s00, s31 = s01, s32 = s02, s33 = s03;
+        for (nint k = 0; k < depth; k++)
+        {
+            V b0 = V.Load(b), b1 = V.Load(b + V.Count), b2 = V.Load(b + 2 * V.Count), b3 = V.Load(b + 3 * V.Count);
+            V a0 = V.Broadcast(a[0]);
+            s00 = V.MultiplyAdd(a0, b0, s00);
+            s01 = V.MultiplyAdd(a0, b1, s01);
+            s02 = V.MultiplyAdd(a0, b2, s02);
+            s03 = V.MultiplyAdd(a0, b3, s03);
+            V a1 = V.Broadcast(a[aRow]);
+            s10 = V.MultiplyAdd(a1, b0, s10);
+            s11 = V.MultiplyAdd(a1, b1, s11);
+            s12 = V.MultiplyAdd(a1, b2, s12);
+            s13 = V.MultiplyAdd(a1, b3, s13);
+            V a2 = V.Broadcast(a[2 * aRow]);
+            s20 = V.MultiplyAdd(a2, b0, s20);
+            s21 = V.MultiplyAdd(a2, b1, s21);
+            s22 = V.MultiplyAdd(a2, b2, s22);
+            s23 = V.MultiplyAdd(a2, b3, s23);
+            V a3 = V.Broadcast(a[3 * aRow]);
+            s30 = V.MultiplyAdd(a3, b0, s30);
+            s31 = V.MultiplyAdd(a3, b1, s31);
+            s32 = V.MultiplyAdd(a3, b2, s32);
+            s33 = V.MultiplyAdd(a3, b3, s33);
+            a += aStep;
+            b += bRow;
+        }
+        target.Put(r, 0, s00);
+        target.Put(r, 1, s01);
+        target.Put(r, 2, s02);
+        target.Put(r, 3, s03);
+        target.Put(r + 1, 0, s10);
+        target.Put(r + 1, 1, s11);
+        target.Put(r + 1, 2, s12);
+        target.Put(r + 1, 3, s13);
+        target.Put(r + 2, 0, s20);
+        target.Put(r + 2, 1, s21);
+        target.Put(r + 2, 2, s22);
+        target.Put(r + 2, 3, s23);
+        target.Put(r + 3, 0, s30);
+        target.Put(r + 3, 1, s31);
+        target.Put(r + 3, 2, s32);
+        target.Put(r + 3, 3, s33);
+    }
+
+    private static void Tile4x2(T* a, nint aRow, nint aStep, T* b, nint bRow, nint depth, T* bias, in Target target, nint r)
+    {
+        V s00 = Initial(bias, 0), s01 = Initial(bias, 1);
+        V s10 = s00, s11 = s01, s20 = s00, s21 = s01, s30 = s00, s31 = s01;
+        for (nint k = 0; k < depth; k++)
+        {
+            V b0 = V.Load(b), b1 = V.Load(b + V.Count);
+            V a0 = V.Broadcast(a[0]);
+            s00 = V.MultiplyAdd(a0, b0, s00);
+            s01 = V.MultiplyAdd(a0, b1, s01);
+            V a1 = V.Broadcast(a[aRow]);
+            s10 = V.MultiplyAdd(a1, b0, s10);
+            s11 = V.MultiplyAdd(a1, b1, s11);
+            V a2 = V.Broadcast(a[2 * aRow]);
+            s20 = V.MultiplyAdd(a2, b0, s20);
+            s21 = V.MultiplyAdd(a2, b1, s21);
+            V a3 = V.Broadcast(a[3 * aRow]);
+            s30 = V.MultiplyAdd(a3, b0, s30);
+            s31 = V.MultiplyAdd(a3, b1, s31);
+            a += aStep;
+            b += bRow;
+        }
+        target.Put(r, 0, s00);
+        target.Put(r, 1, s01);
+        target.Put(r + 1, 0, s10);
+        target.Put(r + 1, 1, s11);
+        target.Put(r + 2, 0, s20);
+        target.Put(r + 2, 1, s21);
+        target.Put(r + 3, 0, s30);
+        target.Put(r + 3, 1, s31);
+    }
+
+    private static void Tile4x1(T* a, nint aRow, nint aStep, T* b, nint bRow, nint depth, T* bias, in Target target, nint r)
+    {
+        V s0 = Initial(bias, 0);
+        V s1 = s0, s2 = s0, s3 = s0;
+        for (nint k = 0; k < depth; k++)
+        {
+            V b0 = V.Load(b);
+            s0 = V.MultiplyAdd(V.Broadcast(a[0]), b0, s0);
+            s1 = V.MultiplyAdd(V.Broadcast(a[aRow]), b0, s1);
+            s2 = V.MultiplyAdd(V.Broadcast(a[2 * aRow]), b0, s2);
+            s3 = V.MultiplyAdd(V.Broadcast(a[3 * aRow]), b0, s3);
+            a += aStep;
+            b += bRow;
+        }
+        target.Put(r, 0, s0);
+        target.Put(r + 1, 0, s1);
+        target.Put(r + 2, 0, s2);
+        target.Put(r + 3, 0, s3);
+    }
+
+    private static void Tile1x4(T* a, nint aStep, T* b, nint bRow, nint depth, T* bias, in Target target, nint r)
+    {
+        V s0 = Initial(bias, 0), s1 = Initial(bias, 1), s2 = Initial(bias, 2), s3 = Initial(bias, 3);
+        for (nint k = 0; k < depth; k++)
+        {
+            V a0 = V.Broadcast(a[0]);
+            s0 = V.MultiplyAdd(a0, V.Load(b), s0);
+            s1 = V.MultiplyAdd(a0, V.Load(b + V.Count), s1);
+            s2 = V.MultiplyAdd(a0, V.Load(b + 2 * V.Count), s2);
+            s3 = V.MultiplyAdd(a0, V.Load(b + 3 * V.Count), s3);
+            a += aStep;
+            b += bRow;
+        }
+        target.Put(r, 0, s0);
+        target.Put(r, 1, s1);
+        target.Put(r, 2, s2);
+        target.Put(r, 3, s3);
+    }
+
+    private static void Tile1x1(T* a, nint aStep, T* b, nint bRow, nint depth, T* bias, in Target target, nint r, nint vector)
+    {
+        V sum = Initial(bias, 0);
+        for (nint k = 0; k < depth; k++)
+        {
+            sum = V.MultiplyAdd(V.Broadcast(*a), V.Load(b), sum);
+            a += aStep;
+            b += bRow;
+        }
+        target.Put(r, vector, sum);
+    }
+}
