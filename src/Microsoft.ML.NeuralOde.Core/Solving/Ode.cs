@@ -132,7 +132,9 @@ public static class Ode
         bool needsGradient = is_grad_enabled() && (initialState.requires_grad || problem.TimesRequireGradient || options.Events.Count > 0
             || (parameters?.Any(parameter => parameter.requires_grad) ?? gradient is DirectGradient));
         using DisposeScope scope = NewDisposeScope();
-        OdeSolution solution = options.Events.Count > 0 ? new EventSolve(problem, needsGradient, scope).Run() : problem.Solve(needsGradient);
+        OdeSolution solution = options.Events.Count == 0 ? problem.Solve(needsGradient)
+            : options.PerRow ? RowEventSolve.Run(problem, needsGradient, scope)
+            : new EventSolve(problem, needsGradient, scope).Run();
         scope.Attach(solution.States);
         solution.States.MoveToOuterDisposeScope();
         return solution;

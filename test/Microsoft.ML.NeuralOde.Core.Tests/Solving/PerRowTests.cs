@@ -38,7 +38,11 @@ public class PerRowTests
         using Tensor times = tensor(new[] { 0.0, 0.3, 1.0 });
         var options = new OdeSolverOptions
         {
-            Method = OdeMethod.Parse(method), PerRow = true, RelativeTolerance = tolerance, AbsoluteTolerance = tolerance / 100, Gradient = GradientMethod.Parse(gradient),
+            Method = OdeMethod.Parse(method),
+            PerRow = true,
+            RelativeTolerance = tolerance,
+            AbsoluteTolerance = tolerance / 100,
+            Gradient = GradientMethod.Parse(gradient),
         };
         using OdeSolution solution = Ode.Solve((t, y, arguments) => -arguments[0] * y, y0, times, [k], options);
         solution.Final.sum().backward();
