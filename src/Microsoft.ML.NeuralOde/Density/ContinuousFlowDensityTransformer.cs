@@ -1,6 +1,5 @@
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Density;
-using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.Runtime;
 
