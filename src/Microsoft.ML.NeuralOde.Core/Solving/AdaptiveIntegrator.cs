@@ -195,7 +195,9 @@ internal sealed class AdaptiveIntegrator : Integrator
     /// <summary>Gives each lane without a step size its first one.</summary>
     private void ChooseSteps(double[] given)
     {
-        double[] limits = Times(i => Math.Min(Math.Abs(_stops[_lanes[i].NextStop] - Stepper.Time[i]), Options.MaximumStep));
+        // A row may have finished in the very step that took another to a discontinuity.
+        double[] limits = Times(i => Math.Min(
+            _lanes[i].NextStop < _stops.Length ? Math.Abs(_stops[_lanes[i].NextStop] - Stepper.Time[i]) : double.PositiveInfinity, Options.MaximumStep));
         double[] chosen = given.Contains(0)
             ? InitialStep.Select(Context, Stepper.Time, Stepper.State, Stepper.Derivative(), Grid.Direction, Options.Method.StartOrder, limits)
             : given;

@@ -125,6 +125,7 @@ public sealed record OdeSolverOptions
         RequireOption(Norm is not null, nameof(Norm), Norm, "an error norm such as ErrorNorm.Rms");
         RequireOption(Events is not null && Events.All(item => item is not null), nameof(Events), Events, "a list of events");
         RequireOption(Events is not { Count: > 0 } || !PerRow, nameof(Events), Events, "empty where PerRow is set: each row would have events of its own");
+        Gradient?.Check(this);
         RequireOption(!PerRow || Method!.SupportsPerRow, nameof(PerRow), PerRow, $"false with '{Method!.Name}', which decides for the whole batch");
         RequireOption(Discontinuities is not null && Discontinuities.All(double.IsFinite), nameof(Discontinuities), Discontinuities, "a list of finite times");
     }
