@@ -11,6 +11,7 @@ public sealed partial class ContinuousFlowAnomalyTrainer
         public Options()
         {
             Smoothing = FlowDefaults.AnomalySmoothing;
+            CoverageShare = FlowDefaults.AnomalyCoverageShare;
             EnsembleSize = FlowDefaults.AnomalyEnsembleSize;
         }
 

@@ -59,9 +59,10 @@ public abstract class ContinuousFlowTrainerOptions : NeuralOdeTrainerOptions
 
     /// <summary>
     /// The share of those points, from 0 to 1, that is put beside the data, up to <see cref="CoverageReach"/> away, where a flow would otherwise be left to
-    /// chance: what makes outliers reliably improbable. Velocities are exact there too; needs flow matching without a condition. Default: 0.3.
+    /// chance: what makes outliers reliably improbable. Velocities are exact there too; needs flow matching without a condition. Default: 0 for densities, 0.3 for
+    /// anomalies.
     /// </summary>
-    public double CoverageShare = FlowDefaults.CoverageShare;
+    public double CoverageShare;
 
     /// <summary>The largest distance of such points from a row, as the standard deviation of noise in units of the features' own. Default: 2.</summary>
     public double CoverageReach = FlowDefaults.CoverageReach;
@@ -115,7 +116,7 @@ internal static class FlowDefaults
     public const int PathsPerBatch = 192;
     public const double LearningRate = 2e-3;
     public const double StepSize = 1.0 / 16;
-    public const double CoverageShare = 0.3;
+    public const double AnomalyCoverageShare = 0.3;
     public const double CoverageReach = 2;
     public const double Smoothing = 0.05;
     public const double AnomalySmoothing = 0.4;
