@@ -16,6 +16,18 @@ public enum Activation
     Silu,
 }
 
+internal static class ActivationFunctions
+{
+    /// <summary>The activation by torch.</summary>
+    public static Tensor Apply(this Activation activation, Tensor x) => activation switch
+    {
+        Activation.Tanh => x.tanh(),
+        Activation.Softplus => nn.functional.softplus(x),
+        Activation.Relu => x.relu(),
+        _ => nn.functional.silu(x),
+    };
+}
+
 /// <summary>How built-in dynamics depend on time.</summary>
 public enum TimeDependence
 {

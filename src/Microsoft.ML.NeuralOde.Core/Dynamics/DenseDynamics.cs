@@ -54,13 +54,13 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
         for (int i = 0; i < layers; i++)
         {
             double bound = 1 / Math.Sqrt(sizes[i] + (time == TimeDependence.Concatenate ? 1 : 0));
-            _weights[i] = Register($"weight{i}", [sizes[i + 1], sizes[i]], bound);
-            _biases[i] = Register($"bias{i}", [sizes[i + 1]], bound);
+            _weights[i] = this.OwnUniform($"weight{i}", [sizes[i + 1], sizes[i]], bound);
+            _biases[i] = this.OwnUniform($"bias{i}", [sizes[i + 1]], bound);
             if (time == TimeDependence.Concatenate)
-                _timeWeights[i] = Register($"time_weight{i}", [sizes[i + 1]], bound);
+                _timeWeights[i] = this.OwnUniform($"time_weight{i}", [sizes[i + 1]], bound);
         }
         if (time == TimeDependence.Add)
-            _timeWeights[0] = Register("time_weight", [features], 1);
+            _timeWeights[0] = this.OwnUniform("time_weight", [features], 1);
     }
 
     /// <summary>Size of the state.</summary>
@@ -92,7 +92,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
         {
             x = Layer(x, t, _weights[i], _biases[i], TimeWeight(i));
             if (i < last)
-                x = Activate(x);
+                x = Activation.Apply(x);
         }
         return x.MoveToOuterDisposeScope();
     }
@@ -149,23 +149,5 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
             return functional.linear(x, weight, bias);
         // One time for all rows only moves the bias: a vector operation instead of one over the batch.
         return t.dim() == 0 ? functional.linear(x, weight, bias + t * timeWeight) : functional.linear(x, weight, bias) + t * timeWeight;
-    }
-
-    private Tensor Activate(Tensor x) => Activation switch
-    {
-        Activation.Tanh => x.tanh(),
-        Activation.Softplus => functional.softplus(x),
-        Activation.Relu => x.relu(),
-        _ => functional.silu(x),
-    };
-
-    private Parameter Register(string name, long[] shape, double bound)
-    {
-        // The module owns its parameters, whatever scope it is made in.
-        using Tensor values = (rand(shape) * 2 - 1) * bound;
-        var parameter = new Parameter(values.clone().DetachFromDisposeScope());
-        parameter.DetachFromDisposeScope();
-        register_parameter(name, parameter);
-        return parameter;
     }
 }
