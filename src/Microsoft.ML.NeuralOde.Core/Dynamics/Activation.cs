@@ -16,18 +16,6 @@ public enum Activation
     Silu,
 }
 
-internal static class ActivationFunctions
-{
-    /// <summary>The activation by torch.</summary>
-    public static Tensor Apply(this Activation activation, Tensor x) => activation switch
-    {
-        Activation.Tanh => x.tanh(),
-        Activation.Softplus => nn.functional.softplus(x),
-        Activation.Relu => x.relu(),
-        _ => nn.functional.silu(x),
-    };
-}
-
 /// <summary>How built-in dynamics depend on time.</summary>
 public enum TimeDependence
 {
@@ -39,4 +27,13 @@ public enum TimeDependence
 
     /// <summary>t is one more input feature of every layer.</summary>
     Concatenate,
+
+    /// <summary>Every layer's result is multiplied by σ(t g + c), with learned vectors g and c.</summary>
+    Gate,
+
+    /// <summary>
+    /// Every layer's result is multiplied by σ(t g + c) and t w is added (W. Grathwohl, R. T. Q. Chen, J. Bettencourt, I. Sutskever, D. Duvenaud,
+    /// FFJORD, 2019): the default of <see cref="ContinuousFlow"/>.
+    /// </summary>
+    ConcatSquash,
 }

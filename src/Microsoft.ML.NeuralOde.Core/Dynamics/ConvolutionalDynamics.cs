@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Dynamics;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
@@ -40,15 +41,15 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>
             throw new ArgumentOutOfRangeException(nameof(groups), groups, $"The groups must divide the {channels} channels.");
         if (!Enum.IsDefined(activation))
             throw new ArgumentOutOfRangeException(nameof(activation), activation, "There is no such activation.");
-        if (!Enum.IsDefined(time))
-            throw new ArgumentOutOfRangeException(nameof(time), time, "There is no such time dependence.");
+        if (time is not (TimeDependence.None or TimeDependence.Add or TimeDependence.Concatenate))
+            throw new ArgumentOutOfRangeException(nameof(time), time, "Convolutional dynamics know the time dependences None, Add and Concatenate.");
         Channels = channels;
         Groups = groups ?? Enumerable.Range(1, 32).Last(count => channels % count == 0);
         Activation = activation;
         Time = time;
 
         double bound = 1 / Math.Sqrt((channels + (time == TimeDependence.Concatenate ? 1 : 0)) * KernelSize * KernelSize);
-        _timeWeights = new Parameter[time switch { TimeDependence.None => 0, TimeDependence.Add => 1, _ => Convolutions }];
+        _timeWeights = new Parameter[time switch { TimeDependence.Concatenate => Convolutions, TimeDependence.Add => 1, _ => 0 }];
         for (int i = 0; i <= Convolutions; i++)
         {
             _normWeights[i] = this.Own($"norm_weight{i}", () => ones(channels));
@@ -85,7 +86,7 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>
         using DisposeScope scope = NewDisposeScope();
         Tensor x = y;
         for (int i = 0; i < Convolutions; i++)
-            x = Convolve(i, Activation.Apply(Normalize(i, x)), t);
+            x = Convolve(i, Activation.Value(Normalize(i, x)), t);
         x = Normalize(Convolutions, x);
         if (Time == TimeDependence.Add)
             x = x + t * _timeWeights[0].reshape(1, Channels, 1, 1);

@@ -24,10 +24,22 @@ internal static class ModelFile
         int length = context.Reader.ReadInt32();
         if (length <= 0)
             throw PayloadReader.Damaged($"its length is {length}");
-        byte[] payload = context.Reader.ReadBytes(length);
-        if (payload.Length != length)
-            throw PayloadReader.Damaged($"it holds {payload.Length} of {length} bytes");
-        return payload;
+        return ReadExactly(context.Reader, length);
+    }
+
+    /// <summary>Reads piece by piece: a length that is only declared costs no memory.</summary>
+    private static byte[] ReadExactly(BinaryReader reader, int length)
+    {
+        const int Piece = 1 << 20;
+        using var payload = new MemoryStream(Math.Min(length, Piece));
+        while (payload.Length < length)
+        {
+            byte[] piece = reader.ReadBytes((int)Math.Min(Piece, length - payload.Length));
+            if (piece.Length == 0)
+                throw PayloadReader.Damaged($"it holds {payload.Length} of {length} bytes");
+            payload.Write(piece);
+        }
+        return payload.Length == payload.Capacity ? payload.GetBuffer() : payload.ToArray();
     }
 
     // The envelope's version. What is inside has one of its own (PayloadReader), which changes more often.

@@ -49,6 +49,9 @@ internal static class PayloadReader
 
     private const int HashLength = 32;
 
+    /// <summary>Bytes of an array without name, dimensions or values.</summary>
+    private const int SmallestArray = 1 + sizeof(int);
+
     public static ReadOnlySpan<byte> Magic => "NODE"u8;
 
     /// <exception cref="InvalidDataException">The bytes are damaged, or of a newer version.</exception>
@@ -66,13 +69,17 @@ internal static class PayloadReader
         try
         {
             using var reader = new BinaryReader(new MemoryStream(bytes, Magic.Length + sizeof(int), body.Length - Magic.Length - sizeof(int)));
-            T description = JsonSerializer.Deserialize<T>(reader.ReadBytes(reader.ReadInt32()), Json) ?? throw Damaged("it has no description");
-            var arrays = new NamedArray[reader.ReadInt32()];
+            T description = JsonSerializer.Deserialize<T>(reader.ReadBytes(ReadSize(reader, 1)), Json) ?? throw Damaged("it has no description");
+            var arrays = new NamedArray[ReadSize(reader, SmallestArray)];
             for (int i = 0; i < arrays.Length; i++)
                 arrays[i] = ReadArray(reader);
+            if (Remaining(reader) != 0)
+                throw Damaged($"{Remaining(reader)} bytes are left over");
+            if (arrays.DistinctBy(array => array.Name).Count() != arrays.Length)
+                throw Damaged("two of its arrays have the same name");
             return new Payload<T>(description, arrays);
         }
-        catch (Exception exception) when (exception is EndOfStreamException or JsonException or OverflowException or ArgumentException)
+        catch (Exception exception) when (exception is EndOfStreamException or JsonException or OverflowException or ArgumentException or FormatException)
         {
             throw Damaged(exception.Message, exception);
         }
@@ -84,11 +91,30 @@ internal static class PayloadReader
     private static NamedArray ReadArray(BinaryReader reader)
     {
         string name = reader.ReadString();
-        var shape = new long[reader.ReadInt32()];
+        var shape = new long[ReadSize(reader, sizeof(long))];
+        long count = 1;
         for (int i = 0; i < shape.Length; i++)
+        {
             shape[i] = reader.ReadInt64();
-        var values = new float[shape.Aggregate(1L, (product, size) => checked(product * size))];
+            count = checked(count * shape[i]);
+            if (shape[i] < 0)
+                throw Damaged($"the array '{name}' has size {shape[i]}");
+        }
+        if (count > Remaining(reader) / sizeof(float))
+            throw Damaged($"the array '{name}' of {count} numbers does not fit into it");
+        var values = new float[count];
         reader.BaseStream.ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()));
         return new NamedArray(name, shape, values);
     }
+
+    /// <summary>Reads a number of things, each of which takes some bytes, and refuses more than the file has room for: before anything is allocated.</summary>
+    private static int ReadSize(BinaryReader reader, int bytesEach)
+    {
+        int count = reader.ReadInt32();
+        if (count < 0 || count > Remaining(reader) / bytesEach)
+            throw Damaged($"it declares {count} items, for which it has no room");
+        return count;
+    }
+
+    private static long Remaining(BinaryReader reader) => reader.BaseStream.Length - reader.BaseStream.Position;
 }
