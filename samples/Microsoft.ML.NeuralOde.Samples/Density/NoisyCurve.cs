@@ -21,15 +21,16 @@ internal sealed class NoisyCurve : ToyDensity
     {
         _noise = noise;
         _curves = curves;
-        _nodes = [.. curves.SelectMany(curve => Enumerable.Range(0, Nodes).Select(i =>
+        int nodes = curves.All(curve => curve.IsPoint) ? 1 : Nodes;
+        _nodes = [.. curves.SelectMany(curve => Enumerable.Range(0, nodes).Select(i =>
         {
-            (double x, double y) = curve.At((i + 0.5) / Nodes);
+            (double x, double y) = curve.At((i + 0.5) / nodes);
             return (x, y, curve.Band);
         }))];
     }
 
     public static NoisyCurve EightGaussians(string name) =>
-        new(name, 0.5 / 1.414, [.. Enumerable.Range(0, 8).Select(i => new Curve(_ => Circle(4 / 1.414, i / 8.0)))]);
+        new(name, 0.5 / 1.414, [.. Enumerable.Range(0, 8).Select(i => new Curve(_ => Circle(4 / 1.414, i / 8.0), IsPoint: true))]);
 
     /// <summary>One and a half turns; the second spiral is the first, turned by half a turn.</summary>
     public static NoisyCurve TwoSpirals(string name)
@@ -107,5 +108,6 @@ internal sealed class NoisyCurve : ToyDensity
 
     /// <param name="At">A point for each number from 0 to 1, which are equally likely.</param>
     /// <param name="Band">Side of the square within which the point moves, from the point up and right, or, where negative, down and left.</param>
-    private sealed record Curve(Func<double, (double X, double Y)> At, double Band = 0);
+    /// <param name="IsPoint">Whether all its points are one.</param>
+    private sealed record Curve(Func<double, (double X, double Y)> At, double Band = 0, bool IsPoint = false);
 }
