@@ -37,6 +37,18 @@ internal abstract unsafe class DenseKernels<T>
     /// <summary>target ← target · factor over padded memory.</summary>
     public abstract void MultiplyBy(T* target, T* factor, nint count);
 
+    /// <summary>target ← a b over padded memory.</summary>
+    public abstract void Product(T* target, T* a, T* b, nint count);
+
+    /// <summary>target += a b over padded memory.</summary>
+    public abstract void AddProduct(T* target, T* a, T* b, nint count);
+
+    /// <summary>Whether <see cref="Curve"/> knows the second derivative of an activation.</summary>
+    public static bool HasCurvature(Activation activation) => activation != Activation.Silu;
+
+    /// <summary>target ← target · act′ + factor · act″ over padded memory, given the values of act and act′.</summary>
+    public abstract void Curve(Activation activation, T* target, T* value, T* slope, T* factor, nint count);
+
     /// <summary>target ← Σ of the rows of a padded matrix, each times its weight; weights null for 1.</summary>
     public abstract void SumRows(T* target, T* source, nint row, nint rows, T* weights);
 
@@ -127,6 +139,37 @@ internal sealed unsafe class DenseKernels<T, V> : DenseKernels<T>
     {
         for (nint i = 0; i < count; i += V.Count)
             (V.Load(target + i) * V.Load(factor + i)).Store(target + i);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public override void Product(T* target, T* a, T* b, nint count)
+    {
+        for (nint i = 0; i < count; i += V.Count)
+            (V.Load(a + i) * V.Load(b + i)).Store(target + i);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public override void AddProduct(T* target, T* a, T* b, nint count)
+    {
+        for (nint i = 0; i < count; i += V.Count)
+            V.MultiplyAdd(V.Load(a + i), V.Load(b + i), V.Load(target + i)).Store(target + i);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public override void Curve(Activation activation, T* target, T* value, T* slope, T* factor, nint count)
+    {
+        V one = V.Broadcast(T.One), minusTwo = V.Broadcast(T.CreateTruncating(-2));
+        for (nint i = 0; i < count; i += V.Count)
+        {
+            V s = V.Load(slope + i);
+            V second = activation switch
+            {
+                Activation.Tanh => minusTwo * V.Load(value + i) * s,
+                Activation.Softplus => s * (one - s),
+                _ => V.Broadcast(T.Zero),
+            };
+            V.MultiplyAdd(second, V.Load(factor + i), V.Load(target + i) * s).Store(target + i);
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
