@@ -1,5 +1,4 @@
 using Microsoft.ML.NeuralOde.Methods;
-using Microsoft.ML.NeuralOde.Runtime;
 using Microsoft.ML.NeuralOde.Solving;
 
 namespace Microsoft.ML.NeuralOde.Gradients;

@@ -1,5 +1,4 @@
 using Microsoft.ML.NeuralOde.Methods;
-using Microsoft.ML.NeuralOde.Runtime;
 
 namespace Microsoft.ML.NeuralOde.Solving;
 
