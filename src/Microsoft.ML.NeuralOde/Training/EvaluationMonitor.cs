@@ -13,6 +13,9 @@ internal sealed class EvaluationMonitor(Action<string> warn)
     private double _first;
     private bool _warned;
 
+    /// <summary>Takes the first epoch's mean from a report.</summary>
+    public void Resume(NeuralOdeEpochReport first) => _first = first.NfeForward;
+
     /// <summary>After a batch: compares it with the first epoch.</summary>
     public void Add(SolverStatistics statistics, int epoch)
     {

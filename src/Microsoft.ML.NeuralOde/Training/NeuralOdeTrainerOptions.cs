@@ -105,6 +105,19 @@ public abstract class NeuralOdeTrainerOptions
     /// </summary>
     public int MemoryBudgetMegabytes = 1024;
 
+    /// <summary>
+    /// A folder in which the training is kept for the case that it is interrupted, in one file, neuralode.checkpoint; made where it is missing. The
+    /// same training, begun again, goes on from there and ends with the same weights, to the last bit on a processor. The file stays after the training.
+    /// Default: null, none.
+    /// </summary>
+    public string? CheckpointFolder;
+
+    /// <summary>The time from one checkpoint to the next; zero for one after every batch. Default: one minute.</summary>
+    public TimeSpan CheckpointInterval = TimeSpan.FromMinutes(1);
+
+    /// <summary>Whether a checkpoint in the folder is taken up; otherwise it is overwritten. Default: true.</summary>
+    public bool ResumeFromCheckpoint = true;
+
     /// <summary>Called after each epoch, on the training thread. Default: null.</summary>
     public Action<NeuralOdeEpochReport>? EpochCallback;
 
@@ -142,6 +155,8 @@ public abstract class NeuralOdeTrainerOptions
         RequireDefined(Normalization, nameof(Normalization));
         Require(ValidationFraction is null or (> 0 and < 1), nameof(ValidationFraction), ValidationFraction, "between 0 and 1, or null");
         Require(EarlyStoppingPatience is null or > 0, nameof(EarlyStoppingPatience), EarlyStoppingPatience, "at least 1, or null");
+        Require(CheckpointFolder is null || !string.IsNullOrWhiteSpace(CheckpointFolder), nameof(CheckpointFolder), $"'{CheckpointFolder}'", "the path of a folder or null");
+        Require(CheckpointInterval >= TimeSpan.Zero, nameof(CheckpointInterval), CheckpointInterval, "zero or a positive time");
         Require(MemoryBudgetMegabytes > 0, nameof(MemoryBudgetMegabytes), MemoryBudgetMegabytes, "at least 1");
     }
 
@@ -164,9 +179,9 @@ public abstract class NeuralOdeTrainerOptions
     }
 
     /// <summary>How the training loop is to go about it.</summary>
-    internal TrainingPlan Plan(int seed) => new(
+    internal TrainingPlan Plan(int seed, CheckpointStore? checkpoints) => new(
         NumberOfEpochs, BatchSize, Optimizer, new LearningRates(LearningRateSchedule, LearningRate, WarmUpFraction, LearningRateStepEpochs, LearningRateStepFactor, NumberOfEpochs),
-        Momentum, WeightDecay, MaximumGradientNorm, EarlyStoppingPatience, KeepBestWeights, seed, CancellationToken);
+        Momentum, WeightDecay, MaximumGradientNorm, EarlyStoppingPatience, KeepBestWeights, seed, checkpoints, CancellationToken);
 
     private protected static void RequireColumn(string name, string option) =>
         Require(!string.IsNullOrWhiteSpace(name), option, name, "the name of a column");
