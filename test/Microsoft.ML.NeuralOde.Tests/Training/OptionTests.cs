@@ -157,17 +157,18 @@ public class OptionTests
     [Fact]
     public void Tolerances_and_steps_of_the_fitted_model_are_its_own()
     {
-        double[] exact = Scores(o => o.ProductionTolerances = new SolverTolerances(1e-7, 1e-8));
-        double Error(Action<Options> change) => Scores(change).Zip(exact, (a, b) => Math.Abs(a - b)).Max();
+        // A long way, on which errors of the solver show.
+        double[] exact = Scores(o => { o.EndTime = 10; o.ProductionTolerances = new SolverTolerances(1e-7, 1e-8); });
+        double Error(Action<Options> change) => Scores(o => { o.EndTime = 10; change(o); }).Zip(exact, (a, b) => Math.Abs(a - b)).Max();
 
         double loose = Error(o => o.ProductionTolerances = new SolverTolerances(0.3, 0.3));
         double production = Error(_ => { });
         double coarse = Error(o => o.ProductionStepSize = 1);
         double fine = Error(o => o.ProductionStepSize = 0.1);
 
-        loose.Should().BeGreaterThan(10 * production);
-        coarse.Should().BeGreaterThan(10 * fine);
-        fine.Should().BeLessThan(1e-4);
+        loose.Should().BeGreaterThan(3 * production);
+        coarse.Should().BeGreaterThan(3 * fine);
+        fine.Should().BeLessThan(1e-3);
     }
 
     [Fact]

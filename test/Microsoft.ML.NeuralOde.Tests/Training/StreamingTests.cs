@@ -119,7 +119,7 @@ public class StreamingTests
         process.ExitCode.Should().Be(0, output);
         string[] words = output.Trim().Split('\n')[^1].Split(' ', ';');
         (long.Parse(words[1], System.Globalization.CultureInfo.InvariantCulture) >> 20).Should().BeLessThan(450, output);
-        double.Parse(words[^1], System.Globalization.CultureInfo.InvariantCulture).Should().BeGreaterThan(0.9, output);
+        double.Parse(words[^1], System.Globalization.CultureInfo.InvariantCulture).Should().BeGreaterThan(0.7, output);
     }
 
     private ITrainingRows Load() =>
