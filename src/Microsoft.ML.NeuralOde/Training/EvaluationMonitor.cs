@@ -37,7 +37,7 @@ internal sealed class EvaluationMonitor(Action<string> warn)
         if (_warned)
             return;
         _warned = true;
-        warn($"{what}. The dynamics become hard to solve: a lower LearningRate, MaximumGradientNorm, WeightDecay, KineticEnergyPenalty or looser tolerances keep them simple; " +
+        warn($"{what}. The dynamics become hard to solve: a lower LearningRate, MaximumGradientNorm, WeightDecay, Regularization (kinetic energy) or looser tolerances keep them simple; " +
             "an implicit Solver copes with stiff ones.");
     }
 }

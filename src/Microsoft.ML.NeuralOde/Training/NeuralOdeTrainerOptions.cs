@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Training;
@@ -76,6 +77,18 @@ public abstract class NeuralOdeTrainerOptions
     /// <summary>How gradients come back through the solver. Default: <see cref="GradientMethod.Checkpointed"/>, exact and fast.</summary>
     public GradientMethod GradientMethod = GradientMethod.Checkpointed();
 
+    /// <summary>
+    /// Penalties on the kinetic energy of the paths and on the Jacobian of the right-hand side, which keep the equation easy to solve; 0.01 is a good
+    /// beginning for each. Default: none.
+    /// </summary>
+    public PathRegularization Regularization = PathRegularization.None;
+
+    /// <summary>
+    /// What the squared largest singular values of the right-hand side's weights are multiplied with before they are added to the loss (see
+    /// <see cref="SpectralNorm.Penalty"/>); bounds how stiff the equation can become. Default: 0.
+    /// </summary>
+    public double SpectralNormPenalty;
+
     /// <summary>How features are normalised. Default: <see cref="FeatureNormalization.Global"/>.</summary>
     public FeatureNormalization Normalization = FeatureNormalization.Global;
 
@@ -141,7 +154,7 @@ public abstract class NeuralOdeTrainerOptions
         Require(LearningRateStepEpochs > 0, nameof(LearningRateStepEpochs), LearningRateStepEpochs, "at least 1");
         Require(LearningRateStepFactor is > 0 and <= 1, nameof(LearningRateStepFactor), LearningRateStepFactor, "above 0 and at most 1");
         Require(Momentum is >= 0 and < 1, nameof(Momentum), Momentum, "from 0 to below 1");
-        Require(WeightDecay >= 0 && double.IsFinite(WeightDecay), nameof(WeightDecay), WeightDecay, "zero or a positive number");
+        RequireWeight(WeightDecay, nameof(WeightDecay));
         Require(MaximumGradientNorm is null or > 0, nameof(MaximumGradientNorm), MaximumGradientNorm, "a positive number or null");
         Require(Solver is not null, nameof(Solver), Solver, "a method such as OdeMethod.Dopri5");
         RequirePositive(RelativeTolerance, nameof(RelativeTolerance));
@@ -152,6 +165,10 @@ public abstract class NeuralOdeTrainerOptions
         RequireStep(StepSize, nameof(StepSize));
         RequireStep(ProductionStepSize, nameof(ProductionStepSize));
         Require(GradientMethod is not null, nameof(GradientMethod), GradientMethod, "a gradient method such as GradientMethod.Adjoint()");
+        Require(Regularization is not null, nameof(Regularization), Regularization, "a PathRegularization such as PathRegularization.None");
+        RequireWeight(Regularization.KineticEnergy, $"{nameof(Regularization)}.{nameof(PathRegularization.KineticEnergy)}");
+        RequireWeight(Regularization.JacobianNorm, $"{nameof(Regularization)}.{nameof(PathRegularization.JacobianNorm)}");
+        RequireWeight(SpectralNormPenalty, nameof(SpectralNormPenalty));
         RequireDefined(Normalization, nameof(Normalization));
         Require(ValidationFraction is null or (> 0 and < 1), nameof(ValidationFraction), ValidationFraction, "between 0 and 1, or null");
         Require(EarlyStoppingPatience is null or > 0, nameof(EarlyStoppingPatience), EarlyStoppingPatience, "at least 1, or null");
@@ -189,13 +206,16 @@ public abstract class NeuralOdeTrainerOptions
     private protected static void RequirePositive(double value, string option) =>
         Require(value > 0 && double.IsFinite(value), option, value, "a positive number");
 
+    private protected static void RequireWeight(double value, string option) =>
+        Require(value >= 0 && double.IsFinite(value), option, value, "zero or a positive number");
+
     private protected static void RequireDefined<T>(T value, string option)
         where T : struct, Enum => Require(Enum.IsDefined(value), option, value, $"one of {string.Join(", ", Enum.GetNames<T>())}");
 
     private protected static void RequireStep(double? size, string option) =>
         Require(size is null || (size > 0 && double.IsFinite(size.Value)), option, size, "a positive number or null");
 
-    private protected static void Require(bool condition, string option, object? found, string expected)
+    private protected static void Require([DoesNotReturnIf(false)] bool condition, string option, object? found, string expected)
     {
         if (!condition)
             throw new ArgumentOutOfRangeException(option, string.Create(CultureInfo.InvariantCulture, $"{option} is {found ?? "null"}; it must be {expected}."));

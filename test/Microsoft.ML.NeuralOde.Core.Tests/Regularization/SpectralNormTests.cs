@@ -1,6 +1,3 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace Microsoft.ML.NeuralOde.Core.Tests.Regularization;
 
 public class SpectralNormTests

@@ -24,6 +24,8 @@ public class OptionTests
         { nameof(Options.Solver), o => o.Solver = OdeMethod.Euler },
         { nameof(Options.EndTime), o => o.EndTime = 2 },
         { nameof(Options.Normalization), o => o.Normalization = FeatureNormalization.None },
+        { nameof(Options.Regularization), o => o.Regularization = new PathRegularization { JacobianNorm = 0.1 } },
+        { nameof(Options.SpectralNormPenalty), o => o.SpectralNormPenalty = 0.1 },
         { nameof(Options.Seed), o => o.Seed = 17 },
         { nameof(Options.ExampleWeightColumnName), o => o.ExampleWeightColumnName = "Target" },
     };
@@ -55,6 +57,7 @@ public class OptionTests
         { nameof(Options.StepSize), 0.0, "a positive number or null" },
         { nameof(Options.ProductionStepSize), -0.1, "a positive number or null" },
         { nameof(Options.GradientMethod), null, "a gradient method such as GradientMethod.Adjoint()" },
+        { nameof(Options.SpectralNormPenalty), -1.0, "zero or a positive number" },
         { nameof(Options.Normalization), (FeatureNormalization)9, "one of None, Global, PerSlot" },
         { nameof(Options.ValidationFraction), 1.0, "between 0 and 1, or null" },
         { nameof(Options.EarlyStoppingPatience), 0, "at least 1, or null" },
@@ -76,6 +79,15 @@ public class OptionTests
         Action act = () => _mlContext.Regression.Trainers.NeuralOde(options);
 
         act.Should().Throw<ArgumentOutOfRangeException>().WithMessage($"{option} is *; it must be {right}.*").Which.ParamName.Should().Be(option);
+    }
+
+    [Fact]
+    public void Penalties_with_negative_weights_are_named()
+    {
+        Action act = () => _mlContext.Regression.Trainers.NeuralOde(new Options { Regularization = new PathRegularization { KineticEnergy = -1 } });
+        act.Should().Throw<ArgumentOutOfRangeException>().WithMessage("Regularization.KineticEnergy is -1; it must be zero or a positive number.*");
+        Action none = () => _mlContext.Regression.Trainers.NeuralOde(new Options { Regularization = null! });
+        none.Should().Throw<ArgumentOutOfRangeException>().WithMessage("Regularization is null*");
     }
 
     [Fact]
@@ -135,6 +147,31 @@ public class OptionTests
             return model.Model.Network.parameters().Sum(p => p.detach().data<float>().ToArray().Sum(w => w * (double)w));
         }
         Norm(1).Should().BeLessThan(0.8 * Norm(0));
+    }
+
+    [Theory]
+    [InlineData(1, 0, 0)]
+    [InlineData(0, 1, 0)]
+    [InlineData(0, 0, 0.3)]
+    public void Penalties_make_the_dynamics_calmer_and_are_repeatable(double kineticEnergy, double jacobianNorm, double spectralNorm)
+    {
+        using NeuralOdeRegressionTransformer free = Train(o => o.NumberOfEpochs = 12);
+        using NeuralOdeRegressionTransformer calm = Train(Penalize), again = Train(Penalize);
+
+        Movement(calm).Should().BeLessThan(0.6 * Movement(free));
+        calm.TrainingHistory.Select(r => r.TrainLoss).Should().Equal(again.TrainingHistory.Select(r => r.TrainLoss));
+
+        void Penalize(Options options)
+        {
+            options.NumberOfEpochs = 12;
+            options.Regularization = new PathRegularization { KineticEnergy = kineticEnergy, JacobianNorm = jacobianNorm };
+            options.SpectralNormPenalty = spectralNorm;
+        }
+
+        // What the penalty is about: the squared Frobenius norm of the right-hand side's weights, or how far it moves the states.
+        double Movement(NeuralOdeRegressionTransformer model) => model.Model.Network.named_parameters()
+            .Where(p => p.name.Contains("dynamics.weight", StringComparison.Ordinal) || (kineticEnergy > 0 && p.name.Contains("dynamics.bias", StringComparison.Ordinal)))
+            .Sum(p => p.parameter.detach().data<float>().ToArray().Sum(w => w * (double)w));
     }
 
     [Fact]
