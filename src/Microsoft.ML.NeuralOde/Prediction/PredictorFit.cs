@@ -48,7 +48,7 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
         CheckpointStore? checkpoints = CheckpointStore.Open(options);
         int seed = options.Seed ?? checkpoints?.Found?.Description.Seed ?? drawn;
         var loader = new RowLoader(_columns, options.MemoryBudgetMegabytes * (1L << 20), channel.Warning, CheckAlive);
-        (ITrainingRows rows, ITrainingRows? validationRows) = Load(loader, input, validation, seed);
+        (ITrainingRows rows, ITrainingRows? validationRows) = loader.LoadParts(input, validation, options.ValidationFraction, seed);
         using (rows)
         using (validationRows)
         {
@@ -59,8 +59,7 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
                 Initialize(network, initialModel, rows.Statistics);
                 network.MoveTo(device);
                 using ITrainingRows here = rows is MemoryRows memory ? memory.MoveTo(device) : rows;
-                if (checkpoints is not null)
-                    checkpoints.Identity = CheckpointIdentity.Of(options, here, validationRows);
+                checkpoints?.Identify(options, here, validationRows);
                 var surroundings = new TrainingSurroundings(Report, channel.Info, channel.Warning, CheckAlive);
                 using var loop = new TrainingLoop(new PredictorTraining(network, task, options), here, validationRows, options.Plan(seed, checkpoints), surroundings);
                 IReadOnlyList<NeuralOdeEpochReport> history = loop.Run();
@@ -85,22 +84,6 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
     {
         options.CancellationToken.ThrowIfCancellationRequested();
         host.CheckAlive();
-    }
-
-    private (ITrainingRows Rows, ITrainingRows? Validation) Load(RowLoader loader, IDataView input, IDataView? validation, int seed)
-    {
-        if (validation is null && options.ValidationFraction is { } fraction)
-            return loader.LoadAndSplit(input, fraction, Seeds.Split(seed));
-        ITrainingRows rows = loader.Load(input);
-        try
-        {
-            return (rows, validation is null ? null : loader.Load(validation));
-        }
-        catch
-        {
-            rows.Dispose();
-            throw;
-        }
     }
 
     private NetworkDescription Describe(int features, int outputs) => new(

@@ -18,7 +18,7 @@ internal static class CheckpointIdentity
         nameof(NeuralOdeTrainerOptions.FinalTolerances), nameof(NeuralOdeTrainerOptions.EvaluationTolerances), nameof(NeuralOdeTrainerOptions.ProductionTolerances),
         nameof(NeuralOdeTrainerOptions.StepSize), nameof(NeuralOdeTrainerOptions.ProductionStepSize), nameof(NeuralOdeTrainerOptions.GradientMethod),
         nameof(NeuralOdeTrainerOptions.EarlyStoppingPatience), nameof(NeuralOdeTrainerOptions.KeepBestWeights),
-        nameof(NeuralOdeTrainerOptions.Regularization), nameof(NeuralOdeTrainerOptions.SpectralNormPenalty),
+        nameof(NeuralOdePredictorOptions.Regularization), nameof(NeuralOdePredictorOptions.SpectralNormPenalty),
     ];
 
     /// <summary>Options that say nothing about the result, and the seed, which is kept by itself.</summary>

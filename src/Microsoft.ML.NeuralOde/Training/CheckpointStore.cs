@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Persistence;
 
 namespace Microsoft.ML.NeuralOde.Training;
@@ -34,8 +35,8 @@ internal sealed class CheckpointStore
     /// <summary>What an interrupted training left; null where there is none, or none is wanted.</summary>
     public Payload<CheckpointDescription>? Found { get; }
 
-    /// <summary>What the training that is under way is known by; set before it begins.</summary>
-    public IReadOnlyDictionary<string, string> Identity { get; set; } = new Dictionary<string, string>();
+    /// <summary>What the training that is under way is known by.</summary>
+    public IReadOnlyDictionary<string, string> Identity { get; private set; } = new Dictionary<string, string>();
 
     /// <summary>Whether there is a checkpoint of this training in the file.</summary>
     public bool HasGoodCheckpoint { get; private set; }
@@ -55,6 +56,9 @@ internal sealed class CheckpointStore
         File.Delete(Temporary(file));
         return new CheckpointStore(file, options.CheckpointInterval, options.ResumeFromCheckpoint && File.Exists(file) ? Read(file) : null);
     }
+
+    /// <summary>Tells what the training that begins is known by.</summary>
+    public void Identify(NeuralOdeTrainerOptions options, ITrainingRows rows, ITrainingRows? validation) => Identity = CheckpointIdentity.Of(options, rows, validation);
 
     public void Save(CheckpointDescription description, IReadOnlyList<NamedArray> arrays)
     {

@@ -77,18 +77,6 @@ public abstract class NeuralOdeTrainerOptions
     /// <summary>How gradients come back through the solver. Default: <see cref="GradientMethod.Checkpointed"/>, exact and fast.</summary>
     public GradientMethod GradientMethod = GradientMethod.Checkpointed();
 
-    /// <summary>
-    /// Penalties on the kinetic energy of the paths and on the Jacobian of the right-hand side, which keep the equation easy to solve; 0.01 is a good
-    /// beginning for each. Default: none.
-    /// </summary>
-    public PathRegularization Regularization = PathRegularization.None;
-
-    /// <summary>
-    /// What the squared largest singular values of the right-hand side's weights are multiplied with before they are added to the loss (see
-    /// <see cref="SpectralNorm.Penalty"/>); bounds how stiff the equation can become. Default: 0.
-    /// </summary>
-    public double SpectralNormPenalty;
-
     /// <summary>How features are normalised. Default: <see cref="FeatureNormalization.Global"/>.</summary>
     public FeatureNormalization Normalization = FeatureNormalization.Global;
 
@@ -165,10 +153,6 @@ public abstract class NeuralOdeTrainerOptions
         RequireStep(StepSize, nameof(StepSize));
         RequireStep(ProductionStepSize, nameof(ProductionStepSize));
         Require(GradientMethod is not null, nameof(GradientMethod), GradientMethod, "a gradient method such as GradientMethod.Adjoint()");
-        Require(Regularization is not null, nameof(Regularization), Regularization, "a PathRegularization such as PathRegularization.None");
-        RequireWeight(Regularization.KineticEnergy, $"{nameof(Regularization)}.{nameof(PathRegularization.KineticEnergy)}");
-        RequireWeight(Regularization.JacobianNorm, $"{nameof(Regularization)}.{nameof(PathRegularization.JacobianNorm)}");
-        RequireWeight(SpectralNormPenalty, nameof(SpectralNormPenalty));
         RequireDefined(Normalization, nameof(Normalization));
         Require(ValidationFraction is null or (> 0 and < 1), nameof(ValidationFraction), ValidationFraction, "between 0 and 1, or null");
         Require(EarlyStoppingPatience is null or > 0, nameof(EarlyStoppingPatience), EarlyStoppingPatience, "at least 1, or null");

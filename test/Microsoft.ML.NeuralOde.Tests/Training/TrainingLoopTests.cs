@@ -52,8 +52,7 @@ public sealed class TrainingLoopTests : IDisposable
         using ITrainingRows rows = streamed ? Stream(data, columns) : new RowLoader(columns, 1 << 20, _ => { }, () => { }).Load(data);
         using var trainable = new Centre(stopAfter);
         CheckpointStore? store = CheckpointStore.Open(options);
-        if (store is not null)
-            store.Identity = CheckpointIdentity.Of(options, rows, null);
+        store?.Identify(options, rows, null);
         using var loop = new TrainingLoop(trainable, rows, null, options.Plan(7, store), new TrainingSurroundings(_ => { }, _ => { }, _ => { }, () => { }));
         loop.Run().Should().HaveCount(epochs);
         return trainable.Value;
