@@ -5,6 +5,7 @@ using Microsoft.ML.NeuralOde.Samples.Density;
 using Microsoft.ML.NeuralOde.Samples.Digits;
 using Microsoft.ML.NeuralOde.Samples.Output;
 using Microsoft.ML.NeuralOde.Samples.Solvers;
+using Microsoft.ML.NeuralOde.Samples.Tabular;
 using Spectre.Console;
 
 namespace Microsoft.ML.NeuralOde.Samples;
@@ -24,6 +25,7 @@ internal static class App
             MnistCommand.Create((settings, view, token) => new MnistStory(settings, view).RunAsync(token), display),
             PredictCommand.Create(display),
             SolversCommand.Create(display),
+            TabularCommand.Create(display),
             AnomalyCommand.Create(display),
             DensityCommand.Create(display),
         };
