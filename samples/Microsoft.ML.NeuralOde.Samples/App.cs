@@ -1,8 +1,11 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
+using Microsoft.ML.NeuralOde.Samples.Anomalies;
+using Microsoft.ML.NeuralOde.Samples.Density;
 using Microsoft.ML.NeuralOde.Samples.Digits;
 using Microsoft.ML.NeuralOde.Samples.Output;
 using Microsoft.ML.NeuralOde.Samples.Solvers;
+using Microsoft.ML.NeuralOde.Samples.Tabular;
 using Spectre.Console;
 
 namespace Microsoft.ML.NeuralOde.Samples;
@@ -22,6 +25,9 @@ internal static class App
             MnistCommand.Create((settings, view, token) => new MnistStory(settings, view).RunAsync(token), display),
             PredictCommand.Create(display),
             SolversCommand.Create(display),
+            TabularCommand.Create(display),
+            AnomalyCommand.Create(display),
+            DensityCommand.Create(display),
         };
         ParseResult parsed = root.Parse(args);
         if (parsed.Action is ParseErrorAction parseError)

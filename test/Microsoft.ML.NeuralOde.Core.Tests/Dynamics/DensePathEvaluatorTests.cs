@@ -11,7 +11,7 @@ public class DensePathEvaluatorTests
         {
             var data = new TheoryData<Activation, TimeDependence>();
             foreach (Activation activation in new[] { Activation.Tanh, Activation.Softplus, Activation.Relu })
-                foreach (TimeDependence time in Enum.GetValues<TimeDependence>())
+                foreach (TimeDependence time in Enum.GetValues<TimeDependence>().Except([TimeDependence.Fourier]))
                     data.Add(activation, time);
             return data;
         }
