@@ -7,3 +7,7 @@ using Microsoft.ML.NeuralOde;
 
 [assembly: LoadableClass(typeof(NeuralOdeClassificationTransformer), typeof(NeuralOdeClassificationTransformer), null, typeof(SignatureLoadModel),
     "Neural ODE classification", NeuralOdeClassificationTransformer.LoaderSignature)]
+[assembly: LoadableClass(typeof(NeuralOdeBinaryClassificationTransformer), typeof(NeuralOdeBinaryClassificationTransformer), null, typeof(SignatureLoadModel),
+    "Neural ODE binary classification", NeuralOdeBinaryClassificationTransformer.LoaderSignature)]
+[assembly: LoadableClass(typeof(NeuralOdeRegressionTransformer), typeof(NeuralOdeRegressionTransformer), null, typeof(SignatureLoadModel),
+    "Neural ODE regression", NeuralOdeRegressionTransformer.LoaderSignature)]

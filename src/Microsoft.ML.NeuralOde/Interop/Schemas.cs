@@ -13,7 +13,7 @@ internal static class Schemas
             : Contracts.ExceptSchemaMismatch(context, parameter, role, column, expected, actual);
 
     public static TrainerInfo TrainerInfo() =>
-        new(normalization: false, calibration: false, caching: false, supportValid: true, supportIncrementalTrain: false);
+        new(normalization: false, calibration: false, caching: false, supportValid: true, supportIncrementalTrain: true);
 
     /// <summary>Checks a feature column: a vector of Single whose size is known, of any dimensions.</summary>
     public static void CheckFeatures(IExceptionContext context, SchemaShape schema, string name)
@@ -24,14 +24,13 @@ internal static class Schemas
             throw Mismatch(context, "inputSchema", "feature", name, "a vector of Single of known size", column.GetTypeString());
     }
 
-    /// <summary>Checks a label column: a key.</summary>
-    public static SchemaShape.Column CheckKeyLabel(IExceptionContext context, SchemaShape schema, string name)
+    /// <summary>Checks a weight column: Single.</summary>
+    public static void CheckWeight(IExceptionContext context, SchemaShape schema, string name)
     {
         if (!schema.TryFindColumn(name, out SchemaShape.Column column))
-            throw Mismatch(context, "inputSchema", "label", name);
-        if (column.Kind != SchemaShape.Column.VectorKind.Scalar || !column.IsKey)
-            throw Mismatch(context, "inputSchema", "label", name, "a key (see mlContext.Transforms.Conversion.MapValueToKey)", column.GetTypeString());
-        return column;
+            throw Mismatch(context, "inputSchema", "weight", name);
+        if (column.Kind != SchemaShape.Column.VectorKind.Scalar || column.ItemType != NumberDataViewType.Single || column.IsKey)
+            throw Mismatch(context, "inputSchema", "weight", name, "Single", column.GetTypeString());
     }
 
     /// <summary>The columns that a multiclass classifier adds.</summary>
@@ -41,42 +40,97 @@ internal static class Schemas
         bool hasNames = label.Annotations.TryFindColumn(AnnotationUtils.Kinds.KeyValues, out SchemaShape.Column names) && names.Kind == SchemaShape.Column.VectorKind.Vector;
         var predictedAnnotations = hasNames ? new SchemaShape(keyValues.Append(names)) : keyValues;
         var scoreAnnotations = new SchemaShape(AnnotationUtils.AnnotationsForMulticlassScoreColumn(hasNames ? label : null));
-        Dictionary<string, SchemaShape.Column> columns = input.ToDictionary(column => column.Name);
-        columns[score] = new SchemaShape.Column(score, SchemaShape.Column.VectorKind.Vector, NumberDataViewType.Single, false, scoreAnnotations);
-        columns[predictedLabel] = new SchemaShape.Column(predictedLabel, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.UInt32, true, predictedAnnotations);
-        return new SchemaShape(columns.Values);
+        return With(
+            input,
+            new SchemaShape.Column(score, SchemaShape.Column.VectorKind.Vector, NumberDataViewType.Single, false, scoreAnnotations),
+            new SchemaShape.Column(predictedLabel, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.UInt32, true, predictedAnnotations));
     }
+
+    /// <summary>The columns that a binary classifier adds.</summary>
+    public static SchemaShape WithBinaryOutputs(SchemaShape input, string predictedLabel, string score, string probability)
+    {
+        var annotations = new SchemaShape(AnnotationUtils.GetTrainerOutputAnnotation());
+        var probabilityAnnotations = new SchemaShape(AnnotationUtils.GetTrainerOutputAnnotation(isNormalized: true));
+        return With(
+            input,
+            new SchemaShape.Column(score, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.Single, false, annotations),
+            new SchemaShape.Column(probability, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.Single, false, probabilityAnnotations),
+            new SchemaShape.Column(predictedLabel, SchemaShape.Column.VectorKind.Scalar, BooleanDataViewType.Instance, false, annotations));
+    }
+
+    /// <summary>The column that a regression adds.</summary>
+    public static SchemaShape WithRegressionOutput(SchemaShape input, SchemaShape.Column label, string score) =>
+        With(input, new SchemaShape.Column(score, label.Kind, NumberDataViewType.Single, false, new SchemaShape(AnnotationUtils.GetTrainerOutputAnnotation())));
 
     public static SchemaShape ShapeOf(DataViewSchema schema) => SchemaShape.Create(schema);
 
     /// <summary>The annotations of a multiclass score column.</summary>
     public static DataViewSchema.Annotations MulticlassScoreAnnotations(DataViewSchema input, Data.LabelKeys keys)
     {
-        var builder = new DataViewSchema.Annotations.Builder();
-        builder.AddPrimitiveValue(AnnotationUtils.Kinds.ScoreColumnKind, TextDataViewType.Instance, AnnotationUtils.Const.ScoreColumnKind.MulticlassClassification.AsMemory());
-        builder.AddPrimitiveValue(AnnotationUtils.Kinds.ScoreValueKind, TextDataViewType.Instance, AnnotationUtils.Const.ScoreValueKind.Score.AsMemory());
-        AddSetId(builder, input);
+        DataViewSchema.Annotations.Builder builder = ScoreAnnotations(input, AnnotationUtils.Const.ScoreColumnKind.MulticlassClassification, AnnotationUtils.Const.ScoreValueKind.Score);
         keys.AddTo(builder, AnnotationUtils.Kinds.TrainingLabelValues);
         if (keys.AreText)
             keys.AddTo(builder, AnnotationUtils.Kinds.SlotNames);
         return builder.ToAnnotations();
     }
 
-    /// <summary>The annotations of a predicted label.</summary>
-    public static DataViewSchema.Annotations PredictedLabelAnnotations(DataViewSchema input, Data.LabelKeys keys)
+    /// <summary>The annotations of a predicted label that is a key.</summary>
+    public static DataViewSchema.Annotations PredictedKeyAnnotations(DataViewSchema input, Data.LabelKeys keys)
     {
-        var builder = new DataViewSchema.Annotations.Builder();
-        builder.AddPrimitiveValue(AnnotationUtils.Kinds.ScoreColumnKind, TextDataViewType.Instance, AnnotationUtils.Const.ScoreColumnKind.MulticlassClassification.AsMemory());
-        builder.AddPrimitiveValue(AnnotationUtils.Kinds.ScoreValueKind, TextDataViewType.Instance, AnnotationUtils.Const.ScoreValueKind.PredictedLabel.AsMemory());
-        AddSetId(builder, input);
+        DataViewSchema.Annotations.Builder builder =
+            ScoreAnnotations(input, AnnotationUtils.Const.ScoreColumnKind.MulticlassClassification, AnnotationUtils.Const.ScoreValueKind.PredictedLabel);
         keys.AddTo(builder, AnnotationUtils.Kinds.KeyValues);
         return builder.ToAnnotations();
     }
 
-    /// <summary>Columns of one scorer have one number in common, larger than any before.</summary>
-    private static void AddSetId(DataViewSchema.Annotations.Builder builder, DataViewSchema input)
+    /// <summary>The annotations of a column of a binary classifier.</summary>
+    public static DataViewSchema.Annotations BinaryAnnotations(DataViewSchema input, BinaryColumn column)
     {
+        DataViewSchema.Annotations.Builder builder = ScoreAnnotations(input, AnnotationUtils.Const.ScoreColumnKind.BinaryClassification, column switch
+        {
+            BinaryColumn.Score => AnnotationUtils.Const.ScoreValueKind.Score,
+            BinaryColumn.Probability => AnnotationUtils.Const.ScoreValueKind.Probability,
+            _ => AnnotationUtils.Const.ScoreValueKind.PredictedLabel,
+        });
+        if (column == BinaryColumn.Probability)
+            builder.AddPrimitiveValue(AnnotationUtils.Kinds.IsNormalized, BooleanDataViewType.Instance, true);
+        return builder.ToAnnotations();
+    }
+
+    /// <summary>The annotations of the score column of a regression.</summary>
+    public static DataViewSchema.Annotations RegressionAnnotations(DataViewSchema input, bool isVector) => ScoreAnnotations(
+        input, isVector ? AnnotationUtils.Const.ScoreColumnKind.MultiOutputRegression : AnnotationUtils.Const.ScoreColumnKind.Regression,
+        AnnotationUtils.Const.ScoreValueKind.Score).ToAnnotations();
+
+    private static SchemaShape With(SchemaShape input, params ReadOnlySpan<SchemaShape.Column> outputs)
+    {
+        Dictionary<string, SchemaShape.Column> columns = input.ToDictionary(column => column.Name);
+        foreach (SchemaShape.Column output in outputs)
+            columns[output.Name] = output;
+        return new SchemaShape(columns.Values);
+    }
+
+    /// <summary>What all columns of a scorer have: columns of one scorer have one number in common, larger than any before.</summary>
+    private static DataViewSchema.Annotations.Builder ScoreAnnotations(DataViewSchema input, string columnKind, string valueKind)
+    {
+        var builder = new DataViewSchema.Annotations.Builder();
+        builder.AddPrimitiveValue(AnnotationUtils.Kinds.ScoreColumnKind, TextDataViewType.Instance, columnKind.AsMemory());
+        builder.AddPrimitiveValue(AnnotationUtils.Kinds.ScoreValueKind, TextDataViewType.Instance, valueKind.AsMemory());
         uint last = AnnotationUtils.GetMaxAnnotationKind(input, out int _, AnnotationUtils.Kinds.ScoreColumnSetId);
         builder.AddPrimitiveValue(AnnotationUtils.Kinds.ScoreColumnSetId, AnnotationUtils.ScoreColumnSetIdType, last + 1);
+        return builder;
     }
+}
+
+/// <summary>What a column of a binary classifier holds.</summary>
+internal enum BinaryColumn
+{
+    /// <summary>The logarithm of the odds.</summary>
+    Score,
+
+    /// <summary>The probability of true.</summary>
+    Probability,
+
+    /// <summary>True or false.</summary>
+    PredictedLabel,
 }

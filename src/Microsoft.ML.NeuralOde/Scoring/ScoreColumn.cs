@@ -53,3 +53,15 @@ internal sealed class ArgMaxKey(string name, int count, DataViewSchema.Annotatio
         value = float.IsNaN(row[best]) ? 0 : (uint)best + 1;
     });
 }
+
+/// <summary>One of the outputs as a number.</summary>
+internal sealed class NumberScore(string name, int index, DataViewSchema.Annotations annotations) : ScoreColumn(name, NumberDataViewType.Single, annotations)
+{
+    public override Delegate Getter(Outputs outputs) => (ValueGetter<float>)((ref float value) => value = outputs()[index]);
+}
+
+/// <summary>Whether one of the outputs is positive.</summary>
+internal sealed class PositiveScore(string name, int index, DataViewSchema.Annotations annotations) : ScoreColumn(name, BooleanDataViewType.Instance, annotations)
+{
+    public override Delegate Getter(Outputs outputs) => (ValueGetter<bool>)((ref bool value) => value = outputs()[index] > 0);
+}

@@ -11,19 +11,31 @@ public enum LearningRateSchedule
 
     /// <summary>It rises from a 25th to its value in the first 30 % of the steps and falls to almost zero in the rest (L. N. Smith, Super-convergence, 2018).</summary>
     OneCycle,
+
+    /// <summary>It is multiplied by <see cref="NeuralOdeTrainerOptions.LearningRateStepFactor"/> after every <see cref="NeuralOdeTrainerOptions.LearningRateStepEpochs"/> epochs.</summary>
+    Step,
 }
 
-internal static class LearningRateSchedules
+/// <summary>The learning rate at each moment of a training.</summary>
+internal sealed record LearningRates(LearningRateSchedule Schedule, double Maximum, double WarmUpFraction, int StepEpochs, double StepFactor, int NumberOfEpochs)
 {
-    private const double WarmUp = 0.3;
+    private const double OneCycleRise = 0.3;
 
-    /// <summary>The learning rate at a fraction of the training.</summary>
-    public static double At(this LearningRateSchedule schedule, double learningRate, double progress) => schedule switch
+    /// <summary>The learning rate when a share of the training, 0 to 1, lies behind.</summary>
+    public double At(double progress)
     {
-        LearningRateSchedule.CosineAnnealing => Cosine(learningRate, 0, progress),
-        LearningRateSchedule.OneCycle when progress < WarmUp => Cosine(learningRate / 25, learningRate, progress / WarmUp),
-        LearningRateSchedule.OneCycle => Cosine(learningRate, learningRate / 1e4, (progress - WarmUp) / (1 - WarmUp)),
-        _ => learningRate,
+        if (progress < WarmUpFraction)
+            return Shape(WarmUpFraction) * progress / WarmUpFraction;
+        return Shape(progress);
+    }
+
+    private double Shape(double progress) => Schedule switch
+    {
+        LearningRateSchedule.CosineAnnealing => Cosine(Maximum, 0, progress),
+        LearningRateSchedule.OneCycle when progress < OneCycleRise => Cosine(Maximum / 25, Maximum, progress / OneCycleRise),
+        LearningRateSchedule.OneCycle => Cosine(Maximum, Maximum / 1e4, (progress - OneCycleRise) / (1 - OneCycleRise)),
+        LearningRateSchedule.Step => Maximum * Math.Pow(StepFactor, Math.Floor(progress * NumberOfEpochs / StepEpochs + 1e-9)),
+        _ => Maximum,
     };
 
     private static double Cosine(double from, double to, double progress) => to + (from - to) * (1 + Math.Cos(Math.PI * progress)) / 2;

@@ -3,20 +3,34 @@ namespace Microsoft.ML.NeuralOde;
 /// <summary>What happened in one pass over the training data.</summary>
 public sealed class NeuralOdeEpochReport
 {
+    internal const string Accuracy = "accuracy";
+
     /// <summary>The epoch, from 1.</summary>
     public int Epoch { get; init; }
 
-    /// <summary>How many epochs there will be.</summary>
+    /// <summary>How many epochs there will be at most.</summary>
     public int NumberOfEpochs { get; init; }
 
-    /// <summary>Mean loss over the epoch's batches, each with the weights it met.</summary>
+    /// <summary>Mean loss over the epoch's rows, each with the weights it met, without penalties.</summary>
     public double TrainLoss { get; init; }
 
-    /// <summary>Fraction of the rows that were classified rightly, each by the weights it met.</summary>
-    public double TrainAccuracy { get; init; }
+    /// <summary>Mean loss over all validation rows with the weights after the epoch; null without validation rows.</summary>
+    public double? ValidationLoss { get; init; }
 
-    /// <summary>Fraction of the validation rows that the weights after the epoch classify rightly; null without validation rows.</summary>
-    public double? ValidationAccuracy { get; init; }
+    /// <summary>What the figures beside the loss are: “accuracy” for classifiers, “RMSE” for regressions; null for none.</summary>
+    public string? MetricName { get; init; }
+
+    /// <summary>The figure over the epoch's rows, each with the weights it met; null for models without one.</summary>
+    public double? TrainMetric { get; init; }
+
+    /// <summary>The figure over all validation rows with the weights after the epoch; null without validation rows.</summary>
+    public double? ValidationMetric { get; init; }
+
+    /// <summary>Fraction of the rows that were classified rightly; null for other models than classifiers.</summary>
+    public double? TrainAccuracy => MetricName == Accuracy ? TrainMetric : null;
+
+    /// <summary>Fraction of the validation rows that are classified rightly; null without them and for other models than classifiers.</summary>
+    public double? ValidationAccuracy => MetricName == Accuracy ? ValidationMetric : null;
 
     /// <summary>Evaluations of the right-hand side on the way forward, mean over the batches.</summary>
     public double NfeForward { get; init; }
@@ -31,10 +45,13 @@ public sealed class NeuralOdeEpochReport
     public double LearningRate { get; init; }
 
     /// <inheritdoc/>
-    public override string ToString()
-    {
-        string validation = ValidationAccuracy is { } accuracy ? FormattableString.Invariant($", validation accuracy {accuracy:P2}") : "";
-        return FormattableString.Invariant(
-            $"epoch {Epoch}/{NumberOfEpochs}: loss {TrainLoss:F4}, accuracy {TrainAccuracy:P2}{validation}, evaluations {NfeForward:F1} forward {NfeBackward:F1} backward, {Seconds:F2} s");
-    }
+    public override string ToString() => FormattableString.Invariant(
+        $"epoch {Epoch}/{NumberOfEpochs}: loss {TrainLoss:F4}{Metric("", TrainMetric)}{Validation()}, evaluations {NfeForward:F1} forward {NfeBackward:F1} backward, {Seconds:F2} s");
+
+    private string Validation() =>
+        ValidationLoss is null ? "" : FormattableString.Invariant($", validation loss {ValidationLoss:F4}{Metric("validation ", ValidationMetric)}");
+
+    private string Metric(string prefix, double? value) => value is null ? "" : MetricName == Accuracy
+        ? FormattableString.Invariant($", {prefix}{MetricName} {value:P2}")
+        : FormattableString.Invariant($", {prefix}{MetricName} {value:G5}");
 }

@@ -35,6 +35,8 @@ public class BadInputTests
 
         Fails<ArgumentOutOfRangeException>(() => Trainer(o => o.FeatureColumnName = "Pixels").Fit(keyed), "*feature*'Pixels'*");
         Fails<ArgumentOutOfRangeException>(() => Trainer(o => o.LabelColumnName = "Class").Fit(keyed), "*label*'Class'*");
+        Fails<ArgumentOutOfRangeException>(() => Trainer(o => o.ExampleWeightColumnName = "Mass").Fit(keyed), "*weight*'Mass'*");
+        Fails<ArgumentOutOfRangeException>(() => Trainer(o => o.ExampleWeightColumnName = "Id").Fit(keyed), "*weight*'Id'*Single*");
         Fails<ArgumentOutOfRangeException>(() => Trainer().Fit(raw), "*label*'Label'*key*");
         Fails<ArgumentOutOfRangeException>(() => Trainer(o => o.FeatureColumnName = "Id").Fit(keyed), "*feature*'Id'*vector of Single*");
         Fails<ArgumentOutOfRangeException>(() => Fitted.Pipeline(_mlContext, Fitted.Options(o => o.FeatureColumnName = "Id")).Fit(raw), "*feature*'Id'*");
@@ -51,19 +53,8 @@ public class BadInputTests
         Fails<InvalidOperationException>(() => Trainer().Fit(Keyed([], Blobs.Rows(30))), "*empty*'Features'*'Label'*");
     }
 
-    [Theory]
-    [InlineData(float.NaN)]
-    [InlineData(float.PositiveInfinity)]
-    public void Features_that_are_not_finite_are_named_by_row_and_slot(float value)
-    {
-        List<Point> rows = Blobs.Rows(30);
-        rows[7].Features[1] = value;
-
-        Fails<InvalidOperationException>(() => Trainer().Fit(Keyed(rows)), "*'Features'*row 7, slot 1*ReplaceMissingValues*");
-    }
-
     [Fact]
-    public void Rows_without_a_label_are_left_out_with_one_warning()
+    public void Rows_with_a_missing_value_are_left_out_with_one_warning()
     {
         var warnings = new List<string>();
         _mlContext.Log += (_, e) =>
@@ -73,10 +64,31 @@ public class BadInputTests
         };
         List<Point> rows = Blobs.Rows(60);
         rows[3].Label = rows[4].Label = "unknown";
+        rows[7].Features[1] = float.NaN;
+        rows[8].Features[0] = float.PositiveInfinity;
+        rows[9].Weight = float.NaN;
 
-        using NeuralOdeClassificationTransformer model = Trainer().Fit(Keyed(rows, Blobs.Rows(60)));
+        using NeuralOdeClassificationTransformer model = Trainer(o => o.ExampleWeightColumnName = "Weight").Fit(Keyed(rows, Blobs.Rows(60)));
 
-        warnings.Should().ContainSingle().Which.Should().Contain("2 rows").And.Contain("'Label'");
+        warnings.Should().ContainSingle().Which.Should().ContainAll("2 rows", "'Label'", "2 rows", "'Features'", "NaN in row 7, slot 1", "ReplaceMissingValues", "1 rows", "'Weight'");
+    }
+
+    [Fact]
+    public void Rows_that_all_miss_a_value_are_refused()
+    {
+        List<Point> rows = Blobs.Rows(30);
+        rows.ForEach(row => row.Features[0] = float.NaN);
+
+        Fails<InvalidOperationException>(() => Trainer().Fit(Keyed(rows)), "There is no row to train on: 30 rows have*'Features'*NaN in row 0, slot 0*");
+    }
+
+    [Fact]
+    public void A_negative_weight_is_named_by_its_row()
+    {
+        List<Point> rows = Blobs.Rows(30);
+        rows[5].Weight = -2;
+
+        Fails<InvalidOperationException>(() => Trainer(o => o.ExampleWeightColumnName = "Weight").Fit(Keyed(rows)), "*'Weight' holds -2 in row 5*");
     }
 
     [Fact]

@@ -123,7 +123,7 @@ public sealed class CursorPropertyTests : IClassFixture<CursorPropertyTests.Mode
     private string Alone(string features)
     {
         float[] x = [.. features.Trim('[', ']').Split(' ').Select(text => float.Parse(text, System.Globalization.CultureInfo.InvariantCulture))];
-        var scores = new float[_model.Model.ClassCount];
+        var scores = new float[_model.Model.OutputCount];
         _model.Model.Score(x, 1, scores);
         return $"[{string.Join(" ", scores.Select(score => score.ToString("R", System.Globalization.CultureInfo.InvariantCulture)))}]";
     }

@@ -1,4 +1,4 @@
-using Microsoft.ML.NeuralOde.Classification;
+using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.NeuralOde.Tests.Support;
 using TorchSharp;
@@ -21,11 +21,10 @@ public sealed class RowNetworkTests
             o.Normalization = normalization;
             o.Solver = OdeMethod.Parse(solver);
             o.StepSize = o.Solver.IsAdaptive ? null : 0.1;
-            o.RelativeTolerance = 1e-5;
-            o.AbsoluteTolerance = 1e-6;
+            o.ProductionTolerances = SolverTolerances.Evaluation;
             o.EncoderLayers = encoder;
         });
-        ClassificationNetwork network = transformer.Model.Network;
+        NeuralOdeNetwork network = transformer.Model.Network;
         RowNetwork rows = network.ToRowNetwork()!;
         const int Count = 500;
         float[] features = [.. Blobs.Rows(Count, seed: 9).SelectMany(point => point.Features)];

@@ -30,6 +30,8 @@ internal sealed class Point
     public float[] Features { get; set; } = [];
 
     public int Id { get; set; }
+
+    public float Weight { get; set; } = 1;
 }
 
 internal sealed class PointPrediction

@@ -1,0 +1,135 @@
+namespace Microsoft.ML.NeuralOde.Data;
+
+/// <summary>Rows that are read again in every epoch and shuffled on their way: what does not fit into memory.</summary>
+/// <remarks>
+/// Shuffling: a pool of rows as large as the memory budget allows is kept full; a row that leaves it for a batch is drawn at random, and the next
+/// one of the data takes its place. Rows move by the pool's size at most towards the front, and any distance towards the back.
+/// </remarks>
+internal sealed class StreamedRows : ITrainingRows
+{
+    private readonly IDataView _data;
+    private readonly RowColumns _columns;
+    private readonly RowSplit? _split;
+    private readonly RowShape _shape;
+    private readonly int _poolRows;
+    private Pool? _pool;
+
+    public StreamedRows(IDataView data, RowColumns columns, RowSplit? split, RowStatistics statistics, long memoryBudget)
+    {
+        _data = data;
+        _columns = columns;
+        _split = split;
+        _shape = columns.ShapeIn(data.Schema);
+        Statistics = statistics;
+        long widest = Math.Max(_shape.Features, Math.Max(_shape.Labels, 1));
+        _poolRows = (int)Math.Clamp(memoryBudget / _shape.Bytes, 1, Math.Min(Count, Array.MaxLength / widest));
+    }
+
+    public long Count => Statistics.Count;
+
+    public RowStatistics Statistics { get; }
+
+    public IEnumerable<RowBatch> Batches(int batchSize, int? orderSeed = null, long firstBatch = 0)
+    {
+        var batch = new Pool(_shape, (int)Math.Min(batchSize, Count));
+        long rows = 0, batches = 0;
+        foreach ((Pool pool, int slot) in orderSeed is { } seed ? Shuffled(new Random(seed)) : InOrder())
+        {
+            batch.Copy(pool, slot, (int)(rows % batch.Capacity));
+            if (++rows % batch.Capacity == 0 && batches++ >= firstBatch)
+                yield return batch.ToBatch(batch.Capacity);
+        }
+        RequireSame(rows);
+        int rest = (int)(rows % batch.Capacity);
+        if (rest > 0 && batches >= firstBatch)
+            yield return batch.ToBatch(rest);
+    }
+
+    public void Dispose() => _pool = null;
+
+    private IEnumerable<(Pool Pool, int Slot)> InOrder()
+    {
+        var one = new Pool(_shape, 1);
+        foreach (RowReader reader in Read())
+        {
+            one.Set(0, reader);
+            yield return (one, 0);
+        }
+    }
+
+    private IEnumerable<(Pool Pool, int Slot)> Shuffled(Random random)
+    {
+        Pool pool = _pool ??= new Pool(_shape, _poolRows);
+        int filled = 0;
+        foreach (RowReader reader in Read())
+        {
+            int slot = filled;
+            if (filled < pool.Capacity)
+            {
+                filled++;
+            }
+            else
+            {
+                slot = random.Next(pool.Capacity);
+                yield return (pool, slot);
+            }
+            pool.Set(slot, reader);
+        }
+        int[] order = [.. Enumerable.Range(0, filled)];
+        random.Shuffle(order);
+        foreach (int slot in order)
+            yield return (pool, slot);
+    }
+
+    private IEnumerable<RowReader> Read()
+    {
+        using var reader = new RowReader(_data, _columns);
+        for (long row = 0; reader.MoveNext(); row++)
+            if (_split?.Contains(row) != false)
+                yield return reader;
+    }
+
+    private void RequireSame(long rows)
+    {
+        if (rows != Count)
+            throw new InvalidOperationException(
+                $"The data view gave {rows} usable rows in this epoch and {Count} at first; data that are trained on must not change meanwhile.");
+    }
+
+    /// <summary>Places for rows, in flat arrays.</summary>
+    private sealed class Pool(RowShape shape, int capacity)
+    {
+        private readonly float[] _features = new float[(long)capacity * shape.Features];
+        private readonly float[] _labels = new float[(long)capacity * shape.Labels];
+        private readonly float[] _weights = new float[shape.IsWeighted ? capacity : 0];
+
+        public int Capacity => capacity;
+
+        public void Set(int slot, RowReader row)
+        {
+            row.Features.CopyTo(_features.AsSpan(slot * shape.Features));
+            row.Labels.CopyTo(_labels.AsSpan(slot * shape.Labels));
+            if (shape.IsWeighted)
+                _weights[slot] = row.Weight;
+        }
+
+        public void Copy(Pool source, int from, int to)
+        {
+            source._features.AsSpan(from * shape.Features, shape.Features).CopyTo(_features.AsSpan(to * shape.Features));
+            source._labels.AsSpan(from * shape.Labels, shape.Labels).CopyTo(_labels.AsSpan(to * shape.Labels));
+            if (shape.IsWeighted)
+                _weights[to] = source._weights[from];
+        }
+
+        public RowBatch ToBatch(int rows) => new(
+            ToTensor(_features, rows, shape.Features), shape.Labels == 0 ? null : ToTensor(_labels, rows, shape.Labels),
+            shape.IsWeighted ? tensor(_weights.AsSpan(0, rows).ToArray()).DetachFromDisposeScope() : null);
+
+        private static Tensor ToTensor(float[] values, int rows, int width)
+        {
+            Tensor result = empty([rows, width], ScalarType.Float32).DetachFromDisposeScope();
+            System.Runtime.InteropServices.MemoryMarshal.AsBytes(values.AsSpan(0, rows * width)).CopyTo(result.bytes);
+            return result;
+        }
+    }
+}

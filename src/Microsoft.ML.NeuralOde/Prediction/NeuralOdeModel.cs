@@ -1,0 +1,134 @@
+using System.Runtime.InteropServices;
+using Microsoft.ML.NeuralOde.Prediction;
+using Microsoft.ML.NeuralOde.Scoring;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
+
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>A trained neural ODE: features in, scores out. May serve several threads at once.</summary>
+public sealed class NeuralOdeModel : IRowScorer, IDisposable
+{
+    private readonly NeuralOdeNetwork _network;
+    private readonly RowNetwork? _rows;
+    private readonly (float[] Mean, float[] Scale)? _statistics;
+    private readonly OutputKind _kind;
+    private bool _disposed;
+
+    internal NeuralOdeModel(NeuralOdeNetwork network, OutputKind kind)
+    {
+        _network = network;
+        _kind = kind;
+        _network.eval();
+        _rows = network.ToRowNetwork();
+        _statistics = network.OutputStatistics();
+    }
+
+    /// <summary>The number of features.</summary>
+    public int FeatureCount => _network.Description.FeatureCount;
+
+    /// <summary>
+    /// The number of scores of a row: the classes, whose probabilities they are; two for a binary classification, the score (the logarithm of the odds)
+    /// and the probability of true; the targets of a regression.
+    /// </summary>
+    public int OutputCount => _kind == OutputKind.Odds ? 2 : _network.Description.OutputCount;
+
+    /// <summary>The number of weights.</summary>
+    public long ParameterCount => _network.parameters().Sum(parameter => parameter.numel());
+
+    internal NeuralOdeNetwork Network => _disposed ? throw new ObjectDisposedException(nameof(NeuralOdeModel)) : _network;
+
+    internal OutputKind Kind => _kind;
+
+    /// <summary>The scores, row by row.</summary>
+    /// <param name="features">Features, row-major <c>[rows, features]</c>.</param>
+    /// <param name="rows">The number of rows.</param>
+    /// <param name="outputs">Receives the scores, row-major <c>[rows, outputs]</c>.</param>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    /// <exception cref="ArgumentException">An array is too short.</exception>
+    public void Score(float[] features, int rows, float[] outputs)
+    {
+        NeuralOdeNetwork network = Network;
+        ArgumentNullException.ThrowIfNull(features);
+        ArgumentNullException.ThrowIfNull(outputs);
+        if (features.Length < rows * FeatureCount)
+            throw new ArgumentException($"{features.Length} features are given; {rows} rows need {rows * FeatureCount}.", nameof(features));
+        if (outputs.Length < rows * OutputCount)
+            throw new ArgumentException($"There is room for {outputs.Length} scores; {rows} rows need {rows * OutputCount}.", nameof(outputs));
+        if (_rows is not null)
+        {
+            _rows.Forward(features, rows, outputs);
+            Finish(outputs, rows);
+            return;
+        }
+        using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor input = empty([rows, FeatureCount], ScalarType.Float32);
+        MemoryMarshal.AsBytes(features.AsSpan(0, rows * FeatureCount)).CopyTo(input.bytes);
+        Tensor predicted = network.call(input);
+        Tensor result = (_kind switch
+        {
+            OutputKind.Classes => predicted.softmax(1),
+            OutputKind.Odds => cat([predicted, predicted.sigmoid()], 1),
+            _ => predicted,
+        }).contiguous();
+        result.bytes.CopyTo(MemoryMarshal.AsBytes(outputs.AsSpan(0, rows * OutputCount)));
+    }
+
+    /// <summary>Makes scores of the network's outputs, in place.</summary>
+    private void Finish(float[] outputs, int rows)
+    {
+        int width = _network.Description.OutputCount;
+        switch (_kind)
+        {
+            case OutputKind.Classes:
+                for (int row = 0; row < rows; row++)
+                    SoftMax(outputs.AsSpan(row * width, width));
+                break;
+            case OutputKind.Odds:
+                // From the last row on: what is written lies behind what is still to be read.
+                for (int row = rows - 1; row >= 0; row--)
+                {
+                    float odds = outputs[row];
+                    outputs[2 * row] = odds;
+                    outputs[2 * row + 1] = (float)(1 / (1 + Math.Exp(-odds)));
+                }
+                break;
+            case OutputKind.Values when _statistics is { } statistics:
+                for (int row = 0; row < rows; row++)
+                {
+                    Span<float> values = outputs.AsSpan(row * width, width);
+                    TensorPrimitives.Divide(values, statistics.Scale, values);
+                    TensorPrimitives.Add(values, statistics.Mean, values);
+                }
+                break;
+        }
+    }
+
+    private static void SoftMax(Span<float> logits)
+    {
+        TensorPrimitives.Subtract(logits, TensorPrimitives.Max(logits), logits);
+        TensorPrimitives.SoftMax(logits, logits);
+    }
+
+    /// <summary>Frees the weights.</summary>
+    public void Dispose()
+    {
+        if (_disposed)
+            return;
+        _disposed = true;
+        _network.Dispose();
+    }
+}
+
+/// <summary>What the outputs of a network mean.</summary>
+internal enum OutputKind
+{
+    /// <summary>Logits of classes.</summary>
+    Classes,
+
+    /// <summary>One number, the logarithm of the odds of true.</summary>
+    Odds,
+
+    /// <summary>Numbers in units of the label.</summary>
+    Values,
+}

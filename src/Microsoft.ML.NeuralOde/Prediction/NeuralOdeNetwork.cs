@@ -1,0 +1,209 @@
+using Microsoft.ML.NeuralOde.Persistence;
+using Microsoft.ML.NeuralOde.Scoring;
+using TorchSharp.Modules;
+using static TorchSharp.torch.nn;
+
+namespace Microsoft.ML.NeuralOde.Prediction;
+
+/// <summary>The structure of a network and how its equation is solved for predictions, as it stands in a model file.</summary>
+internal sealed record NetworkDescription(
+    int FeatureCount, int OutputCount, int[] EncoderLayers, int[] DynamicsLayers, double EndTime, string Solver, double RelativeTolerance, double AbsoluteTolerance,
+    double? StepSize)
+{
+    /// <summary>How the equation is solved for predictions: each row with its own steps, so that no row's result depends on its neighbours.</summary>
+    public OdeSolverOptions ScoringOptions() => new()
+    {
+        Method = OdeMethod.Parse(Solver),
+        RelativeTolerance = RelativeTolerance,
+        AbsoluteTolerance = AbsoluteTolerance,
+        StepSize = StepSize,
+        PerRow = true,
+    };
+
+    /// <summary>What differs between two structures, as a clause; null where the weights of one fit the other.</summary>
+    public string? DifferenceOfStructure(NetworkDescription other)
+    {
+        if (FeatureCount != other.FeatureCount)
+            return $"{FeatureCount} and {other.FeatureCount} features";
+        if (OutputCount != other.OutputCount)
+            return $"{OutputCount} and {other.OutputCount} outputs";
+        if (!EncoderLayers.AsSpan().SequenceEqual(other.EncoderLayers))
+            return $"EncoderLayers [{string.Join(", ", EncoderLayers)}] and [{string.Join(", ", other.EncoderLayers)}]";
+        return DynamicsLayers.AsSpan().SequenceEqual(other.DynamicsLayers)
+            ? null
+            : $"DynamicsLayers [{string.Join(", ", DynamicsLayers)}] and [{string.Join(", ", other.DynamicsLayers)}]";
+    }
+}
+
+/// <summary>Normalisation, encoder, ODE block, linear head: from features <c>[batch, features]</c> to outputs <c>[batch, outputs]</c>.</summary>
+internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
+{
+    private readonly Linear[] _encoder;
+    private readonly OdeBlock _block;
+    private readonly Linear _head;
+    private Affine? _input;
+    private Affine? _output;
+
+    /// <summary>A network with random weights.</summary>
+    public NeuralOdeNetwork(NetworkDescription description)
+        : base(nameof(NeuralOdeNetwork))
+    {
+        // The network outlives whatever dispose scope it is made in.
+        using DisposeScope scope = NewDisposeScope();
+        Description = description;
+        int[] sizes = [description.FeatureCount, .. description.EncoderLayers];
+        _encoder = new Linear[description.EncoderLayers.Length];
+        for (int i = 0; i < _encoder.Length; i++)
+        {
+            _encoder[i] = Linear(sizes[i], sizes[i + 1]);
+            register_module($"encoder{i}", _encoder[i]);
+        }
+        _block = new OdeBlock(new DenseDynamics(sizes[^1], [.. description.DynamicsLayers.Select(size => (long)size)]), description.EndTime, description.ScoringOptions());
+        register_module("ode", _block);
+        _head = Linear(sizes[^1], description.OutputCount);
+        register_module("head", _head);
+        foreach (Parameter parameter in parameters())
+            parameter.DetachFromDisposeScope();
+    }
+
+    public NetworkDescription Description { get; }
+
+    public Device Device { get; private set; } = CPU;
+
+    /// <summary>Sets what features are normalised with: (x − mean) · scale.</summary>
+    public void NormalizeInput((float[] Mean, float[] Scale) statistics) => Replace(ref _input, statistics);
+
+    /// <summary>Sets what turns outputs into units of the label: output / scale + mean.</summary>
+    public void NormalizeOutput((float[] Mean, float[] Scale) statistics) => Replace(ref _output, statistics);
+
+    /// <summary>The labels as the outputs are to be before they are turned into units of the label.</summary>
+    public Tensor ToOutputs(Tensor labels) => _output is null ? labels : _output.Apply(labels);
+
+    /// <summary>Outputs in units of the label.</summary>
+    public Tensor FromOutputs(Tensor outputs) => _output is null ? outputs : _output.Invert(outputs);
+
+    /// <summary>Outputs for predictions, in units of the label.</summary>
+    public override Tensor forward(Tensor features)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        return FromOutputs(Solve(features, _block.Options).Outputs).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// The same outputs as <see cref="Solve"/> with the options for predictions, computed without tensors, with the weights as they are now; null where the options need
+    /// the general solver.
+    /// </summary>
+    public RowNetwork? ToRowNetwork() => RowNetwork.TryCreate(_input?.Mean, _input?.Scale, _encoder, _block, _block.Options, _head);
+
+    /// <summary>What turns outputs into units of the label, as numbers; null where they are already.</summary>
+    public (float[] Mean, float[] Scale)? OutputStatistics() =>
+        _output is null ? null : (_output.Mean.data<float>().ToArray(), _output.Scale.data<float>().ToArray());
+
+    /// <summary>Outputs before they are turned into units of the label, and what the solve cost.</summary>
+    public (Tensor Outputs, SolverStatistics Statistics) Solve(Tensor features, OdeSolverOptions options)
+    {
+        Tensor x = _input is null ? features : _input.Apply(features);
+        for (int i = 0; i < _encoder.Length; i++)
+        {
+            x = _encoder[i].call(x);
+            if (i < _encoder.Length - 1)
+                x = x.relu();
+        }
+        OdeSolution solution = _block.Solve(x, options);
+        return (_head.call(solution.Final), solution.Statistics);
+    }
+
+    /// <summary>Moves weights and statistics to a device.</summary>
+    public void MoveTo(Device device)
+    {
+        if (device.type == Device.type && device.index == Device.index)
+            return;
+        Device = device;
+        this.to(device);
+        foreach (Parameter parameter in parameters())
+            parameter.DetachFromDisposeScope();
+        _input?.MoveTo(device);
+        _output?.MoveTo(device);
+    }
+
+    /// <summary>Every weight and statistic by name.</summary>
+    public IReadOnlyList<NamedArray> ToArrays() =>
+        [.. Named().Select(pair => new NamedArray(pair.Name, pair.Tensor.shape, pair.Tensor.detach().data<float>().ToArray()))];
+
+    /// <summary>Takes over the weights and statistics of another network of the same structure.</summary>
+    public void CopyFrom(NeuralOdeNetwork other) => FromArrays(other.ToArrays());
+
+    /// <exception cref="InvalidDataException">The arrays are not those of this network.</exception>
+    public void FromArrays(IReadOnlyList<NamedArray> arrays)
+    {
+        Dictionary<string, NamedArray> byName = arrays.ToDictionary(array => array.Name);
+        if (byName.TryGetValue("mean", out NamedArray? mean) && byName.TryGetValue("scale", out NamedArray? scale))
+            NormalizeInput((mean.Values, scale.Values));
+        if (byName.TryGetValue("output_mean", out mean) && byName.TryGetValue("output_scale", out scale))
+            NormalizeOutput((mean.Values, scale.Values));
+        using IDisposable noGrad = no_grad();
+        foreach ((string name, Tensor parameter) in Named())
+        {
+            if (!byName.TryGetValue(name, out NamedArray? array) || !array.Shape.AsSpan().SequenceEqual(parameter.shape))
+                throw PayloadReader.Damaged($"the weights '{name}' are missing or have the wrong shape");
+            using Tensor values = tensor(array.Values, array.Shape);
+            parameter.copy_(values);
+        }
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            _input?.Dispose();
+            _output?.Dispose();
+        }
+        base.Dispose(disposing);
+    }
+
+    private static void Replace(ref Affine? target, (float[] Mean, float[] Scale) statistics)
+    {
+        target?.Dispose();
+        target = new Affine(statistics);
+    }
+
+    private IEnumerable<(string Name, Tensor Tensor)> Named()
+    {
+        foreach ((string name, Parameter parameter) in named_parameters())
+            yield return (name, parameter);
+        if (_input is not null)
+        {
+            yield return ("mean", _input.Mean);
+            yield return ("scale", _input.Scale);
+        }
+        if (_output is not null)
+        {
+            yield return ("output_mean", _output.Mean);
+            yield return ("output_scale", _output.Scale);
+        }
+    }
+
+    /// <summary>(x − mean) · scale and back. Not a module: its tensors are statistics, which no optimizer is to touch.</summary>
+    private sealed class Affine((float[] Mean, float[] Scale) statistics) : IDisposable
+    {
+        public Tensor Mean { get; private set; } = tensor(statistics.Mean).DetachFromDisposeScope();
+
+        public Tensor Scale { get; private set; } = tensor(statistics.Scale).DetachFromDisposeScope();
+
+        public Tensor Apply(Tensor x) => (x - Mean).mul_(Scale);
+
+        public Tensor Invert(Tensor x) => (x / Scale).add_(Mean);
+
+        public void MoveTo(Device device)
+        {
+            Mean = Mean.to(device).DetachFromDisposeScope();
+            Scale = Scale.to(device).DetachFromDisposeScope();
+        }
+
+        public void Dispose()
+        {
+            Mean.Dispose();
+            Scale.Dispose();
+        }
+    }
+}

@@ -1,0 +1,42 @@
+using Microsoft.ML.Data;
+
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>What the trainers that predict a label have in common: the label, the scores, the network.</summary>
+public abstract class NeuralOdePredictorOptions : NeuralOdeTrainerOptions
+{
+    /// <summary>The label column. Default: “Label”.</summary>
+    public string LabelColumnName = DefaultColumnNames.Label;
+
+    /// <summary>The column of the scores. Default: “Score”.</summary>
+    public string ScoreColumnName = DefaultColumnNames.Score;
+
+    /// <summary>Sizes of the encoder's linear layers, with ReLU between them; the last is the size of the ODE's state. Default: 128, 64.</summary>
+    public int[] EncoderLayers = [128, 64];
+
+    /// <summary>Sizes of the hidden layers of the right-hand side, with tanh after each. Default: 64.</summary>
+    public int[] DynamicsLayers = [64];
+
+    /// <summary>The ODE is solved on [0, EndTime]. Default: 1.</summary>
+    public double EndTime = 1;
+
+    internal override NeuralOdeTrainerOptions Clone()
+    {
+        var copy = (NeuralOdePredictorOptions)base.Clone();
+        copy.EncoderLayers = (int[])EncoderLayers?.Clone()!;
+        copy.DynamicsLayers = (int[])DynamicsLayers?.Clone()!;
+        return copy;
+    }
+
+    internal override void Validate()
+    {
+        base.Validate();
+        RequireColumn(LabelColumnName, nameof(LabelColumnName));
+        RequireColumn(ScoreColumnName, nameof(ScoreColumnName));
+        Require(EncoderLayers is { Length: > 0 } && Array.TrueForAll(EncoderLayers, size => size > 0), nameof(EncoderLayers), Join(EncoderLayers), "at least one positive size");
+        Require(DynamicsLayers is not null && Array.TrueForAll(DynamicsLayers, size => size > 0), nameof(DynamicsLayers), Join(DynamicsLayers), "a list of positive sizes");
+        Require(EndTime != 0 && double.IsFinite(EndTime), nameof(EndTime), EndTime, "a finite number other than zero");
+    }
+
+    private static string Join(int[]? sizes) => sizes is null ? "null" : $"[{string.Join(", ", sizes)}]";
+}

@@ -1,0 +1,113 @@
+using Microsoft.ML.Data;
+using Microsoft.ML.NeuralOde.Data;
+using Microsoft.ML.NeuralOde.Interop;
+using Microsoft.ML.NeuralOde.Persistence;
+using Microsoft.ML.NeuralOde.Prediction;
+using Microsoft.ML.NeuralOde.Scoring;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>A fitted trainer of this library: adds what its network predicts to the columns of data.</summary>
+/// <remarks>
+/// <see cref="Transform"/> scores rows in batches while they are read; each row has its own solver steps, so that its score does not depend on its
+/// neighbours. One transformer may serve several threads at once. Disposing of it frees its weights.
+/// </remarks>
+public abstract class NeuralOdeTransformer : ISingleFeaturePredictionTransformer<NeuralOdeModel>, IDisposable
+{
+    private readonly IHost _host;
+    private readonly string _loaderSignature;
+
+    private protected NeuralOdeTransformer(IHostEnvironment environment, string loaderSignature, NeuralOdeModel model, ModelDescription description)
+    {
+        _host = environment.Register(GetType().Name);
+        _loaderSignature = loaderSignature;
+        Model = model;
+        Description = description;
+        FeatureColumnType = new VectorDataViewType(NumberDataViewType.Single, description.FeatureDimensions);
+    }
+
+    /// <inheritdoc/>
+    public string FeatureColumnName => Description.FeatureColumn;
+
+    /// <inheritdoc/>
+    public DataViewType FeatureColumnType { get; }
+
+    /// <inheritdoc/>
+    public NeuralOdeModel Model { get; }
+
+    /// <summary>What happened in each epoch of the training; saved with the model.</summary>
+    public IReadOnlyList<NeuralOdeEpochReport> TrainingHistory => Description.History;
+
+    /// <inheritdoc/>
+    public bool IsRowToRowMapper => true;
+
+    private protected ModelDescription Description { get; }
+
+    /// <summary>The columns of the transformed data.</summary>
+    /// <param name="inputSchema">The columns of the data.</param>
+    /// <returns>The input columns and those of the predictions.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The feature column is missing or has the wrong type or size.</exception>
+    public DataViewSchema GetOutputSchema(DataViewSchema inputSchema) => Bind(inputSchema).Output;
+
+    /// <summary>Adds predictions to data; they are computed when rows are read.</summary>
+    /// <param name="input">The data.</param>
+    /// <returns>The data with the predictions.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The feature column is missing or has the wrong type or size.</exception>
+    /// <exception cref="ObjectDisposedException">The transformer was disposed of.</exception>
+    public IDataView Transform(IDataView input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        _ = Model.Network;
+        return new ScoredView(input, Bind(input.Schema), Model);
+    }
+
+    /// <inheritdoc/>
+    public IRowToRowMapper GetRowToRowMapper(DataViewSchema inputSchema)
+    {
+        _ = Model.Network;
+        return new RowMapper(Bind(inputSchema), Model);
+    }
+
+    /// <summary>Frees the weights.</summary>
+    public void Dispose()
+    {
+        Model.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    void ICanSaveModel.Save(ModelSaveContext ctx) =>
+        ModelFile.Save(ctx, _loaderSignature, new Payload<ModelDescription>(Description, Model.Network.ToArrays()).ToBytes());
+
+    /// <summary>The columns that the predictions become, for data with certain columns.</summary>
+    private protected abstract ScoreColumn[] Columns(DataViewSchema input);
+
+    /// <summary>Reads a model of one kind from ML.NET's file.</summary>
+    private protected static (NeuralOdeModel Model, ModelDescription Description) Load(
+        IHostEnvironment environment, ModelLoadContext context, string loaderSignature, OutputKind kind)
+    {
+        TorchRuntime.EnsureAvailable();
+        Payload<ModelDescription> payload = PayloadReader.Read<ModelDescription>(ModelFile.Load(environment, context, loaderSignature));
+        // The random weights that the network starts with are replaced at once; torch's generator stays as it is.
+        NeuralOdeNetwork network = Training.TorchSeed.Run(0, () => new NeuralOdeNetwork(payload.Description.Network));
+        try
+        {
+            network.FromArrays(payload.Arrays);
+            return (new NeuralOdeModel(network, kind), payload.Description);
+        }
+        catch
+        {
+            network.Dispose();
+            throw;
+        }
+    }
+
+    private ScoredSchema Bind(DataViewSchema input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        DataViewSchema.Column features = RowColumns.FindFeatures(_host, input, FeatureColumnName);
+        if (((VectorDataViewType)features.Type).Size != Model.FeatureCount)
+            throw Schemas.Mismatch(_host, nameof(input), "feature", FeatureColumnName, FeatureColumnType.ToString(), features.Type.ToString());
+        return new ScoredSchema(input, features, Columns(input));
+    }
+}

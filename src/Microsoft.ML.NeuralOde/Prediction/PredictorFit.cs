@@ -1,0 +1,132 @@
+using Microsoft.ML.Data;
+using Microsoft.ML.NeuralOde.Data;
+using Microsoft.ML.NeuralOde.Interop;
+using Microsoft.ML.NeuralOde.Training;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.NeuralOde.Prediction;
+
+/// <summary>A network that was fitted, and what there is to know about its input and its training.</summary>
+internal sealed record FittedNetwork(NeuralOdeNetwork Network, DataViewType FeatureType, DataViewSchema.Column Label, IReadOnlyList<NeuralOdeEpochReport> History);
+
+/// <summary>From rows to a trained network: what the trainers of all labels share.</summary>
+internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options, LabelFormat label, OutputKind kind)
+{
+    private readonly RowColumns _columns = new(host, options.FeatureColumnName, label, options.ExampleWeightColumnName);
+
+    /// <summary>Checks the columns that are read.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
+    public static SchemaShape.Column CheckSchema(IHost host, SchemaShape schema, NeuralOdePredictorOptions options, LabelFormat label)
+    {
+        ArgumentNullException.ThrowIfNull(schema);
+        Schemas.CheckFeatures(host, schema, options.FeatureColumnName);
+        if (options.ExampleWeightColumnName is { } weight)
+            Schemas.CheckWeight(host, schema, weight);
+        return label.Find(host, schema);
+    }
+
+    /// <summary>Trains a network.</summary>
+    /// <param name="createTask">Makes the task of the label column.</param>
+    /// <param name="input">The training data.</param>
+    /// <param name="validation">Data for validation; null for what the options say.</param>
+    /// <param name="initialModel">The model whose weights the training begins with; null for random ones.</param>
+    public FittedNetwork Run(Func<DataViewSchema.Column, PredictionTask> createTask, IDataView input, IDataView? validation, NeuralOdeModel? initialModel)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        TorchRuntime.EnsureAvailable();
+        CheckSchema(host, Schemas.ShapeOf(input.Schema), options, label);
+        using IChannel channel = host.Start("Training");
+        Device device = TrainingDevice.Choose(host, channel.Warning);
+        DataViewSchema.Column labelColumn = label.Find(host, input.Schema);
+        using PredictionTask task = createTask(labelColumn);
+        RowShape shape = _columns.ShapeIn(input.Schema);
+        validation ??= options.ValidationSet;
+        if (validation is not null)
+            CheckValidation(validation.Schema, input.Schema);
+
+        int seed = options.Seed ?? host.Rand.Next();
+        var loader = new RowLoader(_columns, options.MemoryBudgetMegabytes * (1L << 20), channel.Warning, CheckAlive);
+        (ITrainingRows rows, ITrainingRows? validationRows) = Load(loader, input, validation, seed);
+        using (rows)
+        using (validationRows)
+        {
+            NeuralOdeNetwork network = TorchSeed.Run(Seeds.Weights(seed), () => new NeuralOdeNetwork(Describe(shape.Features, task.OutputCount)));
+            try
+            {
+                task.Prepare(rows.Statistics, network);
+                Initialize(network, initialModel, rows.Statistics);
+                network.MoveTo(device);
+                using ITrainingRows here = rows is MemoryRows memory ? memory.MoveTo(device) : rows;
+                var surroundings = new TrainingSurroundings(Report, channel.Info, channel.Warning, CheckAlive);
+                IReadOnlyList<NeuralOdeEpochReport> history =
+                    new TrainingLoop(new PredictorTraining(network, task, options), here, validationRows, options.Plan(seed), surroundings).Run();
+                network.MoveTo(CPU);
+                return new FittedNetwork(network, _columns.FindFeatures(input.Schema).Type, labelColumn, history);
+            }
+            catch
+            {
+                network.Dispose();
+                throw;
+            }
+        }
+
+        void Report(NeuralOdeEpochReport report)
+        {
+            channel.Info(report.ToString());
+            options.EpochCallback?.Invoke(report);
+        }
+    }
+
+    private void CheckAlive()
+    {
+        options.CancellationToken.ThrowIfCancellationRequested();
+        host.CheckAlive();
+    }
+
+    private (ITrainingRows Rows, ITrainingRows? Validation) Load(RowLoader loader, IDataView input, IDataView? validation, int seed)
+    {
+        if (validation is null && options.ValidationFraction is { } fraction)
+            return loader.LoadAndSplit(input, fraction, Seeds.Split(seed));
+        ITrainingRows rows = loader.Load(input);
+        try
+        {
+            return (rows, validation is null ? null : loader.Load(validation));
+        }
+        catch
+        {
+            rows.Dispose();
+            throw;
+        }
+    }
+
+    private NetworkDescription Describe(int features, int outputs) => new(
+        features, outputs, [.. options.EncoderLayers], [.. options.DynamicsLayers], options.EndTime, options.Solver.Name, options.ProductionTolerances.Relative,
+        options.ProductionTolerances.Absolute, options.ProductionStepSize ?? options.StepSize);
+
+    private void Initialize(NeuralOdeNetwork network, NeuralOdeModel? initialModel, RowStatistics statistics)
+    {
+        if (initialModel is null)
+        {
+            if (options.Normalization != FeatureNormalization.None)
+                network.NormalizeInput(statistics.Features(options.Normalization));
+            return;
+        }
+        string? difference = initialModel.Kind == kind ? network.Description.DifferenceOfStructure(initialModel.Network.Description) : "it predicts another kind of label";
+        if (difference is not null)
+            throw new ArgumentException($"The model to begin with has another structure than this trainer makes: {difference}.", nameof(initialModel));
+        // Its statistics stay as well: the weights belong to them.
+        network.CopyFrom(initialModel.Network);
+    }
+
+    private void CheckValidation(DataViewSchema validation, DataViewSchema training)
+    {
+        DataViewType features = _columns.FindFeatures(training).Type, foundFeatures = _columns.FindFeatures(validation).Type;
+        if (((VectorDataViewType)foundFeatures).Size != ((VectorDataViewType)features).Size)
+            throw Schemas.Mismatch(host, "validationData", "feature", options.FeatureColumnName, features.ToString(), foundFeatures.ToString());
+        DataViewType expected = label.Find(host, training).Type, found = label.Find(host, validation).Type;
+        bool same = expected is KeyDataViewType key ? ((KeyDataViewType)found).Count == key.Count : label.Width(expected) == label.Width(found);
+        if (!same)
+            throw Schemas.Mismatch(host, "validationData", "label", options.LabelColumnName, expected.ToString(), found.ToString());
+        _columns.FindWeight(validation);
+    }
+}

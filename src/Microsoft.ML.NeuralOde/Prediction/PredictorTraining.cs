@@ -1,0 +1,54 @@
+using Microsoft.ML.NeuralOde.Data;
+using Microsoft.ML.NeuralOde.Training;
+
+namespace Microsoft.ML.NeuralOde.Prediction;
+
+/// <summary>A network that learns to predict a label.</summary>
+internal sealed class PredictorTraining : ITrainable
+{
+    private readonly NeuralOdeNetwork _network;
+    private readonly PredictionTask _task;
+    private readonly NeuralOdePredictorOptions _options;
+    private readonly OdeSolverOptions _solver;
+
+    public PredictorTraining(NeuralOdeNetwork network, PredictionTask task, NeuralOdePredictorOptions options)
+    {
+        _network = network;
+        _task = task;
+        _options = options;
+        _solver = options.SolverOptions();
+    }
+
+    public nn.Module Module => _network;
+
+    public TrainingMetric Metric => _task.Metric;
+
+    public BatchResult Loss(RowBatch batch, TrainingMoment moment) => Result(batch, With(_options.TolerancesAt(moment.Progress)));
+
+    public BatchResult Evaluate(RowBatch batch) => Result(batch, With(_options.EvaluationTolerances) with { PerRow = true });
+
+    private OdeSolverOptions With(SolverTolerances tolerances) => _solver with { RelativeTolerance = tolerances.Relative, AbsoluteTolerance = tolerances.Absolute };
+
+    private BatchResult Result(RowBatch batch, OdeSolverOptions solver)
+    {
+        Device device = _network.Device;
+        Tensor labels = batch.Labels!.to(device);
+        Tensor? weights = batch.Weights?.to(device);
+        (Tensor outputs, SolverStatistics statistics) = _network.Solve(batch.Features.to(device), solver);
+        Tensor? rowWeights = Product(weights, _task.Weights(labels));
+        (Tensor loss, double weight) = Mean(_task.Losses(outputs, labels), rowWeights);
+        (Tensor figure, double figureWeight) = Mean(_task.Figures(outputs.detach(), labels), weights);
+        return new BatchResult(loss, loss.detach(), weight, figure, figureWeight, statistics);
+    }
+
+    private static Tensor? Product(Tensor? a, Tensor? b) => a is null ? b : b is null ? a : a * b;
+
+    private static (Tensor Mean, double Weight) Mean(Tensor values, Tensor? weights)
+    {
+        if (weights is null)
+            return (values.mean(), values.shape[0]);
+        Tensor sum = weights.sum();
+        // Rows that all weigh nothing say nothing.
+        return ((values * weights).sum() / sum.clamp(min: 1e-30), sum.ToDouble());
+    }
+}

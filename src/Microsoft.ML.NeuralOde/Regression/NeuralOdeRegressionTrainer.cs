@@ -1,0 +1,98 @@
+using Microsoft.ML.Data;
+using Microsoft.ML.NeuralOde.Data;
+using Microsoft.ML.NeuralOde.Interop;
+using Microsoft.ML.NeuralOde.Prediction;
+using Microsoft.ML.NeuralOde.Regression;
+using Microsoft.ML.Runtime;
+using Microsoft.ML.Trainers;
+
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>
+/// Trains a neural ODE regression of one or several targets: an encoder of linear layers, a block whose output is the solution of an ordinary differential equation with a
+/// learned right-hand side, and a linear head; squared error of the targets, each normalised
+/// (R. T. Q. Chen, Y. Rubanova, J. Bettencourt, D. Duvenaud, Neural Ordinary
+/// Differential Equations, 2018).
+/// </summary>
+/// <remarks>
+/// <para>Created by <see cref="NeuralOdeCatalog.NeuralOde(RegressionCatalog.RegressionTrainers, string, string, string, int, int, double, OdeMethod, double, double, GradientMethod, IDataView)"/>.</para>
+/// <list type="table">
+/// <item><term>Feature column</term><description>a vector of <see cref="float"/> of known size and any dimensions</description></item>
+/// <item><term>Label column</term><description><see cref="float"/>, or a vector of <see cref="float"/> of known size for several targets</description></item>
+/// <item><term>Weight column</term><description><see cref="float"/>, if any</description></item>
+/// <item><term>Output columns</term><description><c>Score</c>, of the label's type</description></item>
+/// <item><term>Normalisation</term><description>part of the model, see <see cref="NeuralOdeTrainerOptions.Normalization"/></description></item>
+/// <item><term>Caching</term><description>not needed, see <see cref="NeuralOdeTrainerOptions.MemoryBudgetMegabytes"/></description></item>
+/// </list>
+/// <para>Rows whose label, weight or one of whose features is missing are left out with one warning.</para>
+/// </remarks>
+public sealed partial class NeuralOdeRegressionTrainer : ITrainerEstimator<NeuralOdeRegressionTransformer, NeuralOdeModel>
+{
+    private readonly IHost _host;
+    private readonly Options _options;
+    private readonly NumberLabel _label;
+
+    internal NeuralOdeRegressionTrainer(IHostEnvironment environment, Options options)
+    {
+        ArgumentNullException.ThrowIfNull(environment);
+        ArgumentNullException.ThrowIfNull(options);
+        _host = environment.Register(nameof(NeuralOdeRegressionTrainer));
+        _options = (Options)options.Clone();
+        _options.Validate();
+        _label = new NumberLabel(_options.LabelColumnName);
+    }
+
+    /// <inheritdoc/>
+    public TrainerInfo Info { get; } = Schemas.TrainerInfo();
+
+    /// <summary>The columns that the fitted model will produce.</summary>
+    /// <param name="inputSchema">The columns of the training data.</param>
+    /// <returns>The input columns and Score.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The feature, label or weight column is missing or has the wrong type.</exception>
+    public SchemaShape GetOutputSchema(SchemaShape inputSchema)
+    {
+        SchemaShape.Column label = PredictorFit.CheckSchema(_host, inputSchema, _options, _label);
+        return Schemas.WithRegressionOutput(inputSchema, label, _options.ScoreColumnName);
+    }
+
+    /// <summary>Trains a model.</summary>
+    /// <param name="input">The training data.</param>
+    /// <returns>The fitted model.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The feature, label or weight column is missing or has the wrong type.</exception>
+    /// <exception cref="InvalidOperationException">There are no usable rows, or a negative weight.</exception>
+    /// <exception cref="NeuralOdeTrainingException">The training diverged; the message says what to try.</exception>
+    /// <exception cref="OperationCanceledException">The training was cancelled.</exception>
+    public NeuralOdeRegressionTransformer Fit(IDataView input) => Fit(input, null, null);
+
+    /// <summary>Trains a model and reports its loss on other data after each epoch.</summary>
+    /// <inheritdoc cref="Fit(IDataView)"/>
+    /// <param name="input">The training data.</param>
+    /// <param name="validationData">Data in the same columns; null for what the options say.</param>
+    public NeuralOdeRegressionTransformer Fit(IDataView input, IDataView? validationData) => Fit(input, validationData, null);
+
+    /// <summary>Trains a model, beginning with the weights of another one.</summary>
+    /// <inheritdoc cref="Fit(IDataView)"/>
+    /// <param name="input">The training data.</param>
+    /// <param name="initialModel">The model to begin with, of the same structure; it stays as it is.</param>
+    /// <exception cref="ArgumentException">The model has another structure.</exception>
+    public NeuralOdeRegressionTransformer Fit(IDataView input, NeuralOdeModel initialModel)
+    {
+        ArgumentNullException.ThrowIfNull(initialModel);
+        return Fit(input, null, initialModel);
+    }
+
+    /// <summary>Trains a model, beginning with the weights of another one, and reports its loss on other data after each epoch.</summary>
+    /// <inheritdoc cref="Fit(IDataView)"/>
+    /// <param name="input">The training data.</param>
+    /// <param name="validationData">Data in the same columns; null for what the options say.</param>
+    /// <param name="initialModel">The model to begin with, of the same structure; it stays as it is; null for random weights.</param>
+    /// <exception cref="ArgumentException">The model has another structure.</exception>
+    public NeuralOdeRegressionTransformer Fit(IDataView input, IDataView? validationData, NeuralOdeModel? initialModel)
+    {
+        FittedNetwork fitted = new PredictorFit(_host, _options, _label, OutputKind.Values).Run(
+            label => new RegressionTask(_label.Width(label.Type)), input, validationData, initialModel);
+        var columns = new OutputColumns(_options.ScoreColumnName, IsVector: fitted.Label.Type is VectorDataViewType);
+        return new NeuralOdeRegressionTransformer(
+            _host, new NeuralOdeModel(fitted.Network, OutputKind.Values), ModelDescription.Of(fitted, _options, columns));
+    }
+}

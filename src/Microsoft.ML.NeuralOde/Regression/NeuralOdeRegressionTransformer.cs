@@ -1,0 +1,33 @@
+using Microsoft.ML.NeuralOde.Interop;
+using Microsoft.ML.NeuralOde.Prediction;
+using Microsoft.ML.NeuralOde.Scoring;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>
+/// A fitted <see cref="NeuralOdeRegressionTrainer"/>: adds the score, a number for a label that is one number, a vector for a vector of targets.
+/// </summary>
+public sealed class NeuralOdeRegressionTransformer : NeuralOdeTransformer
+{
+    internal const string LoaderSignature = "NeuralOdeRegression";
+
+    internal NeuralOdeRegressionTransformer(IHostEnvironment environment, NeuralOdeModel model, ModelDescription description)
+        : base(environment, LoaderSignature, model, description)
+    {
+    }
+
+    /// <summary>Loads a model; called by ML.NET.</summary>
+    internal static NeuralOdeRegressionTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
+    {
+        (NeuralOdeModel model, ModelDescription description) = Load(env, ctx, LoaderSignature, OutputKind.Values);
+        return new NeuralOdeRegressionTransformer(env, model, description);
+    }
+
+    private protected override ScoreColumn[] Columns(DataViewSchema input)
+    {
+        string name = Description.Columns.Score;
+        DataViewSchema.Annotations annotations = Schemas.RegressionAnnotations(input, Description.Columns.IsVector);
+        return [Description.Columns.IsVector ? new VectorScore(name, Model.OutputCount, annotations) : new NumberScore(name, 0, annotations)];
+    }
+}

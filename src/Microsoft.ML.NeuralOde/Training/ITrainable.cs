@@ -1,0 +1,38 @@
+using Microsoft.ML.NeuralOde.Data;
+
+namespace Microsoft.ML.NeuralOde.Training;
+
+/// <summary>Where a training stands when a batch is due.</summary>
+/// <param name="Seed">For random numbers of this batch alone.</param>
+/// <param name="Progress">The share of all batches that was seen, 0 to 1.</param>
+internal readonly record struct TrainingMoment(int Seed, double Progress);
+
+/// <summary>What a module made of a batch.</summary>
+/// <param name="Objective">What is to become small: a scalar, in the graph where it is asked for.</param>
+/// <param name="Loss">The objective without penalties, the weighted mean of the rows' losses: a scalar.</param>
+/// <param name="Weight">The sum of the weights behind that mean.</param>
+/// <param name="Figure">The weighted mean of the figure that goes with the loss (see <see cref="ITrainable.Metric"/>): a scalar; null without one.</param>
+/// <param name="FigureWeight">The sum of the weights behind that mean.</param>
+/// <param name="Statistics">What the solve cost.</param>
+internal readonly record struct BatchResult(
+    Tensor Objective, Tensor Loss, double Weight, Tensor? Figure, double FigureWeight, SolverStatistics Statistics);
+
+/// <summary>A figure that goes with a loss and means more to people.</summary>
+/// <param name="Name">Its name in reports.</param>
+/// <param name="Finish">Makes the figure of the mean over the rows: nothing for an accuracy, a root for an RMSE.</param>
+internal sealed record TrainingMetric(string Name, Func<double, double> Finish);
+
+/// <summary>What can be trained: a module with a loss. Labels are the module's own affair.</summary>
+internal interface ITrainable
+{
+    nn.Module Module { get; }
+
+    /// <summary>The figure beside the loss; null for none.</summary>
+    TrainingMetric? Metric { get; }
+
+    /// <summary>The loss of a batch, in the graph.</summary>
+    BatchResult Loss(RowBatch batch, TrainingMoment moment);
+
+    /// <summary>The loss of a batch as it is reported for validation: outside of the graph, without penalties.</summary>
+    BatchResult Evaluate(RowBatch batch);
+}

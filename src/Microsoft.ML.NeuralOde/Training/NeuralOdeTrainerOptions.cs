@@ -1,0 +1,198 @@
+using System.Globalization;
+using Microsoft.ML.Data;
+using Microsoft.ML.NeuralOde.Training;
+
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>What all trainers of this library have in common: the data, the training's regime, the solver.</summary>
+public abstract class NeuralOdeTrainerOptions
+{
+    /// <summary>The feature column, a vector of Single of known size. Default: “Features”.</summary>
+    public string FeatureColumnName = DefaultColumnNames.Features;
+
+    /// <summary>A column of Single by which rows count more or less; null for equal weights. Default: null.</summary>
+    public string? ExampleWeightColumnName;
+
+    /// <summary>Passes over the training data, at most. Default: 10.</summary>
+    public int NumberOfEpochs = TrainingDefaults.NumberOfEpochs;
+
+    /// <summary>Rows in a batch. Default: 128.</summary>
+    public int BatchSize = TrainingDefaults.BatchSize;
+
+    /// <summary>How weights follow gradients. Default: <see cref="NeuralOdeOptimizer.AdamW"/>.</summary>
+    public NeuralOdeOptimizer Optimizer = NeuralOdeOptimizer.AdamW;
+
+    /// <summary>The learning rate, or the highest one of a schedule. Default: 0.001.</summary>
+    public double LearningRate = TrainingDefaults.LearningRate;
+
+    /// <summary>How the learning rate changes. Default: <see cref="LearningRateSchedule.Constant"/>.</summary>
+    public LearningRateSchedule LearningRateSchedule = LearningRateSchedule.Constant;
+
+    /// <summary>The share of the training, from 0 to 1, in which the learning rate rises from zero in proportion. Default: 0.</summary>
+    public double WarmUpFraction;
+
+    /// <summary>Epochs between two steps of <see cref="LearningRateSchedule.Step"/>. Default: 5.</summary>
+    public int LearningRateStepEpochs = 5;
+
+    /// <summary>What <see cref="LearningRateSchedule.Step"/> multiplies the learning rate by, between 0 and 1. Default: 0.5.</summary>
+    public double LearningRateStepFactor = 0.5;
+
+    /// <summary>Momentum of <see cref="NeuralOdeOptimizer.Sgd"/>, from 0 to below 1. Default: 0.9.</summary>
+    public double Momentum = 0.9;
+
+    /// <summary>Weight decay, which pulls weights towards zero (see <see cref="NeuralOdeOptimizer"/>). Default: 0.</summary>
+    public double WeightDecay;
+
+    /// <summary>Gradients of a batch whose Euclidean norm is larger are scaled down to it. Default: null, no limit; 1.0 is usual.</summary>
+    public double? MaximumGradientNorm;
+
+    /// <summary>The numerical method. Default: <see cref="OdeMethod.Dopri5"/>.</summary>
+    public OdeMethod Solver = OdeMethod.Dopri5;
+
+    /// <summary>rtol of the solver in training. Default: 0.001.</summary>
+    public double RelativeTolerance = TrainingDefaults.RelativeTolerance;
+
+    /// <summary>atol of the solver in training. Default: 0.0001.</summary>
+    public double AbsoluteTolerance = TrainingDefaults.AbsoluteTolerance;
+
+    /// <summary>The tolerances at the end of the training, reached in equal ratios: cheap steps first, accurate ones last. Default: null, the same all the time.</summary>
+    public SolverTolerances? FinalTolerances;
+
+    /// <summary>The tolerances of validation. Default: <see cref="SolverTolerances.Evaluation"/>.</summary>
+    public SolverTolerances EvaluationTolerances = SolverTolerances.Evaluation;
+
+    /// <summary>The tolerances of the fitted model. Default: <see cref="SolverTolerances.Production"/>.</summary>
+    public SolverTolerances ProductionTolerances = SolverTolerances.Production;
+
+    /// <summary>Step size in training and validation: of methods without error control (null for one step), or of others, which then do without. Default: null.</summary>
+    public double? StepSize;
+
+    /// <summary>
+    /// Step size of the fitted model; a number makes the method do without error control, so that a prediction always costs the same. Default: null,
+    /// which is <see cref="StepSize"/>.
+    /// </summary>
+    public double? ProductionStepSize;
+
+    /// <summary>How gradients come back through the solver. Default: <see cref="GradientMethod.Checkpointed"/>, exact and fast.</summary>
+    public GradientMethod GradientMethod = GradientMethod.Checkpointed();
+
+    /// <summary>How features are normalised. Default: <see cref="FeatureNormalization.Global"/>.</summary>
+    public FeatureNormalization Normalization = FeatureNormalization.Global;
+
+    /// <summary>Seed of the weights and of the order of rows. Default: null, drawn from the MLContext, whose seed decides.</summary>
+    public int? Seed;
+
+    /// <summary>Data on which the loss is reported after each epoch. Default: null.</summary>
+    public IDataView? ValidationSet;
+
+    /// <summary>Fraction of the rows kept from training for that, where no validation set is given; between 0 and 1. Default: null.</summary>
+    public double? ValidationFraction;
+
+    /// <summary>
+    /// The training ends when the validation loss has not fallen for so many epochs. Needs validation data. Default: null, all epochs are made.
+    /// </summary>
+    public int? EarlyStoppingPatience;
+
+    /// <summary>
+    /// Whether the model gets the weights of the epoch with the smallest validation loss instead of the last ones, where there are validation
+    /// data. Default: true.
+    /// </summary>
+    public bool KeepBestWeights = true;
+
+    /// <summary>
+    /// Data up to this size, in units of 2^20 bytes (four bytes a number), are read once and held in memory, with up to twice this while they are read. Larger
+    /// data are read as a stream in every epoch and shuffled in a pool of this size. Default: 1024.
+    /// </summary>
+    public int MemoryBudgetMegabytes = 1024;
+
+    /// <summary>Called after each epoch, on the training thread. Default: null.</summary>
+    public Action<NeuralOdeEpochReport>? EpochCallback;
+
+    /// <summary>Ends the training, looked at before each batch and each step of the solver.</summary>
+    public CancellationToken CancellationToken;
+
+    /// <summary>A copy that later changes do not reach.</summary>
+    internal virtual NeuralOdeTrainerOptions Clone() => (NeuralOdeTrainerOptions)MemberwiseClone();
+
+    /// <exception cref="ArgumentOutOfRangeException">An option makes no sense; the message names it.</exception>
+    internal virtual void Validate()
+    {
+        RequireColumn(FeatureColumnName, nameof(FeatureColumnName));
+        Require(ExampleWeightColumnName is null || !string.IsNullOrWhiteSpace(ExampleWeightColumnName), nameof(ExampleWeightColumnName), ExampleWeightColumnName, "the name of a column or null");
+        Require(NumberOfEpochs > 0, nameof(NumberOfEpochs), NumberOfEpochs, "at least 1");
+        Require(BatchSize > 0, nameof(BatchSize), BatchSize, "at least 1");
+        RequireDefined(Optimizer, nameof(Optimizer));
+        RequirePositive(LearningRate, nameof(LearningRate));
+        RequireDefined(LearningRateSchedule, nameof(LearningRateSchedule));
+        Require(WarmUpFraction is >= 0 and <= 1, nameof(WarmUpFraction), WarmUpFraction, "from 0 to 1");
+        Require(LearningRateStepEpochs > 0, nameof(LearningRateStepEpochs), LearningRateStepEpochs, "at least 1");
+        Require(LearningRateStepFactor is > 0 and <= 1, nameof(LearningRateStepFactor), LearningRateStepFactor, "above 0 and at most 1");
+        Require(Momentum is >= 0 and < 1, nameof(Momentum), Momentum, "from 0 to below 1");
+        Require(WeightDecay >= 0 && double.IsFinite(WeightDecay), nameof(WeightDecay), WeightDecay, "zero or a positive number");
+        Require(MaximumGradientNorm is null or > 0, nameof(MaximumGradientNorm), MaximumGradientNorm, "a positive number or null");
+        Require(Solver is not null, nameof(Solver), Solver, "a method such as OdeMethod.Dopri5");
+        RequirePositive(RelativeTolerance, nameof(RelativeTolerance));
+        RequirePositive(AbsoluteTolerance, nameof(AbsoluteTolerance));
+        Require(FinalTolerances?.AreValid != false, nameof(FinalTolerances), FinalTolerances, "positive tolerances or null");
+        Require(EvaluationTolerances is { AreValid: true }, nameof(EvaluationTolerances), EvaluationTolerances, "positive tolerances");
+        Require(ProductionTolerances is { AreValid: true }, nameof(ProductionTolerances), ProductionTolerances, "positive tolerances");
+        RequireStep(StepSize, nameof(StepSize));
+        RequireStep(ProductionStepSize, nameof(ProductionStepSize));
+        Require(GradientMethod is not null, nameof(GradientMethod), GradientMethod, "a gradient method such as GradientMethod.Adjoint()");
+        RequireDefined(Normalization, nameof(Normalization));
+        Require(ValidationFraction is null or (> 0 and < 1), nameof(ValidationFraction), ValidationFraction, "between 0 and 1, or null");
+        Require(EarlyStoppingPatience is null or > 0, nameof(EarlyStoppingPatience), EarlyStoppingPatience, "at least 1, or null");
+        Require(MemoryBudgetMegabytes > 0, nameof(MemoryBudgetMegabytes), MemoryBudgetMegabytes, "at least 1");
+    }
+
+    /// <summary>How the equation is solved in training.</summary>
+    internal OdeSolverOptions SolverOptions() => new()
+    {
+        Method = Solver,
+        RelativeTolerance = RelativeTolerance,
+        AbsoluteTolerance = AbsoluteTolerance,
+        StepSize = StepSize,
+        Gradient = GradientMethod,
+        CancellationToken = CancellationToken,
+    };
+
+    /// <summary>The tolerances of training when a share of it, 0 to 1, lies behind.</summary>
+    internal SolverTolerances TolerancesAt(double progress)
+    {
+        var first = new SolverTolerances(RelativeTolerance, AbsoluteTolerance);
+        return FinalTolerances is null ? first : first.Towards(FinalTolerances, progress);
+    }
+
+    /// <summary>How the training loop is to go about it.</summary>
+    internal TrainingPlan Plan(int seed) => new(
+        NumberOfEpochs, BatchSize, Optimizer, new LearningRates(LearningRateSchedule, LearningRate, WarmUpFraction, LearningRateStepEpochs, LearningRateStepFactor, NumberOfEpochs),
+        Momentum, WeightDecay, MaximumGradientNorm, EarlyStoppingPatience, KeepBestWeights, seed, CancellationToken);
+
+    private protected static void RequireColumn(string name, string option) =>
+        Require(!string.IsNullOrWhiteSpace(name), option, name, "the name of a column");
+
+    private protected static void RequirePositive(double value, string option) =>
+        Require(value > 0 && double.IsFinite(value), option, value, "a positive number");
+
+    private protected static void RequireDefined<T>(T value, string option)
+        where T : struct, Enum => Require(Enum.IsDefined(value), option, value, $"one of {string.Join(", ", Enum.GetNames<T>())}");
+
+    private protected static void RequireStep(double? size, string option) =>
+        Require(size is null || (size > 0 && double.IsFinite(size.Value)), option, size, "a positive number or null");
+
+    private protected static void Require(bool condition, string option, object? found, string expected)
+    {
+        if (!condition)
+            throw new ArgumentOutOfRangeException(option, string.Create(CultureInfo.InvariantCulture, $"{option} is {found ?? "null"}; it must be {expected}."));
+    }
+}
+
+/// <summary>Defaults that catalog methods and options have in common.</summary>
+internal static class TrainingDefaults
+{
+    public const int NumberOfEpochs = 10;
+    public const int BatchSize = 128;
+    public const double LearningRate = 1e-3;
+    public const double RelativeTolerance = 1e-3;
+    public const double AbsoluteTolerance = 1e-4;
+}
