@@ -102,7 +102,7 @@ internal sealed class OdeBlockExport
         return Combine(graph, y, _b, k);
     }
 
-    private string Combine(OnnxGraph graph, string y, string?[] weights, string[] k)
+    private static string Combine(OnnxGraph graph, string y, string?[] weights, string[] k)
     {
         string? sum = null;
         for (int j = 0; j < weights.Length && j < k.Length; j++)
