@@ -27,4 +27,13 @@ public enum TimeDependence
 
     /// <summary>t is one more input feature of every layer.</summary>
     Concatenate,
+
+    /// <summary>Every layer's result is multiplied by σ(t g + c), with learned vectors g and c.</summary>
+    Gate,
+
+    /// <summary>
+    /// Every layer's result is multiplied by σ(t g + c) and t w is added (W. Grathwohl, R. T. Q. Chen, J. Bettencourt, I. Sutskever, D. Duvenaud,
+    /// FFJORD, 2019): the default of <see cref="ContinuousFlow"/>.
+    /// </summary>
+    ConcatSquash,
 }

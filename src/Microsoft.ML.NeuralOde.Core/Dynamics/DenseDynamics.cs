@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Microsoft.ML.NeuralOde.Dynamics;
 using Microsoft.ML.NeuralOde.Kernels;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
@@ -10,10 +11,12 @@ namespace Microsoft.ML.NeuralOde;
 /// </summary>
 /// <remarks>
 /// Parameters: <c>weight0</c>, <c>bias0</c>, …, one pair a layer, and, where time enters, <c>time_weight</c> (added to the result) or
-/// <c>time_weight0</c>, … (added in every layer, which is what a concatenated time amounts to).
-/// On the CPU, in float32 and float64, small networks are evaluated and differentiated by fused kernels wherever no graph is recorded.
+/// <c>time_weight0</c>, … (added in every layer, which is what a concatenated time amounts to) and <c>gate_weight0</c>, <c>gate_bias0</c>, …;
+/// with a conditioning vector <c>condition_weight</c> (the vector is further input of the first layer).
+/// On the CPU, in float32 and float64, small networks without gates and conditions are evaluated and differentiated by fused kernels wherever no
+/// graph is recorded.
 /// </remarks>
-public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics
+public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics, IConditionalDynamics
 {
     private readonly ConcurrentBag<DenseEvaluator> _evaluators = [];
     /// <summary>Beyond this size of a weight matrix libtorch's product is faster than ours (measured).</summary>
@@ -22,15 +25,20 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     private readonly Parameter[] _weights;
     private readonly Parameter[] _biases;
     private readonly Parameter[] _timeWeights;
+    private readonly Parameter[] _gateWeights;
+    private readonly Parameter[] _gateBiases;
+    private Parameter? _conditionWeight;
 
     /// <summary>Creates dynamics with random parameters, uniform in ±1/√inputs of each layer.</summary>
     /// <param name="features">Size of the state.</param>
     /// <param name="hidden">Sizes of the hidden layers; null for one of the state's size; empty for linear dynamics.</param>
     /// <param name="activation">The non-linearity after each hidden layer.</param>
     /// <param name="time">How time enters.</param>
+    /// <param name="conditions">Size of a conditioning vector; 0 for none.</param>
     /// <exception cref="ArgumentOutOfRangeException">A size is not positive.</exception>
     public DenseDynamics(
-        long features, IReadOnlyList<long>? hidden = null, Activation activation = Activation.Tanh, TimeDependence time = TimeDependence.Add)
+        long features, IReadOnlyList<long>? hidden = null, Activation activation = Activation.Tanh, TimeDependence time = TimeDependence.Add,
+        long conditions = 0)
         : base(nameof(DenseDynamics))
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(features);
@@ -41,7 +49,9 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
             throw new ArgumentOutOfRangeException(nameof(activation), activation, "There is no such activation.");
         if (!Enum.IsDefined(time))
             throw new ArgumentOutOfRangeException(nameof(time), time, "There is no such time dependence.");
+        ArgumentOutOfRangeException.ThrowIfNegative(conditions);
         Features = features;
+        Conditions = conditions;
         Hidden = [.. hidden];
         Activation = activation;
         Time = time;
@@ -50,14 +60,26 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
         int layers = sizes.Length - 1;
         _weights = new Parameter[layers];
         _biases = new Parameter[layers];
-        _timeWeights = new Parameter[time switch { TimeDependence.None => 0, TimeDependence.Add => 1, _ => layers }];
+        bool timeInLayers = time is TimeDependence.Concatenate or TimeDependence.ConcatSquash;
+        bool gates = time is TimeDependence.Gate or TimeDependence.ConcatSquash;
+        _timeWeights = new Parameter[time == TimeDependence.Add ? 1 : timeInLayers ? layers : 0];
+        _gateWeights = new Parameter[gates ? layers : 0];
+        _gateBiases = new Parameter[gates ? layers : 0];
         for (int i = 0; i < layers; i++)
         {
-            double bound = 1 / Math.Sqrt(sizes[i] + (time == TimeDependence.Concatenate ? 1 : 0));
+            long extra = (time == TimeDependence.Concatenate ? 1 : 0) + (i == 0 ? conditions : 0);
+            double bound = 1 / Math.Sqrt(sizes[i] + extra);
             _weights[i] = Register($"weight{i}", [sizes[i + 1], sizes[i]], bound);
             _biases[i] = Register($"bias{i}", [sizes[i + 1]], bound);
-            if (time == TimeDependence.Concatenate)
-                _timeWeights[i] = Register($"time_weight{i}", [sizes[i + 1]], bound);
+            if (timeInLayers)
+                _timeWeights[i] = Register($"time_weight{i}", [sizes[i + 1]], time == TimeDependence.Concatenate ? bound : 1);
+            if (gates)
+            {
+                _gateWeights[i] = Register($"gate_weight{i}", [sizes[i + 1]], 1);
+                _gateBiases[i] = Register($"gate_bias{i}", [sizes[i + 1]], 1);
+            }
+            if (i == 0 && conditions > 0)
+                _conditionWeight = Register("condition_weight", [sizes[1], conditions], bound);
         }
         if (time == TimeDependence.Add)
             _timeWeights[0] = Register("time_weight", [features], 1);
@@ -75,6 +97,12 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <summary>How time enters.</summary>
     public TimeDependence Time { get; }
 
+    /// <summary>Size of the conditioning vector; 0 for none.</summary>
+    public long Conditions { get; }
+
+    /// <summary>Number of linear layers.</summary>
+    internal int Layers => _weights.Length;
+
     internal IReadOnlyList<Parameter> Weights => _weights;
 
     internal IReadOnlyList<Parameter> Biases => _biases;
@@ -83,16 +111,33 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <param name="t">Time: a scalar, or one number a row, shape <c>[batch, 1]</c>.</param>
     /// <param name="y">The state, shape <c>[batch, features]</c>.</param>
     /// <returns>dy/dt, shape <c>[batch, features]</c>.</returns>
+    /// <exception cref="InvalidOperationException">The dynamics need a condition.</exception>
     public override Tensor forward(Tensor t, Tensor y)
+    {
+        if (Conditions > 0)
+            throw new InvalidOperationException($"These dynamics depend on a condition of {Conditions} features; call Evaluate(t, y, condition).");
+        return EvaluateProjected(t, y, null);
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentException">The condition has the wrong shape.</exception>
+    public Tensor Evaluate(Tensor t, Tensor y, Tensor condition)
+    {
+        using Tensor projected = Project(condition);
+        return EvaluateProjected(t, y, projected);
+    }
+
+    /// <summary>dy/dt, given what <see cref="Project"/> made of the condition.</summary>
+    internal Tensor EvaluateProjected(Tensor t, Tensor y, Tensor? projected)
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor x = y;
-        int last = _weights.Length - 1;
-        for (int i = 0; i <= last; i++)
+        for (int i = 0; i < Layers; i++)
         {
-            x = Layer(x, t, _weights[i], _biases[i], TimeWeight(i));
-            if (i < last)
-                x = Activate(x);
+            (Tensor? gate, Tensor shift) = Modulation(i, t, projected);
+            x = ModulatedLayer.Apply(x, _weights[i], gate, shift);
+            if (i < Layers - 1)
+                x = Activation.Value(x);
         }
         return x.MoveToOuterDisposeScope();
     }
@@ -101,7 +146,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     public DynamicsEvaluator? CreateEvaluator(Tensor state)
     {
         ArgumentNullException.ThrowIfNull(state);
-        if (!StateKernels.Supports(state) || state.dim() != 2 || state.shape[1] != Features || !IsSmall || !Array.TrueForAll(_weights, weight => Fits(weight, state)))
+        if (_gateWeights.Length > 0 || Conditions > 0 || !StateKernels.Supports(state) || state.dim() != 2 || state.shape[1] != Features || !IsSmall || !Array.TrueForAll(_weights, weight => Fits(weight, state)))
             return null;
         if (!_evaluators.TryTake(out DenseEvaluator? evaluator) || evaluator.Type != state.dtype)
             evaluator = state.dtype == ScalarType.Float32 ? new DenseEvaluator<float>(this) : new DenseEvaluator<double>(this);
@@ -113,7 +158,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     internal Parameter? TimeWeight(int layer) => Time switch
     {
         TimeDependence.Add => layer == _weights.Length - 1 ? _timeWeights[0] : null,
-        TimeDependence.Concatenate => _timeWeights[layer],
+        TimeDependence.Concatenate or TimeDependence.ConcatSquash => _timeWeights[layer],
         _ => null,
     };
 
@@ -124,40 +169,51 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
             _evaluators.Add(evaluator);
     }
 
-    /// <summary>Another type or device makes other parameters of the same names.</summary>
-    protected override void _toEpilog(ScalarType? dtype, Device? device, bool non_blocking)
-    {
-        base._toEpilog(dtype, device, non_blocking);
-        _evaluators.Clear();
-        for (int i = 0; i < _weights.Length; i++)
-        {
-            _weights[i] = get_parameter($"weight{i}")!;
-            _biases[i] = get_parameter($"bias{i}")!;
-        }
-        for (int i = 0; i < _timeWeights.Length; i++)
-            _timeWeights[i] = get_parameter(Time == TimeDependence.Add ? "time_weight" : $"time_weight{i}")!;
-    }
-
     /// <summary>Whether every matrix is so small that the fused kernels are faster than libtorch.</summary>
     private bool IsSmall => Array.TrueForAll(_weights, weight => weight.numel() <= LargestFusedMatrix);
 
     private static bool Fits(Parameter weight, Tensor state) => weight.device_type == DeviceType.CPU && weight.dtype == state.dtype && weight.is_contiguous();
 
-    private static Tensor Layer(Tensor x, Tensor t, Parameter weight, Parameter bias, Parameter? timeWeight)
+    /// <summary>What a condition adds to the first layer, shape <c>[batch, width]</c>: the same at all times.</summary>
+    internal Tensor Project(Tensor condition)
     {
-        if (timeWeight is null)
-            return functional.linear(x, weight, bias);
-        // One time for all rows only moves the bias: a vector operation instead of one over the batch.
-        return t.dim() == 0 ? functional.linear(x, weight, bias + t * timeWeight) : functional.linear(x, weight, bias) + t * timeWeight;
+        if (condition.dim() != 2 || condition.shape[1] != Conditions)
+            throw new ArgumentException($"The condition has shape [{string.Join(", ", condition.shape)}]; it must be [batch, {Conditions}].", nameof(condition));
+        return functional.linear(condition, _conditionWeight!);
     }
 
-    private Tensor Activate(Tensor x) => Activation switch
+    /// <summary>The weight of the conditioning vector; null where there is none.</summary>
+    internal Parameter? ConditionWeight => _conditionWeight;
+
+    /// <summary>
+    /// What time and condition make of a layer: x ↦ (x Wᵀ) ⊙ gate + shift. Shapes <c>[width]</c>, or <c>[batch, width]</c> where rows differ.
+    /// </summary>
+    internal (Tensor? Gate, Tensor Shift) Modulation(int layer, Tensor t, Tensor? projected)
     {
-        Activation.Tanh => x.tanh(),
-        Activation.Softplus => functional.softplus(x),
-        Activation.Relu => x.relu(),
-        _ => functional.silu(x),
-    };
+        Tensor shift = layer == 0 && projected is not null ? projected + _biases[0] : _biases[layer];
+        Tensor? gate = null;
+        if (_gateWeights.Length > 0)
+        {
+            gate = (t * _gateWeights[layer] + _gateBiases[layer]).sigmoid();
+            shift = shift * gate;
+        }
+        Parameter? timeWeight = TimeWeight(layer);
+        return (gate, timeWeight is null ? shift : shift + t * timeWeight);
+    }
+
+    /// <summary>A change of type or device makes new parameters.</summary>
+    protected override void _toEpilog(ScalarType? dtype, Device? device, bool non_blocking)
+    {
+        base._toEpilog(dtype, device, non_blocking);
+        _evaluators.Clear();
+        foreach ((string prefix, Parameter[] parameters) in
+            (ReadOnlySpan<(string, Parameter[])>)[("weight", _weights), ("bias", _biases), ("gate_weight", _gateWeights), ("gate_bias", _gateBiases)])
+            for (int i = 0; i < parameters.Length; i++)
+                parameters[i] = get_parameter($"{prefix}{i}")!;
+        for (int i = 0; i < _timeWeights.Length; i++)
+            _timeWeights[i] = get_parameter(Time == TimeDependence.Add ? "time_weight" : $"time_weight{i}")!;
+        _conditionWeight = Conditions > 0 ? get_parameter("condition_weight") : null;
+    }
 
     private Parameter Register(string name, long[] shape, double bound)
     {

@@ -6,7 +6,7 @@ namespace Microsoft.ML.NeuralOde;
 /// <summary>How derivatives of a solution with respect to the initial state, the parameters and the output times are computed.</summary>
 public abstract class GradientMethod
 {
-    private static readonly Func<GradientMethod>[] Defaults = [Direct, () => Adjoint(), Checkpointed];
+    private static readonly Func<GradientMethod>[] Defaults = [Direct, () => Adjoint(), () => Checkpointed(), Reversible];
 
     internal GradientMethod(string name) => Name = name;
 
@@ -39,15 +39,35 @@ public abstract class GradientMethod
         new BacksolveAdjoint(method, relativeTolerance, absoluteTolerance);
 
     /// <summary>
-    /// Keeps the state at each step and, on the way back, evaluates the stages of one step after the other again: the exact derivatives of
-    /// the discrete solution, as <see cref="Direct"/> gives them, in the memory of one state a step. Where the solver is not an explicit
-    /// Runge–Kutta method, this is <see cref="Direct"/>.
+    /// Keeps the states at the starts of some steps and, on the way back, makes one step after the other again and differentiates it: the exact
+    /// derivatives of the discrete solution, as <see cref="Direct"/> gives them, in the memory of the states that are kept. The default for training.
+    /// </summary>
+    /// <remarks>
+    /// Where more steps are made than states may be kept, those in between are made again from the nearest one, on the binomial schedule
+    /// (A. Griewank, A. Walther, Algorithm 799: revolve, 2000; during the solve, which does not know how many steps will come, by the rule of
+    /// Q. Wang, P. Moin, G. Iaccarino, 2009): with c states, up to (c + r over r) steps are made at most r times more.
+    /// Explicit Runge–Kutta steps are reversed by hand-written transposed stages; steps of other one-step methods are made again in a graph of their own
+    /// (for implicit methods the derivatives are exact up to the tolerance of their iteration). Reversible methods are treated as by
+    /// <see cref="Reversible"/>, and multistep methods as by <see cref="Direct"/>.
+    /// </remarks>
+    /// <param name="checkpoints">
+    /// How many states to keep from the solve, at least 1; the way back may need as many again. Null: all while they take up to 64 MiB, and then as many
+    /// as fit in that, but no fewer than the square root of the number of steps.
+    /// </param>
+    /// <returns>The gradient method.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The number of checkpoints is not positive.</exception>
+    public static GradientMethod Checkpointed(int? checkpoints = null) => new DiscreteAdjoint(checkpoints);
+
+    /// <summary>
+    /// Undoes each step exactly on the way back, so that only the last states are kept: the exact derivatives of the discrete solution, in memory that
+    /// does not depend on the number of steps. For the reversible methods only: <see cref="OdeMethod.ReversibleHeun"/> and
+    /// <see cref="OdeMethod.ReversibleCoupling"/>.
     /// </summary>
     /// <returns>The gradient method.</returns>
-    public static GradientMethod Checkpointed() => DiscreteAdjoint.Instance;
+    public static GradientMethod Reversible() => ReversibleGradient.Instance;
 
     /// <summary>The gradient method of a name, with its defaults.</summary>
-    /// <param name="name">“direct”, “adjoint” or “checkpointed”; upper and lower case are the same.</param>
+    /// <param name="name">“direct”, “adjoint”, “checkpointed” or “reversible”; upper and lower case are the same.</param>
     /// <returns>The gradient method.</returns>
     /// <exception cref="ArgumentException">No gradient method has the name; the message lists those there are.</exception>
     public static GradientMethod Parse(string name)
@@ -60,6 +80,11 @@ public abstract class GradientMethod
 
     /// <inheritdoc/>
     public override string ToString() => Name;
+
+    /// <exception cref="ArgumentException">The gradient method does not fit the other options.</exception>
+    internal virtual void Check(OdeSolverOptions options)
+    {
+    }
 
     internal abstract OdeSolution Solve(OdeProblem problem);
 }

@@ -77,12 +77,12 @@ internal sealed unsafe class DenseRowSolver
     {
         if (!IsFinite(work.State))
             return false;
-        StepController controller = _options.Controller;
+        StepController controller = _options.Controller ?? StepController.Default;
         int direction = Math.Sign(_end);
         int k = Math.Max(1, _tableau.ErrorOrder) + 1;
-        double smallest = Math.Max(_options.MinimumStep, AdaptiveControl.TimeResolution * Math.Abs(_end));
-        double time = 0, inverse1 = 1, inverse2 = 1;
-        bool wasRejected = false;
+        double smallest = Math.Max(_options.MinimumStep, ErrorHistory.TimeResolution * Math.Abs(_end));
+        double time = 0;
+        var history = new ErrorHistory();
         Evaluate(0, work.State, work.K(0), work);
         double step = Math.Min(_options.FirstStep ?? FirstStep(work, direction), _options.MaximumStep);
         for (long attempt = 0; attempt < _options.MaximumSteps; attempt++)
@@ -101,15 +101,12 @@ internal sealed unsafe class DenseRowSolver
                     new Span<float>(next, Features).CopyTo(new Span<float>(work.State, Features));
                     return true;
                 }
-                double inverse = 1 / Math.Max(error, 1e-10);
-                step = Math.Min(tried * AdaptiveControl.Growth(controller, k, inverse, inverse1, inverse2, wasRejected), _options.MaximumStep);
-                (inverse2, inverse1, wasRejected) = (inverse1, inverse, false);
+                step = Math.Min(tried * history.Accepted(controller, k, tried, error), _options.MaximumStep);
                 time = end;
                 Accept(time, next, work);
                 continue;
             }
-            step = tried * AdaptiveControl.Shrinkage(controller, k, error);
-            wasRejected = true;
+            step = tried * history.Rejected(controller, k, error);
             if (step < smallest)
                 return false;
         }

@@ -45,6 +45,8 @@ internal sealed class AutoSwitchingStepper : Stepper
 
     public override int ErrorOrder => _current.ErrorOrder;
 
+    public override StepController Controller => _current.Controller;
+
     public override OdeMethod? StepMethod => _current.StepMethod;
 
     public override void Start(double[] time, Tensor state)

@@ -54,6 +54,9 @@ internal sealed class ButcherTableau
 
     public int Stages => B.Length;
 
+    /// <summary>The stages that the solution at the step's end needs: all but one that is f there.</summary>
+    public int SolutionStages => IsFirstSameAsLast ? Stages - 1 : Stages;
+
     /// <summary>The last stage at the step's end whose input is not the solution there; −1 if there is none.</summary>
     public int LastStageAtEnd { get; }
 

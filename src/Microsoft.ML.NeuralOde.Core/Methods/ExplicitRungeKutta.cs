@@ -103,7 +103,7 @@ internal sealed class ExplicitRungeKuttaStepper : OneStepStepper
                 arithmetic.Release(input);
         }
         next ??= arithmetic.Combine(State, span, Tableau.B, Stages);
-        return new StepAttempt(span, next, Error(span, next));
+        return new StepAttempt(span, next, ExplicitStages.Error(Context, Tableau, span, State, next, Stages));
     }
 
     protected override Tensor? TakeEndDerivative()
@@ -122,20 +122,6 @@ internal sealed class ExplicitRungeKuttaStepper : OneStepStepper
             Release(ref _k[i]!);
         _k[0] = null!;
         _extraStages = 0;
-    }
-
-    private double[]? Error(StepSpan span, Tensor next)
-    {
-        if (Tableau.Error is null)
-            return null;
-        double[] error = Context.Arithmetic.ScaledError(State, next, span, Tableau.Error, Stages, Context.Options);
-        if (Tableau.SecondError is null)
-            return error;
-        double[] second = Context.Arithmetic.ScaledError(State, next, span, Tableau.SecondError, Stages, Context.Options);
-        for (int lane = 0; lane < error.Length; lane++)
-            if (error[lane] > 0)
-                error[lane] *= error[lane] / Math.Sqrt(error[lane] * error[lane] + 0.01 * second[lane] * second[lane]);
-        return error;
     }
 
     private void EvaluateExtraStages()

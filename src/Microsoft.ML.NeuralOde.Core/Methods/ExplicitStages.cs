@@ -3,10 +3,14 @@ namespace Microsoft.ML.NeuralOde.Methods;
 /// <summary>The stages of an explicit Runge–Kutta step, for methods that use one as a part of their own.</summary>
 internal static class ExplicitStages
 {
-    /// <summary>k₀ … k_{s−1}, the caller's but for k₀, which is <paramref name="first"/>.</summary>
-    public static Tensor[] Evaluate(StepperContext context, ButcherTableau tableau, StepSpan span, Tensor state, Tensor first)
+    /// <summary>
+    /// k₀ … k_{s−1}, the caller's but for k₀, which is <paramref name="first"/>. The stage that is f at the step's end is left out where only the
+    /// solution is wanted.
+    /// </summary>
+    public static Tensor[] Evaluate(
+        StepperContext context, ButcherTableau tableau, StepSpan span, Tensor state, Tensor first, bool forSolutionOnly = false)
     {
-        var k = new Tensor[tableau.Stages];
+        var k = new Tensor[forSolutionOnly ? tableau.SolutionStages : tableau.Stages];
         k[0] = first;
         for (int i = 1; i < k.Length; i++)
         {
@@ -15,5 +19,20 @@ internal static class ExplicitStages
             context.Arithmetic.Release(input);
         }
         return k;
+    }
+
+    /// <summary>The error of a step in units of the tolerance, lane by lane; null where the method estimates none.</summary>
+    public static double[]? Error(StepperContext context, ButcherTableau tableau, StepSpan span, Tensor state, Tensor next, ReadOnlySpan<Tensor> k)
+    {
+        if (tableau.Error is null)
+            return null;
+        double[] error = context.Arithmetic.ScaledError(state, next, span, tableau.Error, k, context.Options);
+        if (tableau.SecondError is null)
+            return error;
+        double[] second = context.Arithmetic.ScaledError(state, next, span, tableau.SecondError, k, context.Options);
+        for (int lane = 0; lane < error.Length; lane++)
+            if (error[lane] > 0)
+                error[lane] *= error[lane] / Math.Sqrt(error[lane] * error[lane] + 0.01 * second[lane] * second[lane]);
+        return error;
     }
 }

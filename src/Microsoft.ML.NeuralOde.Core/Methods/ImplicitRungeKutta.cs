@@ -18,7 +18,11 @@ internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
 {
     private readonly ImplicitTableau _tableau;
     private readonly NewtonSolver _newton;
+    private readonly StagePredictor? _predictor;
     private readonly Tensor?[] _k;
+
+    /// <summary>Whether, lane by lane, the step being tried is the first, or was tried before with another size.</summary>
+    private bool[] _isRepeated = [];
 
     public ImplicitRungeKuttaStepper(ImplicitRungeKutta method, StepperContext context)
         : base(context)
@@ -26,6 +30,8 @@ internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
         StepMethod = method;
         _tableau = method.Tableau;
         _newton = new NewtonSolver(_tableau, context);
+        // Diagonally implicit stages start from each other.
+        _predictor = _tableau.Groups[0].Count == _tableau.Stages && _tableau.Stages > 1 ? new StagePredictor(_tableau, context) : null;
         _k = new Tensor?[_tableau.Stages];
     }
 
@@ -36,10 +42,20 @@ internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
 
     public override int ErrorOrder => _tableau.ErrorOrder;
 
+    public override StepController Controller => StepController.ForImplicitMethods;
+
+    public override void Accept(bool[]? mask)
+    {
+        _predictor?.Remember(Attempt!.Span, _k, mask is null || Array.TrueForAll(mask, accepted => accepted) ? null : mask);
+        base.Accept(mask);
+    }
+
     public override void Keep(int[] lanes)
     {
         base.Keep(lanes);
         _newton.Forget();
+        _predictor?.Keep(lanes);
+        _isRepeated = Array.ConvertAll(lanes, lane => _isRepeated[lane]);
     }
 
     protected override StepAttempt Advance(StepSpan span)
@@ -54,7 +70,7 @@ internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
                 _k[start] = Context.Arithmetic.Copy(first);
                 continue;
             }
-            NewtonSolver.Result result = _newton.Solve(span, State, first, _k!, start, count);
+            NewtonSolver.Result result = _newton.Solve(span, State, first, _k!, start, count, _predictor);
             if (result.Failed is not null)
                 failed = failed is null ? result.Failed : [.. failed.Zip(result.Failed, (x, y) => x || y)];
             for (int i = 0; i < count; i++)
@@ -65,7 +81,9 @@ internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
                 result.LastStage.Dispose();
         }
         next ??= Context.Arithmetic.Combine(State, span, _tableau.B, _k!);
-        return new StepAttempt(span, next, Error(span, first, next, failed), failed is not null);
+        double[]? error = Error(span, first, next, failed);
+        Array.Fill(_isRepeated, true);
+        return new StepAttempt(span, next, error, failed is not null);
     }
 
     protected override Tensor? TakeEndDerivative()
@@ -73,13 +91,25 @@ internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
         if (!_tableau.IsStifflyAccurate)
             return null;
         Tensor? last = _k[^1];
+        // The prediction of the next step needs all of them.
+        if (_predictor is not null)
+            return Context.Arithmetic.Copy(last!);
         _k[^1] = null;
         return last;
     }
 
-    protected override void Moved(bool[]? mask) => _newton.Moved();
+    protected override void Moved(bool[]? mask)
+    {
+        _newton.Moved();
+        _isRepeated = [.. mask?.Select(accepted => !accepted) ?? new bool[_isRepeated.Length]];
+    }
 
-    protected override void Forget() => _newton.Forget();
+    protected override void Forget()
+    {
+        _newton.Forget();
+        _predictor?.Forget();
+        _isRepeated = [.. Enumerable.Repeat(true, Context.Arithmetic.Lanes)];
+    }
 
     protected override void DropStep()
     {
@@ -91,19 +121,32 @@ internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
     {
         if (_tableau.Error is null)
             return null;
-        double[] error;
-        using (IDisposable noGrad = no_grad())
+        using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor estimate = Estimate(span, first);
+        double[] error = Context.Arithmetic.ScaledError(State, next, null, [1], [estimate], Context.Options);
+        if (_tableau.StartError != 0 && error.Where((e, lane) => e > 1 && _isRepeated[lane]).Any())
         {
-            double[] weights = [_tableau.StartError, .. _tableau.Error];
-            Tensor[] inputs = [first, .. _k!];
-            using var plain = new TensorArithmetic(Context.Arithmetic.Lanes);
-            using Tensor difference = plain.Combine(null, span, weights, inputs);
-            using Tensor filtered = _newton.Filter(span, difference, _tableau.Filter);
-            error = Context.Arithmetic.ScaledError(State, next, null, [1], [filtered], Context.Options);
+            // What the state is away from the slow solution shows in f at the start and would reject every step. Filtered twice, it fades.
+            Tensor moved = Context.Arithmetic.Combine(State.detach(), null, [1], [estimate]);
+            using Tensor slope = Context.Evaluate(span.Start, moved);
+            double[] again = Context.Arithmetic.ScaledError(State, next, null, [1], [Estimate(span, slope)], Context.Options);
+            error = [.. error.Select((e, lane) => e > 1 && _isRepeated[lane] ? again[lane] : e)];
+            Context.Arithmetic.Release(moved);
         }
         for (int lane = 0; failed is not null && lane < error.Length; lane++)
             if (failed[lane])
                 error[lane] = double.PositiveInfinity;
         return error;
+    }
+
+    /// <summary>(I − h γ₀ J)⁻¹ h (e₀ f + Σ e_i k_i).</summary>
+    private Tensor Estimate(StepSpan span, Tensor slope)
+    {
+        double[] weights = [_tableau.StartError, .. _tableau.Error!];
+        Tensor[] inputs = [slope, .. _k!];
+        using var plain = new TensorArithmetic(Context.Arithmetic.Lanes);
+        using Tensor difference = plain.Combine(null, span, weights, inputs);
+        return _newton.Filter(span, difference, _tableau.Filter);
     }
 }

@@ -48,6 +48,37 @@ internal sealed class ImplicitTableau
 
     public int Stages => B.Length;
 
+    /// <summary>
+    /// The integrals, in units of the step, of the Lagrange polynomials over the nodes from the step's end to a distance behind it: how far the
+    /// solution's collocation polynomial moves on there.
+    /// </summary>
+    public double[] ExtrapolationWeights(double distance)
+    {
+        var weights = new double[Stages];
+        for (int j = 0; j < weights.Length; j++)
+        {
+            // The polynomial's coefficients, lowest power first.
+            double[] polynomial = [1];
+            for (int i = 0; i < C.Length; i++)
+                if (i != j)
+                    polynomial = Multiply(polynomial, -C[i] / (C[j] - C[i]), 1 / (C[j] - C[i]));
+            for (int power = 0; power < polynomial.Length; power++)
+                weights[j] += polynomial[power] * (Math.Pow(1 + distance, power + 1) - 1) / (power + 1);
+        }
+        return weights;
+    }
+
+    private static double[] Multiply(double[] polynomial, double constant, double slope)
+    {
+        var product = new double[polynomial.Length + 1];
+        for (int power = 0; power < polynomial.Length; power++)
+        {
+            product[power] += constant * polynomial[power];
+            product[power + 1] += slope * polynomial[power];
+        }
+        return product;
+    }
+
     private static IEnumerable<(int First, int Count)> FindGroups(double[][] a)
     {
         int first = 0;

@@ -50,7 +50,8 @@ internal sealed class NewtonSolver
     public void Moved()
     {
         _isCurrent = false;
-        if (_rate > FastRate)
+        // Where rows have their own steps, how well a Jacobian serves one row must not decide for another.
+        if (_rate > FastRate || _context.Options.PerRow)
             Forget();
         _rate = 0;
     }
@@ -63,7 +64,7 @@ internal sealed class NewtonSolver
         _jacobian = null;
     }
 
-    public Result Solve(StepSpan span, Tensor state, Tensor first, Tensor[] k, int start, int count)
+    public Result Solve(StepSpan span, Tensor state, Tensor first, Tensor[] k, int start, int count, StagePredictor? predictor)
     {
         using DisposeScope scope = NewDisposeScope();
         bool withGraph = is_grad_enabled() && _context.Arithmetic is TensorArithmetic;
@@ -74,12 +75,12 @@ internal sealed class NewtonSolver
         bool[]? failed;
         using (IDisposable noGrad = no_grad())
         {
-            stages = Guess(span, bases, start > 0 ? k[start - 1] : first, start, count);
+            stages = Guess();
             failed = Iterate(span, state, bases, stages, start, count);
             if (failed is not null && !_isCurrent)
             {
                 Forget();
-                stages = Guess(span, bases, start > 0 ? k[start - 1] : first, start, count);
+                stages = Guess();
                 failed = Iterate(span, state, bases, stages, start, count);
             }
         }
@@ -91,6 +92,8 @@ internal sealed class NewtonSolver
         foreach (Tensor b in bases)
             _context.Arithmetic.Release(b);
         return result;
+
+        Tensor[] Guess() => predictor?.Predict(span, state, first) ?? Tangent(span, bases, start > 0 ? k[start - 1] : first, start, count);
     }
 
     /// <summary>(I − h γ J)⁻¹ e.</summary>
@@ -105,7 +108,7 @@ internal sealed class NewtonSolver
     private Tensor Base(StepSpan span, Tensor state, Tensor[] k, int stage, int known) =>
         known == 0 ? _context.Arithmetic.Copy(state) : _context.Arithmetic.Combine(state, span, _tableau.A[stage].AsSpan(0, known), k.AsSpan(0, known));
 
-    private Tensor[] Guess(StepSpan span, Tensor[] bases, Tensor slope, int start, int count)
+    private Tensor[] Tangent(StepSpan span, Tensor[] bases, Tensor slope, int start, int count)
     {
         Tensor h = Sizes(span, slope);
         return [.. Enumerable.Range(0, count).Select(i => bases[i].detach() + h * (_tableau.A[start + i].Skip(start).Take(count).Sum() * slope.detach()))];
@@ -117,6 +120,7 @@ internal sealed class NewtonSolver
         (Tensor factors, Tensor pivots) = Factors(span, Block(start, count), CurrentJacobian(span, state));
         double[]? before = null;
         bool[] open = [];
+        bool freezes = _context.Options.PerRow;
         for (int iteration = 0; iteration < MaximumIterations; iteration++)
         {
             using DisposeScope scope = NewDisposeScope();
@@ -130,11 +134,14 @@ internal sealed class NewtonSolver
                 double[] size = Sizes(state, stages[i], part);
                 for (int lane = 0; lane < norms.Length; lane++)
                     norms[lane] = Math.Max(norms[lane], double.IsNaN(size[lane]) ? double.PositiveInfinity : size[lane]);
-                Tensor better = (stages[i] - part).MoveToOuterDisposeScope();
+                // A row that has converged stays as it is, so that it does not matter how long its neighbours take.
+                Tensor change = freezes && before is not null ? part * Lanes(open, part) : part;
+                Tensor better = (stages[i] - change).MoveToOuterDisposeScope();
                 stages[i].Dispose();
                 stages[i] = better;
             }
-            open = Open(norms, before);
+            bool[] stillOpen = Open(norms, before);
+            open = freezes && before is not null ? [.. open.Zip(stillOpen, (was, still) => was && still)] : stillOpen;
             if (!Array.Exists(open, o => o))
                 return null;
             if (Array.Exists(norms, double.IsInfinity))
@@ -270,6 +277,10 @@ internal sealed class NewtonSolver
         Tensor identity = eye(first.shape[1], dtype: first.dtype, device: first.device)!.unsqueeze(0);
         return cat([.. block.Select((row, i) => cat([.. row.Select((a, j) => (i == j ? identity : zeros_like(identity)) - h * a * jacobian(j))], 2))], 1);
     }
+
+    /// <summary>1 in the marked lanes, 0 in the others, to multiply a state with.</summary>
+    private static Tensor Lanes(bool[] marked, Tensor state) =>
+        tensor(marked, [marked.Length, .. Enumerable.Repeat(1L, (int)state.dim() - 1)]).to(state.dtype, state.device);
 
     /// <summary>The step sizes, to multiply a state with; in the graph where times are.</summary>
     private static Tensor Sizes(StepSpan span, Tensor state)

@@ -28,7 +28,7 @@ internal abstract class OneStepStepper : Stepper
         Forget();
     }
 
-    public override Tensor Derivative() => _first ??= Context.Evaluate(Time, State);
+    public override Tensor Derivative() => _first ??= Context.Evaluate(Time, DerivativeState);
 
     public override StepAttempt Try(double[] end)
     {
@@ -40,7 +40,14 @@ internal abstract class OneStepStepper : Stepper
     {
         StepSpan span = Attempt!.Span;
         _last ??= TakeEndDerivative() ?? Context.Evaluate(span, 1, Attempt.State);
-        Tensor[] inputs = [State, Attempt.State, Derivative(), _last];
+        return Hermite(times, Derivative(), _last);
+    }
+
+    /// <summary>The cubic through both ends of the step with these derivatives there.</summary>
+    protected Tensor Hermite(double[] times, Tensor first, Tensor last)
+    {
+        StepSpan span = Attempt!.Span;
+        Tensor[] inputs = [State, Attempt.State, first, last];
         if (span.TrackedSize is { } size)
         {
             using DisposeScope scope = NewDisposeScope();
@@ -55,8 +62,8 @@ internal abstract class OneStepStepper : Stepper
         {
             double h = span.Size[lane];
             double s = h == 0 ? 0 : (times[lane] - span.Start[lane]) / h;
-            double p = s * s * (3 - 2 * s);
-            new[] { -p, p, h * s * (1 - s) * (1 - s), h * s * s * (s - 1) }.CopyTo(numbers, 4 * lane);
+            HermiteBasis basis = HermiteBasis.At(s);
+            new[] { -basis.End, basis.End, h * basis.StartSlope, h * basis.EndSlope }.CopyTo(numbers, 4 * lane);
         }
         return Context.Arithmetic.Combine(State, null, numbers, inputs);
     }
@@ -109,6 +116,9 @@ internal abstract class OneStepStepper : Stepper
             Context.Arithmetic.Release(State);
         State = null!;
     }
+
+    /// <summary>Where <see cref="Derivative"/> is taken.</summary>
+    protected virtual Tensor DerivativeState => State;
 
     /// <summary>Makes the step.</summary>
     protected abstract StepAttempt Advance(StepSpan span);

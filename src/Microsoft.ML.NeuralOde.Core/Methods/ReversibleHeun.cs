@@ -13,32 +13,27 @@ internal sealed class ReversibleHeun : OdeMethod
 
     public override int InterpolantOrder => 2;
 
+    public override bool IsReversible => true;
+
     internal override bool IsOneStep => false;
 
     internal override Stepper CreateStepper(StepperContext context) => new ReversibleHeunStepper(context);
 }
 
-internal sealed class ReversibleHeunStepper(StepperContext context) : OneStepStepper(context)
+internal sealed class ReversibleHeunStepper(StepperContext context) : ReversibleStepper(context)
 {
-    private Tensor? _twin;
     private Tensor? _nextTwin;
     private Tensor? _end;
 
     public override int ErrorOrder => 1;
 
-    public override void Keep(int[] lanes)
-    {
-        base.Keep(lanes);
-        if (_twin is not null)
-            _twin = Context.Arithmetic.Keep(_twin, lanes);
-    }
+    public override Tensor NextTwin => _nextTwin!;
 
     protected override StepAttempt Advance(StepSpan span)
     {
         StateArithmetic arithmetic = Context.Arithmetic;
         Tensor first = Derivative();
-        _twin ??= arithmetic.Copy(State);
-        Tensor reflected = arithmetic.Combine(State, null, [1, -1], [State, _twin]);
+        Tensor reflected = arithmetic.Combine(State, null, [1, -1], [State, Twin]);
         _nextTwin = arithmetic.Combine(reflected, span, [1], [first]);
         arithmetic.Release(reflected);
         _end = Context.Evaluate(span, 1, _nextTwin);
@@ -54,22 +49,12 @@ internal sealed class ReversibleHeunStepper(StepperContext context) : OneStepSte
         return end;
     }
 
-    protected override void Moved(bool[]? mask)
+    protected override Tensor TakeNextTwin()
     {
         Tensor next = _nextTwin!;
         _nextTwin = null;
-        if (mask is null || Array.TrueForAll(mask, accepted => accepted))
-        {
-            Release(ref _twin);
-            _twin = next;
-        }
-        else
-        {
-            _twin = Select(mask, next, _twin!);
-        }
+        return next;
     }
-
-    protected override void Forget() => Release(ref _twin);
 
     protected override void DropStep()
     {

@@ -43,6 +43,9 @@ internal abstract class Stepper : IDisposable
     /// <summary>Order of the error estimate, which the step control takes roots with; 0 where there is none.</summary>
     public abstract int ErrorOrder { get; }
 
+    /// <summary>The step control that suits the method.</summary>
+    public virtual StepController Controller => StepController.Default;
+
     /// <summary>The method of the attempted step; null where a step cannot be made again from its start alone.</summary>
     public virtual OdeMethod? StepMethod => null;
 

@@ -68,7 +68,7 @@ internal sealed class StiffnessDetector
         for (int lane = 0; lane < change.Length; lane++)
         {
             if (_mask is null || _mask[lane])
-                Count(lane, _distance[lane] > 0 && Math.Abs(_size[lane]) * change[lane] > 0.97 * _tableau.StabilityLimit * _distance[lane]);
+                Count(lane, _distance[lane] > 0 && Math.Abs(_size[lane]) * change[lane] > 0.9 * _tableau.StabilityLimit * _distance[lane]);
             LooksStiff |= _hits[lane] >= EnoughHits;
         }
         _context.Statistics.IsStiff |= LooksStiff;

@@ -131,7 +131,7 @@ internal sealed class AdaptiveIntegrator : Integrator
     /// <summary>Sets the next step sizes; says which lanes cannot go on.</summary>
     private bool[] Control(StepAttempt attempt, bool[] accepted)
     {
-        StepController controller = Options.Controller;
+        StepController controller = Options.Controller ?? Stepper.Controller;
         int k = Math.Max(1, Stepper.ErrorOrder) + 1;
         var failed = new bool[_lanes.Length];
         for (int i = 0; i < _lanes.Length; i++)
@@ -141,19 +141,13 @@ internal sealed class AdaptiveIntegrator : Integrator
             double tried = Math.Abs(attempt.Span.Size[i]);
             if (accepted[i])
             {
-                double inverse = 1 / Math.Max(error, 1e-10);
-                double factor = AdaptiveControl.Growth(controller, k, inverse, lane.Inverse1, lane.Inverse2, lane.WasRejected, attempt.NextFactor);
                 // A step that was cut to meet a stop says little about the size that the problem allows.
-                double next = tried * factor;
+                double next = tried * lane.History.Accepted(controller, k, tried, error, attempt.NextFactor);
                 lane.Step = Math.Min(lane.IsCut ? Math.Max(next, lane.Step) : next, Options.MaximumStep);
-                lane.Inverse2 = lane.Inverse1;
-                lane.Inverse1 = inverse;
-                lane.WasRejected = false;
                 continue;
             }
-            lane.Step = tried * AdaptiveControl.Shrinkage(controller, k, error);
-            lane.WasRejected = true;
-            double smallest = Math.Max(Options.MinimumStep, AdaptiveControl.TimeResolution * Math.Max(Math.Abs(Grid.Start), Math.Abs(Grid.End)));
+            lane.Step = tried * lane.History.Rejected(controller, k, error);
+            double smallest = Math.Max(Options.MinimumStep, ErrorHistory.TimeResolution * Math.Max(Math.Abs(Grid.Start), Math.Abs(Grid.End)));
             if (lane.Step < smallest)
             {
                 failed[i] = true;
@@ -177,7 +171,7 @@ internal sealed class AdaptiveIntegrator : Integrator
                 continue;
             restart = true;
             times[i] = _restarts[stop];
-            (_lanes[i].Inverse1, _lanes[i].Inverse2) = (1, 1);
+            _lanes[i].History.Restart();
         }
         if (!restart)
             return;
@@ -201,7 +195,9 @@ internal sealed class AdaptiveIntegrator : Integrator
     /// <summary>Gives each lane without a step size its first one.</summary>
     private void ChooseSteps(double[] given)
     {
-        double[] limits = Times(i => Math.Min(Math.Abs(_stops[_lanes[i].NextStop] - Stepper.Time[i]), Options.MaximumStep));
+        // A row may have finished in the very step that took another to a discontinuity.
+        double[] limits = Times(i => Math.Min(
+            _lanes[i].NextStop < _stops.Length ? Math.Abs(_stops[_lanes[i].NextStop] - Stepper.Time[i]) : double.PositiveInfinity, Options.MaximumStep));
         double[] chosen = given.Contains(0)
             ? InitialStep.Select(Context, Stepper.Time, Stepper.State, Stepper.Derivative(), Grid.Direction, Options.Method.StartOrder, limits)
             : given;
@@ -251,11 +247,6 @@ internal sealed class AdaptiveIntegrator : Integrator
         /// <summary>Whether the step being tried was cut to end at a stop.</summary>
         public bool IsCut { get; set; }
 
-        public bool WasRejected { get; set; }
-
-        /// <summary>Tolerance over error of the last accepted step and of the one before.</summary>
-        public double Inverse1 { get; set; } = 1;
-
-        public double Inverse2 { get; set; } = 1;
+        public ErrorHistory History { get; } = new();
     }
 }

@@ -43,8 +43,11 @@ public sealed record OdeSolverOptions
     /// <summary>How the scaled errors of all components become one number. Default: <see cref="ErrorNorm.Rms"/>.</summary>
     public ErrorNorm Norm { get; init; } = ErrorNorm.Rms;
 
-    /// <summary>How the error of a step sets the size of the next. Default: <see cref="StepController.Integral"/>.</summary>
-    public StepController Controller { get; init; } = StepController.Integral();
+    /// <summary>
+    /// How the error of a step sets the size of the next. Default: null, which is <see cref="StepController.Predictive"/> for implicit methods and
+    /// <see cref="StepController.Integral"/> for the others.
+    /// </summary>
+    public StepController? Controller { get; init; }
 
     /// <summary>
     /// Step size of methods without error estimate, in the unit of time. Between two output times an integral number of equal steps
@@ -120,9 +123,10 @@ public sealed record OdeSolverOptions
         RequireOption(MaximumStep >= MinimumStep, nameof(MaximumStep), MaximumStep, $"no smaller than MinimumStep, {MinimumStep}");
         RequireOption(MaximumSteps > 0, nameof(MaximumSteps), MaximumSteps, "a positive number");
         RequireOption(Norm is not null, nameof(Norm), Norm, "an error norm such as ErrorNorm.Rms");
-        RequireOption(Controller is not null, nameof(Controller), Controller, "a controller such as StepController.Integral()");
         RequireOption(Events is not null && Events.All(item => item is not null), nameof(Events), Events, "a list of events");
         RequireOption(Events is not { Count: > 0 } || !PerRow, nameof(Events), Events, "empty where PerRow is set: each row would have events of its own");
+        Gradient?.Check(this);
+        RequireOption(!PerRow || Method!.SupportsPerRow, nameof(PerRow), PerRow, $"false with '{Method!.Name}', which decides for the whole batch");
         RequireOption(Discontinuities is not null && Discontinuities.All(double.IsFinite), nameof(Discontinuities), Discontinuities, "a list of finite times");
     }
 

@@ -33,7 +33,10 @@ public sealed class SolverStatistics
     /// <summary>Factorisations of the Newton matrix that implicit methods computed.</summary>
     public long Factorizations { get; internal set; }
 
-    /// <summary>Whether the problem looked stiff to an explicit method: steps limited by stability, not by accuracy.</summary>
+    /// <summary>
+    /// Whether the problem looked stiff to an explicit method: steps limited by stability, not by accuracy. Noticed by the methods of order 5 and 8,
+    /// whose stages show it at no cost, and by <see cref="OdeMethod.Auto"/>.
+    /// </summary>
     public bool IsStiff { get; internal set; }
 
     /// <summary>

@@ -59,6 +59,9 @@ internal sealed class TimeGrid
         return new TimeGrid(Values, converted.unbind(0));
     }
 
+    /// <summary>The same grid with these tensors, one a time.</summary>
+    public TimeGrid Track(Tensor[] times) => new(Values, times);
+
     private static void Check(ReadOnlySpan<double> values, string parameter)
     {
         if (values.Length < 1)

@@ -11,7 +11,7 @@ public class DenseEvaluatorTests
         {
             var data = new TheoryData<Activation, TimeDependence, ScalarType>();
             foreach (Activation activation in Enum.GetValues<Activation>())
-                foreach (TimeDependence time in Enum.GetValues<TimeDependence>())
+                foreach (TimeDependence time in (TimeDependence[])[TimeDependence.None, TimeDependence.Add, TimeDependence.Concatenate])
                     foreach (ScalarType type in new[] { ScalarType.Float32, ScalarType.Float64 })
                         data.Add(activation, time, type);
             return data;
@@ -23,6 +23,16 @@ public class DenseEvaluatorTests
     [
         (1, 1, []), (1, 64, [64]), (3, 2, [5]), (4, 7, [3, 9]), (5, 16, [16]), (9, 33, [17, 40, 8]), (66, 31, [70]), (130, 64, [64]), (131, 43, [64, 64, 64]),
     ];
+
+    [Fact]
+    public void Gates_and_conditions_are_left_to_torch()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor y = randn(2, 3);
+        new DenseDynamics(3, time: TimeDependence.Gate).CreateEvaluator(y).Should().BeNull();
+        new DenseDynamics(3, time: TimeDependence.ConcatSquash).CreateEvaluator(y).Should().BeNull();
+        new DenseDynamics(3, conditions: 2).CreateEvaluator(y).Should().BeNull();
+    }
 
     [Theory]
     [MemberData(nameof(Kinds))]

@@ -34,7 +34,7 @@ public class ImplicitTests
         using Tensor times = References.Times("robertson");
         using Tensor expected = References.States("robertson");
         bool low = OdeMethod.Parse(name).Order < 3;
-        using OdeSolution solution = Solve(name, Robertson, y0, times, low ? 1e-4 : 1e-6, low ? 1e-8 : 1e-10);
+        using OdeSolution solution = Solve(name, Problems.Robertson, y0, times, low ? 1e-4 : 1e-6, low ? 1e-8 : 1e-10);
         Problems.MaximumDifference(solution.States, expected).Should().BeLessThan(low ? 5e-3 : 1e-4);
         solution.Statistics.AcceptedSteps.Should().BeLessThan(low ? 4000 : 700);
         solution.Statistics.Jacobians.Should().BePositive().And.BeLessThanOrEqualTo(solution.Statistics.AcceptedSteps + solution.Statistics.RejectedSteps + 1);
@@ -49,7 +49,7 @@ public class ImplicitTests
     {
         using Tensor y0 = References.InitialState("robertson");
         using Tensor times = tensor(new[] { 0.0, 1e5 });
-        using OdeSolution robertson = Solve(name, Robertson, y0, times, 1e-5, 1e-9);
+        using OdeSolution robertson = Solve(name, Problems.Robertson, y0, times, 1e-5, 1e-9);
         // SciPy's Radau at tolerance 1e-10 gives y1(1e5) = 0.01786; the reactions conserve the sum.
         robertson.Final.sum().ToDouble().Should().BeApproximately(1, 1e-6);
         robertson.Final[0].ToDouble().Should().BeApproximately(0.01786, 2e-4);
@@ -95,19 +95,19 @@ public class ImplicitTests
         using Tensor y0 = References.InitialState("robertson");
         using Tensor times = tensor(new[] { 0.0, 40.0 });
         int calls = 0;
-        using OdeSolution own = Solve("radau5", Robertson, y0, times, 1e-6, 1e-10, (t, y) =>
+        using OdeSolution own = Solve("radau5", Problems.Robertson, y0, times, 1e-6, 1e-10, (t, y) =>
         {
             calls++;
             double a = y[0].ToDouble(), b = y[1].ToDouble(), c = y[2].ToDouble();
             return tensor(new[] { -0.04, 1e4 * c, 1e4 * b, 0.04, -1e4 * c - 6e7 * b, -1e4 * b, 0, 6e7 * b, 0 }, [1, 3, 3]);
         });
-        using OdeSolution auto = Solve("radau5", Robertson, y0, times, 1e-6, 1e-10);
+        using OdeSolution auto = Solve("radau5", Problems.Robertson, y0, times, 1e-6, 1e-10);
         calls.Should().Be((int)own.Statistics.Jacobians);
         own.Statistics.AcceptedSteps.Should().Be(auto.Statistics.AcceptedSteps);
         Problems.MaximumDifference(own.Final, auto.Final).Should().BeLessThan(1e-9);
         own.Statistics.FunctionEvaluations.Should().BeLessThan(auto.Statistics.FunctionEvaluations);
 
-        Action wrong = () => Solve("radau5", Robertson, y0, times, 1e-6, 1e-10, (t, y) => y);
+        Action wrong = () => Solve("radau5", Problems.Robertson, y0, times, 1e-6, 1e-10, (t, y) => y);
         wrong.Should().Throw<InvalidOperationException>().WithMessage("*Jacobian*[1, 3, 3]*");
     }
 
@@ -122,6 +122,26 @@ public class ImplicitTests
         using OdeSolution reference = Ode.Solve(Problems.VanDerPol5, y0, times, new OdeSolverOptions { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-10, AbsoluteTolerance = 1e-12 });
         Problems.MaximumDifference(batch.States, reference.States).Should().BeLessThan(1e-3);
         batch.Status.Should().OnlyContain(s => s == RowStatus.Completed);
+    }
+
+    [Theory]
+    [InlineData("radau5")]
+    [InlineData("kvaerno3")]
+    [InlineData("trbdf2")]
+    public void A_row_among_others_is_solved_as_it_is_alone(string name)
+    {
+        // An easy row, a stiff one and one that needs many steps.
+        using Tensor y0 = tensor(new[] { 0.01, 0.0, 2.0, 0.0, 2.0, -30.0 }, [3, 2]);
+        using Tensor times = tensor(new[] { 0.0, 4.0, 20.0 });
+        var options = new OdeSolverOptions { Method = OdeMethod.Parse(name), PerRow = true, RelativeTolerance = 1e-4, AbsoluteTolerance = 1e-6 };
+        using IDisposable noGrad = no_grad();
+        using OdeSolution batch = Ode.Solve(Problems.VanDerPol5, y0, times, options);
+        for (int row = 0; row < 3; row++)
+        {
+            using Tensor start = y0.narrow(0, row, 1);
+            using OdeSolution alone = Ode.Solve(Problems.VanDerPol5, start, times, options);
+            Problems.MaximumDifference(batch.States.narrow(1, row, 1), alone.States).Should().BeLessThan(1e-9);
+        }
     }
 
     [Fact]
@@ -148,13 +168,6 @@ public class ImplicitTests
 
     private static double Tree(ImplicitTableau t, Func<double, double, double> function) =>
         Enumerable.Range(0, t.Stages).Sum(i => t.B[i] * function(t.C[i], t.A[i].Zip(t.C, (a, c) => a * c).Sum()));
-
-    private static Tensor Robertson(Tensor t, Tensor y)
-    {
-        Tensor a = y[0], b = y[1], c = y[2];
-        Tensor slow = 0.04 * a, back = 1e4 * b * c, fast = 3e7 * b * b;
-        return stack([back - slow, slow - back - fast, fast]);
-    }
 
     private static OdeSolution Solve(
         string name, Func<Tensor, Tensor, Tensor> f, Tensor y0, Tensor times, double rtol, double atol, Func<Tensor, Tensor, Tensor>? jacobian = null)

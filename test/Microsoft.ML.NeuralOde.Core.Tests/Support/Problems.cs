@@ -36,6 +36,14 @@ internal static class Problems
         return cat([v, mu * (1 - x * x) * v - x], -1);
     }
 
+    /// <summary>H. H. Robertson's reaction, whose rates differ by nine powers of ten.</summary>
+    public static Tensor Robertson(Tensor t, Tensor y)
+    {
+        Tensor a = y[0], b = y[1], c = y[2];
+        Tensor slow = 0.04 * a, back = 1e4 * b * c, fast = 3e7 * b * b;
+        return stack([back - slow, slow - back - fast, fast]);
+    }
+
     public static double MaximumDifference(Tensor a, Tensor b) => (a - b).abs().max().ToDouble();
 }
 

@@ -1,0 +1,135 @@
+using static TorchSharp.torch.nn;
+
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>Which base sample each row of a batch is led to in flow matching.</summary>
+public enum FlowPairing
+{
+    /// <summary>An independent one.</summary>
+    Independent,
+
+    /// <summary>
+    /// The one that makes the sum of squared distances in the batch smallest: paths cross less, the flow gets straighter and cheaper to solve
+    /// (A. Tong et al., Improving and Generalizing Flow-Based Generative Models with Minibatch Optimal Transport, 2024).
+    /// </summary>
+    OptimalTransport,
+}
+
+/// <summary>How flow matching draws its paths.</summary>
+public sealed record FlowMatchingOptions
+{
+    /// <summary>Which base sample each row is led to. Default: <see cref="FlowPairing.Independent"/>.</summary>
+    public FlowPairing Pairing { get; init; } = FlowPairing.Independent;
+
+    /// <summary>
+    /// Rows among which the optimal pairing is sought; its cost grows with their number's third power, so larger batches are paired in groups.
+    /// Default: 256.
+    /// </summary>
+    public int PairingGroup { get; init; } = 256;
+
+    /// <summary>
+    /// Standard deviation of the noise added to the points of a path, in units of the standardised data. Default: 0, straight lines. A small positive
+    /// number smooths the learned density.
+    /// </summary>
+    public double Noise { get; init; }
+
+    /// <summary>Checks every option.</summary>
+    /// <exception cref="ArgumentException">An option has a value that makes no sense.</exception>
+    public void Validate()
+    {
+        if (!Enum.IsDefined(Pairing))
+            throw new ArgumentException($"{nameof(FlowMatchingOptions)}.{nameof(Pairing)} is {Pairing}; there is no such pairing.", nameof(Pairing));
+        if (PairingGroup < 2)
+            throw new ArgumentException($"{nameof(FlowMatchingOptions)}.{nameof(PairingGroup)} is {PairingGroup}; it must be at least 2.", nameof(PairingGroup));
+        if (!(Noise >= 0 && double.IsFinite(Noise)))
+            throw new ArgumentException($"{nameof(FlowMatchingOptions)}.{nameof(Noise)} is {Noise}; it must be zero or a positive number.", nameof(Noise));
+    }
+}
+
+/// <summary>
+/// Trains a <see cref="ContinuousFlow"/> without solving it (Y. Lipman, R. T. Q. Chen, H. Ben-Hamu, M. Nickel, M. Le, Flow Matching for Generative
+/// Modeling, 2023; in the form of straight paths also X. Liu, C. Gong, Q. Liu, Flow Straight and Fast, 2023). Afterwards the flow has the same exact
+/// likelihood as any other.
+/// </summary>
+public static class FlowMatching
+{
+    /// <summary>
+    /// The mean of ‖f(z_t, t) − (z₁ − z₀)‖² over the straight paths z_t = (1 − t) z₀ + t z₁ from standardised rows z₀ to samples z₁ of the base
+    /// distribution, at random times: its minimum is the flow that carries the one density to the other. Divided by the number of features.
+    /// </summary>
+    /// <param name="flow">
+    /// The flow; several blocks divide the path's time among them. <see cref="ContinuousFlow.Observe"/> should have seen the data. Parameters of the base
+    /// distribution get no gradient.
+    /// </param>
+    /// <param name="data">x, shape <c>[batch, features]</c>.</param>
+    /// <param name="condition">c, shape <c>[batch, conditions]</c>; null where the flow has none.</param>
+    /// <param name="options">How paths are drawn; null for the defaults.</param>
+    /// <param name="generator">Source of randomness; null for the global one.</param>
+    /// <returns>A scalar.</returns>
+    /// <exception cref="ArgumentException">A shape or an option is wrong.</exception>
+    public static Tensor Loss(
+        ContinuousFlow flow, Tensor data, Tensor? condition = null, FlowMatchingOptions? options = null, Generator? generator = null)
+    {
+        ArgumentNullException.ThrowIfNull(flow);
+        options ??= new FlowMatchingOptions();
+        options.Validate();
+        flow.Check(data, condition, nameof(data));
+        using DisposeScope scope = NewDisposeScope();
+        long rows = data.shape[0];
+        Tensor start, end;
+        using (no_grad())
+        {
+            // In random order, because times will not be.
+            Tensor order = randperm(rows, generator: generator, device: data.device);
+            start = flow.Standardize(data).index_select(0, order);
+            condition = condition?.index_select(0, order);
+            end = flow.Base.Sample(rows, generator).to(start.dtype);
+            if (options.Pairing == FlowPairing.OptimalTransport)
+                end = end.index_select(0, Pair(start, end, options.PairingGroup));
+        }
+
+        // One time in each of as many equal intervals as there are rows: uniform over all, with less variance.
+        Tensor times = (arange(rows, start.dtype, start.device) + rand(rows, start.dtype, start.device, generator: generator)).div_(rows).unsqueeze(1);
+        Tensor points = lerp(start, end, times);
+        if (options.Noise > 0)
+            points = points + options.Noise * randn(points.shape, points.dtype, points.device, generator: generator);
+        Tensor velocity = end - start;
+        IReadOnlyList<Module<Tensor, Tensor, Tensor>> blocks = flow.Blocks;
+        Tensor? sum = null;
+        for (int k = 0; k < blocks.Count; k++)
+        {
+            long first = k * rows / blocks.Count, count = (k + 1) * rows / blocks.Count - first;
+            if (count == 0)
+                continue;
+            Tensor time = (times.narrow(0, first, count) * blocks.Count - k).clamp(0, 1);
+            Tensor y = points.narrow(0, first, count);
+            Tensor f = blocks[k] is IConditionalDynamics { Conditions: > 0 } conditional
+                ? conditional.Evaluate(time, y, condition!.narrow(0, first, count))
+                : blocks[k].call(time, y);
+            // In a block's own time the path is walked in a fraction of it.
+            Tensor part = (f * blocks.Count - velocity.narrow(0, first, count)).square().sum();
+            sum = sum is null ? part : sum + part;
+        }
+        return (sum! / start.numel()).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The place in <paramref name="end"/> of each row's partner.</summary>
+    private static Tensor Pair(Tensor start, Tensor end, int group)
+    {
+        long rows = start.shape[0];
+        var places = new long[rows];
+        for (long first = 0; first < rows; first += group)
+        {
+            int count = (int)Math.Min(group, rows - first);
+            using Tensor a = start.narrow(0, first, count);
+            using Tensor b = end.narrow(0, first, count);
+            // The squares of the distances, without what is the same for every pairing.
+            using Tensor product = a.mm(b.t());
+            using Tensor costs = product.neg().to(ScalarType.Float64, CPU).contiguous();
+            int[] columns = LinearAssignment.Solve(costs.data<double>().ToArray(), count);
+            for (int i = 0; i < count; i++)
+                places[first + i] = first + columns[i];
+        }
+        return tensor(places, device: start.device);
+    }
+}

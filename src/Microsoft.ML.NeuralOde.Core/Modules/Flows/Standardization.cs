@@ -1,0 +1,108 @@
+using static TorchSharp.torch.nn;
+
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>
+/// Brings each feature to mean 0 and standard deviation 1 by the moments of all data seen so far. They are buffers of the module, saved with it,
+/// and change only in <see cref="Observe"/>.
+/// </summary>
+public sealed class Standardization : Module<Tensor, Tensor>
+{
+    private const string Count = "count";
+    private const string Mean = "mean";
+    private const string Squares = "squares";
+
+    /// <summary>Creates a standardization that has seen no data and changes nothing.</summary>
+    /// <param name="features">Number of features.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The number is not positive.</exception>
+    public Standardization(long features)
+        : base(nameof(Standardization))
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(features);
+        Features = features;
+        // Sums over many rows need float64; the results are in the data's own type.
+        register_buffer(Count, zeros(1, ScalarType.Float64).DetachFromDisposeScope());
+        register_buffer(Mean, zeros(features, ScalarType.Float64).DetachFromDisposeScope());
+        register_buffer(Squares, zeros(features, ScalarType.Float64).DetachFromDisposeScope());
+    }
+
+    /// <summary>Number of features.</summary>
+    public long Features { get; }
+
+    /// <summary>Adds rows to the moments (T. F. Chan, G. H. Golub, R. J. LeVeque, 1979).</summary>
+    /// <param name="rows">Data, shape <c>[rows, features]</c>.</param>
+    /// <exception cref="ArgumentException">The shape is wrong, or a value is NaN or infinite.</exception>
+    public void Observe(Tensor rows)
+    {
+        ArgumentNullException.ThrowIfNull(rows);
+        if (rows.dim() != 2 || rows.shape[1] != Features)
+            throw new ArgumentException($"The rows have shape [{string.Join(", ", rows.shape)}]; it must be [rows, {Features}].", nameof(rows));
+        using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        long n = rows.shape[0];
+        if (n == 0)
+            return;
+        Tensor count = Moment(Count), mean = Moment(Mean), squares = Moment(Squares);
+        Tensor x = rows.detach().to(ScalarType.Float64, mean.device);
+        if (!x.isfinite().all().item<bool>())
+            throw new ArgumentException("The rows hold values that are NaN or infinite; leave such rows out or replace the values.", nameof(rows));
+        Tensor batchMean = x.mean([0L]);
+        Tensor total = count + n;
+        Tensor shift = batchMean - mean;
+        squares.add_((x - batchMean).square().sum(dim: 0L) + shift.square() * (count * n / total));
+        mean.add_(shift * (n / total));
+        count.copy_(total);
+    }
+
+    /// <summary>(x − mean) / scale.</summary>
+    /// <param name="input">Data, shape <c>[batch, features]</c>.</param>
+    /// <returns>The standardised data, in the same shape and type.</returns>
+    public override Tensor forward(Tensor input)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        // Subtracted in float64: large values with small differences keep their digits.
+        Tensor x = input.to(ScalarType.Float64);
+        return ((x - Moment(Mean)) / Scale()).to(input.dtype).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>mean + scale z.</summary>
+    /// <param name="standardized">Standardised data, shape <c>[…, features]</c>.</param>
+    /// <returns>The data, in the same shape and type.</returns>
+    public Tensor Invert(Tensor standardized)
+    {
+        ArgumentNullException.ThrowIfNull(standardized);
+        using DisposeScope scope = NewDisposeScope();
+        return (standardized.to(ScalarType.Float64) * Scale() + Moment(Mean)).to(standardized.dtype).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>log |∂(standardised)/∂x| = −Σ log scale.</summary>
+    public double LogDeterminant()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        return -Scale().log().sum().ToDouble();
+    }
+
+    /// <summary>The features that had one value only in all rows seen: their scale is taken as 1.</summary>
+    /// <returns>Their indices; empty before two rows were seen.</returns>
+    public IReadOnlyList<int> ConstantFeatures()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        if (Moment(Count).ToDouble() < 2)
+            return [];
+        bool[] constant = IsConstant().to(CPU).data<bool>().ToArray();
+        return [.. Enumerable.Range(0, constant.Length).Where(i => constant[i])];
+    }
+
+    private Tensor Scale()
+    {
+        Tensor deviation = Deviation();
+        return where(IsConstant(), ones_like(deviation), deviation);
+    }
+
+    /// <summary>What rounding alone makes of equal values counts as no deviation.</summary>
+    private Tensor IsConstant() => Deviation().le(Moment(Mean).abs() * 1e-12 + double.Epsilon);
+
+    private Tensor Deviation() => (Moment(Squares) / Moment(Count).clamp_min(1)).sqrt();
+
+    private Tensor Moment(string name) => get_buffer(name)!;
+}
