@@ -24,7 +24,12 @@ public sealed class OnnxExportTests : IDisposable
     {
         using NeuralOdeClassificationTransformer model = _mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options
         {
-            NumberOfEpochs = 3, EncoderLayers = [12, 6], DynamicsLayers = [10], Solver = OdeMethod.Parse(solver), StepSize = stepSize, Normalization = normalization,
+            NumberOfEpochs = 3,
+            EncoderLayers = [12, 6],
+            DynamicsLayers = [10],
+            Solver = OdeMethod.Parse(solver),
+            StepSize = stepSize,
+            Normalization = normalization,
         }).Fit(Keyed());
         using InferenceSession session = Export(model, null);
 
@@ -40,7 +45,12 @@ public sealed class OnnxExportTests : IDisposable
     {
         using NeuralOdeBinaryClassificationTransformer binary = _mlContext.BinaryClassification.Trainers.NeuralOde(new NeuralOdeBinaryClassificationTrainer.Options
         {
-            NumberOfEpochs = 3, EncoderLayers = [6], DynamicsLayers = [6], Solver = OdeMethod.Rk4, StepSize = 0.5, LabelColumnName = nameof(Flower.IsLarge),
+            NumberOfEpochs = 3,
+            EncoderLayers = [6],
+            DynamicsLayers = [6],
+            Solver = OdeMethod.Rk4,
+            StepSize = 0.5,
+            LabelColumnName = nameof(Flower.IsLarge),
         }).Fit(View());
         using (InferenceSession session = Export(binary, null))
         using (IDisposableReadOnlyCollection<DisposableNamedOnnxValue> results = Run(session))
@@ -52,7 +62,12 @@ public sealed class OnnxExportTests : IDisposable
 
         using NeuralOdeRegressionTransformer regression = _mlContext.Regression.Trainers.NeuralOde(new NeuralOdeRegressionTrainer.Options
         {
-            NumberOfEpochs = 3, EncoderLayers = [6], DynamicsLayers = [6], Solver = OdeMethod.Midpoint, StepSize = 0.1, LabelColumnName = nameof(Flower.Size),
+            NumberOfEpochs = 3,
+            EncoderLayers = [6],
+            DynamicsLayers = [6],
+            Solver = OdeMethod.Midpoint,
+            StepSize = 0.1,
+            LabelColumnName = nameof(Flower.Size),
         }).Fit(View());
         using (InferenceSession session = Export(regression, null))
         using (IDisposableReadOnlyCollection<DisposableNamedOnnxValue> results = Run(session))
@@ -80,7 +95,9 @@ public sealed class OnnxExportTests : IDisposable
     {
         using NeuralOdeClassificationTransformer model = _mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options
         {
-            NumberOfEpochs = 3, EncoderLayers = [6], DynamicsLayers = [6],
+            NumberOfEpochs = 3,
+            EncoderLayers = [6],
+            DynamicsLayers = [6],
         }).Fit(Keyed());
         Action without = () => model.SaveAsOnnx(Stream.Null);
         without.Should().Throw<NotSupportedException>().WithMessage("*'dopri5'*stepSize*");
@@ -97,7 +114,12 @@ public sealed class OnnxExportTests : IDisposable
     {
         using NeuralOdeClassificationTransformer stiff = _mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options
         {
-            NumberOfEpochs = 1, BatchSize = 120, EncoderLayers = [3], DynamicsLayers = [3], Solver = OdeMethod.ImplicitMidpoint, StepSize = 0.5,
+            NumberOfEpochs = 1,
+            BatchSize = 120,
+            EncoderLayers = [3],
+            DynamicsLayers = [3],
+            Solver = OdeMethod.ImplicitMidpoint,
+            StepSize = 0.5,
         }).Fit(Keyed());
         Action implicitMethod = () => stiff.SaveAsOnnx(Stream.Null);
         implicitMethod.Should().Throw<NotSupportedException>().WithMessage("*'implicit_midpoint'*explicit*");
@@ -112,7 +134,11 @@ public sealed class OnnxExportTests : IDisposable
 
     private NeuralOdeClassificationTransformer Fixed() => _mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options
     {
-        NumberOfEpochs = 2, EncoderLayers = [6], DynamicsLayers = [6], Solver = OdeMethod.Rk4, StepSize = 0.1,
+        NumberOfEpochs = 2,
+        EncoderLayers = [6],
+        DynamicsLayers = [6],
+        Solver = OdeMethod.Rk4,
+        StepSize = 0.1,
     }).Fit(Keyed());
 
     private static InferenceSession Export(NeuralOdeTransformer model, double? stepSize)

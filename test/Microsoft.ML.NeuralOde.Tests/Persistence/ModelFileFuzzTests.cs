@@ -1,5 +1,5 @@
-using System.Diagnostics;
 using System.Reflection;
+using FsCheck;
 using FsCheck.Xunit;
 using Microsoft.ML.NeuralOde.Persistence;
 using Microsoft.ML.NeuralOde.Prediction;
@@ -9,7 +9,7 @@ namespace Microsoft.ML.NeuralOde.Tests.Persistence;
 
 /// <summary>
 /// Model files that somebody damaged or forged: always an exception that says so, or the very same model; never a crash, a hang, or gigabytes.
-/// 11,600 mutations in all.
+/// 10,100 mutations in all.
 /// </summary>
 [Trait("Category", "Slow")]
 public sealed class ModelFileFuzzTests : IClassFixture<ModelFileFuzzTests.Models>
@@ -22,9 +22,9 @@ public sealed class ModelFileFuzzTests : IClassFixture<ModelFileFuzzTests.Models
     public ModelFileFuzzTests(Models models) => _models = models;
 
     [Property(MaxTest = 60)]
-    public void A_damaged_payload_is_never_read(int seed)
+    public void A_damaged_payload_is_never_read(DoNotShrink<int> seed)
     {
-        var random = new Random(seed);
+        var random = new Random(seed.Item);
         for (int i = 0; i < 100; i++)
         {
             byte[] damaged = Mutations.Damage(_models.Payload, random);
@@ -35,10 +35,10 @@ public sealed class ModelFileFuzzTests : IClassFixture<ModelFileFuzzTests.Models
         }
     }
 
-    [Property(MaxTest = 40)]
-    public void A_forged_payload_with_the_right_checksum_is_refused_or_becomes_a_model_of_its_own_size(int seed)
+    [Property(MaxTest = 25)]
+    public void A_forged_payload_with_the_right_checksum_is_refused_or_becomes_a_model_of_its_own_size(DoNotShrink<int> seed)
     {
-        var random = new Random(seed);
+        var random = new Random(seed.Item);
         for (int i = 0; i < 100; i++)
         {
             byte[] forged = Mutations.Forge(_models.Payload, random);
@@ -62,9 +62,9 @@ public sealed class ModelFileFuzzTests : IClassFixture<ModelFileFuzzTests.Models
     }
 
     [Property(MaxTest = 32)]
-    public void A_damaged_archive_gives_an_exception_or_the_same_model(int seed)
+    public void A_damaged_archive_gives_an_exception_or_the_same_model(DoNotShrink<int> seed)
     {
-        var random = new Random(seed);
+        var random = new Random(seed.Item);
         for (int i = 0; i < 50; i++)
         {
             int which = random.Next(_models.Archives.Length);
@@ -85,13 +85,22 @@ public sealed class ModelFileFuzzTests : IClassFixture<ModelFileFuzzTests.Models
         }
     }
 
+    /// <summary>Within limits of time and memory; a hang becomes a failure.</summary>
     private static void Bounded(Action action)
     {
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        long started = Stopwatch.GetTimestamp();
-        action();
-        Stopwatch.GetElapsedTime(started).Should().BeLessThan(MostTime);
-        (GC.GetAllocatedBytesForCurrentThread() - before).Should().BeLessThan(MostBytes);
+        long allocated = 0;
+        Task task = Task.Factory.StartNew(
+            () =>
+            {
+                long before = GC.GetAllocatedBytesForCurrentThread();
+                action();
+                allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+            },
+            CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        bool inTime = ((IAsyncResult)task).AsyncWaitHandle.WaitOne(MostTime);
+        inTime.Should().BeTrue($"it may take {MostTime}");
+        task.GetAwaiter().GetResult();
+        allocated.Should().BeLessThan(MostBytes);
     }
 
     /// <summary>A small model of each kind, and what it says.</summary>
