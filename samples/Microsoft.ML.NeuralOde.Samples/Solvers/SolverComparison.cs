@@ -13,7 +13,7 @@ namespace Microsoft.ML.NeuralOde.Samples.Solvers;
 internal sealed record ProblemResult(string Name, long? Evaluations, double? MaxError, double? Milliseconds, string? Failure = null);
 
 /// <summary>A method and its results.</summary>
-internal sealed record MethodResult(string Name, int TheoreticalOrder, double ObservedOrder, bool Adaptive, IReadOnlyList<ProblemResult> Problems);
+internal sealed record MethodResult(string Name, int TheoreticalOrder, double ObservedOrder, int Stages, bool Adaptive, IReadOnlyList<ProblemResult> Problems);
 
 /// <summary>Runs every method on the same problems, in float64.</summary>
 internal static class SolverComparison
@@ -37,7 +37,7 @@ internal static class SolverComparison
     public static MethodResult Run(OdeMethod method)
     {
         using IDisposable noGrad = no_grad();
-        return new MethodResult(method.Name, method.Order, ObservedOrder(method), method.IsAdaptive, [.. Problems.Select(problem => Run(method, problem))]);
+        return new MethodResult(method.Name, method.Order, ObservedOrder(method), method.Stages, method.IsAdaptive, [.. Problems.Select(problem => Run(method, problem))]);
     }
 
     private static ProblemResult Run(OdeMethod method, Problem problem)

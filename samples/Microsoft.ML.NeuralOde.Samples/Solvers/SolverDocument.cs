@@ -20,13 +20,13 @@ internal static class SolverDocument
 
 
             """).ReplaceLineEndings("\n"));
-        text.Append("| method | order | measured | steps |");
+        text.Append("| method | order | measured | stages | steps |");
         foreach (string name in SolverComparison.ProblemNames)
             text.Append(CultureInfo.InvariantCulture, $" {name} |");
-        text.Append("\n|---|---|---|---|").Insert(text.Length, "---|", SolverComparison.ProblemNames.Count).Append('\n');
+        text.Append("\n|---|---|---|---|---|").Insert(text.Length, "---|", SolverComparison.ProblemNames.Count).Append('\n');
         foreach (MethodResult method in methods)
         {
-            text.Append(CultureInfo.InvariantCulture, $"| `{method.Name}` | {method.TheoreticalOrder} | {method.ObservedOrder:F1} | {(method.Adaptive ? "adaptive" : "fixed")} |");
+            text.Append(CultureInfo.InvariantCulture, $"| `{method.Name}` | {method.TheoreticalOrder} | {method.ObservedOrder:F1} | {method.Stages} | {(method.Adaptive ? "adaptive" : "fixed")} |");
             foreach (ProblemResult problem in method.Problems)
                 text.Append(CultureInfo.InvariantCulture, $" {Cell(problem)} |");
             text.Append('\n');

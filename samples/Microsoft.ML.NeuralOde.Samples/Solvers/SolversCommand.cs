@@ -43,14 +43,14 @@ internal static class SolversCommand
 
     private static Table Table(IReadOnlyList<MethodResult> results)
     {
-        Table table = new Table().Border(TableBorder.Simple).AddColumns("method", "order", "measured", "steps");
+        Table table = new Table().Border(TableBorder.Simple).AddColumns("method", "order", "measured", "stages", "steps");
         foreach (string name in SolverComparison.ProblemNames)
             table.AddColumn(new TableColumn(Markup.Escape(name)).RightAligned());
         foreach (MethodResult method in results)
             table.AddRow(
             [
                 method.Name, method.TheoreticalOrder.ToString(CultureInfo.InvariantCulture), method.ObservedOrder.ToString("F1", CultureInfo.InvariantCulture),
-                method.Adaptive ? "adaptive" : "fixed",
+                method.Stages.ToString(CultureInfo.InvariantCulture), method.Adaptive ? "adaptive" : "fixed",
                 .. method.Problems.Select(p => Markup.Escape(p.Milliseconds is { } ms ? string.Create(CultureInfo.InvariantCulture, $"{SolverDocument.Cell(p)} · {ms:F0}") : p.Failure ?? "–")),
             ]);
         return table;

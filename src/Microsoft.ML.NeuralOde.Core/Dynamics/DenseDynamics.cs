@@ -69,20 +69,20 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
         {
             long extra = (time == TimeDependence.Concatenate ? 1 : 0) + (i == 0 ? conditions : 0);
             double bound = 1 / Math.Sqrt(sizes[i] + extra);
-            _weights[i] = Register($"weight{i}", [sizes[i + 1], sizes[i]], bound);
-            _biases[i] = Register($"bias{i}", [sizes[i + 1]], bound);
+            _weights[i] = this.OwnUniform($"weight{i}", [sizes[i + 1], sizes[i]], bound);
+            _biases[i] = this.OwnUniform($"bias{i}", [sizes[i + 1]], bound);
             if (timeInLayers)
-                _timeWeights[i] = Register($"time_weight{i}", [sizes[i + 1]], time == TimeDependence.Concatenate ? bound : 1);
+                _timeWeights[i] = this.OwnUniform($"time_weight{i}", [sizes[i + 1]], time == TimeDependence.Concatenate ? bound : 1);
             if (gates)
             {
-                _gateWeights[i] = Register($"gate_weight{i}", [sizes[i + 1]], 1);
-                _gateBiases[i] = Register($"gate_bias{i}", [sizes[i + 1]], 1);
+                _gateWeights[i] = this.OwnUniform($"gate_weight{i}", [sizes[i + 1]], 1);
+                _gateBiases[i] = this.OwnUniform($"gate_bias{i}", [sizes[i + 1]], 1);
             }
             if (i == 0 && conditions > 0)
-                _conditionWeight = Register("condition_weight", [sizes[1], conditions], bound);
+                _conditionWeight = this.OwnUniform("condition_weight", [sizes[1], conditions], bound);
         }
         if (time == TimeDependence.Add)
-            _timeWeights[0] = Register("time_weight", [features], 1);
+            _timeWeights[0] = this.OwnUniform("time_weight", [features], 1);
     }
 
     /// <summary>Size of the state.</summary>
@@ -213,15 +213,5 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
         for (int i = 0; i < _timeWeights.Length; i++)
             _timeWeights[i] = get_parameter(Time == TimeDependence.Add ? "time_weight" : $"time_weight{i}")!;
         _conditionWeight = Conditions > 0 ? get_parameter("condition_weight") : null;
-    }
-
-    private Parameter Register(string name, long[] shape, double bound)
-    {
-        // The module owns its parameters, whatever scope it is made in.
-        using Tensor values = (rand(shape) * 2 - 1) * bound;
-        var parameter = new Parameter(values.clone().DetachFromDisposeScope());
-        parameter.DetachFromDisposeScope();
-        register_parameter(name, parameter);
-        return parameter;
     }
 }

@@ -54,9 +54,12 @@ internal sealed unsafe class DenseKernels<T, V> : DenseKernels<T>
 
     public override int Pad(long count) => (int)((count + V.Count - 1) / V.Count * V.Count);
 
+    [SkipLocalsInit]
     public override void Multiply(
         T* a, nint aRow, nint aStep, T* b, nint bRow, T* c, nint cRow, nint rows, nint depth, nint columns, T* bias, T alpha, bool accumulate)
     {
+        // Where sums wait that are not stored as they are. The tiles must not allocate it: sums that live across a call are kept in memory all along.
+        T* tile = stackalloc T[16 * V.Count];
         nint column = 0;
         while (column < columns)
         {
@@ -71,20 +74,20 @@ internal sealed unsafe class DenseKernels<T, V> : DenseKernels<T>
             {
                 T* from = a + r * aRow;
                 if (width == 4)
-                    Tile4x4(from, aRow, aStep, panel, bRow, depth, shift, target, r);
+                    Tile4x4(from, aRow, aStep, panel, bRow, depth, shift, tile, target, r);
                 else if (width == 2)
-                    Tile4x2(from, aRow, aStep, panel, bRow, depth, shift, target, r);
+                    Tile4x2(from, aRow, aStep, panel, bRow, depth, shift, tile, target, r);
                 else
-                    Tile4x1(from, aRow, aStep, panel, bRow, depth, shift, target, r);
+                    Tile4x1(from, aRow, aStep, panel, bRow, depth, shift, tile, target, r);
             }
             for (; r < rows; r++)
             {
                 T* from = a + r * aRow;
                 if (width == 4)
-                    Tile1x4(from, aStep, panel, bRow, depth, shift, target, r);
+                    Tile1x4(from, aStep, panel, bRow, depth, shift, tile, target, r);
                 else
                     for (nint v = 0; v < width; v++)
-                        Tile1x1(from, aStep, panel + v * V.Count, bRow, depth, shift == null ? null : shift + v * V.Count, target, r, v);
+                        Tile1x1(from, aStep, panel + v * V.Count, bRow, depth, shift == null ? null : shift + v * V.Count, tile, target.Part(v), r);
             }
             column += valid;
         }
@@ -175,31 +178,43 @@ internal sealed unsafe class DenseKernels<T, V> : DenseKernels<T>
     /// <summary>Where the sums of a tile go.</summary>
     private readonly struct Target(T* start, nint row, nint valid, T alpha, bool accumulate)
     {
+        /// <summary>Whether a tile of a width is stored as it is.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void Put(nint r, nint vector, V sum)
-        {
-            T* to = start + r * row + vector * V.Count;
-            nint left = valid - vector * V.Count;
-            if (left >= V.Count)
-                (accumulate ? V.MultiplyAdd(V.Broadcast(alpha), sum, V.Load(to)) : sum).Store(to);
-            else
-                PutPart(to, left, sum);
-        }
+        public bool IsPlain(nint vectors) => !accumulate && valid == vectors * V.Count;
 
+        public nint Row => row;
+
+        /// <summary>One vector's width of it.</summary>
+        public Target Part(nint vector) => new(start + vector * V.Count, row, Math.Min(V.Count, valid - vector * V.Count), alpha, accumulate);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public T* At(nint r) => start + r * row;
+
+        /// <summary>Adds a tile that lies in memory, or stores the part of it that is wanted.</summary>
         [MethodImpl(MethodImplOptions.NoInlining)]
-        private void PutPart(T* to, nint count, V sum)
+        public void Put(T* tile, nint r, nint rows, nint vectors)
         {
-            T* values = stackalloc T[V.Count];
-            sum.Store(values);
-            for (nint i = 0; i < count; i++)
-                to[i] = accumulate ? to[i] + alpha * values[i] : values[i];
+            V factor = V.Broadcast(alpha);
+            for (nint i = 0; i < rows; i++)
+            {
+                T* to = At(r + i);
+                T* from = tile + i * vectors * V.Count;
+                nint column = 0;
+                for (; column <= valid - V.Count; column += V.Count)
+                {
+                    V sum = V.Load(from + column);
+                    (accumulate ? V.MultiplyAdd(factor, sum, V.Load(to + column)) : sum).Store(to + column);
+                }
+                for (; column < valid; column++)
+                    to[column] = accumulate ? to[column] + alpha * from[column] : from[column];
+            }
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static V Initial(T* bias, nint vector) => bias == null ? V.Broadcast(T.Zero) : V.Load(bias + vector * V.Count);
 
-    private static void Tile4x4(T* a, nint aRow, nint aStep, T* b, nint bRow, nint depth, T* bias, in Target target, nint r)
+    private static void Tile4x4(T* a, nint aRow, nint aStep, T* b, nint bRow, nint depth, T* bias, T* tile, in Target target, nint r)
     {
         V s00 = Initial(bias, 0), s01 = Initial(bias, 1), s02 = Initial(bias, 2), s03 = Initial(bias, 3);
         V s10 = s00, s11 = s01, s12 = s02, s13 = s03;
@@ -231,25 +246,33 @@ internal sealed unsafe class DenseKernels<T, V> : DenseKernels<T>
             a += aStep;
             b += bRow;
         }
-        target.Put(r, 0, s00);
-        target.Put(r, 1, s01);
-        target.Put(r, 2, s02);
-        target.Put(r, 3, s03);
-        target.Put(r + 1, 0, s10);
-        target.Put(r + 1, 1, s11);
-        target.Put(r + 1, 2, s12);
-        target.Put(r + 1, 3, s13);
-        target.Put(r + 2, 0, s20);
-        target.Put(r + 2, 1, s21);
-        target.Put(r + 2, 2, s22);
-        target.Put(r + 2, 3, s23);
-        target.Put(r + 3, 0, s30);
-        target.Put(r + 3, 1, s31);
-        target.Put(r + 3, 2, s32);
-        target.Put(r + 3, 3, s33);
+        bool isPlain = target.IsPlain(4);
+        T* to = isPlain ? target.At(r) : tile;
+        nint row = isPlain ? target.Row : 4 * V.Count;
+        s00.Store(to);
+        s01.Store(to + V.Count);
+        s02.Store(to + 2 * V.Count);
+        s03.Store(to + 3 * V.Count);
+        to += row;
+        s10.Store(to);
+        s11.Store(to + V.Count);
+        s12.Store(to + 2 * V.Count);
+        s13.Store(to + 3 * V.Count);
+        to += row;
+        s20.Store(to);
+        s21.Store(to + V.Count);
+        s22.Store(to + 2 * V.Count);
+        s23.Store(to + 3 * V.Count);
+        to += row;
+        s30.Store(to);
+        s31.Store(to + V.Count);
+        s32.Store(to + 2 * V.Count);
+        s33.Store(to + 3 * V.Count);
+        if (!isPlain)
+            target.Put(tile, r, 4, 4);
     }
 
-    private static void Tile4x2(T* a, nint aRow, nint aStep, T* b, nint bRow, nint depth, T* bias, in Target target, nint r)
+    private static void Tile4x2(T* a, nint aRow, nint aStep, T* b, nint bRow, nint depth, T* bias, T* tile, in Target target, nint r)
     {
         V s00 = Initial(bias, 0), s01 = Initial(bias, 1);
         V s10 = s00, s11 = s01, s20 = s00, s21 = s01, s30 = s00, s31 = s01;
@@ -271,17 +294,25 @@ internal sealed unsafe class DenseKernels<T, V> : DenseKernels<T>
             a += aStep;
             b += bRow;
         }
-        target.Put(r, 0, s00);
-        target.Put(r, 1, s01);
-        target.Put(r + 1, 0, s10);
-        target.Put(r + 1, 1, s11);
-        target.Put(r + 2, 0, s20);
-        target.Put(r + 2, 1, s21);
-        target.Put(r + 3, 0, s30);
-        target.Put(r + 3, 1, s31);
+        bool isPlain = target.IsPlain(2);
+        T* to = isPlain ? target.At(r) : tile;
+        nint row = isPlain ? target.Row : 2 * V.Count;
+        s00.Store(to);
+        s01.Store(to + V.Count);
+        to += row;
+        s10.Store(to);
+        s11.Store(to + V.Count);
+        to += row;
+        s20.Store(to);
+        s21.Store(to + V.Count);
+        to += row;
+        s30.Store(to);
+        s31.Store(to + V.Count);
+        if (!isPlain)
+            target.Put(tile, r, 4, 2);
     }
 
-    private static void Tile4x1(T* a, nint aRow, nint aStep, T* b, nint bRow, nint depth, T* bias, in Target target, nint r)
+    private static void Tile4x1(T* a, nint aRow, nint aStep, T* b, nint bRow, nint depth, T* bias, T* tile, in Target target, nint r)
     {
         V s0 = Initial(bias, 0);
         V s1 = s0, s2 = s0, s3 = s0;
@@ -295,13 +326,21 @@ internal sealed unsafe class DenseKernels<T, V> : DenseKernels<T>
             a += aStep;
             b += bRow;
         }
-        target.Put(r, 0, s0);
-        target.Put(r + 1, 0, s1);
-        target.Put(r + 2, 0, s2);
-        target.Put(r + 3, 0, s3);
+        bool isPlain = target.IsPlain(1);
+        T* to = isPlain ? target.At(r) : tile;
+        nint row = isPlain ? target.Row : 1 * V.Count;
+        s0.Store(to);
+        to += row;
+        s1.Store(to);
+        to += row;
+        s2.Store(to);
+        to += row;
+        s3.Store(to);
+        if (!isPlain)
+            target.Put(tile, r, 4, 1);
     }
 
-    private static void Tile1x4(T* a, nint aStep, T* b, nint bRow, nint depth, T* bias, in Target target, nint r)
+    private static void Tile1x4(T* a, nint aStep, T* b, nint bRow, nint depth, T* bias, T* tile, in Target target, nint r)
     {
         V s0 = Initial(bias, 0), s1 = Initial(bias, 1), s2 = Initial(bias, 2), s3 = Initial(bias, 3);
         for (nint k = 0; k < depth; k++)
@@ -314,13 +353,18 @@ internal sealed unsafe class DenseKernels<T, V> : DenseKernels<T>
             a += aStep;
             b += bRow;
         }
-        target.Put(r, 0, s0);
-        target.Put(r, 1, s1);
-        target.Put(r, 2, s2);
-        target.Put(r, 3, s3);
+        bool isPlain = target.IsPlain(4);
+        T* to = isPlain ? target.At(r) : tile;
+        nint row = isPlain ? target.Row : 4 * V.Count;
+        s0.Store(to);
+        s1.Store(to + V.Count);
+        s2.Store(to + 2 * V.Count);
+        s3.Store(to + 3 * V.Count);
+        if (!isPlain)
+            target.Put(tile, r, 1, 4);
     }
 
-    private static void Tile1x1(T* a, nint aStep, T* b, nint bRow, nint depth, T* bias, in Target target, nint r, nint vector)
+    private static void Tile1x1(T* a, nint aStep, T* b, nint bRow, nint depth, T* bias, T* tile, in Target target, nint r)
     {
         V sum = Initial(bias, 0);
         for (nint k = 0; k < depth; k++)
@@ -329,6 +373,11 @@ internal sealed unsafe class DenseKernels<T, V> : DenseKernels<T>
             a += aStep;
             b += bRow;
         }
-        target.Put(r, vector, sum);
+        bool isPlain = target.IsPlain(1);
+        T* to = isPlain ? target.At(r) : tile;
+        nint row = isPlain ? target.Row : 1 * V.Count;
+        sum.Store(to);
+        if (!isPlain)
+            target.Put(tile, r, 1, 1);
     }
 }

@@ -17,6 +17,8 @@ internal sealed class AdamsMethod : OdeMethod
     public AdamsMethod(int order, bool corrects)
         : base((corrects ? CorrectedName : ExplicitName) + order, Check(order), isAdaptive: false) => _corrects = corrects;
 
+    public override int Stages => _corrects ? 2 : 1;
+
     public override int InterpolantOrder => Math.Min(Order, 3);
 
     internal override bool IsOneStep => false;

@@ -14,6 +14,8 @@ internal sealed class AutoSwitching : OdeMethod
 
     public ImplicitRungeKutta Stiff { get; }
 
+    public override int Stages => NonStiff.Stages;
+
     public override int InterpolantOrder => Math.Min(NonStiff.InterpolantOrder, Stiff.InterpolantOrder);
 
     internal override bool SupportsPerRow => false;

@@ -8,6 +8,8 @@ internal sealed class ExplicitRungeKutta : OdeMethod
 
     public ButcherTableau Tableau { get; }
 
+    public override int Stages => Tableau.Stages;
+
     public override int InterpolantOrder => Tableau.Extension.Order;
 
     internal override Stepper CreateStepper(StepperContext context) => new ExplicitRungeKuttaStepper(this, context);

@@ -8,6 +8,8 @@ internal sealed class ImplicitRungeKutta : OdeMethod
 
     public ImplicitTableau Tableau { get; }
 
+    public override int Stages => Tableau.Stages;
+
     /// <summary>A cubic through both ends with both derivatives.</summary>
     public override int InterpolantOrder => Math.Min(Order, 3);
 

@@ -115,7 +115,8 @@ public abstract class OdeMethod
     /// <summary>
     /// Adams methods of order 1 to 12 (predictor, evaluation, corrector, evaluation) that choose order and step as they go, two evaluations a step:
     /// for smooth problems, tight tolerances and long intervals (L. F. Shampine, M. K. Gordon, Computer Solution of Ordinary Differential Equations,
-    /// 1975). Neither per-row step sizes nor gradients for the output times. <see cref="Order"/> is the highest.
+    /// 1975). Neither per-row step sizes nor gradients for the output times. With a fixed step size it is <see cref="AdamsBashforthMoulton"/> of order 4, which
+    /// <see cref="Order"/> tells.
     /// </summary>
     public static OdeMethod Adams { get; } = new VariableOrderAdams();
 
@@ -138,6 +139,12 @@ public abstract class OdeMethod
 
     /// <summary>The order of the method: its global error is O(h^Order).</summary>
     public int Order { get; }
+
+    /// <summary>
+    /// The stages of a step: the states at which the right-hand side is evaluated, of which the first or the last may be shared with the step before or
+    /// behind. For methods that switch, those of the explicit one.
+    /// </summary>
+    public virtual int Stages => 1;
 
     /// <summary>The order of the interpolant that gives the output between steps.</summary>
     public abstract int InterpolantOrder { get; }

@@ -5,10 +5,14 @@ internal sealed class VariableOrderAdams : OdeMethod
 {
     public const int MaximumOrder = 12;
 
+    private static readonly OdeMethod FixedSteps = AdamsBashforthMoulton();
+
     public VariableOrderAdams()
-        : base("adams", MaximumOrder, isAdaptive: true)
+        : base("adams", FixedSteps.Order, isAdaptive: true)
     {
     }
+
+    public override int Stages => FixedSteps.Stages;
 
     public override int InterpolantOrder => MaximumOrder;
 
@@ -18,7 +22,8 @@ internal sealed class VariableOrderAdams : OdeMethod
 
     internal override int StartOrder => 1;
 
-    internal override Stepper CreateStepper(StepperContext context) => new VariableOrderAdamsStepper(context);
+    internal override Stepper CreateStepper(StepperContext context) =>
+        context.Options.StepSize is null ? new VariableOrderAdamsStepper(context) : FixedSteps.CreateStepper(context);
 }
 
 /// <remarks>

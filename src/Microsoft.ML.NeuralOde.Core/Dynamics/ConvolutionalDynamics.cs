@@ -1,0 +1,125 @@
+using Microsoft.ML.NeuralOde.Dynamics;
+using TorchSharp.Modules;
+using static TorchSharp.torch.nn;
+
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>
+/// A convolutional right-hand side for images: normalise, activate, convolve, twice, and normalise (R. T. Q. Chen, Y. Rubanova, J. Bettencourt,
+/// D. Duvenaud, Neural Ordinary Differential Equations, 2018). States have shape <c>[batch, channels, height, width]</c>.
+/// </summary>
+/// <remarks>
+/// Convolutions are 3×3 and keep the size of the image; normalisation is group normalisation. Time as one more input channel of a convolution
+/// adds t times an image that depends on the weights alone: the convolution itself stays as narrow as without time.
+/// Parameters: <c>norm_weight0</c> … <c>norm_bias2</c>, <c>weight0</c>, <c>bias0</c>, <c>weight1</c>, <c>bias1</c>, and, where time enters,
+/// <c>time_weight0</c>, <c>time_weight1</c> or <c>time_weight</c>.
+/// </remarks>
+public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>
+{
+    private const int Convolutions = 2;
+    private const long KernelSize = 3;
+    private const double Epsilon = 1e-5;
+
+    private readonly Parameter[] _normWeights = new Parameter[Convolutions + 1];
+    private readonly Parameter[] _normBiases = new Parameter[Convolutions + 1];
+    private readonly Parameter[] _weights = new Parameter[Convolutions];
+    private readonly Parameter[] _biases = new Parameter[Convolutions];
+    private readonly Parameter[] _timeWeights;
+
+    /// <summary>Creates dynamics with random convolutions, uniform in ±1/√inputs, and normalisations that begin without effect.</summary>
+    /// <param name="channels">Channels of the state.</param>
+    /// <param name="groups">Groups of the normalisation, a divisor of <paramref name="channels"/>; null for the largest one up to 32.</param>
+    /// <param name="activation">The non-linearity before each convolution.</param>
+    /// <param name="time">How time enters: as one more channel of each convolution, as a learned vector (one number a channel) times t, or not.</param>
+    /// <exception cref="ArgumentOutOfRangeException">An argument makes no sense.</exception>
+    public ConvolutionalDynamics(
+        long channels, long? groups = null, Activation activation = Activation.Relu, TimeDependence time = TimeDependence.Concatenate)
+        : base(nameof(ConvolutionalDynamics))
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(channels);
+        if (groups is { } given && (given <= 0 || channels % given != 0))
+            throw new ArgumentOutOfRangeException(nameof(groups), groups, $"The groups must divide the {channels} channels.");
+        if (!Enum.IsDefined(activation))
+            throw new ArgumentOutOfRangeException(nameof(activation), activation, "There is no such activation.");
+        if (time is not (TimeDependence.None or TimeDependence.Add or TimeDependence.Concatenate))
+            throw new ArgumentOutOfRangeException(nameof(time), time, "Convolutional dynamics know the time dependences None, Add and Concatenate.");
+        Channels = channels;
+        Groups = groups ?? Enumerable.Range(1, 32).Last(count => channels % count == 0);
+        Activation = activation;
+        Time = time;
+
+        double bound = 1 / Math.Sqrt((channels + (time == TimeDependence.Concatenate ? 1 : 0)) * KernelSize * KernelSize);
+        _timeWeights = new Parameter[time switch { TimeDependence.Concatenate => Convolutions, TimeDependence.Add => 1, _ => 0 }];
+        for (int i = 0; i <= Convolutions; i++)
+        {
+            _normWeights[i] = this.Own($"norm_weight{i}", () => ones(channels));
+            _normBiases[i] = this.Own($"norm_bias{i}", () => zeros(channels));
+            if (i == Convolutions)
+                break;
+            _weights[i] = this.OwnUniform($"weight{i}", [channels, channels, KernelSize, KernelSize], bound);
+            _biases[i] = this.OwnUniform($"bias{i}", [channels], bound);
+            if (time == TimeDependence.Concatenate)
+                _timeWeights[i] = this.OwnUniform($"time_weight{i}", [channels, 1, KernelSize, KernelSize], bound);
+        }
+        if (time == TimeDependence.Add)
+            _timeWeights[0] = this.OwnUniform("time_weight", [channels], 1);
+    }
+
+    /// <summary>Channels of the state.</summary>
+    public long Channels { get; }
+
+    /// <summary>Groups of channels that are normalised together.</summary>
+    public long Groups { get; }
+
+    /// <summary>The non-linearity before each convolution.</summary>
+    public Activation Activation { get; }
+
+    /// <summary>How time enters.</summary>
+    public TimeDependence Time { get; }
+
+    /// <summary>dy/dt.</summary>
+    /// <param name="t">Time: a scalar, or one number a row, shape <c>[batch, 1, 1, 1]</c>.</param>
+    /// <param name="y">The state, shape <c>[batch, channels, height, width]</c>.</param>
+    /// <returns>dy/dt, in the shape of y.</returns>
+    public override Tensor forward(Tensor t, Tensor y)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor x = y;
+        for (int i = 0; i < Convolutions; i++)
+            x = Convolve(i, Activation.Value(Normalize(i, x)), t);
+        x = Normalize(Convolutions, x);
+        if (Time == TimeDependence.Add)
+            x = x + t * _timeWeights[0].reshape(1, Channels, 1, 1);
+        return x.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Another type or device makes other parameters of the same names.</summary>
+    protected override void _toEpilog(ScalarType? dtype, Device? device, bool non_blocking)
+    {
+        base._toEpilog(dtype, device, non_blocking);
+        for (int i = 0; i <= Convolutions; i++)
+        {
+            _normWeights[i] = get_parameter($"norm_weight{i}")!;
+            _normBiases[i] = get_parameter($"norm_bias{i}")!;
+        }
+        for (int i = 0; i < Convolutions; i++)
+        {
+            _weights[i] = get_parameter($"weight{i}")!;
+            _biases[i] = get_parameter($"bias{i}")!;
+        }
+        for (int i = 0; i < _timeWeights.Length; i++)
+            _timeWeights[i] = get_parameter(Time == TimeDependence.Add ? "time_weight" : $"time_weight{i}")!;
+    }
+
+    private Tensor Normalize(int i, Tensor x) => functional.group_norm(x, Groups, _normWeights[i], _normBiases[i], Epsilon);
+
+    private Tensor Convolve(int i, Tensor x, Tensor t)
+    {
+        if (Time != TimeDependence.Concatenate)
+            return functional.conv2d(x, _weights[i], _biases[i], padding: [1, 1]);
+        // A channel that is t everywhere: t times what a channel of ones gives, which differs at the borders only.
+        Tensor channel = ones([1, 1, x.shape[2], x.shape[3]], x.dtype, x.device);
+        Tensor image = t * functional.conv2d(channel, _timeWeights[i], padding: [1, 1]);
+        return functional.conv2d(x, _weights[i], _biases[i], padding: [1, 1]).add_(image);
+    }
+}

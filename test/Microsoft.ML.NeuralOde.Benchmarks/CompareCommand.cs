@@ -1,0 +1,127 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using System.Text.Json;
+using Microsoft.ML.NeuralOde.Benchmarks.Report;
+using Microsoft.ML.NeuralOde.Benchmarks.Workloads;
+using Spectre.Console;
+
+namespace Microsoft.ML.NeuralOde.Benchmarks;
+
+/// <summary>The command <c>compare</c>: whole workloads, ours and the peer's in turn on the same machine.</summary>
+internal static class CompareCommand
+{
+    private const int PlainWidth = 200;
+
+    private static readonly JsonSerializerOptions Format = new(JsonSerializerDefaults.Web) { WriteIndented = true };
+
+    public static System.CommandLine.Command Create()
+    {
+        Option<string?> python = Path("--peer-python", "EXE", "Python with torch, for the peer's side.");
+        Option<string?> script = Path("--peer-script", "FILE", "The peer's side: a script that prints one JSON object a measurement.");
+        Option<string?> torchdiffeq = Path("--torchdiffeq", "DIR", "A checkout of torchdiffeq.");
+        Option<string?> mnist = Path("--mnist", "DIR", "MNIST's four files; without it, random images of the same shape.");
+        Option<string?> json = Path("--json", "FILE", "Write the results to this file.");
+        Option<string?> markdown = Path("--markdown", "FILE", "Write the results as a document to this file.");
+        var only = new Option<string?>("--only") { HelpName = "TEXT", Description = "Only workloads whose name contains this." };
+        var rounds = new Option<int>("--rounds") { Description = "How often each side runs, in turn; the median counts.", DefaultValueFactory = _ => 1 };
+        var threads = new Option<int[]>("--threads")
+        {
+            Description = "Numbers of threads to try on both sides; the best counts.",
+            AllowMultipleArgumentsPerToken = true,
+            DefaultValueFactory = _ => Environment.ProcessorCount > 1 ? [1, Environment.ProcessorCount] : [1],
+        };
+        var quick = new Option<bool>("--quick") { Description = "A few batches only: shows that everything runs, measures nothing." };
+        var command = new System.CommandLine.Command("compare", "Measure whole workloads, beside torchdiffeq where it is given.")
+        {
+            python, script, torchdiffeq, mnist, json, markdown, only, rounds, threads, quick,
+        };
+        rounds.Validators.Add(result => RequirePositive(result, [result.GetValueOrDefault<int>()]));
+        threads.Validators.Add(result => RequirePositive(result, result.GetValueOrDefault<int[]>()));
+        command.Validators.Add(result =>
+        {
+            int given = new[] { python, script, torchdiffeq }.Count(option => result.GetValue(option) is not null);
+            if (given is not (0 or 3))
+                result.AddError("--peer-python, --peer-script and --torchdiffeq belong together: give all three or none.");
+            else if (given == 3 && result.GetValue(mnist) is null)
+                result.AddError("The peer's side reads MNIST: give --mnist too.");
+        });
+        command.SetAction(result =>
+        {
+            Peer? peer = result.GetValue(python) is { } exe ? new Peer(exe, result.GetValue(script)!, result.GetValue(torchdiffeq)!, result.GetValue(mnist)!) : null;
+            Run(peer, result.GetValue(mnist), result.GetValue(only), result.GetValue(rounds), result.GetValue(threads)!, result.GetValue(quick), result.GetValue(json), result.GetValue(markdown));
+        });
+        return command;
+    }
+
+    private static Option<string?> Path(string name, string helpName, string description) => new(name) { HelpName = helpName, Description = description };
+
+    private static void RequirePositive(OptionResult result, int[] numbers)
+    {
+        if (numbers.Length == 0 || numbers.Any(number => number < 1))
+            result.AddError($"{result.Option.Name} must be positive.");
+    }
+
+    private static void Run(Peer? peer, string? mnist, string? only, int rounds, int[] threads, bool quick, string? json, string? markdown)
+    {
+        Digits digits = mnist is null ? Digits.Random() : Digits.Load(mnist);
+        if (!digits.IsReal)
+            Console.WriteLine("Without --mnist: random images of MNIST's shape. Losses mean nothing.");
+        var results = new List<ComparedWorkload>();
+        foreach (WorkloadGroup group in Groups(digits, quick))
+        {
+            Workload[] chosen = [.. group.Workloads.Where(workload => only is null || workload.Name.Contains(only, StringComparison.OrdinalIgnoreCase))];
+            if (chosen.Length > 0)
+                foreach (ComparedWorkload compared in Compare(group, chosen, peer, rounds, threads))
+                {
+                    results.Add(compared);
+                    Console.WriteLine(Line(compared));
+                }
+        }
+        // A file or a pipe has no width of its own.
+        if (Console.IsOutputRedirected)
+            AnsiConsole.Profile.Width = PlainWidth;
+        AnsiConsole.Write(Table(results));
+        if (json is not null)
+            File.WriteAllText(json, JsonSerializer.Serialize(new { machine = Machine.Current, mnist = digits.IsReal, quick, workloads = results }, Format) + "\n");
+        if (markdown is not null)
+            File.WriteAllText(markdown, Document.Write(Machine.Current, results, digits.IsReal));
+    }
+
+    private static IEnumerable<WorkloadGroup> Groups(Digits digits, bool quick) =>
+        [.. SeedWorkloads.Create(digits, quick), .. OdeNetWorkloads.Create(digits, quick), MemoryWorkloads.Create(quick)];
+
+    private static IEnumerable<ComparedWorkload> Compare(WorkloadGroup group, Workload[] workloads, Peer? peer, int rounds, int[] threads)
+    {
+        var ours = new List<(int, Outcome)>[workloads.Length];
+        var theirs = new List<(int, Outcome)>[workloads.Length];
+        for (int i = 0; i < workloads.Length; i++)
+            (ours[i], theirs[i]) = ([], []);
+        for (int round = 0; round < rounds; round++)
+            foreach (int count in threads)
+            {
+                IReadOnlyList<JsonElement> lines = peer is null || group.PeerArguments is null ? [] : peer.Run(group.PeerArguments, count);
+                set_num_threads(count);
+                for (int i = 0; i < workloads.Length; i++)
+                {
+                    foreach (JsonElement line in lines)
+                        if (workloads[i].Peer(line) is { } outcome)
+                            theirs[i].Add((count, outcome));
+                    ours[i].Add((count, workloads[i].Ours()));
+                }
+            }
+        return workloads.Select((workload, i) => ComparedWorkload.Of(workload, ours[i], theirs[i]));
+    }
+
+    private static string Line(ComparedWorkload w) =>
+        string.Create(CultureInfo.InvariantCulture, $"{w.Name}: {w.Ours:G4} {w.Unit}{(w.Ratio is { } ratio ? $", peer {w.Peer:G4}, {ratio:F2}×" : "")}");
+
+    private static Table Table(IEnumerable<ComparedWorkload> results)
+    {
+        Table table = new Table().Border(TableBorder.Simple)
+            .AddColumns("workload", "ours", "peer", "ratio", "unit", "threads", "evaluations, ours", "peer", "loss, ours", "peer");
+        foreach (ComparedWorkload w in results)
+            table.AddRow([.. Document.Cells(w).Select(Markup.Escape)]);
+        return table;
+    }
+}

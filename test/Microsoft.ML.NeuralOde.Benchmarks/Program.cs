@@ -1,0 +1,11 @@
+using System.CommandLine;
+using Microsoft.ML.NeuralOde.Benchmarks;
+using Microsoft.ML.NeuralOde.Benchmarks.Kernels;
+
+var root = new RootCommand("Measures Microsoft.ML.NeuralOde: kernels by themselves, and whole workloads beside torchdiffeq.")
+{
+    CompareCommand.Create(),
+    MemoryCommand.Create(),
+    KernelsCommand.Create(),
+};
+return await root.Parse(args).InvokeAsync();

@@ -1,0 +1,42 @@
+using System.Globalization;
+using System.Text;
+
+namespace Microsoft.ML.NeuralOde.Benchmarks.Report;
+
+/// <summary>The comparison as a Markdown document.</summary>
+internal static class Document
+{
+    /// <summary>A workload's line: name, ours, peer, ratio, unit, threads, evaluations of both, losses of both.</summary>
+    public static string[] Cells(ComparedWorkload w) =>
+    [
+        w.Name, Number(w.Ours), Number(w.Peer), w.Ratio is { } ratio ? string.Create(CultureInfo.InvariantCulture, $"{ratio:F2}×") : "–", w.Unit,
+        w.PeerDetail is { } peer ? $"{w.OursDetail.Threads} / {peer.Threads}" : $"{w.OursDetail.Threads}",
+        Evaluations(w.OursDetail), Evaluations(w.PeerDetail), Loss(w.OursDetail), Loss(w.PeerDetail),
+    ];
+
+    public static string Write(Machine machine, IReadOnlyList<ComparedWorkload> results, bool isMnist)
+    {
+        var text = new StringBuilder();
+        text.Append(string.Create(CultureInfo.InvariantCulture, $"""
+            # Performance
+
+            Measured on {machine.Processor}, {machine.Cores} cores, {machine.System}, {machine.Runtime}, vectors of {machine.VectorBits} bits. Both sides ran in turn on the same
+            machine, each with the best of the numbers of threads tried. {(isMnist ? "Images are MNIST." : "Images are random, of MNIST's shape; losses mean nothing.")} Evaluations are those of the
+            right-hand side, forward + backward, per solve. A ratio above 1 means that this library is faster (or grows less).
+
+
+            """).ReplaceLineEndings("\n"));
+        text.Append("| workload | ours | torchdiffeq | ratio | unit | threads | evaluations, ours | torchdiffeq | loss, ours | torchdiffeq |\n|---|---|---|---|---|---|---|---|---|---|\n");
+        foreach (ComparedWorkload result in results)
+            text.Append("| ").AppendJoin(" | ", Cells(result)).Append(" |\n");
+        return text.ToString();
+    }
+
+    private static string Number(double? value) => value is { } number ? number.ToString(number >= 1000 ? "N0" : "G3", CultureInfo.InvariantCulture) : "–";
+
+    private static string Evaluations(Side? side) => side?.Forward is { } forward
+        ? string.Create(CultureInfo.InvariantCulture, $"{forward:0.#}{(side.Backward is { } backward ? $" + {backward:0.#}" : "")}")
+        : "–";
+
+    private static string Loss(Side? side) => side?.Loss is { } loss ? loss.ToString("F3", CultureInfo.InvariantCulture) : "–";
+}
