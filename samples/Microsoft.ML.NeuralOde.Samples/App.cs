@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Invocation;
 using Microsoft.ML.NeuralOde.Samples.Digits;
 using Microsoft.ML.NeuralOde.Samples.Output;
+using Microsoft.ML.NeuralOde.Samples.Serving;
 using Microsoft.ML.NeuralOde.Samples.Solvers;
 using Spectre.Console;
 
@@ -22,6 +23,8 @@ internal static class App
             MnistCommand.Create((settings, view, token) => new MnistStory(settings, view).RunAsync(token), display),
             PredictCommand.Create(display),
             SolversCommand.Create(display),
+            ScoringCommand.Create(display),
+            LoadCommand.Create(display),
         };
         ParseResult parsed = root.Parse(args);
         if (parsed.Action is ParseErrorAction parseError)
