@@ -43,8 +43,15 @@ public sealed class ConformanceTests
                 float[] features = [random.NextSingle(), random.NextSingle(), random.NextSingle()];
                 return new T
                 {
-                    Features = features, Scalar = features[0], Doubles = Array.ConvertAll(features, x => (double)x), Label = $"class {i % 3}", IsLarge = features[0] > 0.5f, Size = features.Sum(),
-                    Sizes = [features[0], features[1]], Text = $"row {i}", Number = i,
+                    Features = features,
+                    Scalar = features[0],
+                    Doubles = Array.ConvertAll(features, x => (double)x),
+                    Label = $"class {i % 3}",
+                    IsLarge = features[0] > 0.5f,
+                    Size = features.Sum(),
+                    Sizes = [features[0], features[1]],
+                    Text = $"row {i}",
+                    Number = i,
                 };
             }).ToList(),
             Definition<T>());
