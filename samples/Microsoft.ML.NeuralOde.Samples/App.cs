@@ -1,5 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
+using Microsoft.ML.NeuralOde.Samples.Anomalies;
+using Microsoft.ML.NeuralOde.Samples.Density;
 using Microsoft.ML.NeuralOde.Samples.Digits;
 using Microsoft.ML.NeuralOde.Samples.Output;
 using Microsoft.ML.NeuralOde.Samples.Serving;
@@ -25,6 +27,8 @@ internal static class App
             SolversCommand.Create(display),
             ScoringCommand.Create(display),
             LoadCommand.Create(display),
+            AnomalyCommand.Create(display),
+            DensityCommand.Create(display),
         };
         ParseResult parsed = root.Parse(args);
         if (parsed.Action is ParseErrorAction parseError)

@@ -22,6 +22,9 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <summary>Beyond this size of a weight matrix libtorch's product is faster than ours (measured).</summary>
     private const long LargestFusedMatrix = 512 * 512;
 
+    private const int FourierFrequencies = 4;
+    private const int FourierFeatures = 1 + 2 * FourierFrequencies;
+
     private readonly Parameter[] _weights;
     private readonly Parameter[] _biases;
     private readonly Parameter[] _timeWeights;
@@ -60,7 +63,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
         int layers = sizes.Length - 1;
         _weights = new Parameter[layers];
         _biases = new Parameter[layers];
-        bool timeInLayers = time is TimeDependence.Concatenate or TimeDependence.ConcatSquash;
+        bool timeInLayers = time is TimeDependence.Concatenate or TimeDependence.ConcatSquash or TimeDependence.Fourier;
         bool gates = time is TimeDependence.Gate or TimeDependence.ConcatSquash;
         _timeWeights = new Parameter[time == TimeDependence.Add ? 1 : timeInLayers ? layers : 0];
         _gateWeights = new Parameter[gates ? layers : 0];
@@ -71,7 +74,9 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
             double bound = 1 / Math.Sqrt(sizes[i] + extra);
             _weights[i] = this.OwnUniform($"weight{i}", [sizes[i + 1], sizes[i]], bound);
             _biases[i] = this.OwnUniform($"bias{i}", [sizes[i + 1]], bound);
-            if (timeInLayers)
+            if (time == TimeDependence.Fourier)
+                _timeWeights[i] = this.OwnUniform($"time_weight{i}", [sizes[i + 1], FourierFeatures], 1 / Math.Sqrt(FourierFeatures));
+            else if (timeInLayers)
                 _timeWeights[i] = this.OwnUniform($"time_weight{i}", [sizes[i + 1]], time == TimeDependence.Concatenate ? bound : 1);
             if (gates)
             {
@@ -146,7 +151,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     public DynamicsEvaluator? CreateEvaluator(Tensor state)
     {
         ArgumentNullException.ThrowIfNull(state);
-        if (_gateWeights.Length > 0 || Conditions > 0 || !StateKernels.Supports(state) || state.dim() != 2 || state.shape[1] != Features || !IsSmall || !Array.TrueForAll(_weights, weight => Fits(weight, state)))
+        if (_gateWeights.Length > 0 || Time == TimeDependence.Fourier || Conditions > 0 || !StateKernels.Supports(state) || state.dim() != 2 || state.shape[1] != Features || !IsSmall || !Array.TrueForAll(_weights, weight => Fits(weight, state)))
             return null;
         if (!_evaluators.TryTake(out DenseEvaluator? evaluator) || evaluator.Type != state.dtype)
             evaluator = state.dtype == ScalarType.Float32 ? new DenseEvaluator<float>(this) : new DenseEvaluator<double>(this);
@@ -197,8 +202,18 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
             gate = (t * _gateWeights[layer] + _gateBiases[layer]).sigmoid();
             shift = shift * gate;
         }
+        if (Time == TimeDependence.Fourier)
+            return (gate, shift + functional.linear(FourierOf(t), _timeWeights[layer]));
         Parameter? timeWeight = TimeWeight(layer);
         return (gate, timeWeight is null ? shift : shift + t * timeWeight);
+    }
+
+    /// <summary>t and its sines and cosines: of shape <c>[numbers]</c> for a scalar, <c>[batch, numbers]</c> for one number a row.</summary>
+    private static Tensor FourierOf(Tensor t)
+    {
+        Tensor column = t.dim() == 0 ? t.reshape(1) : t;
+        Tensor angles = column * (arange(1, FourierFrequencies + 1, column.dtype, column.device) * Math.PI);
+        return cat([column, angles.sin(), angles.cos()], -1);
     }
 
     /// <summary>A change of type or device makes new parameters.</summary>

@@ -46,7 +46,7 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
 
         int seed = options.Seed ?? host.Rand.Next();
         var loader = new RowLoader(_columns, options.MemoryBudgetMegabytes * (1L << 20), channel.Warning, CheckAlive);
-        (ITrainingRows rows, ITrainingRows? validationRows) = Load(loader, input, validation, seed);
+        (ITrainingRows rows, ITrainingRows? validationRows) = loader.LoadParts(input, validation, options.ValidationFraction, seed);
         using (rows)
         using (validationRows)
         {
@@ -81,22 +81,6 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
     {
         options.CancellationToken.ThrowIfCancellationRequested();
         host.CheckAlive();
-    }
-
-    private (ITrainingRows Rows, ITrainingRows? Validation) Load(RowLoader loader, IDataView input, IDataView? validation, int seed)
-    {
-        if (validation is null && options.ValidationFraction is { } fraction)
-            return loader.LoadAndSplit(input, fraction, Seeds.Split(seed));
-        ITrainingRows rows = loader.Load(input);
-        try
-        {
-            return (rows, validation is null ? null : loader.Load(validation));
-        }
-        catch
-        {
-            rows.Dispose();
-            throw;
-        }
     }
 
     private NetworkDescription Describe(int features, int outputs) => new(

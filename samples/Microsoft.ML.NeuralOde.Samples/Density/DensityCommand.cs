@@ -1,0 +1,76 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using Microsoft.ML.NeuralOde.Plots;
+using Microsoft.ML.NeuralOde.Samples.Output;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.NeuralOde.Samples.Density;
+
+/// <summary>The command <c>density</c>: a continuous flow learns a density of the plane.</summary>
+internal static class DensityCommand
+{
+    private static readonly JsonSerializerOptions Format = new(JsonSerializerDefaults.Web) { WriteIndented = true };
+
+    public static System.CommandLine.Command Create(Display display)
+    {
+        Option<ToyDensity> dataset = CommandOptions.Parsed(
+            "--dataset", ToyDensity.Parse("8gaussians"), ToyDensity.Parse, "NAME", $"The density to learn: {string.Join(", ", ToyDensity.Names)}.");
+        Option<DensityMethod> method = CommandOptions.Named("--method", DensityMethod.Matching, "METHOD", "How the flow is trained, by flow matching or by maximum likelihood");
+        Option<int?> steps = CommandOptions.Positive("--steps", "Training steps; the default is enough for the method.");
+        Option<int> batch = CommandOptions.Positive("--batch", 512, "Points a training step.");
+        Option<double> rate = CommandOptions.Positive("--learning-rate", 2e-3, "Highest learning rate.");
+        Option<int> width = CommandOptions.Positive("--width", 128, "Width of the three hidden layers.");
+        Option<FlowPairing> pairing = CommandOptions.Named("--pairing", FlowPairing.Independent, "PAIRING", "How flow matching pairs points with noise");
+        Option<int> seed = CommandOptions.Positive("--seed", 1, "Seed of all randomness.");
+        Option<string?> picture = CommandOptions.Path("--png", "FILE", "Write the picture to this file; default: density-NAME.png.");
+        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
+        var command = new System.CommandLine.Command("density", "Learn a density of the plane with a continuous flow, and draw it.")
+        {
+            dataset, method, steps, batch, rate, width, pairing, seed, picture, json,
+        };
+        command.SetAction((result, token) =>
+        {
+            var settings = new DensitySettings
+            {
+                Dataset = result.GetValue(dataset)!,
+                Method = result.GetValue(method),
+                Steps = result.GetValue(steps),
+                BatchSize = result.GetValue(batch),
+                LearningRate = result.GetValue(rate),
+                Width = result.GetValue(width),
+                Pairing = result.GetValue(pairing),
+                Seed = result.GetValue(seed),
+                Picture = result.GetValue(picture),
+                Json = result.GetValue(json),
+            };
+            return Task.Run(() => Run(settings, display, token), token);
+        });
+        return command;
+    }
+
+    private static void Run(DensitySettings settings, Display display, CancellationToken cancellationToken)
+    {
+        display.Line($"Learning {settings.Dataset.Name} by {(settings.Method == DensityMethod.Matching ? "flow matching" : "maximum likelihood")}, {settings.StepsToTake:N0} steps of {settings.BatchSize} points.");
+        (ContinuousFlow flow, DensityResult result) = display.Progress("Training", share => new DensityStory(settings).Run(
+            (step, loss) =>
+            {
+                share((double)step / settings.StepsToTake);
+                display.Line(string.Create(CultureInfo.InvariantCulture, $"step {step,6}  loss {loss:F4}"));
+            },
+            cancellationToken));
+        using (flow)
+        {
+            display.Line(string.Create(CultureInfo.InvariantCulture, $"""
+                Test log-likelihood {result.TestLogLikelihood:F3} nats; the density's own, which no model exceeds: {result.TrueNegativeEntropy:F3}.
+                {1e3 * result.SecondsPerStep:F1} ms a training step; {result.SampleSeconds:F2} s for 10,000 samples.
+                """));
+            string path = settings.Picture ?? $"density-{settings.Dataset.Name}.png";
+            using (Tensor data = tensor(settings.Dataset.Sample(4000, new Random(settings.Seed + 3)), [4000, 2]))
+                FlowFigure.Save(path, flow, data);
+            display.Line($"Picture: {Path.GetFullPath(path)}");
+        }
+        if (settings.Json is { } json)
+            File.WriteAllText(json, JsonSerializer.Serialize(result, Format) + "\n");
+    }
+}

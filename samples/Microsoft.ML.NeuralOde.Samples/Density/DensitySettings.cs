@@ -1,0 +1,38 @@
+namespace Microsoft.ML.NeuralOde.Samples.Density;
+
+/// <summary>How the flow is trained.</summary>
+internal enum DensityMethod
+{
+    Matching,
+    Likelihood,
+}
+
+/// <summary>What the command <c>density</c> was asked for.</summary>
+internal sealed record DensitySettings
+{
+    public required ToyDensity Dataset { get; init; }
+
+    public DensityMethod Method { get; init; } = DensityMethod.Matching;
+
+    /// <summary>Default: enough for the method.</summary>
+    public int? Steps { get; init; }
+
+    public int BatchSize { get; init; } = 512;
+
+    public double LearningRate { get; init; } = 2e-3;
+
+    public int Width { get; init; } = 128;
+
+    public FlowPairing Pairing { get; init; } = FlowPairing.Independent;
+
+    public int Seed { get; init; } = 1;
+
+    public int TestRows { get; init; } = 10_000;
+
+    public string? Picture { get; init; }
+
+    public string? Json { get; init; }
+
+    /// <summary>The steps to take.</summary>
+    public int StepsToTake => Steps ?? (Method == DensityMethod.Matching ? 12_000 : 1_500);
+}
