@@ -63,6 +63,7 @@ internal sealed class AdjointSolve : DifferentiableSolve
 
     protected override Gradients Backward(Tensor gradient, IReadOnlyList<Tensor> saved)
     {
+        Problem.Rows.Rows = null;
         Tensor states = saved[0];
         TimeGrid grid = Problem.Grid;
         using var sums = new ParameterSums(Problem.Parameters);

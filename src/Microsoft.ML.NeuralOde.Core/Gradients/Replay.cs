@@ -67,7 +67,7 @@ internal sealed class Replay : IDisposable
         TapeStep first = _tape.Steps[step];
         if (_stepper is null || _rows?.Length != first.Rows?.Length || _stepper.StepMethod != first.Method)
             CreateStepper(first, state);
-        _rows = first.Rows;
+        _sweep.Problem.Rows.Rows = _rows = first.Rows;
         _stepper!.Start((double[])first.Start.Clone(), _arithmetic!.Copy(state));
     }
 
@@ -92,7 +92,7 @@ internal sealed class Replay : IDisposable
             return;
         _stepper.Keep(Array.ConvertAll(rows, row => Array.IndexOf(_rows!, row)));
         _arithmetic!.Resize(rows.Length);
-        _rows = rows;
+        _sweep.Problem.Rows.Rows = _rows = rows;
     }
 
     private void CreateStepper(TapeStep step, Tensor state)

@@ -153,4 +153,8 @@ internal abstract class Integrator : IDisposable
 /// <param name="Recorder">Told of the steps and outputs; null for no one.</param>
 internal sealed record IntegrationTask(
     Func<Tensor, Tensor, Tensor> Function, Tensor InitialState, TimeGrid Grid, OdeSolverOptions Options, SolverStatistics Statistics, bool IsDifferentiable,
-    IStepRecorder? Recorder = null, (IReadOnlyList<OdeEvent> Events, OdeEvent? AtStart)? Events = null);
+    IStepRecorder? Recorder = null, (IReadOnlyList<OdeEvent> Events, OdeEvent? AtStart)? Events = null)
+{
+    /// <summary>Told of the rows for which the right-hand side is evaluated.</summary>
+    public RowSelection Rows { get; init; } = new();
+}
