@@ -3,7 +3,6 @@ using System.Security.Cryptography;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Microsoft.ML.NeuralOde.Prediction;
 
 namespace Microsoft.ML.NeuralOde.Persistence;
 
@@ -23,23 +22,33 @@ internal static class ModelMetadata
         NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
     };
 
-    public static string Write(NeuralOdeModelSummary summary, ModelDescription description, OutputKind kind, byte[] payload) => JsonSerializer.Serialize(
-        new
+    /// <param name="task">What the model is for.</param>
+    /// <param name="input">The columns that it reads.</param>
+    /// <param name="output">The columns that it writes.</param>
+    /// <param name="model">Its structure.</param>
+    /// <param name="more">Further entries, written beside the others; null for none.</param>
+    /// <param name="history">Its training.</param>
+    /// <param name="payload">The model as it stands in the file.</param>
+    public static string Write(
+        string task, object input, object output, object model, IReadOnlyDictionary<string, object?>? more, IReadOnlyList<NeuralOdeEpochReport> history, byte[] payload)
+    {
+        var content = new Dictionary<string, object?>
         {
-            Library = $"{typeof(ModelMetadata).Assembly.GetName().Name} {Version}",
-            PayloadReader.FormatVersion,
-            Task = kind switch { OutputKind.Classes => "multiclass classification", OutputKind.Odds => "binary classification", _ => "regression" },
-            Input = new { Column = description.FeatureColumn, Type = $"Vector<Single, {string.Join(", ", description.FeatureDimensions)}>" },
-            Output = description.Columns,
-            description.Classes,
-            Model = summary,
-            description.Options,
-            Metrics = description.History.Count == 0 ? null : description.History[^1],
-            TrainingHistory = description.History,
-            PayloadBytes = payload.Length,
-            PayloadSha256 = Convert.ToHexStringLower(SHA256.HashData(payload)),
-        },
-        Format);
+            ["library"] = $"{typeof(ModelMetadata).Assembly.GetName().Name} {Version}",
+            ["formatVersion"] = PayloadReader.FormatVersion,
+            ["task"] = task,
+            ["input"] = input,
+            ["output"] = output,
+            ["model"] = model,
+        };
+        foreach ((string name, object? value) in more ?? new Dictionary<string, object?>())
+            content[name] = value;
+        content["metrics"] = history.Count == 0 ? null : history[^1];
+        content["trainingHistory"] = history;
+        content["payloadBytes"] = payload.Length;
+        content["payloadSha256"] = Convert.ToHexStringLower(SHA256.HashData(payload));
+        return JsonSerializer.Serialize(content, Format);
+    }
 
     private static string Version =>
         typeof(ModelMetadata).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "";

@@ -1,5 +1,6 @@
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Data;
+using Microsoft.ML.NeuralOde.Persistence;
 
 namespace Microsoft.ML.NeuralOde.Prediction;
 
@@ -19,6 +20,12 @@ internal sealed record ModelDescription(
         fitted.Network.Description, options.FeatureColumnName, [.. ((VectorDataViewType)fitted.FeatureType).Dimensions], columns,
         keys is null ? null : new ClassValues(keys.Text, keys.Numbers, keys.NumberType), fitted.History,
         TrainingOptionsText.Of(options));
+
+    /// <summary>What people are to read about a model in its file.</summary>
+    public string ToMetadata(NeuralOdeModel model, byte[] payload) => ModelMetadata.Write(
+        model.Kind switch { OutputKind.Classes => "multiclass classification", OutputKind.Odds => "binary classification", _ => "regression" },
+        new { Column = FeatureColumn, Type = $"Vector<Single, {string.Join(", ", FeatureDimensions)}>" }, Columns, model.Summary,
+        new Dictionary<string, object?> { ["classes"] = Classes, ["options"] = Options }, History, payload);
 
     /// <summary>What makes no sense in a description that was read, or does not suit a kind of model, as a clause; null for nothing.</summary>
     public string? FindDefect(OutputKind kind)

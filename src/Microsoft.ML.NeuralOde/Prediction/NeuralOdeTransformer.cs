@@ -80,7 +80,7 @@ public abstract class NeuralOdeTransformer : ISingleFeaturePredictionTransformer
     {
         ArgumentNullException.ThrowIfNull(ctx);
         byte[] payload = new Payload<ModelDescription>(Description, Model.Network.ToArrays()).ToBytes();
-        ModelFile.Save(ctx, _loaderSignature, payload, ModelMetadata.Write(Model.Summary, Description, Model.Kind, payload));
+        ModelFile.Save(ctx, _loaderSignature, payload, Description.ToMetadata(Model, payload));
     }
 
     /// <summary>The columns that the predictions become, for data with certain columns.</summary>

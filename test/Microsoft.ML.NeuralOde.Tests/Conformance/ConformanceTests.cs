@@ -24,6 +24,18 @@ public sealed class ConformanceTests
         _mlContext, _mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = label })), View<Row>(300),
         [View<NoFeatures>(20), View<ScalarFeatures>(20), View<DoubleFeatures>(20)], View<NoLabel>(20));
 
+    [Fact]
+    public void Density() => Conformance.Check(
+        _mlContext, _mlContext.Transforms.ContinuousFlowDensity(new ContinuousFlowDensityEstimator.Options
+        {
+            NumberOfEpochs = 1, HiddenLayers = [4], BitsPerDimensionColumnName = "Bits", LatentColumnName = "Latent",
+        }), View<Row>(300), [View<NoFeatures>(20), View<ScalarFeatures>(20), View<DoubleFeatures>(20)]);
+
+    [Fact]
+    public void Anomaly_detection() => Conformance.Check(
+        _mlContext, _mlContext.AnomalyDetection.Trainers.ContinuousFlow(new ContinuousFlowAnomalyTrainer.Options { NumberOfEpochs = 1, HiddenLayers = [4] }), View<Row>(300),
+        [View<NoFeatures>(20), View<ScalarFeatures>(20), View<DoubleFeatures>(20)]);
+
     private static TOptions Small<TOptions>(TOptions options)
         where TOptions : NeuralOdePredictorOptions
     {
