@@ -28,7 +28,10 @@ public sealed class ConformanceTests
     public void Density() => Conformance.Check(
         _mlContext, _mlContext.Transforms.ContinuousFlowDensity(new ContinuousFlowDensityEstimator.Options
         {
-            NumberOfEpochs = 1, HiddenLayers = [4], BitsPerDimensionColumnName = "Bits", LatentColumnName = "Latent",
+            NumberOfEpochs = 1,
+            HiddenLayers = [4],
+            BitsPerDimensionColumnName = "Bits",
+            LatentColumnName = "Latent",
         }), View<Row>(300), [View<NoFeatures>(20), View<ScalarFeatures>(20), View<DoubleFeatures>(20)]);
 
     [Fact]
