@@ -6,6 +6,7 @@ using Microsoft.ML.NeuralOde.Samples.Digits;
 using Microsoft.ML.NeuralOde.Samples.Output;
 using Microsoft.ML.NeuralOde.Samples.Serving;
 using Microsoft.ML.NeuralOde.Samples.Solvers;
+using Microsoft.ML.NeuralOde.Samples.Tabular;
 using Spectre.Console;
 
 namespace Microsoft.ML.NeuralOde.Samples;
@@ -27,6 +28,7 @@ internal static class App
             SolversCommand.Create(display),
             ScoringCommand.Create(display),
             LoadCommand.Create(display),
+            TabularCommand.Create(display),
             AnomalyCommand.Create(display),
             DensityCommand.Create(display),
         };

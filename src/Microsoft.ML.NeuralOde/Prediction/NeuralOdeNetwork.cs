@@ -135,7 +135,7 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
     }
 
     /// <summary>
-    /// The same outputs as <see cref="Solve"/> with the options for predictions, computed without tensors, with the weights as they are now; null where the options need
+    /// The same outputs as <see cref="Solve(Tensor, OdeSolverOptions)"/> with the options for predictions, computed without tensors, with the weights as they are now; null where the options need
     /// the general solver.
     /// </summary>
     public RowNetwork? ToRowNetwork() => RowNetwork.TryCreate(_input?.Mean, _input?.Scale, _encoder, _block, _block.Options, _head);
@@ -149,14 +149,7 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
     /// <summary>Outputs before they are turned into units of the label, and what the solve cost.</summary>
     public (Tensor Outputs, SolverStatistics Statistics) Solve(Tensor features, OdeSolverOptions options)
     {
-        Tensor x = _input is null ? features : _input.Apply(features);
-        for (int i = 0; i < _encoder.Length; i++)
-        {
-            x = _encoder[i].call(x);
-            if (i < _encoder.Length - 1)
-                x = x.relu();
-        }
-        OdeSolution solution = _block.Solve(x, options);
+        OdeSolution solution = _block.Solve(Encode(features), options);
         return (_head.call(solution.Final), solution.Statistics);
     }
 
@@ -178,6 +171,16 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
     }
 
     private string DynamicsActivation => ((DenseDynamics)_block.Dynamics).Activation.ToString().ToLowerInvariant();
+
+    /// <summary>The same with what the path costs, a scalar.</summary>
+    public (Tensor Outputs, SolverStatistics Statistics, Tensor Penalty) Solve(Tensor features, OdeSolverOptions options, PathRegularization regularization)
+    {
+        RegularizedSolution solution = regularization.Solve(_block.Dynamics, Encode(features), 0, _block.EndTime, options);
+        return (_head.call(solution.Final), solution.Statistics, solution.Penalty);
+    }
+
+    /// <summary>The squared spectral norms of the right-hand side's weights, a scalar.</summary>
+    public Tensor SpectralNorms() => SpectralNorm.Penalty(_block.Dynamics);
 
     /// <summary>Moves weights and statistics to a device.</summary>
     public void MoveTo(Device device)
@@ -234,6 +237,18 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
             _output?.Dispose();
         }
         base.Dispose(disposing);
+    }
+
+    private Tensor Encode(Tensor features)
+    {
+        Tensor x = _input is null ? features : _input.Apply(features);
+        for (int i = 0; i < _encoder.Length; i++)
+        {
+            x = _encoder[i].call(x);
+            if (i < _encoder.Length - 1)
+                x = x.relu();
+        }
+        return x;
     }
 
     private static void Replace(ref Affine? target, (float[] Mean, float[] Scale) statistics)
