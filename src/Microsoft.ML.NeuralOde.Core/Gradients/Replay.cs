@@ -87,9 +87,7 @@ internal sealed class Replay : IDisposable
             _stepper.Start((double[])step.Start.Clone(), _arithmetic!.Copy(_stepper.State));
         }
         bool[] accepted = [.. Enumerable.Range(0, step.Lanes).Select(lane => step.Start[lane] != step.End[lane])];
-        StepAttempt attempt = _stepper.Try(step.End);
-        // Lanes that rejected the step stand still, and their equations have no solution to speak of.
-        if (attempt.NewtonFailed && (attempt.Error is null || attempt.Error.Where((_, lane) => accepted[lane]).Any(double.IsInfinity)))
+        if (_stepper.Try(step.End).NewtonFailed)
             throw new OdeSolverException(SolverFailure.Newton, step.Start[0], step.End[0] - step.Start[0], double.NaN, [], "This was on the way back.");
         _stepper.Accept(accepted);
         if (_tape.Steps[index + 1].Rows is not { } rows || rows.AsSpan().SequenceEqual(_rows))
