@@ -76,6 +76,7 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
                 adjoint.index_copy_(0, rows, part);
                 sweep.Arithmetic(state, step.Lanes).Release(part);
             }
+            sweep.AfterStep();
         }
         Tensor initial = adjoint + outputs[0];
         sweep.Arithmetic(adjoint, 1).Release(adjoint);

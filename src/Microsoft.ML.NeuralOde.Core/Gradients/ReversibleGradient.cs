@@ -161,6 +161,7 @@ internal sealed class ReversibleSolve : DifferentiableSolve
         for (int n = stretch.Steps.Count - 1; n >= 0; n--)
         {
             using DisposeScope scope = NewDisposeScope();
+            sweep.AfterStep();
             (TapeStep step, _) = stretch.Steps[n].Accepted();
             sweep.Problem.Rows.Rows = step.Rows;
             if (step.Rows is null)
