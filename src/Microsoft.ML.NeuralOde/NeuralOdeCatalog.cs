@@ -182,4 +182,104 @@ public static class NeuralOdeCatalog
         ArgumentNullException.ThrowIfNull(catalog);
         return new NeuralOdeRegressionTrainer(CatalogUtils.GetEnvironment(catalog), options);
     }
+
+    /// <summary>Creates an estimator of the density of rows.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="outputColumnName">The column of log p, which will be <see cref="float"/>.</param>
+    /// <param name="featureColumnName">The feature column, a vector of <see cref="float"/> of known size.</param>
+    /// <param name="conditionColumnName">A column of <see cref="float"/>, or of vectors of it of known size, on which the density depends; null for none.</param>
+    /// <param name="numberOfEpochs">Epochs, each of <see cref="ContinuousFlowTrainerOptions.BatchesPerEpoch"/> batches.</param>
+    /// <param name="batchSize">Rows in a batch.</param>
+    /// <param name="learningRate">The highest learning rate.</param>
+    /// <param name="method">How the flow is trained.</param>
+    /// <param name="smoothing">Standard deviation of the noise that smooths the density, in units of the features' own.</param>
+    /// <param name="validationSet">Data on which the loss is reported after each epoch; null for none.</param>
+    /// <returns>The estimator.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An argument makes no sense; the message names it.</exception>
+    public static ContinuousFlowDensityEstimator ContinuousFlowDensity(
+        this TransformsCatalog catalog,
+        string outputColumnName = ContinuousFlowDensityEstimator.DefaultLogDensityColumnName,
+        string featureColumnName = DefaultColumnNames.Features,
+        string? conditionColumnName = null,
+        int numberOfEpochs = FlowDefaults.NumberOfEpochs,
+        int batchSize = FlowDefaults.BatchSize,
+        double learningRate = FlowDefaults.LearningRate,
+        FlowTrainingMethod method = FlowTrainingMethod.FlowMatching,
+        double smoothing = FlowDefaults.Smoothing,
+        IDataView? validationSet = null)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        return new ContinuousFlowDensityEstimator(CatalogUtils.GetEnvironment(catalog), new ContinuousFlowDensityEstimator.Options
+        {
+            LogDensityColumnName = outputColumnName,
+            FeatureColumnName = featureColumnName,
+            ConditionColumnName = conditionColumnName,
+            NumberOfEpochs = numberOfEpochs,
+            BatchSize = batchSize,
+            LearningRate = learningRate,
+            Method = method,
+            Smoothing = smoothing,
+            ValidationSet = validationSet,
+        });
+    }
+
+    /// <summary>Creates an estimator of the density of rows.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="options">The options; copied, so that later changes have no effect.</param>
+    /// <returns>The estimator.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An option makes no sense; the message names it.</exception>
+    public static ContinuousFlowDensityEstimator ContinuousFlowDensity(this TransformsCatalog catalog, ContinuousFlowDensityEstimator.Options options)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        return new ContinuousFlowDensityEstimator(CatalogUtils.GetEnvironment(catalog), options);
+    }
+
+    /// <summary>Creates a trainer of anomaly detectors that learn the density of normal rows.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="featureColumnName">The feature column, a vector of <see cref="float"/> of known size.</param>
+    /// <param name="conditionColumnName">A column of <see cref="float"/>, or of vectors of it of known size, on which it depends what is normal; null for none.</param>
+    /// <param name="numberOfEpochs">Epochs, each of <see cref="ContinuousFlowTrainerOptions.BatchesPerEpoch"/> batches.</param>
+    /// <param name="batchSize">Rows in a batch.</param>
+    /// <param name="learningRate">The highest learning rate.</param>
+    /// <param name="smoothing">Standard deviation of the noise that smooths the density, in units of the features' own.</param>
+    /// <param name="contamination">The share of the training rows that are to be taken for anomalies.</param>
+    /// <param name="ensembleSize">Flows whose scores are averaged.</param>
+    /// <returns>The trainer.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An argument makes no sense; the message names it.</exception>
+    public static ContinuousFlowAnomalyTrainer ContinuousFlow(
+        this AnomalyDetectionCatalog.AnomalyDetectionTrainers catalog,
+        string featureColumnName = DefaultColumnNames.Features,
+        string? conditionColumnName = null,
+        int numberOfEpochs = FlowDefaults.NumberOfEpochs,
+        int batchSize = FlowDefaults.BatchSize,
+        double learningRate = FlowDefaults.LearningRate,
+        double smoothing = FlowDefaults.AnomalySmoothing,
+        double contamination = FlowDefaults.Contamination,
+        int ensembleSize = FlowDefaults.AnomalyEnsembleSize)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        return new ContinuousFlowAnomalyTrainer(CatalogUtils.GetEnvironment(catalog), new ContinuousFlowAnomalyTrainer.Options
+        {
+            FeatureColumnName = featureColumnName,
+            ConditionColumnName = conditionColumnName,
+            NumberOfEpochs = numberOfEpochs,
+            BatchSize = batchSize,
+            LearningRate = learningRate,
+            Smoothing = smoothing,
+            Contamination = contamination,
+            EnsembleSize = ensembleSize,
+        });
+    }
+
+    /// <summary>Creates a trainer of anomaly detectors that learn the density of normal rows.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="options">The options; copied, so that later changes have no effect.</param>
+    /// <returns>The trainer.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An option makes no sense; the message names it.</exception>
+    public static ContinuousFlowAnomalyTrainer ContinuousFlow(
+        this AnomalyDetectionCatalog.AnomalyDetectionTrainers catalog, ContinuousFlowAnomalyTrainer.Options options)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        return new ContinuousFlowAnomalyTrainer(CatalogUtils.GetEnvironment(catalog), options);
+    }
 }

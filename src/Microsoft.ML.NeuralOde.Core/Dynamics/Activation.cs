@@ -36,4 +36,10 @@ public enum TimeDependence
     /// FFJORD, 2019): the default of <see cref="ContinuousFlow"/>.
     /// </summary>
     ConcatSquash,
+
+    /// <summary>
+    /// W (t, sin πt, cos πt, …, sin 4πt, cos 4πt) is added in every layer, with a learned matrix W: for dynamics on [0, 1] that change quickly at some times
+    /// and slowly at others, as those of flow matching do.
+    /// </summary>
+    Fourier,
 }

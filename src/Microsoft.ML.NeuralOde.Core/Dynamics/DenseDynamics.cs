@@ -18,9 +18,16 @@ namespace Microsoft.ML.NeuralOde;
 /// </remarks>
 public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics, IConditionalDynamics
 {
+    /// <summary>Most numbers in the memory of an evaluator that waits for the next solve.</summary>
+    internal const long MostNumbersKept = 16_000_000;
+
     private readonly ConcurrentBag<DenseEvaluator> _evaluators = [];
+    private readonly ConcurrentBag<DensePathEvaluator> _pathEvaluators = [];
     /// <summary>Beyond this size of a weight matrix libtorch's product is faster than ours (measured).</summary>
     private const long LargestFusedMatrix = 512 * 512;
+
+    private const int FourierFrequencies = 4;
+    private const int FourierFeatures = 1 + 2 * FourierFrequencies;
 
     private readonly Parameter[] _weights;
     private readonly Parameter[] _biases;
@@ -60,7 +67,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
         int layers = sizes.Length - 1;
         _weights = new Parameter[layers];
         _biases = new Parameter[layers];
-        bool timeInLayers = time is TimeDependence.Concatenate or TimeDependence.ConcatSquash;
+        bool timeInLayers = time is TimeDependence.Concatenate or TimeDependence.ConcatSquash or TimeDependence.Fourier;
         bool gates = time is TimeDependence.Gate or TimeDependence.ConcatSquash;
         _timeWeights = new Parameter[time == TimeDependence.Add ? 1 : timeInLayers ? layers : 0];
         _gateWeights = new Parameter[gates ? layers : 0];
@@ -71,7 +78,9 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
             double bound = 1 / Math.Sqrt(sizes[i] + extra);
             _weights[i] = this.OwnUniform($"weight{i}", [sizes[i + 1], sizes[i]], bound);
             _biases[i] = this.OwnUniform($"bias{i}", [sizes[i + 1]], bound);
-            if (timeInLayers)
+            if (time == TimeDependence.Fourier)
+                _timeWeights[i] = this.OwnUniform($"time_weight{i}", [sizes[i + 1], FourierFeatures], 1 / Math.Sqrt(FourierFeatures));
+            else if (timeInLayers)
                 _timeWeights[i] = this.OwnUniform($"time_weight{i}", [sizes[i + 1]], time == TimeDependence.Concatenate ? bound : 1);
             if (gates)
             {
@@ -146,7 +155,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     public DynamicsEvaluator? CreateEvaluator(Tensor state)
     {
         ArgumentNullException.ThrowIfNull(state);
-        if (_gateWeights.Length > 0 || Conditions > 0 || !StateKernels.Supports(state) || state.dim() != 2 || state.shape[1] != Features || !IsSmall || !Array.TrueForAll(_weights, weight => Fits(weight, state)))
+        if (_gateWeights.Length > 0 || state.dim() != 2 || state.shape[1] != Features || !HasKernelsFor(state))
             return null;
         if (!_evaluators.TryTake(out DenseEvaluator? evaluator) || evaluator.Type != state.dtype)
             evaluator = state.dtype == ScalarType.Float32 ? new DenseEvaluator<float>(this) : new DenseEvaluator<double>(this);
@@ -161,6 +170,29 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
         TimeDependence.Concatenate or TimeDependence.ConcatSquash => _timeWeights[layer],
         _ => null,
     };
+
+    /// <summary>Prepares evaluations together with the trace estimated by probes, shape <c>[probes, batch, features]</c>; null where torch does better.</summary>
+    internal DensePathEvaluator? CreatePathEvaluator(Tensor packed, Tensor probes, double probeWeight)
+    {
+        if (!HasKernelsFor(packed) || !DenseKernels<float>.HasCurvature(Activation))
+            return null;
+        if (!_pathEvaluators.TryTake(out DensePathEvaluator? evaluator) || evaluator.Type != packed.dtype)
+            evaluator = packed.dtype == ScalarType.Float32 ? new DensePathEvaluator<float>(this) : new DensePathEvaluator<double>(this);
+        evaluator.Refresh(probes, probeWeight);
+        return evaluator;
+    }
+
+    internal void Return(DensePathEvaluator evaluator)
+    {
+        if (_pathEvaluators.Count < Environment.ProcessorCount)
+            _pathEvaluators.Add(evaluator);
+    }
+
+    /// <summary>σ(t g + c) of a layer is the gate; null where there is none.</summary>
+    internal (Parameter Weight, Parameter Bias)? Gate(int layer) => _gateWeights.Length > 0 ? (_gateWeights[layer], _gateBiases[layer]) : null;
+
+    private bool HasKernelsFor(Tensor state) =>
+        Conditions == 0 && Time != TimeDependence.Fourier && StateKernels.Supports(state) && IsSmall && Array.TrueForAll(_weights, weight => Fits(weight, state));
 
     /// <summary>Keeps an evaluator, with its memory, for the next solve.</summary>
     internal void Return(DenseEvaluator evaluator)
@@ -208,8 +240,18 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
             gate = (t * _gateWeights[layer] + _gateBiases[layer]).sigmoid();
             shift = shift * gate;
         }
+        if (Time == TimeDependence.Fourier)
+            return (gate, shift + functional.linear(FourierOf(t), _timeWeights[layer]));
         Parameter? timeWeight = TimeWeight(layer);
         return (gate, timeWeight is null ? shift : shift + t * timeWeight);
+    }
+
+    /// <summary>t and its sines and cosines: of shape <c>[numbers]</c> for a scalar, <c>[batch, numbers]</c> for one number a row.</summary>
+    private static Tensor FourierOf(Tensor t)
+    {
+        Tensor column = t.dim() == 0 ? t.reshape(1) : t;
+        Tensor angles = column * (arange(1, FourierFrequencies + 1, column.dtype, column.device) * Math.PI);
+        return cat([column, angles.sin(), angles.cos()], -1);
     }
 
     /// <summary>A change of type or device makes new parameters.</summary>
@@ -217,6 +259,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     {
         base._toEpilog(dtype, device, non_blocking);
         _evaluators.Clear();
+        _pathEvaluators.Clear();
         foreach ((string prefix, Parameter[] parameters) in
             (ReadOnlySpan<(string, Parameter[])>)[("weight", _weights), ("bias", _biases), ("gate_weight", _gateWeights), ("gate_bias", _gateBiases)])
             for (int i = 0; i < parameters.Length; i++)

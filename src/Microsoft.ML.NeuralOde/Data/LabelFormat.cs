@@ -5,28 +5,32 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.NeuralOde.Data;
 
 /// <summary>What a label column is and how a row's label becomes numbers.</summary>
-internal abstract class LabelFormat(string column)
+/// <param name="column">The column's name.</param>
+/// <param name="role">What it is, in messages.</param>
+internal abstract class LabelFormat(string column, string role = "label")
 {
     /// <summary>Reads the label of the current row into a span; false where it is missing.</summary>
     public delegate bool Reader(Span<float> target);
 
     public string Column { get; } = column;
 
+    public string Role { get; } = role;
+
     protected abstract string Expected { get; }
 
     /// <exception cref="ArgumentOutOfRangeException">The column is missing or has the wrong type.</exception>
     public DataViewSchema.Column Find(IExceptionContext context, DataViewSchema schema)
     {
-        DataViewSchema.Column found = schema.GetColumnOrNull(Column) ?? throw Schemas.Mismatch(context, "inputSchema", "label", Column);
-        return Accepts(found.Type) ? found : throw Schemas.Mismatch(context, "inputSchema", "label", Column, Expected, found.Type.ToString());
+        DataViewSchema.Column found = schema.GetColumnOrNull(Column) ?? throw Schemas.Mismatch(context, "inputSchema", Role, Column);
+        return Accepts(found.Type) ? found : throw Schemas.Mismatch(context, "inputSchema", Role, Column, Expected, found.Type.ToString());
     }
 
     /// <exception cref="ArgumentOutOfRangeException">The column is missing or has the wrong type.</exception>
     public SchemaShape.Column Find(IExceptionContext context, SchemaShape schema)
     {
         if (!schema.TryFindColumn(Column, out SchemaShape.Column found))
-            throw Schemas.Mismatch(context, "inputSchema", "label", Column);
-        return Accepts(found) ? found : throw Schemas.Mismatch(context, "inputSchema", "label", Column, Expected, found.GetTypeString());
+            throw Schemas.Mismatch(context, "inputSchema", Role, Column);
+        return Accepts(found) ? found : throw Schemas.Mismatch(context, "inputSchema", Role, Column, Expected, found.GetTypeString());
     }
 
     /// <summary>How many numbers a label is.</summary>
@@ -93,7 +97,7 @@ internal sealed class BooleanLabel(string column) : LabelFormat(column)
 }
 
 /// <summary>A number, or a vector of numbers of known size: one or several targets.</summary>
-internal sealed class NumberLabel(string column) : LabelFormat(column)
+internal sealed class NumberLabel(string column, string role = "label") : LabelFormat(column, role)
 {
     protected override string Expected => "Single, or a vector of Single of known size";
 

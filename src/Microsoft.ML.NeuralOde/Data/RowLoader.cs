@@ -27,6 +27,28 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
     /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
     public ITrainingRows Load(IDataView data) => (ITrainingRows?)ReadIntoMemory(data) ?? Stream(data, null);
 
+    /// <summary>The rows for training and those for validation, if any: from other data, or a share of the same.</summary>
+    /// <param name="data">The training data.</param>
+    /// <param name="validation">The data for validation; null for a share of the training data, or none.</param>
+    /// <param name="fraction">That share; null for none.</param>
+    /// <param name="seed">The training's seed.</param>
+    /// <inheritdoc cref="LoadAndSplit"/>
+    public (ITrainingRows Rows, ITrainingRows? Validation) LoadParts(IDataView data, IDataView? validation, double? fraction, int seed)
+    {
+        if (validation is null && fraction is { } share)
+            return LoadAndSplit(data, share, Training.Seeds.Split(seed));
+        ITrainingRows rows = Load(data);
+        try
+        {
+            return (rows, validation is null ? null : Load(validation));
+        }
+        catch
+        {
+            rows.Dispose();
+            throw;
+        }
+    }
+
     /// <summary>The rows of a data view in two parts.</summary>
     /// <param name="data">The data.</param>
     /// <param name="fraction">The share of the rows that are for validation.</param>

@@ -97,7 +97,7 @@ internal sealed class RowReader : IDisposable
         {
             var parts = new List<string>();
             if (_noLabel > 0)
-                parts.Add($"{_noLabel} rows have no value in the label column '{_columns.Label!.Column}'");
+                parts.Add($"{_noLabel} rows have no value in the {_columns.Label!.Role} column '{_columns.Label.Column}'");
             if (_noWeight > 0)
                 parts.Add($"{_noWeight} rows have no value in the weight column '{_columns.WeightColumn}'");
             if (_badFeatures > 0)

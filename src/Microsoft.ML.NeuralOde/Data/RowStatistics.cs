@@ -3,7 +3,8 @@ namespace Microsoft.ML.NeuralOde.Data;
 /// <summary>Means and standard deviations of features and labels, and what the classes weigh, in one pass.</summary>
 internal sealed class RowStatistics(RowShape shape)
 {
-    private const double SmallestDeviation = 1e-6;
+    // Less than this, relative to the mean, is what rounding to float32 makes of equal values.
+    private const double SmallestRelativeDeviation = 1e-6;
 
     private readonly Moments _features = new(shape.Features);
     private readonly Moments _labels = new(shape.Labels);
@@ -29,6 +30,12 @@ internal sealed class RowStatistics(RowShape shape)
     public (float[] Mean, float[] Scale) Features(FeatureNormalization normalization) =>
         normalization == FeatureNormalization.Global ? _features.Overall(Count) : _features.PerSlot(Count);
 
+    /// <summary>The slots of the features that have one value in all rows.</summary>
+    public int[] ConstantFeatures() => _features.Constant(Count);
+
+    /// <summary>The slots of the features whose values are whole numbers in all rows, and not all the same.</summary>
+    public int[] WholeFeatures() => [.. _features.Whole().Except(ConstantFeatures())];
+
     /// <summary>The same for labels that are numbers.</summary>
     public (float[] Mean, float[] Scale) Labels() => _labels.PerSlot(Count);
 
@@ -38,6 +45,7 @@ internal sealed class RowStatistics(RowShape shape)
         private readonly double[] _shift = new double[size];
         private readonly double[] _sum = new double[size];
         private readonly double[] _squares = new double[size];
+        private readonly bool[] _isFractional = new bool[size];
         private bool _started;
 
         public void Add(ReadOnlySpan<float> values)
@@ -53,8 +61,13 @@ internal sealed class RowStatistics(RowShape shape)
                 double value = values[i] - _shift[i];
                 _sum[i] += value;
                 _squares[i] += value * value;
+                _isFractional[i] |= values[i] != MathF.Round(values[i]);
             }
         }
+
+        public int[] Whole() => [.. Enumerable.Range(0, size).Where(slot => !_isFractional[slot])];
+
+        public int[] Constant(long count) => [.. Enumerable.Range(0, size).Where(slot => IsConstant(Mean(slot, count), Variance(slot, count)))];
 
         public (float[] Mean, float[] Scale) PerSlot(long count)
         {
@@ -62,9 +75,8 @@ internal sealed class RowStatistics(RowShape shape)
             var scale = new float[size];
             for (int i = 0; i < size; i++)
             {
-                double average = _sum[i] / count;
-                mean[i] = (float)(_shift[i] + average);
-                scale[i] = Scale(_squares[i] / count - average * average);
+                mean[i] = (float)Mean(i, count);
+                scale[i] = Scale(Mean(i, count), Variance(i, count));
             }
             return (mean, scale);
         }
@@ -79,13 +91,16 @@ internal sealed class RowStatistics(RowShape shape)
                 mean += slotMean / size;
                 square += (_squares[i] / count - average * average + slotMean * slotMean) / size;
             }
-            return ([(float)mean], [Scale(square - mean * mean)]);
+            return ([(float)mean], [Scale(mean, square - mean * mean)]);
         }
 
-        private static float Scale(double variance)
-        {
-            double deviation = Math.Sqrt(Math.Max(variance, 0));
-            return deviation > SmallestDeviation ? (float)(1 / deviation) : 1;
-        }
+        private double Mean(int slot, long count) => _shift[slot] + _sum[slot] / count;
+
+        private double Variance(int slot, long count) => _squares[slot] / count - _sum[slot] / count * (_sum[slot] / count);
+
+        private static float Scale(double mean, double variance) => IsConstant(mean, variance) ? 1 : (float)(1 / Math.Sqrt(variance));
+
+        // Scales must be finite in float32 as well.
+        private static bool IsConstant(double mean, double variance) => !(Math.Sqrt(Math.Max(variance, 0)) > Math.Max(SmallestRelativeDeviation * Math.Abs(mean), 1e-30));
     }
 }

@@ -11,3 +11,7 @@ using Microsoft.ML.NeuralOde;
     "Neural ODE binary classification", NeuralOdeBinaryClassificationTransformer.LoaderSignature)]
 [assembly: LoadableClass(typeof(NeuralOdeRegressionTransformer), typeof(NeuralOdeRegressionTransformer), null, typeof(SignatureLoadModel),
     "Neural ODE regression", NeuralOdeRegressionTransformer.LoaderSignature)]
+[assembly: LoadableClass(typeof(ContinuousFlowDensityTransformer), typeof(ContinuousFlowDensityTransformer), null, typeof(SignatureLoadModel),
+    "Continuous flow density", ContinuousFlowDensityTransformer.LoaderSignature)]
+[assembly: LoadableClass(typeof(ContinuousFlowAnomalyTransformer), typeof(ContinuousFlowAnomalyTransformer), null, typeof(SignatureLoadModel),
+    "Continuous flow anomaly detection", ContinuousFlowAnomalyTransformer.LoaderSignature)]

@@ -62,6 +62,27 @@ internal static class Schemas
     public static SchemaShape WithRegressionOutput(SchemaShape input, SchemaShape.Column label, string score) =>
         With(input, new SchemaShape.Column(score, label.Kind, NumberDataViewType.Single, false, new SchemaShape(AnnotationUtils.GetTrainerOutputAnnotation())));
 
+    /// <summary>The columns that an anomaly detector adds.</summary>
+    public static SchemaShape WithAnomalyOutputs(SchemaShape input, string predictedLabel, string score)
+    {
+        var annotations = new SchemaShape(AnnotationUtils.GetTrainerOutputAnnotation());
+        return With(
+            input,
+            new SchemaShape.Column(score, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.Single, false, annotations),
+            new SchemaShape.Column(predictedLabel, SchemaShape.Column.VectorKind.Scalar, BooleanDataViewType.Instance, false, annotations));
+    }
+
+    /// <summary>Adds columns of numbers, each one number or a vector of them; those without a name are left out.</summary>
+    public static SchemaShape WithNumbers(SchemaShape input, params ReadOnlySpan<(string? Name, bool IsVector)> outputs)
+    {
+        var columns = new List<SchemaShape.Column>();
+        foreach ((string? name, bool isVector) in outputs)
+            if (name is not null)
+                columns.Add(new SchemaShape.Column(
+                    name, isVector ? SchemaShape.Column.VectorKind.Vector : SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.Single, false));
+        return With(input, [.. columns]);
+    }
+
     public static SchemaShape ShapeOf(DataViewSchema schema) => SchemaShape.Create(schema);
 
     /// <summary>The annotations of a multiclass score column.</summary>
@@ -101,6 +122,11 @@ internal static class Schemas
     public static DataViewSchema.Annotations RegressionAnnotations(DataViewSchema input, bool isVector) => ScoreAnnotations(
         input, isVector ? AnnotationUtils.Const.ScoreColumnKind.MultiOutputRegression : AnnotationUtils.Const.ScoreColumnKind.Regression,
         AnnotationUtils.Const.ScoreValueKind.Score).ToAnnotations();
+
+    /// <summary>The annotations of a column of an anomaly detector.</summary>
+    public static DataViewSchema.Annotations AnomalyAnnotations(DataViewSchema input, bool isScore) => ScoreAnnotations(
+        input, AnnotationUtils.Const.ScoreColumnKind.AnomalyDetection,
+        isScore ? AnnotationUtils.Const.ScoreValueKind.Score : AnnotationUtils.Const.ScoreValueKind.PredictedLabel).ToAnnotations();
 
     private static SchemaShape With(SchemaShape input, params ReadOnlySpan<SchemaShape.Column> outputs)
     {

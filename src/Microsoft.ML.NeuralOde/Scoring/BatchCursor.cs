@@ -16,10 +16,9 @@ internal sealed class BatchCursor : DataViewRowCursor
     private readonly DataViewRowId[] _ids = new DataViewRowId[BatchSize];
     private readonly long[] _batches = new long[BatchSize];
     private readonly ValueGetter<DataViewRowId> _getId;
-    private readonly ValueGetter<VBuffer<float>>? _getFeatures;
+    private readonly ScorerInput? _scorerInput;
     private readonly float[] _features = [];
     private readonly float[] _outputs = [];
-    private VBuffer<float> _row;
     private int _count;
     private int _current = -1;
     private long _position = -1;
@@ -38,7 +37,7 @@ internal sealed class BatchCursor : DataViewRowCursor
             _buffers[column] = RowBuffer.Create(input, schema.Input[column], BatchSize);
         if (!_scores)
             return;
-        _getFeatures = input.GetGetter<VBuffer<float>>(schema.Features);
+        _scorerInput = new ScorerInput(input, schema);
         _features = new float[BatchSize * scorer.FeatureCount];
         _outputs = new float[BatchSize * scorer.OutputCount];
     }
@@ -100,11 +99,7 @@ internal sealed class BatchCursor : DataViewRowCursor
             _batches[_count] = _input.Batch;
             foreach (RowBuffer? buffer in _buffers)
                 buffer?.Read(_count);
-            if (_getFeatures is not null)
-            {
-                _getFeatures(ref _row);
-                _row.CopyTo(_features.AsSpan(_count * _scorer.FeatureCount, _scorer.FeatureCount));
-            }
+            _scorerInput?.Read(_features.AsSpan(_count * _scorer.FeatureCount, _scorer.FeatureCount));
             _count++;
         }
         if (_scores && _count > 0)

@@ -25,13 +25,14 @@ internal abstract class ScoreColumn
     public abstract Delegate Getter(Outputs outputs);
 }
 
-/// <summary>All outputs as a vector.</summary>
+/// <summary>Outputs as a vector: all of them, or the last ones.</summary>
 internal sealed class VectorScore(string name, int count, DataViewSchema.Annotations annotations)
     : ScoreColumn(name, new VectorDataViewType(NumberDataViewType.Single, count), annotations)
 {
     public override Delegate Getter(Outputs outputs) => (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) =>
     {
         ReadOnlySpan<float> row = outputs();
+        row = row[^count..];
         VBufferEditor<float> editor = VBufferEditor.Create(ref value, row.Length);
         row.CopyTo(editor.Values);
         value = editor.Commit();

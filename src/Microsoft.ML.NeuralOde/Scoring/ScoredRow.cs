@@ -11,8 +11,7 @@ internal sealed class ScoredRow : DataViewRow
     private readonly HashSet<int> _active;
     private readonly float[] _features;
     private readonly float[] _outputs;
-    private ValueGetter<VBuffer<float>>? _getFeatures;
-    private VBuffer<float> _row;
+    private ScorerInput? _scorerInput;
     private long _scored = -1;
 
     public ScoredRow(DataViewRow input, ScoredSchema schema, IRowScorer scorer, IEnumerable<DataViewSchema.Column> active)
@@ -40,7 +39,7 @@ internal sealed class ScoredRow : DataViewRow
     {
         if (!_schema.IsScore(column.Index))
             return _input.GetGetter<TValue>(_schema.Input[column.Index]);
-        _getFeatures ??= _input.GetGetter<VBuffer<float>>(_schema.Features);
+        _scorerInput ??= new ScorerInput(_input, _schema);
         return Getters.Cast<TValue>(_schema.Columns[column.Index - _schema.Input.Count].Getter(Outputs), column);
     }
 
@@ -55,8 +54,7 @@ internal sealed class ScoredRow : DataViewRow
     {
         if (_scored != _input.Position || _scored < 0)
         {
-            _getFeatures!(ref _row);
-            _row.CopyTo(_features);
+            _scorerInput!.Read(_features);
             _scorer.Score(_features, 1, _outputs);
             _scored = _input.Position;
         }

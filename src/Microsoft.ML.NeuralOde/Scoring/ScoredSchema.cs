@@ -3,10 +3,15 @@ namespace Microsoft.ML.NeuralOde.Scoring;
 /// <summary>An input schema with the columns that scoring adds behind it.</summary>
 internal sealed class ScoredSchema
 {
-    public ScoredSchema(DataViewSchema input, DataViewSchema.Column features, IReadOnlyList<ScoreColumn> columns)
+    /// <param name="input">The input schema.</param>
+    /// <param name="features">A vector of Single of known size, which the scorer reads.</param>
+    /// <param name="columns">What scoring adds.</param>
+    /// <param name="condition">A column of Single or of vectors of it that the scorer reads behind the features; null for none.</param>
+    public ScoredSchema(DataViewSchema input, DataViewSchema.Column features, IReadOnlyList<ScoreColumn> columns, DataViewSchema.Column? condition = null)
     {
         Input = input;
         Features = features;
+        Condition = condition;
         Columns = columns;
         var builder = new DataViewSchema.Builder();
         builder.AddColumns(input);
@@ -18,6 +23,8 @@ internal sealed class ScoredSchema
     public DataViewSchema Input { get; }
 
     public DataViewSchema.Column Features { get; }
+
+    public DataViewSchema.Column? Condition { get; }
 
     public IReadOnlyList<ScoreColumn> Columns { get; }
 
@@ -31,7 +38,11 @@ internal sealed class ScoredSchema
     {
         var needed = new SortedSet<int>();
         foreach (DataViewSchema.Column column in columns)
+        {
             needed.Add(IsScore(column.Index) ? Features.Index : column.Index);
+            if (IsScore(column.Index) && Condition is { } condition)
+                needed.Add(condition.Index);
+        }
         return needed.Select(index => Input[index]);
     }
 }

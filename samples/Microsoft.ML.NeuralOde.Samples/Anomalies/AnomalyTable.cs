@@ -1,0 +1,90 @@
+using System.Globalization;
+using Microsoft.ML.Data;
+
+namespace Microsoft.ML.NeuralOde.Samples.Anomalies;
+
+/// <summary>A row of a table: numbers, and 1 for an anomaly.</summary>
+internal sealed class AnomalyRow
+{
+    public float[] Features { get; set; } = [];
+
+    public float Label { get; set; }
+}
+
+/// <summary>A table of rows that are normal or not: a CSV file with a header whose last column is the label.</summary>
+internal sealed class AnomalyTable
+{
+    // Of five normal rows three are for training.
+    private const int Cycle = 5, TrainingRows = 3;
+
+    private AnomalyTable(string name, AnomalyRow[] rows)
+    {
+        Name = name;
+        AnomalyRow[] normal = [.. rows.Where(row => row.Label == 0)];
+        Training = [.. normal.Where((_, i) => i % Cycle < TrainingRows)];
+        Test = [.. normal.Where((_, i) => i % Cycle >= TrainingRows), .. rows.Where(row => row.Label != 0)];
+    }
+
+    public string Name { get; }
+
+    /// <summary>Of the normal rows, in the file's order, those whose position modulo 5 is below 3.</summary>
+    public IReadOnlyList<AnomalyRow> Training { get; }
+
+    /// <summary>The other normal rows and all anomalies.</summary>
+    public IReadOnlyList<AnomalyRow> Test { get; }
+
+    /// <summary>The tables that a path names: a file, or all CSV files of a folder that end in a column 'label'.</summary>
+    /// <exception cref="UserException">There is no such file or folder, or no table in it.</exception>
+    public static IReadOnlyList<string> Find(string path)
+    {
+        if (File.Exists(path))
+            return [path];
+        if (!Directory.Exists(path))
+            throw new UserException($"--data: there is no file or folder '{path}'.");
+        string[] files = [.. Directory.EnumerateFiles(path, "*.csv").Where(IsTable).Order(StringComparer.Ordinal)];
+        return files.Length > 0 ? files : throw new UserException($"--data: the folder '{path}' holds no CSV file whose last column is 'label'.");
+    }
+
+    /// <summary>Reads a table.</summary>
+    /// <exception cref="UserException">A line is not what it should be; the message names file and line.</exception>
+    public static AnomalyTable Read(string file)
+    {
+        string[] lines = File.ReadAllLines(file);
+        if (lines.Length == 0 || !EndsInLabel(lines[0]))
+            throw new UserException($"{file}, line 1: a header whose last column is 'label' was expected.");
+        int width = lines[0].Split(',').Length;
+        var rows = new List<AnomalyRow>();
+        for (int i = 1; i < lines.Length; i++)
+        {
+            if (string.IsNullOrWhiteSpace(lines[i]))
+                continue;
+            string[] cells = lines[i].Split(',');
+            if (cells.Length != width)
+                throw new UserException($"{file}, line {i + 1}: {cells.Length} columns, but the header has {width}.");
+            float[] numbers = [.. cells.Select((cell, column) => Number(cell, file, i + 1, column + 1))];
+            if (numbers[^1] is not (0 or 1))
+                throw new UserException($"{file}, line {i + 1}: the label is {cells[^1]}; 0 (normal) or 1 (anomaly) was expected.");
+            rows.Add(new AnomalyRow { Features = numbers[..^1], Label = numbers[^1] });
+        }
+        var table = new AnomalyTable(Path.GetFileNameWithoutExtension(file), [.. rows]);
+        if (table.Training.Count < 2 || !table.Test.Any(row => row.Label == 0) || !table.Test.Any(row => row.Label == 1))
+            throw new UserException($"{file}: {rows.Count} rows are too few; at least four normal ones and one anomaly are needed.");
+        return table;
+    }
+
+    public static IDataView View(MLContext mlContext, IReadOnlyList<AnomalyRow> rows)
+    {
+        SchemaDefinition schema = SchemaDefinition.Create(typeof(AnomalyRow));
+        schema[nameof(AnomalyRow.Features)].ColumnType = new VectorDataViewType(NumberDataViewType.Single, rows[0].Features.Length);
+        return mlContext.Data.LoadFromEnumerable(rows, schema);
+    }
+
+    private static bool IsTable(string file) => File.ReadLines(file).FirstOrDefault() is { } header && EndsInLabel(header);
+
+    private static bool EndsInLabel(string header) => header.Split(',')[^1].Trim() == "label";
+
+    private static float Number(string cell, string file, int line, int column) =>
+        float.TryParse(cell, NumberStyles.Float, CultureInfo.InvariantCulture, out float value)
+            ? value
+            : throw new UserException($"{file}, line {line}, column {column}: '{cell}' is no number.");
+}

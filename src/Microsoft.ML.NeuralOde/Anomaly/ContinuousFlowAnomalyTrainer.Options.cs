@@ -1,0 +1,38 @@
+using Microsoft.ML.Data;
+
+namespace Microsoft.ML.NeuralOde;
+
+public sealed partial class ContinuousFlowAnomalyTrainer
+{
+    /// <summary>The options of <see cref="ContinuousFlowAnomalyTrainer"/>.</summary>
+    public sealed class Options : ContinuousFlowTrainerOptions
+    {
+        /// <summary>The defaults.</summary>
+        public Options()
+        {
+            Smoothing = FlowDefaults.AnomalySmoothing;
+            CoverageShare = FlowDefaults.AnomalyCoverageShare;
+            EnsembleSize = FlowDefaults.AnomalyEnsembleSize;
+        }
+
+        /// <summary>The column of the anomaly score. Default: “Score”.</summary>
+        public string ScoreColumnName = DefaultColumnNames.Score;
+
+        /// <summary>The column that says whether a row is an anomaly. Default: “PredictedLabel”.</summary>
+        public string PredictedLabelColumnName = DefaultColumnNames.PredictedLabel;
+
+        /// <summary>
+        /// The share of the training rows that lie above the threshold of PredictedLabel, between 0 and 1: about how many false alarms are accepted where the
+        /// training data are clean. Default: 0.05.
+        /// </summary>
+        public double Contamination = FlowDefaults.Contamination;
+
+        internal override void Validate()
+        {
+            base.Validate();
+            RequireColumn(ScoreColumnName, nameof(ScoreColumnName));
+            RequireColumn(PredictedLabelColumnName, nameof(PredictedLabelColumnName));
+            Require(Contamination is > 0 and < 1, nameof(Contamination), Contamination, "between 0 and 1");
+        }
+    }
+}

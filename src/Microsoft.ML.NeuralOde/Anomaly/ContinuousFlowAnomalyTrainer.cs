@@ -1,0 +1,88 @@
+using Microsoft.ML.NeuralOde.Anomaly;
+using Microsoft.ML.NeuralOde.Density;
+using Microsoft.ML.NeuralOde.Interop;
+using Microsoft.ML.Runtime;
+using Microsoft.ML.Trainers;
+
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>
+/// Trains a detector of anomalies: a continuous normalizing flow learns the density of rows that are, at least for the most part, normal; the less probable a
+/// row is, the more it is an anomaly (W. Grathwohl et al., FFJORD, 2019; for the training Y. Lipman et al., Flow Matching for Generative Modeling, 2023).
+/// </summary>
+/// <remarks>
+/// <para>Created by <see cref="NeuralOdeCatalog.ContinuousFlow(AnomalyDetectionCatalog.AnomalyDetectionTrainers, string, string, int, int, double, double, double, int)"/>.</para>
+/// <list type="table">
+/// <item><term>Feature column</term><description>a vector of <see cref="float"/> of known size and any dimensions</description></item>
+/// <item><term>Label column</term><description>none: the training is unsupervised</description></item>
+/// <item><term>Condition column</term><description><see cref="float"/> or a vector of it of known size, if any: what is normal may depend on it</description></item>
+/// <item><term>Weight column</term><description><see cref="float"/>, if any</description></item>
+/// <item><term>Output columns</term><description><c>Score</c>, <see cref="float"/>, the larger the less normal; <c>PredictedLabel</c>, <see cref="bool"/>, true for
+/// anomalies</description></item>
+/// <item><term>Normalisation</term><description>part of the model</description></item>
+/// <item><term>Caching</term><description>not needed, see <see cref="NeuralOdeTrainerOptions.MemoryBudgetMegabytes"/></description></item>
+/// </list>
+/// <para>
+/// The score is −log p of the row in nats, the mean over the flows of <see cref="ContinuousFlowTrainerOptions.EnsembleSize"/>. PredictedLabel is true above
+/// the threshold that the share <see cref="Options.Contamination"/> of the training rows exceeds. Rows with missing values are left out of the training with
+/// one warning, and get the score NaN afterwards.
+/// </para>
+/// </remarks>
+public sealed partial class ContinuousFlowAnomalyTrainer : ITrainerEstimator<ContinuousFlowAnomalyTransformer, ContinuousFlowModel>
+{
+    private readonly IHost _host;
+    private readonly Options _options;
+    private readonly FlowFit _fit;
+
+    internal ContinuousFlowAnomalyTrainer(IHostEnvironment environment, Options options)
+    {
+        ArgumentNullException.ThrowIfNull(environment);
+        ArgumentNullException.ThrowIfNull(options);
+        _host = environment.Register(nameof(ContinuousFlowAnomalyTrainer));
+        _options = (Options)options.Clone();
+        _options.Validate();
+        _fit = new FlowFit(_host, _options);
+    }
+
+    /// <inheritdoc/>
+    public TrainerInfo Info { get; } = new(normalization: false, calibration: false, caching: false, supportValid: true, supportIncrementalTrain: false);
+
+    /// <summary>The columns that the fitted model will produce.</summary>
+    /// <param name="inputSchema">The columns of the training data.</param>
+    /// <returns>The input columns, Score and PredictedLabel.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
+    public SchemaShape GetOutputSchema(SchemaShape inputSchema)
+    {
+        _fit.CheckSchema(inputSchema);
+        return Schemas.WithAnomalyOutputs(inputSchema, _options.PredictedLabelColumnName, _options.ScoreColumnName);
+    }
+
+    /// <summary>Trains a detector.</summary>
+    /// <param name="input">The training data.</param>
+    /// <returns>The fitted detector.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
+    /// <exception cref="InvalidOperationException">There are fewer than two usable rows, a negative weight, or a constant feature without smoothing.</exception>
+    /// <exception cref="NeuralOdeTrainingException">The training diverged; the message says what to try.</exception>
+    /// <exception cref="OperationCanceledException">The training was cancelled.</exception>
+    public ContinuousFlowAnomalyTransformer Fit(IDataView input) => Fit(input, null);
+
+    /// <summary>Trains a detector and reports its loss on other data after each epoch.</summary>
+    /// <inheritdoc cref="Fit(IDataView)"/>
+    /// <param name="input">The training data.</param>
+    /// <param name="validationData">Data in the same columns; null for what the options say.</param>
+    public ContinuousFlowAnomalyTransformer Fit(IDataView input, IDataView? validationData)
+    {
+        FittedFlow fitted = _fit.Run(input, validationData, scoresTrainingRows: true);
+        var output = new AnomalyOutput(
+            _options.ScoreColumnName, _options.PredictedLabelColumnName, Threshold(fitted.TrainingScores, _options.Contamination), _options.Contamination);
+        return new ContinuousFlowAnomalyTransformer(_host, new ContinuousFlowModel(fitted.Network), fitted.Columns, fitted.History, output);
+    }
+
+    /// <summary>The score that a share of the rows exceeds.</summary>
+    private static float Threshold(float[] scores, double contamination)
+    {
+        float[] sorted = [.. scores.Order()];
+        int above = (int)Math.Round(contamination * sorted.Length);
+        return sorted[Math.Clamp(sorted.Length - 1 - above, 0, sorted.Length - 1)];
+    }
+}

@@ -1,0 +1,131 @@
+using Microsoft.ML.Data;
+using Microsoft.ML.NeuralOde.Density;
+using Microsoft.ML.NeuralOde.Interop;
+using Microsoft.ML.NeuralOde.Persistence;
+using Microsoft.ML.NeuralOde.Scoring;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>A fitted flow: adds what it says of each row to the columns of data.</summary>
+/// <remarks>
+/// <see cref="Transform"/> scores rows in batches while they are read; with fixed steps, or its own steps for each row, a row's score does not depend on its
+/// neighbours. One transformer may serve several threads at once. Disposing of it frees its weights.
+/// </remarks>
+public abstract class ContinuousFlowTransformer : ITransformer, IDisposable
+{
+    private readonly string _loaderSignature;
+
+    private protected ContinuousFlowTransformer(
+        IHostEnvironment environment, string loaderSignature, ContinuousFlowModel model, FlowColumns columns, IReadOnlyList<NeuralOdeEpochReport> history)
+    {
+        Host = environment.Register(GetType().Name);
+        _loaderSignature = loaderSignature;
+        Model = model;
+        InputColumns = columns;
+        TrainingHistory = history;
+        FeatureColumnType = new VectorDataViewType(NumberDataViewType.Single, columns.FeatureDimensions);
+    }
+
+    /// <summary>The flow.</summary>
+    public ContinuousFlowModel Model { get; }
+
+    /// <summary>The feature column.</summary>
+    public string FeatureColumnName => InputColumns.Features;
+
+    /// <summary>Its type.</summary>
+    public DataViewType FeatureColumnType { get; }
+
+    /// <summary>The column of the condition; null for none.</summary>
+    public string? ConditionColumnName => InputColumns.Condition;
+
+    /// <summary>What happened in each epoch of the training; saved with the model.</summary>
+    public IReadOnlyList<NeuralOdeEpochReport> TrainingHistory { get; }
+
+    /// <inheritdoc/>
+    public bool IsRowToRowMapper => true;
+
+    private protected IHost Host { get; }
+
+    private protected FlowColumns InputColumns { get; }
+
+    private protected abstract IRowScorer Scorer { get; }
+
+    /// <summary>What becomes of the scores, for the file.</summary>
+    private protected abstract object Output { get; }
+
+    /// <summary>The columns of the transformed data.</summary>
+    /// <param name="inputSchema">The columns of the data.</param>
+    /// <returns>The input columns and those that are added.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type or size.</exception>
+    public DataViewSchema GetOutputSchema(DataViewSchema inputSchema) => Bind(inputSchema).Output;
+
+    /// <summary>Adds the flow's columns to data; they are computed when rows are read.</summary>
+    /// <param name="input">The data.</param>
+    /// <returns>The data with the columns.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type or size.</exception>
+    /// <exception cref="ObjectDisposedException">The transformer was disposed of.</exception>
+    public IDataView Transform(IDataView input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        _ = Model.Network;
+        return new ScoredView(input, Bind(input.Schema), Scorer);
+    }
+
+    /// <inheritdoc/>
+    public IRowToRowMapper GetRowToRowMapper(DataViewSchema inputSchema)
+    {
+        _ = Model.Network;
+        return new RowMapper(Bind(inputSchema), Scorer);
+    }
+
+    /// <summary>Frees the weights.</summary>
+    public void Dispose()
+    {
+        Model.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    void ICanSaveModel.Save(ModelSaveContext ctx)
+    {
+        ArgumentNullException.ThrowIfNull(ctx);
+        byte[] payload = ToBytes();
+        ModelFile.Save(ctx, _loaderSignature, payload, ModelMetadata.Write(_loaderSignature, InputColumns, Output, Model.Network.Description, null, TrainingHistory, payload));
+    }
+
+    /// <summary>The columns that are added to data with certain columns.</summary>
+    private protected abstract ScoreColumn[] Columns(DataViewSchema input);
+
+    private protected abstract byte[] ToBytes();
+
+    private protected byte[] ToBytes<TOutput>(TOutput output) => new Payload<FlowFile<TOutput>>(
+        new FlowFile<TOutput>(Model.Network.Description, InputColumns, TrainingHistory, output), Model.Network.ToArrays()).ToBytes();
+
+    /// <summary>Reads a model from ML.NET's file.</summary>
+    private protected static (ContinuousFlowModel Model, FlowFile<TOutput> File) Load<TOutput>(IHostEnvironment environment, ModelLoadContext context, string loaderSignature)
+    {
+        TorchRuntime.EnsureAvailable();
+        Payload<FlowFile<TOutput>> payload = PayloadReader.Read<FlowFile<TOutput>>(ModelFile.Load(environment, context, loaderSignature));
+        if (payload.Description.Network.FindDefect(payload.Arrays.Sum(array => array.Values.LongLength)) is { } defect)
+            throw PayloadReader.Damaged(defect);
+        // The random weights that the network starts with are replaced at once; torch's generator stays as it is.
+        FlowNetwork network = Training.TorchSeed.Run(0, () => new FlowNetwork(payload.Description.Network));
+        try
+        {
+            network.FromArrays(payload.Arrays);
+            return (new ContinuousFlowModel(network), payload.Description);
+        }
+        catch
+        {
+            network.Dispose();
+            throw;
+        }
+    }
+
+    private ScoredSchema Bind(DataViewSchema input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        (DataViewSchema.Column features, DataViewSchema.Column? condition) = InputColumns.Find(Host, input, Model.ConditionCount);
+        return new ScoredSchema(input, features, Columns(input), condition);
+    }
+}

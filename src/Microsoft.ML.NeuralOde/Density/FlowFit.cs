@@ -1,0 +1,181 @@
+using Microsoft.ML.Data;
+using Microsoft.ML.NeuralOde.Data;
+using Microsoft.ML.NeuralOde.Interop;
+using Microsoft.ML.NeuralOde.Training;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.NeuralOde.Density;
+
+/// <summary>Columns that a flow reads.</summary>
+/// <param name="Features">The feature column.</param>
+/// <param name="FeatureDimensions">The dimensions of its vectors.</param>
+/// <param name="Condition">The condition's column; null for none.</param>
+internal sealed record FlowColumns(string Features, int[] FeatureDimensions, string? Condition)
+{
+    public int FeatureCount => FeatureDimensions.Aggregate(1, (product, size) => product * size);
+
+    /// <summary>Finds the columns in data that are to be scored.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type or size.</exception>
+    public (DataViewSchema.Column Features, DataViewSchema.Column? Condition) Find(IExceptionContext context, DataViewSchema schema, int conditionCount)
+    {
+        DataViewSchema.Column features = RowColumns.FindFeatures(context, schema, Features);
+        if (((VectorDataViewType)features.Type).Size != FeatureCount)
+            throw Schemas.Mismatch(
+                context, nameof(schema), "feature", Features, new VectorDataViewType(NumberDataViewType.Single, FeatureDimensions).ToString(), features.Type.ToString());
+        if (Condition is null)
+            return (features, null);
+        var format = new NumberLabel(Condition, "condition");
+        DataViewSchema.Column condition = format.Find(context, schema);
+        if (format.Width(condition.Type) != conditionCount)
+            throw Schemas.Mismatch(context, nameof(schema), "condition", Condition, $"{conditionCount} numbers of Single", condition.Type.ToString());
+        return (features, condition);
+    }
+}
+
+/// <summary>Flows that were fitted.</summary>
+/// <param name="Network">The flows.</param>
+/// <param name="Columns">The columns that they read.</param>
+/// <param name="History">What happened in each epoch.</param>
+/// <param name="TrainingScores">Anomaly scores of training rows: all rows, or the first of a random order where there are many.</param>
+internal sealed record FittedFlow(FlowNetwork Network, FlowColumns Columns, IReadOnlyList<NeuralOdeEpochReport> History, float[] TrainingScores);
+
+/// <summary>From rows to trained flows: what the estimator of densities and the trainer of anomaly detectors share.</summary>
+internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options)
+{
+    private const int ScoringBatch = 1024;
+    private const int MostScoredRows = 20_000;
+
+    private readonly RowColumns _columns = new(
+        host, options.FeatureColumnName, options.ConditionColumnName is { } condition ? new NumberLabel(condition, "condition") : null, options.ExampleWeightColumnName);
+
+    /// <summary>Checks the columns that are read.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
+    public void CheckSchema(SchemaShape schema)
+    {
+        ArgumentNullException.ThrowIfNull(schema);
+        Schemas.CheckFeatures(host, schema, options.FeatureColumnName);
+        if (options.ExampleWeightColumnName is { } weight)
+            Schemas.CheckWeight(host, schema, weight);
+        _columns.Label?.Find(host, schema);
+    }
+
+    /// <summary>Trains flows.</summary>
+    /// <param name="input">The training data.</param>
+    /// <param name="validation">Data for validation; null for what the options say.</param>
+    /// <param name="scoresTrainingRows">Whether <see cref="FittedFlow.TrainingScores"/> are wanted.</param>
+    public FittedFlow Run(IDataView input, IDataView? validation, bool scoresTrainingRows)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        TorchRuntime.EnsureAvailable();
+        CheckSchema(Schemas.ShapeOf(input.Schema));
+        using IChannel channel = host.Start("Training");
+        Device device = TrainingDevice.Choose(host, channel.Warning);
+        RowShape shape = _columns.ShapeIn(input.Schema);
+        validation ??= options.ValidationSet;
+        if (validation is not null)
+            CheckValidation(validation.Schema, shape);
+
+        int drawn = host.Rand.Next();
+        CheckpointStore? checkpoints = CheckpointStore.Open(options);
+        int seed = options.Seed ?? checkpoints?.Found?.Description.Seed ?? drawn;
+        var surroundings = new TrainingSurroundings(Report, channel.Info, channel.Warning, CheckAlive);
+        var loader = new RowLoader(_columns, options.MemoryBudgetMegabytes * (1L << 20), channel.Warning, CheckAlive);
+        (ITrainingRows rows, ITrainingRows? validationRows) = loader.LoadParts(input, validation, options.ValidationFraction, seed);
+        using (rows)
+        using (validationRows)
+        {
+            CheckRows(rows.Statistics, channel);
+            double widening = Math.Sqrt(1 + options.Smoothing * options.Smoothing);
+            FlowNetwork network = TorchSeed.Run(Seeds.Weights(seed), () => new FlowNetwork(Describe(shape, rows.Statistics), options.SolverOptions()));
+            try
+            {
+                network.Standardize(Widened(rows.Statistics.Features(FeatureNormalization.PerSlot), widening), shape.Labels > 0 ? rows.Statistics.Labels() : null);
+                network.MoveTo(device);
+                using ITrainingRows here = rows is MemoryRows memory ? memory.MoveTo(device) : rows;
+                ITrainingRows epochs = options.BatchesPerEpoch is { } batches ? new RepeatedRows(here, batches, options.BatchSize) : here;
+                var training = new FlowTraining(network, options, options.Smoothing / widening);
+                checkpoints?.Identify(options, epochs, validationRows);
+                using var loop = new TrainingLoop(training, epochs, validationRows, options.Plan(seed, checkpoints), surroundings);
+                IReadOnlyList<NeuralOdeEpochReport> history = loop.Run();
+                float[] scores = scoresTrainingRows ? Score(network, here, Seeds.Order(seed, 0)) : [];
+                network.MoveTo(CPU);
+                var type = (VectorDataViewType)_columns.FindFeatures(input.Schema).Type;
+                return new FittedFlow(network, new FlowColumns(options.FeatureColumnName, [.. type.Dimensions], options.ConditionColumnName), history, scores);
+            }
+            catch
+            {
+                network.Dispose();
+                throw;
+            }
+        }
+
+        void Report(NeuralOdeEpochReport report)
+        {
+            channel.Info(report.ToString());
+            options.EpochCallback?.Invoke(report);
+        }
+    }
+
+    private void CheckAlive()
+    {
+        options.CancellationToken.ThrowIfCancellationRequested();
+        host.CheckAlive();
+    }
+
+    private FlowDescription Describe(RowShape shape, RowStatistics statistics) => new(
+        shape.Features, shape.Labels, options.EnsembleSize, options.Blocks, [.. options.HiddenLayers], options.Activation, options.Solver.Name,
+        options.ProductionTolerances.Relative, options.ProductionTolerances.Absolute, options.ProductionStepSize ?? options.StepSize,
+        options.Dequantization == Dequantization.Integers ? statistics.WholeFeatures() : []);
+
+    /// <summary>Scales under which features have unit variance with the noise that smooths them.</summary>
+    private static (float[] Mean, float[] Scale) Widened((float[] Mean, float[] Scale) statistics, double widening) =>
+        (statistics.Mean, [.. statistics.Scale.Select(scale => (float)(scale / widening))]);
+
+    private void CheckRows(RowStatistics statistics, IChannel channel)
+    {
+        if (statistics.Count < 2)
+            throw new InvalidOperationException($"The data have {statistics.Count} usable row; a density needs at least two.");
+        int[] constant = statistics.ConstantFeatures();
+        if (constant.Length == 0)
+            return;
+        string slots = string.Join(", ", constant.Take(10)) + (constant.Length > 10 ? ", …" : "");
+        if (options.Smoothing == 0)
+            throw new InvalidOperationException(
+                $"The feature column '{options.FeatureColumnName}' has the same value in all rows in slots {slots}: the density would be infinite. " +
+                "Leave these slots out, or set Smoothing to a positive number.");
+        channel.Warning(
+            $"The feature column '{options.FeatureColumnName}' has the same value in all rows in slots {slots}: their density is that of the smoothing noise, taken " +
+            "in the features' own units.");
+    }
+
+    private void CheckValidation(DataViewSchema validation, RowShape training)
+    {
+        RowShape found = _columns.ShapeIn(validation);
+        if (found.Features != training.Features)
+            throw Schemas.Mismatch(
+                host, "validationData", "feature", options.FeatureColumnName, $"{training.Features} numbers of Single", $"{found.Features} numbers");
+        if (found.Labels != training.Labels)
+            throw Schemas.Mismatch(
+                host, "validationData", "condition", options.ConditionColumnName!, $"{training.Labels} numbers of Single", $"{found.Labels} numbers");
+        _columns.FindWeight(validation);
+    }
+
+    private float[] Score(FlowNetwork network, ITrainingRows rows, int orderSeed)
+    {
+        using IDisposable noGrad = no_grad();
+        var scores = new List<float>();
+        foreach (RowBatch batch in rows.Batches(ScoringBatch, orderSeed))
+        {
+            using (batch)
+            {
+                CheckAlive();
+                using DisposeScope scope = NewDisposeScope();
+                Tensor score = network.AnomalyScores(batch.Features.to(network.Device), batch.Labels?.to(network.Device));
+                scores.AddRange(score.to(CPU).data<float>().ToArray());
+            }
+            if (scores.Count >= MostScoredRows)
+                break;
+        }
+        return [.. scores];
+    }
+}
