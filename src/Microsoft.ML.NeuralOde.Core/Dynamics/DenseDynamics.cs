@@ -217,6 +217,17 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <summary>The weight of the conditioning vector; null where there is none.</summary>
     internal Parameter? ConditionWeight => _conditionWeight;
 
+    /// <summary>Multiplies all weight matrices by a factor, and the first layer, biases included, by another.</summary>
+    internal void Scale(double weights, double input)
+    {
+        using IDisposable noGrad = no_grad();
+        foreach (Parameter weight in _weights)
+            weight.mul_(weights);
+        _weights[0].mul_(input);
+        _biases[0].mul_(weights * input);
+        _conditionWeight?.mul_(weights * input);
+    }
+
     /// <summary>
     /// What time and condition make of a layer: x ↦ (x Wᵀ) ⊙ gate + shift. Shapes <c>[width]</c>, or <c>[batch, width]</c> where rows differ.
     /// </summary>
