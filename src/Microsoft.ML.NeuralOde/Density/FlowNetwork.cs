@@ -30,6 +30,11 @@ internal sealed record FlowDescription(
     };
 }
 
+/// <summary>What flows say against rows, each of shape <c>[batch]</c>.</summary>
+/// <param name="Surprise">−log p, in nats.</param>
+/// <param name="LatentEnergy">|z|² / 2.</param>
+internal sealed record FlowEvidence(Tensor Surprise, Tensor LatentEnergy);
+
 /// <summary>
 /// One or several flows on standardised features. The standardisation is part of the density: log p(x) = log p(u) + Σ log scale with
 /// u = (x − mean) · scale.
@@ -130,11 +135,22 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
         return (LogDensities(features, conditions).logsumexp(0) - Math.Log(_flows.Length)).MoveToOuterDisposeScope();
     }
 
-    /// <summary>How little each row resembles the training data, shape <c>[batch]</c>: −log p, the mean over the flows.</summary>
-    public Tensor AnomalyScores(Tensor features, Tensor? conditions)
+    /// <summary>What the flows say against each row, the mean over them.</summary>
+    public FlowEvidence Evidence(Tensor features, Tensor? conditions)
     {
         using DisposeScope scope = NewDisposeScope();
-        return LogDensities(features, conditions).mean([0L]).neg_().MoveToOuterDisposeScope();
+        Tensor u = ToFlow(features);
+        Tensor? c = ToFlowCondition(conditions);
+        Tensor? logDensity = null, energy = null;
+        foreach (ContinuousFlow flow in _flows)
+        {
+            FlowEncoding encoding = flow.Encode(u, c);
+            Tensor squares = encoding.Latent.square().sum(dim: 1L);
+            logDensity = logDensity is null ? encoding.LogDensity : logDensity + encoding.LogDensity;
+            energy = energy is null ? squares : energy + squares;
+        }
+        Tensor surprise = -(logDensity! / _flows.Length + LogScale());
+        return new FlowEvidence(surprise.MoveToOuterDisposeScope(), (energy! / (2 * _flows.Length)).MoveToOuterDisposeScope());
     }
 
     /// <inheritdoc/>
