@@ -43,6 +43,9 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
 {
     private const string Mean = "mean", Scale = "scale", ConditionMean = "condition_mean", ConditionScale = "condition_scale";
 
+    // Farther out squares overflow; the density is zero for all purposes long before.
+    private const double Farthest = 1e15;
+
     private readonly ContinuousFlow[] _flows;
 
     /// <summary>Flows with random weights.</summary>
@@ -80,7 +83,7 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
         }
     }
 
-    public FlowDescription Description { get; private set; }
+    public FlowDescription Description { get; }
 
     public IReadOnlyList<ContinuousFlow> Flows => _flows;
 
@@ -97,28 +100,14 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
         Fill(ConditionScale, condition.Scale);
     }
 
-    /// <summary>Says which features were dequantised.</summary>
-    public void SetWholeSlots(int[] slots) => Description = Description with { WholeSlots = slots };
-
     /// <summary>Rows as the flows see them.</summary>
-    public Tensor ToFlow(Tensor features) => (features - Buffer(Mean)).mul_(Buffer(Scale));
+    public Tensor ToFlow(Tensor features) => (features - Buffer(Mean)).mul_(Buffer(Scale)).clamp_(-Farthest, Farthest);
 
     /// <summary>Conditions as the flows see them; null without them.</summary>
     public Tensor? ToFlowCondition(Tensor? conditions) => conditions is null ? null : (conditions - Buffer(ConditionMean)).mul_(Buffer(ConditionScale));
 
     /// <summary>What a unit of a feature is to the flows, shape <c>[features]</c>.</summary>
     public Tensor Units => Buffer(Scale);
-
-    /// <summary>log p(x) of each flow, shape <c>[flows, batch]</c>.</summary>
-    /// <param name="features">x, shape <c>[batch, features]</c>.</param>
-    /// <param name="conditions">Shape <c>[batch, conditions]</c>; null without them.</param>
-    public Tensor LogDensities(Tensor features, Tensor? conditions)
-    {
-        using DisposeScope scope = NewDisposeScope();
-        Tensor u = ToFlow(features);
-        Tensor? c = ToFlowCondition(conditions);
-        return stack([.. _flows.Select(flow => flow.LogDensity(u, c))]).add_(LogScale()).MoveToOuterDisposeScope();
-    }
 
     /// <summary>z and log p(x) of the only flow.</summary>
     public (Tensor Latent, Tensor LogDensity) Encode(Tensor features, Tensor? conditions)
@@ -129,10 +118,15 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     }
 
     /// <summary>log p(x) of the flows' mixture, shape <c>[batch]</c>.</summary>
+    /// <param name="features">x, shape <c>[batch, features]</c>.</param>
+    /// <param name="conditions">Shape <c>[batch, conditions]</c>; null without them.</param>
     public Tensor LogDensity(Tensor features, Tensor? conditions)
     {
         using DisposeScope scope = NewDisposeScope();
-        return (LogDensities(features, conditions).logsumexp(0) - Math.Log(_flows.Length)).MoveToOuterDisposeScope();
+        Tensor u = ToFlow(features);
+        Tensor? c = ToFlowCondition(conditions);
+        Tensor each = stack([.. _flows.Select(flow => flow.LogDensity(u, c))]);
+        return (each.logsumexp(0) - Math.Log(_flows.Length) + LogScale()).MoveToOuterDisposeScope();
     }
 
     /// <summary>What the flows say against each row, the mean over them.</summary>
