@@ -12,7 +12,6 @@ public sealed partial class ContinuousFlowAnomalyTrainer
         {
             Smoothing = FlowDefaults.AnomalySmoothing;
             CoverageShare = FlowDefaults.AnomalyCoverageShare;
-            EnsembleSize = FlowDefaults.AnomalyEnsembleSize;
         }
 
         /// <summary>The column of the anomaly score. Default: “Score”.</summary>
