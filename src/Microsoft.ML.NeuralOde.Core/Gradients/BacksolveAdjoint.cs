@@ -31,12 +31,22 @@ internal sealed class BacksolveAdjoint : GradientMethod
             RelativeTolerance = _relativeTolerance ?? problem.Options.RelativeTolerance,
             AbsoluteTolerance = _absoluteTolerance ?? problem.Options.AbsoluteTolerance,
             OnStepLimit = StepLimitBehavior.Throw,
-            FirstStep = null,
+            FirstStep = FirstStep(problem, solution.Statistics),
             // A parameter's gradient sums over rows at common times: the backward sweep steps the batch as one.
             PerRow = false,
             Progress = null,
         };
         return new AdjointSolve(problem, solution, backward).Attach();
+    }
+
+    /// <summary>
+    /// Backward, steps are about as long as forward, where everything else is the same: to begin with their mean saves the evaluation that choosing
+    /// a size would cost.
+    /// </summary>
+    private double? FirstStep(OdeProblem problem, SolverStatistics forward)
+    {
+        bool isSame = _method is null && _relativeTolerance is null && _absoluteTolerance is null && !problem.Options.PerRow && problem.Options.Method is ExplicitRungeKutta;
+        return isSame && forward.AcceptedSteps > 0 ? Math.Abs(problem.Grid.End - problem.Grid.Start) / forward.AcceptedSteps : null;
     }
 
     private static void RequireTolerance(double? value, string name)
@@ -63,6 +73,7 @@ internal sealed class AdjointSolve : DifferentiableSolve
 
     protected override Gradients Backward(Tensor gradient, IReadOnlyList<Tensor> saved)
     {
+        Problem.Rows.Rows = null;
         Tensor states = saved[0];
         TimeGrid grid = Problem.Grid;
         using var sums = new ParameterSums(Problem.Parameters);
@@ -91,34 +102,13 @@ internal sealed class AdjointSolve : DifferentiableSolve
     /// <summary>Solves for y and λ over one interval, adds the parameters' gradients and returns λ at its beginning.</summary>
     private Tensor Sweep(double from, double to, Tensor state, Tensor adjoint, double size, ParameterSums sums, SolverStatistics statistics)
     {
-        using var pullback = new Pullback(Problem.Function, sums.Active);
-        var evaluations = new Dictionary<Tensor, Pullback.Evaluation>(ReferenceEqualityComparer.Instance);
-        try
-        {
-            using Tensor start = stack([state, adjoint]);
-            long limit = _options.MaximumSteps - statistics.AcceptedSteps - statistics.RejectedSteps;
-            OdeSolverOptions options = limit > 0 ? _options with { MaximumSteps = limit } : _options;
-            var task = new IntegrationTask(Augmented, start, TimeGrid.Of(from, to), options, statistics, IsDifferentiable: false, new Quadrature(Accumulate));
-            using OdeSolution solution = OdeProblem.Integrate(task);
-            return solution.States[1][1].clone();
-        }
-        finally
-        {
-            Forget(null);
-        }
-
-        // d(y, λ)/dt = (f, −λᵀ ∂f/∂y); what λᵀ ∂f/∂θ needs is kept beside the result until the step is accepted.
-        Tensor Augmented(Tensor time, Tensor augmented)
-        {
-            using Tensor y = augmented.select(0, 0);
-            using Tensor lambda = augmented.select(0, 1);
-            Pullback.Evaluation evaluation = pullback.Evaluate(time, y, withTime: false);
-            using Tensor product = evaluation.PullState(lambda, out _);
-            using Tensor rate = product.neg();
-            Tensor result = stack([evaluation.Value, rate]);
-            evaluations[result] = evaluation;
-            return result;
-        }
+        using var system = new AdjointSystem(Problem.Function, sums.Active);
+        using Tensor start = stack([state, adjoint]);
+        long limit = _options.MaximumSteps - statistics.AcceptedSteps - statistics.RejectedSteps;
+        OdeSolverOptions options = limit > 0 ? _options with { MaximumSteps = limit } : _options;
+        var task = new IntegrationTask(system.Function, start, TimeGrid.Of(from, to), options, statistics, IsDifferentiable: false, new Quadrature(Accumulate));
+        using OdeSolution solution = OdeProblem.Integrate(task);
+        return solution.States[1][1].clone();
 
         void Accumulate(AcceptedStep step)
         {
@@ -127,19 +117,8 @@ internal sealed class AdjointSolve : DifferentiableSolve
             ReadOnlySpan<double> weights = stepper.Tableau.B;
             for (int i = 0; i < stages.Length; i++)
                 if (weights[i] != 0)
-                    evaluations[stages[i]].AddParameters(sums, -size * step.Attempt.Span.Size[0] * weights[i]);
-            Forget(stepper.Tableau.IsFirstSameAsLast ? stages[^1] : null);
-        }
-
-        void Forget(Tensor? except)
-        {
-            foreach (KeyValuePair<Tensor, Pullback.Evaluation> entry in evaluations.ToArray())
-            {
-                if (ReferenceEquals(entry.Key, except))
-                    continue;
-                entry.Value.Dispose();
-                evaluations.Remove(entry.Key);
-            }
+                    system.AddParameters(stages[i], sums, -size * step.Attempt.Span.Size[0] * weights[i]);
+            system.Forget(stepper.Tableau.IsFirstSameAsLast ? stages[^1] : null);
         }
     }
 

@@ -10,6 +10,7 @@ internal readonly record struct Term(Tensor Tensor, double[] Weights);
 internal sealed class BackwardSweep : IDisposable
 {
     private readonly Dictionary<int, StateArithmetic> _arithmetic = [];
+    private readonly HeapGuard _heap;
 
     /// <param name="problem">The problem.</param>
     /// <param name="like">A tensor like the state.</param>
@@ -19,6 +20,7 @@ internal sealed class BackwardSweep : IDisposable
     {
         Problem = problem;
         Statistics = statistics;
+        _heap = new HeapGuard(like);
         Parameters = new ParameterSums(problem.Parameters);
         Times = withTimes ? new TimeSums(problem.Grid) : null;
         TrackedGrid = problem.Grid;
@@ -54,6 +56,12 @@ internal sealed class BackwardSweep : IDisposable
 
     private Pullback Pullback { get; }
 
+    /// <summary>
+    /// How steps of a method are made again. There is no smaller step to fall back on: as with fixed steps, the equations of implicit methods are
+    /// solved to rounding.
+    /// </summary>
+    public OdeSolverOptions OptionsFor(OdeMethod method) => Problem.Options with { Method = method, StepSize = Problem.Options.StepSize ?? 1 };
+
     /// <summary>The state arithmetic for a number of lanes, without a graph.</summary>
     public StateArithmetic Arithmetic(Tensor state, int lanes)
     {
@@ -66,8 +74,7 @@ internal sealed class BackwardSweep : IDisposable
     public Pullback.Evaluation Evaluate(StepSpan span, double fraction, Tensor state)
     {
         Statistics.BackwardEvaluations++;
-        using Tensor time = Clock.Tensor(span, fraction);
-        return Pullback.Evaluate(time, state, Times is not null);
+        return Pullback.Evaluate(span.At(fraction), Clock, state, Times is not null);
     }
 
     /// <summary>
@@ -90,6 +97,9 @@ internal sealed class BackwardSweep : IDisposable
         }
         return state;
     }
+
+    /// <summary>To be called when a step was reversed.</summary>
+    public void AfterStep() => _heap.AfterStep();
 
     public void AddTime(double time, double value)
     {

@@ -16,6 +16,6 @@ internal sealed class DirectGradient : GradientMethod
     {
         Tensor initial = problem.InitialState;
         TimeGrid grid = problem.TimesRequireGradient ? problem.Grid.Track(problem.Times!, initial.dtype, initial.device) : problem.Grid;
-        return OdeProblem.Integrate(new IntegrationTask(problem.Function, initial, grid, problem.Options, problem.Statistics, IsDifferentiable: true));
+        return OdeProblem.Integrate(new IntegrationTask(problem.Function, initial, grid, problem.Options, problem.Statistics, IsDifferentiable: true) { Rows = problem.Rows });
     }
 }

@@ -60,6 +60,7 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
             (TapeStep step, int[] lanes) = _tape.Steps[n].Accepted();
             if (!reversals.TryGetValue(step.Method!, out StepReversal? reversal))
                 reversals[step.Method!] = reversal = StepReversal.For(step.Method!, sweep);
+            Problem.Rows.Rows = step.Rows;
             if (step.Rows is null)
             {
                 Tensor before = reversal.Reverse(step, state, adjoint, output => outputs[output]);
@@ -75,6 +76,7 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
                 adjoint.index_copy_(0, rows, part);
                 sweep.Arithmetic(state, step.Lanes).Release(part);
             }
+            sweep.AfterStep();
         }
         Tensor initial = adjoint + outputs[0];
         sweep.Arithmetic(adjoint, 1).Release(adjoint);

@@ -67,7 +67,7 @@ internal sealed class Replay : IDisposable
         TapeStep first = _tape.Steps[step];
         if (_stepper is null || _rows?.Length != first.Rows?.Length || _stepper.StepMethod != first.Method)
             CreateStepper(first, state);
-        _rows = first.Rows;
+        _sweep.Problem.Rows.Rows = _rows = first.Rows;
         _stepper!.Start((double[])first.Start.Clone(), _arithmetic!.Copy(state));
     }
 
@@ -86,13 +86,15 @@ internal sealed class Replay : IDisposable
         {
             _stepper.Start((double[])step.Start.Clone(), _arithmetic!.Copy(_stepper.State));
         }
-        _stepper.Try(step.End);
-        _stepper.Accept([.. Enumerable.Range(0, step.Lanes).Select(lane => step.Start[lane] != step.End[lane])]);
+        bool[] accepted = [.. Enumerable.Range(0, step.Lanes).Select(lane => step.Start[lane] != step.End[lane])];
+        if (_stepper.Try(step.End).NewtonFailed)
+            throw new OdeSolverException(SolverFailure.Newton, step.Start[0], step.End[0] - step.Start[0], double.NaN, [], "This was on the way back.");
+        _stepper.Accept(accepted);
         if (_tape.Steps[index + 1].Rows is not { } rows || rows.AsSpan().SequenceEqual(_rows))
             return;
         _stepper.Keep(Array.ConvertAll(rows, row => Array.IndexOf(_rows!, row)));
         _arithmetic!.Resize(rows.Length);
-        _rows = rows;
+        _sweep.Problem.Rows.Rows = _rows = rows;
     }
 
     private void CreateStepper(TapeStep step, Tensor state)
@@ -101,7 +103,7 @@ internal sealed class Replay : IDisposable
         _arithmetic = StateArithmetic.Create(state, step.Lanes, differentiable: false);
         _rightHandSide = new RightHandSide(_sweep.Problem.Function, _statistics, recordsGraph: false);
         var context = new StepperContext(
-            _rightHandSide, _arithmetic, _sweep.Clock, _sweep.Problem.Options with { Method = step.Method! }, _statistics);
+            _rightHandSide, _arithmetic, _sweep.Clock, _sweep.OptionsFor(step.Method!), _statistics);
         _stepper = step.Method!.CreateStepper(context);
     }
 

@@ -161,7 +161,9 @@ internal sealed class ReversibleSolve : DifferentiableSolve
         for (int n = stretch.Steps.Count - 1; n >= 0; n--)
         {
             using DisposeScope scope = NewDisposeScope();
+            sweep.AfterStep();
             (TapeStep step, _) = stretch.Steps[n].Accepted();
+            sweep.Problem.Rows.Rows = step.Rows;
             if (step.Rows is null)
             {
                 ReversiblePoint before = reversal.Undo(step, point, output => outputs[output]);
@@ -178,6 +180,7 @@ internal sealed class ReversibleSolve : DifferentiableSolve
                 all.index_copy_(0, places, some);
             Release(part, sweep.Arithmetic(state, step.Lanes));
         }
+        sweep.Problem.Rows.Rows = stretch.Rows;
         point = reversal.Finish(point);
         Tensor result = point.StateGradient + point.TwinGradient;
         Release(point, arithmetic);

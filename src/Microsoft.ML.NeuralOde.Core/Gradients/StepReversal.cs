@@ -107,7 +107,7 @@ internal sealed class GraphStepReversal(OdeMethod method, BackwardSweep sweep) :
         var statistics = new SolverStatistics();
         var context = new StepperContext(
             new RightHandSide(Sweep.Problem.Function, statistics), new TensorArithmetic(step.Lanes), new Clock(Sweep.TrackedGrid, start, Sweep.IsPerRow),
-            Sweep.Problem.Options with { Method = method }, statistics);
+            Sweep.OptionsFor(method), statistics);
         using Stepper stepper = method.CreateStepper(context);
         stepper.Start(step.Start, context.Arithmetic.Copy(start));
         StepAttempt attempt = stepper.Try(step.End);

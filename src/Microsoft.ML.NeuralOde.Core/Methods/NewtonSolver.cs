@@ -223,6 +223,9 @@ internal sealed class NewtonSolver
     private Tensor[] Derivatives(StepSpan span, Tensor[] bases, Tensor[] stages, int start, int count)
     {
         Tensor h = Sizes(span, stages[0]);
+        // A lane that stands still, while others make their step again, has moved by nothing.
+        if (Array.IndexOf(span.Size, 0) >= 0)
+            h = where(h == 0, ones_like(h), h);
         Tensor[] moved = [.. stages.Select((stage, i) => (stage - bases[i]) / h)];
         if (count == 1)
             return [moved[0] / _tableau.A[start][start]];

@@ -8,12 +8,15 @@ namespace Microsoft.ML.NeuralOde.Solving;
 /// </summary>
 internal abstract class Integrator : IDisposable
 {
+    private readonly HeapGuard _heap;
+
     protected Integrator(IntegrationTask task, int lanes)
     {
         Task = task;
         Options = task.Options;
         Grid = task.Grid;
         Statistics = task.Statistics;
+        _heap = new HeapGuard(task.InitialState);
         var clock = new Clock(Grid, task.InitialState, perRow: Options.PerRow && lanes > 0 && this is AdaptiveIntegrator);
         Context = new StepperContext(
             new RightHandSide(task.Function, Statistics, task.IsDifferentiable), StateArithmetic.Create(task.InitialState, lanes, task.IsDifferentiable), clock, Options, Statistics);
@@ -105,6 +108,7 @@ internal abstract class Integrator : IDisposable
 
     protected void BeforeStep(double time)
     {
+        _heap.AfterStep();
         Options.CancellationToken.ThrowIfCancellationRequested();
         Options.Progress?.Report(new SolverProgress(time, Grid.End, Statistics.AcceptedSteps, Statistics.FunctionEvaluations));
     }
@@ -153,4 +157,8 @@ internal abstract class Integrator : IDisposable
 /// <param name="Recorder">Told of the steps and outputs; null for no one.</param>
 internal sealed record IntegrationTask(
     Func<Tensor, Tensor, Tensor> Function, Tensor InitialState, TimeGrid Grid, OdeSolverOptions Options, SolverStatistics Statistics, bool IsDifferentiable,
-    IStepRecorder? Recorder = null, (IReadOnlyList<OdeEvent> Events, OdeEvent? AtStart)? Events = null);
+    IStepRecorder? Recorder = null, (IReadOnlyList<OdeEvent> Events, OdeEvent? AtStart)? Events = null)
+{
+    /// <summary>Told of the rows for which the right-hand side is evaluated.</summary>
+    public RowSelection Rows { get; init; } = new();
+}

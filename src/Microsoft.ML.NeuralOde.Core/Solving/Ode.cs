@@ -18,7 +18,7 @@ public static class Ode
     public static OdeSolution Solve(Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, OdeSolverOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
-        var function = new ModuleFunction(dynamics);
+        var function = new KnownFunction(dynamics);
         return Solve(function.Function, function.Parameters, initialState, TimeGrid.Create(times), times, options);
     }
 
@@ -34,7 +34,7 @@ public static class Ode
     public static OdeSolution Solve(Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double startTime, double endTime, OdeSolverOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
-        var function = new ModuleFunction(dynamics);
+        var function = new KnownFunction(dynamics);
         return Solve(function.Function, function.Parameters, initialState, TimeGrid.Of(startTime, endTime), null, options);
     }
 
@@ -55,6 +55,36 @@ public static class Ode
     {
         ArgumentNullException.ThrowIfNull(dynamics);
         return Solve(dynamics, parameters, initialState, TimeGrid.Create(times), times, options);
+    }
+
+    /// <summary>Solves an initial value problem whose right-hand side has arguments of its own for each row of the batch, such as controls or conditions.</summary>
+    /// <param name="dynamics">
+    /// f(t, y, arguments) returns dy/dt in the shape of y. Under <see cref="OdeSolverOptions.PerRow"/> rows finish at different times: f is then given
+    /// fewer rows of y, and the same rows of the arguments.
+    /// </param>
+    /// <param name="initialState">y₀, shape <c>[batch, …]</c>.</param>
+    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial state.</param>
+    /// <param name="rowArguments">Tensors of shape <c>[batch, …]</c> on the state's device. They receive gradients.</param>
+    /// <param name="options">How to solve; null for the defaults.</param>
+    /// <param name="parameters">The tensors besides the arguments that f uses and that are to receive gradients; null for none.</param>
+    /// <returns>The states at the output times, <c>[times, batch, …]</c>, and what they cost.</returns>
+    /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
+    /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
+    public static OdeSolution Solve(
+        Func<Tensor, Tensor, IReadOnlyList<Tensor>, Tensor> dynamics, Tensor initialState, Tensor times, IReadOnlyList<Tensor> rowArguments,
+        OdeSolverOptions? options = null, IReadOnlyList<Tensor>? parameters = null)
+    {
+        ArgumentNullException.ThrowIfNull(dynamics);
+        ArgumentNullException.ThrowIfNull(initialState);
+        ArgumentNullException.ThrowIfNull(rowArguments);
+        for (int i = 0; i < rowArguments.Count; i++)
+            if (initialState.dim() == 0 || rowArguments[i].dim() == 0 || rowArguments[i].shape[0] != initialState.shape[0])
+                throw new ArgumentException(
+                    $"Argument {i} has shape [{string.Join(", ", rowArguments[i].shape)}]; it must have one entry a row of the initial state, whose shape is [{string.Join(", ", initialState.shape)}].",
+                    nameof(rowArguments));
+        var rows = new RowSelection();
+        return Solve(
+            (t, y) => dynamics(t, y, rows.Of(rowArguments)), [.. parameters ?? [], .. rowArguments], initialState, TimeGrid.Create(times), times, options, rows);
     }
 
     /// <summary>Solves an initial value problem whose state is several tensors, such as position and velocity, or a state and a log-density.</summary>
@@ -89,19 +119,22 @@ public static class Ode
     }
 
     private static OdeSolution Solve(
-        Func<Tensor, Tensor, Tensor> dynamics, IReadOnlyList<Tensor>? parameters, Tensor initialState, TimeGrid grid, Tensor? times, OdeSolverOptions? options)
+        Func<Tensor, Tensor, Tensor> dynamics, IReadOnlyList<Tensor>? parameters, Tensor initialState, TimeGrid grid, Tensor? times, OdeSolverOptions? options,
+        RowSelection? rows = null)
     {
         options ??= new OdeSolverOptions();
         options.Validate();
         CheckState(initialState, parameters ?? [], options);
         GradientMethod gradient = options.Gradient ?? (parameters is null ? GradientMethod.Direct() : GradientMethod.Checkpointed());
-        var problem = new OdeProblem(dynamics, initialState, times, grid, parameters ?? [], options, gradient);
+        var problem = new OdeProblem(dynamics, initialState, times, grid, parameters ?? [], options, gradient) { Rows = rows ?? new RowSelection() };
 
         // A bare function, such as an event's, may use parameters that only the graph knows.
         bool needsGradient = is_grad_enabled() && (initialState.requires_grad || problem.TimesRequireGradient || options.Events.Count > 0
             || (parameters?.Any(parameter => parameter.requires_grad) ?? gradient is DirectGradient));
         using DisposeScope scope = NewDisposeScope();
-        OdeSolution solution = options.Events.Count > 0 ? new EventSolve(problem, needsGradient, scope).Run() : problem.Solve(needsGradient);
+        OdeSolution solution = options.Events.Count == 0 ? problem.Solve(needsGradient)
+            : options.PerRow ? RowEventSolve.Run(problem, needsGradient, scope)
+            : new EventSolve(problem, needsGradient, scope).Run();
         scope.Attach(solution.States);
         solution.States.MoveToOuterDisposeScope();
         return solution;

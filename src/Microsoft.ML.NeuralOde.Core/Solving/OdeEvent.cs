@@ -64,4 +64,5 @@ public sealed class OdeEvent
 /// <param name="Event">The event.</param>
 /// <param name="Time">When, a scalar tensor; carries gradients.</param>
 /// <param name="State">The state there, before any reset; carries gradients.</param>
-public sealed record OdeEventOccurrence(OdeEvent Event, Tensor Time, Tensor State);
+/// <param name="Row">The row of the batch whose event it is, under <see cref="OdeSolverOptions.PerRow"/>; null where it is that of the whole batch.</param>
+public sealed record OdeEventOccurrence(OdeEvent Event, Tensor Time, Tensor State, int? Row = null);

@@ -15,6 +15,9 @@ internal sealed record OdeProblem(
     /// <summary>Where the cost is counted.</summary>
     public SolverStatistics Statistics { get; init; } = new();
 
+    /// <summary>The rows for which <see cref="Function"/> is evaluated.</summary>
+    public RowSelection Rows { get; init; } = new();
+
     public bool TimesRequireGradient => Times is { requires_grad: true };
 
     /// <summary>Solves without a graph.</summary>
@@ -22,7 +25,7 @@ internal sealed record OdeProblem(
     {
         using IDisposable noGrad = no_grad();
         using Tensor initial = InitialState.detach();
-        return Integrate(new IntegrationTask(Function, initial, Grid, Options, Statistics, IsDifferentiable: false, recorder));
+        return Integrate(new IntegrationTask(Function, initial, Grid, Options, Statistics, IsDifferentiable: false, recorder) { Rows = Rows });
     }
 
     /// <summary>Solves with the graph that the gradient method makes, or without one.</summary>

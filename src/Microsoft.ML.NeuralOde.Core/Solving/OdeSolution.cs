@@ -38,7 +38,20 @@ public sealed class OdeSolution : IDisposable
     /// <summary>
     /// The state at the last output time, or at the terminal event that ended the solve, in the shape of the initial state; a new tensor at each call.
     /// </summary>
-    public Tensor Final => _status.Length == 1 && _status[0] == RowStatus.Event ? Events[^1].State.alias() : States[-1];
+    public Tensor Final
+    {
+        get
+        {
+            if (!_status.Contains(RowStatus.Event))
+                return States[-1];
+            if (Events[^1].Row is null)
+                return Events[^1].State.alias();
+            using DisposeScope scope = NewDisposeScope();
+            Tensor last = States[-1];
+            return cat([.. _status.Select((status, row) => status == RowStatus.Event ? Events.Last(e => e.Row == row).State : last.narrow(0, row, 1))])
+                .MoveToOuterDisposeScope();
+        }
+    }
 
     /// <summary>The events that happened, in their order.</summary>
     public IReadOnlyList<OdeEventOccurrence> Events { get; }

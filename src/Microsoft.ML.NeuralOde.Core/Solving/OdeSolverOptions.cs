@@ -90,8 +90,9 @@ public sealed record OdeSolverOptions
     public Func<Tensor, Tensor, Tensor>? Jacobian { get; init; }
 
     /// <summary>
-    /// Events to look for: zeros of functions of time and state, which may end the solve or reset the state. Not together with
-    /// <see cref="PerRow"/>. Each part of the solve between resets is solved twice, first to find the events. Default: none.
+    /// Events to look for: zeros of functions of time and state, which may end the solve or reset the state. Each part of the solve between resets is
+    /// solved twice, first to find the events. Under <see cref="PerRow"/> each row has events of its own, is solved by itself, and reaches the event
+    /// functions as a batch of one. Default: none.
     /// </summary>
     public IReadOnlyList<OdeEvent> Events { get; init; } = [];
 
@@ -124,7 +125,6 @@ public sealed record OdeSolverOptions
         RequireOption(MaximumSteps > 0, nameof(MaximumSteps), MaximumSteps, "a positive number");
         RequireOption(Norm is not null, nameof(Norm), Norm, "an error norm such as ErrorNorm.Rms");
         RequireOption(Events is not null && Events.All(item => item is not null), nameof(Events), Events, "a list of events");
-        RequireOption(Events is not { Count: > 0 } || !PerRow, nameof(Events), Events, "empty where PerRow is set: each row would have events of its own");
         Gradient?.Check(this);
         RequireOption(!PerRow || Method!.SupportsPerRow, nameof(PerRow), PerRow, $"false with '{Method!.Name}', which decides for the whole batch");
         RequireOption(Discontinuities is not null && Discontinuities.All(double.IsFinite), nameof(Discontinuities), Discontinuities, "a list of finite times");

@@ -83,7 +83,9 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options)
         if (validation is not null)
             CheckValidation(validation.Schema, shape);
 
-        int seed = options.Seed ?? host.Rand.Next();
+        int drawn = host.Rand.Next();
+        CheckpointStore? checkpoints = CheckpointStore.Open(options);
+        int seed = options.Seed ?? checkpoints?.Found?.Description.Seed ?? drawn;
         var surroundings = new TrainingSurroundings(Report, channel.Info, channel.Warning, CheckAlive);
         var loader = new RowLoader(_columns, options.MemoryBudgetMegabytes * (1L << 20), channel.Warning, CheckAlive);
         (ITrainingRows rows, ITrainingRows? validationRows) = loader.LoadParts(input, validation, options.ValidationFraction, seed);
@@ -100,7 +102,9 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options)
                 using ITrainingRows here = rows is MemoryRows memory ? memory.MoveTo(device) : rows;
                 ITrainingRows epochs = options.BatchesPerEpoch is { } batches ? new RepeatedRows(here, batches, options.BatchSize) : here;
                 var training = new FlowTraining(network, options, options.Smoothing / widening);
-                IReadOnlyList<NeuralOdeEpochReport> history = new TrainingLoop(training, epochs, validationRows, options.Plan(seed), surroundings).Run();
+                checkpoints?.Identify(options, epochs, validationRows);
+                using var loop = new TrainingLoop(training, epochs, validationRows, options.Plan(seed, checkpoints), surroundings);
+                IReadOnlyList<NeuralOdeEpochReport> history = loop.Run();
                 FlowEvidence? evidence = withEvidence ? Evidence(network, here, Seeds.Order(seed, 0)) : null;
                 network.MoveTo(CPU);
                 var type = (VectorDataViewType)_columns.FindFeatures(input.Schema).Type;

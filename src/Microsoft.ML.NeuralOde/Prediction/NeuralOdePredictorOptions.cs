@@ -20,6 +20,18 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeTrainerOptions
     /// <summary>The ODE is solved on [0, EndTime]. Default: 1.</summary>
     public double EndTime = 1;
 
+    /// <summary>
+    /// Penalties on the kinetic energy of the paths and on the Jacobian of the right-hand side, which keep the equation easy to solve; 0.01 is a good
+    /// beginning for each. Default: none.
+    /// </summary>
+    public PathRegularization Regularization = PathRegularization.None;
+
+    /// <summary>
+    /// What the squared largest singular values of the right-hand side's weights are multiplied with before they are added to the loss (see
+    /// <see cref="SpectralNorm.Penalty"/>); bounds how stiff the equation can become. Default: 0.
+    /// </summary>
+    public double SpectralNormPenalty;
+
     internal override NeuralOdeTrainerOptions Clone()
     {
         var copy = (NeuralOdePredictorOptions)base.Clone();
@@ -35,6 +47,10 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeTrainerOptions
         RequireColumn(ScoreColumnName, nameof(ScoreColumnName));
         Require(EncoderLayers is { Length: > 0 } && Array.TrueForAll(EncoderLayers, size => size > 0), nameof(EncoderLayers), Join(EncoderLayers), "at least one positive size");
         Require(DynamicsLayers is not null && Array.TrueForAll(DynamicsLayers, size => size > 0), nameof(DynamicsLayers), Join(DynamicsLayers), "a list of positive sizes");
+        Require(Regularization is not null, nameof(Regularization), Regularization, "a PathRegularization such as PathRegularization.None");
+        RequireWeight(Regularization.KineticEnergy, $"{nameof(Regularization)}.{nameof(PathRegularization.KineticEnergy)}");
+        RequireWeight(Regularization.JacobianNorm, $"{nameof(Regularization)}.{nameof(PathRegularization.JacobianNorm)}");
+        RequireWeight(SpectralNormPenalty, nameof(SpectralNormPenalty));
         Require(EndTime != 0 && double.IsFinite(EndTime), nameof(EndTime), EndTime, "a finite number other than zero");
     }
 

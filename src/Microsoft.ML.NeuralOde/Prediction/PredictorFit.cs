@@ -44,7 +44,9 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
         if (validation is not null)
             CheckValidation(validation.Schema, input.Schema);
 
-        int seed = options.Seed ?? host.Rand.Next();
+        int drawn = host.Rand.Next();
+        CheckpointStore? checkpoints = CheckpointStore.Open(options);
+        int seed = options.Seed ?? checkpoints?.Found?.Description.Seed ?? drawn;
         var loader = new RowLoader(_columns, options.MemoryBudgetMegabytes * (1L << 20), channel.Warning, CheckAlive);
         (ITrainingRows rows, ITrainingRows? validationRows) = loader.LoadParts(input, validation, options.ValidationFraction, seed);
         using (rows)
@@ -57,9 +59,10 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
                 Initialize(network, initialModel, rows.Statistics);
                 network.MoveTo(device);
                 using ITrainingRows here = rows is MemoryRows memory ? memory.MoveTo(device) : rows;
+                checkpoints?.Identify(options, here, validationRows);
                 var surroundings = new TrainingSurroundings(Report, channel.Info, channel.Warning, CheckAlive);
-                IReadOnlyList<NeuralOdeEpochReport> history =
-                    new TrainingLoop(new PredictorTraining(network, task, options), here, validationRows, options.Plan(seed), surroundings).Run();
+                using var loop = new TrainingLoop(new PredictorTraining(network, task, options), here, validationRows, options.Plan(seed, checkpoints), surroundings);
+                IReadOnlyList<NeuralOdeEpochReport> history = loop.Run();
                 network.MoveTo(CPU);
                 return new FittedNetwork(network, _columns.FindFeatures(input.Schema).Type, labelColumn, history);
             }

@@ -23,18 +23,39 @@ internal sealed class PredictorTraining : ITrainable
 
     public TrainingMetric Metric => _task.Metric;
 
-    public BatchResult Loss(RowBatch batch, TrainingMoment moment) => Result(batch, With(_options.TolerancesAt(moment.Progress)));
+    public BatchResult Loss(RowBatch batch, TrainingMoment moment)
+    {
+        OdeSolverOptions solver = With(_options.TolerancesAt(moment.Progress));
+        Tensor features = batch.Features.to(_network.Device);
+        if (!_options.Regularization.IsActive)
+        {
+            (Tensor outputs, SolverStatistics statistics) = _network.Solve(features, solver);
+            return Penalized(Result(batch, outputs, statistics), null);
+        }
+        // The estimator of the Jacobian's norm draws random vectors.
+        (Tensor regularized, SolverStatistics cost, Tensor penalty) = TorchSeed.Run(moment.Seed, () => _network.Solve(features, solver, _options.Regularization));
+        return Penalized(Result(batch, regularized, cost), penalty);
+    }
 
-    public BatchResult Evaluate(RowBatch batch) => Result(batch, With(_options.EvaluationTolerances) with { PerRow = true });
+    public BatchResult Evaluate(RowBatch batch)
+    {
+        (Tensor outputs, SolverStatistics statistics) = _network.Solve(batch.Features.to(_network.Device), With(_options.EvaluationTolerances) with { PerRow = true });
+        return Result(batch, outputs, statistics);
+    }
 
     private OdeSolverOptions With(SolverTolerances tolerances) => _solver with { RelativeTolerance = tolerances.Relative, AbsoluteTolerance = tolerances.Absolute };
 
-    private BatchResult Result(RowBatch batch, OdeSolverOptions solver)
+    private BatchResult Penalized(BatchResult result, Tensor? penalty)
+    {
+        Tensor objective = penalty is null ? result.Objective : result.Objective + penalty;
+        return result with { Objective = _options.SpectralNormPenalty > 0 ? objective + _network.SpectralNorms() * _options.SpectralNormPenalty : objective };
+    }
+
+    private BatchResult Result(RowBatch batch, Tensor outputs, SolverStatistics statistics)
     {
         Device device = _network.Device;
         Tensor labels = batch.Labels!.to(device);
         Tensor? weights = batch.Weights?.to(device);
-        (Tensor outputs, SolverStatistics statistics) = _network.Solve(batch.Features.to(device), solver);
         Tensor? rowWeights = Product(weights, _task.Weights(labels));
         (Tensor loss, double weight) = Mean(_task.Losses(outputs, labels), rowWeights);
         (Tensor figure, double figureWeight) = Mean(_task.Figures(outputs.detach(), labels), weights);

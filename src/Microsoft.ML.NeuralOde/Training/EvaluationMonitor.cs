@@ -13,6 +13,9 @@ internal sealed class EvaluationMonitor(Action<string> warn)
     private double _first;
     private bool _warned;
 
+    /// <summary>Takes the first epoch's mean from a report.</summary>
+    public void Resume(NeuralOdeEpochReport first) => _first = first.NfeForward;
+
     /// <summary>After a batch: compares it with the first epoch.</summary>
     public void Add(SolverStatistics statistics, int epoch)
     {
@@ -34,7 +37,7 @@ internal sealed class EvaluationMonitor(Action<string> warn)
         if (_warned)
             return;
         _warned = true;
-        warn($"{what}. The dynamics become hard to solve: a lower LearningRate, MaximumGradientNorm, WeightDecay, KineticEnergyPenalty or looser tolerances keep them simple; " +
+        warn($"{what}. The dynamics become hard to solve: a lower LearningRate, MaximumGradientNorm, WeightDecay, Regularization (kinetic energy) or looser tolerances keep them simple; " +
             "an implicit Solver copes with stiff ones.");
     }
 }

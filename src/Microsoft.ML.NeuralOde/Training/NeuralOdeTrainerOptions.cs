@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Training;
@@ -105,6 +106,19 @@ public abstract class NeuralOdeTrainerOptions
     /// </summary>
     public int MemoryBudgetMegabytes = 1024;
 
+    /// <summary>
+    /// A folder in which the training is kept for the case that it is interrupted, in one file, neuralode.checkpoint; made where it is missing. The
+    /// same training, begun again, goes on from there and ends with the same weights, to the last bit on a processor. The file stays after the training.
+    /// Default: null, none.
+    /// </summary>
+    public string? CheckpointFolder;
+
+    /// <summary>The time from one checkpoint to the next; zero for one after every batch. Default: one minute.</summary>
+    public TimeSpan CheckpointInterval = TimeSpan.FromMinutes(1);
+
+    /// <summary>Whether a checkpoint in the folder is taken up; otherwise it is overwritten. Default: true.</summary>
+    public bool ResumeFromCheckpoint = true;
+
     /// <summary>Called after each epoch, on the training thread. Default: null.</summary>
     public Action<NeuralOdeEpochReport>? EpochCallback;
 
@@ -128,7 +142,7 @@ public abstract class NeuralOdeTrainerOptions
         Require(LearningRateStepEpochs > 0, nameof(LearningRateStepEpochs), LearningRateStepEpochs, "at least 1");
         Require(LearningRateStepFactor is > 0 and <= 1, nameof(LearningRateStepFactor), LearningRateStepFactor, "above 0 and at most 1");
         Require(Momentum is >= 0 and < 1, nameof(Momentum), Momentum, "from 0 to below 1");
-        Require(WeightDecay >= 0 && double.IsFinite(WeightDecay), nameof(WeightDecay), WeightDecay, "zero or a positive number");
+        RequireWeight(WeightDecay, nameof(WeightDecay));
         Require(MaximumGradientNorm is null or > 0, nameof(MaximumGradientNorm), MaximumGradientNorm, "a positive number or null");
         Require(Solver is not null, nameof(Solver), Solver, "a method such as OdeMethod.Dopri5");
         RequirePositive(RelativeTolerance, nameof(RelativeTolerance));
@@ -142,6 +156,8 @@ public abstract class NeuralOdeTrainerOptions
         RequireDefined(Normalization, nameof(Normalization));
         Require(ValidationFraction is null or (> 0 and < 1), nameof(ValidationFraction), ValidationFraction, "between 0 and 1, or null");
         Require(EarlyStoppingPatience is null or > 0, nameof(EarlyStoppingPatience), EarlyStoppingPatience, "at least 1, or null");
+        Require(CheckpointFolder is null || !string.IsNullOrWhiteSpace(CheckpointFolder), nameof(CheckpointFolder), $"'{CheckpointFolder}'", "the path of a folder or null");
+        Require(CheckpointInterval >= TimeSpan.Zero, nameof(CheckpointInterval), CheckpointInterval, "zero or a positive time");
         Require(MemoryBudgetMegabytes > 0, nameof(MemoryBudgetMegabytes), MemoryBudgetMegabytes, "at least 1");
     }
 
@@ -164,9 +180,9 @@ public abstract class NeuralOdeTrainerOptions
     }
 
     /// <summary>How the training loop is to go about it.</summary>
-    internal TrainingPlan Plan(int seed) => new(
+    internal TrainingPlan Plan(int seed, CheckpointStore? checkpoints) => new(
         NumberOfEpochs, BatchSize, Optimizer, new LearningRates(LearningRateSchedule, LearningRate, WarmUpFraction, LearningRateStepEpochs, LearningRateStepFactor, NumberOfEpochs),
-        Momentum, WeightDecay, MaximumGradientNorm, EarlyStoppingPatience, KeepBestWeights, seed, CancellationToken);
+        Momentum, WeightDecay, MaximumGradientNorm, EarlyStoppingPatience, KeepBestWeights, seed, checkpoints, CancellationToken);
 
     private protected static void RequireColumn(string name, string option) =>
         Require(!string.IsNullOrWhiteSpace(name), option, name, "the name of a column");
@@ -174,13 +190,16 @@ public abstract class NeuralOdeTrainerOptions
     private protected static void RequirePositive(double value, string option) =>
         Require(value > 0 && double.IsFinite(value), option, value, "a positive number");
 
+    private protected static void RequireWeight(double value, string option) =>
+        Require(value >= 0 && double.IsFinite(value), option, value, "zero or a positive number");
+
     private protected static void RequireDefined<T>(T value, string option)
         where T : struct, Enum => Require(Enum.IsDefined(value), option, value, $"one of {string.Join(", ", Enum.GetNames<T>())}");
 
     private protected static void RequireStep(double? size, string option) =>
         Require(size is null || (size > 0 && double.IsFinite(size.Value)), option, size, "a positive number or null");
 
-    private protected static void Require(bool condition, string option, object? found, string expected)
+    private protected static void Require([DoesNotReturnIf(false)] bool condition, string option, object? found, string expected)
     {
         if (!condition)
             throw new ArgumentOutOfRangeException(option, string.Create(CultureInfo.InvariantCulture, $"{option} is {found ?? "null"}; it must be {expected}."));

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using Microsoft.ML.NeuralOde.Data;
-using TorchSharp.Modules;
+using Microsoft.ML.NeuralOde.Persistence;
 
 namespace Microsoft.ML.NeuralOde.Training;
 
@@ -11,16 +11,26 @@ namespace Microsoft.ML.NeuralOde.Training;
 /// <param name="CheckAlive">Throws where the training is to end.</param>
 internal sealed record TrainingSurroundings(Action<NeuralOdeEpochReport> Report, Action<string> Info, Action<string> Warn, Action CheckAlive);
 
-/// <summary>The training loop: shuffled batches, an optimizer, one report an epoch, validation, early stopping. Knows a module with a loss and no task.</summary>
-internal sealed class TrainingLoop
+/// <summary>
+/// The training loop: shuffled batches, an optimizer, one report an epoch, validation, early stopping, checkpoints. Knows a module with a loss and no task.
+/// </summary>
+/// <remarks>
+/// Everything random in a batch or an epoch comes from a seed made for it (see <see cref="Seeds"/>), so that a checkpoint, which may be taken
+/// before any step, needs no generator's state: the epoch's order is made again, and the batches that were done are left out.
+/// </remarks>
+internal sealed class TrainingLoop : IDisposable
 {
+    private const string Weights = "weights/";
+    private const string Best = "best/";
+
     private readonly ITrainable _trainable;
     private readonly ITrainingRows _rows;
     private readonly ITrainingRows? _validation;
     private readonly TrainingPlan _plan;
     private readonly TrainingSurroundings _surroundings;
     private readonly EvaluationMonitor _monitor;
-    private readonly TrainingState _state = new();
+    private readonly TorchOptimizer _optimizer;
+    private TrainingState _state = new();
     private ModuleSnapshot? _best;
 
     public TrainingLoop(ITrainable trainable, ITrainingRows rows, ITrainingRows? validation, TrainingPlan plan, TrainingSurroundings surroundings)
@@ -34,6 +44,7 @@ internal sealed class TrainingLoop
         _plan = plan;
         _surroundings = surroundings;
         _monitor = new EvaluationMonitor(surroundings.Warn);
+        _optimizer = new TorchOptimizer(plan, trainable.Module);
     }
 
     private long BatchesPerEpoch => (_rows.Count + _plan.BatchSize - 1) / _plan.BatchSize;
@@ -44,36 +55,45 @@ internal sealed class TrainingLoop
     /// <exception cref="OperationCanceledException">The training was cancelled.</exception>
     public IReadOnlyList<NeuralOdeEpochReport> Run()
     {
-        try
+        if (_plan.Checkpoints?.Found is { } found)
+            Resume(found);
+        bool trained = false;
+        while (_state.CompletedEpochs < _plan.NumberOfEpochs && !_state.IsStopped)
         {
-            using OptimizerHelper optimizer = TorchOptimizer.Create(_plan, _trainable.Module);
-            while (_state.CompletedEpochs < _plan.NumberOfEpochs && !_state.IsStopped)
-                RunEpoch(optimizer);
-            _best?.Restore(_trainable.Module);
-            _trainable.Module.eval();
-            return _state.Reports;
+            RunEpoch();
+            trained = true;
         }
-        finally
-        {
-            _best?.Dispose();
-        }
+        if (trained)
+            SaveCheckpoint();
+        _best?.Restore(_trainable.Module);
+        _trainable.Module.eval();
+        return _state.Reports;
     }
 
-    private void RunEpoch(OptimizerHelper optimizer)
+    public void Dispose()
+    {
+        _best?.Dispose();
+        _optimizer.Dispose();
+    }
+
+    private void RunEpoch()
     {
         long started = Stopwatch.GetTimestamp();
         int epoch = _state.CompletedEpochs + 1;
         EpochSums sums = _state.Sums;
-        double rate = 0;
+        double secondsBefore = sums.Seconds;
         _trainable.Module.train();
         foreach (RowBatch batch in _rows.Batches(_plan.BatchSize, Seeds.Order(_plan.Seed, epoch), sums.Batches))
         {
             using (batch)
             {
                 CheckAlive();
-                rate = RunBatch(batch, optimizer, sums, epoch);
+                RunBatch(batch, sums, epoch);
             }
+            sums.Seconds = secondsBefore + Stopwatch.GetElapsedTime(started).TotalSeconds;
         }
+        if (sums.Weight == 0)
+            throw new InvalidOperationException($"All {sums.Batches} batches have rows of weight zero only; there is nothing to learn from.");
         _monitor.EndEpoch(sums.Forward / (double)sums.Batches, epoch);
         (double Loss, double? Metric)? validation = Validate();
         var report = new NeuralOdeEpochReport
@@ -83,12 +103,12 @@ internal sealed class TrainingLoop
             TrainLoss = sums.Loss / sums.Weight,
             ValidationLoss = validation?.Loss,
             MetricName = _trainable.Metric?.Name,
-            TrainMetric = _trainable.Metric?.Finish(sums.Figure / sums.FigureWeight),
+            TrainMetric = Metric(sums),
             ValidationMetric = validation?.Metric,
             NfeForward = sums.Forward / (double)sums.Batches,
             NfeBackward = sums.Backward / (double)sums.Batches,
-            Seconds = Stopwatch.GetElapsedTime(started).TotalSeconds,
-            LearningRate = rate,
+            Seconds = secondsBefore + Stopwatch.GetElapsedTime(started).TotalSeconds,
+            LearningRate = sums.LearningRate,
         };
         _state.Reports.Add(report);
         _state.Sums = new EpochSums();
@@ -96,14 +116,11 @@ internal sealed class TrainingLoop
         _surroundings.Report(report);
     }
 
-    private double RunBatch(RowBatch batch, OptimizerHelper optimizer, EpochSums sums, int epoch)
+    private void RunBatch(RowBatch batch, EpochSums sums, int epoch)
     {
         using DisposeScope scope = NewDisposeScope();
-        double progress = _state.Step / (double)(BatchesPerEpoch * _plan.NumberOfEpochs);
-        double rate = _plan.LearningRates.At(progress);
-        foreach (optim.ILearningRateController group in optimizer.ParamGroups)
-            group.LearningRate = rate;
-        optimizer.zero_grad();
+        double progress = Math.Min(1, _state.Step / (double)(BatchesPerEpoch * _plan.NumberOfEpochs));
+        _optimizer.ZeroGradients();
         try
         {
             BatchResult result = _trainable.Loss(batch, new TrainingMoment(Seeds.Batch(_plan.Seed, _state.Step), progress));
@@ -113,9 +130,13 @@ internal sealed class TrainingLoop
                 throw Diverged("The gradients of a batch could not be computed", epoch, failure);
             if (!double.IsFinite(loss))
                 throw Diverged($"The loss became {loss}", epoch);
+            // Before the step: these weights have just proved good.
+            if (_plan.Checkpoints is { IsDue: true })
+                SaveCheckpoint();
             if (_plan.MaximumGradientNorm is { } maximum)
                 nn.utils.clip_grad_norm_(_trainable.Module.parameters(), maximum);
-            optimizer.step();
+            sums.LearningRate = _plan.LearningRates.At(progress);
+            _optimizer.Step(sums.LearningRate);
             sums.Add(result, loss);
             _monitor.Add(result.Statistics, epoch);
         }
@@ -124,7 +145,6 @@ internal sealed class TrainingLoop
             throw Diverged("The equation of a batch could not be solved", epoch, exception);
         }
         _state.Step++;
-        return rate;
     }
 
     private (double Loss, double? Metric)? Validate()
@@ -134,25 +154,35 @@ internal sealed class TrainingLoop
         _trainable.Module.eval();
         using IDisposable noGrad = no_grad();
         var sums = new EpochSums();
-        foreach (RowBatch batch in _validation.Batches(Math.Max(_plan.BatchSize, 1024)))
+        try
         {
-            using (batch)
+            foreach (RowBatch batch in _validation.Batches(Math.Max(_plan.BatchSize, 1024)))
             {
-                CheckAlive();
-                using DisposeScope scope = NewDisposeScope();
-                BatchResult result = _trainable.Evaluate(batch);
-                sums.Add(result, result.Loss.ToDouble());
+                using (batch)
+                {
+                    CheckAlive();
+                    using DisposeScope scope = NewDisposeScope();
+                    BatchResult result = _trainable.Evaluate(batch);
+                    sums.Add(result, result.Loss.ToDouble());
+                }
             }
         }
-        return (sums.Loss / sums.Weight, _trainable.Metric?.Finish(sums.Figure / sums.FigureWeight));
+        catch (OdeSolverException exception)
+        {
+            throw Diverged("The equation of a validation batch could not be solved", _state.CompletedEpochs + 1, exception);
+        }
+        double loss = sums.Loss / sums.Weight;
+        return double.IsFinite(loss) ? (loss, Metric(sums)) : throw Diverged($"The validation loss became {loss}", _state.CompletedEpochs + 1);
     }
+
+    private double? Metric(EpochSums sums) => sums.FigureWeight > 0 ? _trainable.Metric?.Finish(sums.Figure / sums.FigureWeight) : null;
 
     /// <summary>Keeps the best weights, and decides whether it is time to stop.</summary>
     private void Judge(NeuralOdeEpochReport report)
     {
         if (report.ValidationLoss is not { } loss)
             return;
-        if (loss < _state.BestLoss)
+        if (_state.BestLoss is null || loss < _state.BestLoss)
         {
             _state.BestLoss = loss;
             _state.BestEpoch = report.Epoch;
@@ -169,7 +199,45 @@ internal sealed class TrainingLoop
         }
     }
 
-    private static NeuralOdeTrainingException Diverged(string what, int epoch, Exception? inner = null) => new(what, epoch, null, inner);
+    private void SaveCheckpoint()
+    {
+        if (_plan.Checkpoints is not { } store)
+            return;
+        List<NamedArray> weights = [.. NamedTensors.Of(_trainable.Module).Select(pair => NamedTensors.ToArray(Weights + pair.Name, pair.Tensor))];
+        if (!weights.TrueForAll(array => Array.TrueForAll(array.Values, float.IsFinite)))
+            throw Diverged("A weight became NaN or infinite", _state.CompletedEpochs + 1);
+        store.Save(
+            new CheckpointDescription(_plan.Seed, store.Identity, _state, _optimizer.Steps),
+            [.. weights, .. _optimizer.ToArrays(), .. _best?.ToArrays(Best) ?? []]);
+    }
+
+    private void Resume(Payload<CheckpointDescription> found)
+    {
+        string file = _plan.Checkpoints!.FilePath;
+        IReadOnlyList<string> differences = CheckpointIdentity.Compare(found.Description.Identity, _plan.Checkpoints.Identity, file);
+        Dictionary<string, NamedArray> arrays = found.Arrays.ToDictionary(array => array.Name);
+        _state = found.Description.State;
+        if (arrays.Keys.Any(name => name.StartsWith(Best, StringComparison.Ordinal)))
+        {
+            Load(Best);
+            _best = ModuleSnapshot.Of(_trainable.Module);
+        }
+        Load(Weights);
+        _optimizer.Restore(arrays, found.Description.OptimizerSteps);
+        if (_state.Reports.Count > 0)
+            _monitor.Resume(_state.Reports[0]);
+        string changed = differences.Count == 0 ? "" : $"; {string.Join("; ", differences)}";
+        _surroundings.Info($"going on from '{file}': {_state.CompletedEpochs} epochs and {_state.Sums.Batches} batches are done{changed}");
+
+        void Load(string prefix)
+        {
+            foreach ((string name, Tensor target) in NamedTensors.Of(_trainable.Module))
+                NamedTensors.Copy(arrays, prefix + name, target);
+        }
+    }
+
+    private NeuralOdeTrainingException Diverged(string what, int epoch, Exception? inner = null) =>
+        new(what, epoch, _plan.Checkpoints is { HasGoodCheckpoint: true } store ? store.FilePath : null, inner);
 
     private void CheckAlive()
     {

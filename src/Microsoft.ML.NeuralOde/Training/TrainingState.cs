@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Microsoft.ML.NeuralOde.Training;
 
 /// <summary>How far a training has come, but for tensors.</summary>
@@ -12,8 +14,8 @@ internal sealed class TrainingState
     /// <summary>Batches of all epochs so far.</summary>
     public long Step { get; set; }
 
-    /// <summary>The smallest validation loss so far.</summary>
-    public double BestLoss { get; set; } = double.PositiveInfinity;
+    /// <summary>The smallest validation loss so far; null before the first.</summary>
+    public double? BestLoss { get; set; }
 
     /// <summary>The epoch it belongs to.</summary>
     public int BestEpoch { get; set; }
@@ -21,6 +23,7 @@ internal sealed class TrainingState
     /// <summary>Whether early stopping has ended the training.</summary>
     public bool IsStopped { get; set; }
 
+    [JsonIgnore]
     public int CompletedEpochs => Reports.Count;
 }
 
@@ -40,6 +43,12 @@ internal sealed class EpochSums
     public long Forward { get; set; }
 
     public long Backward { get; set; }
+
+    /// <summary>The learning rate of the last batch.</summary>
+    public double LearningRate { get; set; }
+
+    /// <summary>How long the batches took, in seconds.</summary>
+    public double Seconds { get; set; }
 
     public void Add(BatchResult result, double loss)
     {

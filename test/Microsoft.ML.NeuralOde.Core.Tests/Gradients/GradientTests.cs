@@ -61,6 +61,40 @@ public class GradientTests
     }
 
     [Fact]
+    public void The_way_back_costs_no_more_for_more_output_times()
+    {
+        using var network = new ReferenceNetwork();
+        // The interpolant uses the seventh stage, which the step itself does not: one evaluation more a step, for however many outputs.
+        Evaluations(257).Should().Be(Evaluations(2) / 6 * 7);
+        Evaluations(1025).Should().Be(Evaluations(257));
+
+        long Evaluations(int outputs)
+        {
+            using Tensor y0 = References.Network("y0");
+            using Tensor times = linspace(0, 1, outputs, ScalarType.Float64);
+            using OdeSolution solution = Ode.Solve(network, y0, times, Tight with { Method = OdeMethod.Dopri5, Gradient = GradientMethod.Checkpointed() });
+            solution.States.square().sum().backward();
+            return solution.Statistics.BackwardEvaluations;
+        }
+    }
+
+    [Theory]
+    [InlineData("adjoint")]
+    [InlineData("checkpointed")]
+    public void Tolerances_per_component_hold_on_the_way_back_too(string gradient)
+    {
+        using Tensor rate = tensor(new[] { 0.7, 1.3 }).requires_grad_();
+        using Tensor y0 = ones(3, 2, ScalarType.Float64);
+        using Tensor times = tensor(new[] { 0.0, 1.0 });
+        using Tensor each = tensor(new[] { 1e-9, 1e-8 });
+        var options = new OdeSolverOptions { RelativeTolerances = each, AbsoluteTolerances = each, Gradient = GradientMethod.Parse(gradient) };
+        using OdeSolution solution = Ode.Solve((t, y) => -rate * y, y0, times, options, [rate]);
+        solution.Final.sum().backward();
+        rate.grad![0].ToDouble().Should().BeApproximately(-3 * Math.Exp(-0.7), 1e-6);
+        rate.grad![1].ToDouble().Should().BeApproximately(-3 * Math.Exp(-1.3), 1e-6);
+    }
+
+    [Fact]
     public void Second_derivatives_work_through_direct_gradients()
     {
         // y(1) = y₀ e^(−a): d²y/da² = y.

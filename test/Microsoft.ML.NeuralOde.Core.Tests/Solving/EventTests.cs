@@ -160,6 +160,34 @@ public class EventTests
         }
     }
 
+    [Theory]
+    [InlineData("direct")]
+    [InlineData("checkpointed")]
+    public void Rows_with_steps_of_their_own_have_events_of_their_own(string gradient)
+    {
+        // Balls dropped from several heights: the first lands at √(2h/g), the last not before the end.
+        double[] heights = [1, 4, 100];
+        using Tensor height = tensor(heights).requires_grad_();
+        using Tensor drag = zeros(3, 1, ScalarType.Float64);
+        using Tensor times = tensor(new[] { 0.0, 2.0 });
+        var landing = new OdeEvent((t, y) => y[0, 0], EventDirection.Falling, isTerminal: true);
+        using OdeSolution solution = Ode.Solve(
+            (t, y, arguments) => stack([y.select(1, 1), full_like(y.select(1, 1), -Gravity) - arguments[0].squeeze(1) * y.select(1, 1)], 1),
+            stack([height, zeros_like(height)], 1), times, [drag], Tight with { PerRow = true, Events = [landing], Gradient = GradientMethod.Parse(gradient) });
+        solution.Status.Should().Equal(RowStatus.Event, RowStatus.Event, RowStatus.Completed);
+        solution.Events.Select(e => e.Row).Should().Equal(0, 1);
+        for (int row = 0; row < 2; row++)
+        {
+            solution.Events[row].Time.ToDouble().Should().BeApproximately(Math.Sqrt(2 * heights[row] / Gravity), 1e-9);
+            solution.Final[row, 1].ToDouble().Should().BeApproximately(-Math.Sqrt(2 * Gravity * heights[row]), 1e-7);
+        }
+        solution.Final[2, 0].ToDouble().Should().BeApproximately(100 - Gravity * 2, 1e-8);
+        (solution.Events[0].Time + solution.Events[1].Time).backward();
+        for (int row = 0; row < 2; row++)
+            height.grad![row].ToDouble().Should().BeApproximately(1 / Math.Sqrt(2 * Gravity * heights[row]), 1e-7);
+        height.grad![2].ToDouble().Should().Be(0);
+    }
+
     [Fact]
     public void Nonsense_is_refused()
     {
@@ -167,8 +195,6 @@ public class EventTests
         using Tensor times = tensor(new[] { 0.0, 1.0 });
         Action terminalReset = () => _ = new OdeEvent((t, y) => t, isTerminal: true, reset: (t, y) => y);
         terminalReset.Should().Throw<ArgumentException>().WithMessage("*terminal*");
-        Action perRow = () => Ode.Solve((t, y) => -y, y0, times, new OdeSolverOptions { PerRow = true, Events = [new OdeEvent((t, y) => t)] });
-        perRow.Should().Throw<ArgumentException>().WithMessage("*Events*PerRow*");
         Action vector = () => Ode.Solve((t, y) => -y, y0, times, new OdeSolverOptions { Events = [new OdeEvent((t, y) => y)] });
         vector.Should().Throw<InvalidOperationException>().WithMessage("*one number*");
         Action shape = () => Ode.Solve((t, y) => -y, y0, times, new OdeSolverOptions { Events = [new OdeEvent((t, y) => t - 0.5, reset: (t, y) => y[0])] });

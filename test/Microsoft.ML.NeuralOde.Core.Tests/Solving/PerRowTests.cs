@@ -23,6 +23,38 @@ public class PerRowTests
         batch.Status.Should().OnlyContain(status => status == RowStatus.Completed);
     }
 
+    [Theory]
+    [InlineData("direct", "dopri5", 1e-7)]
+    [InlineData("checkpointed", "dopri5", 1e-7)]
+    [InlineData("checkpointed", "radau5", 1e-7)]
+    [InlineData("adjoint", "dopri5", 1e-7)]
+    [InlineData("reversible", "reversible_heun", 1e-4)]
+    public void Arguments_of_rows_stay_with_their_rows_and_get_gradients(string gradient, string method, double tolerance)
+    {
+        // y' = −k y with a rate for each row, from nearly nothing to two: rows finish one by one.
+        double[] rates = [2, 0.001, 0.5, 1];
+        using Tensor k = tensor(rates, [4, 1]).requires_grad_();
+        using Tensor y0 = ones(4, 1, ScalarType.Float64);
+        using Tensor times = tensor(new[] { 0.0, 0.3, 1.0 });
+        var options = new OdeSolverOptions
+        {
+            Method = OdeMethod.Parse(method),
+            PerRow = true,
+            RelativeTolerance = tolerance,
+            AbsoluteTolerance = tolerance / 100,
+            Gradient = GradientMethod.Parse(gradient),
+        };
+        using OdeSolution solution = Ode.Solve((t, y, arguments) => -arguments[0] * y, y0, times, [k], options);
+        solution.Final.sum().backward();
+        for (int row = 0; row < rates.Length; row++)
+        {
+            solution.Final[row].ToDouble().Should().BeApproximately(Math.Exp(-rates[row]), 100 * tolerance);
+            k.grad![row].ToDouble().Should().BeApproximately(-Math.Exp(-rates[row]), 1000 * tolerance);
+        }
+        Action act = () => Ode.Solve((t, y, arguments) => y, y0, times, [ones(3, 1)], options);
+        act.Should().Throw<ArgumentException>().WithMessage("*Argument 0*[3, 1]*[4, 1]*");
+    }
+
     [Fact]
     public void A_row_that_fails_does_not_spoil_the_others()
     {

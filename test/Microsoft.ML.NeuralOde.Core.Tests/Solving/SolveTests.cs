@@ -157,7 +157,7 @@ public class SolveTests
         using Tensor y0 = References.InitialState("vanderpol5");
         using Tensor times = References.Times("vanderpol5");
         using Tensor expected = References.States("vanderpol5");
-        foreach (StepController controller in new[] { StepController.ProportionalIntegral(), StepController.ProportionalIntegralDerivative() })
+        foreach (StepController controller in new[] { StepController.ProportionalIntegral(), StepController.ProportionalIntegralDerivative(), StepController.Predictive() })
         {
             using OdeSolution solution = Ode.Solve(Problems.VanDerPol5, y0, times, Tight with { Controller = controller });
             Problems.MaximumDifference(solution.States, expected).Should().BeLessThan(2e-6);

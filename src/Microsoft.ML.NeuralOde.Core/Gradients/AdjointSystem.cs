@@ -1,0 +1,87 @@
+using Microsoft.ML.NeuralOde.Solving;
+
+namespace Microsoft.ML.NeuralOde.Gradients;
+
+/// <summary>
+/// The equation that is solved on the way back, d(y, λ)/dt = (f, −λᵀ ∂f/∂y), for states of shape <c>[2, …]</c>. What the parameters' gradients need is
+/// kept beside each value until the step is accepted.
+/// </summary>
+internal sealed class AdjointSystem : IAnalyticDynamics, IDisposable
+{
+    private readonly Pullback _pullback;
+    private readonly Dictionary<Tensor, Pullback.Evaluation> _evaluations = new(ReferenceEqualityComparer.Instance);
+
+    /// <param name="function">f(t, y).</param>
+    /// <param name="parameters">The parameters of f that need gradients.</param>
+    public AdjointSystem(Func<Tensor, Tensor, Tensor> function, IReadOnlyList<Tensor> parameters)
+    {
+        _pullback = new Pullback(function, parameters);
+        Function = new KnownFunction(Evaluate, [], this).Function;
+    }
+
+    /// <summary>The right-hand side.</summary>
+    public Func<Tensor, Tensor, Tensor> Function { get; }
+
+    /// <summary>Adds w λᵀ ∂f/∂θ at the place where the right-hand side had this value.</summary>
+    public void AddParameters(Tensor value, ParameterSums sums, double weight) => _evaluations[value].AddParameters(sums, weight);
+
+    /// <summary>Lets go of what is kept beside all values but one.</summary>
+    public void Forget(Tensor? except)
+    {
+        foreach ((Tensor value, Pullback.Evaluation evaluation) in _evaluations.ToArray())
+            if (!ReferenceEquals(value, except))
+            {
+                evaluation.Dispose();
+                _evaluations.Remove(value);
+            }
+    }
+
+    public DynamicsEvaluator? CreateEvaluator(Tensor state)
+    {
+        using Tensor y = state.select(0, 0);
+        return _pullback.IsAnalytic(y) ? new Evaluator(this) : null;
+    }
+
+    public void Dispose()
+    {
+        Forget(null);
+        _pullback.Dispose();
+    }
+
+    /// <summary>Through the graph.</summary>
+    private Tensor Evaluate(Tensor time, Tensor augmented)
+    {
+        using Tensor y = augmented.select(0, 0);
+        using Tensor lambda = augmented.select(0, 1);
+        Pullback.Evaluation evaluation = _pullback.Evaluate(time, y, withTime: false);
+        using Tensor product = evaluation.PullState(lambda, out _);
+        using Tensor rate = product.neg();
+        Tensor result = stack([evaluation.Value, rate]);
+        Keep(result, evaluation);
+        return result;
+    }
+
+    private void Keep(Tensor value, Pullback.Evaluation evaluation)
+    {
+        // The memory of a rejected step's values is used again.
+        if (_evaluations.Remove(value, out Pullback.Evaluation? old))
+            old.Dispose();
+        _evaluations.Add(value, evaluation);
+    }
+
+    /// <summary>By the right-hand side's own derivatives.</summary>
+    private sealed class Evaluator(AdjointSystem system) : DynamicsEvaluator
+    {
+        public override void Evaluate(ReadOnlySpan<double> times, Tensor state, Tensor derivative)
+        {
+            using Tensor y = state.select(0, 0);
+            using Tensor lambda = state.select(0, 1);
+            using Tensor rate = derivative.select(0, 1);
+            Tensor value = derivative.select(0, 0).DetachFromDisposeScope();
+            system.Keep(derivative, system._pullback.EvaluateAdjoint(times, y, lambda, value, rate));
+        }
+
+        public override DynamicsLinearization Linearize(ReadOnlySpan<double> times, Tensor state, Tensor derivative) =>
+            throw new InvalidOperationException("The adjoint equation is solved without derivatives of its own.");
+    }
+}

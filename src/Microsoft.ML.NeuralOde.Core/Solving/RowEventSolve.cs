@@ -1,0 +1,43 @@
+namespace Microsoft.ML.NeuralOde.Solving;
+
+/// <summary>A solve in which each row of the batch has its own steps and its own events: row by row, since resets and ends part their ways.</summary>
+internal static class RowEventSolve
+{
+    /// <inheritdoc cref="EventSolve(OdeProblem, bool, DisposeScope)"/>
+    public static OdeSolution Run(OdeProblem problem, bool withGradient, DisposeScope scope)
+    {
+        int rows = (int)problem.InitialState.shape[0];
+        var states = new Tensor[rows];
+        var status = new RowStatus[rows];
+        var occurrences = new List<OdeEventOccurrence>();
+        for (int row = 0; row < rows; row++)
+        {
+            OdeSolution alone = new EventSolve(Alone(problem, row), withGradient, scope).Run();
+            states[row] = alone.States;
+            scope.Attach(alone.States);
+            status[row] = alone.Status[0];
+            foreach (OdeEventOccurrence occurrence in alone.Events)
+                occurrences.Add(occurrence with { Row = row });
+        }
+        return new OdeSolution(cat(states, 1).DetachFromDisposeScope(), problem.Statistics, status, occurrences);
+    }
+
+    private static OdeProblem Alone(OdeProblem problem, int row)
+    {
+        long used = problem.Statistics.AcceptedSteps + problem.Statistics.RejectedSteps;
+        Func<Tensor, Tensor, Tensor> function = problem.Function;
+        if (KnownFunction.Of(function) is null)
+            function = (t, y) =>
+            {
+                problem.Rows.Rows = [row];
+                return problem.Function(t, y);
+            };
+        return problem with
+        {
+            Function = function,
+            InitialState = problem.InitialState.narrow(0, row, 1),
+            Options = problem.Options with { PerRow = false, MaximumSteps = problem.Options.MaximumSteps + used },
+            Rows = new RowSelection(),
+        };
+    }
+}
