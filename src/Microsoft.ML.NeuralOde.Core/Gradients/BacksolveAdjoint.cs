@@ -13,8 +13,8 @@ internal sealed class BacksolveAdjoint : GradientMethod
     public BacksolveAdjoint(OdeMethod? method, double? relativeTolerance, double? absoluteTolerance)
         : base("adjoint")
     {
-        if (method is not null and not ExplicitRungeKutta)
-            throw new ArgumentException($"The adjoint's method is '{method.Name}'; it must be an explicit Runge–Kutta method such as OdeMethod.Dopri5.", nameof(method));
+        if (method is not null and not (ExplicitRungeKutta or ImplicitRungeKutta))
+            throw new ArgumentException($"The adjoint's method is '{method.Name}'; it must be a Runge–Kutta method such as OdeMethod.Dopri5 or OdeMethod.Radau5.", nameof(method));
         RequireTolerance(relativeTolerance, nameof(relativeTolerance));
         RequireTolerance(absoluteTolerance, nameof(absoluteTolerance));
         _method = method;
@@ -27,7 +27,12 @@ internal sealed class BacksolveAdjoint : GradientMethod
         OdeSolution solution = problem.SolveWithoutGradient();
         OdeSolverOptions backward = problem.Options with
         {
-            Method = _method ?? (problem.Options.Method as ExplicitRungeKutta) ?? OdeMethod.Dopri5,
+            Method = _method ?? problem.Options.Method switch
+            {
+                ExplicitRungeKutta or ImplicitRungeKutta => problem.Options.Method,
+                AutoSwitching auto => auto.Stiff,
+                _ => OdeMethod.Dopri5,
+            },
             RelativeTolerance = _relativeTolerance ?? problem.Options.RelativeTolerance,
             AbsoluteTolerance = _absoluteTolerance ?? problem.Options.AbsoluteTolerance,
             OnStepLimit = StepLimitBehavior.Throw,
@@ -70,6 +75,7 @@ internal sealed class AdjointSolve : DifferentiableSolve
         double[]? times = TimesNeedGradient ? new double[grid.Count] : null;
         var statistics = new SolverStatistics();
         Tensor adjoint = gradient[-1];
+        var heap = new HeapGuard(adjoint);
         for (int i = grid.Count - 1; i > 0; i--)
         {
             using DisposeScope scope = NewDisposeScope();
@@ -80,7 +86,10 @@ internal sealed class AdjointSolve : DifferentiableSolve
             Tensor before = size == 0 ? adjoint : Sweep(grid.Values[i], grid.Values[i - 1], states[i], adjoint / size, size, sums, statistics) * size;
             if (times is not null && i == 1)
                 times[0] -= Rate(grid.Values[0], states[0], before, statistics);
+            Tensor last = adjoint;
             adjoint = (before + gradient[i - 1]).MoveToOuterDisposeScope();
+            last.Dispose();
+            heap.AfterStep();
         }
         Solution.Statistics.BackwardEvaluations += statistics.FunctionEvaluations;
         return new Gradients(
@@ -92,56 +101,21 @@ internal sealed class AdjointSolve : DifferentiableSolve
     /// <summary>Solves for y and λ over one interval, adds the parameters' gradients and returns λ at its beginning.</summary>
     private Tensor Sweep(double from, double to, Tensor state, Tensor adjoint, double size, ParameterSums sums, SolverStatistics statistics)
     {
-        using var pullback = new Pullback(Problem.Function, sums.Active);
-        var evaluations = new Dictionary<Tensor, Pullback.Evaluation>(ReferenceEqualityComparer.Instance);
-        try
+        using var system = new AdjointSystem(Problem, _options.Method, state, sums);
+        using Tensor start = system.Join(state, adjoint);
+        long limit = _options.MaximumSteps - statistics.AcceptedSteps - statistics.RejectedSteps;
+        OdeSolverOptions options = _options with
         {
-            using Tensor start = stack([state, adjoint]);
-            long limit = _options.MaximumSteps - statistics.AcceptedSteps - statistics.RejectedSteps;
-            OdeSolverOptions options = limit > 0 ? _options with { MaximumSteps = limit } : _options;
-            var task = new IntegrationTask(Augmented, start, TimeGrid.Of(from, to), options, statistics, IsDifferentiable: false, new Quadrature(Accumulate));
-            using OdeSolution solution = OdeProblem.Integrate(task);
-            return solution.States[1][1].clone();
-        }
-        finally
-        {
-            Forget(null);
-        }
-
-        // d(y, λ)/dt = (f, −λᵀ ∂f/∂y); what λᵀ ∂f/∂θ needs is kept beside the result until the step is accepted.
-        Tensor Augmented(Tensor time, Tensor augmented)
-        {
-            using Tensor y = augmented.select(0, 0);
-            using Tensor lambda = augmented.select(0, 1);
-            Pullback.Evaluation evaluation = pullback.Evaluate(time, y, withTime: false);
-            using Tensor product = evaluation.PullState(lambda, out _);
-            using Tensor rate = product.neg();
-            Tensor result = stack([evaluation.Value, rate]);
-            evaluations[result] = evaluation;
-            return result;
-        }
-
-        void Accumulate(AcceptedStep step)
-        {
-            var stepper = (ExplicitRungeKuttaStepper)step.Stepper;
-            ReadOnlySpan<Tensor> stages = stepper.Stages;
-            ReadOnlySpan<double> weights = stepper.Tableau.B;
-            for (int i = 0; i < stages.Length; i++)
-                if (weights[i] != 0)
-                    evaluations[stages[i]].AddParameters(sums, -size * step.Attempt.Span.Size[0] * weights[i]);
-            Forget(stepper.Tableau.IsFirstSameAsLast ? stages[^1] : null);
-        }
-
-        void Forget(Tensor? except)
-        {
-            foreach (KeyValuePair<Tensor, Pullback.Evaluation> entry in evaluations.ToArray())
-            {
-                if (ReferenceEquals(entry.Key, except))
-                    continue;
-                entry.Value.Dispose();
-                evaluations.Remove(entry.Key);
-            }
-        }
+            MaximumSteps = limit > 0 ? limit : _options.MaximumSteps,
+            RelativeTolerances = system.Tolerances(_options.RelativeTolerances),
+            AbsoluteTolerances = system.Tolerances(_options.AbsoluteTolerances),
+            Jacobian = system.Jacobian,
+        };
+        var task = new IntegrationTask(
+            system.Evaluate, start, TimeGrid.Of(from, to), options, statistics, IsDifferentiable: false, new Quadrature(step => system.Accumulate(step, -size)));
+        using OdeSolution solution = OdeProblem.Integrate(task);
+        using Tensor end = solution.States[1];
+        return system.Part(end, 1).clone();
     }
 
     /// <summary>gᵀ f(t, y).</summary>
