@@ -4,6 +4,7 @@ using Microsoft.ML.NeuralOde.Samples.Anomalies;
 using Microsoft.ML.NeuralOde.Samples.Density;
 using Microsoft.ML.NeuralOde.Samples.Digits;
 using Microsoft.ML.NeuralOde.Samples.Output;
+using Microsoft.ML.NeuralOde.Samples.Serving;
 using Microsoft.ML.NeuralOde.Samples.Solvers;
 using Microsoft.ML.NeuralOde.Samples.Tabular;
 using Spectre.Console;
@@ -25,6 +26,8 @@ internal static class App
             MnistCommand.Create((settings, view, token) => new MnistStory(settings, view).RunAsync(token), display),
             PredictCommand.Create(display),
             SolversCommand.Create(display),
+            ScoringCommand.Create(display),
+            LoadCommand.Create(display),
             TabularCommand.Create(display),
             AnomalyCommand.Create(display),
             DensityCommand.Create(display),

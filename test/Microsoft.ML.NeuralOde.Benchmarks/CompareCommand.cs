@@ -89,7 +89,7 @@ internal static class CompareCommand
     }
 
     private static IEnumerable<WorkloadGroup> Groups(Digits digits, bool quick) =>
-        [.. SeedWorkloads.Create(digits, quick), .. OdeNetWorkloads.Create(digits, quick), MemoryWorkloads.Create(quick)];
+        [.. SeedWorkloads.Create(digits, quick), .. OdeNetWorkloads.Create(digits, quick), .. FlowWorkloads.Create(quick), MemoryWorkloads.Create(quick)];
 
     private static IEnumerable<ComparedWorkload> Compare(WorkloadGroup group, Workload[] workloads, Peer? peer, int rounds, int[] threads)
     {

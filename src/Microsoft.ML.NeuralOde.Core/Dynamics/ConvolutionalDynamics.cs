@@ -31,9 +31,13 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>
     /// <param name="groups">Groups of the normalisation, a divisor of <paramref name="channels"/>; null for the largest one up to 32.</param>
     /// <param name="activation">The non-linearity before each convolution.</param>
     /// <param name="time">How time enters: as one more channel of each convolution, as a learned vector (one number a channel) times t, or not.</param>
+    /// <param name="convolutionType">
+    /// The type convolutions are computed in; null for that of the state. <see cref="ScalarType.BFloat16"/> halves the time of training on processors
+    /// with instructions for it, at relative errors of about 0.004 in each convolution: choose tolerances no tighter than 1e-2 to 1e-3.
+    /// </param>
     /// <exception cref="ArgumentOutOfRangeException">An argument makes no sense.</exception>
     public ConvolutionalDynamics(
-        long channels, long? groups = null, Activation activation = Activation.Relu, TimeDependence time = TimeDependence.Concatenate)
+        long channels, long? groups = null, Activation activation = Activation.Relu, TimeDependence time = TimeDependence.Concatenate, ScalarType? convolutionType = null)
         : base(nameof(ConvolutionalDynamics))
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(channels);
@@ -47,6 +51,9 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>
         Groups = groups ?? Enumerable.Range(1, 32).Last(count => channels % count == 0);
         Activation = activation;
         Time = time;
+        if (convolutionType is { } type and not (ScalarType.BFloat16 or ScalarType.Float16 or ScalarType.Float32 or ScalarType.Float64))
+            throw new ArgumentOutOfRangeException(nameof(convolutionType), type, "Convolutions need a floating-point type.");
+        ConvolutionType = convolutionType;
 
         double bound = 1 / Math.Sqrt((channels + (time == TimeDependence.Concatenate ? 1 : 0)) * KernelSize * KernelSize);
         _timeWeights = new Parameter[time switch { TimeDependence.Concatenate => Convolutions, TimeDependence.Add => 1, _ => 0 }];
@@ -76,6 +83,9 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>
 
     /// <summary>How time enters.</summary>
     public TimeDependence Time { get; }
+
+    /// <summary>The type convolutions are computed in; null for that of the state.</summary>
+    public ScalarType? ConvolutionType { get; }
 
     /// <summary>dy/dt.</summary>
     /// <param name="t">Time: a scalar, or one number a row, shape <c>[batch, 1, 1, 1]</c>.</param>
@@ -115,11 +125,23 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>
 
     private Tensor Convolve(int i, Tensor x, Tensor t)
     {
-        if (Time != TimeDependence.Concatenate)
-            return functional.conv2d(x, _weights[i], _biases[i], padding: [1, 1]);
+        bool hasChannel = Time == TimeDependence.Concatenate;
+        Tensor result;
+        if (ConvolutionType is { } type)
+        {
+            result = functional.conv2d(x.to(type), _weights[i].to(type), padding: [1, 1]).to(x.dtype);
+            if (!hasChannel)
+                return result.add_(_biases[i].reshape(1, Channels, 1, 1));
+        }
+        else
+        {
+            result = functional.conv2d(x, _weights[i], hasChannel ? null : _biases[i], padding: [1, 1]);
+            if (!hasChannel)
+                return result;
+        }
         // A channel that is t everywhere: t times what a channel of ones gives, which differs at the borders only.
         Tensor channel = ones([1, 1, x.shape[2], x.shape[3]], x.dtype, x.device);
-        Tensor image = t * functional.conv2d(channel, _timeWeights[i], padding: [1, 1]);
-        return functional.conv2d(x, _weights[i], _biases[i], padding: [1, 1]).add_(image);
+        Tensor image = functional.conv2d(channel, _timeWeights[i], padding: [1, 1]);
+        return result.add_(t * image + _biases[i].reshape(1, Channels, 1, 1));
     }
 }

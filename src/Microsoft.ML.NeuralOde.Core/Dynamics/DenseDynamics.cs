@@ -18,7 +18,11 @@ namespace Microsoft.ML.NeuralOde;
 /// </remarks>
 public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics, IConditionalDynamics
 {
+    /// <summary>Most numbers in the memory of an evaluator that waits for the next solve.</summary>
+    internal const long MostNumbersKept = 16_000_000;
+
     private readonly ConcurrentBag<DenseEvaluator> _evaluators = [];
+    private readonly ConcurrentBag<DensePathEvaluator> _pathEvaluators = [];
     /// <summary>Beyond this size of a weight matrix libtorch's product is faster than ours (measured).</summary>
     private const long LargestFusedMatrix = 512 * 512;
 
@@ -151,7 +155,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     public DynamicsEvaluator? CreateEvaluator(Tensor state)
     {
         ArgumentNullException.ThrowIfNull(state);
-        if (_gateWeights.Length > 0 || Time == TimeDependence.Fourier || Conditions > 0 || !StateKernels.Supports(state) || state.dim() != 2 || state.shape[1] != Features || !IsSmall || !Array.TrueForAll(_weights, weight => Fits(weight, state)))
+        if (_gateWeights.Length > 0 || state.dim() != 2 || state.shape[1] != Features || !HasKernelsFor(state))
             return null;
         if (!_evaluators.TryTake(out DenseEvaluator? evaluator) || evaluator.Type != state.dtype)
             evaluator = state.dtype == ScalarType.Float32 ? new DenseEvaluator<float>(this) : new DenseEvaluator<double>(this);
@@ -166,6 +170,29 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
         TimeDependence.Concatenate or TimeDependence.ConcatSquash => _timeWeights[layer],
         _ => null,
     };
+
+    /// <summary>Prepares evaluations together with the trace estimated by probes, shape <c>[probes, batch, features]</c>; null where torch does better.</summary>
+    internal DensePathEvaluator? CreatePathEvaluator(Tensor packed, Tensor probes, double probeWeight)
+    {
+        if (!HasKernelsFor(packed) || !DenseKernels<float>.HasCurvature(Activation))
+            return null;
+        if (!_pathEvaluators.TryTake(out DensePathEvaluator? evaluator) || evaluator.Type != packed.dtype)
+            evaluator = packed.dtype == ScalarType.Float32 ? new DensePathEvaluator<float>(this) : new DensePathEvaluator<double>(this);
+        evaluator.Refresh(probes, probeWeight);
+        return evaluator;
+    }
+
+    internal void Return(DensePathEvaluator evaluator)
+    {
+        if (_pathEvaluators.Count < Environment.ProcessorCount)
+            _pathEvaluators.Add(evaluator);
+    }
+
+    /// <summary>σ(t g + c) of a layer is the gate; null where there is none.</summary>
+    internal (Parameter Weight, Parameter Bias)? Gate(int layer) => _gateWeights.Length > 0 ? (_gateWeights[layer], _gateBiases[layer]) : null;
+
+    private bool HasKernelsFor(Tensor state) =>
+        Conditions == 0 && Time != TimeDependence.Fourier && StateKernels.Supports(state) && IsSmall && Array.TrueForAll(_weights, weight => Fits(weight, state));
 
     /// <summary>Keeps an evaluator, with its memory, for the next solve.</summary>
     internal void Return(DenseEvaluator evaluator)
@@ -189,6 +216,17 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
 
     /// <summary>The weight of the conditioning vector; null where there is none.</summary>
     internal Parameter? ConditionWeight => _conditionWeight;
+
+    /// <summary>Multiplies all weight matrices by a factor, and the first layer, biases included, by another.</summary>
+    internal void Scale(double weights, double input)
+    {
+        using IDisposable noGrad = no_grad();
+        foreach (Parameter weight in _weights)
+            weight.mul_(weights);
+        _weights[0].mul_(input);
+        _biases[0].mul_(weights * input);
+        _conditionWeight?.mul_(weights * input);
+    }
 
     /// <summary>
     /// What time and condition make of a layer: x ↦ (x Wᵀ) ⊙ gate + shift. Shapes <c>[width]</c>, or <c>[batch, width]</c> where rows differ.
@@ -221,6 +259,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     {
         base._toEpilog(dtype, device, non_blocking);
         _evaluators.Clear();
+        _pathEvaluators.Clear();
         foreach ((string prefix, Parameter[] parameters) in
             (ReadOnlySpan<(string, Parameter[])>)[("weight", _weights), ("bias", _biases), ("gate_weight", _gateWeights), ("gate_bias", _gateBiases)])
             for (int i = 0; i < parameters.Length; i++)

@@ -147,7 +147,8 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
 
     protected override void Dispose(bool disposing)
     {
-        if (disposing)
+        // What a large batch took is not held on to.
+        if (disposing && _free.Sum(linearization => linearization.Count) <= DenseDynamics.MostNumbersKept)
             _dynamics.Return(this);
         base.Dispose(disposing);
     }
@@ -231,6 +232,9 @@ internal sealed unsafe class DenseLayer<T>
 
     /// <summary>W, rows padded to <see cref="PaddedInputs"/>.</summary>
     public T* Rows => _rows.Start;
+
+    /// <summary>The bias itself.</summary>
+    public T* Bias => _vectors.Start;
 
     /// <summary>The bias at the time that was set.</summary>
     public T* Shift => _vectors.Start + (HasTime ? 2 * PaddedOutputs : 0);

@@ -3,8 +3,11 @@ namespace Microsoft.ML.NeuralOde.Dynamics;
 /// <summary>
 /// Path rates of <see cref="DenseDynamics"/>: the exact trace by <see cref="DenseTrace"/> where it applies, else <see cref="DenseTangents"/>.
 /// </summary>
-internal sealed class DensePathRate : PathRate
+internal sealed class DensePathRate : PathRate, IAnalyticDynamics
 {
+    /// <summary>With at most so many unit vectors the fused kernels are faster than the exact trace by matrix products.</summary>
+    private const int MostUnits = 8;
+
     private readonly DenseDynamics _dynamics;
     private readonly Tensor? _units;
 
@@ -17,6 +20,20 @@ internal sealed class DensePathRate : PathRate
     }
 
     protected override IEnumerable<Tensor> DynamicsParameters => _dynamics.parameters().Where(parameter => !ReferenceEquals(parameter, _dynamics.ConditionWeight));
+
+    /// <summary>Evaluates by fused kernels where the divergence is all that is integrated and all rows go the same steps.</summary>
+    public DynamicsEvaluator? CreateEvaluator(Tensor state)
+    {
+        if (HasRowNumbers || Request.PerRow || Request.Condition is not null)
+            return null;
+        if (Request.Quantities == PathQuantities.None)
+            return _dynamics.CreateEvaluator(state);
+        if (Request.Quantities != PathQuantities.Divergence || (Probes is null && Features > MostUnits))
+            return null;
+        using Tensor units = Probes?.alias() ?? _units!.expand(Features, state.shape[0], Features);
+        using Tensor contiguous = units.contiguous();
+        return _dynamics.CreatePathEvaluator(state, contiguous, ProbeWeight);
+    }
 
     protected override Tensor Evaluate(Tensor time, Tensor packed, Tensor? probes, Tensor? rowData)
     {

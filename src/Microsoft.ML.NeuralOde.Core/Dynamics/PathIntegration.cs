@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Solving;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Dynamics;
@@ -28,8 +29,9 @@ internal static class PathIntegration
         if (!controlIntegrals && rate.Width > rate.Features)
             options = options with { Norm = StateNorm(options.Norm, rate) };
         Tensor packed = rate.Pack(initialState);
+        IReadOnlyList<Tensor> parameters = rate.Parameters;
         using OdeSolution solution = Ode.Solve(
-            rate.Evaluate, packed, tensor(new[] { start, end }, packed.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32), options, rate.Parameters);
+            new KnownFunction(rate.Evaluate, parameters, rate as IAnalyticDynamics).Function, packed, tensor(new[] { start, end }, packed.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32), options, parameters);
         Tensor final = solution.Final;
         var result = new PathResult(
             rate.State(final).MoveToOuterDisposeScope(),

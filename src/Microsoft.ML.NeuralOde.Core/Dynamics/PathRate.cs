@@ -48,7 +48,10 @@ internal abstract class PathRate : IDisposable
     /// <summary>The weight of one probe, or unit vector, in the sums.</summary>
     protected double ProbeWeight => _probes is null ? 1 : 1.0 / Request.Trace.Probes;
 
-    private bool HasRowNumbers { get; }
+    /// <summary>Shape <c>[probes, batch, features]</c>; null where none are drawn.</summary>
+    protected Tensor? Probes => _probes;
+
+    protected bool HasRowNumbers { get; }
 
     /// <summary>Chooses how to evaluate the dynamics.</summary>
     /// <exception cref="ArgumentException">The dynamics and the condition do not fit together.</exception>

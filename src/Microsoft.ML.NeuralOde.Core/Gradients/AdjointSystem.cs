@@ -1,113 +1,45 @@
-using Microsoft.ML.NeuralOde.Methods;
 using Microsoft.ML.NeuralOde.Solving;
 
 namespace Microsoft.ML.NeuralOde.Gradients;
 
 /// <summary>
-/// The equation that is solved backward, d(y, λ)/dt = (f, −λᵀ ∂f/∂y), and the parameters' gradients, quadratures of λᵀ ∂f/∂θ along its steps.
+/// The equation that is solved on the way back, d(y, λ)/dt = (f, −λᵀ ∂f/∂y), for states of shape <c>[2, …]</c>. What the parameters' gradients need is
+/// kept beside each value until the step is accepted.
 /// </summary>
-/// <remarks>
-/// For explicit methods y and λ lie one behind the other; for implicit ones side by side in each row, <c>[rows, 2n]</c>, since their linear algebra goes
-/// row by row.
-/// </remarks>
-internal sealed class AdjointSystem : IDisposable
+internal sealed class AdjointSystem : IAnalyticDynamics, IDisposable
 {
-    private readonly OdeProblem _problem;
-    private readonly ParameterSums _sums;
     private readonly Pullback _pullback;
-    private readonly long[] _shape;
-    private readonly long _rows;
-    private readonly bool _isByRow;
-    // What λᵀ ∂f/∂θ needs of an explicit method's stages, until the step is accepted.
-    private readonly Dictionary<Tensor, Pullback.Evaluation> _stages = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<Tensor, Pullback.Evaluation> _evaluations = new(ReferenceEqualityComparer.Instance);
 
-    /// <param name="problem">The problem.</param>
-    /// <param name="method">The method of the backward solve.</param>
-    /// <param name="like">A tensor like y.</param>
-    /// <param name="sums">Where parameter gradients are added.</param>
-    public AdjointSystem(OdeProblem problem, OdeMethod method, Tensor like, ParameterSums sums)
+    /// <param name="function">f(t, y).</param>
+    /// <param name="parameters">The parameters of f that need gradients.</param>
+    public AdjointSystem(Func<Tensor, Tensor, Tensor> function, IReadOnlyList<Tensor> parameters)
     {
-        _problem = problem;
-        _sums = sums;
-        _pullback = new Pullback(problem.Function, sums.Active);
-        _shape = like.shape;
-        _rows = JacobianEvaluator.Rows(like);
-        _isByRow = method is ImplicitRungeKutta;
+        _pullback = new Pullback(function, parameters);
+        Function = new KnownFunction(Evaluate, [], this).Function;
     }
 
-    /// <summary>(y, λ) as one tensor.</summary>
-    public Tensor Join(Tensor y, Tensor adjoint)
+    /// <summary>The right-hand side.</summary>
+    public Func<Tensor, Tensor, Tensor> Function { get; }
+
+    /// <summary>Adds w λᵀ ∂f/∂θ at the place where the right-hand side had this value.</summary>
+    public void AddParameters(Tensor value, ParameterSums sums, double weight) => _evaluations[value].AddParameters(sums, weight);
+
+    /// <summary>Lets go of what is kept beside all values but one.</summary>
+    public void Forget(Tensor? except)
     {
-        if (!_isByRow)
-            return stack([y, adjoint]);
-        using Tensor left = y.reshape(_rows, -1);
-        using Tensor right = adjoint.reshape(_rows, -1);
-        return cat([left, right], 1);
+        foreach ((Tensor value, Pullback.Evaluation evaluation) in _evaluations.ToArray())
+            if (!ReferenceEquals(value, except))
+            {
+                evaluation.Dispose();
+                _evaluations.Remove(value);
+            }
     }
 
-    /// <summary>y (0) or λ (1).</summary>
-    public Tensor Part(Tensor joint, int index)
+    public DynamicsEvaluator? CreateEvaluator(Tensor state)
     {
-        if (!_isByRow)
-            return joint.select(0, index);
-        long width = joint.shape[1] / 2;
-        using Tensor part = joint.narrow(1, index * width, width);
-        return part.reshape(_shape);
-    }
-
-    /// <summary>The tolerances of y, for both parts.</summary>
-    public Tensor? Tolerances(Tensor? tolerances)
-    {
-        if (tolerances is null || !_isByRow)
-            return tolerances;
-        using Tensor whole = tolerances.expand(_shape);
-        return Join(whole, whole);
-    }
-
-    /// <summary>d(y, λ)/dt.</summary>
-    public Tensor Evaluate(Tensor time, Tensor joint)
-    {
-        using Tensor y = Part(joint, 0);
-        using Tensor adjoint = Part(joint, 1);
-        Pullback.Evaluation evaluation = _pullback.Evaluate(time, y, withTime: false);
-        using Tensor product = evaluation.PullState(adjoint, out _);
-        using Tensor rate = product.neg_();
-        Tensor result = Join(evaluation.Value, rate);
-        if (_isByRow)
-            evaluation.Dispose();
-        else
-            _stages[result] = evaluation;
-        return result;
-    }
-
-    /// <summary>
-    /// The Jacobian for Newton iterations, ∂f/∂y and −(∂f/∂y)ᵀ on the diagonal: that λ depends on y costs an iteration, not a second derivative.
-    /// </summary>
-    public Tensor Jacobian(Tensor time, Tensor joint)
-    {
-        using DisposeScope scope = NewDisposeScope();
-        Tensor jacobian = JacobianEvaluator.Evaluate(
-            (t, y) => RightHandSide.Own(_problem.Function, t, y), _problem.Options.Jacobian, time, Part(joint, 0).contiguous());
-        Tensor zero = zeros_like(jacobian);
-        return cat([cat([jacobian, zero], 2), cat([zero, -jacobian.transpose(1, 2)], 2)], 1).MoveToOuterDisposeScope();
-    }
-
-    /// <summary>Adds w ∫ λᵀ ∂f/∂θ dt over an accepted step by the method's own weights.</summary>
-    public void Accumulate(AcceptedStep step, double weight)
-    {
-        double size = weight * step.Attempt.Span.Size[0];
-        if (step.Stepper is ExplicitRungeKuttaStepper stepper)
-        {
-            ReadOnlySpan<Tensor> stages = stepper.Stages;
-            for (int i = 0; i < stages.Length; i++)
-                if (stepper.Tableau.B[i] != 0)
-                    _stages[stages[i]].AddParameters(_sums, size * stepper.Tableau.B[i]);
-            Forget(stepper.Tableau.IsFirstSameAsLast ? stages[^1] : null);
-        }
-        else
-        {
-            Accumulate((ImplicitRungeKuttaStepper)step.Stepper, step.Attempt.Span, size);
-        }
+        using Tensor y = state.select(0, 0);
+        return _pullback.IsAnalytic(y) ? new Evaluator(this) : null;
     }
 
     public void Dispose()
@@ -116,32 +48,40 @@ internal sealed class AdjointSystem : IDisposable
         _pullback.Dispose();
     }
 
-    private void Accumulate(ImplicitRungeKuttaStepper stepper, StepSpan span, double size)
+    /// <summary>Through the graph.</summary>
+    private Tensor Evaluate(Tensor time, Tensor augmented)
     {
-        ImplicitTableau tableau = stepper.Tableau;
-        using var arithmetic = new TensorArithmetic(1);
-        for (int i = 0; i < tableau.Stages; i++)
-        {
-            if (tableau.B[i] == 0)
-                continue;
-            using Tensor stage = arithmetic.Combine(stepper.State, span, tableau.A[i], stepper.Stages);
-            using Tensor y = Part(stage, 0);
-            using Tensor adjoint = Part(stage, 1);
-            using Tensor time = tensor(span.At(tableau.C[i])[0], y.dtype, y.device);
-            using Pullback.Evaluation evaluation = _pullback.Evaluate(time, y, withTime: false);
-            evaluation.PullState(adjoint, out _).Dispose();
-            evaluation.AddParameters(_sums, size * tableau.B[i]);
-        }
+        using Tensor y = augmented.select(0, 0);
+        using Tensor lambda = augmented.select(0, 1);
+        Pullback.Evaluation evaluation = _pullback.Evaluate(time, y, withTime: false);
+        using Tensor product = evaluation.PullState(lambda, out _);
+        using Tensor rate = product.neg();
+        Tensor result = stack([evaluation.Value, rate]);
+        Keep(result, evaluation);
+        return result;
     }
 
-    private void Forget(Tensor? except)
+    private void Keep(Tensor value, Pullback.Evaluation evaluation)
     {
-        foreach (KeyValuePair<Tensor, Pullback.Evaluation> entry in _stages.ToArray())
+        // The memory of a rejected step's values is used again.
+        if (_evaluations.Remove(value, out Pullback.Evaluation? old))
+            old.Dispose();
+        _evaluations.Add(value, evaluation);
+    }
+
+    /// <summary>By the right-hand side's own derivatives.</summary>
+    private sealed class Evaluator(AdjointSystem system) : DynamicsEvaluator
+    {
+        public override void Evaluate(ReadOnlySpan<double> times, Tensor state, Tensor derivative)
         {
-            if (ReferenceEquals(entry.Key, except))
-                continue;
-            entry.Value.Dispose();
-            _stages.Remove(entry.Key);
+            using Tensor y = state.select(0, 0);
+            using Tensor lambda = state.select(0, 1);
+            using Tensor rate = derivative.select(0, 1);
+            Tensor value = derivative.select(0, 0).DetachFromDisposeScope();
+            system.Keep(derivative, system._pullback.EvaluateAdjoint(times, y, lambda, value, rate));
         }
+
+        public override DynamicsLinearization Linearize(ReadOnlySpan<double> times, Tensor state, Tensor derivative) =>
+            throw new InvalidOperationException("The adjoint equation is solved without derivatives of its own.");
     }
 }

@@ -101,18 +101,48 @@ internal sealed class AdjointSolve : DifferentiableSolve
     /// <summary>Solves for y and λ over one interval, adds the parameters' gradients and returns λ at its beginning.</summary>
     private Tensor Sweep(double from, double to, Tensor state, Tensor adjoint, double size, ParameterSums sums, SolverStatistics statistics)
     {
-        using var system = new AdjointSystem(Problem, _options.Method, state, sums);
-        using Tensor start = system.Join(state, adjoint);
         long limit = _options.MaximumSteps - statistics.AcceptedSteps - statistics.RejectedSteps;
-        OdeSolverOptions options = _options with
+        OdeSolverOptions options = limit > 0 ? _options with { MaximumSteps = limit } : _options;
+        TimeGrid interval = TimeGrid.Of(from, to);
+        return options.Method is ImplicitRungeKutta
+            ? SweepByRows(interval, state, adjoint, size, sums, options, statistics)
+            : SweepExplicitly(interval, state, adjoint, size, sums, options, statistics);
+    }
+
+    private Tensor SweepExplicitly(
+        TimeGrid interval, Tensor state, Tensor adjoint, double size, ParameterSums sums, OdeSolverOptions options, SolverStatistics statistics)
+    {
+        using var system = new AdjointSystem(Problem.Function, sums.Active);
+        using Tensor start = stack([state, adjoint]);
+        var task = new IntegrationTask(system.Function, start, interval, options, statistics, IsDifferentiable: false, new Quadrature(Accumulate));
+        using OdeSolution solution = OdeProblem.Integrate(task);
+        return solution.States[1][1].clone();
+
+        void Accumulate(AcceptedStep step)
         {
-            MaximumSteps = limit > 0 ? limit : _options.MaximumSteps,
-            RelativeTolerances = system.Tolerances(_options.RelativeTolerances),
-            AbsoluteTolerances = system.Tolerances(_options.AbsoluteTolerances),
+            var stepper = (ExplicitRungeKuttaStepper)step.Stepper;
+            ReadOnlySpan<Tensor> stages = stepper.Stages;
+            ReadOnlySpan<double> weights = stepper.Tableau.B;
+            for (int i = 0; i < stages.Length; i++)
+                if (weights[i] != 0)
+                    system.AddParameters(stages[i], sums, -size * step.Attempt.Span.Size[0] * weights[i]);
+            system.Forget(stepper.Tableau.IsFirstSameAsLast ? stages[^1] : null);
+        }
+    }
+
+    private Tensor SweepByRows(
+        TimeGrid interval, Tensor state, Tensor adjoint, double size, ParameterSums sums, OdeSolverOptions options, SolverStatistics statistics)
+    {
+        using var system = new RowwiseAdjointSystem(Problem, state, sums);
+        using Tensor start = system.Join(state, adjoint);
+        options = options with
+        {
+            RelativeTolerances = system.Tolerances(options.RelativeTolerances),
+            AbsoluteTolerances = system.Tolerances(options.AbsoluteTolerances),
             Jacobian = system.Jacobian,
         };
         var task = new IntegrationTask(
-            system.Evaluate, start, TimeGrid.Of(from, to), options, statistics, IsDifferentiable: false, new Quadrature(step => system.Accumulate(step, -size)));
+            system.Evaluate, start, interval, options, statistics, IsDifferentiable: false, new Quadrature(step => system.Accumulate(step, -size)));
         using OdeSolution solution = OdeProblem.Integrate(task);
         using Tensor end = solution.States[1];
         return system.Part(end, 1).clone();

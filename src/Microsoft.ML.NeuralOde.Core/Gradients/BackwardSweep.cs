@@ -74,8 +74,7 @@ internal sealed class BackwardSweep : IDisposable
     public Pullback.Evaluation Evaluate(StepSpan span, double fraction, Tensor state)
     {
         Statistics.BackwardEvaluations++;
-        using Tensor time = Clock.Tensor(span, fraction);
-        return Pullback.Evaluate(time, state, Times is not null);
+        return Pullback.Evaluate(span.At(fraction), Clock, state, Times is not null);
     }
 
     /// <summary>

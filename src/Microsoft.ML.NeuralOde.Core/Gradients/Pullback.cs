@@ -21,31 +21,59 @@ internal sealed class Pullback : IDisposable
     {
         _function = function;
         _parameters = [.. parameters];
-        if (ModuleFunction.Of(function) is not { Analytic: { } analytic } module)
+        if (KnownFunction.Of(function) is not { Analytic: { } analytic } known)
             return;
         _analytic = analytic;
-        _parameterCount = module.Parameters.Count;
-        _places = Array.ConvertAll(_parameters, parameter => Place(module.Parameters, parameter));
+        _parameterCount = known.Parameters.Count;
+        _places = Array.ConvertAll(_parameters, parameter => Place(known.Parameters, parameter));
 
         static int Place(IReadOnlyList<Tensor> all, Tensor parameter)
         {
             for (int i = 0; i < all.Count; i++)
                 if (ReferenceEquals(all[i], parameter))
                     return i;
-            throw new InvalidOperationException("A parameter that needs a gradient is not one of the module's.");
+            throw new InvalidOperationException("A parameter that needs a gradient is not one of the right-hand side's.");
         }
     }
 
+    /// <summary>Whether the right-hand side differentiates itself at states like this one.</summary>
+    public bool IsAnalytic(Tensor state)
+    {
+        if (_analytic is null || !state.is_contiguous())
+            return false;
+        _evaluator ??= _analytic.CreateEvaluator(state);
+        if (_evaluator is null)
+            _analytic = null;
+        return _evaluator is not null;
+    }
+
+    /// <summary>
+    /// f at a point where it <see cref="IsAnalytic"/>, written to <paramref name="value"/>, and −λᵀ ∂f/∂y, written to <paramref name="rate"/>.
+    /// </summary>
+    public Evaluation EvaluateAdjoint(ReadOnlySpan<double> times, Tensor state, Tensor cotangent, Tensor value, Tensor rate)
+    {
+        var evaluation = new AnalyticEvaluation(this, times, state, value, withTime: false);
+        evaluation.Pull(cotangent, rate);
+        rate.neg_().Dispose();
+        return evaluation;
+    }
+
     /// <summary>f at a point, with what its derivatives need.</summary>
+    /// <param name="times">The time, or one a row, as numbers.</param>
+    /// <param name="clock">Makes a tensor of them where one is needed.</param>
+    /// <param name="state">The state.</param>
+    /// <param name="withTime">Whether derivatives with respect to the times are wanted.</param>
+    public Evaluation Evaluate(double[] times, Clock clock, Tensor state, bool withTime)
+    {
+        if (IsAnalytic(state))
+            return new AnalyticEvaluation(this, times, state, empty_like(state).DetachFromDisposeScope(), withTime);
+        using Tensor time = clock.Tensor(times);
+        return Evaluate(time, state, withTime);
+    }
+
+    /// <summary>The same through the autograd graph.</summary>
     public Evaluation Evaluate(Tensor time, Tensor state, bool withTime)
     {
-        if (_analytic is not null && state.is_contiguous())
-        {
-            _evaluator ??= _analytic.CreateEvaluator(state);
-            if (_evaluator is not null)
-                return new AnalyticEvaluation(this, _evaluator, time, state, withTime);
-            _analytic = null;
-        }
         using IDisposable grad = enable_grad();
         Tensor y = state.detach().requires_grad_().DetachFromDisposeScope();
         Tensor t = time.detach().DetachFromDisposeScope();
@@ -57,9 +85,6 @@ internal sealed class Pullback : IDisposable
 
     /// <summary>To be called after the evaluations were disposed of.</summary>
     public void Dispose() => _evaluator?.Dispose();
-
-    /// <summary>The derivatives λᵀ ∂f/∂(y, t, θ); null where f does not depend on the argument.</summary>
-    internal readonly record struct Cotangents(Tensor State, Tensor? Time, Tensor?[] Parameters);
 
     /// <summary>A value of f and what leads back from it.</summary>
     internal abstract class Evaluation : IDisposable
@@ -73,17 +98,7 @@ internal sealed class Pullback : IDisposable
         /// <summary>Adds w λᵀ ∂f/∂θ of the λ that was pulled; can be asked for once.</summary>
         public abstract void AddParameters(ParameterSums sums, double weight = 1);
 
-        /// <summary>All vector–Jacobian products for one λ; can be asked for once. The results are the caller's.</summary>
-        public Cotangents Pull(Tensor cotangent)
-        {
-            Tensor state = PullState(cotangent, out Tensor? time);
-            return new Cotangents(state, time, TakeParameters());
-        }
-
         public virtual void Dispose() => Value.Dispose();
-
-        /// <summary>λᵀ ∂f/∂θ as tensors of the caller's.</summary>
-        protected abstract Tensor?[] TakeParameters();
     }
 
     private sealed class GraphEvaluation : Evaluation
@@ -92,7 +107,7 @@ internal sealed class Pullback : IDisposable
         private readonly bool _withTime;
         private readonly Tensor _time;
         private readonly Tensor _graph;
-        private Tensor?[] _parameters;
+        private readonly Tensor?[] _parameters;
 
         public GraphEvaluation(Tensor graph, Tensor[] inputs, bool withTime, Tensor time)
         {
@@ -121,7 +136,8 @@ internal sealed class Pullback : IDisposable
         public override void AddParameters(ParameterSums sums, double weight)
         {
             sums.Add(_parameters, weight);
-            ParameterSums.Release(TakeParameters());
+            ParameterSums.Release(_parameters);
+            Array.Clear(_parameters);
         }
 
         public override void Dispose()
@@ -131,13 +147,6 @@ internal sealed class Pullback : IDisposable
             _graph.Dispose();
             _inputs[0].Dispose();
             _time.Dispose();
-        }
-
-        protected override Tensor?[] TakeParameters()
-        {
-            Tensor?[] parameters = _parameters;
-            _parameters = [];
-            return parameters;
         }
 
         /// <summary>A derivative in contiguous memory of its own: autograd may hand λ itself on, whose memory is reused.</summary>
@@ -156,59 +165,42 @@ internal sealed class Pullback : IDisposable
     {
         private readonly Pullback _owner;
         private readonly DynamicsLinearization _linearization;
-        private readonly long[] _timeShape;
-        private readonly double[] _times;
-        private readonly bool _withTime;
+        private readonly double[] _timeGradients;
 
-        public AnalyticEvaluation(Pullback owner, DynamicsEvaluator evaluator, Tensor time, Tensor state, bool withTime)
+        public AnalyticEvaluation(Pullback owner, ReadOnlySpan<double> times, Tensor state, Tensor value, bool withTime)
         {
             _owner = owner;
-            _withTime = withTime;
-            _timeShape = time.shape;
-            using (Tensor numbers = time.detach().reshape(-1).to(ScalarType.Float64, CPU))
-                _times = numbers.data<double>().ToArray();
-            Value = empty_like(state.detach()).DetachFromDisposeScope();
-            _linearization = evaluator.Linearize(_times, state, Value);
+            _timeGradients = withTime ? new double[times.Length] : [];
+            Value = value;
+            _linearization = owner._evaluator!.Linearize(times, state, value);
         }
 
         public override Tensor PullState(Tensor cotangent, out Tensor? time)
         {
             Tensor state = empty_like(Value).DetachFromDisposeScope();
-            Span<double> times = _withTime ? _times : default;
-            if (cotangent.is_contiguous())
-            {
-                _linearization.Pull(cotangent, state, times);
-            }
-            else
-            {
-                using Tensor contiguous = cotangent.contiguous();
-                _linearization.Pull(contiguous, state, times);
-            }
-            time = _withTime ? tensor(_times, _timeShape, Value.dtype, Value.device).DetachFromDisposeScope() : null;
+            Pull(cotangent, state);
+            time = _timeGradients.Length > 0 ? tensor(_timeGradients).DetachFromDisposeScope() : null;
             return state;
         }
 
-        public override void AddParameters(ParameterSums sums, double weight) => Add(sums.Tensors, weight);
+        public void Pull(Tensor cotangent, Tensor state)
+        {
+            using Tensor contiguous = cotangent.contiguous();
+            _linearization.Pull(contiguous, state, _timeGradients);
+        }
+
+        public override void AddParameters(ParameterSums sums, double weight)
+        {
+            var gradients = new Tensor?[_owner._parameterCount];
+            for (int i = 0; i < _owner._places.Length; i++)
+                gradients[_owner._places[i]] = sums.Tensors[i];
+            _linearization.AddParameterGradients(weight, gradients);
+        }
 
         public override void Dispose()
         {
             base.Dispose();
             _linearization.Dispose();
-        }
-
-        protected override Tensor?[] TakeParameters()
-        {
-            Tensor[] parameters = Array.ConvertAll(_owner._parameters, parameter => zeros_like(parameter.detach()).DetachFromDisposeScope());
-            Add(parameters, 1);
-            return parameters;
-        }
-
-        private void Add(IReadOnlyList<Tensor> sums, double weight)
-        {
-            var gradients = new Tensor?[_owner._parameterCount];
-            for (int i = 0; i < sums.Count; i++)
-                gradients[_owner._places[i]] = sums[i];
-            _linearization.AddParameterGradients(weight, gradients);
         }
     }
 }

@@ -88,6 +88,7 @@ internal static unsafe class StateKernels
         return count;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void CombineLane<T>(T* to, T* y, T* c, T** k, int count, nint width)
         where T : unmanaged, INumber<T>
     {
@@ -147,6 +148,7 @@ internal static unsafe class StateKernels
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static double ScaledErrorLane<T>(T* y0, T* y1, T* c, T** k, int count, nint width, T rtol, T atol, bool maximum)
         where T : unmanaged, INumber<T>
     {

@@ -18,7 +18,7 @@ public static class Ode
     public static OdeSolution Solve(Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, OdeSolverOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
-        var function = new ModuleFunction(dynamics);
+        var function = new KnownFunction(dynamics);
         return Solve(function.Function, function.Parameters, initialState, TimeGrid.Create(times), times, options);
     }
 
@@ -34,7 +34,7 @@ public static class Ode
     public static OdeSolution Solve(Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double startTime, double endTime, OdeSolverOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
-        var function = new ModuleFunction(dynamics);
+        var function = new KnownFunction(dynamics);
         return Solve(function.Function, function.Parameters, initialState, TimeGrid.Of(startTime, endTime), null, options);
     }
 

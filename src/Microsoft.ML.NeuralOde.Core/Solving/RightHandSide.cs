@@ -15,7 +15,7 @@ internal sealed class RightHandSide : IDisposable
     {
         _function = function;
         _statistics = statistics;
-        _dynamics = recordsGraph ? null : ModuleFunction.Of(function)?.Analytic;
+        _dynamics = recordsGraph ? null : KnownFunction.Of(function)?.Analytic;
     }
 
     /// <summary>

@@ -26,7 +26,7 @@ internal static class RowEventSolve
     {
         long used = problem.Statistics.AcceptedSteps + problem.Statistics.RejectedSteps;
         Func<Tensor, Tensor, Tensor> function = problem.Function;
-        if (ModuleFunction.Of(function) is null)
+        if (KnownFunction.Of(function) is null)
             function = (t, y) =>
             {
                 problem.Rows.Rows = [row];

@@ -29,6 +29,8 @@ public sealed class ContinuousFlowAnomalyTransformer : ContinuousFlowTransformer
 
     private protected override IRowScorer Scorer { get; }
 
+    private protected override object Output => _output;
+
     /// <summary>Loads a model; called by ML.NET.</summary>
     internal static ContinuousFlowAnomalyTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {

@@ -22,9 +22,16 @@ namespace Microsoft.ML.NeuralOde;
 /// <item><term>Output columns</term><description><c>PredictedLabel</c>, <see cref="bool"/>; <c>Score</c>, the logarithm of the odds; <c>Probability</c> of true</description></item>
 /// <item><term>Normalisation</term><description>part of the model, see <see cref="NeuralOdeTrainerOptions.Normalization"/></description></item>
 /// <item><term>Caching</term><description>not needed, see <see cref="NeuralOdeTrainerOptions.MemoryBudgetMegabytes"/></description></item>
+/// <item><term>Export to ONNX</term><description>with equal steps, by package Microsoft.ML.NeuralOde.Onnx</description></item>
 /// </list>
 /// <para>Rows whose label, weight or one of whose features is missing are left out with one warning.</para>
 /// </remarks>
+/// <example>
+/// <code>
+/// NeuralOdeBinaryClassificationTransformer model = mlContext.BinaryClassification.Trainers.NeuralOde(numberOfEpochs: 20).Fit(train);
+/// Console.WriteLine(mlContext.BinaryClassification.Evaluate(model.Transform(test)).AreaUnderRocCurve);
+/// </code>
+/// </example>
 public sealed partial class NeuralOdeBinaryClassificationTrainer : ITrainerEstimator<NeuralOdeBinaryClassificationTransformer, NeuralOdeModel>
 {
     private readonly IHost _host;

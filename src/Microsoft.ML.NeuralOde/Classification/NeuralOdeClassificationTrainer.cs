@@ -22,9 +22,19 @@ namespace Microsoft.ML.NeuralOde;
 /// <item><term>Output columns</term><description><c>PredictedLabel</c>, a key with the label's values; <c>Score</c>, the probability of each class</description></item>
 /// <item><term>Normalisation</term><description>part of the model, see <see cref="NeuralOdeTrainerOptions.Normalization"/></description></item>
 /// <item><term>Caching</term><description>not needed, see <see cref="NeuralOdeTrainerOptions.MemoryBudgetMegabytes"/></description></item>
+/// <item><term>Export to ONNX</term><description>with equal steps, by package Microsoft.ML.NeuralOde.Onnx</description></item>
 /// </list>
 /// <para>Rows whose label, weight or one of whose features is missing are left out with one warning.</para>
 /// </remarks>
+/// <example>
+/// <code>
+/// var pipeline = mlContext.Transforms.Conversion.MapValueToKey("Label")
+///     .Append(mlContext.MulticlassClassification.Trainers.NeuralOde(numberOfEpochs: 20))
+///     .Append(mlContext.Transforms.Conversion.MapKeyToValue("PredictedLabel"));
+/// ITransformer model = pipeline.Fit(train);
+/// Console.WriteLine(mlContext.MulticlassClassification.Evaluate(model.Transform(test)).MicroAccuracy);
+/// </code>
+/// </example>
 public sealed partial class NeuralOdeClassificationTrainer : ITrainerEstimator<NeuralOdeClassificationTransformer, NeuralOdeModel>
 {
     private readonly IHost _host;

@@ -54,6 +54,23 @@ internal sealed class LabelKeys
         return new LabelKeys(count, numbers: NumericValues(column, type.ItemType), numberType: type.ItemType.RawType.Name);
     }
 
+    /// <summary>Whether numbers are values of the type with a name; false where there is no such type.</summary>
+    public static bool CanHold(string numberType, IReadOnlyList<double> numbers)
+    {
+        (double Low, double High)? range = numberType switch
+        {
+            nameof(Single) or nameof(Double) => (double.NegativeInfinity, double.PositiveInfinity),
+            nameof(SByte) => (sbyte.MinValue, sbyte.MaxValue),
+            nameof(Byte) => (byte.MinValue, byte.MaxValue),
+            nameof(Int16) => (short.MinValue, short.MaxValue),
+            nameof(UInt16) => (ushort.MinValue, ushort.MaxValue),
+            nameof(Int32) => (int.MinValue, int.MaxValue),
+            nameof(UInt32) => (uint.MinValue, uint.MaxValue),
+            _ => null,
+        };
+        return range is { } limits && numbers.All(number => number >= limits.Low && number <= limits.High);
+    }
+
     /// <summary>Adds the values, where they are known, under a name.</summary>
     public void AddTo(DataViewSchema.Annotations.Builder builder, string name)
     {

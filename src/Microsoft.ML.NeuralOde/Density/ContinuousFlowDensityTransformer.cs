@@ -24,6 +24,8 @@ public sealed class ContinuousFlowDensityTransformer : ContinuousFlowTransformer
 
     private protected override IRowScorer Scorer { get; }
 
+    private protected override object Output => _output;
+
     /// <summary>The mean of log p over the rows of data, in nats: the larger, the better the density fits them.</summary>
     /// <param name="data">Data with the feature column, and the condition's where there is one.</param>
     /// <returns>The mean over rows without missing values.</returns>

@@ -51,6 +51,9 @@ public abstract class ContinuousFlowTransformer : ITransformer, IDisposable
 
     private protected abstract IRowScorer Scorer { get; }
 
+    /// <summary>What becomes of the scores, for the file.</summary>
+    private protected abstract object Output { get; }
+
     /// <summary>The columns of the transformed data.</summary>
     /// <param name="inputSchema">The columns of the data.</param>
     /// <returns>The input columns and those that are added.</returns>
@@ -83,7 +86,12 @@ public abstract class ContinuousFlowTransformer : ITransformer, IDisposable
         GC.SuppressFinalize(this);
     }
 
-    void ICanSaveModel.Save(ModelSaveContext ctx) => ModelFile.Save(ctx, _loaderSignature, ToBytes());
+    void ICanSaveModel.Save(ModelSaveContext ctx)
+    {
+        ArgumentNullException.ThrowIfNull(ctx);
+        byte[] payload = ToBytes();
+        ModelFile.Save(ctx, _loaderSignature, payload, ModelMetadata.Write(_loaderSignature, InputColumns, Output, Model.Network.Description, null, TrainingHistory, payload));
+    }
 
     /// <summary>The columns that are added to data with certain columns.</summary>
     private protected abstract ScoreColumn[] Columns(DataViewSchema input);
@@ -98,6 +106,8 @@ public abstract class ContinuousFlowTransformer : ITransformer, IDisposable
     {
         TorchRuntime.EnsureAvailable();
         Payload<FlowFile<TOutput>> payload = PayloadReader.Read<FlowFile<TOutput>>(ModelFile.Load(environment, context, loaderSignature));
+        if (payload.Description.Network.FindDefect(payload.Arrays.Sum(array => array.Values.LongLength)) is { } defect)
+            throw PayloadReader.Damaged(defect);
         // The random weights that the network starts with are replaced at once; torch's generator stays as it is.
         FlowNetwork network = Training.TorchSeed.Run(0, () => new FlowNetwork(payload.Description.Network));
         try

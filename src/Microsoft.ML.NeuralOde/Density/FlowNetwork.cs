@@ -28,6 +28,31 @@ internal sealed record FlowDescription(
         StepSize = StepSize,
         PerRow = StepSize is null,
     };
+
+    /// <summary>What makes no sense in a description that was read from a file with so many numbers, as a clause; null for nothing.</summary>
+    public string? FindDefect(long numbers)
+    {
+        if (FeatureCount <= 0 || ConditionCount < 0 || Members <= 0 || Blocks <= 0 || HiddenLayers.Any(size => size <= 0))
+            return "a size of its network is not positive";
+        if (!Enum.IsDefined(Activation) || WholeSlots.Any(slot => slot < 0 || slot >= FeatureCount))
+            return "its activation or one of its slots does not exist";
+        // As floating-point numbers, which do not overflow; time and conditions have weights as well.
+        double weights = 0;
+        int[] sizes = [FeatureCount, .. HiddenLayers, FeatureCount];
+        for (int i = 1; i < sizes.Length; i++)
+            weights += ((double)sizes[i - 1] + 1) * sizes[i];
+        if (weights * Members * Blocks + ConditionCount > numbers)
+            return "it declares more weights than it holds";
+        try
+        {
+            ScoringOptions().Validate();
+            return null;
+        }
+        catch (ArgumentException exception)
+        {
+            return exception.Message;
+        }
+    }
 }
 
 /// <summary>

@@ -7,12 +7,17 @@ namespace Microsoft.ML.NeuralOde.Interop;
 internal static class ModelFile
 {
     /// <summary>Writes a payload so that a fresh process finds the class that reads it: the assembly's name stands in the file.</summary>
-    public static void Save(ModelSaveContext context, string loaderSignature, byte[] payload)
+    /// <param name="context">ML.NET's file.</param>
+    /// <param name="loaderSignature">The name of the class that reads it.</param>
+    /// <param name="payload">The model.</param>
+    /// <param name="metadata">What people are to read about it.</param>
+    public static void Save(ModelSaveContext context, string loaderSignature, byte[] payload, string metadata)
     {
         context.CheckAtModel();
         context.SetVersionInfo(Version(loaderSignature));
         context.Writer.Write(payload.Length);
         context.Writer.Write(payload);
+        context.SaveTextStream(ModelMetadata.EntryName, writer => writer.Write(metadata));
     }
 
     /// <exception cref="InvalidDataException">The file is truncated, or written by a newer version.</exception>

@@ -31,8 +31,7 @@ internal sealed record Payload<T>(T Description, IReadOnlyList<NamedArray> Array
             writer.Write(array.Shape.Length);
             foreach (long size in array.Shape)
                 writer.Write(size);
-            foreach (float value in array.Values)
-                writer.Write(value);
+            writer.Write(MemoryMarshal.AsBytes(array.Values.AsSpan()));
         }
         writer.Flush();
         writer.Write(SHA256.HashData(stream.GetBuffer().AsSpan(0, (int)stream.Length)));

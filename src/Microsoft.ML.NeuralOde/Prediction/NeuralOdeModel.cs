@@ -35,6 +35,10 @@ public sealed class NeuralOdeModel : IRowScorer, IDisposable
     /// <summary>The number of weights.</summary>
     public long ParameterCount => _network.parameters().Sum(parameter => parameter.numel());
 
+    /// <summary>The model's layers and solver.</summary>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    public NeuralOdeModelSummary Summary => Network.Summarize();
+
     internal NeuralOdeNetwork Network => _disposed ? throw new ObjectDisposedException(nameof(NeuralOdeModel)) : _network;
 
     internal OutputKind Kind => _kind;

@@ -20,6 +20,44 @@ internal sealed record NetworkDescription(
         PerRow = true,
     };
 
+    /// <summary>The number of weights of such a network; more than any file holds where the product overflows.</summary>
+    public long WeightCount()
+    {
+        try
+        {
+            long count = 0;
+            int[] encoder = [FeatureCount, .. EncoderLayers];
+            int[] dynamics = [encoder[^1], .. DynamicsLayers, encoder[^1]];
+            foreach (int[] sizes in new[] { encoder, dynamics, [encoder[^1], OutputCount] })
+                for (int i = 1; i < sizes.Length; i++)
+                    count = checked(count + ((long)sizes[i - 1] + 1) * sizes[i]);
+            // The weights of time.
+            return checked(count + encoder[^1]);
+        }
+        catch (OverflowException)
+        {
+            return long.MaxValue;
+        }
+    }
+
+    /// <summary>What makes no sense in a description that was read, as a clause; null for nothing.</summary>
+    public string? FindDefect()
+    {
+        if (FeatureCount <= 0 || OutputCount <= 0 || EncoderLayers.Append(1).Concat(DynamicsLayers).Any(size => size <= 0))
+            return "a size of its network is not positive";
+        if (EndTime == 0 || !double.IsFinite(EndTime))
+            return $"its end time is {EndTime}";
+        try
+        {
+            ScoringOptions().Validate();
+            return RelativeTolerance > 0 && AbsoluteTolerance > 0 ? null : $"its tolerances are {RelativeTolerance} and {AbsoluteTolerance}";
+        }
+        catch (ArgumentException exception)
+        {
+            return exception.Message;
+        }
+    }
+
     /// <summary>What differs between two structures, as a clause; null where the weights of one fit the other.</summary>
     public string? DifferenceOfStructure(NetworkDescription other)
     {
@@ -70,6 +108,13 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
 
     public Device Device { get; private set; } = CPU;
 
+    /// <summary>Linear layers with ReLU between them.</summary>
+    public IReadOnlyList<Linear> Encoder => _encoder;
+
+    public OdeBlock Block => _block;
+
+    public Linear Head => _head;
+
     /// <summary>Sets what features are normalised with: (x − mean) · scale.</summary>
     public void NormalizeInput((float[] Mean, float[] Scale) statistics) => Replace(ref _input, statistics);
 
@@ -96,8 +141,10 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
     public RowNetwork? ToRowNetwork() => RowNetwork.TryCreate(_input?.Mean, _input?.Scale, _encoder, _block, _block.Options, _head);
 
     /// <summary>What turns outputs into units of the label, as numbers; null where they are already.</summary>
-    public (float[] Mean, float[] Scale)? OutputStatistics() =>
-        _output is null ? null : (_output.Mean.data<float>().ToArray(), _output.Scale.data<float>().ToArray());
+    public (float[] Mean, float[] Scale)? OutputStatistics() => _output?.ToNumbers();
+
+    /// <summary>What features are normalised with, as numbers; null for nothing.</summary>
+    public (float[] Mean, float[] Scale)? InputStatistics() => _input?.ToNumbers();
 
     /// <summary>Outputs before they are turned into units of the label, and what the solve cost.</summary>
     public (Tensor Outputs, SolverStatistics Statistics) Solve(Tensor features, OdeSolverOptions options)
@@ -105,6 +152,25 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
         OdeSolution solution = _block.Solve(Encode(features), options);
         return (_head.call(solution.Final), solution.Statistics);
     }
+
+    /// <summary>The layers in words.</summary>
+    public NeuralOdeModelSummary Summarize()
+    {
+        var layers = new List<NeuralOdeLayerSummary>();
+        if (_input is not null)
+            layers.Add(new NeuralOdeLayerSummary("normalization", _input.Mean.numel() == 1 ? "one mean and deviation" : "mean and deviation of each feature", 0));
+        int[] sizes = [Description.FeatureCount, .. Description.EncoderLayers];
+        for (int i = 0; i < _encoder.Length; i++)
+            layers.Add(new NeuralOdeLayerSummary($"encoder{i}", $"linear {sizes[i]} to {sizes[i + 1]}{(i < _encoder.Length - 1 ? ", ReLU" : "")}", Count(_encoder[i])));
+        layers.Add(new NeuralOdeLayerSummary("ode", $"dy/dt, layers {string.Join(", ", [sizes[^1], .. Description.DynamicsLayers, sizes[^1]])}, {DynamicsActivation}", Count(_block)));
+        layers.Add(new NeuralOdeLayerSummary("head", $"linear {sizes[^1]} to {Description.OutputCount}", Count(_head)));
+        return new NeuralOdeModelSummary(
+            layers, Description.Solver, Description.RelativeTolerance, Description.AbsoluteTolerance, Description.StepSize, Description.EndTime);
+
+        static long Count(Module module) => module.parameters().Sum(parameter => parameter.numel());
+    }
+
+    private string DynamicsActivation => ((DenseDynamics)_block.Dynamics).Activation.ToString().ToLowerInvariant();
 
     /// <summary>The same with what the path costs, a scalar.</summary>
     public (Tensor Outputs, SolverStatistics Statistics, Tensor Penalty) Solve(Tensor features, OdeSolverOptions options, PathRegularization regularization)
@@ -140,10 +206,10 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
     public void FromArrays(IReadOnlyList<NamedArray> arrays)
     {
         Dictionary<string, NamedArray> byName = arrays.ToDictionary(array => array.Name);
-        if (byName.TryGetValue("mean", out NamedArray? mean) && byName.TryGetValue("scale", out NamedArray? scale))
-            NormalizeInput((mean.Values, scale.Values));
-        if (byName.TryGetValue("output_mean", out mean) && byName.TryGetValue("output_scale", out scale))
-            NormalizeOutput((mean.Values, scale.Values));
+        if (Statistics("mean", "scale", 1, Description.FeatureCount) is { } input)
+            NormalizeInput(input);
+        if (Statistics("output_mean", "output_scale", Description.OutputCount) is { } output)
+            NormalizeOutput(output);
         using IDisposable noGrad = no_grad();
         foreach ((string name, Tensor parameter) in Named())
         {
@@ -151,6 +217,15 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
                 throw PayloadReader.Damaged($"the weights '{name}' are missing or have the wrong shape");
             using Tensor values = tensor(array.Values, array.Shape);
             parameter.copy_(values);
+        }
+
+        (float[] Mean, float[] Scale)? Statistics(string meanName, string scaleName, params ReadOnlySpan<int> lengths)
+        {
+            if (!byName.TryGetValue(meanName, out NamedArray? mean) || !byName.TryGetValue(scaleName, out NamedArray? scale))
+                return null;
+            if (!lengths.Contains(mean.Values.Length) || mean.Values.Length != scale.Values.Length)
+                throw PayloadReader.Damaged($"'{meanName}' and '{scaleName}' have {mean.Values.Length} and {scale.Values.Length} numbers");
+            return (mean.Values, scale.Values);
         }
     }
 
@@ -206,6 +281,8 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
         public Tensor Scale { get; private set; } = tensor(statistics.Scale).DetachFromDisposeScope();
 
         public Tensor Apply(Tensor x) => (x - Mean).mul_(Scale);
+
+        public (float[] Mean, float[] Scale) ToNumbers() => (Mean.cpu().data<float>().ToArray(), Scale.cpu().data<float>().ToArray());
 
         public Tensor Invert(Tensor x) => (x / Scale).add_(Mean);
 

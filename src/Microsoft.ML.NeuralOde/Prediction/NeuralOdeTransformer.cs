@@ -42,7 +42,7 @@ public abstract class NeuralOdeTransformer : ISingleFeaturePredictionTransformer
     /// <inheritdoc/>
     public bool IsRowToRowMapper => true;
 
-    private protected ModelDescription Description { get; }
+    internal ModelDescription Description { get; }
 
     /// <summary>The columns of the transformed data.</summary>
     /// <param name="inputSchema">The columns of the data.</param>
@@ -76,8 +76,12 @@ public abstract class NeuralOdeTransformer : ISingleFeaturePredictionTransformer
         GC.SuppressFinalize(this);
     }
 
-    void ICanSaveModel.Save(ModelSaveContext ctx) =>
-        ModelFile.Save(ctx, _loaderSignature, new Payload<ModelDescription>(Description, Model.Network.ToArrays()).ToBytes());
+    void ICanSaveModel.Save(ModelSaveContext ctx)
+    {
+        ArgumentNullException.ThrowIfNull(ctx);
+        byte[] payload = new Payload<ModelDescription>(Description, Model.Network.ToArrays()).ToBytes();
+        ModelFile.Save(ctx, _loaderSignature, payload, Description.ToMetadata(Model, payload));
+    }
 
     /// <summary>The columns that the predictions become, for data with certain columns.</summary>
     private protected abstract ScoreColumn[] Columns(DataViewSchema input);
@@ -87,7 +91,18 @@ public abstract class NeuralOdeTransformer : ISingleFeaturePredictionTransformer
         IHostEnvironment environment, ModelLoadContext context, string loaderSignature, OutputKind kind)
     {
         TorchRuntime.EnsureAvailable();
-        Payload<ModelDescription> payload = PayloadReader.Read<ModelDescription>(ModelFile.Load(environment, context, loaderSignature));
+        return Read(ModelFile.Load(environment, context, loaderSignature), kind);
+    }
+
+    /// <summary>Reads a model of one kind from its payload; what is declared is checked before memory is taken for it.</summary>
+    /// <exception cref="InvalidDataException">The payload is damaged, of a newer version, or of another kind of model.</exception>
+    internal static (NeuralOdeModel Model, ModelDescription Description) Read(byte[] bytes, OutputKind kind)
+    {
+        Payload<ModelDescription> payload = PayloadReader.Read<ModelDescription>(bytes);
+        if (payload.Description.FindDefect(kind) is { } defect)
+            throw PayloadReader.Damaged(defect);
+        if (payload.Description.Network.WeightCount() > payload.Arrays.Sum(array => array.Values.LongLength))
+            throw PayloadReader.Damaged("it declares more weights than it holds");
         // The random weights that the network starts with are replaced at once; torch's generator stays as it is.
         NeuralOdeNetwork network = Training.TorchSeed.Run(0, () => new NeuralOdeNetwork(payload.Description.Network));
         try

@@ -23,9 +23,16 @@ namespace Microsoft.ML.NeuralOde;
 /// <item><term>Output columns</term><description><c>Score</c>, of the label's type</description></item>
 /// <item><term>Normalisation</term><description>part of the model, see <see cref="NeuralOdeTrainerOptions.Normalization"/></description></item>
 /// <item><term>Caching</term><description>not needed, see <see cref="NeuralOdeTrainerOptions.MemoryBudgetMegabytes"/></description></item>
+/// <item><term>Export to ONNX</term><description>with equal steps, by package Microsoft.ML.NeuralOde.Onnx</description></item>
 /// </list>
 /// <para>Rows whose label, weight or one of whose features is missing are left out with one warning.</para>
 /// </remarks>
+/// <example>
+/// <code>
+/// NeuralOdeRegressionTransformer model = mlContext.Regression.Trainers.NeuralOde(numberOfEpochs: 20).Fit(train);
+/// Console.WriteLine(mlContext.Regression.Evaluate(model.Transform(test)).RootMeanSquaredError);
+/// </code>
+/// </example>
 public sealed partial class NeuralOdeRegressionTrainer : ITrainerEstimator<NeuralOdeRegressionTransformer, NeuralOdeModel>
 {
     private readonly IHost _host;

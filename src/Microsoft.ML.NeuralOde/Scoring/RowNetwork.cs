@@ -127,7 +127,7 @@ internal sealed unsafe class RowNetwork
             float* target = i % 2 == 0 ? even : odd;
             _encoder[i].Apply(input, stride, count, target, _width);
             if (i < _encoder.Length - 1)
-                Activations.Relu(target, count * _width);
+                Activations.Apply(Activation.Relu, target, count * _width);
             input = target;
             stride = _width;
         }

@@ -11,17 +11,26 @@ internal static class OdeNetWorkloads
 
     public static IEnumerable<WorkloadGroup> Create(Digits digits, bool quick)
     {
-        yield return new WorkloadGroup(["odenet"], [Workload("ODE-Net, 20 batches, default gradient against their direct", digits, quick, null)]);
-        yield return new WorkloadGroup(["odenet_adjoint"], [Workload("ODE-Net, 20 batches, adjoint", digits, quick, GradientMethod.Adjoint())]);
+        yield return new WorkloadGroup(["odenet"],
+        [
+            Workload("ODE-Net, 20 batches, direct", digits, quick, GradientMethod.Direct()),
+            Workload("ODE-Net, 20 batches, direct, bfloat16 convolutions", digits, quick, GradientMethod.Direct(), ScalarType.BFloat16),
+            Workload("ODE-Net, 20 batches, default gradient against their direct", digits, quick, null),
+        ]);
+        yield return new WorkloadGroup(["odenet_adjoint"],
+        [
+            Workload("ODE-Net, 20 batches, adjoint", digits, quick, GradientMethod.Adjoint()),
+            Workload("ODE-Net, 20 batches, adjoint, bfloat16 convolutions", digits, quick, GradientMethod.Adjoint(), ScalarType.BFloat16),
+        ]);
     }
 
-    private static Workload Workload(string name, Digits digits, bool quick, GradientMethod? gradient) =>
-        new(name, "s", HigherIsBetter: false, () => Train(digits, quick, gradient),
+    private static Workload Workload(string name, Digits digits, bool quick, GradientMethod? gradient, ScalarType? type = null) =>
+        new(name, "s", HigherIsBetter: false, () => Train(digits, quick, gradient, type),
             line => new Outcome(
                 line.GetProperty("seconds_per_20_batches").GetDouble(), line.GetProperty("nfe_forward").GetDouble(), line.GetProperty("nfe_backward").GetDouble(),
                 line.GetProperty("loss").GetDouble()));
 
-    private static Outcome Train(Digits digits, bool quick, GradientMethod? gradient)
+    private static Outcome Train(Digits digits, bool quick, GradientMethod? gradient, ScalarType? type)
     {
         random.manual_seed(0);
         using DisposeScope outer = NewDisposeScope();
@@ -29,7 +38,7 @@ internal static class OdeNetWorkloads
             Conv2d(1, Channels, 3), Norm(), ReLU(), Conv2d(Channels, Channels, 4, stride: 2, padding: 1), Norm(), ReLU(),
             Conv2d(Channels, Channels, 4, stride: 2, padding: 1));
         var options = new OdeSolverOptions { RelativeTolerance = 1e-3, AbsoluteTolerance = 1e-3, Gradient = gradient };
-        var block = new OdeBlock(new ConvolutionalDynamics(Channels), endTime: 1, options);
+        var block = new OdeBlock(new ConvolutionalDynamics(Channels, convolutionType: type), endTime: 1, options);
         Module<Tensor, Tensor> head = Sequential(Norm(), ReLU(), AdaptiveAvgPool2d(1), Flatten(), Linear(Channels, 10));
         optim.Optimizer optimizer = optim.SGD([.. down.parameters(), .. block.parameters(), .. head.parameters()], 0.1, momentum: 0.9);
         Tensor order = randperm(60000);

@@ -88,8 +88,10 @@ public sealed class DenseRowSolverTests
         float[] found = Run(solver, start.data<float>().ToArray());
         // Equal steps leave rounding alone; error estimates are small differences, so that rounding moves the steps that they choose a little.
         bool isAdaptive = options.Method.IsAdaptive && options.StepSize is null;
+        // Where f has kinks, the error depends on how steps happen to lie around them.
+        float tolerances = !isAdaptive ? 0.02f : dynamics.Activation == Activation.Relu ? 5 : 1;
         for (int i = 0; i < found.Length; i++)
-            found[i].Should().BeApproximately(expected[i], (isAdaptive ? 1 : 0.02f) * (1e-4f + 1e-3f * Math.Abs(expected[i])));
+            found[i].Should().BeApproximately(expected[i], tolerances * (1e-4f + 1e-3f * Math.Abs(expected[i])));
     }
 
     private static unsafe float[] Run(DenseRowSolver solver, float[] states)

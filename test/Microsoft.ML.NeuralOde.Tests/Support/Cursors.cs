@@ -18,7 +18,7 @@ internal static class Cursors
     /// <summary>Rows as the cursor moves.</summary>
     public static IEnumerable<ReadRow> Rows(DataViewRowCursor cursor, IEnumerable<DataViewSchema.Column> columns)
     {
-        (string Name, Func<string> Read)[] getters = [.. columns.Select(column => (column.Name, Getter(cursor, column)))];
+        (string Name, Func<string> Read)[] getters = [.. columns.Select(column => (Key(column), Getter(cursor, column)))];
         ValueGetter<DataViewRowId> getId = cursor.GetIdGetter();
         while (cursor.MoveNext())
         {
@@ -27,6 +27,9 @@ internal static class Cursors
             yield return new ReadRow(cursor.Position, id.ToString(), getters.ToDictionary(getter => getter.Name, getter => getter.Read()));
         }
     }
+
+    /// <summary>A column's name; a hidden column has that of another one.</summary>
+    private static string Key(DataViewSchema.Column column) => column.IsHidden ? $"{column.Name} (hidden, {column.Index})" : column.Name;
 
     public static Func<string> Getter(DataViewRow row, DataViewSchema.Column column)
     {

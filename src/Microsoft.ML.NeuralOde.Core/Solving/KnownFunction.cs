@@ -1,0 +1,38 @@
+using static TorchSharp.torch.nn;
+
+namespace Microsoft.ML.NeuralOde.Solving;
+
+/// <summary>
+/// A right-hand side of which more is known than its values. It goes through the solver as a function, from which the rest is found again.
+/// </summary>
+internal sealed class KnownFunction
+{
+    private readonly Func<Tensor, Tensor, Tensor> _forward;
+
+    public KnownFunction(Module<Tensor, Tensor, Tensor> module)
+        : this(module.call, [.. module.parameters()], module as IAnalyticDynamics)
+    {
+    }
+
+    public KnownFunction(Func<Tensor, Tensor, Tensor> forward, IReadOnlyList<Tensor> parameters, IAnalyticDynamics? analytic)
+    {
+        _forward = forward;
+        Parameters = parameters;
+        Analytic = analytic;
+        Function = Call;
+    }
+
+    /// <summary>f(t, y).</summary>
+    public Func<Tensor, Tensor, Tensor> Function { get; }
+
+    /// <summary>What f depends on besides, in the order in which <see cref="Analytic"/> gives their gradients.</summary>
+    public IReadOnlyList<Tensor> Parameters { get; }
+
+    /// <summary>f as a right-hand side with derivatives of its own; null where it is none.</summary>
+    public IAnalyticDynamics? Analytic { get; }
+
+    /// <summary>What is known of a function; null for nothing.</summary>
+    public static KnownFunction? Of(Func<Tensor, Tensor, Tensor> function) => function.Target as KnownFunction;
+
+    private Tensor Call(Tensor time, Tensor state) => _forward(time, state);
+}

@@ -1,0 +1,65 @@
+using Google.Protobuf;
+using Microsoft.ML.NeuralOde;
+using Microsoft.ML.NeuralOde.OnnxExport;
+
+namespace Microsoft.ML;
+
+/// <summary>Export of neural ODE models to ONNX, for services without .NET or without libtorch.</summary>
+public static class NeuralOdeOnnxExtensions
+{
+    /// <summary>Writes a model to an ONNX file, which is replaced only once it is complete.</summary>
+    /// <inheritdoc cref="SaveAsOnnx(NeuralOdeTransformer, Stream, double?)"/>
+    /// <param name="transformer">The fitted model; of a pipeline, the step that this library made.</param>
+    /// <param name="file">The file.</param>
+    /// <param name="stepSize">The size of the solver's steps, in the unit of time; null for the model's own.</param>
+    public static void SaveAsOnnx(this NeuralOdeTransformer transformer, string file, double? stepSize = null)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(file);
+        byte[] bytes = Create(transformer, stepSize);
+        string unfinished = file + ".unfinished";
+        try
+        {
+            File.WriteAllBytes(unfinished, bytes);
+            File.Move(unfinished, file, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(unfinished);
+            throw;
+        }
+    }
+
+    /// <summary>Writes a model as ONNX.</summary>
+    /// <remarks>
+    /// <para>
+    /// The graph has one input, named as the feature column, of shape <c>[batch, features]</c>, and outputs named as the columns of the predictions:
+    /// of a multiclass model Score <c>[batch, classes]</c> and PredictedLabel <c>[batch, 1]</c>, a number from 1 in the order of the classes, whose
+    /// values stand in the metadata entry “classes”; of a binary model Score, Probability and PredictedLabel, each <c>[batch, 1]</c>; of a regression
+    /// Score <c>[batch, targets]</c>.
+    /// </para>
+    /// <para>
+    /// What can be exported: explicit Runge–Kutta methods in equal steps. They are written out up to 8 steps, and as a Loop beyond. A graph cannot choose
+    /// steps by their error: a model with an adaptive method is exported with a given <paramref name="stepSize"/>, and its scores then differ from
+    /// those of the model by the error of that many steps. Operator set 17.
+    /// </para>
+    /// </remarks>
+    /// <param name="transformer">The fitted model; of a pipeline, the step that this library made.</param>
+    /// <param name="stream">Receives the model; stays open.</param>
+    /// <param name="stepSize">The size of the solver's steps, in the unit of time; null for the model's own.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The step size is not a positive number.</exception>
+    /// <exception cref="NotSupportedException">The model cannot be exported; the message names the option that stands in the way.</exception>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    public static void SaveAsOnnx(this NeuralOdeTransformer transformer, Stream stream, double? stepSize = null)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        stream.Write(Create(transformer, stepSize));
+    }
+
+    private static byte[] Create(NeuralOdeTransformer transformer, double? stepSize)
+    {
+        ArgumentNullException.ThrowIfNull(transformer);
+        if (stepSize is { } size && !(size > 0 && double.IsFinite(size)))
+            throw new ArgumentOutOfRangeException(nameof(stepSize), stepSize, "The step size must be a positive number or null.");
+        return ModelExport.Create(transformer, stepSize).ToByteArray();
+    }
+}

@@ -1,0 +1,67 @@
+using System.Diagnostics;
+
+namespace Microsoft.ML.NeuralOde.Benchmarks.Workloads;
+
+/// <summary>One training step of a continuous normalizing flow with Hutchinson's estimate of the trace, batch 512.</summary>
+internal static class FlowWorkloads
+{
+    private const int BatchSize = 512;
+
+    public static IEnumerable<WorkloadGroup> Create(bool quick)
+    {
+        foreach (int dimension in new[] { 2, 43 })
+            yield return new WorkloadGroup(["ffjord", dimension.ToString(System.Globalization.CultureInfo.InvariantCulture)],
+            [
+                Step($"flow step, Hutchinson, d = {dimension}, adjoint", dimension, quick, GradientMethod.Adjoint(), "adjoint"),
+                Step($"flow step, Hutchinson, d = {dimension}, default gradient against their direct", dimension, quick, null, "direct"),
+            ]);
+    }
+
+    private static Workload Step(string name, int dimension, bool quick, GradientMethod? gradient, string peerGradient) =>
+        new(name, "ms", HigherIsBetter: false, () => Train(dimension, quick, gradient),
+            line => line.GetProperty("gradient").GetString() == peerGradient
+                ? new Outcome(
+                    line.GetProperty("ms_per_step").GetDouble(), line.GetProperty("nfe_forward").GetDouble(), line.GetProperty("nfe_backward").GetDouble(),
+                    line.GetProperty("loss").GetDouble())
+                : null);
+
+    private static Outcome Train(int dimension, bool quick, GradientMethod? gradient)
+    {
+        random.manual_seed(0);
+        using DisposeScope outer = NewDisposeScope();
+        // As on the peer's side: tanh layers of 64 units to each of which a vector times t is added, and the same tolerances.
+        var flow = new ContinuousFlow(dimension, new ContinuousFlowOptions
+        {
+            Hidden = [64, 64, 64],
+            Time = TimeDependence.Concatenate,
+            Standardize = false,
+            Trace = TraceEstimator.Hutchinson(1, ProbeDistribution.Gaussian),
+            Solver = new OdeSolverOptions { RelativeTolerance = 1e-5, AbsoluteTolerance = 1e-5, Gradient = gradient },
+        });
+        optim.Optimizer optimizer = optim.Adam(flow.parameters(), 1e-3);
+        Tensor mix = randn(dimension, dimension) / Math.Sqrt(dimension);
+        int warmup = quick ? 0 : 5, steps = quick ? 1 : 15;
+        var times = new List<double>();
+        double forward = 0, backward = 0, last = 0;
+        for (int k = 0; k < warmup + steps; k++)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            Tensor x = randn(quick ? 8 : BatchSize, dimension).matmul(mix) + 2 * randn(quick ? 8 : BatchSize, 1).sign();
+            long started = Stopwatch.GetTimestamp();
+            optimizer.zero_grad();
+            FlowEncoding encoding = flow.Encode(x);
+            Tensor loss = -encoding.LogDensity.mean();
+            loss.backward();
+            optimizer.step();
+            if (k < warmup)
+                continue;
+            times.Add(Stopwatch.GetElapsedTime(started).TotalMilliseconds);
+            forward += encoding.Statistics.Sum(statistics => statistics.FunctionEvaluations);
+            backward += encoding.Statistics.Sum(statistics => statistics.BackwardEvaluations);
+            // The peer's loss leaves the normal density's constant out.
+            last = loss.ToDouble() - dimension / 2.0 * Math.Log(2 * Math.PI);
+        }
+        times.Sort();
+        return new Outcome(times[times.Count / 2], forward / steps, backward / steps, last);
+    }
+}
