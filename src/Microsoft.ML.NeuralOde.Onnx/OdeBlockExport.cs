@@ -42,6 +42,8 @@ internal sealed class OdeBlockExport
     {
         if (block.Dynamics is not DenseDynamics dynamics)
             throw new NotSupportedException($"The right-hand side is {block.Dynamics.GetType().Name}; only {nameof(DenseDynamics)} can be exported to ONNX.");
+        if (dynamics.Conditions > 0 || dynamics.Time is not (TimeDependence.None or TimeDependence.Add or TimeDependence.Concatenate))
+            throw new NotSupportedException($"The right-hand side has {dynamics.Conditions} conditions and its time dependence is {dynamics.Time}; such dynamics cannot be exported to ONNX.");
         if (options.Method is not ExplicitRungeKutta method)
             throw new NotSupportedException(
                 $"The solver is '{options.Method}'; only explicit Runge–Kutta methods, such as OdeMethod.Rk4 with a StepSize, can be exported to ONNX.");

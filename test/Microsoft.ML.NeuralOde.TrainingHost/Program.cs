@@ -61,6 +61,7 @@ internal static class Program
             NumberOfEpochs = 1,
             BatchSize = 1024,
             LearningRate = 0.01,
+            LearningRateSchedule = LearningRateSchedule.Constant,
             EncoderLayers = [4],
             DynamicsLayers = [4],
             MemoryBudgetMegabytes = budget,

@@ -19,7 +19,7 @@ internal static class DensityCommand
         Option<DensityMethod> method = CommandOptions.Named("--method", DensityMethod.Matching, "METHOD", "How the flow is trained, by flow matching or by maximum likelihood");
         Option<int?> steps = CommandOptions.Positive("--steps", "Training steps; the default is enough for the method.");
         Option<int> batch = CommandOptions.Positive("--batch", 512, "Points a training step.");
-        Option<double> rate = CommandOptions.Positive("--learning-rate", 2e-3, "Highest learning rate.");
+        Option<double> rate = CommandOptions.Positive("--learning-rate", 5e-3, "Highest learning rate.");
         Option<int> width = CommandOptions.Positive("--width", 128, "Width of the three hidden layers.");
         Option<FlowPairing> pairing = CommandOptions.Named("--pairing", FlowPairing.Independent, "PAIRING", "How flow matching pairs points with noise");
         Option<int> seed = CommandOptions.Positive("--seed", 1, "Seed of all randomness.");

@@ -19,7 +19,7 @@ internal sealed record DensitySettings
 
     public int BatchSize { get; init; } = 512;
 
-    public double LearningRate { get; init; } = 2e-3;
+    public double LearningRate { get; init; } = 5e-3;
 
     public int Width { get; init; } = 128;
 
@@ -34,5 +34,5 @@ internal sealed record DensitySettings
     public string? Json { get; init; }
 
     /// <summary>The steps to take.</summary>
-    public int StepsToTake => Steps ?? (Method == DensityMethod.Matching ? 12_000 : 1_500);
+    public int StepsToTake => Steps ?? (Method == DensityMethod.Matching ? 10_000 : 1_500);
 }

@@ -30,6 +30,9 @@ internal sealed class DensityStory(DensitySettings settings)
         {
             Hidden = [settings.Width, settings.Width, settings.Width],
             Activation = matching ? Activation.Silu : Activation.Tanh,
+            // Rings, squares and spirals are fine structures, and there is no end of points to learn them from.
+            InitialGain = matching ? 3 : 1,
+            InputScale = matching ? 4 : 1,
             Solver = new OdeSolverOptions { RelativeTolerance = 1e-5, AbsoluteTolerance = 1e-5 },
         });
         try
@@ -56,7 +59,7 @@ internal sealed class DensityStory(DensitySettings settings)
     private double Train(ContinuousFlow flow, Random source, Action<int, double>? report, CancellationToken cancellationToken)
     {
         using var optimizer = optim.Adam(flow.parameters(), settings.LearningRate);
-        var matching = new FlowMatchingOptions { Pairing = settings.Pairing };
+        var matching = new FlowMatchingOptions { Pairing = settings.Pairing, AverageTargets = settings.Pairing == FlowPairing.Independent };
         int steps = settings.StepsToTake;
         long started = Stopwatch.GetTimestamp();
         for (int step = 0; step < steps; step++)

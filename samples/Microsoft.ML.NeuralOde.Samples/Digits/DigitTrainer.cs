@@ -17,6 +17,7 @@ internal static class DigitTrainer
             RelativeTolerance = settings.RelativeTolerance,
             AbsoluteTolerance = settings.AbsoluteTolerance,
             GradientMethod = settings.Gradient,
+            Normalization = FeatureNormalization.Global,
             EpochCallback = onEpoch,
             CancellationToken = cancellationToken,
         };

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Microsoft.ML.NeuralOde.Kernels;
 
@@ -34,6 +35,7 @@ internal static unsafe class Activations
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Map<A, V>(float* values, int count)
         where A : IActivation<V>
         where V : struct, ILanes<V, float>

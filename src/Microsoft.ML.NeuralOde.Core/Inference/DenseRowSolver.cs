@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using Microsoft.ML.NeuralOde.Methods;
 using Microsoft.ML.NeuralOde.StepControl;
 
@@ -58,7 +59,8 @@ internal sealed unsafe class DenseRowSolver
     {
         bool isPlain = options.RelativeTolerances is null && options.AbsoluteTolerances is null && ReferenceEquals(options.Norm, ErrorNorm.Rms)
             && options.Discontinuities.Count == 0 && options.Events.Count == 0 && options.Progress is null;
-        return isPlain && options.Method is ExplicitRungeKutta method && block.Dynamics is DenseDynamics dynamics
+        return isPlain && options.Method is ExplicitRungeKutta method
+            && block.Dynamics is DenseDynamics { Conditions: 0, Time: TimeDependence.None or TimeDependence.Add or TimeDependence.Concatenate } dynamics
             && dynamics.parameters().All(parameter => parameter.dtype == ScalarType.Float32)
             ? new DenseRowSolver(method.Tableau, options, block.EndTime, dynamics) : null;
     }
@@ -203,6 +205,7 @@ internal sealed unsafe class DenseRowSolver
     }
 
     /// <summary>A concatenated or added time amounts to a bias that moves with it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static float* MoveBias(PackedLinear layer, float[] weights, float time, float* target)
     {
         ReadOnlySpan<float> bias = layer.Bias;
@@ -213,6 +216,7 @@ internal sealed unsafe class DenseRowSolver
     }
 
     /// <summary>target = y + Σ_j h w_j k_j.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Combine(float* target, float* y, double h, ReadOnlySpan<double> weights, int count, Work work)
     {
         for (int i = 0; i < Width; i += Vector<float>.Count)
@@ -226,6 +230,7 @@ internal sealed unsafe class DenseRowSolver
     }
 
     /// <summary>The root of the mean of squares of Σ_j h w_j k_j over atol + rtol max(|y0|, |y1|).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private double Norm(float* y0, float* y1, double h, ReadOnlySpan<double> weights, Work work)
     {
         double total = 0;

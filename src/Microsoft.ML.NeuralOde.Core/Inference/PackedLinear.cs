@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace Microsoft.ML.NeuralOde.Inference;
 
@@ -44,6 +45,8 @@ internal sealed unsafe class PackedLinear
     public static int Pad(int count) => (count + Panel - 1) / Panel * Panel;
 
     /// <summary>y = W x + b for some rows, with another bias where one is given.</summary>
+    // Optimised at once: a service's first predictions are to be as fast as its later ones.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Apply(float* x, int xStride, int rows, float* y, int yStride, float* bias = null)
     {
         fixed (float* weights = _weights, own = _bias)
@@ -66,6 +69,7 @@ internal sealed unsafe class PackedLinear
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void FourRows(float* x, int xStride, float* w, float* bias, float* y, int yStride)
     {
         int n = Vector<float>.Count;
@@ -96,6 +100,7 @@ internal sealed unsafe class PackedLinear
     }
 
     /// <summary>One row, with enough sums at once to keep the arithmetic units busy.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void FourPanels(float* x, float* w, float* bias, float* y)
     {
         int n = Vector<float>.Count;
@@ -122,6 +127,7 @@ internal sealed unsafe class PackedLinear
         Store(d0, d1, y + 6 * n);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void OnePanel(float* x, float* w, float* bias, float* y)
     {
         int n = Vector<float>.Count;

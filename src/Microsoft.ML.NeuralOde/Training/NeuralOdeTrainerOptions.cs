@@ -14,7 +14,7 @@ public abstract class NeuralOdeTrainerOptions
     /// <summary>A column of Single by which rows count more or less; null for equal weights. Default: null.</summary>
     public string? ExampleWeightColumnName;
 
-    /// <summary>Passes over the training data, at most. Default: 10.</summary>
+    /// <summary>Passes over the training data, at most. Default: 20.</summary>
     public int NumberOfEpochs = TrainingDefaults.NumberOfEpochs;
 
     /// <summary>Rows in a batch. Default: 128.</summary>
@@ -23,11 +23,11 @@ public abstract class NeuralOdeTrainerOptions
     /// <summary>How weights follow gradients. Default: <see cref="NeuralOdeOptimizer.AdamW"/>.</summary>
     public NeuralOdeOptimizer Optimizer = NeuralOdeOptimizer.AdamW;
 
-    /// <summary>The learning rate, or the highest one of a schedule. Default: 0.001.</summary>
+    /// <summary>The learning rate, or the highest one of a schedule. Default: 0.003.</summary>
     public double LearningRate = TrainingDefaults.LearningRate;
 
-    /// <summary>How the learning rate changes. Default: <see cref="LearningRateSchedule.Constant"/>.</summary>
-    public LearningRateSchedule LearningRateSchedule = LearningRateSchedule.Constant;
+    /// <summary>How the learning rate changes. Default: <see cref="LearningRateSchedule.OneCycle"/>.</summary>
+    public LearningRateSchedule LearningRateSchedule = LearningRateSchedule.OneCycle;
 
     /// <summary>The share of the training, from 0 to 1, in which the learning rate rises from zero in proportion. Default: 0.</summary>
     public double WarmUpFraction;
@@ -77,8 +77,8 @@ public abstract class NeuralOdeTrainerOptions
     /// <summary>How gradients come back through the solver. Default: <see cref="GradientMethod.Checkpointed"/>, exact and fast.</summary>
     public GradientMethod GradientMethod = GradientMethod.Checkpointed();
 
-    /// <summary>How features are normalised. Default: <see cref="FeatureNormalization.Global"/>.</summary>
-    public FeatureNormalization Normalization = FeatureNormalization.Global;
+    /// <summary>How features are normalised. Default: <see cref="FeatureNormalization.PerSlot"/>; for pixels and the like <see cref="FeatureNormalization.Global"/> is better.</summary>
+    public FeatureNormalization Normalization = FeatureNormalization.PerSlot;
 
     /// <summary>Seed of the weights and of the order of rows. Default: null, drawn from the MLContext, whose seed decides.</summary>
     public int? Seed;
@@ -209,9 +209,9 @@ public abstract class NeuralOdeTrainerOptions
 /// <summary>Defaults that catalog methods and options have in common.</summary>
 internal static class TrainingDefaults
 {
-    public const int NumberOfEpochs = 10;
+    public const int NumberOfEpochs = 20;
     public const int BatchSize = 128;
-    public const double LearningRate = 1e-3;
+    public const double LearningRate = 3e-3;
     public const double RelativeTolerance = 1e-3;
     public const double AbsoluteTolerance = 1e-4;
 }

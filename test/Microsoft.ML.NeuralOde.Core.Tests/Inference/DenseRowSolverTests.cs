@@ -72,6 +72,11 @@ public sealed class DenseRowSolverTests
         DenseRowSolver.TryCreate(block, new OdeSolverOptions { Method = OdeMethod.Radau5 }).Should().BeNull();
         DenseRowSolver.TryCreate(block, new OdeSolverOptions { Norm = ErrorNorm.Maximum }).Should().BeNull();
         DenseRowSolver.TryCreate(block, new OdeSolverOptions { Discontinuities = [0.5] }).Should().BeNull();
+        foreach (TimeDependence time in new[] { TimeDependence.Gate, TimeDependence.ConcatSquash, TimeDependence.Fourier })
+        {
+            using var other = new OdeBlock(new DenseDynamics(2, time: time));
+            DenseRowSolver.TryCreate(other, new OdeSolverOptions()).Should().BeNull();
+        }
         using var wide = new OdeBlock(new DenseDynamics(2).to(ScalarType.Float64));
         DenseRowSolver.TryCreate(wide, new OdeSolverOptions()).Should().BeNull();
     }

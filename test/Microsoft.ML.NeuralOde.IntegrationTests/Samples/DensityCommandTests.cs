@@ -41,7 +41,7 @@ public sealed class DensityCommandTests : IDisposable
     public void Matching_and_likelihood_come_near_to_the_limit_in_a_short_time()
     {
         // The best Gaussian stays 1 nat below the limit; the command's defaults go on much longer and come nearer.
-        foreach ((DensityMethod method, int steps) in new[] { (DensityMethod.Matching, 2000), (DensityMethod.Likelihood, 100) })
+        foreach ((DensityMethod method, int steps, double gap) in new[] { (DensityMethod.Matching, 2000, 0.4), (DensityMethod.Likelihood, 120, 0.6) })
         {
             (ContinuousFlow flow, DensityResult result) = new DensityStory(new DensitySettings
             {
@@ -54,7 +54,7 @@ public sealed class DensityCommandTests : IDisposable
                 LearningRate = method == DensityMethod.Matching ? 4e-3 : 1e-2,
             }).Run();
             flow.Dispose();
-            (result.TrueNegativeEntropy - result.TestLogLikelihood).Should().BeInRange(-0.05, 0.4, $"{method}");
+            (result.TrueNegativeEntropy - result.TestLogLikelihood).Should().BeInRange(-0.05, gap, $"{method}");
         }
     }
 }

@@ -13,6 +13,7 @@ internal static class Fitted
             NumberOfEpochs = 8,
             BatchSize = 32,
             LearningRate = 0.02,
+            LearningRateSchedule = LearningRateSchedule.Constant,
             EncoderLayers = [8],
             DynamicsLayers = [8],
         };

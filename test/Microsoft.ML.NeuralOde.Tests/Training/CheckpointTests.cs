@@ -121,6 +121,7 @@ public sealed class CheckpointTests : IDisposable
             NumberOfEpochs = 6,
             BatchSize = 32,
             LearningRate = 0.02,
+            LearningRateSchedule = LearningRateSchedule.Constant,
             EncoderLayers = [8],
             DynamicsLayers = [8],
             ValidationFraction = 0.2,

@@ -335,6 +335,7 @@ public class OptionTests
             NumberOfEpochs = 3,
             BatchSize = 32,
             LearningRate = 0.02,
+            LearningRateSchedule = LearningRateSchedule.Constant,
             EncoderLayers = [8],
             DynamicsLayers = [8],
             Seed = 5,

@@ -90,6 +90,7 @@ public class StreamingTests
                 NumberOfEpochs = 1,
                 BatchSize = 256,
                 LearningRate = 0.02,
+                LearningRateSchedule = LearningRateSchedule.Constant,
                 EncoderLayers = [8],
                 DynamicsLayers = [8],
                 MemoryBudgetMegabytes = budget,

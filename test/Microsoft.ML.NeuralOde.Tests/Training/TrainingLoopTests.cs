@@ -41,6 +41,7 @@ public sealed class TrainingLoopTests : IDisposable
             NumberOfEpochs = epochs,
             BatchSize = 32,
             LearningRate = 0.05,
+            LearningRateSchedule = LearningRateSchedule.Constant,
             Optimizer = optimizer,
             CheckpointFolder = folder,
             CheckpointInterval = TimeSpan.Zero,

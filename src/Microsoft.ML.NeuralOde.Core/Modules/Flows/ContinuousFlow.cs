@@ -249,6 +249,11 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(features);
         options.Validate();
-        return [.. Enumerable.Range(0, options.Blocks).Select(_ => new DenseDynamics(features, options.Hidden, options.Activation, options.Time, options.Conditions))];
+        return [.. Enumerable.Range(0, options.Blocks).Select(_ =>
+        {
+            var dynamics = new DenseDynamics(features, options.Hidden, options.Activation, options.Time, options.Conditions);
+            dynamics.Scale(options.InitialGain, options.InputScale);
+            return dynamics;
+        })];
     }
 }

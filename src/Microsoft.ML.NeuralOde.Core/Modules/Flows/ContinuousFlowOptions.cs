@@ -13,6 +13,18 @@ public sealed record ContinuousFlowOptions
     /// <summary>How the dynamics depend on time. Default: <see cref="TimeDependence.ConcatSquash"/>.</summary>
     public TimeDependence Time { get; init; } = TimeDependence.ConcatSquash;
 
+    /// <summary>
+    /// Factor on the weights with which the dynamics start. Default: 1. Gates start at about one half, which 2 to 3 makes up for: large data sets are
+    /// then learned in fewer steps; with few data the smooth start of the default keeps from overfitting.
+    /// </summary>
+    public double InitialGain { get; init; } = 1;
+
+    /// <summary>
+    /// Further factor on the first layer. Default: 1. Larger, such as 4, where the density has structure much finer than
+    /// its standard deviation, which dynamics that start smooth take long to find.
+    /// </summary>
+    public double InputScale { get; init; } = 1;
+
     /// <summary>Number of flows one after the other, each with its own dynamics. Default: 1.</summary>
     public int Blocks { get; init; } = 1;
 
@@ -51,6 +63,8 @@ public sealed record ContinuousFlowOptions
         Require(Enum.IsDefined(Activation), nameof(Activation), Activation, "one of the activations");
         Require(Activation != Activation.Relu, nameof(Activation), Activation, "a smooth one such as Tanh or Softplus: the divergence of others jumps");
         Require(Enum.IsDefined(Time), nameof(Time), Time, "one of the time dependences");
+        Require(InitialGain > 0 && double.IsFinite(InitialGain), nameof(InitialGain), InitialGain, "a positive number");
+        Require(InputScale > 0 && double.IsFinite(InputScale), nameof(InputScale), InputScale, "a positive number");
         Require(Blocks > 0, nameof(Blocks), Blocks, "a positive number");
         Require(Conditions >= 0, nameof(Conditions), Conditions, "zero or a positive number");
         Require(Trace is not null, nameof(Trace), Trace, "an estimator such as TraceEstimator.Auto");

@@ -33,6 +33,14 @@ public sealed record FlowMatchingOptions
     /// </summary>
     public double Noise { get; init; }
 
+    /// <summary>
+    /// Whether the target at a point is the mean over all rows of the batch, weighted by how likely each is to have led there, instead of the row
+    /// that did (Y. Xu, S. Tong, T. Jaakkola, Stable Target Field for Reduced Variance Score Estimation in Diffusion Models, 2023). Much less noise
+    /// in the loss where a batch covers the data, as it does in few dimensions; batch² · features more work. Needs the standard normal base,
+    /// independent pairing, no noise and no condition. Default: false.
+    /// </summary>
+    public bool AverageTargets { get; init; }
+
     /// <summary>Checks every option.</summary>
     /// <exception cref="ArgumentException">An option has a value that makes no sense.</exception>
     public void Validate()
@@ -43,6 +51,8 @@ public sealed record FlowMatchingOptions
             throw new ArgumentException($"{nameof(FlowMatchingOptions)}.{nameof(PairingGroup)} is {PairingGroup}; it must be at least 2.", nameof(PairingGroup));
         if (!(Noise >= 0 && double.IsFinite(Noise)))
             throw new ArgumentException($"{nameof(FlowMatchingOptions)}.{nameof(Noise)} is {Noise}; it must be zero or a positive number.", nameof(Noise));
+        if (AverageTargets && (Pairing != FlowPairing.Independent || Noise > 0))
+            throw new ArgumentException($"{nameof(FlowMatchingOptions)}.{nameof(AverageTargets)} is set; {nameof(Pairing)} must be Independent and {nameof(Noise)} 0 then.", nameof(AverageTargets));
     }
 }
 
@@ -53,6 +63,9 @@ public sealed record FlowMatchingOptions
 /// </summary>
 public static class FlowMatching
 {
+    /// <summary>Earliest time at which targets are averaged: before, one row has all the weight, and dividing by the time would cost digits.</summary>
+    private const double EarliestAverage = 2e-3;
+
     /// <summary>
     /// The mean of ‖f(z_t, t) − (z₁ − z₀)‖² over the straight paths z_t = (1 − t) z₀ + t z₁ from standardised rows z₀ to samples z₁ of the base
     /// distribution, at random times: its minimum is the flow that carries the one density to the other. Divided by the number of features.
@@ -74,6 +87,8 @@ public static class FlowMatching
         options ??= new FlowMatchingOptions();
         options.Validate();
         flow.Check(data, condition, nameof(data));
+        if (options.AverageTargets && (condition is not null || flow.Base is not StandardNormalBase))
+            throw new ArgumentException($"{nameof(FlowMatchingOptions.AverageTargets)} needs a flow without condition and with a standard normal base.", nameof(options));
         using DisposeScope scope = NewDisposeScope();
         long rows = data.shape[0];
         Tensor start, end;
@@ -90,10 +105,12 @@ public static class FlowMatching
 
         // One time in each of as many equal intervals as there are rows: uniform over all, with less variance.
         Tensor times = (arange(rows, start.dtype, start.device) + rand(rows, start.dtype, start.device, generator: generator)).div_(rows).unsqueeze(1);
+        if (options.AverageTargets)
+            times = times.clamp_min(EarliestAverage);
         Tensor points = lerp(start, end, times);
         if (options.Noise > 0)
             points = points + options.Noise * randn(points.shape, points.dtype, points.device, generator: generator);
-        Tensor velocity = end - start;
+        Tensor velocity = options.AverageTargets ? Average(start, points, times) : end - start;
         IReadOnlyList<Module<Tensor, Tensor, Tensor>> blocks = flow.Blocks;
         Tensor? sum = null;
         for (int k = 0; k < blocks.Count; k++)
@@ -111,6 +128,20 @@ public static class FlowMatching
             sum = sum is null ? part : sum + part;
         }
         return (sum! / start.numel()).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// E[z₁ − z₀ | z_t] = (z_t − E[z₀ | z_t]) / t, where the rows of the batch are what z₀ may have been: z_t is normal around (1 − t) z₀ with
+    /// standard deviation t.
+    /// </summary>
+    private static Tensor Average(Tensor start, Tensor points, Tensor times)
+    {
+        using IDisposable noGrad = no_grad();
+        Tensor left = 1 - times;
+        // −‖z_t − (1 − t) z₀‖², without what is the same for every row.
+        Tensor closeness = 2 * left * points.mm(start.t()) - left.square() * start.square().sum(dim: 1L);
+        Tensor weights = (closeness / (2 * times.square())).softmax(1);
+        return (points - weights.mm(start)) / times;
     }
 
     /// <summary>The place in <paramref name="end"/> of each row's partner.</summary>

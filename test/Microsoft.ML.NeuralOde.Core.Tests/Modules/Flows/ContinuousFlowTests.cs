@@ -266,6 +266,8 @@ public class ContinuousFlowTests
             (new ContinuousFlowOptions { Activation = Activation.Relu }, "Activation"),
             (new ContinuousFlowOptions { Blocks = 0 }, "Blocks"),
             (new ContinuousFlowOptions { Conditions = -1 }, "Conditions"),
+            (new ContinuousFlowOptions { InitialGain = 0 }, "InitialGain"),
+            (new ContinuousFlowOptions { InputScale = double.NaN }, "InputScale"),
             (new ContinuousFlowOptions { Regularization = new PathRegularization { KineticEnergy = -1 } }, "KineticEnergy"),
         })
         {

@@ -30,6 +30,25 @@ public class FlowMatchingTests
     }
 
     [Fact]
+    public void Averaged_targets_have_the_mean_of_single_ones_and_less_variance()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable noGrad = no_grad();
+        random.manual_seed(2);
+        using var flow = new ContinuousFlow(2, new ContinuousFlowOptions { Hidden = [16], Standardize = false });
+        Tensor x = randn(4096, 2);
+        double Loss(bool average) => FlowMatching.Loss(flow, x, options: new FlowMatchingOptions { AverageTargets = average }).ToDouble();
+        // For standard normal data E[z₁ − z₀ | z_t] is (2t − 1) / (t² + (1 − t)²) z_t: what the loss loses is the rest of the variance of 2,
+        // ∫ 2 − (2t − 1)² / (t² + (1 − t)²) dt = π/2.
+        (Loss(false) - Loss(true)).Should().BeApproximately(Math.PI / 2, 0.08);
+        Action paired = () => FlowMatching.Loss(flow, x, options: new FlowMatchingOptions { AverageTargets = true, Pairing = FlowPairing.OptimalTransport });
+        paired.Should().Throw<ArgumentException>().WithMessage("*Pairing must be Independent*");
+        using var other = new ContinuousFlow(2, new ContinuousFlowOptions { Hidden = [16] }, new GaussianMixtureBase(zeros(1, 2)));
+        Action based = () => FlowMatching.Loss(other, x, options: new FlowMatchingOptions { AverageTargets = true });
+        based.Should().Throw<ArgumentException>().WithMessage("*standard normal base*");
+    }
+
+    [Fact]
     public void A_seeded_generator_gives_the_same_loss_again()
     {
         using DisposeScope scope = NewDisposeScope();
