@@ -13,7 +13,7 @@ internal sealed partial class HeapGuard
     /// <summary>By how many bytes the process may grow before pages are given back.</summary>
     private const long Slack = 6 << 20;
 
-    private static bool s_isAvailable = OperatingSystem.IsLinux();
+    private static bool _isAvailable = OperatingSystem.IsLinux();
 
     private readonly long _interval;
     private long _resident;
@@ -25,7 +25,7 @@ internal sealed partial class HeapGuard
     /// <summary>To be called after each step.</summary>
     public void AfterStep()
     {
-        if (!s_isAvailable || ++_steps % _interval != 0)
+        if (!_isAvailable || ++_steps % _interval != 0)
             return;
         long resident = Environment.WorkingSet;
         if (_resident != 0 && resident <= _resident + Slack)
@@ -43,7 +43,7 @@ internal sealed partial class HeapGuard
         }
         catch (Exception exception) when (exception is EntryPointNotFoundException or DllNotFoundException)
         {
-            s_isAvailable = false;
+            _isAvailable = false;
         }
     }
 
