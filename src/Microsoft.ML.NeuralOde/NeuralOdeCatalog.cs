@@ -255,7 +255,7 @@ public static class NeuralOdeCatalog
         double learningRate = FlowDefaults.LearningRate,
         double smoothing = FlowDefaults.AnomalySmoothing,
         double contamination = FlowDefaults.Contamination,
-        int ensembleSize = FlowDefaults.AnomalyEnsembleSize)
+        int ensembleSize = 1)
     {
         ArgumentNullException.ThrowIfNull(catalog);
         return new ContinuousFlowAnomalyTrainer(CatalogUtils.GetEnvironment(catalog), new ContinuousFlowAnomalyTrainer.Options

@@ -32,9 +32,10 @@ internal static class CompareCommand
             DefaultValueFactory = _ => Environment.ProcessorCount > 1 ? [1, Environment.ProcessorCount] : [1],
         };
         var quick = new Option<bool>("--quick") { Description = "A few batches only: shows that everything runs, measures nothing." };
+        var merge = new Option<bool>("--merge") { Description = "Keep what the file of --json holds of workloads that this run leaves out." };
         var command = new System.CommandLine.Command("compare", "Measure whole workloads, beside torchdiffeq where it is given.")
         {
-            python, script, torchdiffeq, mnist, json, markdown, only, rounds, threads, quick,
+            python, script, torchdiffeq, mnist, json, markdown, only, rounds, threads, quick, merge,
         };
         rounds.Validators.Add(result => RequirePositive(result, [result.GetValueOrDefault<int>()]));
         threads.Validators.Add(result => RequirePositive(result, result.GetValueOrDefault<int[]>()));
@@ -49,7 +50,8 @@ internal static class CompareCommand
         command.SetAction(result =>
         {
             Peer? peer = result.GetValue(python) is { } exe ? new Peer(exe, result.GetValue(script)!, result.GetValue(torchdiffeq)!, result.GetValue(mnist)!) : null;
-            Run(peer, result.GetValue(mnist), result.GetValue(only), result.GetValue(rounds), result.GetValue(threads)!, result.GetValue(quick), result.GetValue(json), result.GetValue(markdown));
+            Run(peer, result.GetValue(mnist), result.GetValue(only), result.GetValue(rounds), result.GetValue(threads)!, result.GetValue(quick),
+                result.GetValue(merge), result.GetValue(json), result.GetValue(markdown));
         });
         return command;
     }
@@ -62,9 +64,9 @@ internal static class CompareCommand
             result.AddError($"{result.Option.Name} must be positive.");
     }
 
-    private static void Run(Peer? peer, string? mnist, string? only, int rounds, int[] threads, bool quick, string? json, string? markdown)
+    private static void Run(Peer? peer, string? mnist, string? only, int rounds, int[] threads, bool quick, bool merge, string? json, string? markdown)
     {
-        Digits digits = mnist is null ? Digits.Random() : Digits.Load(mnist);
+        Digits digits = mnist is null ? Digits.Random(quick ? 1200 : 60000) : Digits.Load(mnist);
         if (!digits.IsReal)
             Console.WriteLine("Without --mnist: random images of MNIST's shape. Losses mean nothing.");
         var results = new List<ComparedWorkload>();
@@ -82,11 +84,16 @@ internal static class CompareCommand
         if (Console.IsOutputRedirected)
             AnsiConsole.Profile.Width = PlainWidth;
         AnsiConsole.Write(Table(results));
+        if (merge && json is not null && File.Exists(json))
+            results = Merge(JsonSerializer.Deserialize<Results>(File.ReadAllText(json), Format)!.Workloads, results);
         if (json is not null)
-            File.WriteAllText(json, JsonSerializer.Serialize(new { machine = Machine.Current, mnist = digits.IsReal, quick, workloads = results }, Format) + "\n");
+            File.WriteAllText(json, JsonSerializer.Serialize(new Results(Machine.Current, digits.IsReal, quick, results), Format) + "\n");
         if (markdown is not null)
-            File.WriteAllText(markdown, Document.Write(Machine.Current, results, digits.IsReal));
+            File.WriteAllText(markdown, Document.Write(Machine.Current, results, digits.IsReal, File.Exists(markdown) ? File.ReadAllText(markdown) : null));
     }
+
+    private static List<ComparedWorkload> Merge(IReadOnlyList<ComparedWorkload> old, List<ComparedWorkload> now) =>
+        [.. old.Select(w => now.Find(measured => measured.Name == w.Name) ?? w), .. now.Where(w => old.All(known => known.Name != w.Name))];
 
     private static IEnumerable<WorkloadGroup> Groups(Digits digits, bool quick) =>
         [.. SeedWorkloads.Create(digits, quick), .. OdeNetWorkloads.Create(digits, quick), .. FlowWorkloads.Create(quick), MemoryWorkloads.Create(quick)];
@@ -124,4 +131,7 @@ internal static class CompareCommand
             table.AddRow([.. Document.Cells(w).Select(Markup.Escape)]);
         return table;
     }
+
+    /// <summary>What the file of <c>--json</c> holds.</summary>
+    private sealed record Results(Machine Machine, bool Mnist, bool Quick, IReadOnlyList<ComparedWorkload> Workloads);
 }

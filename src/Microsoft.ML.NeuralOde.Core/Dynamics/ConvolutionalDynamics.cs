@@ -32,8 +32,9 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>
     /// <param name="activation">The non-linearity before each convolution.</param>
     /// <param name="time">How time enters: as one more channel of each convolution, as a learned vector (one number a channel) times t, or not.</param>
     /// <param name="convolutionType">
-    /// The type convolutions are computed in; null for that of the state. <see cref="ScalarType.BFloat16"/> halves the time of training on processors
-    /// with instructions for it, at relative errors of about 0.004 in each convolution: choose tolerances no tighter than 1e-2 to 1e-3.
+    /// The type convolutions are computed in; null for that of the state. <see cref="ScalarType.BFloat16"/> makes a convolution faster on processors
+    /// with instructions for it, at relative errors of about 0.004, which cost an adaptive solve more steps: measure before choosing it, and take
+    /// tolerances no tighter than 1e-3.
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">An argument makes no sense.</exception>
     public ConvolutionalDynamics(

@@ -23,7 +23,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
 
     private readonly ConcurrentBag<DenseEvaluator> _evaluators = [];
     private readonly ConcurrentBag<DensePathEvaluator> _pathEvaluators = [];
-    /// <summary>Beyond this size of a weight matrix libtorch's product is faster than ours (measured).</summary>
+    /// <summary>A larger weight matrix does not stay in a core's cache, for which our product has no blocks: libtorch's takes over.</summary>
     private const long LargestFusedMatrix = 512 * 512;
 
     private const int FourierFrequencies = 4;
@@ -201,7 +201,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
             _evaluators.Add(evaluator);
     }
 
-    /// <summary>Whether every matrix is so small that the fused kernels are faster than libtorch.</summary>
+    /// <summary>Whether every matrix is small enough for the fused kernels.</summary>
     private bool IsSmall => Array.TrueForAll(_weights, weight => weight.numel() <= LargestFusedMatrix);
 
     private static bool Fits(Parameter weight, Tensor state) => weight.device_type == DeviceType.CPU && weight.dtype == state.dtype && weight.is_contiguous();

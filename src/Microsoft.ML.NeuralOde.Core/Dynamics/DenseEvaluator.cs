@@ -2,7 +2,7 @@ using System.Numerics;
 using Microsoft.ML.NeuralOde.Kernels;
 using TorchSharp.Modules;
 
-namespace Microsoft.ML.NeuralOde;
+namespace Microsoft.ML.NeuralOde.Dynamics;
 
 /// <summary>Evaluates <see cref="DenseDynamics"/> by fused kernels over CPU memory, with the weights laid out for them.</summary>
 internal abstract class DenseEvaluator : DynamicsEvaluator
@@ -28,6 +28,7 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
     private readonly Scratch<T> _next = new();
     private readonly Scratch<T> _times = new();
     private readonly Scratch<T> _slope = new();
+    private readonly int _widest;
     private T[] _traceWeights = [];
     private bool _hasTraceWeights;
 
@@ -37,6 +38,7 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
         Layers = new DenseLayer<T>[dynamics.Weights.Count];
         for (int i = 0; i < Layers.Length; i++)
             Layers[i] = new DenseLayer<T>(dynamics.Weights[i], dynamics.Biases[i], dynamics.TimeWeight(i), _kernels);
+        _widest = Layers.Max(layer => layer.PaddedOutputs);
     }
 
     public DenseLayer<T>[] Layers { get; }
@@ -64,9 +66,8 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
         T* to = (T*)StateKernels.Address(derivative);
         nint rows = Rows(state);
         T* perRow = SetTimes(times);
-        int widest = Layers.Max(layer => layer.PaddedOutputs);
-        T* hidden = _hidden.Ensure(BlockRows * widest);
-        T* next = _next.Ensure(BlockRows * widest);
+        T* hidden = _hidden.Ensure(BlockRows * _widest);
+        T* next = _next.Ensure(BlockRows * _widest);
         for (nint start = 0; start < rows; start += BlockRows)
         {
             nint count = Math.Min(BlockRows, rows - start);

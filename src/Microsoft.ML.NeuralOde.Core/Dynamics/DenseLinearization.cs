@@ -1,7 +1,7 @@
 using System.Numerics;
 using Microsoft.ML.NeuralOde.Kernels;
 
-namespace Microsoft.ML.NeuralOde;
+namespace Microsoft.ML.NeuralOde.Dynamics;
 
 /// <summary>The derivatives of <see cref="DenseDynamics"/> at one point: inputs and slopes of all layers, and after a pull their cotangents.</summary>
 internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization

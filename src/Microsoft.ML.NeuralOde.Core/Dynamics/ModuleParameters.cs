@@ -1,7 +1,7 @@
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
-namespace Microsoft.ML.NeuralOde;
+namespace Microsoft.ML.NeuralOde.Dynamics;
 
 /// <summary>Makes the parameters of built-in modules.</summary>
 internal static class ModuleParameters

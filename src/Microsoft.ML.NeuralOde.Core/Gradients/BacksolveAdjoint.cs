@@ -13,8 +13,8 @@ internal sealed class BacksolveAdjoint : GradientMethod
     public BacksolveAdjoint(OdeMethod? method, double? relativeTolerance, double? absoluteTolerance)
         : base("adjoint")
     {
-        if (method is not null and not ExplicitRungeKutta)
-            throw new ArgumentException($"The adjoint's method is '{method.Name}'; it must be an explicit Runge–Kutta method such as OdeMethod.Dopri5.", nameof(method));
+        if (method is not null and not (ExplicitRungeKutta or ImplicitRungeKutta))
+            throw new ArgumentException($"The adjoint's method is '{method.Name}'; it must be a Runge–Kutta method such as OdeMethod.Dopri5 or OdeMethod.Radau5.", nameof(method));
         RequireTolerance(relativeTolerance, nameof(relativeTolerance));
         RequireTolerance(absoluteTolerance, nameof(absoluteTolerance));
         _method = method;
@@ -27,26 +27,21 @@ internal sealed class BacksolveAdjoint : GradientMethod
         OdeSolution solution = problem.SolveWithoutGradient();
         OdeSolverOptions backward = problem.Options with
         {
-            Method = _method ?? (problem.Options.Method as ExplicitRungeKutta) ?? OdeMethod.Dopri5,
+            Method = _method ?? problem.Options.Method switch
+            {
+                ExplicitRungeKutta or ImplicitRungeKutta => problem.Options.Method,
+                AutoSwitching auto => auto.Stiff,
+                _ => OdeMethod.Dopri5,
+            },
             RelativeTolerance = _relativeTolerance ?? problem.Options.RelativeTolerance,
             AbsoluteTolerance = _absoluteTolerance ?? problem.Options.AbsoluteTolerance,
             OnStepLimit = StepLimitBehavior.Throw,
-            FirstStep = FirstStep(problem, solution.Statistics),
+            FirstStep = null,
             // A parameter's gradient sums over rows at common times: the backward sweep steps the batch as one.
             PerRow = false,
             Progress = null,
         };
         return new AdjointSolve(problem, solution, backward).Attach();
-    }
-
-    /// <summary>
-    /// Backward, steps are about as long as forward, where everything else is the same: to begin with their mean saves the evaluation that choosing
-    /// a size would cost.
-    /// </summary>
-    private double? FirstStep(OdeProblem problem, SolverStatistics forward)
-    {
-        bool isSame = _method is null && _relativeTolerance is null && _absoluteTolerance is null && !problem.Options.PerRow && problem.Options.Method is ExplicitRungeKutta;
-        return isSame && forward.AcceptedSteps > 0 ? Math.Abs(problem.Grid.End - problem.Grid.Start) / forward.AcceptedSteps : null;
     }
 
     private static void RequireTolerance(double? value, string name)
@@ -80,6 +75,7 @@ internal sealed class AdjointSolve : DifferentiableSolve
         double[]? times = TimesNeedGradient ? new double[grid.Count] : null;
         var statistics = new SolverStatistics();
         Tensor adjoint = gradient[-1];
+        var heap = new HeapGuard(adjoint);
         for (int i = grid.Count - 1; i > 0; i--)
         {
             using DisposeScope scope = NewDisposeScope();
@@ -90,7 +86,10 @@ internal sealed class AdjointSolve : DifferentiableSolve
             Tensor before = size == 0 ? adjoint : Sweep(grid.Values[i], grid.Values[i - 1], states[i], adjoint / size, size, sums, statistics) * size;
             if (times is not null && i == 1)
                 times[0] -= Rate(grid.Values[0], states[0], before, statistics);
+            Tensor last = adjoint;
             adjoint = (before + gradient[i - 1]).MoveToOuterDisposeScope();
+            last.Dispose();
+            heap.AfterStep();
         }
         Solution.Statistics.BackwardEvaluations += statistics.FunctionEvaluations;
         return new Gradients(
@@ -102,11 +101,20 @@ internal sealed class AdjointSolve : DifferentiableSolve
     /// <summary>Solves for y and λ over one interval, adds the parameters' gradients and returns λ at its beginning.</summary>
     private Tensor Sweep(double from, double to, Tensor state, Tensor adjoint, double size, ParameterSums sums, SolverStatistics statistics)
     {
-        using var system = new AdjointSystem(Problem.Function, sums.Active);
-        using Tensor start = stack([state, adjoint]);
         long limit = _options.MaximumSteps - statistics.AcceptedSteps - statistics.RejectedSteps;
         OdeSolverOptions options = limit > 0 ? _options with { MaximumSteps = limit } : _options;
-        var task = new IntegrationTask(system.Function, start, TimeGrid.Of(from, to), options, statistics, IsDifferentiable: false, new Quadrature(Accumulate));
+        TimeGrid interval = TimeGrid.Of(from, to);
+        return options.Method is ImplicitRungeKutta
+            ? SweepByRows(interval, state, adjoint, size, sums, options, statistics)
+            : SweepExplicitly(interval, state, adjoint, size, sums, options, statistics);
+    }
+
+    private Tensor SweepExplicitly(
+        TimeGrid interval, Tensor state, Tensor adjoint, double size, ParameterSums sums, OdeSolverOptions options, SolverStatistics statistics)
+    {
+        using var system = new AdjointSystem(Problem.Function, sums.Active);
+        using Tensor start = stack([state, adjoint]);
+        var task = new IntegrationTask(system.Function, start, interval, options, statistics, IsDifferentiable: false, new Quadrature(Accumulate));
         using OdeSolution solution = OdeProblem.Integrate(task);
         return solution.States[1][1].clone();
 
@@ -120,6 +128,24 @@ internal sealed class AdjointSolve : DifferentiableSolve
                     system.AddParameters(stages[i], sums, -size * step.Attempt.Span.Size[0] * weights[i]);
             system.Forget(stepper.Tableau.IsFirstSameAsLast ? stages[^1] : null);
         }
+    }
+
+    private Tensor SweepByRows(
+        TimeGrid interval, Tensor state, Tensor adjoint, double size, ParameterSums sums, OdeSolverOptions options, SolverStatistics statistics)
+    {
+        using var system = new RowwiseAdjointSystem(Problem, state, sums);
+        using Tensor start = system.Join(state, adjoint);
+        options = options with
+        {
+            RelativeTolerances = system.Tolerances(options.RelativeTolerances),
+            AbsoluteTolerances = system.Tolerances(options.AbsoluteTolerances),
+            Jacobian = system.Jacobian,
+        };
+        var task = new IntegrationTask(
+            system.Evaluate, start, interval, options, statistics, IsDifferentiable: false, new Quadrature(step => system.Accumulate(step, -size)));
+        using OdeSolution solution = OdeProblem.Integrate(task);
+        using Tensor end = solution.States[1];
+        return system.Part(end, 1).clone();
     }
 
     /// <summary>gᵀ f(t, y).</summary>

@@ -27,8 +27,9 @@ public abstract class GradientMethod
     /// take part in its error control (the seminorm of P. Kidger, R. T. Q. Chen and T. Lyons, “Hey, that's not an ODE”, 2021).
     /// </summary>
     /// <param name="method">
-    /// The method of the backward solve, an explicit Runge–Kutta method; null: that of the forward solve, or <see cref="OdeMethod.Dopri5"/> if that is
-    /// implicit (for stiff problems take <see cref="Direct"/>: backward, an explicit method would need very small steps).
+    /// The method of the backward solve, a Runge–Kutta method, explicit or implicit; null: that of the forward solve if it is one, <see cref="OdeMethod.Radau5"/>
+    /// after <see cref="OdeMethod.Auto"/>, and <see cref="OdeMethod.Dopri5"/> after others. Where components of y decay fast, they grow as fast backward,
+    /// whatever the method: for such problems take <see cref="Checkpointed"/>.
     /// </param>
     /// <param name="relativeTolerance">rtol of the backward solve; null: that of the forward solve.</param>
     /// <param name="absoluteTolerance">

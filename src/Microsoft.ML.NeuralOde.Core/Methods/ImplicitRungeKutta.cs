@@ -39,6 +39,11 @@ internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
 
     public override OdeMethod? StepMethod { get; }
 
+    public ImplicitTableau Tableau => _tableau;
+
+    /// <summary>The stages of the last attempt: k_0 … k_{s−1}.</summary>
+    public ReadOnlySpan<Tensor> Stages => _k!;
+
     /// <summary>A bound on the absolute eigenvalues of the Jacobian that was used last, over all rows.</summary>
     public double SpectralBound => _newton.SpectralBound;
 

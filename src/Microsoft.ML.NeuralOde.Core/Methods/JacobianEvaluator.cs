@@ -10,10 +10,20 @@ internal static class JacobianEvaluator
     public static Tensor Evaluate(StepperContext context, Tensor time, Tensor state)
     {
         context.Statistics.Jacobians++;
+        return Evaluate(context.RightHandSide.Evaluate, context.Options.Jacobian, time, state);
+    }
+
+    /// <summary>The Jacobian of a function; the caller's, and without a graph.</summary>
+    /// <param name="function">f(t, y); its result is the caller's.</param>
+    /// <param name="own">∂f/∂y from the user; null for autograd.</param>
+    /// <param name="time">t.</param>
+    /// <param name="state">y.</param>
+    public static Tensor Evaluate(Func<Tensor, Tensor, Tensor> function, Func<Tensor, Tensor, Tensor>? own, Tensor time, Tensor state)
+    {
         using DisposeScope scope = NewDisposeScope();
         long rows = Rows(state);
         long n = state.numel() / Math.Max(1, rows);
-        if (context.Options.Jacobian is { } own)
+        if (own is not null)
         {
             using IDisposable noGrad = no_grad();
             Tensor given = own(time, state);
@@ -25,7 +35,7 @@ internal static class JacobianEvaluator
 
         using IDisposable grad = enable_grad();
         Tensor y = state.detach().clone().requires_grad_();
-        Tensor value = context.RightHandSide.Evaluate(time.detach(), y);
+        Tensor value = function(time.detach(), y);
         scope.Attach(value);
         if (!value.requires_grad)
             return zeros([rows, n, n], state.dtype, state.device).DetachFromDisposeScope();

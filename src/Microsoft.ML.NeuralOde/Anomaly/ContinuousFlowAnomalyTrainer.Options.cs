@@ -12,7 +12,6 @@ public sealed partial class ContinuousFlowAnomalyTrainer
         {
             Smoothing = FlowDefaults.AnomalySmoothing;
             CoverageShare = FlowDefaults.AnomalyCoverageShare;
-            EnsembleSize = FlowDefaults.AnomalyEnsembleSize;
         }
 
         /// <summary>The column of the anomaly score. Default: “Score”.</summary>
@@ -20,6 +19,9 @@ public sealed partial class ContinuousFlowAnomalyTrainer
 
         /// <summary>The column that says whether a row is an anomaly. Default: “PredictedLabel”.</summary>
         public string PredictedLabelColumnName = DefaultColumnNames.PredictedLabel;
+
+        /// <summary>What the score is made of. Default: <see cref="FlowAnomalyScore.DensityOrLatent"/>.</summary>
+        public FlowAnomalyScore Score = FlowAnomalyScore.DensityOrLatent;
 
         /// <summary>
         /// The share of the training rows that lie above the threshold of PredictedLabel, between 0 and 1: about how many false alarms are accepted where the
@@ -32,6 +34,7 @@ public sealed partial class ContinuousFlowAnomalyTrainer
             base.Validate();
             RequireColumn(ScoreColumnName, nameof(ScoreColumnName));
             RequireColumn(PredictedLabelColumnName, nameof(PredictedLabelColumnName));
+            RequireDefined(Score, nameof(Score));
             Require(Contamination is > 0 and < 1, nameof(Contamination), Contamination, "between 0 and 1");
         }
     }

@@ -23,8 +23,9 @@ namespace Microsoft.ML.NeuralOde;
 /// <item><term>Caching</term><description>not needed, see <see cref="NeuralOdeTrainerOptions.MemoryBudgetMegabytes"/></description></item>
 /// </list>
 /// <para>
-/// The score is −log p of the row in nats, the mean over the flows of <see cref="ContinuousFlowTrainerOptions.EnsembleSize"/>. PredictedLabel is true above
-/// the threshold that the share <see cref="Options.Contamination"/> of the training rows exceeds. Rows with missing values are left out of the training with
+/// The score says how much less probable a row is than the training rows usually are, see <see cref="FlowAnomalyScore"/>; it is a mean over the flows of
+/// <see cref="ContinuousFlowTrainerOptions.EnsembleSize"/>. PredictedLabel is true above the threshold that the share <see cref="Options.Contamination"/> of the
+/// training rows exceeds. Rows with missing values are left out of the training with
 /// one warning, and get the score NaN afterwards.
 /// </para>
 /// </remarks>
@@ -72,17 +73,22 @@ public sealed partial class ContinuousFlowAnomalyTrainer : ITrainerEstimator<Con
     /// <param name="validationData">Data in the same columns; null for what the options say.</param>
     public ContinuousFlowAnomalyTransformer Fit(IDataView input, IDataView? validationData)
     {
-        FittedFlow fitted = _fit.Run(input, validationData, scoresTrainingRows: true);
+        using FittedFlow fitted = _fit.Run(input, validationData, withEvidence: true);
+        FlowEvidence evidence = fitted.Evidence!;
+        AnomalyScale? scale = _options.Score == FlowAnomalyScore.Density ? null : new AnomalyScale(
+            EvidenceScale.Of(evidence.Surprise.data<float>().ToArray()), EvidenceScale.Of(evidence.LatentEnergy.data<float>().ToArray()));
+        using DisposeScope scope = NewDisposeScope();
+        float[] scores = AnomalyOutput.ScoreOf(evidence, scale).data<float>().ToArray();
         var output = new AnomalyOutput(
-            _options.ScoreColumnName, _options.PredictedLabelColumnName, Threshold(fitted.TrainingScores, _options.Contamination), _options.Contamination);
+            _options.ScoreColumnName, _options.PredictedLabelColumnName, scale, Threshold(scores, _options.Contamination), _options.Contamination);
         return new ContinuousFlowAnomalyTransformer(_host, new ContinuousFlowModel(fitted.Network), fitted.Columns, fitted.History, output);
     }
 
     /// <summary>The score that a share of the rows exceeds.</summary>
     private static float Threshold(float[] scores, double contamination)
     {
-        float[] sorted = [.. scores.Order()];
-        int above = (int)Math.Round(contamination * sorted.Length);
-        return sorted[Math.Clamp(sorted.Length - 1 - above, 0, sorted.Length - 1)];
+        Array.Sort(scores);
+        int above = (int)Math.Round(contamination * scores.Length);
+        return scores[Math.Clamp(scores.Length - 1 - above, 0, scores.Length - 1)];
     }
 }

@@ -18,7 +18,7 @@ public sealed class ContinuousFlowAnomalyTransformer : ContinuousFlowTransformer
         : base(environment, LoaderSignature, model, columns, history)
     {
         _output = output;
-        Scorer = new AnomalyScorer(model, output.Threshold);
+        Scorer = new AnomalyScorer(model, output);
     }
 
     /// <summary>The score above which a row is an anomaly: <see cref="Contamination"/> of the training rows have more.</summary>
@@ -47,7 +47,7 @@ public sealed class ContinuousFlowAnomalyTransformer : ContinuousFlowTransformer
     private protected override byte[] ToBytes() => ToBytes(_output);
 
     /// <summary>The score of each row and how far it lies above the threshold.</summary>
-    private sealed class AnomalyScorer(ContinuousFlowModel model, float threshold) : IRowScorer
+    private sealed class AnomalyScorer(ContinuousFlowModel model, AnomalyOutput output) : IRowScorer
     {
         public int FeatureCount => model.FeatureCount + model.ConditionCount;
 
@@ -55,8 +55,8 @@ public sealed class ContinuousFlowAnomalyTransformer : ContinuousFlowTransformer
 
         public void Score(float[] features, int rows, float[] outputs) => model.Evaluate(features, rows, OutputCount, outputs, (network, x, c) =>
         {
-            Tensor score = network.AnomalyScores(x, c).unsqueeze(1);
-            return cat([score, score - threshold], 1);
+            Tensor score = AnomalyOutput.ScoreOf(network.Evidence(x, c), output.Scale).unsqueeze(1);
+            return cat([score, score - output.Threshold], 1);
         });
     }
 }

@@ -68,7 +68,7 @@ public sealed partial class ContinuousFlowDensityEstimator : IEstimator<Continuo
     /// <param name="validationData">Data in the same columns; null for what the options say.</param>
     public ContinuousFlowDensityTransformer Fit(IDataView input, IDataView? validationData)
     {
-        FittedFlow fitted = _fit.Run(input, validationData, scoresTrainingRows: false);
+        using FittedFlow fitted = _fit.Run(input, validationData, withEvidence: false);
         return new ContinuousFlowDensityTransformer(
             _host, new ContinuousFlowModel(fitted.Network), fitted.Columns, fitted.History,
             new DensityOutput(_options.LogDensityColumnName, _options.BitsPerDimensionColumnName, _options.LatentColumnName));

@@ -40,8 +40,8 @@ public abstract class ContinuousFlowTrainerOptions : NeuralOdeTrainerOptions
     public int Blocks = 1;
 
     /// <summary>
-    /// Flows side by side, from different random weights. Their densities, or for anomalies their scores, are averaged, which makes them steadier. Default:
-    /// 1 for densities, 2 for anomalies.
+    /// Flows side by side, from different random weights. Their densities, or for anomalies their scores, are averaged, which makes them steadier, at
+    /// that many times the cost. Default: 1.
     /// </summary>
     public int EnsembleSize = 1;
 
@@ -120,6 +120,5 @@ internal static class FlowDefaults
     public const double CoverageReach = 2;
     public const double Smoothing = 0.05;
     public const double AnomalySmoothing = 0.4;
-    public const int AnomalyEnsembleSize = 2;
     public const double Contamination = 0.05;
 }

@@ -36,8 +36,16 @@ internal sealed record FlowColumns(string Features, int[] FeatureDimensions, str
 /// <param name="Network">The flows.</param>
 /// <param name="Columns">The columns that they read.</param>
 /// <param name="History">What happened in each epoch.</param>
-/// <param name="TrainingScores">Anomaly scores of training rows: all rows, or the first of a random order where there are many.</param>
-internal sealed record FittedFlow(FlowNetwork Network, FlowColumns Columns, IReadOnlyList<NeuralOdeEpochReport> History, float[] TrainingScores);
+/// <param name="Evidence">Of training rows: all rows, or the first of a random order where there are many; null where it was not asked for.</param>
+internal sealed record FittedFlow(FlowNetwork Network, FlowColumns Columns, IReadOnlyList<NeuralOdeEpochReport> History, FlowEvidence? Evidence) : IDisposable
+{
+    /// <summary>Frees the evidence; the network lives on.</summary>
+    public void Dispose()
+    {
+        Evidence?.Surprise.Dispose();
+        Evidence?.LatentEnergy.Dispose();
+    }
+}
 
 /// <summary>From rows to trained flows: what the estimator of densities and the trainer of anomaly detectors share.</summary>
 internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options)
@@ -62,8 +70,8 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options)
     /// <summary>Trains flows.</summary>
     /// <param name="input">The training data.</param>
     /// <param name="validation">Data for validation; null for what the options say.</param>
-    /// <param name="scoresTrainingRows">Whether <see cref="FittedFlow.TrainingScores"/> are wanted.</param>
-    public FittedFlow Run(IDataView input, IDataView? validation, bool scoresTrainingRows)
+    /// <param name="withEvidence">Whether <see cref="FittedFlow.Evidence"/> is wanted.</param>
+    public FittedFlow Run(IDataView input, IDataView? validation, bool withEvidence)
     {
         ArgumentNullException.ThrowIfNull(input);
         TorchRuntime.EnsureAvailable();
@@ -97,10 +105,10 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options)
                 checkpoints?.Identify(options, epochs, validationRows);
                 using var loop = new TrainingLoop(training, epochs, validationRows, options.Plan(seed, checkpoints), surroundings);
                 IReadOnlyList<NeuralOdeEpochReport> history = loop.Run();
-                float[] scores = scoresTrainingRows ? Score(network, here, Seeds.Order(seed, 0)) : [];
+                FlowEvidence? evidence = withEvidence ? Evidence(network, here, Seeds.Order(seed, 0)) : null;
                 network.MoveTo(CPU);
                 var type = (VectorDataViewType)_columns.FindFeatures(input.Schema).Type;
-                return new FittedFlow(network, new FlowColumns(options.FeatureColumnName, [.. type.Dimensions], options.ConditionColumnName), history, scores);
+                return new FittedFlow(network, new FlowColumns(options.FeatureColumnName, [.. type.Dimensions], options.ConditionColumnName), history, evidence);
             }
             catch
             {
@@ -160,22 +168,25 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options)
         _columns.FindWeight(validation);
     }
 
-    private float[] Score(FlowNetwork network, ITrainingRows rows, int orderSeed)
+    private FlowEvidence Evidence(FlowNetwork network, ITrainingRows rows, int orderSeed)
     {
         using IDisposable noGrad = no_grad();
-        var scores = new List<float>();
+        using DisposeScope scope = NewDisposeScope();
+        List<Tensor> surprises = [], energies = [];
+        long count = 0;
         foreach (RowBatch batch in rows.Batches(ScoringBatch, orderSeed))
         {
             using (batch)
             {
                 CheckAlive();
-                using DisposeScope scope = NewDisposeScope();
-                Tensor score = network.AnomalyScores(batch.Features.to(network.Device), batch.Labels?.to(network.Device));
-                scores.AddRange(score.to(CPU).data<float>().ToArray());
+                FlowEvidence evidence = network.Evidence(batch.Features.to(network.Device), batch.Labels?.to(network.Device));
+                surprises.Add(evidence.Surprise);
+                energies.Add(evidence.LatentEnergy);
+                count += batch.Count;
             }
-            if (scores.Count >= MostScoredRows)
+            if (count >= MostScoredRows)
                 break;
         }
-        return [.. scores];
+        return new FlowEvidence(cat(surprises).to(CPU).DetachFromDisposeScope(), cat(energies).to(CPU).DetachFromDisposeScope());
     }
 }

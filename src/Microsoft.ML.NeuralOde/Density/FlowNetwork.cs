@@ -55,6 +55,11 @@ internal sealed record FlowDescription(
     }
 }
 
+/// <summary>What flows say against rows, each of shape <c>[batch]</c>.</summary>
+/// <param name="Surprise">−log p, in nats.</param>
+/// <param name="LatentEnergy">|z|² / 2.</param>
+internal sealed record FlowEvidence(Tensor Surprise, Tensor LatentEnergy);
+
 /// <summary>
 /// One or several flows on standardised features. The standardisation is part of the density: log p(x) = log p(u) + Σ log scale with
 /// u = (x − mean) · scale.
@@ -62,6 +67,9 @@ internal sealed record FlowDescription(
 internal sealed class FlowNetwork : Module<Tensor, Tensor>
 {
     private const string Mean = "mean", Scale = "scale", ConditionMean = "condition_mean", ConditionScale = "condition_scale";
+
+    // Farther out squares overflow; the density is zero for all purposes long before.
+    private const double Farthest = 1e15;
 
     private readonly ContinuousFlow[] _flows;
 
@@ -100,7 +108,7 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
         }
     }
 
-    public FlowDescription Description { get; private set; }
+    public FlowDescription Description { get; }
 
     public IReadOnlyList<ContinuousFlow> Flows => _flows;
 
@@ -117,28 +125,14 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
         Fill(ConditionScale, condition.Scale);
     }
 
-    /// <summary>Says which features were dequantised.</summary>
-    public void SetWholeSlots(int[] slots) => Description = Description with { WholeSlots = slots };
-
     /// <summary>Rows as the flows see them.</summary>
-    public Tensor ToFlow(Tensor features) => (features - Buffer(Mean)).mul_(Buffer(Scale));
+    public Tensor ToFlow(Tensor features) => (features - Buffer(Mean)).mul_(Buffer(Scale)).clamp_(-Farthest, Farthest);
 
     /// <summary>Conditions as the flows see them; null without them.</summary>
     public Tensor? ToFlowCondition(Tensor? conditions) => conditions is null ? null : (conditions - Buffer(ConditionMean)).mul_(Buffer(ConditionScale));
 
     /// <summary>What a unit of a feature is to the flows, shape <c>[features]</c>.</summary>
     public Tensor Units => Buffer(Scale);
-
-    /// <summary>log p(x) of each flow, shape <c>[flows, batch]</c>.</summary>
-    /// <param name="features">x, shape <c>[batch, features]</c>.</param>
-    /// <param name="conditions">Shape <c>[batch, conditions]</c>; null without them.</param>
-    public Tensor LogDensities(Tensor features, Tensor? conditions)
-    {
-        using DisposeScope scope = NewDisposeScope();
-        Tensor u = ToFlow(features);
-        Tensor? c = ToFlowCondition(conditions);
-        return stack([.. _flows.Select(flow => flow.LogDensity(u, c))]).add_(LogScale()).MoveToOuterDisposeScope();
-    }
 
     /// <summary>z and log p(x) of the only flow.</summary>
     public (Tensor Latent, Tensor LogDensity) Encode(Tensor features, Tensor? conditions)
@@ -149,17 +143,33 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     }
 
     /// <summary>log p(x) of the flows' mixture, shape <c>[batch]</c>.</summary>
+    /// <param name="features">x, shape <c>[batch, features]</c>.</param>
+    /// <param name="conditions">Shape <c>[batch, conditions]</c>; null without them.</param>
     public Tensor LogDensity(Tensor features, Tensor? conditions)
     {
         using DisposeScope scope = NewDisposeScope();
-        return (LogDensities(features, conditions).logsumexp(0) - Math.Log(_flows.Length)).MoveToOuterDisposeScope();
+        Tensor u = ToFlow(features);
+        Tensor? c = ToFlowCondition(conditions);
+        Tensor each = stack([.. _flows.Select(flow => flow.LogDensity(u, c))]);
+        return (each.logsumexp(0) - Math.Log(_flows.Length) + LogScale()).MoveToOuterDisposeScope();
     }
 
-    /// <summary>How little each row resembles the training data, shape <c>[batch]</c>: −log p, the mean over the flows.</summary>
-    public Tensor AnomalyScores(Tensor features, Tensor? conditions)
+    /// <summary>What the flows say against each row, the mean over them.</summary>
+    public FlowEvidence Evidence(Tensor features, Tensor? conditions)
     {
         using DisposeScope scope = NewDisposeScope();
-        return LogDensities(features, conditions).mean([0L]).neg_().MoveToOuterDisposeScope();
+        Tensor u = ToFlow(features);
+        Tensor? c = ToFlowCondition(conditions);
+        Tensor? logDensity = null, energy = null;
+        foreach (ContinuousFlow flow in _flows)
+        {
+            FlowEncoding encoding = flow.Encode(u, c);
+            Tensor squares = encoding.Latent.square().sum(dim: 1L);
+            logDensity = logDensity is null ? encoding.LogDensity : logDensity + encoding.LogDensity;
+            energy = energy is null ? squares : energy + squares;
+        }
+        Tensor surprise = -(logDensity! / _flows.Length + LogScale());
+        return new FlowEvidence(surprise.MoveToOuterDisposeScope(), (energy! / (2 * _flows.Length)).MoveToOuterDisposeScope());
     }
 
     /// <inheritdoc/>

@@ -6,6 +6,9 @@ namespace Microsoft.ML.NeuralOde.Benchmarks.Report;
 /// <summary>The comparison as a Markdown document.</summary>
 internal static class Document
 {
+    private const string Begin = "<!-- results: written by the command compare -->";
+    private const string End = "<!-- end of results -->";
+
     /// <summary>A workload's line: name, ours, peer, ratio, unit, threads, evaluations of both, losses of both.</summary>
     public static string[] Cells(ComparedWorkload w) =>
     [
@@ -14,15 +17,22 @@ internal static class Document
         Evaluations(w.OursDetail), Evaluations(w.PeerDetail), Loss(w.OursDetail), Loss(w.PeerDetail),
     ];
 
-    public static string Write(Machine machine, IReadOnlyList<ComparedWorkload> results, bool isMnist)
+    /// <summary>The document with these results; what an older one says outside of the results stays.</summary>
+    public static string Write(Machine machine, IReadOnlyList<ComparedWorkload> results, bool isMnist, string? old)
+    {
+        string table = Begin + "\n" + Table(machine, results, isMnist) + End;
+        if (old is null || old.IndexOf(Begin, StringComparison.Ordinal) is var begin && begin < 0 || old.IndexOf(End, StringComparison.Ordinal) is var end && end < begin)
+            return "# Performance\n\n" + table + "\n";
+        return old[..begin] + table + old[(end + End.Length)..];
+    }
+
+    private static string Table(Machine machine, IReadOnlyList<ComparedWorkload> results, bool isMnist)
     {
         var text = new StringBuilder();
         text.Append(string.Create(CultureInfo.InvariantCulture, $"""
-            # Performance
-
             Measured on {machine.Processor}, {machine.Cores} cores, {machine.System}, {machine.Runtime}, vectors of {machine.VectorBits} bits. Both sides ran in turn on the same
             machine, each with the best of the numbers of threads tried. {(isMnist ? "Images are MNIST." : "Images are random, of MNIST's shape; losses mean nothing.")} Evaluations are those of the
-            right-hand side, forward + backward, per solve. A ratio above 1 means that this library is faster (or grows less).
+            right-hand side, forward + backward, per solve. A ratio above 1 means that this library is faster.
 
 
             """).ReplaceLineEndings("\n"));

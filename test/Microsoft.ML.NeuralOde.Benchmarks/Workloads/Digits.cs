@@ -29,15 +29,16 @@ internal sealed class Digits
         return new Digits(Images(data.Train), Labels(data.Train), Images(data.Test), isReal: true);
     }
 
-    public static Digits Random()
+    /// <param name="count">Images to train on; a sixth as many to test.</param>
+    public static Digits Random(int count)
     {
         random.manual_seed(0);
-        return new Digits(Images(60000), randint(10, [60000], ScalarType.Int64), Images(10000), isReal: false);
+        return new Digits(Images(count), randint(10, [count], ScalarType.Int64), Images(count / 6), isReal: false);
 
-        static Tensor Images(int count)
+        static Tensor Images(int images)
         {
             using DisposeScope scope = NewDisposeScope();
-            return (rand(count, 784) * (rand(count, 784) < ShareOfInk)).MoveToOuterDisposeScope();
+            return (rand(images, 784) * (rand(images, 784) < ShareOfInk)).MoveToOuterDisposeScope();
         }
     }
 

@@ -41,7 +41,7 @@ internal static class OdeNetWorkloads
         var block = new OdeBlock(new ConvolutionalDynamics(Channels, convolutionType: type), endTime: 1, options);
         Module<Tensor, Tensor> head = Sequential(Norm(), ReLU(), AdaptiveAvgPool2d(1), Flatten(), Linear(Channels, 10));
         optim.Optimizer optimizer = optim.SGD([.. down.parameters(), .. block.parameters(), .. head.parameters()], 0.1, momentum: 0.9);
-        Tensor order = randperm(60000);
+        Tensor order = randperm(digits.TrainImages.shape[0]);
         int warmup = quick ? 0 : 2, batches = quick ? 1 : 20, size = quick ? 4 : BatchSize;
         double seconds = 0, forward = 0, backward = 0, last = 0;
         for (int b = 0; b < warmup + batches; b++)

@@ -47,13 +47,13 @@ internal static class SeedWorkloads
         using DisposeScope outer = NewDisposeScope();
         var network = new SeedNetwork(builtIn, gradient);
         optim.Optimizer optimizer = optim.Adam(network.parameters(), 1e-3);
-        Tensor order = randperm(60000);
+        Tensor order = randperm(digits.TrainImages.shape[0]);
         int warmup = quick ? 1 : 50, batches = quick ? 2 : 200;
         double seconds = 0, forward = 0, backward = 0, last = 0;
         for (int b = 0; b < warmup + batches; b++)
         {
             using DisposeScope scope = NewDisposeScope();
-            Tensor rows = order.narrow(0, b * BatchSize % 59000, BatchSize);
+            Tensor rows = order.narrow(0, b * BatchSize % (order.shape[0] - BatchSize), BatchSize);
             long started = Stopwatch.GetTimestamp();
             optimizer.zero_grad();
             Tensor logits = network.call(digits.TrainImages.index_select(0, rows));
@@ -77,7 +77,7 @@ internal static class SeedWorkloads
         var network = new SeedNetwork(builtIn, null);
         using IDisposable noGrad = no_grad();
         // The peer's side times as many images a round, and takes the median of its rounds.
-        int count = quick ? size : size == 1 ? 400 : 10000;
+        int count = quick ? size : size == 1 ? 400 : (int)digits.TestImages.shape[0];
         var rates = new List<double>();
         double evaluations = 0;
         for (int round = 0; round < (quick ? 1 : 10); round++)

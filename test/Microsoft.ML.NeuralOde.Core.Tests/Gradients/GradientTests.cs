@@ -94,6 +94,69 @@ public class GradientTests
         rate.grad![1].ToDouble().Should().BeApproximately(-3 * Math.Exp(-1.3), 1e-6);
     }
 
+    [Theory]
+    [InlineData("radau5", "radau5", 1e-8)]
+    [InlineData("dopri5", "kvaerno5", 1e-8)]
+    [InlineData("auto", null, 1e-8)]
+    [InlineData("gl4", null, 0.02)]
+    [InlineData("adams", "tsit5", 1e-8)]
+    public void The_adjoint_may_be_solved_by_a_method_of_its_own(string forward, string? backward, double accuracy)
+    {
+        using var network = new ReferenceNetwork();
+        using Tensor y0 = References.Network("y0").requires_grad_();
+        using Tensor times = References.Network("times");
+        var options = new OdeSolverOptions
+        {
+            Method = OdeMethod.Parse(forward),
+            StepSize = accuracy >= 0.01 ? accuracy : null,
+            RelativeTolerance = accuracy,
+            AbsoluteTolerance = accuracy / 100,
+            Gradient = GradientMethod.Adjoint(backward is null ? null : OdeMethod.Parse(backward)),
+        };
+        using OdeSolution solution = Ode.Solve(network, y0, times, options);
+        solution.Final.square().sum().backward();
+        solution.Statistics.BackwardFailure.Should().BeNull();
+        Problems.MaximumDifference(y0.grad!, References.Network("grad_y0")).Should().BeLessThan(1e-6);
+        for (int i = 0; i < network.Weights.Length; i++)
+            Problems.MaximumDifference(network.Weights[i].grad!, References.Network(ReferenceNetwork.Names[i], "grad_weights")).Should().BeLessThan(1e-5);
+    }
+
+    [Fact]
+    public void An_implicit_backward_solve_takes_a_jacobian_and_tolerances_of_components()
+    {
+        // y′ = −a y by rows of two components: y(1) = y₀ e^(−a), d(Σ y(1))/da = −e^(−a) Σ y₀.
+        using Tensor a = tensor(0.7, ScalarType.Float64).requires_grad_();
+        using Tensor y0 = tensor(new[] { 1.0, 2.0, 3.0, 4.0, 5.0, 6.0 }, [3, 2]);
+        using Tensor times = tensor(new[] { 0.0, 1.0 });
+        using Tensor tolerances = tensor(new[] { 1e-9, 1e-10 });
+        int jacobians = 0;
+        var options = new OdeSolverOptions
+        {
+            Method = OdeMethod.Radau5,
+            RelativeTolerances = tolerances,
+            AbsoluteTolerances = tolerances,
+            Gradient = GradientMethod.Adjoint(),
+            Jacobian = (t, y) =>
+            {
+                jacobians++;
+                return (-a * eye(2, dtype: ScalarType.Float64)).expand(3, 2, 2);
+            },
+        };
+        using OdeSolution solution = Ode.Solve((t, y) => -a * y, y0, times, options, [a]);
+        int forward = jacobians;
+        solution.Final.sum().backward();
+        solution.Statistics.BackwardFailure.Should().BeNull();
+        a.grad!.ToDouble().Should().BeApproximately(-21 * Math.Exp(-0.7), 1e-7);
+        jacobians.Should().BeGreaterThan(forward);
+    }
+
+    [Fact]
+    public void The_adjoint_refuses_methods_that_it_cannot_be_solved_by()
+    {
+        ((Action)(() => GradientMethod.Adjoint(OdeMethod.Adams))).Should().Throw<ArgumentException>().WithMessage("*'adams'*Runge–Kutta*");
+        ((Action)(() => GradientMethod.Adjoint(relativeTolerance: double.NaN))).Should().Throw<ArgumentOutOfRangeException>();
+    }
+
     [Fact]
     public void Second_derivatives_work_through_direct_gradients()
     {

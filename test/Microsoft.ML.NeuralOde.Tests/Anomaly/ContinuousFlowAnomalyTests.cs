@@ -12,11 +12,11 @@ public class ContinuousFlowAnomalyTests
     [Fact]
     public void Anomalies_between_and_beside_clusters_are_found_and_MLNET_evaluates_them()
     {
-        using ContinuousFlowAnomalyTransformer model = Trainer().Fit(View(DensityRows.WithAnomalies(600, 0)));
+        using ContinuousFlowAnomalyTransformer model = Trainer(o => (o.HiddenLayers, o.NumberOfEpochs) = ([128, 128], 15)).Fit(View(DensityRows.WithAnomalies(600, 0)));
         IDataView scored = model.Transform(View(DensityRows.WithAnomalies(400, 100, seed: 2)));
 
         AnomalyDetectionMetrics metrics = _mlContext.AnomalyDetection.Evaluate(scored, falsePositiveCount: 20);
-        metrics.AreaUnderRocCurve.Should().BeGreaterThan(0.99);
+        metrics.AreaUnderRocCurve.Should().BeGreaterThan(0.98);
         metrics.DetectionRateAtFalsePositiveCount.Should().BeGreaterThan(0.9);
         bool[] predicted = [.. scored.GetColumn<bool>("PredictedLabel")];
         predicted[400..].Count(p => p).Should().BeGreaterThan(90);
