@@ -67,7 +67,7 @@ public sealed class MnistCommandTests : IDisposable
     [InlineData("--rtol", "0", "--rtol is '0'; a positive number would be right.")]
     [InlineData("--atol", "NaN", "--atol is 'NaN'; a positive number would be right.")]
     [InlineData("--learning-rate", "Infinity", "--learning-rate is 'Infinity'; a positive number would be right.")]
-    [InlineData("--schedule", "2", "--schedule: '2' is unknown; Constant, CosineAnnealing, OneCycle would be right.")]
+    [InlineData("--schedule", "2", "--schedule: '2' is unknown; Constant, CosineAnnealing, OneCycle, Step would be right.")]
     [InlineData("--solver", "dopri55", "--solver: *dopri55*")]
     [InlineData("--gradient", "sideways", "--gradient: *sideways*")]
     [InlineData("--seed", "x", "*'x'*'--seed'*")]
