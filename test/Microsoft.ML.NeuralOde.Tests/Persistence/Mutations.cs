@@ -83,7 +83,9 @@ internal static class Mutations
                 entries.Add(entries[i]);
                 break;
             case 3:
-                entries[i] = (entries[i].Name, Damage(entries[i].Bytes.Length == 0 ? [0] : entries[i].Bytes, random));
+                // Our entry: ML.NET takes any memory that its own entries declare.
+                i = entries.FindIndex(entry => Locate(entry.Bytes) is not null);
+                entries[i] = (entries[i].Name, Damage(entries[i].Bytes, random));
                 break;
             default:
                 entries[i] = (entries[i].Name, others[random.Next(others.Count)].Bytes);
