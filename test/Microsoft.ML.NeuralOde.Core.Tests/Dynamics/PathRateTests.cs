@@ -51,6 +51,7 @@ public class PathRateTests
     public void Second_derivatives_of_dense_rates_are_those_of_autograd()
     {
         using DisposeScope scope = NewDisposeScope();
+        random.manual_seed(4);
         var dynamics = new DenseDynamics(3, [5, 6, 7], time: TimeDependence.ConcatSquash);
         dynamics.to(ScalarType.Float64);
         Tensor y = randn(4, 3, ScalarType.Float64);
@@ -60,7 +61,7 @@ public class PathRateTests
             PathRate rate = PathRate.Create(each, y, request);
             Tensor packed = rate.Pack(y).requires_grad_();
             Tensor gradient = autograd.grad([rate.Evaluate(tensor(0.3, ScalarType.Float64), packed).pow(2).sum()], [packed], retain_graph: true, create_graph: true)[0];
-            return autograd.grad([gradient.pow(3).sum()], [packed])[0];
+            return autograd.grad([gradient.pow(2).sum()], [packed])[0];
         })];
         Problems.MaximumDifference(found[0], found[1]).Should().BeLessThan(1e-9 * found[1].abs().max().ToDouble());
         found[1].abs().max().ToDouble().Should().BeGreaterThan(1e-3);
