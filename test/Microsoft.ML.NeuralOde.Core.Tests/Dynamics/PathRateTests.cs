@@ -65,7 +65,7 @@ public class PathRateTests
             PathRate rate = PathRate.Create(each, y, request);
             Tensor packed = rate.Pack(y).requires_grad_();
             Tensor gradient = autograd.grad([rate.Evaluate(tensor(0.3, ScalarType.Float64), packed).pow(2).sum()], [packed], retain_graph: true, create_graph: true)[0];
-            return autograd.grad([gradient.pow(3).sum()], [packed])[0];
+            return autograd.grad([gradient.pow(2).sum()], [packed])[0];
         })];
         Problems.MaximumDifference(found[0], found[1]).Should().BeLessThan(1e-9 * found[1].abs().max().ToDouble());
         found[1].abs().max().ToDouble().Should().BeGreaterThan(1e-3);

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde;
@@ -157,7 +158,7 @@ public static class FlowMatching
             // The squares of the distances, without what is the same for every pairing.
             using Tensor product = a.mm(b.t());
             using Tensor costs = product.neg().to(ScalarType.Float64, CPU).contiguous();
-            int[] columns = LinearAssignment.Solve(costs.data<double>().ToArray(), count);
+            int[] columns = LinearAssignment.Solve(MemoryMarshal.Cast<byte, double>(costs.bytes), count);
             for (int i = 0; i < count; i++)
                 places[first + i] = first + columns[i];
         }
