@@ -54,6 +54,7 @@ public class PathRateTests
         random.manual_seed(4);
         var dynamics = new DenseDynamics(3, [5, 6, 7], time: TimeDependence.ConcatSquash);
         dynamics.to(ScalarType.Float64);
+        dynamics.Scale(3, 1);
         Tensor y = randn(4, 3, ScalarType.Float64);
         var request = new PathRequest(All, TraceEstimator.Exact, null, PerRow: false);
         Tensor[] found = [.. new Module<Tensor, Tensor, Tensor>[] { dynamics, new Opaque(dynamics) }.Select(each =>
