@@ -27,7 +27,7 @@ public class ConvergenceTests
     {
         OdeMethod method = OdeMethod.Parse(name);
         double order = Order(steps => InterpolationError(method, steps), method.InterpolantOrder >= 6 ? 8 : method.InterpolantOrder >= 4 ? 12 : 40);
-        order.Should().BeApproximately(method.InterpolantOrder + 1, 0.4, "the local error of one step is O(h^(order + 1))");
+        order.Should().BeApproximately(method.InterpolantOrder + 1, 0.3, "the local error of one step is O(h^(order + 1))");
     }
 
     [Theory]
