@@ -21,6 +21,9 @@ internal sealed class ReversibleCoupling : OdeMethod
     /// <summary>λ.</summary>
     public double Coupling { get; }
 
+    /// <summary>Those of a step forward and of one backward.</summary>
+    public override int Stages => 2 * Tableau.Stages;
+
     public override int InterpolantOrder => Math.Min(Order, 3);
 
     public override bool IsReversible => true;

@@ -11,9 +11,6 @@ internal sealed class StagePredictor(ImplicitTableau tableau, StepperContext con
     private Tensor[]? _slopes;
     private double[] _sizes = [];
 
-    /// <summary>Whether every lane has an accepted step behind it that predicts the next one.</summary>
-    public bool HasPast => _slopes is not null;
-
     /// <summary>A step was accepted, in all lanes or the marked ones.</summary>
     public void Remember(StepSpan span, ReadOnlySpan<Tensor?> slopes, bool[]? mask)
     {
