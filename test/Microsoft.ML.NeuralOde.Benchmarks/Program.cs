@@ -1,7 +1,9 @@
 using System.CommandLine;
+using Microsoft.ML.NeuralOde;
 using Microsoft.ML.NeuralOde.Benchmarks;
 using Microsoft.ML.NeuralOde.Benchmarks.Kernels;
 
+TorchRuntime.EnsureAvailable();
 var root = new RootCommand("Measures Microsoft.ML.NeuralOde: kernels by themselves, and whole workloads beside torchdiffeq.")
 {
     CompareCommand.Create(),

@@ -19,17 +19,15 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
     /// <summary>Rows that go through all layers together, so that what is between the layers stays in the cache.</summary>
-    private const int BlockRows = 64;
+    public const int BlockRows = 64;
 
     private readonly DenseDynamics _dynamics;
     private readonly DenseKernels<T> _kernels = DenseKernels<T>.Instance;
     private readonly Stack<DenseLinearization<T>> _free = new();
-    private readonly Scratch<T> _hidden = new();
-    private readonly Scratch<T> _next = new();
     private readonly Scratch<T> _times = new();
-    private readonly Scratch<T> _slope = new();
+    private readonly Scratch<T> _traceWeights = new();
     private readonly int _widest;
-    private T[] _traceWeights = [];
+    private Scratch<T>[] _hidden = [];
     private bool _hasTraceWeights;
 
     public DenseEvaluator(DenseDynamics dynamics)
@@ -39,6 +37,7 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
         for (int i = 0; i < Layers.Length; i++)
             Layers[i] = new DenseLayer<T>(dynamics.Weights[i], dynamics.Biases[i], dynamics.TimeWeight(i), _kernels);
         _widest = Layers.Max(layer => layer.PaddedOutputs);
+        MultiplyAdds = Layers.Sum(layer => (double)layer.Inputs * layer.Outputs);
     }
 
     public DenseLayer<T>[] Layers { get; }
@@ -48,6 +47,9 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
     public Activation Activation => _dynamics.Activation;
 
     public int Features => Layers[0].Inputs;
+
+    /// <summary>Multiplications and additions of one row's evaluation.</summary>
+    public double MultiplyAdds { get; }
 
     public bool IsTimeAdded => _dynamics.Time == TimeDependence.Add;
 
@@ -64,13 +66,11 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
     {
         T* from = (T*)StateKernels.Address(state);
         T* to = (T*)StateKernels.Address(derivative);
-        nint rows = Rows(state);
         T* perRow = SetTimes(times);
-        T* hidden = _hidden.Ensure(BlockRows * _widest);
-        T* next = _next.Ensure(BlockRows * _widest);
-        for (nint start = 0; start < rows; start += BlockRows)
+        Run(Rows(state), (worker, start, count) =>
         {
-            nint count = Math.Min(BlockRows, rows - start);
+            T* hidden = _hidden[worker].Start;
+            T* next = hidden + BlockRows * _widest;
             T* x = from + start * Features;
             nint stride = Features;
             T* blockTimes = perRow == null ? null : perRow + start;
@@ -88,7 +88,7 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
                 hidden = next;
                 next = other;
             }
-        }
+        });
     }
 
     public override DynamicsLinearization Linearize(ReadOnlySpan<double> times, Tensor state, Tensor derivative)
@@ -110,24 +110,20 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
         // tr(W₁ D W₀) = Σ_h act′_h (W₀ W₁)_hh, and the last factor does not depend on the state.
         T* from = (T*)StateKernels.Address(state);
         T* to = (T*)StateKernels.Address(trace);
-        nint rows = Rows(state);
         T* perRow = SetTimes(times);
         DenseLayer<T> first = Layers[0];
         nint width = first.PaddedOutputs;
-        T* hidden = _hidden.Ensure(BlockRows * width);
-        T* slope = _slope.Ensure(BlockRows * width);
-        fixed (T* weights = TraceWeights())
+        T* weights = TraceWeights();
+        Run(Rows(state), (worker, start, count) =>
         {
-            for (nint start = 0; start < rows; start += BlockRows)
-            {
-                nint count = Math.Min(BlockRows, rows - start);
-                T* blockTimes = perRow == null ? null : perRow + start;
-                Forward(0, from + start * Features, Features, hidden, width, count, blockTimes);
-                _kernels.Activate(Activation, hidden, slope, width, count, first.HasTime ? blockTimes : null, first.TimeWeight);
-                for (nint r = 0; r < count; r++)
-                    to[start + r] = T.CreateTruncating(_kernels.Dot(slope + r * width, weights, width));
-            }
-        }
+            T* hidden = _hidden[worker].Start;
+            T* slope = hidden + BlockRows * width;
+            T* blockTimes = perRow == null ? null : perRow + start;
+            Forward(0, from + start * Features, Features, hidden, width, count, blockTimes);
+            _kernels.Activate(Activation, hidden, slope, width, count, first.HasTime ? blockTimes : null, first.TimeWeight);
+            for (nint r = 0; r < count; r++)
+                to[start + r] = T.CreateTruncating(_kernels.Dot(slope + r * width, weights, width));
+        });
     }
 
     /// <summary>Layer <paramref name="l"/> without its activation; hidden layers leave per-row times to the activation.</summary>
@@ -156,6 +152,15 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
 
     private nint Rows(Tensor state) => (nint)(state.numel() / Features);
 
+    /// <summary>Works on blocks of rows; each thread has its own memory for two hidden layers of a block.</summary>
+    private void Run(nint rows, RowBlocks.Body body)
+    {
+        int workers = RowBlocks.Workers(rows, BlockRows, rows * MultiplyAdds);
+        if (_hidden.Length < workers)
+            _hidden = [.. _hidden, .. Enumerable.Range(_hidden.Length, workers - _hidden.Length).Select(_ => new Scratch<T>(2 * BlockRows * _widest))];
+        RowBlocks.Run(workers, rows, BlockRows, body);
+    }
+
     /// <summary>One time moves the biases and null is returned; times of the rows are returned as numbers of the state's type.</summary>
     private T* SetTimes(ReadOnlySpan<double> times)
     {
@@ -170,21 +175,21 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
     }
 
     /// <summary>(W₀ W₁)_hh of one hidden layer, padded with zeros.</summary>
-    private T[] TraceWeights()
+    private T* TraceWeights()
     {
-        if (_hasTraceWeights)
-            return _traceWeights;
         DenseLayer<T> first = Layers[0], last = Layers[1];
-        _traceWeights = new T[first.PaddedOutputs];
+        T* weights = _traceWeights.Ensure(first.PaddedOutputs);
+        if (_hasTraceWeights)
+            return weights;
         for (int h = 0; h < first.Outputs; h++)
         {
             T sum = T.Zero;
             for (int i = 0; i < Features; i++)
                 sum += first.Transposed[i * first.PaddedOutputs + h] * last.Transposed[h * last.PaddedOutputs + i];
-            _traceWeights[h] = sum;
+            weights[h] = sum;
         }
         _hasTraceWeights = true;
-        return _traceWeights;
+        return weights;
     }
 }
 
@@ -192,6 +197,9 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
 internal sealed unsafe class DenseLayer<T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
+    // Outputs whose gradients a thread adds up together, and rows of a pass: what a pass reads stays in the cache.
+    private const int BlockOutputs = 16, BlockDepth = 128;
+
     private readonly Parameter _weight;
     private readonly Parameter _bias;
     private readonly Parameter? _timeWeight;
@@ -250,6 +258,23 @@ internal sealed unsafe class DenseLayer<T>
         Buffer.MemoryCopy(_vectors.Start, Shift, PaddedOutputs * sizeof(T), PaddedOutputs * sizeof(T));
         _kernels.AddScaled(Shift, TimeWeight, T.CreateTruncating(time), PaddedOutputs);
     }
+
+    /// <summary>G = Σ δ xᵀ over rows, or G += α Σ δ xᵀ: what the weights' gradient is made of.</summary>
+    /// <param name="delta">Cotangents of the outputs, rows padded.</param>
+    /// <param name="inputs">x, rows padded.</param>
+    /// <param name="rows">How many rows.</param>
+    /// <param name="gradient">G.</param>
+    /// <param name="stride">Numbers of one of its rows: <see cref="Inputs"/>, or those with padding.</param>
+    /// <param name="alpha">α.</param>
+    /// <param name="accumulate">Whether to add.</param>
+    public void OuterProducts(T* delta, T* inputs, nint rows, T* gradient, nint stride, T alpha, bool accumulate) =>
+        RowBlocks.Run(RowBlocks.Workers(Outputs, BlockOutputs, (double)rows * Outputs * Inputs), Outputs, BlockOutputs, (_, start, count) =>
+        {
+            for (nint from = 0; from < rows; from += BlockDepth)
+                _kernels.Multiply(
+                    delta + from * PaddedOutputs + start, 1, PaddedOutputs, inputs + from * PaddedInputs, PaddedInputs, gradient + start * stride, stride, count,
+                    Math.Min(BlockDepth, rows - from), stride, null, alpha, accumulate || from > 0);
+        });
 
     /// <summary>Takes the weights over; says whether the matrix changed.</summary>
     public bool Refresh()

@@ -45,37 +45,24 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
         _time = _isPerRow ? 0 : times[0];
         if (_isPerRow)
             new ReadOnlySpan<T>(perRow, (int)rows).CopyTo(new Span<T>(_times.Ensure(rows), (int)rows));
-        DenseLayer<T> first = Layers[0];
-        CopyRows(state, first.Inputs, _inputs[0].Ensure(rows * first.PaddedInputs), first.PaddedInputs, first.Inputs, rows);
         for (int l = 0; l < Layers.Length; l++)
         {
-            DenseLayer<T> layer = Layers[l];
-            bool isLast = l == Layers.Length - 1;
-            nint stride = isLast ? layer.Outputs : layer.PaddedOutputs;
-            T* y = isLast ? derivative : _inputs[l + 1].Ensure(rows * stride);
-            _evaluator.Forward(l, _inputs[l].Start, layer.PaddedInputs, y, stride, rows, Times);
-            if (!isLast)
-                _kernels.Activate(_evaluator.Activation, y, _slopes[l].Ensure(rows * stride), stride, rows, layer.HasTime ? Times : null, layer.TimeWeight);
+            _inputs[l].Ensure(rows * Layers[l].PaddedInputs);
+            _slopes[l].Ensure(l == Layers.Length - 1 ? 0 : rows * Layers[l].PaddedOutputs);
         }
+        Run((_, start, count) => Evaluate(state, derivative, start, count));
     }
 
     public override void Pull(Tensor cotangent, Tensor state, Span<double> times)
     {
-        int last = Layers.Length - 1;
+        T* incoming = (T*)StateKernels.Address(cotangent);
+        T* outgoing = (T*)StateKernels.Address(state);
+        for (int l = 0; l < Layers.Length; l++)
+            _cotangents[l].Ensure(_rows * Layers[l].PaddedOutputs);
+        Run((_, start, count) => Pull(incoming, outgoing, start, count));
         times.Clear();
-        T* delta = _cotangents[last].Ensure(_rows * Layers[last].PaddedOutputs);
-        CopyRows((T*)StateKernels.Address(cotangent), Layers[last].Outputs, delta, Layers[last].PaddedOutputs, Layers[last].Outputs, _rows);
-        for (int l = last; l >= 0; l--)
-        {
-            DenseLayer<T> layer = Layers[l];
-            AddTimes(layer, delta, times);
-            nint stride = l == 0 ? layer.Inputs : layer.PaddedInputs;
-            T* next = l == 0 ? (T*)StateKernels.Address(state) : _cotangents[l - 1].Ensure(_rows * stride);
-            _kernels.Multiply(delta, layer.PaddedOutputs, 1, layer.Rows, layer.PaddedInputs, next, stride, _rows, layer.Outputs, stride, null, T.One, accumulate: false);
-            if (l > 0)
-                _kernels.MultiplyBy(next, _slopes[l - 1].Start, _rows * stride);
-            delta = next;
-        }
+        for (int l = 0; l < Layers.Length; l++)
+            AddTimes(Layers[l], _cotangents[l].Start, times);
     }
 
     public override void AddParameterGradients(double weight, IReadOnlyList<Tensor?> gradients)
@@ -87,9 +74,7 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
             DenseLayer<T> layer = Layers[l];
             T* delta = _cotangents[l].Start;
             if (gradients[place++] is { } matrix)
-                _kernels.Multiply(
-                    delta, 1, layer.PaddedOutputs, _inputs[l].Start, layer.PaddedInputs, (T*)StateKernels.Address(matrix), layer.Inputs, layer.Outputs, _rows, layer.Inputs,
-                    null, alpha, accumulate: true);
+                layer.OuterProducts(delta, _inputs[l].Start, _rows, (T*)StateKernels.Address(matrix), layer.Inputs, alpha, accumulate: true);
             if (gradients[place++] is { } bias)
                 AddSum(layer, delta, null, weight, bias);
             if (layer.HasTime && (_evaluator.IsTimeAdded ? gradients[^1] : gradients[place++]) is { } timeWeight)
@@ -102,6 +87,45 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
         if (disposing)
             _evaluator.Return(this);
         base.Dispose(disposing);
+    }
+
+    private void Run(RowBlocks.Body body) =>
+        RowBlocks.Run(RowBlocks.Workers(_rows, DenseEvaluator<T>.BlockRows, _rows * _evaluator.MultiplyAdds), _rows, DenseEvaluator<T>.BlockRows, body);
+
+    /// <summary>f of a block of rows.</summary>
+    private void Evaluate(T* state, T* derivative, nint start, nint count)
+    {
+        DenseLayer<T> first = Layers[0];
+        CopyRows(state + start * first.Inputs, first.Inputs, _inputs[0].Start + start * first.PaddedInputs, first.PaddedInputs, first.Inputs, count);
+        T* times = Times == null ? null : Times + start;
+        for (int l = 0; l < Layers.Length; l++)
+        {
+            DenseLayer<T> layer = Layers[l];
+            bool isLast = l == Layers.Length - 1;
+            nint stride = isLast ? layer.Outputs : layer.PaddedOutputs;
+            T* y = (isLast ? derivative : _inputs[l + 1].Start) + start * stride;
+            _evaluator.Forward(l, _inputs[l].Start + start * layer.PaddedInputs, layer.PaddedInputs, y, stride, count, times);
+            if (!isLast)
+                _kernels.Activate(_evaluator.Activation, y, _slopes[l].Start + start * stride, stride, count, layer.HasTime ? times : null, layer.TimeWeight);
+        }
+    }
+
+    /// <summary>Carries the cotangents of a block of rows back through the layers.</summary>
+    private void Pull(T* cotangent, T* state, nint start, nint count)
+    {
+        DenseLayer<T> last = Layers[^1];
+        T* delta = _cotangents[^1].Start + start * last.PaddedOutputs;
+        CopyRows(cotangent + start * last.Outputs, last.Outputs, delta, last.PaddedOutputs, last.Outputs, count);
+        for (int l = Layers.Length - 1; l >= 0; l--)
+        {
+            DenseLayer<T> layer = Layers[l];
+            nint stride = l == 0 ? layer.Inputs : layer.PaddedInputs;
+            T* next = (l == 0 ? state : _cotangents[l - 1].Start) + start * stride;
+            _kernels.Multiply(delta, layer.PaddedOutputs, 1, layer.Rows, layer.PaddedInputs, next, stride, count, layer.Outputs, stride, null, T.One, accumulate: false);
+            if (l > 0)
+                _kernels.MultiplyBy(next, _slopes[l - 1].Start + start * stride, count * stride);
+            delta = next;
+        }
     }
 
     /// <summary>δᵀ w of the layer's time weights: of each row, or of all.</summary>

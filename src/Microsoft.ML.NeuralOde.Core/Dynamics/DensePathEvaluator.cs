@@ -21,9 +21,14 @@ internal abstract class DensePathEvaluator : DynamicsEvaluator
 internal sealed unsafe class DensePathEvaluator<T> : DensePathEvaluator
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
+    /// <summary>Rows that go through all layers together, with their tangents, so that what is between the layers stays in the cache.</summary>
+    private const int BlockRows = 64;
+
     private readonly DenseDynamics _dynamics;
+    private readonly double _multiplyAdds;
     private readonly Stack<DensePathLinearization<T>> _free = new();
     private readonly Scratch<T> _probes = new();
+    private DensePathLinearization<T>[] _passing = [];
 
     public DensePathEvaluator(DenseDynamics dynamics)
     {
@@ -31,6 +36,7 @@ internal sealed unsafe class DensePathEvaluator<T> : DensePathEvaluator
         Layers = new GatedLayer<T>[dynamics.Layers];
         for (int i = 0; i < Layers.Length; i++)
             Layers[i] = new GatedLayer<T>(new DenseLayer<T>(dynamics.Weights[i], dynamics.Biases[i], dynamics.TimeWeight(i), Kernels), dynamics.Gate(i), Kernels);
+        _multiplyAdds = Layers.Sum(layer => (double)layer.Dense.Inputs * layer.Dense.Outputs);
     }
 
     public override ScalarType Type => typeof(T) == typeof(float) ? ScalarType.Float32 : ScalarType.Float64;
@@ -62,17 +68,50 @@ internal sealed unsafe class DensePathEvaluator<T> : DensePathEvaluator
             layer.Refresh();
     }
 
-    public override void Evaluate(ReadOnlySpan<double> times, Tensor state, Tensor derivative) => Linearize(times, state, derivative).Dispose();
+    public override void Evaluate(ReadOnlySpan<double> times, Tensor state, Tensor derivative)
+    {
+        T* from = (T*)StateKernels.Address(state);
+        T* to = (T*)StateKernels.Address(derivative);
+        nint rows = Rows(state);
+        SetTime(times[0], backward: false);
+        int workers = Workers(rows);
+        // Nothing is kept: each thread passes its blocks through the same memory.
+        if (_passing.Length < workers)
+            _passing = [.. _passing, .. Enumerable.Range(_passing.Length, workers - _passing.Length).Select(_ => new DensePathLinearization<T>(this))];
+        for (int i = 0; i < workers; i++)
+            _passing[i].Prepare(BlockRows);
+        RowBlocks.Run(workers, rows, BlockRows, (worker, start, count) => _passing[worker].Evaluate(from, to, start, count, rows, place: 0));
+    }
 
     public override DynamicsLinearization Linearize(ReadOnlySpan<double> times, Tensor state, Tensor derivative)
     {
+        T* from = (T*)StateKernels.Address(state);
+        T* to = (T*)StateKernels.Address(derivative);
+        nint rows = Rows(state);
         DensePathLinearization<T> linearization = _free.TryPop(out DensePathLinearization<T>? free) ? free : new DensePathLinearization<T>(this);
-        linearization.Evaluate(times[0], (T*)StateKernels.Address(state), (T*)StateKernels.Address(derivative), (nint)(state.numel() / (Features + 1)));
+        SetTime(times[0], backward: false);
+        linearization.Prepare(rows);
+        linearization.Time = times[0];
+        Run(rows, (_, start, count) => linearization.Evaluate(from, to, start, count, rows, start));
         return linearization;
     }
 
+    /// <summary>Sets the time of all layers, for products forward, or backward.</summary>
+    public void SetTime(double time, bool backward)
+    {
+        foreach (GatedLayer<T> layer in Layers)
+            layer.SetTime(time, backward);
+    }
+
+    /// <summary>Works on blocks of rows, with the tangents of each.</summary>
+    public void Run(nint rows, RowBlocks.Body body) => RowBlocks.Run(Workers(rows), rows, BlockRows, body);
+
     /// <summary>Takes a linearization back.</summary>
     public void Return(DensePathLinearization<T> linearization) => _free.Push(linearization);
+
+    private int Workers(nint rows) => RowBlocks.Workers(rows, BlockRows, (1 + Tangents) * rows * _multiplyAdds);
+
+    private nint Rows(Tensor state) => (nint)(state.numel() / (Features + 1));
 
     protected override void Dispose(bool disposing)
     {

@@ -14,7 +14,6 @@ internal sealed unsafe class DensePathLinearization<T> : DynamicsLinearization
     private readonly DenseKernels<T> _kernels;
     private readonly LayerMemory[] _memory;
     private readonly Scratch<T> _products = new();
-    private double _time;
     private nint _rows;
 
     public DensePathLinearization(DensePathEvaluator<T> evaluator)
@@ -33,36 +32,61 @@ internal sealed unsafe class DensePathLinearization<T> : DynamicsLinearization
     /// <summary>How many numbers it has room for.</summary>
     public long Count => _memory.Sum(memory => memory.Count);
 
-    /// <summary>Computes f and the trace, and keeps what their derivatives need.</summary>
-    public void Evaluate(double time, T* state, T* derivative, nint rows)
+    /// <summary>The time it belongs to.</summary>
+    public double Time { get; set; }
+
+    /// <summary>Makes room for a number of rows, each with its tangents.</summary>
+    public void Prepare(nint rows)
     {
-        _time = time;
         _rows = rows;
-        int tangents = _evaluator.Tangents;
-        nint padded = Layers[0].Dense.PaddedInputs;
-        T* x = _memory[0].Inputs.Ensure(AllRows * padded);
-        CopyRows(state, Features + 1, x, padded, Features, rows);
-        CopyRows(_evaluator.Probes, Features, x + rows * padded, padded, Features, tangents * rows);
+        int widest = 0;
         for (int l = 0; l < Layers.Length; l++)
         {
             DenseLayer<T> layer = Layers[l].Dense;
-            Layers[l].SetTime(time, backward: false);
-            nint stride = layer.PaddedOutputs, block = rows * stride;
+            widest = Math.Max(widest, Math.Max(layer.PaddedInputs, layer.PaddedOutputs));
+            _memory[l].Inputs.Ensure(AllRows * layer.PaddedInputs);
+            _memory[l].Images.Ensure(_evaluator.Tangents * rows * layer.PaddedOutputs);
+            _memory[l].Slopes.Ensure(rows * layer.PaddedOutputs);
+        }
+        _products.Ensure(rows * widest);
+    }
+
+    /// <summary>Computes f and the trace of a block of rows at the time the layers are set to, and keeps what their derivatives need.</summary>
+    /// <param name="state">The state.</param>
+    /// <param name="derivative">Where f and the trace are written.</param>
+    /// <param name="start">The block's first row.</param>
+    /// <param name="count">Its rows.</param>
+    /// <param name="batch">The rows of the state, as many as the probes have.</param>
+    /// <param name="place">The row of this memory where the block begins.</param>
+    public void Evaluate(T* state, T* derivative, nint start, nint count, nint batch, nint place)
+    {
+        int tangents = _evaluator.Tangents;
+        T* probes = _evaluator.Probes + start * Features;
+        nint padded = Layers[0].Dense.PaddedInputs;
+        T* x = _memory[0].Inputs.Start + place * padded;
+        CopyRows(state + start * (Features + 1), Features + 1, x, padded, Features, count);
+        for (int k = 0; k < tangents; k++)
+            CopyRows(probes + k * batch * Features, Features, x + (k + 1) * _rows * padded, padded, Features, count);
+        for (int l = 0; l < Layers.Length; l++)
+        {
+            DenseLayer<T> layer = Layers[l].Dense;
+            nint inputs = layer.PaddedInputs, stride = layer.PaddedOutputs;
             bool isLast = l == Layers.Length - 1;
-            T* y = isLast ? _products.Ensure(block) : _memory[l + 1].Inputs.Ensure(AllRows * stride);
-            T* images = _memory[l].Images.Ensure(tangents * block);
-            x = _memory[l].Inputs.Start;
-            Product(l, x, y, rows, Layers[l].Shift);
-            Product(l, x + rows * layer.PaddedInputs, images, tangents * rows, null);
+            T* y = (isLast ? _products.Start : _memory[l + 1].Inputs.Start) + place * stride;
+            T* images = _memory[l].Images.Start + place * stride;
+            x = _memory[l].Inputs.Start + place * inputs;
+            Product(l, x, y, count, Layers[l].Shift);
+            for (int k = 0; k < tangents; k++)
+                Product(l, x + (k + 1) * _rows * inputs, images + k * _rows * stride, count, null);
             if (isLast)
             {
-                Write(y, images, stride, derivative);
+                Write(y, images, stride, probes, batch, derivative + start * (Features + 1), count);
                 break;
             }
-            T* slope = _memory[l].Slopes.Ensure(block);
-            _kernels.Activate(_evaluator.Activation, y, slope, stride, rows, null, null);
+            T* slope = _memory[l].Slopes.Start + place * stride;
+            _kernels.Activate(_evaluator.Activation, y, slope, stride, count, null, null);
             for (int k = 0; k < tangents; k++)
-                _kernels.Product(y + (k + 1) * block, images + k * block, slope, block);
+                _kernels.Product(y + (k + 1) * _rows * stride, images + k * _rows * stride, slope, count * stride);
         }
     }
 
@@ -70,33 +94,10 @@ internal sealed unsafe class DensePathLinearization<T> : DynamicsLinearization
     {
         T* incoming = (T*)StateKernels.Address(cotangent);
         T* outgoing = (T*)StateKernels.Address(state);
-        int last = Layers.Length - 1, tangents = _evaluator.Tangents;
-        T* delta = Start(incoming, _memory[last].Cotangents.Ensure(AllRows * Layers[last].Dense.PaddedOutputs));
-        for (int l = last; l >= 0; l--)
-        {
-            DenseLayer<T> layer = Layers[l].Dense;
-            Layers[l].SetTime(_time, backward: true);
-            nint stride = layer.PaddedInputs, block = _rows * stride;
-            if (l == 0)
-            {
-                _kernels.Multiply(delta, layer.PaddedOutputs, 1, Layers[l].Rows, stride, outgoing, Features + 1, _rows, layer.Outputs, Features, null, T.One, accumulate: false);
-                break;
-            }
-            T* next = _memory[l - 1].Cotangents.Ensure(AllRows * stride);
-            _kernels.Multiply(delta, layer.PaddedOutputs, 1, Layers[l].Rows, stride, next, stride, AllRows, layer.Outputs, stride, null, T.One, accumulate: false);
-            T* sum = _products.Ensure(block);
-            new Span<T>(sum, (int)block).Clear();
-            for (int k = 0; k < tangents; k++)
-            {
-                _kernels.AddProduct(sum, _memory[l - 1].Images.Start + k * block, next + (k + 1) * block, block);
-                _kernels.MultiplyBy(next + (k + 1) * block, _memory[l - 1].Slopes.Start, block);
-            }
-            _kernels.Curve(_evaluator.Activation, next, _memory[l].Inputs.Start, _memory[l - 1].Slopes.Start, sum, block);
-            delta = next;
-        }
-        // The integral itself does not enter the rate.
-        for (nint r = 0; r < _rows; r++)
-            outgoing[r * (Features + 1) + Features] = T.Zero;
+        for (int l = 0; l < Layers.Length; l++)
+            _memory[l].Cotangents.Ensure(AllRows * Layers[l].Dense.PaddedOutputs);
+        _evaluator.SetTime(Time, backward: true);
+        _evaluator.Run(_rows, (_, start, count) => Pull(incoming, outgoing, start, count));
         if (times.IsEmpty)
             return;
         times.Clear();
@@ -106,7 +107,8 @@ internal sealed unsafe class DensePathLinearization<T> : DynamicsLinearization
 
     public override void AddParameterGradients(double weight, IReadOnlyList<Tensor?> gradients)
     {
-        T alpha = T.CreateTruncating(weight), time = T.CreateTruncating(_time);
+        T alpha = T.CreateTruncating(weight), time = T.CreateTruncating(Time);
+        _evaluator.SetTime(Time, backward: true);
         int place = 0;
         for (int l = 0; l < Layers.Length; l++)
         {
@@ -157,18 +159,54 @@ internal sealed unsafe class DensePathLinearization<T> : DynamicsLinearization
             x, layer.PaddedInputs, 1, Layers[l].Transposed, layer.PaddedOutputs, y, layer.PaddedOutputs, rows, layer.Inputs, layer.PaddedOutputs, shift, T.One, accumulate: false);
     }
 
+    /// <summary>Carries the cotangents of a block of rows back through the layers.</summary>
+    private void Pull(T* incoming, T* outgoing, nint start, nint count)
+    {
+        int last = Layers.Length - 1, tangents = _evaluator.Tangents;
+        T* delta = _memory[last].Cotangents.Start + start * Layers[last].Dense.PaddedOutputs;
+        Start(incoming, delta, start, count);
+        for (int l = last; l > 0; l--)
+        {
+            DenseLayer<T> layer = Layers[l].Dense;
+            nint stride = layer.PaddedInputs, block = count * stride, between = _rows * stride;
+            T* next = _memory[l - 1].Cotangents.Start + start * stride;
+            for (int k = 0; k <= tangents; k++)
+                _kernels.Multiply(
+                    delta + k * _rows * layer.PaddedOutputs, layer.PaddedOutputs, 1, Layers[l].Rows, stride, next + k * between, stride, count, layer.Outputs, stride, null,
+                    T.One, accumulate: false);
+            T* sum = _products.Start + start * stride;
+            T* images = _memory[l - 1].Images.Start + start * stride;
+            T* slopes = _memory[l - 1].Slopes.Start + start * stride;
+            new Span<T>(sum, (int)block).Clear();
+            for (int k = 0; k < tangents; k++)
+            {
+                T* tangent = next + (k + 1) * between;
+                _kernels.AddProduct(sum, images + k * between, tangent, block);
+                _kernels.MultiplyBy(tangent, slopes, block);
+            }
+            _kernels.Curve(_evaluator.Activation, next, _memory[l].Inputs.Start + start * stride, slopes, sum, block);
+            delta = next;
+        }
+        DenseLayer<T> first = Layers[0].Dense;
+        T* to = outgoing + start * (Features + 1);
+        _kernels.Multiply(delta, first.PaddedOutputs, 1, Layers[0].Rows, first.PaddedInputs, to, Features + 1, count, first.Outputs, Features, null, T.One, accumulate: false);
+        // The integral itself does not enter the rate.
+        for (nint r = 0; r < count; r++)
+            to[r * (Features + 1) + Features] = T.Zero;
+    }
+
     /// <summary>Writes f and w Σ e · J e over the tangents e.</summary>
-    private void Write(T* f, T* images, nint stride, T* derivative)
+    private void Write(T* f, T* images, nint stride, T* probes, nint batch, T* derivative, nint count)
     {
         int features = Features;
-        for (nint r = 0; r < _rows; r++)
+        for (nint r = 0; r < count; r++)
         {
             T* to = derivative + r * (features + 1);
             new ReadOnlySpan<T>(f + r * stride, features).CopyTo(new Span<T>(to, features));
             T trace = T.Zero;
             for (nint k = 0; k < _evaluator.Tangents; k++)
             {
-                T* probe = _evaluator.Probes + (k * _rows + r) * features;
+                T* probe = probes + (k * batch + r) * features;
                 T* image = images + (k * _rows + r) * stride;
                 for (int i = 0; i < features; i++)
                     trace += probe[i] * image[i];
@@ -178,35 +216,32 @@ internal sealed unsafe class DensePathLinearization<T> : DynamicsLinearization
     }
 
     /// <summary>The cotangents of the last layer's products: those of f, and those of the trace times the probes.</summary>
-    private T* Start(T* incoming, T* delta)
+    private void Start(T* incoming, T* delta, nint start, nint count)
     {
         int features = Features;
         nint stride = Layers[^1].Dense.PaddedOutputs;
-        CopyRows(incoming, features + 1, delta, stride, features, _rows);
+        incoming += start * (features + 1);
+        CopyRows(incoming, features + 1, delta, stride, features, count);
         for (nint k = 0; k < _evaluator.Tangents; k++)
-            for (nint r = 0; r < _rows; r++)
+            for (nint r = 0; r < count; r++)
             {
                 T factor = incoming[r * (features + 1) + features] * _evaluator.ProbeWeight;
-                T* probe = _evaluator.Probes + (k * _rows + r) * features;
+                T* probe = _evaluator.Probes + (k * _rows + start + r) * features;
                 T* to = delta + ((k + 1) * _rows + r) * stride;
                 for (int i = 0; i < features; i++)
                     to[i] = factor * probe[i];
             }
-        return delta;
     }
 
     /// <summary>Derivatives with respect to a layer's gated weights and shift, and to the argument of its gate.</summary>
     private Derivatives Derive(int l)
     {
         DenseLayer<T> layer = Layers[l].Dense;
-        Layers[l].SetTime(_time, backward: true);
         nint size = layer.Outputs * layer.PaddedInputs;
         T* matrix = _memory[l].Gradients.Ensure(size + 2 * layer.PaddedOutputs);
         T* sum = matrix + size, gate = sum + layer.PaddedOutputs;
         T* delta = _memory[l].Cotangents.Start;
-        _kernels.Multiply(
-            delta, 1, layer.PaddedOutputs, _memory[l].Inputs.Start, layer.PaddedInputs, matrix, layer.PaddedInputs, layer.Outputs, AllRows, layer.PaddedInputs, null, T.One,
-            accumulate: false);
+        layer.OuterProducts(delta, _memory[l].Inputs.Start, AllRows, matrix, layer.PaddedInputs, T.One, accumulate: false);
         _kernels.SumRows(sum, delta, layer.PaddedOutputs, _rows, null);
         for (int o = 0; o < layer.Outputs && Layers[l].HasGate; o++)
         {

@@ -15,6 +15,10 @@ public static class TorchRuntime
     /// use of torch fails with a bare <see cref="TypeInitializationException"/>. Call it before anything else that touches torch, from
     /// any thread and as often as wanted: the probe runs once a process, later calls repeat its result.
     /// </summary>
+    /// <remarks>
+    /// On Linux the first call also makes torch's idle threads sleep after some microseconds instead of spinning for milliseconds, unless the environment
+    /// variable GOMP_SPINCOUNT or OMP_WAIT_POLICY says otherwise. The trainers and models of ML.NET make this call themselves.
+    /// </remarks>
     /// <exception cref="TorchRuntimeException">
     /// The libtorch package, a native file or a symbol version of a system library is missing, or the platform has no libtorch.
     /// </exception>
@@ -28,6 +32,7 @@ public static class TorchRuntime
     {
         Assembly torchSharp = typeof(torch).Assembly;
         Exception? loaderFailure = null;
+        OpenMPWaiting.Shorten();
         try
         {
             // In TorchSharp's own order: where the two packages lie in different folders, the second finds the first by its name.

@@ -18,14 +18,22 @@ internal static class FlowWorkloads
     }
 
     private static Workload Step(string name, int dimension, bool quick, GradientMethod? gradient, string peerGradient) =>
-        new(name, "ms", HigherIsBetter: false, () => Train(dimension, quick, gradient),
+        new(name, "ms", HigherIsBetter: false, () => Measure(dimension, quick, gradient),
             line => line.GetProperty("gradient").GetString() == peerGradient
                 ? new Outcome(
                     line.GetProperty("ms_per_step").GetDouble(), line.GetProperty("nfe_forward").GetDouble(), line.GetProperty("nfe_backward").GetDouble(),
                     line.GetProperty("loss").GetDouble())
                 : null);
 
-    private static Outcome Train(int dimension, bool quick, GradientMethod? gradient)
+    /// <summary>Another flow is trained first, until the runtime has compiled everything for good; how many evaluations a flow takes grows as it learns.</summary>
+    private static Outcome Measure(int dimension, bool quick, GradientMethod? gradient)
+    {
+        if (!quick)
+            Train(dimension, BatchSize, gradient, warmup: 0, steps: 60);
+        return Train(dimension, quick ? 8 : BatchSize, gradient, warmup: quick ? 0 : 3, steps: quick ? 1 : 15);
+    }
+
+    private static Outcome Train(int dimension, int batchSize, GradientMethod? gradient, int warmup, int steps)
     {
         random.manual_seed(0);
         using DisposeScope outer = NewDisposeScope();
@@ -40,13 +48,12 @@ internal static class FlowWorkloads
         });
         optim.Optimizer optimizer = optim.Adam(flow.parameters(), 1e-3);
         Tensor mix = randn(dimension, dimension) / Math.Sqrt(dimension);
-        int warmup = quick ? 0 : 5, steps = quick ? 1 : 15;
         var times = new List<double>();
         double forward = 0, backward = 0, last = 0;
         for (int k = 0; k < warmup + steps; k++)
         {
             using DisposeScope scope = NewDisposeScope();
-            Tensor x = randn(quick ? 8 : BatchSize, dimension).matmul(mix) + 2 * randn(quick ? 8 : BatchSize, 1).sign();
+            Tensor x = randn(batchSize, dimension).matmul(mix) + 2 * randn(batchSize, 1).sign();
             long started = Stopwatch.GetTimestamp();
             optimizer.zero_grad();
             FlowEncoding encoding = flow.Encode(x);

@@ -22,6 +22,7 @@ public class DenseEvaluatorTests
     private static readonly (int Rows, int Features, long[] Hidden)[] Shapes =
     [
         (1, 1, []), (1, 64, [64]), (3, 2, [5]), (4, 7, [3, 9]), (5, 16, [16]), (9, 33, [17, 40, 8]), (66, 31, [70]), (130, 64, [64]), (131, 43, [64, 64, 64]),
+        (700, 43, [64, 64]),
     ];
 
     [Fact]

@@ -25,6 +25,7 @@ public class DensePathEvaluatorTests
         foreach ((int rows, int features, long[] hidden, int probes, ScalarType type) in new (int, int, long[], int, ScalarType)[]
         {
             (1, 2, [], 1, ScalarType.Float64), (5, 2, [64, 64], 1, ScalarType.Float32), (37, 19, [33], 3, ScalarType.Float64), (66, 43, [20, 7, 16], 1, ScalarType.Float64),
+            (600, 3, [64, 64], 2, ScalarType.Float32),
         })
         {
             double tolerance = type == ScalarType.Float32 ? 1e-5 : activation == Activation.Softplus ? 1e-8 : 1e-12;
