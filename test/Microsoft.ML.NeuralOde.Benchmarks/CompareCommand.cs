@@ -96,7 +96,7 @@ internal static class CompareCommand
         [.. old.Select(w => now.Find(measured => measured.Name == w.Name) ?? w), .. now.Where(w => old.All(known => known.Name != w.Name))];
 
     private static IEnumerable<WorkloadGroup> Groups(Digits digits, bool quick) =>
-        [.. SeedWorkloads.Create(digits, quick), .. OdeNetWorkloads.Create(digits, quick), .. FlowWorkloads.Create(quick), MemoryWorkloads.Create(quick)];
+        [.. SeedWorkloads.Create(digits, quick), .. OdeNetWorkloads.Create(digits, quick), .. FlowWorkloads.Create(quick), .. MemoryWorkloads.Create(quick)];
 
     private static IEnumerable<ComparedWorkload> Compare(WorkloadGroup group, Workload[] workloads, Peer? peer, int rounds, int[] threads)
     {
@@ -107,7 +107,7 @@ internal static class CompareCommand
         for (int round = 0; round < rounds; round++)
             foreach (int count in threads)
             {
-                IReadOnlyList<JsonElement> lines = peer is null || group.PeerArguments is null ? [] : peer.Run(group.PeerArguments, count);
+                IReadOnlyList<JsonElement> lines = peer is null || group.PeerArguments is null ? [] : peer.Run(group.PeerArguments, count, group.UsesOwnScript);
                 set_num_threads(count);
                 for (int i = 0; i < workloads.Length; i++)
                 {

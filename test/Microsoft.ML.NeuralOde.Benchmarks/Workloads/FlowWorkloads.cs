@@ -1,24 +1,31 @@
 using System.Diagnostics;
+using System.Globalization;
 
 namespace Microsoft.ML.NeuralOde.Benchmarks.Workloads;
 
-/// <summary>One training step of a continuous normalizing flow with Hutchinson's estimate of the trace, batch 512.</summary>
+/// <summary>One training step of a continuous normalizing flow by maximum likelihood, batch 512.</summary>
 internal static class FlowWorkloads
 {
     private const int BatchSize = 512;
 
     public static IEnumerable<WorkloadGroup> Create(bool quick)
     {
-        foreach (int dimension in new[] { 2, 43 })
-            yield return new WorkloadGroup(["ffjord", dimension.ToString(System.Globalization.CultureInfo.InvariantCulture)],
+        TraceEstimator estimate = TraceEstimator.Hutchinson(1, ProbeDistribution.Gaussian);
+        return [Group("ffjord", 2, estimate), Group("ffjord", 43, estimate), Group("exact_flow", 2, TraceEstimator.Exact)];
+
+        WorkloadGroup Group(string mode, int dimension, TraceEstimator trace)
+        {
+            string name = $"flow step, {(trace.IsExact ? "exact trace" : "Hutchinson")}, d = {dimension}";
+            return new WorkloadGroup([mode, dimension.ToString(CultureInfo.InvariantCulture)],
             [
-                Step($"flow step, Hutchinson, d = {dimension}, adjoint", dimension, quick, GradientMethod.Adjoint(), "adjoint"),
-                Step($"flow step, Hutchinson, d = {dimension}, default gradient against their direct", dimension, quick, null, "direct"),
-            ]);
+                Step($"{name}, adjoint", dimension, trace, quick, GradientMethod.Adjoint(), "adjoint"),
+                Step($"{name}, default gradient against their direct", dimension, trace, quick, null, "direct"),
+            ], UsesOwnScript: trace.IsExact);
+        }
     }
 
-    private static Workload Step(string name, int dimension, bool quick, GradientMethod? gradient, string peerGradient) =>
-        new(name, "ms", HigherIsBetter: false, () => Measure(dimension, quick, gradient),
+    private static Workload Step(string name, int dimension, TraceEstimator trace, bool quick, GradientMethod? gradient, string peerGradient) =>
+        new(name, "ms", HigherIsBetter: false, () => Measure(dimension, trace, quick, gradient),
             line => line.GetProperty("gradient").GetString() == peerGradient
                 ? new Outcome(
                     line.GetProperty("ms_per_step").GetDouble(), line.GetProperty("nfe_forward").GetDouble(), line.GetProperty("nfe_backward").GetDouble(),
@@ -26,14 +33,14 @@ internal static class FlowWorkloads
                 : null);
 
     /// <summary>Another flow is trained first, until the runtime has compiled everything for good; how many evaluations a flow takes grows as it learns.</summary>
-    private static Outcome Measure(int dimension, bool quick, GradientMethod? gradient)
+    private static Outcome Measure(int dimension, TraceEstimator trace, bool quick, GradientMethod? gradient)
     {
         if (!quick)
-            Train(dimension, BatchSize, gradient, warmup: 0, steps: 60);
-        return Train(dimension, quick ? 8 : BatchSize, gradient, warmup: quick ? 0 : 3, steps: quick ? 1 : 15);
+            Train(dimension, trace, BatchSize, gradient, warmup: 0, steps: 60);
+        return Train(dimension, trace, quick ? 8 : BatchSize, gradient, warmup: quick ? 0 : 3, steps: quick ? 1 : 15);
     }
 
-    private static Outcome Train(int dimension, int batchSize, GradientMethod? gradient, int warmup, int steps)
+    private static Outcome Train(int dimension, TraceEstimator trace, int batchSize, GradientMethod? gradient, int warmup, int steps)
     {
         random.manual_seed(0);
         using DisposeScope outer = NewDisposeScope();
@@ -43,7 +50,7 @@ internal static class FlowWorkloads
             Hidden = [64, 64, 64],
             Time = TimeDependence.Concatenate,
             Standardize = false,
-            Trace = TraceEstimator.Hutchinson(1, ProbeDistribution.Gaussian),
+            Trace = trace,
             Solver = new OdeSolverOptions { RelativeTolerance = 1e-5, AbsoluteTolerance = 1e-5, Gradient = gradient },
         });
         optim.Optimizer optimizer = optim.Adam(flow.parameters(), 1e-3);

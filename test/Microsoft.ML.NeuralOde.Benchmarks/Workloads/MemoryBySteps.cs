@@ -30,7 +30,12 @@ internal static class MemoryBySteps
         using DisposeScope scope = NewDisposeScope();
         dynamics.zero_grad();
         Tensor y = randn(BatchSize, Width).requires_grad_();
-        var options = new OdeSolverOptions { StepSize = 1.0 / steps, Gradient = GradientMethod.Parse(gradient) };
+        var options = new OdeSolverOptions
+        {
+            Method = gradient == GradientMethod.Reversible().Name ? OdeMethod.ReversibleHeun : OdeMethod.Dopri5,
+            StepSize = 1.0 / steps,
+            Gradient = GradientMethod.Parse(gradient),
+        };
         OdeSolution solution = Ode.Solve(dynamics, y, 0, 1, options);
         solution.Final.square().sum().backward();
     }

@@ -17,6 +17,7 @@ internal sealed record Workload(
     string Name, string Unit, bool HigherIsBetter, Func<Outcome> Ours, Func<System.Text.Json.JsonElement, Outcome?> Peer);
 
 /// <summary>Workloads whose peer's side is one run of its script.</summary>
-/// <param name="PeerArguments">Arguments of the script; null where it has no such mode.</param>
+/// <param name="PeerArguments">Arguments of the script; null where the peer has nothing like it.</param>
 /// <param name="Workloads">The workloads.</param>
-internal sealed record WorkloadGroup(string[]? PeerArguments, IReadOnlyList<Workload> Workloads);
+/// <param name="UsesOwnScript">Whether the peer's side is the script beside this program instead of the one that was given.</param>
+internal sealed record WorkloadGroup(string[]? PeerArguments, IReadOnlyList<Workload> Workloads, bool UsesOwnScript = false);
