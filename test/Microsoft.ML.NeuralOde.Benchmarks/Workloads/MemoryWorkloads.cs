@@ -8,7 +8,7 @@ internal static class MemoryWorkloads
     public static IEnumerable<WorkloadGroup> Create(bool quick) =>
         from gradient in new[] { "adjoint", "reversible", "checkpointed", "direct" }
         from steps in quick ? [MemoryBySteps.Steps[0]] : MemoryBySteps.Steps
-        // The peer has neither checkpoints nor reversible methods.
+            // The peer has neither checkpoints nor reversible methods.
         let peer = gradient is "adjoint" or "direct" ? new[] { "memory", gradient, steps.ToString(CultureInfo.InvariantCulture) } : null
         select new WorkloadGroup(peer,
         [
