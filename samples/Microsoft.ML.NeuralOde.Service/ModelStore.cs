@@ -3,8 +3,14 @@ namespace Microsoft.ML.NeuralOde.Service;
 /// <summary>Where the service's settings stand: section “Model” of the configuration.</summary>
 internal sealed class ModelSettings
 {
-    /// <summary>The model file.</summary>
+    /// <summary>The model file, saved by SaveSealed.</summary>
     public string File { get; set; } = "model.zip";
+
+    /// <summary>The only seal that is served; null for any file that is as it was saved. With it, another model needs another configuration.</summary>
+    public string? Seal { get; set; }
+
+    /// <summary>Most bytes of a model, unpacked.</summary>
+    public long MaximumModelBytes { get; set; } = 256 << 20;
 
     /// <summary>How often the file is looked at.</summary>
     public TimeSpan ReloadInterval { get; set; } = TimeSpan.FromSeconds(1);
@@ -29,7 +35,7 @@ internal sealed partial class ModelStore : BackgroundService
         _metrics = metrics;
         _logger = logger;
         _seen = Stamp();
-        _current = ServingModel.Load(settings.File, generation: 1);
+        _current = ServingModel.Load(settings, generation: 1);
         LogLoaded(settings.File, 1);
     }
 
@@ -57,7 +63,7 @@ internal sealed partial class ModelStore : BackgroundService
         _seen = stamp;
         try
         {
-            ServingModel next = ServingModel.Load(_settings.File, _current.Generation + 1);
+            ServingModel next = ServingModel.Load(_settings, _current.Generation + 1);
             ServingModel previous = Interlocked.Exchange(ref _current, next);
             previous.Release();
             LastFailure = null;

@@ -34,15 +34,14 @@ internal sealed class ServingModel
     public DateTimeOffset LoadedAt { get; } = DateTimeOffset.UtcNow;
 
     /// <exception cref="ModelFileException">The file is missing, damaged, or no model of rows with features.</exception>
-    public static ServingModel Load(string file, int generation)
+    public static ServingModel Load(ModelSettings settings, int generation)
     {
         ITransformer? transformer = null;
         try
         {
-            // Read at once: whoever replaces the file is not hindered.
-            using var stream = new MemoryStream(File.ReadAllBytes(file));
             var mlContext = new MLContext();
-            transformer = mlContext.Model.Load(stream, out DataViewSchema schema);
+            transformer = mlContext.Model.LoadSealed(
+                settings.File, out DataViewSchema? schema, new SealedModelOptions { ExpectedSeal = settings.Seal, MaximumBytes = settings.MaximumModelBytes });
             if (schema?.GetColumnOrNull(nameof(Row.Features))?.Type is not VectorDataViewType { IsKnownSize: true } features)
                 throw new ModelFileException($"The model reads no column '{nameof(Row.Features)}' that is a vector of known size.");
             var model = new ServingModel(mlContext, transformer, features.Size, generation);
@@ -53,8 +52,7 @@ internal sealed class ServingModel
         catch (Exception exception)
         {
             (transformer as IDisposable)?.Dispose();
-            // ML.NET calls loaders by reflection, which wraps what they throw.
-            throw new ModelFileException($"The model file '{file}' cannot be served: {exception.GetBaseException().Message}", exception);
+            throw new ModelFileException($"The model file '{settings.File}' cannot be served: {exception.Message}", exception);
         }
     }
 

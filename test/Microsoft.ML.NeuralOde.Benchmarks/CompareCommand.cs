@@ -89,7 +89,7 @@ internal static class CompareCommand
         if (json is not null)
             File.WriteAllText(json, JsonSerializer.Serialize(new Results(Machine.Current, digits.IsReal, quick, results), Format) + "\n");
         if (markdown is not null)
-            File.WriteAllText(markdown, Document.Write(Machine.Current, results, digits.IsReal, File.Exists(markdown) ? File.ReadAllText(markdown) : null));
+            Document.Write(markdown, Machine.Current, results, digits.IsReal);
     }
 
     private static List<ComparedWorkload> Merge(IReadOnlyList<ComparedWorkload> old, List<ComparedWorkload> now) =>

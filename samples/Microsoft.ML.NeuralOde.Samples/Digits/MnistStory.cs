@@ -127,10 +127,10 @@ internal sealed class MnistStory(MnistSettings settings, Display display)
     /// <summary>Saves the model, loads it as another program would, and compares what both say about the test images.</summary>
     private bool SaveAndLoad(ITransformer model, DataViewSchema inputSchema, DigitPrediction[] expected, IReadOnlyList<DigitRow> rows)
     {
-        _mlContext.Model.Save(model, inputSchema, settings.ModelFile);
+        _mlContext.Model.SaveSealed(model, inputSchema, settings.ModelFile);
 
         var other = new MLContext();
-        ITransformer loaded = other.Model.Load(settings.ModelFile, out _);
+        ITransformer loaded = other.Model.LoadSealed(settings.ModelFile, out _);
         try
         {
             DigitPrediction[] found = DigitPipeline.Predict(other, loaded, rows);

@@ -51,11 +51,11 @@ internal static class PredictCommand
         ITransformer model;
         try
         {
-            model = mlContext.Model.Load(modelFile, out _);
+            model = mlContext.Model.LoadSealed(modelFile, out _);
         }
-        catch (Exception e)
+        catch (InvalidDataException e)
         {
-            throw new UserException($"--model: '{modelFile}' is not a model that can be loaded: {e.GetBaseException().Message}", e);
+            throw new UserException($"--model: '{modelFile}' is not a model that can be loaded: {e.Message}", e);
         }
 
         try

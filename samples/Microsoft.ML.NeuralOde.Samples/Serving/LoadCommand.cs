@@ -22,7 +22,7 @@ internal static class LoadCommand
         Option<int> seconds = CommandOptions.Positive("--seconds", 10, "How long.");
         Option<string?> replacement = CommandOptions.Path("--replace", "FILE", "A model file to touch every second, so that the service loads it under load.");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
-        Option<string?> markdown = CommandOptions.Path("--markdown", "FILE", "Write the figures as a document to this file.");
+        Option<string?> markdown = CommandOptions.Path("--markdown", "FILE", "Write the figures into this document, instead of those that stand there.");
         var command = new System.CommandLine.Command("load", "Load-test a running prediction service with digits.") { url, connections, seconds, replacement, json, markdown };
         command.SetAction(async (result, token) =>
         {
@@ -34,7 +34,7 @@ internal static class LoadCommand
             if (result.GetValue(json) is { } jsonFile)
                 await File.WriteAllTextAsync(jsonFile, JsonSerializer.Serialize(figures, Format) + "\n", token);
             if (result.GetValue(markdown) is { } markdownFile)
-                await File.WriteAllTextAsync(markdownFile, Document(figures), token);
+                DocumentSection.Write(markdownFile, "load", Document(figures));
             return figures.Errors == 0 ? 0 : 1;
         });
         return command;
@@ -103,12 +103,8 @@ internal static class LoadCommand
     }
 
     private static string Document(LoadFigures figures) => new StringBuilder(string.Create(CultureInfo.InvariantCulture, $"""
-        # Serving
-
-        `samples/Microsoft.ML.NeuralOde.Service` with the reference model of [scoring.md](scoring.md), asked over loopback by
-        `dotnet run -c Release --project samples/Microsoft.ML.NeuralOde.Samples -- load`, which runs on the same machine and takes its share of the processors:
-        {RuntimeInformation.OSDescription}, {Environment.ProcessorCount} processors, {RuntimeInformation.FrameworkDescription}. One request is one digit of 784
-        numbers as JSON. The model file is replaced every second meanwhile.
+        By `dotnet run -c Release --project samples/Microsoft.ML.NeuralOde.Samples -- load --replace FILE --markdown docs/performance.md` on
+        {RuntimeInformation.OSDescription}, {Environment.ProcessorCount} processors, {RuntimeInformation.FrameworkDescription}.
 
         | what | value |
         |---|---:|

@@ -19,7 +19,7 @@ internal static class ScoringCommand
         Option<int> seconds = CommandOptions.Positive("--seconds", 10, "Duration of the test with eight threads.");
         Option<string?> model = CommandOptions.Path("--model", "FILE", "Keep the model in this file, for the service.");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
-        Option<string?> markdown = CommandOptions.Path("--markdown", "FILE", "Write the figures as a document to this file.");
+        Option<string?> markdown = CommandOptions.Path("--markdown", "FILE", "Write the figures into this document, instead of those that stand there.");
         var command = new System.CommandLine.Command("scoring", "Measure how fast a model answers.") { rows, seconds, model, json, markdown };
         command.SetAction(result =>
         {
@@ -28,7 +28,7 @@ internal static class ScoringCommand
             if (result.GetValue(json) is { } jsonFile)
                 File.WriteAllText(jsonFile, JsonSerializer.Serialize(new { figures }, Format) + "\n");
             if (result.GetValue(markdown) is { } markdownFile)
-                File.WriteAllText(markdownFile, Document(figures, result.GetValue(rows)));
+                DocumentSection.Write(markdownFile, "scoring", Document(figures, result.GetValue(rows)));
         });
         return command;
     }
@@ -45,16 +45,7 @@ internal static class ScoringCommand
     {
         var text = new StringBuilder();
         text.Append(string.Create(CultureInfo.InvariantCulture, $"""
-            # Scoring
-
-            The reference model (784 → 128 → 64, ODE block of 64 with one hidden layer of 64, head of 10; Dormand–Prince, rtol 1e-4, atol 1e-5), trained on
-            the embedded digits, scores {rows:N0} rows from vectors in memory. Everything is measured through ML.NET: `Transform` and reading all columns that
-            predictions need, or `PredictionEngine.Predict`. The best of three runs each.
-
-            A dense network with an explicit Runge–Kutta method is computed without tensors, each row by itself with its own steps: a row's scores are the same
-            to the last bit alone, in any batch and in any order. Other networks and methods go through torch in batches of 256 rows.
-
-            Written by `dotnet run -c Release --project samples/Microsoft.ML.NeuralOde.Samples -- scoring --markdown docs/scoring.md` on
+            {rows:N0} rows, by `dotnet run -c Release --project samples/Microsoft.ML.NeuralOde.Samples -- scoring --markdown docs/performance.md` on
             {RuntimeInformation.OSDescription}, {Environment.ProcessorCount} processors, {RuntimeInformation.FrameworkDescription}.
 
             | what | value | unit |

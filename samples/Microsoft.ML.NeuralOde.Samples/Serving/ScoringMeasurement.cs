@@ -49,7 +49,7 @@ internal static class ScoringMeasurement
         display.Line($"Training the reference model on {digits.Train.Count:N0} digits…");
         ITransformer model = Train(mlContext, train, OdeMethod.Dopri5, epochs: 5);
         if (modelFile is not null)
-            mlContext.Model.Save(model, train.Schema, modelFile);
+            mlContext.Model.SaveSealed(model, train.Schema, modelFile);
         ITransformer general = Train(mlContext, mlContext.Data.TakeRows(train, 500), OdeMethod.ReversibleHeun, epochs: 1);
 
         display.Line("Measuring…");

@@ -102,10 +102,12 @@ public abstract class ContinuousFlowTransformer : ITransformer, IDisposable
         new FlowFile<TOutput>(Model.Network.Description, InputColumns, TrainingHistory, output), Model.Network.ToArrays()).ToBytes();
 
     /// <summary>Reads a model from ML.NET's file.</summary>
-    private protected static (ContinuousFlowModel Model, FlowFile<TOutput> File) Load<TOutput>(IHostEnvironment environment, ModelLoadContext context, string loaderSignature)
+    private protected static (ContinuousFlowModel Model, FlowFile<TOutput> File) Load<TOutput>(IHostEnvironment environment, ModelLoadContext context, string loaderSignature) =>
+        ModelFile.Load(environment, context, loaderSignature, Read<TOutput>);
+
+    private static (ContinuousFlowModel Model, FlowFile<TOutput> File) Read<TOutput>(byte[] bytes)
     {
-        TorchRuntime.EnsureAvailable();
-        Payload<FlowFile<TOutput>> payload = PayloadReader.Read<FlowFile<TOutput>>(ModelFile.Load(environment, context, loaderSignature));
+        Payload<FlowFile<TOutput>> payload = PayloadReader.Read<FlowFile<TOutput>>(bytes);
         if (payload.Description.Network.FindDefect(payload.Arrays.Sum(array => array.Values.LongLength)) is { } defect)
             throw PayloadReader.Damaged(defect);
         // The random weights that the network starts with are replaced at once; torch's generator stays as it is.

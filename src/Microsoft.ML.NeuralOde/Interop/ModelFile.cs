@@ -20,16 +20,23 @@ internal static class ModelFile
         context.SaveTextStream(ModelMetadata.EntryName, writer => writer.Write(metadata));
     }
 
-    /// <exception cref="InvalidDataException">The file is truncated, or written by a newer version.</exception>
-    public static byte[] Load(IHostEnvironment environment, ModelLoadContext context, string loaderSignature)
+    /// <summary>Reads a payload and makes of it what it holds.</summary>
+    /// <exception cref="InvalidDataException">The entry is truncated, damaged or written by a newer version; the message names it.</exception>
+    public static T Load<T>(IHostEnvironment environment, ModelLoadContext context, string loaderSignature, Func<byte[], T> read)
     {
         Contracts.CheckValue(environment, nameof(environment));
         environment.CheckValue(context, nameof(context));
+        TorchRuntime.EnsureAvailable();
         context.CheckAtModel(Version(loaderSignature));
-        int length = context.Reader.ReadInt32();
-        if (length <= 0)
-            throw PayloadReader.Damaged($"its length is {length}");
-        return ReadExactly(context.Reader, length);
+        try
+        {
+            int length = context.Reader.ReadInt32();
+            return length > 0 ? read(ReadExactly(context.Reader, length)) : throw PayloadReader.Damaged($"its length is {length}");
+        }
+        catch (InvalidDataException exception)
+        {
+            throw new InvalidDataException($"Entry '{context.Directory}{Path.DirectorySeparatorChar}{ModelLoadContext.ModelStreamName}': {exception.Message}", exception);
+        }
     }
 
     /// <summary>Reads piece by piece: a length that is only declared costs no memory.</summary>

@@ -88,11 +88,8 @@ public abstract class NeuralOdeTransformer : ISingleFeaturePredictionTransformer
 
     /// <summary>Reads a model of one kind from ML.NET's file.</summary>
     private protected static (NeuralOdeModel Model, ModelDescription Description) Load(
-        IHostEnvironment environment, ModelLoadContext context, string loaderSignature, OutputKind kind)
-    {
-        TorchRuntime.EnsureAvailable();
-        return Read(ModelFile.Load(environment, context, loaderSignature), kind);
-    }
+        IHostEnvironment environment, ModelLoadContext context, string loaderSignature, OutputKind kind) =>
+        ModelFile.Load(environment, context, loaderSignature, payload => Read(payload, kind));
 
     /// <summary>Reads a model of one kind from its payload; what is declared is checked before memory is taken for it.</summary>
     /// <exception cref="InvalidDataException">The payload is damaged, of a newer version, or of another kind of model.</exception>

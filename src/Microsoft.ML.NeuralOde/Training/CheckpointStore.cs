@@ -53,7 +53,7 @@ internal sealed class CheckpointStore
             return null;
         Directory.CreateDirectory(folder);
         string file = Path.GetFullPath(Path.Combine(folder, FileName));
-        File.Delete(Temporary(file));
+        File.Delete(AtomicFile.TemporaryName(file));
         return new CheckpointStore(file, options.CheckpointInterval, options.ResumeFromCheckpoint && File.Exists(file) ? Read(file) : null);
     }
 
@@ -62,20 +62,10 @@ internal sealed class CheckpointStore
 
     public void Save(CheckpointDescription description, IReadOnlyList<NamedArray> arrays)
     {
-        byte[] bytes = new Payload<CheckpointDescription>(description, arrays).ToBytes();
-        string temporary = Temporary(FilePath);
-        using (FileStream stream = File.Create(temporary))
-        {
-            stream.Write(bytes);
-            // The bytes are to lie on the disk before the name does.
-            stream.Flush(flushToDisk: true);
-        }
-        File.Move(temporary, FilePath, overwrite: true);
+        AtomicFile.Write(FilePath, new Payload<CheckpointDescription>(description, arrays).ToBytes());
         HasGoodCheckpoint = true;
         _saved = Stopwatch.GetTimestamp();
     }
-
-    private static string Temporary(string file) => file + ".new";
 
     private static Payload<CheckpointDescription> Read(string file)
     {

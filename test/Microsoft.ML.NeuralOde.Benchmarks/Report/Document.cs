@@ -1,14 +1,12 @@
 using System.Globalization;
 using System.Text;
+using Microsoft.ML.NeuralOde.Samples.Output;
 
 namespace Microsoft.ML.NeuralOde.Benchmarks.Report;
 
 /// <summary>The comparison as a Markdown document.</summary>
 internal static class Document
 {
-    private const string Begin = "<!-- results: written by the command compare -->";
-    private const string End = "<!-- end of results -->";
-
     /// <summary>A workload's line: name, ours, peer, ratio, unit, threads, evaluations of both, losses of both.</summary>
     public static string[] Cells(ComparedWorkload w) =>
     [
@@ -17,14 +15,9 @@ internal static class Document
         Evaluations(w.OursDetail), Evaluations(w.PeerDetail), Loss(w.OursDetail), Loss(w.PeerDetail),
     ];
 
-    /// <summary>The document with these results; what an older one says outside of the results stays.</summary>
-    public static string Write(Machine machine, IReadOnlyList<ComparedWorkload> results, bool isMnist, string? old)
-    {
-        string table = Begin + "\n" + Table(machine, results, isMnist) + End;
-        if (old is null || old.IndexOf(Begin, StringComparison.Ordinal) is var begin && begin < 0 || old.IndexOf(End, StringComparison.Ordinal) is var end && end < begin)
-            return "# Performance\n\n" + table + "\n";
-        return old[..begin] + table + old[(end + End.Length)..];
-    }
+    /// <summary>Writes the results into a document.</summary>
+    public static void Write(string file, Machine machine, IReadOnlyList<ComparedWorkload> results, bool isMnist) =>
+        DocumentSection.Write(file, "compare", Table(machine, results, isMnist));
 
     private static string Table(Machine machine, IReadOnlyList<ComparedWorkload> results, bool isMnist)
     {

@@ -55,7 +55,7 @@ public sealed class PredictCommandTests : IDisposable
         string model = _host.PathOf("model.zip");
         var mlContext = new MLContext();
         IDataView rows = mlContext.Data.LoadFromEnumerable([new DigitRow { Label = "1" }]);
-        mlContext.Model.Save(mlContext.Transforms.CopyColumns("Copy", "Label").Fit(rows), rows.Schema, model);
+        mlContext.Model.SaveSealed(mlContext.Transforms.CopyColumns("Copy", "Label").Fit(rows), rows.Schema, model);
 
         (await _host.RunAsync("predict", "--model", model, Image())).Should().Be(1);
 

@@ -128,7 +128,20 @@ public sealed class PredictionServiceTests : IAsyncLifetime, IDisposable
         string damaged = Path.Combine(_folder, "damaged.zip");
         File.WriteAllText(damaged, "no model");
         Action act = () => PredictionService.Create(["--urls", "http://127.0.0.1:0", "--Model:File", damaged, "--Logging:LogLevel:Default", "None"]);
-        act.Should().Throw<ModelFileException>().WithMessage("*damaged.zip*cannot be served*");
+        act.Should().Throw<ModelFileException>().WithMessage("*damaged.zip*cannot be served*no zip archive*");
+    }
+
+    [Fact]
+    public async Task Only_the_model_with_the_seal_of_the_configuration_is_served()
+    {
+        string other = Path.Combine(_folder, "other.zip");
+        string seal = Save(Train(seed: 2), other);
+        string[] settings = ["--urls", "http://127.0.0.1:0", "--Model:Seal", seal, "--Logging:LogLevel:Default", "None"];
+        await using (PredictionService.Create([.. settings, "--Model:File", other]))
+        {
+            Action act = () => PredictionService.Create([.. settings, "--Model:File", ModelFile]);
+            act.Should().Throw<ModelFileException>().WithMessage($"*bears the seal *; expected is {seal}*");
+        }
     }
 
     private static bool Same(Answer a, Answer b) => a.Label == b.Label && a.Scores.AsSpan().SequenceEqual(b.Scores);
@@ -156,7 +169,7 @@ public sealed class PredictionServiceTests : IAsyncLifetime, IDisposable
             .Append(_mlContext.Transforms.Conversion.MapKeyToValue("PredictedLabel")).Fit(Points());
     }
 
-    private void Save(ITransformer model, string file) => _mlContext.Model.Save(model, Points().Schema, file);
+    private string Save(ITransformer model, string file) => _mlContext.Model.SaveSealed(model, Points().Schema, file);
 
     private IDataView Points()
     {

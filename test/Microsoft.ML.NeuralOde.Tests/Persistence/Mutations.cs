@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
 using System.Security.Cryptography;
+using Microsoft.ML.NeuralOde.Persistence;
 
 namespace Microsoft.ML.NeuralOde.Tests.Persistence;
 
@@ -83,8 +84,6 @@ internal static class Mutations
                 entries.Add(entries[i]);
                 break;
             case 3:
-                // Our entry: ML.NET takes any memory that its own entries declare.
-                i = entries.FindIndex(entry => Locate(entry.Bytes) is not null);
                 entries[i] = (entries[i].Name, Damage(entries[i].Bytes, random));
                 break;
             default:
@@ -108,6 +107,28 @@ internal static class Mutations
         throw new InvalidOperationException("The archive holds no payload.");
     }
 
+    /// <summary>An archive that declares another size, offset, method or checksum of one entry, in the entry's own header or in the directory.</summary>
+    public static byte[] Declare(byte[] archive, Random random)
+    {
+        byte[] changed = (byte[])archive.Clone();
+        bool inDirectory = random.Next(3) > 0;
+        List<int> headers = Find(archive, inDirectory ? "PK\u0001\u0002"u8 : "PK\u0003\u0004"u8);
+        // Checksum, packed size, unpacked size, and in the directory the entry's place.
+        int[] fields = inDirectory ? [16, 20, 24, 42] : [14, 18, 22];
+        int field = headers[random.Next(headers.Count)] + fields[random.Next(fields.Length)];
+        BinaryPrimitives.WriteInt32LittleEndian(changed.AsSpan(field), random.Next(2) == 0 ? Sizes[random.Next(Sizes.Length)] : random.Next(2 * archive.Length));
+        return changed;
+    }
+
+    /// <summary>What somebody does who changes an archive and knows how seals are made.</summary>
+    public static byte[] Reseal(byte[] archive)
+    {
+        using var target = new MemoryStream();
+        // Of two entries of a name the first stays: a seal has no two.
+        ModelSeal.Write(new MemoryStream(Write([.. Read(archive).Where(entry => entry.Name != ModelSeal.EntryName).DistinctBy(entry => entry.Name)])), target);
+        return target.ToArray();
+    }
+
     /// <summary>The payload in an archive.</summary>
     public static byte[] Payload(byte[] archive) => Read(archive).Select(entry => Locate(entry.Bytes) is { } place ? entry.Bytes[place] : null).First(bytes => bytes is not null)!;
 
@@ -123,7 +144,7 @@ internal static class Mutations
         })];
     }
 
-    private static byte[] Write(List<(string Name, byte[] Bytes)> entries)
+    public static byte[] Write(List<(string Name, byte[] Bytes)> entries)
     {
         using var memory = new MemoryStream();
         using (var zip = new ZipArchive(memory, ZipArchiveMode.Create, leaveOpen: true))
@@ -133,6 +154,15 @@ internal static class Mutations
                 stream.Write(bytes);
             }
         return memory.ToArray();
+    }
+
+    private static List<int> Find(byte[] bytes, ReadOnlySpan<byte> pattern)
+    {
+        var places = new List<int>();
+        for (int i = 0; i + pattern.Length <= bytes.Length; i++)
+            if (bytes.AsSpan(i).StartsWith(pattern))
+                places.Add(i);
+        return places;
     }
 
     private static Range? Locate(byte[] entry)

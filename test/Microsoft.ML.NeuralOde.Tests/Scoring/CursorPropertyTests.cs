@@ -1,5 +1,4 @@
 using FsCheck;
-using FsCheck.Xunit;
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Tests.Support;
 
@@ -16,7 +15,7 @@ public sealed class CursorPropertyTests : IClassFixture<CursorPropertyTests.Mode
     // The batch of the scoring cursor is 256: sizes lie on both sides of its multiples.
     private static int RowCount(Random random) => random.Next(4) switch { 0 => random.Next(4), 1 => 256 * random.Next(1, 3) + random.Next(-1, 2), _ => random.Next(700) };
 
-    [Property(MaxTest = 40)]
+    [SeededProperty(MaxTest = 40)]
     public void Every_column_passes_through_and_every_score_is_that_of_the_row_alone(DoNotShrink<int> seed)
     {
         var random = new Random(seed.Item);
@@ -39,7 +38,7 @@ public sealed class CursorPropertyTests : IClassFixture<CursorPropertyTests.Mode
             found.Select(row => row.Values["Score"]).Should().Equal(expected.Select(row => Alone(row.Values["Features"])), "a row's score is its own");
     }
 
-    [Property(MaxTest = 15)]
+    [SeededProperty(MaxTest = 15)]
     public void Several_cursors_do_not_disturb_each_other_and_may_end_early(DoNotShrink<int> seed)
     {
         var random = new Random(seed.Item);
@@ -68,7 +67,7 @@ public sealed class CursorPropertyTests : IClassFixture<CursorPropertyTests.Mode
             cursor?.Dispose();
     }
 
-    [Property(MaxTest = 15)]
+    [SeededProperty(MaxTest = 15)]
     public void Cursor_sets_and_row_mappers_say_the_same(DoNotShrink<int> seed)
     {
         var random = new Random(seed.Item);
