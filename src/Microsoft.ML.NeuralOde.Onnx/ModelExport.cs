@@ -1,4 +1,3 @@
-using System.Reflection;
 using System.Text.Json;
 using Microsoft.ML.NeuralOde.Prediction;
 using Onnx;
@@ -9,9 +8,7 @@ namespace Microsoft.ML.NeuralOde.OnnxExport;
 /// <summary>Writes a fitted model as an ONNX model with the columns' names: from features to the columns of its predictions.</summary>
 internal static class ModelExport
 {
-    private const long IrVersion = 8;
-    private const long OperatorSet = 17;
-    private const string Batch = "batch";
+    private const string Batch = RateExport.Batch;
 
     /// <exception cref="NotSupportedException">The model cannot be written; the message names the option that stands in the way.</exception>
     public static ModelProto Create(NeuralOdeTransformer transformer, double? stepSize)
@@ -24,14 +21,7 @@ internal static class ModelExport
         string outputs = Network(graph, network, stepSize, description.FeatureColumn);
         Columns(graph, transformer.Model.Kind, description, network, outputs);
 
-        var model = new ModelProto
-        {
-            IrVersion = IrVersion,
-            ProducerName = typeof(NeuralOdeTransformer).Assembly.GetName().Name,
-            ProducerVersion = typeof(NeuralOdeTransformer).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "",
-            Graph = graph.Proto,
-        };
-        model.OpsetImport.Add(new OperatorSetIdProto { Domain = "", Version = OperatorSet });
+        ModelProto model = graph.ToModel();
         Note("solver", network.Description.Solver);
         if (description.Classes?.Text is { } text)
             Note("classes", JsonSerializer.Serialize(text));
@@ -56,7 +46,8 @@ internal static class ModelExport
             if (i < network.Encoder.Count - 1)
                 x = graph.Add("Relu", [x]);
         }
-        x = OdeBlockExport.Write(graph, network.Block, network.Block.Options, stepSize, x);
+        RateExport rate = RateExport.Of(graph, network.Block.Dynamics, [network.Head.weight!.shape[1]]);
+        x = OdeExport.Write(graph, rate, network.Block.EndTime, network.Block.Options, stepSize, x)[0];
         x = Linear(graph, network.Head, x);
         if (network.OutputStatistics() is { } output)
         {

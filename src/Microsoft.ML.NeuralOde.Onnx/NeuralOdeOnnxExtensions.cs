@@ -1,6 +1,7 @@
 using Google.Protobuf;
 using Microsoft.ML.NeuralOde;
 using Microsoft.ML.NeuralOde.OnnxExport;
+using Microsoft.ML.NeuralOde.Persistence;
 
 namespace Microsoft.ML;
 
@@ -15,18 +16,7 @@ public static class NeuralOdeOnnxExtensions
     public static void SaveAsOnnx(this NeuralOdeTransformer transformer, string file, double? stepSize = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(file);
-        byte[] bytes = Create(transformer, stepSize);
-        string unfinished = file + ".unfinished";
-        try
-        {
-            File.WriteAllBytes(unfinished, bytes);
-            File.Move(unfinished, file, overwrite: true);
-        }
-        catch
-        {
-            File.Delete(unfinished);
-            throw;
-        }
+        AtomicFile.Write(file, Create(transformer, stepSize));
     }
 
     /// <summary>Writes a model as ONNX.</summary>
@@ -55,11 +45,56 @@ public static class NeuralOdeOnnxExtensions
         stream.Write(Create(transformer, stepSize));
     }
 
+    /// <summary>Writes an ODE block as ONNX: from its initial state, “input”, to its final state, “output”, both <c>[batch, …]</c>.</summary>
+    /// <remarks>
+    /// What can be exported: <see cref="DenseDynamics"/> without conditions and <see cref="ConvolutionalDynamics"/>, with any activation and time dependence, under explicit
+    /// Runge–Kutta methods in equal steps, as for transformers. Numbers are Float32. Operator set 17.
+    /// </remarks>
+    /// <param name="block">The block.</param>
+    /// <param name="stateShape">The shape of a state without the batch: <c>[features]</c>, or <c>[channels, height, width]</c>.</param>
+    /// <param name="stream">Receives the model; stays open.</param>
+    /// <param name="stepSize">The size of the solver's steps, in the unit of time; null for the block's own.</param>
+    /// <exception cref="ArgumentException">The shape does not fit, or the step size is not a positive number.</exception>
+    /// <exception cref="NotSupportedException">The block cannot be exported; the message names what stands in the way.</exception>
+    public static void SaveAsOnnx(this OdeBlock block, IReadOnlyList<long> stateShape, Stream stream, double? stepSize = null)
+    {
+        ArgumentNullException.ThrowIfNull(block);
+        ArgumentNullException.ThrowIfNull(stateShape);
+        ArgumentNullException.ThrowIfNull(stream);
+        CheckStepSize(stepSize);
+        stream.Write(ModuleExport.Create(block, stateShape, stepSize).ToByteArray());
+    }
+
+    /// <summary>
+    /// Writes a flow as ONNX: from data, “input” <c>[batch, features]</c>, to log p, “log_density” <c>[batch]</c>, and the points of the base distribution, “latent”.
+    /// </summary>
+    /// <remarks>
+    /// What can be exported: flows over <see cref="DenseDynamics"/> without conditions, to the standard normal density, solved as in evaluation mode by explicit Runge–Kutta
+    /// methods in equal steps. The trace is exact. Numbers are Float32, the standardisation Float64. Operator set 17.
+    /// </remarks>
+    /// <param name="flow">The flow.</param>
+    /// <param name="stream">Receives the model; stays open.</param>
+    /// <param name="stepSize">The size of the solver's steps, in the unit of time; null for the flow's own.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The step size is not a positive number.</exception>
+    /// <exception cref="NotSupportedException">The flow cannot be exported; the message names what stands in the way.</exception>
+    public static void SaveAsOnnx(this ContinuousFlow flow, Stream stream, double? stepSize = null)
+    {
+        ArgumentNullException.ThrowIfNull(flow);
+        ArgumentNullException.ThrowIfNull(stream);
+        CheckStepSize(stepSize);
+        stream.Write(ModuleExport.Create(flow, stepSize).ToByteArray());
+    }
+
     private static byte[] Create(NeuralOdeTransformer transformer, double? stepSize)
     {
         ArgumentNullException.ThrowIfNull(transformer);
+        CheckStepSize(stepSize);
+        return ModelExport.Create(transformer, stepSize).ToByteArray();
+    }
+
+    private static void CheckStepSize(double? stepSize)
+    {
         if (stepSize is { } size && !(size > 0 && double.IsFinite(size)))
             throw new ArgumentOutOfRangeException(nameof(stepSize), stepSize, "The step size must be a positive number or null.");
-        return ModelExport.Create(transformer, stepSize).ToByteArray();
     }
 }
