@@ -59,23 +59,7 @@ internal static class VelocityMatching
             Tensor Normal(long[] shape) => randn(shape, device: rows.device, generator: generator);
         }
 
-        IReadOnlyList<nn.Module<Tensor, Tensor, Tensor>> blocks = flow.Blocks;
-        Tensor? sum = null;
-        for (int k = 0; k < blocks.Count; k++)
-        {
-            // Each block walks its part of the path in its own unit of time.
-            long first = (long)k * draw.Count / blocks.Count, count = (k + 1L) * draw.Count / blocks.Count - first;
-            if (count == 0)
-                continue;
-            Tensor time = (times.narrow(0, first, count) * blocks.Count - k).clamp(0, 1);
-            Tensor point = points.narrow(0, first, count);
-            Tensor f = blocks[k] is IConditionalDynamics { Conditions: > 0 } conditional
-                ? conditional.Evaluate(time, point, conditions!.narrow(0, first, count))
-                : blocks[k].call(time, point);
-            Tensor part = (f * blocks.Count - velocities.narrow(0, first, count)).square().sum();
-            sum = sum is null ? part : sum + part;
-        }
-        return (sum! / points.numel()).MoveToOuterDisposeScope();
+        return FlowMatching.VelocityError(flow, times, points, velocities, conditions).MoveToOuterDisposeScope();
     }
 
     /// <summary>The standard deviation of each point's noise: σ, and for a share of them anything between σ and the reach, evenly in its logarithm.</summary>

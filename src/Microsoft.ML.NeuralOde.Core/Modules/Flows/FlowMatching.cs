@@ -112,11 +112,25 @@ public static class FlowMatching
         if (options.Noise > 0)
             points = points + options.Noise * randn(points.shape, points.dtype, points.device, generator: generator);
         Tensor velocity = options.AverageTargets ? Average(start, points, times) : end - start;
+        return VelocityError(flow, times, points, velocity, condition).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The mean square of what f misses of the velocities at points of paths, per feature.</summary>
+    /// <param name="flow">The flow; each block is asked on its part of the path, in its own unit of time.</param>
+    /// <param name="times">Shape <c>[points, 1]</c>, the i-th of n between i/n and (i + 1)/n.</param>
+    /// <param name="points">Shape <c>[points, features]</c>.</param>
+    /// <param name="velocities">In the shape of the points.</param>
+    /// <param name="condition">Shape <c>[points, conditions]</c>; null where the flow has none.</param>
+    /// <returns>A scalar.</returns>
+    internal static Tensor VelocityError(ContinuousFlow flow, Tensor times, Tensor points, Tensor velocities, Tensor? condition)
+    {
+        using DisposeScope scope = NewDisposeScope();
         IReadOnlyList<Module<Tensor, Tensor, Tensor>> blocks = flow.Blocks;
+        long all = points.shape[0];
         Tensor? sum = null;
         for (int k = 0; k < blocks.Count; k++)
         {
-            long first = k * rows / blocks.Count, count = (k + 1) * rows / blocks.Count - first;
+            long first = k * all / blocks.Count, count = (k + 1) * all / blocks.Count - first;
             if (count == 0)
                 continue;
             Tensor time = (times.narrow(0, first, count) * blocks.Count - k).clamp(0, 1);
@@ -125,10 +139,10 @@ public static class FlowMatching
                 ? conditional.Evaluate(time, y, condition!.narrow(0, first, count))
                 : blocks[k].call(time, y);
             // In a block's own time the path is walked in a fraction of it.
-            Tensor part = (f * blocks.Count - velocity.narrow(0, first, count)).square().sum();
+            Tensor part = (f * blocks.Count - velocities.narrow(0, first, count)).square().sum();
             sum = sum is null ? part : sum + part;
         }
-        return (sum! / start.numel()).MoveToOuterDisposeScope();
+        return (sum! / points.numel()).MoveToOuterDisposeScope();
     }
 
     /// <summary>
