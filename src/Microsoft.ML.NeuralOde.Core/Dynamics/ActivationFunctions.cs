@@ -18,14 +18,14 @@ internal static class ActivationFunctions
         switch (activation)
         {
             case Activation.Tanh:
-                return 1 - value.square();
+                return value.Squared().From(1);
             case Activation.Softplus:
                 return x.sigmoid();
             case Activation.Relu:
-                return x.gt(0).to(x.dtype);
+                return x.gt(Numbers.Zero).to(x.dtype);
             default:
                 Tensor s = x.sigmoid();
-                return s + value * (1 - s);
+                return s.Plus(value * s.From(1));
         }
     }
 
@@ -35,14 +35,14 @@ internal static class ActivationFunctions
         switch (activation)
         {
             case Activation.Tanh:
-                return -2 * value * first;
+                return value.Times(-2) * first;
             case Activation.Softplus:
-                return first * (1 - first);
+                return first * first.From(1);
             case Activation.Relu:
                 return null;
             default:
                 Tensor s = x.sigmoid();
-                return s * (1 - s) * (2 + x * (1 - 2 * s));
+                return s * s.From(1) * (x * s.Times(2).From(1)).Plus(2);
         }
     }
 }

@@ -40,12 +40,12 @@ internal sealed class AutogradPathRate : PathRate
                     continue;
                 product = product.reshape(-1, Features);
                 if (divergence is not null)
-                    divergence = divergence + (probes is null ? product.select(1, i) : (product * probes[i]).sum(1) * ProbeWeight);
+                    divergence = divergence.Plus(probes is null ? product.select(1, i) : (product * probes[i]).sum(1).Times(ProbeWeight));
                 if (jacobian is not null)
-                    jacobian = jacobian + product.square().sum(1) * ProbeWeight;
+                    jacobian = jacobian.Plus(product.Squared().sum(1).Times(ProbeWeight));
             }
         }
-        Tensor result = Join(flat, divergence, Request.Has(PathQuantities.KineticEnergy) ? flat.square().sum(1) : null, jacobian);
+        Tensor result = Join(flat, divergence, Request.Has(PathQuantities.KineticEnergy) ? flat.Squared().sum(1) : null, jacobian);
         return graph ? result : result.detach();
     }
 }

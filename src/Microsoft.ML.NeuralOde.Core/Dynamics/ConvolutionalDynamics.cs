@@ -100,7 +100,7 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>
             x = Convolve(i, Activation.Value(Normalize(i, x)), t);
         x = Normalize(Convolutions, x);
         if (Time == TimeDependence.Add)
-            x = x + t * _timeWeights[0].reshape(1, Channels, 1, 1);
+            x = x.Plus(t * _timeWeights[0].reshape(1, Channels, 1, 1));
         return x.MoveToOuterDisposeScope();
     }
 
@@ -132,7 +132,7 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>
         {
             result = functional.conv2d(x.to(type), _weights[i].to(type), padding: [1, 1]).to(x.dtype);
             if (!hasChannel)
-                return result.add_(_biases[i].reshape(1, Channels, 1, 1));
+                return result.Add(_biases[i].reshape(1, Channels, 1, 1));
         }
         else
         {
@@ -143,6 +143,6 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>
         // A channel that is t everywhere: t times what a channel of ones gives, which differs at the borders only.
         Tensor channel = ones([1, 1, x.shape[2], x.shape[3]], x.dtype, x.device);
         Tensor image = functional.conv2d(channel, _timeWeights[i], padding: [1, 1]);
-        return result.add_(t * image + _biases[i].reshape(1, Channels, 1, 1));
+        return result.Add((t * image).Plus(_biases[i].reshape(1, Channels, 1, 1)));
     }
 }

@@ -222,10 +222,10 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     {
         using IDisposable noGrad = no_grad();
         foreach (Parameter weight in _weights)
-            weight.mul_(weights);
-        _weights[0].mul_(input);
-        _biases[0].mul_(weights * input);
-        _conditionWeight?.mul_(weights * input);
+            weight.Multiply(weights);
+        _weights[0].Multiply(input);
+        _biases[0].Multiply(weights * input);
+        _conditionWeight?.Multiply(weights * input);
     }
 
     /// <summary>
@@ -233,24 +233,24 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// </summary>
     internal (Tensor? Gate, Tensor Shift) Modulation(int layer, Tensor t, Tensor? projected)
     {
-        Tensor shift = layer == 0 && projected is not null ? projected + _biases[0] : _biases[layer];
+        Tensor shift = layer == 0 && projected is not null ? projected.Plus(_biases[0]) : _biases[layer];
         Tensor? gate = null;
         if (_gateWeights.Length > 0)
         {
-            gate = (t * _gateWeights[layer] + _gateBiases[layer]).sigmoid();
+            gate = (t * _gateWeights[layer]).Plus(_gateBiases[layer]).sigmoid();
             shift = shift * gate;
         }
         if (Time == TimeDependence.Fourier)
-            return (gate, shift + functional.linear(FourierOf(t), _timeWeights[layer]));
+            return (gate, shift.Plus(functional.linear(FourierOf(t), _timeWeights[layer])));
         Parameter? timeWeight = TimeWeight(layer);
-        return (gate, timeWeight is null ? shift : shift + t * timeWeight);
+        return (gate, timeWeight is null ? shift : shift.Plus(t * timeWeight));
     }
 
     /// <summary>t and its sines and cosines: of shape <c>[numbers]</c> for a scalar, <c>[batch, numbers]</c> for one number a row.</summary>
     private static Tensor FourierOf(Tensor t)
     {
         Tensor column = t.dim() == 0 ? t.reshape(1) : t;
-        Tensor angles = column * (arange(1, FourierFrequencies + 1, column.dtype, column.device) * Math.PI);
+        Tensor angles = column * Numbers.Range(FourierFrequencies, column.dtype, column.device).Plus(1).Times(Math.PI);
         return cat([column, angles.sin(), angles.cos()], -1);
     }
 

@@ -52,7 +52,7 @@ internal sealed class DensePathRate : PathRate, IAnalyticDynamics
         if (Request is { NeedsJacobian: true, Trace.IsExact: true } && !Request.Has(PathQuantities.JacobianNorm) && layers <= DenseTrace.MaximumLayers && sharesTime)
         {
             (Tensor f, Tensor trace) = DenseTrace.Evaluate(_dynamics.Activation, packed.narrow(1, 0, Features), weights, gates, shifts);
-            return Join(f, trace, Request.Has(PathQuantities.KineticEnergy) ? f.square().sum(1) : null, null);
+            return Join(f, trace, Request.Has(PathQuantities.KineticEnergy) ? f.Squared().sum(1) : null, null);
         }
         Tensor? tangents = probes ?? _units?.expand(Features, packed.shape[0], Features);
         return DenseTangents.Apply(new DenseTangents.Network(this, _dynamics.Activation, ProbeWeight), packed, tangents, weights, gates, shifts);

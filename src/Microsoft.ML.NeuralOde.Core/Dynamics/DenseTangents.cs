@@ -78,9 +78,9 @@ internal static class DenseTangents
         PathRequest request = network.Rate.Request;
         return network.Rate.Pack(
             f,
-            request.Has(PathQuantities.Divergence) ? (products! * tangents!).sum([0, 2]) * network.ProbeWeight : null,
-            request.Has(PathQuantities.KineticEnergy) ? f.square().sum(1) : null,
-            request.Has(PathQuantities.JacobianNorm) ? products!.square().sum([0, 2]) * network.ProbeWeight : null);
+            request.Has(PathQuantities.Divergence) ? (products! * tangents!).sum([0, 2]).Times(network.ProbeWeight) : null,
+            request.Has(PathQuantities.KineticEnergy) ? f.Squared().sum(1) : null,
+            request.Has(PathQuantities.JacobianNorm) ? products!.Squared().sum([0, 2]).Times(network.ProbeWeight) : null);
     }
 
     private sealed class Function : autograd.SingleTensorFunction<Function>
@@ -149,14 +149,14 @@ internal static class DenseTangents
             // p̄ of the last layer, and the derivative with respect to its tangents' slices of A ⊙ g.
             Tensor p = gradient.narrow(1, 0, features);
             if (columns[1] is { } energy)
-                p = p + 2 * energy * saved.Argument(last);
+                p = p.Plus(energy.Times(2) * saved.Argument(last));
             Tensor? v = null;
             if (columns[0] is { } divergence)
-                v = saved.Tangents! * (divergence * saved.Network.ProbeWeight);
+                v = saved.Tangents! * divergence.Times(saved.Network.ProbeWeight);
             if (columns[2] is { } jacobian)
             {
-                Tensor part = Products(saved.A(last), saved.Gates[last])! * (jacobian * (2 * saved.Network.ProbeWeight));
-                v = v is null ? part : v + part;
+                Tensor part = Products(saved.A(last), saved.Gates[last])! * jacobian.Times(2 * saved.Network.ProbeWeight);
+                v = v is null ? part : v.Plus(part);
             }
             for (int i = last; i >= 0; i--)
             {
@@ -165,7 +165,7 @@ internal static class DenseTangents
                 {
                     Tensor sum = p * a[0];
                     if (v is not null)
-                        sum = sum + (v * a.narrow(0, 1, a.shape[0] - 1)).sum(dim: 0L);
+                        sum = sum.Plus((v * a.narrow(0, 1, a.shape[0] - 1)).sum(dim: 0L));
                     result[3 + layers + i] = Reduce(sum, g);
                 }
                 result[3 + 2 * layers + i] = Reduce(p, saved.Shifts[i]);

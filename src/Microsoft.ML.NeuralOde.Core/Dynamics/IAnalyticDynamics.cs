@@ -54,10 +54,10 @@ public abstract class DynamicsEvaluator : IDisposable
         for (long i = 0; i < components.shape[1]; i++)
         {
             using DisposeScope inner = NewDisposeScope();
-            components.select(1, i).fill_(1);
+            components.select(1, i).fill_(Numbers.One);
             linearization.Pull(direction, product, default);
-            trace.add_(products.select(1, i));
-            components.select(1, i).fill_(0);
+            trace.Add(products.select(1, i));
+            components.select(1, i).fill_(Numbers.Zero);
         }
     }
 

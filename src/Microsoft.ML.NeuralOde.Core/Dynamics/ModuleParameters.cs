@@ -20,6 +20,6 @@ internal static class ModuleParameters
         module.Own(name, () =>
         {
             using DisposeScope scope = NewDisposeScope();
-            return ((rand(shape) * 2 - 1) * bound).MoveToOuterDisposeScope();
+            return rand(shape).Times(2).Minus(1).Times(bound).MoveToOuterDisposeScope();
         });
 }

@@ -73,7 +73,7 @@ internal abstract class PathRate : IDisposable
         if (Request.Count > 0)
             parts.Add(initialState.new_zeros([initialState.shape[0], Request.Count]));
         if (HasRowNumbers)
-            parts.Add(arange(initialState.shape[0], initialState.dtype, initialState.device).unsqueeze(1));
+            parts.Add(Numbers.Range(initialState.shape[0], initialState.dtype, initialState.device).unsqueeze(1));
         return parts.Count == 1 ? parts[0].alias() : cat(parts, 1);
     }
 
@@ -124,6 +124,7 @@ internal abstract class PathRate : IDisposable
         if (trace.Distribution == ProbeDistribution.Gaussian)
             return randn(shape, like.dtype, like.device).DetachFromDisposeScope();
         using Tensor bits = randint(0, 2, shape, like.dtype, like.device);
-        return bits.mul_(2).sub_(1).alias().DetachFromDisposeScope();
+        using Tensor doubled = bits.Times(2);
+        return doubled.Minus(1).DetachFromDisposeScope();
     }
 }

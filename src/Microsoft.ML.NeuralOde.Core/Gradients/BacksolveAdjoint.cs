@@ -81,13 +81,13 @@ internal sealed class AdjointSolve : DifferentiableSolve
             using DisposeScope scope = NewDisposeScope();
             if (times is not null)
                 times[i] += Rate(grid.Values[i], states[i], gradient[i], statistics);
-            double size = adjoint.square().mean().sqrt().ToDouble();
+            double size = adjoint.Squared().mean().sqrt().ToDouble();
             // λ is solved for in units of its own size, so that the absolute tolerance means the same for every loss.
-            Tensor before = size == 0 ? adjoint : Sweep(grid.Values[i], grid.Values[i - 1], states[i], adjoint / size, size, sums, statistics) * size;
+            Tensor before = size == 0 ? adjoint : Sweep(grid.Values[i], grid.Values[i - 1], states[i], adjoint.Over(size), size, sums, statistics).Times(size);
             if (times is not null && i == 1)
                 times[0] -= Rate(grid.Values[0], states[0], before, statistics);
             Tensor last = adjoint;
-            adjoint = (before + gradient[i - 1]).MoveToOuterDisposeScope();
+            adjoint = before.Plus(gradient[i - 1]).MoveToOuterDisposeScope();
             last.Dispose();
             heap.AfterStep();
         }

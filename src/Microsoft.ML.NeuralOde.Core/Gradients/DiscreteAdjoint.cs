@@ -78,7 +78,7 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
             }
             sweep.AfterStep();
         }
-        Tensor initial = adjoint + outputs[0];
+        Tensor initial = adjoint.Plus(outputs[0]);
         sweep.Arithmetic(adjoint, 1).Release(adjoint);
         return new Gradients(
             StateNeedsGradient ? initial.MoveToOuterDisposeScope() : null,

@@ -24,7 +24,7 @@ internal sealed class ParameterSums : IDisposable
     /// <summary>Adds weighted derivatives, in the order of <see cref="Active"/>.</summary>
     public void Add(Tensor?[] derivatives, double weight = 1)
     {
-        Scalar alpha = weight;
+        using Scalar alpha = weight;
         for (int i = 0; i < _sums.Length; i++)
             if (derivatives[i] is { } derivative)
                 _sums[i].add_(derivative, alpha);

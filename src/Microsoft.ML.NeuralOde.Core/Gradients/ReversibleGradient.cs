@@ -147,7 +147,7 @@ internal sealed class ReversibleSolve : DifferentiableSolve
                 adjoint.index_copy_(0, rows, start);
         }
         return new Gradients(
-            StateNeedsGradient ? (adjoint + outputs[0]).MoveToOuterDisposeScope() : null,
+            StateNeedsGradient ? adjoint.Plus(outputs[0]).MoveToOuterDisposeScope() : null,
             TimesGradient(sweep.Times?.Values)?.MoveToOuterDisposeScope(),
             Array.ConvertAll(sweep.Parameters.Finish(), sum => sum?.MoveToOuterDisposeScope()));
     }
@@ -182,7 +182,7 @@ internal sealed class ReversibleSolve : DifferentiableSolve
         }
         sweep.Problem.Rows.Rows = stretch.Rows;
         point = reversal.Finish(point);
-        Tensor result = point.StateGradient + point.TwinGradient;
+        Tensor result = point.StateGradient.Plus(point.TwinGradient);
         Release(point, arithmetic);
         return result;
     }

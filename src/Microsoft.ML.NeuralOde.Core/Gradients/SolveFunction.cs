@@ -106,6 +106,6 @@ internal abstract class DifferentiableSolve
             StateNeedsGradient ? Fill(gradient[0]) : null, TimesGradient(times),
             [.. Problem.Parameters.Select(parameter => parameter.requires_grad ? Fill(parameter.detach()) : null)]);
 
-        static Tensor Fill(Tensor tensor) => full_like(tensor, double.NaN);
+        static Tensor Fill(Tensor tensor) => full_like(tensor, Numbers.NaN);
     }
 }

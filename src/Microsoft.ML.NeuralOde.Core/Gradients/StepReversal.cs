@@ -121,7 +121,7 @@ internal sealed class GraphStepReversal(OdeMethod method, BackwardSweep sweep) :
             Tensor incoming = output.Masked(gradient(output.Output), step.Lanes);
             if (output.IsAtEnd)
             {
-                cotangents[0] = cotangents[0] + incoming;
+                cotangents[0] = cotangents[0].Plus(incoming);
                 continue;
             }
             Tensor value = stepper.Interpolate(output.Times);

@@ -161,7 +161,7 @@ internal sealed class ContinuousExtension
             for (int d = 0; d < Polynomials[i].Length; d++)
                 flat[d * Polynomials.Length + i] = Polynomials[i][d];
         Tensor matrix = tensor(flat, [degree, Polynomials.Length], sigma.dtype, sigma.device);
-        Tensor powers = stack(Enumerable.Range(1, degree).Select(d => sigma.pow(d)).ToArray(), 1);
+        Tensor powers = stack(Enumerable.Range(1, degree).Select(d => sigma.Power(d)).ToArray(), 1);
         return powers.matmul(matrix);
     }
 }

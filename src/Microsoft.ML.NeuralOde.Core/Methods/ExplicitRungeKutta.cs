@@ -70,7 +70,7 @@ internal sealed class ExplicitRungeKuttaStepper : OneStepStepper
         using var arithmetic = new TensorArithmetic(Context.Arithmetic.Lanes);
         Tensor error = arithmetic.Combine(null, Attempt!.Span, Tableau.Error, Stages);
         Tensor ratio = StateArithmetic.Ratio(error, State, Attempt.State, Context.Options).reshape(State.shape[0], -1);
-        Tensor worst = ratio.square().sum(1).nan_to_num(double.PositiveInfinity).argsort(0, descending: true);
+        Tensor worst = ratio.Squared().sum(1).nan_to_num(double.PositiveInfinity).argsort(0, descending: true);
         return [.. worst.to(CPU).data<long>().ToArray().Take(10)];
     }
 

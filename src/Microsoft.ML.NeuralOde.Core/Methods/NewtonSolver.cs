@@ -111,7 +111,7 @@ internal sealed class NewtonSolver
     private Tensor[] Tangent(StepSpan span, Tensor[] bases, Tensor slope, int start, int count)
     {
         Tensor h = Sizes(span, slope);
-        return [.. Enumerable.Range(0, count).Select(i => bases[i].detach() + h * (_tableau.A[start + i].Skip(start).Take(count).Sum() * slope.detach()))];
+        return [.. Enumerable.Range(0, count).Select(i => bases[i].detach().Plus(h * slope.detach().Times(_tableau.A[start + i].Skip(start).Take(count).Sum())))];
     }
 
     /// <summary>Improves the stages in place; says which lanes did not converge, or null.</summary>
@@ -209,9 +209,9 @@ internal sealed class NewtonSolver
         var residuals = new Tensor[count];
         for (int i = 0; i < count; i++)
         {
-            Tensor sum = _tableau.A[start + i][start] * slopes[0];
+            Tensor sum = slopes[0].Times(_tableau.A[start + i][start]);
             for (int j = 1; j < count; j++)
-                sum = sum + _tableau.A[start + i][start + j] * slopes[j];
+                sum = sum.Plus(slopes[j].Times(_tableau.A[start + i][start + j]));
             residuals[i] = (stages[i] - bases[i] - h * sum).reshape(rows, -1);
         }
         foreach (Tensor slope in slopes)
@@ -225,15 +225,15 @@ internal sealed class NewtonSolver
         Tensor h = Sizes(span, stages[0]);
         // A lane that stands still, while others make their step again, has moved by nothing.
         if (Array.IndexOf(span.Size, 0) >= 0)
-            h = where(h == 0, ones_like(h), h);
+            h = where(h.eq(Numbers.Zero), ones_like(h), h);
         Tensor[] moved = [.. stages.Select((stage, i) => (stage - bases[i]) / h)];
         if (count == 1)
-            return [moved[0] / _tableau.A[start][start]];
+            return [moved[0].Over(_tableau.A[start][start])];
         using Tensor block = tensor(Block(start, count).SelectMany(row => row).ToArray(), [count, count], ScalarType.Float64);
         using Tensor inverse = linalg.inv(block);
         double[] values = inverse.data<double>().ToArray();
         return [.. Enumerable.Range(0, count).Select(i =>
-            Enumerable.Range(0, count).Select(j => values[i * count + j] * moved[j]).Aggregate((a, b) => a + b))];
+            Enumerable.Range(0, count).Select(j => moved[j].Times(values[i * count + j])).Aggregate((a, b) => a.Plus(b)))];
     }
 
     private double[][] Block(int start, int count) => [.. Enumerable.Range(start, count).Select(i => _tableau.A[i][start..(start + count)])];
@@ -278,7 +278,7 @@ internal sealed class NewtonSolver
         Tensor first = jacobian(0);
         Tensor h = tensor(span.Size, [span.Size.Length, 1, 1], first.dtype, first.device);
         Tensor identity = eye(first.shape[1], dtype: first.dtype, device: first.device)!.unsqueeze(0);
-        return cat([.. block.Select((row, i) => cat([.. row.Select((a, j) => (i == j ? identity : zeros_like(identity)) - h * a * jacobian(j))], 2))], 1);
+        return cat([.. block.Select((row, i) => cat([.. row.Select((a, j) => (i == j ? identity : zeros_like(identity)) - h.Times(a) * jacobian(j))], 2))], 1);
     }
 
     /// <summary>1 in the marked lanes, 0 in the others, to multiply a state with.</summary>

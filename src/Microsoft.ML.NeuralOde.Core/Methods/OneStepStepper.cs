@@ -53,8 +53,8 @@ internal abstract class OneStepStepper : Stepper
             using DisposeScope scope = NewDisposeScope();
             Tensor s = Context.Clock.Difference(span.Start, times)! / size;
             Tensor s2 = s * s, s3 = s2 * s;
-            Tensor p = 3 * s2 - 2 * s3;
-            Tensor weights = stack([-p, p, size * (s - 2 * s2 + s3), size * (s3 - s2)], 1);
+            Tensor p = s2.Times(3) - s3.Times(2);
+            Tensor weights = stack([-p, p, size * (s - s2.Times(2)).Plus(s3), size * (s3 - s2)], 1);
             return Context.Arithmetic.CombineTracked(State, weights, inputs).DetachFromDisposeScope();
         }
         var numbers = new double[4 * times.Length];

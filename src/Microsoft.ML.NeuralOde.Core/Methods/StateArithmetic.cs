@@ -77,7 +77,7 @@ internal abstract class StateArithmetic : IDisposable
         Tensor ratio = Ratio(error, y0, y1, options).reshape(Lanes, -1);
         Tensor norms = options.Norm.Function is { } own ? own(ratio)
             : ReferenceEquals(options.Norm, ErrorNorm.Maximum) ? ratio.abs().amax(1)
-            : ratio.square().mean([1L]).sqrt();
+            : ratio.Squared().mean([1L]).sqrt();
         if (norms.numel() != Lanes)
             throw new InvalidOperationException($"The error norm '{options.Norm}' returned shape [{string.Join(", ", norms.shape)}]; it must return one number a lane, shape [{Lanes}].");
         norms.to(ScalarType.Float64, CPU).contiguous().data<double>().CopyTo(result);
@@ -88,8 +88,8 @@ internal abstract class StateArithmetic : IDisposable
     public static Tensor Ratio(Tensor error, Tensor y0, Tensor y1, OdeSolverOptions options)
     {
         Tensor size = maximum(y0.abs(), y1.abs());
-        Tensor relative = options.RelativeTolerances is { } r ? size * r.to(size.dtype, size.device) : size * options.RelativeTolerance;
-        return error / (options.AbsoluteTolerances is { } a ? relative + a.to(size.dtype, size.device) : relative + options.AbsoluteTolerance);
+        Tensor relative = options.RelativeTolerances is { } r ? size * r.to(size.dtype, size.device) : size.Times(options.RelativeTolerance);
+        return error / (options.AbsoluteTolerances is { } a ? relative.Plus(a.to(size.dtype, size.device)) : relative.Plus(options.AbsoluteTolerance));
     }
 
     public abstract void Dispose();
@@ -261,7 +261,7 @@ internal sealed class TensorArithmetic : StateArithmetic
         {
             sum = (stages * weights.t().unsqueeze(-1)).sum(dim: 0L);
             if (y is not null)
-                sum = sum + y.reshape(Lanes, -1);
+                sum = sum.Plus(y.reshape(Lanes, -1));
         }
         return sum.reshape(k[0].shape);
     }

@@ -39,14 +39,14 @@ internal sealed class SymplecticStepper(SymplecticMethod method, bool isLeapfrog
         Tensor q = Half(State, 0), v = Half(State, 1);
         if (isLeapfrog)
         {
-            v = v + h / 2 * Half(Derivative(), 1);
-            q = q + h * Half(Evaluate(scope, span, 0.5, q, v), 0);
-            v = v + h / 2 * Half(Evaluate(scope, span, 1, q, v), 1);
+            v = v.Plus(h.Over(2) * Half(Derivative(), 1));
+            q = q.Plus(h * Half(Evaluate(scope, span, 0.5, q, v), 0));
+            v = v.Plus(h.Over(2) * Half(Evaluate(scope, span, 1, q, v), 1));
         }
         else
         {
-            v = v + h * Half(Derivative(), 1);
-            q = q + h * Half(Evaluate(scope, span, 1, q, v), 0);
+            v = v.Plus(h * Half(Derivative(), 1));
+            q = q.Plus(h * Half(Evaluate(scope, span, 1, q, v), 0));
         }
         return new StepAttempt(span, cat([q, v], -1).DetachFromDisposeScope(), null);
     }

@@ -66,11 +66,11 @@ public sealed record PathRegularization
     /// <summary>The weighted mean over the batch; null where nothing has a weight. In the current scope.</summary>
     internal Tensor? Penalty(Tensor? kineticEnergy, Tensor? jacobianNorm, double sign = 1)
     {
-        Tensor? penalty = kineticEnergy is null || KineticEnergy == 0 ? null : kineticEnergy.mean() * (sign * KineticEnergy);
+        Tensor? penalty = kineticEnergy is null || KineticEnergy == 0 ? null : kineticEnergy.mean().Times(sign * KineticEnergy);
         if (jacobianNorm is null || JacobianNorm == 0)
             return penalty;
-        Tensor norm = jacobianNorm.mean() * (sign * JacobianNorm);
-        return penalty is null ? norm : penalty + norm;
+        Tensor norm = jacobianNorm.mean().Times(sign * JacobianNorm);
+        return penalty is null ? norm : penalty.Plus(norm);
     }
 
     private static void Require(bool condition, string option, object? found, string expected)

@@ -25,8 +25,8 @@ public static class SpectralNorm
         Tensor? sum = null;
         foreach (var parameter in module.parameters().Where(parameter => parameter.dim() >= 2))
         {
-            Tensor square = LargestSingularValue(parameter.flatten(1), iterations).square();
-            sum = sum is null ? square : sum + square;
+            Tensor square = LargestSingularValue(parameter.flatten(1), iterations).Squared();
+            sum = sum is null ? square : sum.Plus(square);
         }
         return sum?.MoveToOuterDisposeScope() ?? throw new ArgumentException("The module has no parameter with two or more dimensions.", nameof(module));
     }
@@ -39,7 +39,7 @@ public static class SpectralNorm
         {
             Tensor matrix = weight.detach();
             // Not orthogonal to any simple direction, and the same in every call.
-            v = Unit(arange(1, matrix.shape[1] + 1, dtype: matrix.dtype, device: matrix.device).cos() + 1.5);
+            v = Unit(Numbers.Range(matrix.shape[1], matrix.dtype, matrix.device).Plus(1).cos().Plus(1.5));
             u = Unit(matrix.mv(v));
             for (int i = 0; i < iterations; i++)
             {
@@ -50,5 +50,5 @@ public static class SpectralNorm
         return u.dot(weight.mv(v));
     }
 
-    private static Tensor Unit(Tensor vector) => vector / vector.norm().clamp(min: 1e-12);
+    private static Tensor Unit(Tensor vector) => vector / vector.norm().AtLeast(1e-12);
 }

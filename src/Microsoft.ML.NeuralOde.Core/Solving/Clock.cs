@@ -40,8 +40,8 @@ internal sealed class Clock
         if (span.TrackedSize is null || fraction is 0 or 1)
             return Tensor(span.At(fraction));
         using Tensor start = Track(span.Start);
-        using Tensor elapsed = span.TrackedSize * fraction;
-        Tensor time = start + elapsed;
+        using Tensor elapsed = span.TrackedSize.Times(fraction);
+        Tensor time = start.Plus(elapsed);
         return _perRow ? Spread(time) : Squeeze(time);
     }
 

@@ -53,7 +53,7 @@ internal sealed class EventSolve
             atStart = last;
             status = RowStatus.Completed;
         }
-        Tensor missing = full_like(_problem.InitialState.detach(), double.NaN);
+        Tensor missing = full_like(_problem.InitialState.detach(), Numbers.NaN);
         Tensor all = stack(Array.ConvertAll(_states, s => s ?? missing));
         foreach (OdeEventOccurrence occurrence in _occurrences)
         {
@@ -129,7 +129,7 @@ internal sealed class EventSolve
         Tensor rate = Rate(item, t, state, slope);
         Tensor value = item.Function(t, state).reshape([]);
         Tensor moving = t - (value - value.detach()) / rate;
-        return new OdeEventOccurrence(item, moving, state + slope.detach() * (moving - t));
+        return new OdeEventOccurrence(item, moving, state.Plus(slope.detach() * (moving - t)));
     }
 
     /// <summary>ġ = ∂g/∂t + ∂g/∂y f.</summary>
@@ -142,9 +142,9 @@ internal sealed class EventSolve
         IList<Tensor> derivatives = autograd.grad([value.sum()], [t, y], allow_unused: true);
         Tensor rate = zeros_like(time);
         if (derivatives[0] is { IsInvalid: false } byTime)
-            rate = rate + byTime;
+            rate = rate.Plus(byTime);
         if (derivatives[1] is { IsInvalid: false } byState)
-            rate = rate + (byState * slope).sum();
+            rate = rate.Plus((byState * slope).sum());
         return rate.detach();
     }
 

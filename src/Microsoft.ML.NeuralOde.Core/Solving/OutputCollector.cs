@@ -25,7 +25,7 @@ internal abstract class OutputCollector : IDisposable
 
         public FilledOutput(Tensor initialState, int times)
         {
-            _states = full([times, .. initialState.shape], double.NaN, initialState.dtype, initialState.device).DetachFromDisposeScope();
+            _states = full([times, .. initialState.shape], Numbers.NaN, initialState.dtype, initialState.device).DetachFromDisposeScope();
         }
 
         public override void Write(int time, Tensor state)
@@ -91,7 +91,7 @@ internal abstract class OutputCollector : IDisposable
         {
             if (pieces.Count == 1 && pieces[0].Rows is null)
                 return pieces[0].Values;
-            Tensor missing = full_like(_initialState.detach(), double.NaN);
+            Tensor missing = full_like(_initialState.detach(), Numbers.NaN);
             if (pieces.Count == 0)
                 return missing;
             Tensor rows = Index([.. pieces.SelectMany(piece => piece.Rows!)], _initialState.device);

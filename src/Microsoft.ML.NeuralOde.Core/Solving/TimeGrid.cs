@@ -84,8 +84,8 @@ internal sealed class TimeGrid
         if (fraction == 0)
             return _tracked![segment].alias();
         using Tensor difference = _tracked![segment + 1] - _tracked[segment];
-        using Tensor part = difference * fraction;
-        return _tracked[segment] + part;
+        using Tensor part = difference.Times(fraction);
+        return _tracked[segment].Plus(part);
     }
 
     /// <summary>The output times around a time, and the place between them: time = (1 − fraction) values[i] + fraction values[i + 1].</summary>

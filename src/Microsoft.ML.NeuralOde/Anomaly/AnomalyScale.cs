@@ -17,7 +17,7 @@ internal sealed record EvidenceScale(double Median, double Spread)
         double At(double quantile) => sorted[(int)Math.Round(quantile * (sorted.Length - 1))];
     }
 
-    public Tensor Apply(Tensor values) => (values - Median) / Spread;
+    public Tensor Apply(Tensor values) => values.Minus(Median).Over(Spread);
 }
 
 /// <summary>What a score is made of.</summary>
@@ -28,5 +28,5 @@ internal sealed record AnomalyScale(EvidenceScale Density, EvidenceScale Latent)
     // So much clearer must the latent distance be: it decides where it stands out, and leaves the order of ordinary rows to the density.
     private const double LatentHandicap = 0.5;
 
-    public Tensor Score(Tensor surprise, Tensor latentEnergy) => maximum(Density.Apply(surprise), Latent.Apply(latentEnergy) - LatentHandicap);
+    public Tensor Score(Tensor surprise, Tensor latentEnergy) => maximum(Density.Apply(surprise), Latent.Apply(latentEnergy).Minus(LatentHandicap));
 }

@@ -56,7 +56,7 @@ public sealed class ContinuousFlowAnomalyTransformer : ContinuousFlowTransformer
         public void Score(float[] features, int rows, float[] outputs) => model.Evaluate(features, rows, OutputCount, outputs, (network, x, c) =>
         {
             Tensor score = AnomalyOutput.ScoreOf(network.Evidence(x, c), output.Scale).unsqueeze(1);
-            return cat([score, score - output.Threshold], 1);
+            return cat([score, score.Minus(output.Threshold)], 1);
         });
     }
 }

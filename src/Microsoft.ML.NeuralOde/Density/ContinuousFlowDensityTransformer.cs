@@ -106,7 +106,7 @@ public sealed class ContinuousFlowDensityTransformer : ContinuousFlowTransformer
             else
                 logDensity = network.LogDensity(x, c);
             logDensity = logDensity.unsqueeze(1);
-            Tensor bits = logDensity / (-Math.Log(2) * network.Description.FeatureCount);
+            Tensor bits = logDensity.Over(-Math.Log(2) * network.Description.FeatureCount);
             return cat(latent is null ? [logDensity, bits] : [logDensity, bits, latent], 1);
         });
     }

@@ -69,7 +69,7 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     private const string Mean = "mean", Scale = "scale", ConditionMean = "condition_mean", ConditionScale = "condition_scale";
 
     // Farther out squares overflow; the density is zero for all purposes long before.
-    private const double Farthest = 1e15;
+    private static readonly Scalar Farthest = 1e15, FarthestBelow = -1e15;
 
     private readonly ContinuousFlow[] _flows;
 
@@ -126,7 +126,7 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     }
 
     /// <summary>Rows as the flows see them.</summary>
-    public Tensor ToFlow(Tensor features) => (features - Buffer(Mean)).mul_(Buffer(Scale)).clamp_(-Farthest, Farthest);
+    public Tensor ToFlow(Tensor features) => (features - Buffer(Mean)).mul_(Buffer(Scale)).clamp_(FarthestBelow, Farthest);
 
     /// <summary>Conditions as the flows see them; null without them.</summary>
     public Tensor? ToFlowCondition(Tensor? conditions) => conditions is null ? null : (conditions - Buffer(ConditionMean)).mul_(Buffer(ConditionScale));
@@ -139,7 +139,7 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     {
         using DisposeScope scope = NewDisposeScope();
         FlowEncoding encoding = _flows[0].Encode(ToFlow(features), ToFlowCondition(conditions));
-        return (encoding.Latent.MoveToOuterDisposeScope(), (encoding.LogDensity + LogScale()).MoveToOuterDisposeScope());
+        return (encoding.Latent.MoveToOuterDisposeScope(), encoding.LogDensity.Plus(LogScale()).MoveToOuterDisposeScope());
     }
 
     /// <summary>log p(x) of the flows' mixture, shape <c>[batch]</c>.</summary>
@@ -151,7 +151,7 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
         Tensor u = ToFlow(features);
         Tensor? c = ToFlowCondition(conditions);
         Tensor each = stack([.. _flows.Select(flow => flow.LogDensity(u, c))]);
-        return (each.logsumexp(0) - Math.Log(_flows.Length) + LogScale()).MoveToOuterDisposeScope();
+        return each.logsumexp(0).Minus(Math.Log(_flows.Length)).Plus(LogScale()).MoveToOuterDisposeScope();
     }
 
     /// <summary>What the flows say against each row, the mean over them.</summary>
@@ -164,12 +164,12 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
         foreach (ContinuousFlow flow in _flows)
         {
             FlowEncoding encoding = flow.Encode(u, c);
-            Tensor squares = encoding.Latent.square().sum(dim: 1L);
-            logDensity = logDensity is null ? encoding.LogDensity : logDensity + encoding.LogDensity;
-            energy = energy is null ? squares : energy + squares;
+            Tensor squares = encoding.Latent.Squared().sum(dim: 1L);
+            logDensity = logDensity is null ? encoding.LogDensity : logDensity.Plus(encoding.LogDensity);
+            energy = energy is null ? squares : energy.Plus(squares);
         }
-        Tensor surprise = -(logDensity! / _flows.Length + LogScale());
-        return new FlowEvidence(surprise.MoveToOuterDisposeScope(), (energy! / (2 * _flows.Length)).MoveToOuterDisposeScope());
+        Tensor surprise = -logDensity!.Over(_flows.Length).Plus(LogScale());
+        return new FlowEvidence(surprise.MoveToOuterDisposeScope(), energy!.Over(2 * _flows.Length).MoveToOuterDisposeScope());
     }
 
     /// <inheritdoc/>
@@ -195,7 +195,7 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
         }
         Tensor u = cat(parts);
         Tensor order = randperm(count, generator: generator);
-        Tensor x = u.index_select(0, order) / Buffer(Scale) + Buffer(Mean);
+        Tensor x = (u.index_select(0, order) / Buffer(Scale)).Plus(Buffer(Mean));
         foreach (int slot in Description.WholeSlots)
             x.select(1, slot).round_();
         return x.MoveToOuterDisposeScope();

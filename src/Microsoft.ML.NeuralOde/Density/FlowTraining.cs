@@ -46,9 +46,9 @@ internal sealed class FlowTraining : ITrainable
             Tensor part = _options.Method == FlowTrainingMethod.FlowMatching
                 ? VelocityMatching.Loss(flow, u, conditions, weights, Paths(coverage), generator)
                 : NegativeLogLikelihood(flow, u, conditions, weights, generator);
-            loss = loss is null ? part : loss + part;
+            loss = loss is null ? part : loss.Plus(part);
         }
-        loss = loss! / _network.Flows.Count;
+        loss = loss!.Over(_network.Flows.Count);
         return new BatchResult(loss, loss.detach(), weight, null, 0, new SolverStatistics());
     }
 
@@ -56,16 +56,16 @@ internal sealed class FlowTraining : ITrainable
 
     private Tensor NegativeLogLikelihood(ContinuousFlow flow, Tensor u, Tensor? conditions, Tensor? weights, Generator generator)
     {
-        Tensor x = _noise > 0 ? u + _noise * randn(u.shape, device: u.device, generator: generator) : u;
+        Tensor x = _noise > 0 ? u.Plus(randn(u.shape, device: u.device, generator: generator).Times(_noise)) : u;
         Tensor logDensity = flow.LogDensity(x, conditions);
-        return weights is null ? -logDensity.mean() : -(logDensity * weights).sum() / weights.sum().clamp(min: 1e-30);
+        return weights is null ? -logDensity.mean() : -(logDensity * weights).sum() / weights.sum().AtLeast(1e-30);
     }
 
     /// <summary>Spreads whole numbers evenly over the unit interval around them.</summary>
     private void Dequantize(Tensor u, int[] slots, Generator generator)
     {
         Tensor index = tensor([.. slots.Select(slot => (long)slot)], device: u.device);
-        Tensor noise = (rand([u.shape[0], slots.Length], device: u.device, generator: generator) - 0.5) * _network.Units.index_select(0, index);
-        u.index_add_(1, index, noise, 1);
+        Tensor noise = rand([u.shape[0], slots.Length], device: u.device, generator: generator).Minus(0.5) * _network.Units.index_select(0, index);
+        u.index_add_(1, index, noise, Numbers.One);
     }
 }

@@ -35,24 +35,24 @@ internal static class VelocityMatching
             long features = rows.shape[1];
             Tensor chosen = weights is null
                 ? randint(0, rows.shape[0], [draw.Count], ScalarType.Int64, rows.device, generator: generator)
-                : multinomial(weights + 1e-30, draw.Count, replacement: true, generator: generator);
+                : multinomial(weights.Plus(1e-30), draw.Count, replacement: true, generator: generator);
             // One time in each of equal intervals: uniform over all, with less variance.
-            times = (arange(draw.Count, ScalarType.Float32, rows.device) + rand(draw.Count, device: rows.device, generator: generator)).div_(draw.Count).unsqueeze(1);
-            Tensor angle = times * (Math.PI / 2), a = angle.cos(), b = angle.sin();
+            times = Numbers.Range(draw.Count, ScalarType.Float32, rows.device).Plus(rand(draw.Count, device: rows.device, generator: generator)).Over(draw.Count).unsqueeze(1);
+            Tensor angle = times.Times(Math.PI / 2), a = angle.cos(), b = angle.sin();
             Tensor x = rows.index_select(0, chosen);
             conditions = conditions?.index_select(0, chosen);
             Tensor z = Normal(x.shape);
             if (conditions is not null)
             {
                 // Rows under other conditions say nothing about this one: single pairs.
-                x = x + draw.Noise * Normal(x.shape);
-                points = a * x + b * z;
-                velocities = (a * z - b * x).mul_(Math.PI / 2);
+                x = x.Plus(Normal(x.shape).Times(draw.Noise));
+                points = (a * x).Plus(b * z);
+                velocities = (a * z - b * x).Times(Math.PI / 2);
             }
             else
             {
-                x = x + Spread(draw, rows.device, generator) * Normal(x.shape);
-                points = a * x + b * z;
+                x = x.Plus(Spread(draw, rows.device, generator) * Normal(x.shape));
+                points = (a * x).Plus(b * z);
                 velocities = Velocities(points, a, b, rows, weights, draw.Noise);
             }
 
@@ -65,10 +65,11 @@ internal static class VelocityMatching
     /// <summary>The standard deviation of each point's noise: σ, and for a share of them anything between σ and the reach, evenly in its logarithm.</summary>
     private static Tensor Spread(PathDraw draw, Device device, Generator generator)
     {
+        using Scalar coverage = draw.Coverage, noise = draw.Noise;
         double least = Math.Max(draw.Noise, 1e-3), most = Math.Max(draw.Reach, least);
-        Tensor wide = (rand([draw.Count, 1], device: device, generator: generator) * Math.Log(most / least)).exp_().mul_(least);
-        Tensor isWide = rand([draw.Count, 1], device: device, generator: generator).lt(draw.Coverage);
-        return where(isWide, wide, full_like(wide, draw.Noise));
+        Tensor wide = rand([draw.Count, 1], device: device, generator: generator).Times(Math.Log(most / least)).exp_().Times(least);
+        Tensor isWide = rand([draw.Count, 1], device: device, generator: generator).lt(coverage);
+        return where(isWide, wide, full_like(wide, noise));
     }
 
     /// <summary>The mean velocity at points.</summary>
@@ -76,12 +77,12 @@ internal static class VelocityMatching
     {
         double variance = noise * noise;
         // Near t = 0 a density without smoothing is a sum of needles; a floor keeps the weights finite.
-        Tensor s2 = (a.square() * variance + b.square()).clamp_(min: 1e-8);
+        Tensor s2 = a.Squared().Times(variance).Plus(b.Squared()).AtLeast(1e-8);
         // −|x_t − a x_i|² / 2s², without what is the same for all rows.
-        Tensor logits = (points.mm(rows.t()) * a - rows.square().sum(dim: 1L) * a.square() / 2) / s2;
+        Tensor logits = (points.mm(rows.t()) * a - (rows.Squared().sum(dim: 1L) * a.Squared()).Over(2)) / s2;
         if (weights is not null)
-            logits = logits + (weights + 1e-30).log();
+            logits = logits.Plus(weights.Plus(1e-30).log());
         Tensor mean = logits.softmax(1).mm(rows);
-        return (a * b * (1 - variance) / s2 * (points - a * mean) - b * mean).mul_(Math.PI / 2);
+        return ((a * b).Times(1 - variance) / s2 * (points - a * mean) - b * mean).Times(Math.PI / 2);
     }
 }

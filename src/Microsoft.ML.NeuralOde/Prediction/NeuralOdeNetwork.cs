@@ -284,7 +284,7 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
 
         public (float[] Mean, float[] Scale) ToNumbers() => (Mean.cpu().data<float>().ToArray(), Scale.cpu().data<float>().ToArray());
 
-        public Tensor Invert(Tensor x) => (x / Scale).add_(Mean);
+        public Tensor Invert(Tensor x) => (x / Scale).Add(Mean);
 
         public void MoveTo(Device device)
         {

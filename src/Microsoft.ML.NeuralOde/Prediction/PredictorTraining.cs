@@ -47,8 +47,8 @@ internal sealed class PredictorTraining : ITrainable
 
     private BatchResult Penalized(BatchResult result, Tensor? penalty)
     {
-        Tensor objective = penalty is null ? result.Objective : result.Objective + penalty;
-        return result with { Objective = _options.SpectralNormPenalty > 0 ? objective + _network.SpectralNorms() * _options.SpectralNormPenalty : objective };
+        Tensor objective = penalty is null ? result.Objective : result.Objective.Plus(penalty);
+        return result with { Objective = _options.SpectralNormPenalty > 0 ? objective.Plus(_network.SpectralNorms().Times(_options.SpectralNormPenalty)) : objective };
     }
 
     private BatchResult Result(RowBatch batch, Tensor outputs, SolverStatistics statistics)
@@ -70,6 +70,6 @@ internal sealed class PredictorTraining : ITrainable
             return (values.mean(), values.shape[0]);
         Tensor sum = weights.sum();
         // Rows that all weigh nothing say nothing.
-        return ((values * weights).sum() / sum.clamp(min: 1e-30), sum.ToDouble());
+        return ((values * weights).sum() / sum.AtLeast(1e-30), sum.ToDouble());
     }
 }

@@ -19,7 +19,7 @@ internal sealed class RegressionTask(int targets) : PredictionTask
         _network = network;
     }
 
-    public override Tensor Losses(Tensor outputs, Tensor labels) => (outputs - _network!.ToOutputs(labels)).square().mean([1L]);
+    public override Tensor Losses(Tensor outputs, Tensor labels) => (outputs - _network!.ToOutputs(labels)).Squared().mean([1L]);
 
-    public override Tensor Figures(Tensor outputs, Tensor labels) => (_network!.FromOutputs(outputs) - labels).square().mean([1L]);
+    public override Tensor Figures(Tensor outputs, Tensor labels) => (_network!.FromOutputs(outputs) - labels).Squared().mean([1L]);
 }

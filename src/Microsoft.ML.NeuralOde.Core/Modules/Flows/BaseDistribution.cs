@@ -68,9 +68,9 @@ public sealed class GaussianMixtureBase : BaseDistribution
         using DisposeScope scope = NewDisposeScope();
         scales ??= ones_like(means);
         weights ??= ones([means.shape[0]], means.dtype, means.device);
-        if (!scales.shape.AsSpan().SequenceEqual(means.shape) || scales.le(0).any().item<bool>())
+        if (!scales.shape.AsSpan().SequenceEqual(means.shape) || scales.le(Numbers.Zero).any().item<bool>())
             throw new ArgumentException($"The scales have shape [{string.Join(", ", scales.shape)}]; they must be positive and of the means' shape [{string.Join(", ", means.shape)}].", nameof(scales));
-        if (weights.dim() != 1 || weights.shape[0] != means.shape[0] || weights.le(0).any().item<bool>())
+        if (weights.dim() != 1 || weights.shape[0] != means.shape[0] || weights.le(Numbers.Zero).any().item<bool>())
             throw new ArgumentException($"The weights have shape [{string.Join(", ", weights.shape)}]; they must be {means.shape[0]} positive numbers.", nameof(weights));
         Register("means", means, isLearned);
         Register("log_scales", scales.log(), isLearned);
@@ -92,7 +92,7 @@ public sealed class GaussianMixtureBase : BaseDistribution
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor standard = (input.unsqueeze(1) - Means) / LogScales.exp();
-        Tensor joint = Gaussian.LogDensity(standard) - LogScales.sum(dim: 1L) + functional.log_softmax(Logits, 0);
+        Tensor joint = (Gaussian.LogDensity(standard) - LogScales.sum(dim: 1L)).Plus(functional.log_softmax(Logits, 0));
         return joint.logsumexp(1).MoveToOuterDisposeScope();
     }
 
@@ -103,7 +103,7 @@ public sealed class GaussianMixtureBase : BaseDistribution
         using DisposeScope scope = NewDisposeScope();
         Tensor component = multinomial(functional.softmax(Logits, 0), count, replacement: true, generator: generator);
         Tensor noise = randn([count, Features], Means.dtype, Means.device, generator: generator);
-        return (noise * LogScales.exp().index_select(0, component) + Means.index_select(0, component)).MoveToOuterDisposeScope();
+        return (noise * LogScales.exp().index_select(0, component)).Plus(Means.index_select(0, component)).MoveToOuterDisposeScope();
     }
 
     private static long CheckedFeatures(Tensor means)
@@ -131,8 +131,8 @@ internal static class Gaussian
     /// <summary>Its logarithm, summed over the last dimension.</summary>
     public static Tensor LogDensity(Tensor z)
     {
-        using Tensor squares = z.square();
+        using Tensor squares = z.Squared();
         using Tensor sum = squares.sum(dim: -1L);
-        return sum * -0.5 - LogNormalizer * z.shape[^1];
+        return sum.Times(-0.5).Minus(LogNormalizer * z.shape[^1]);
     }
 }

@@ -119,7 +119,7 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
         using DisposeScope scope = NewDisposeScope();
         FlowEncoding encoding = EncodeWith(Options.Regularization, data, condition);
         Tensor loss = -encoding.LogDensity.mean();
-        return (encoding.Penalty is { } penalty ? loss + penalty : loss).MoveToOuterDisposeScope();
+        return (encoding.Penalty is { } penalty ? loss.Plus(penalty) : loss).MoveToOuterDisposeScope();
     }
 
     /// <summary>Carries data to the base distribution.</summary>
@@ -152,7 +152,7 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
             statistics.Add(path.Statistics);
         }
         Tensor data = _standardization?.Invert(z) ?? z.alias();
-        logDensity = logDensity + LogDeterminant;
+        logDensity = logDensity.Plus(LogDeterminant);
         return new FlowEncoding(data.MoveToOuterDisposeScope(), latent.alias().MoveToOuterDisposeScope(), logDensity.MoveToOuterDisposeScope(), null, statistics);
     }
 
@@ -225,13 +225,13 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
         for (int i = 0; i < _blocks.Count; i++)
         {
             PathResult path = Solve(i, z, 0, 1, PathQuantities.Divergence | regularization.Quantities, condition);
-            logDensity = logDensity is null ? path.Divergence! : logDensity + path.Divergence!;
+            logDensity = logDensity is null ? path.Divergence! : logDensity.Plus(path.Divergence!);
             if (regularization.Penalty(path.KineticEnergy, path.JacobianNorm) is { } part)
-                penalty = penalty is null ? part : penalty + part;
+                penalty = penalty is null ? part : penalty.Plus(part);
             z = path.State;
             statistics.Add(path.Statistics);
         }
-        logDensity = logDensity! + Base.call(z) + LogDeterminant;
+        logDensity = logDensity!.Plus(Base.call(z)).Plus(LogDeterminant);
         return new FlowEncoding(
             data.alias().MoveToOuterDisposeScope(), z.MoveToOuterDisposeScope(), logDensity.MoveToOuterDisposeScope(), penalty?.MoveToOuterDisposeScope(),
             statistics);

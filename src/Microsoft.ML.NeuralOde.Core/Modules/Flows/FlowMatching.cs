@@ -105,12 +105,12 @@ public static class FlowMatching
         }
 
         // One time in each of as many equal intervals as there are rows: uniform over all, with less variance.
-        Tensor times = (arange(rows, start.dtype, start.device) + rand(rows, start.dtype, start.device, generator: generator)).div_(rows).unsqueeze(1);
+        Tensor times = Numbers.Range(rows, start.dtype, start.device).Plus(rand(rows, start.dtype, start.device, generator: generator)).Over(rows).unsqueeze(1);
         if (options.AverageTargets)
-            times = times.clamp_min(EarliestAverage);
+            times = times.AtLeast(EarliestAverage);
         Tensor points = lerp(start, end, times);
         if (options.Noise > 0)
-            points = points + options.Noise * randn(points.shape, points.dtype, points.device, generator: generator);
+            points = points.Plus(randn(points.shape, points.dtype, points.device, generator: generator).Times(options.Noise));
         Tensor velocity = options.AverageTargets ? Average(start, points, times) : end - start;
         return VelocityError(flow, times, points, velocity, condition).MoveToOuterDisposeScope();
     }
@@ -133,16 +133,16 @@ public static class FlowMatching
             long first = k * all / blocks.Count, count = (k + 1) * all / blocks.Count - first;
             if (count == 0)
                 continue;
-            Tensor time = (times.narrow(0, first, count) * blocks.Count - k).clamp(0, 1);
+            Tensor time = times.narrow(0, first, count).Times(blocks.Count).Minus(k).clamp(Numbers.Zero, Numbers.One);
             Tensor y = points.narrow(0, first, count);
             Tensor f = blocks[k] is IConditionalDynamics { Conditions: > 0 } conditional
                 ? conditional.Evaluate(time, y, condition!.narrow(0, first, count))
                 : blocks[k].call(time, y);
             // In a block's own time the path is walked in a fraction of it.
-            Tensor part = (f * blocks.Count - velocities.narrow(0, first, count)).square().sum();
-            sum = sum is null ? part : sum + part;
+            Tensor part = (f.Times(blocks.Count) - velocities.narrow(0, first, count)).Squared().sum();
+            sum = sum is null ? part : sum.Plus(part);
         }
-        return (sum! / points.numel()).MoveToOuterDisposeScope();
+        return sum!.Over(points.numel()).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -152,10 +152,10 @@ public static class FlowMatching
     private static Tensor Average(Tensor start, Tensor points, Tensor times)
     {
         using IDisposable noGrad = no_grad();
-        Tensor left = 1 - times;
+        Tensor left = times.From(1);
         // −‖z_t − (1 − t) z₀‖², without what is the same for every row.
-        Tensor closeness = 2 * left * points.mm(start.t()) - left.square() * start.square().sum(dim: 1L);
-        Tensor weights = (closeness / (2 * times.square())).softmax(1);
+        Tensor closeness = left.Times(2) * points.mm(start.t()) - left.Squared() * start.Squared().sum(dim: 1L);
+        Tensor weights = (closeness / times.Squared().Times(2)).softmax(1);
         return (points - weights.mm(start)) / times;
     }
 

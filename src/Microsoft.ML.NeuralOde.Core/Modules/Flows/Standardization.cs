@@ -47,10 +47,10 @@ public sealed class Standardization : Module<Tensor, Tensor>
         if (!x.isfinite().all().item<bool>())
             throw new ArgumentException("The rows hold values that are NaN or infinite; leave such rows out or replace the values.", nameof(rows));
         Tensor batchMean = x.mean([0L]);
-        Tensor total = count + n;
+        Tensor total = count.Plus(n);
         Tensor shift = batchMean - mean;
-        squares.add_((x - batchMean).square().sum(dim: 0L) + shift.square() * (count * n / total));
-        mean.add_(shift * (n / total));
+        squares.Add((x - batchMean).Squared().sum(dim: 0L).Plus(shift.Squared() * (count.Times(n) / total)));
+        mean.Add(shift.Times(n) / total);
         count.copy_(total);
     }
 
@@ -72,7 +72,7 @@ public sealed class Standardization : Module<Tensor, Tensor>
     {
         ArgumentNullException.ThrowIfNull(standardized);
         using DisposeScope scope = NewDisposeScope();
-        return (standardized.to(ScalarType.Float64) * Scale() + Moment(Mean)).to(standardized.dtype).MoveToOuterDisposeScope();
+        return (standardized.to(ScalarType.Float64) * Scale()).Plus(Moment(Mean)).to(standardized.dtype).MoveToOuterDisposeScope();
     }
 
     /// <summary>log |∂(standardised)/∂x| = −Σ log scale.</summary>
@@ -100,9 +100,9 @@ public sealed class Standardization : Module<Tensor, Tensor>
     }
 
     /// <summary>What rounding alone makes of equal values counts as no deviation.</summary>
-    private Tensor IsConstant() => Deviation().le(Moment(Mean).abs() * 1e-12 + double.Epsilon);
+    private Tensor IsConstant() => Deviation().le(Moment(Mean).abs().Times(1e-12).Plus(double.Epsilon));
 
-    private Tensor Deviation() => (Moment(Squares) / Moment(Count).clamp_min(1)).sqrt();
+    private Tensor Deviation() => (Moment(Squares) / Moment(Count).AtLeast(1)).sqrt();
 
     private Tensor Moment(string name) => get_buffer(name)!;
 }
