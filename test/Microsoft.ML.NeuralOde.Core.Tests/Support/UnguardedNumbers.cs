@@ -1,5 +1,7 @@
 using System.Reflection;
 using System.Reflection.Emit;
+using Scalar = TorchSharp.Scalar;
+using Tensor = TorchSharp.torch.Tensor;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Support;
 
@@ -28,7 +30,7 @@ internal static class UnguardedNumbers
     {
         ParameterInfo[] parameters = called.GetParameters();
         if (called.DeclaringType == typeof(Scalar) && called.Name == "op_Implicit")
-            return !caller.IsConstructor && !caller.GetMethodBody()!.LocalVariables.Any(local => local.LocalType == typeof(Scalar));
+            return caller is not ConstructorInfo { IsStatic: true } && !caller.GetMethodBody()!.LocalVariables.Any(local => local.LocalType == typeof(Scalar));
         return called.DeclaringType == typeof(Tensor) && called.Name switch
         {
             "op_Addition" or "op_Subtraction" or "op_Multiply" or "op_Division" when parameters.Any(p => p.ParameterType.IsPrimitive) => true,
