@@ -3,8 +3,8 @@ namespace Microsoft.ML.NeuralOde.Data;
 /// <summary>Means and standard deviations of features and labels, and what the classes weigh, in one pass.</summary>
 internal sealed class RowStatistics(RowShape shape)
 {
-    // Less than this, relative to the mean, is what rounding to float32 makes of equal values.
-    private const double SmallestRelativeDeviation = 1e-6;
+    // The distance of neighbours in float32, relative to the mean: less is what rounding makes of equal values, more may be information.
+    private const double SmallestRelativeDeviation = 1.0 / (1 << 23);
 
     private readonly Moments _features = new(shape.Features);
     private readonly Moments _labels = new(shape.Labels);

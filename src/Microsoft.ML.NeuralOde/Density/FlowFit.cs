@@ -149,10 +149,10 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options)
         string slots = string.Join(", ", constant.Take(10)) + (constant.Length > 10 ? ", …" : "");
         if (options.Smoothing == 0)
             throw new InvalidOperationException(
-                $"The feature column '{options.FeatureColumnName}' has the same value in all rows in slots {slots}: the density would be infinite. " +
+                $"The feature column '{options.FeatureColumnName}' has the same value in all rows, up to rounding, in slots {slots}: the density would be infinite. " +
                 "Leave these slots out, or set Smoothing to a positive number.");
         channel.Warning(
-            $"The feature column '{options.FeatureColumnName}' has the same value in all rows in slots {slots}: their density is that of the smoothing noise, taken " +
+            $"The feature column '{options.FeatureColumnName}' has the same value in all rows, up to rounding, in slots {slots}: their density is that of the smoothing noise, taken " +
             "in the features' own units.");
     }
 

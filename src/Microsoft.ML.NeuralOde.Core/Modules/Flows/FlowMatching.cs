@@ -80,14 +80,14 @@ public static class FlowMatching
     /// <param name="options">How paths are drawn; null for the defaults.</param>
     /// <param name="generator">Source of randomness; null for the global one.</param>
     /// <returns>A scalar.</returns>
-    /// <exception cref="ArgumentException">A shape or an option is wrong.</exception>
+    /// <exception cref="ArgumentException">A shape or an option is wrong, there are no rows, or a value is NaN or infinite.</exception>
     public static Tensor Loss(
         ContinuousFlow flow, Tensor data, Tensor? condition = null, FlowMatchingOptions? options = null, Generator? generator = null)
     {
         ArgumentNullException.ThrowIfNull(flow);
         options ??= new FlowMatchingOptions();
         options.Validate();
-        flow.Check(data, condition, nameof(data));
+        flow.CheckTrainable(data, condition);
         if (options.AverageTargets && (condition is not null || flow.Base is not StandardNormalBase))
             throw new ArgumentException($"{nameof(FlowMatchingOptions.AverageTargets)} needs a flow without condition and with a standard normal base.", nameof(options));
         using DisposeScope scope = NewDisposeScope();
