@@ -1,4 +1,6 @@
+using System.Collections.Concurrent;
 using Microsoft.ML.NeuralOde.Dynamics;
+using Microsoft.ML.NeuralOde.Kernels;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
@@ -14,12 +16,17 @@ namespace Microsoft.ML.NeuralOde;
 /// Parameters: <c>norm_weight0</c> … <c>norm_bias2</c>, <c>weight0</c>, <c>bias0</c>, <c>weight1</c>, <c>bias1</c>, and, where time enters,
 /// <c>time_weight0</c>, <c>time_weight1</c> or <c>time_weight</c>.
 /// </remarks>
-public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>
+public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics
 {
+    /// <summary>Most numbers in the memory of an evaluator that waits for the next solve.</summary>
+    internal const long MostNumbersKept = 16_000_000;
+
+    internal const double Epsilon = 1e-5;
+
     private const int Convolutions = 2;
     private const long KernelSize = 3;
-    private const double Epsilon = 1e-5;
 
+    private readonly ConcurrentBag<ConvolutionalEvaluator> _evaluators = [];
     private readonly Parameter[] _normWeights = new Parameter[Convolutions + 1];
     private readonly Parameter[] _normBiases = new Parameter[Convolutions + 1];
     private readonly Parameter[] _weights = new Parameter[Convolutions];
@@ -88,6 +95,16 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>
     /// <summary>The type convolutions are computed in; null for that of the state.</summary>
     public ScalarType? ConvolutionType { get; }
 
+    internal IReadOnlyList<Parameter> NormWeights => _normWeights;
+
+    internal IReadOnlyList<Parameter> NormBiases => _normBiases;
+
+    internal IReadOnlyList<Parameter> Weights => _weights;
+
+    internal IReadOnlyList<Parameter> Biases => _biases;
+
+    internal IReadOnlyList<Parameter> TimeWeights => _timeWeights;
+
     /// <summary>dy/dt.</summary>
     /// <param name="t">Time: a scalar, or one number a row, shape <c>[batch, 1, 1, 1]</c>.</param>
     /// <param name="y">The state, shape <c>[batch, channels, height, width]</c>.</param>
@@ -104,10 +121,41 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>
         return x.MoveToOuterDisposeScope();
     }
 
+    /// <inheritdoc/>
+    public DynamicsEvaluator? CreateEvaluator(Tensor state)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        if (state.dim() != 4 || state.shape[1] != Channels || state.numel() == 0 || !HasKernelsFor(state))
+            return null;
+        if (!_evaluators.TryTake(out ConvolutionalEvaluator? evaluator) || !evaluator.Fits(state))
+        {
+            int height = (int)state.shape[2], width = (int)state.shape[3];
+            evaluator = state.dtype == ScalarType.Float32
+                ? new ConvolutionalEvaluator<float>(this, height, width)
+                : new ConvolutionalEvaluator<double>(this, height, width);
+        }
+        evaluator.Refresh();
+        return evaluator;
+    }
+
+    /// <summary>Keeps an evaluator, with its memory, for the next solve.</summary>
+    internal void Return(ConvolutionalEvaluator evaluator)
+    {
+        if (_evaluators.Count < Environment.ProcessorCount)
+            _evaluators.Add(evaluator);
+    }
+
+    private bool HasKernelsFor(Tensor state) =>
+        StateKernels.Supports(state) && (ConvolutionType is null || ConvolutionType == state.dtype) && parameters().All(parameter => Fits(parameter, state));
+
+    private static bool Fits(Parameter parameter, Tensor state) =>
+        parameter.device_type == DeviceType.CPU && parameter.dtype == state.dtype && parameter.is_contiguous();
+
     /// <summary>Another type or device makes other parameters of the same names.</summary>
     protected override void _toEpilog(ScalarType? dtype, Device? device, bool non_blocking)
     {
         base._toEpilog(dtype, device, non_blocking);
+        _evaluators.Clear();
         for (int i = 0; i <= Convolutions; i++)
         {
             _normWeights[i] = get_parameter($"norm_weight{i}")!;

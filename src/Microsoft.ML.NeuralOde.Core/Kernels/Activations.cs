@@ -76,6 +76,18 @@ internal static class Exponential<T, V>
     }
 }
 
+internal readonly struct Identity<T, V> : IActivation<V>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    where V : struct, ILanes<V, T>
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Apply(V x, out V derivative)
+    {
+        derivative = Exponential<T, V>.Constant(1);
+        return x;
+    }
+}
+
 internal readonly struct Tanh<T, V> : IActivation<V>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where V : struct, ILanes<V, T>
