@@ -10,9 +10,10 @@ internal sealed unsafe class GroupNormalization<T>
 {
     private readonly ConvolutionPlan<T> _plan;
     private readonly Activation? _activation;
-    private readonly double _epsilon;
+    private readonly T _epsilon;
     private readonly Parameter _weight;
     private readonly Parameter _bias;
+    private readonly DenseKernels<T> _dense = DenseKernels<T>.Instance;
     private readonly ImageKernels<T> _images = ImageKernels<T>.Instance;
     private readonly Scratch<T> _vectors;
     private readonly int _groupSize;
@@ -22,7 +23,7 @@ internal sealed unsafe class GroupNormalization<T>
     {
         _plan = plan;
         _activation = activation;
-        _epsilon = epsilon;
+        _epsilon = T.CreateTruncating(epsilon);
         _weight = weight;
         _bias = bias;
         _vectors = new Scratch<T>(2 * plan.Padded);
@@ -54,12 +55,10 @@ internal sealed unsafe class GroupNormalization<T>
         T* sums = vectors;
         T* mean = vectors + _plan.Padded;
         _images.Sum(image, shift, _plan.Height, _plan.Width, _plan.Padded, sums);
-        for (int c = 0; c < _plan.Channels; c += _groupSize)
-            Fill(mean, c, Total(sums, c) * _share);
+        _images.SumGroups(sums, _plan.Channels, _groupSize, _share, mean);
         _images.SumSquares(image, mean, _plan.Height, _plan.Width, _plan.Padded, sums);
-        T epsilon = T.CreateTruncating(_epsilon);
-        for (int c = 0; c < _plan.Channels; c += _groupSize)
-            Fill(inverse, c, T.One / T.Sqrt(T.MultiplyAddEstimate(Total(sums, c), _share, epsilon)));
+        _images.SumGroups(sums, _plan.Channels, _groupSize, _share, inverse);
+        _images.InverseRoot(inverse, _plan.Padded, _epsilon);
         _images.Normalize(_activation, image, mean, inverse, Weight, bias, _plan.Height, _plan.Width, _plan.Padded, normalized, to);
     }
 
@@ -83,29 +82,13 @@ internal sealed unsafe class GroupNormalization<T>
         T* scale = vectors;
         T* offset = scale + _plan.Padded;
         T* slope = offset + _plan.Padded;
-        for (int c = 0; c < _plan.Channels; c += _groupSize)
-        {
-            T sum = T.Zero, product = T.Zero;
-            for (int i = c; i < c + _groupSize; i++)
-            {
-                scale[i] = Weight[i] * inverse[i];
-                sum += Weight[i] * sums[i];
-                product += Weight[i] * products[i];
-            }
-            Fill(offset, c, sum * _share * inverse[c]);
-            Fill(slope, c, product * _share * inverse[c]);
-        }
+        _dense.Product(offset, Weight, sums, _plan.Padded);
+        _images.SumGroups(offset, _plan.Channels, _groupSize, _share, offset);
+        _dense.MultiplyBy(offset, inverse, _plan.Padded);
+        _dense.Product(slope, Weight, products, _plan.Padded);
+        _images.SumGroups(slope, _plan.Channels, _groupSize, _share, slope);
+        _dense.MultiplyBy(slope, inverse, _plan.Padded);
+        _dense.Product(scale, Weight, inverse, _plan.Padded);
         _images.PullNormalization(cotangent, normalized, scale, offset, slope, _plan.Height, _plan.Width, _plan.Padded, to, copy);
     }
-
-    /// <summary>Σ over the group that begins at a channel.</summary>
-    private T Total(T* vector, int first)
-    {
-        T sum = T.Zero;
-        for (int i = first; i < first + _groupSize; i++)
-            sum += vector[i];
-        return sum;
-    }
-
-    private void Fill(T* vector, int first, T value) => new Span<T>(vector + first, _groupSize).Fill(value);
 }

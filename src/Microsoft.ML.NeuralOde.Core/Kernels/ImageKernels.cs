@@ -30,6 +30,12 @@ internal abstract unsafe class ImageKernels<T>
     /// <summary>sum ← Σ (x − mean)² over the positions.</summary>
     public abstract void SumSquares(Plane<T> x, T* mean, int height, int width, int channels, T* sum);
 
+    /// <summary>target ← scale times the sum over each channel's group: groups of <paramref name="size"/> channels that follow one another.</summary>
+    public abstract void SumGroups(T* source, int channels, int size, T scale, T* target);
+
+    /// <summary>x ← 1 / √(x + epsilon) over padded memory.</summary>
+    public abstract void InverseRoot(T* x, int count, T epsilon);
+
     /// <summary>
     /// to ← act(z weight + bias) with z = (x − mean) inverse; z is kept in <paramref name="normalized"/>, an image without gaps, where that is not null.
     /// No activation: act is the identity. No mean: z is x.
@@ -102,6 +108,28 @@ internal sealed unsafe class ImageKernels<T, V> : ImageKernels<T>
             }
             total.Store(sum + c);
         }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public override void SumGroups(T* source, int channels, int size, T scale, T* target)
+    {
+        for (nint first = 0; first < channels; first += size)
+        {
+            T sum = source[first];
+            for (nint i = first + 1; i < first + size; i++)
+                sum += source[i];
+            sum *= scale;
+            for (nint i = first; i < first + size; i++)
+                target[i] = sum;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public override void InverseRoot(T* x, int count, T epsilon)
+    {
+        V one = V.Broadcast(T.One), added = V.Broadcast(epsilon);
+        for (nint i = 0; i < count; i += V.Count)
+            (one / V.Sqrt(V.Load(x + i) + added)).Store(x + i);
     }
 
     public override void Normalize(

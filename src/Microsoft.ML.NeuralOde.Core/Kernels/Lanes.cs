@@ -24,6 +24,8 @@ internal unsafe interface ILanes<TSelf, T>
     /// <summary>The smaller of both; the second, where it is NaN.</summary>
     static abstract TSelf Min(TSelf a, TSelf b);
 
+    static abstract TSelf Sqrt(TSelf x);
+
     /// <summary>x &gt; 0 ? a : b.</summary>
     static abstract TSelf WherePositive(TSelf x, TSelf a, TSelf b);
 
@@ -68,6 +70,9 @@ internal readonly unsafe struct Lanes128<T>(Vector128<T> value) : ILanes<Lanes12
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes128<T> Min(Lanes128<T> a, Lanes128<T> b) => new(Vector128.MinNative(a._value, b._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes128<T> Sqrt(Lanes128<T> x) => new(Vector128.Sqrt(x._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes128<T> WherePositive(Lanes128<T> x, Lanes128<T> a, Lanes128<T> b) =>
@@ -125,6 +130,9 @@ internal readonly unsafe struct Lanes256<T>(Vector256<T> value) : ILanes<Lanes25
     public static Lanes256<T> Min(Lanes256<T> a, Lanes256<T> b) => new(Vector256.MinNative(a._value, b._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes256<T> Sqrt(Lanes256<T> x) => new(Vector256.Sqrt(x._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes256<T> WherePositive(Lanes256<T> x, Lanes256<T> a, Lanes256<T> b) =>
         new(Vector256.ConditionalSelect(Vector256.GreaterThan(x._value, Vector256<T>.Zero), a._value, b._value));
 
@@ -178,6 +186,9 @@ internal readonly unsafe struct Lanes512<T>(Vector512<T> value) : ILanes<Lanes51
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes512<T> Min(Lanes512<T> a, Lanes512<T> b) => new(Vector512.MinNative(a._value, b._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes512<T> Sqrt(Lanes512<T> x) => new(Vector512.Sqrt(x._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes512<T> WherePositive(Lanes512<T> x, Lanes512<T> a, Lanes512<T> b) =>
