@@ -112,20 +112,23 @@ internal sealed unsafe class ConvolutionLayer<T>
     /// <summary>Adds α Σ over the positions of an image to the gradient of the bias.</summary>
     public void AddBiasGradient(T* image, T alpha, T* gradient)
     {
-        for (int p = 0; p < _plan.Height * _plan.Width; p++)
-            for (int c = 0; c < _plan.Channels; c++)
-                gradient[c] += alpha * image[p * _plan.Padded + c];
+        _dense.SumRows(_taps.Start, image, _plan.Padded, _plan.Height * _plan.Width, null);
+        for (int c = 0; c < _plan.Channels; c++)
+            gradient[c] += alpha * _taps.Start[c];
     }
 
     /// <summary>Adds α times what an image gives for the weights of a channel of ones.</summary>
     public void AddTimeGradient(T* image, T alpha, T* gradient)
     {
+        new Span<T>(_taps.Start, Taps * _plan.Padded).Clear();
         for (int y = 0; y < _plan.Height; y++)
             for (int x = 0; x < _plan.Width; x++)
                 for (int k = 0; k < Taps; k++)
                     if (IsInside(y, x, k))
-                        for (int c = 0; c < _plan.Channels; c++)
-                            gradient[c * Taps + k] += alpha * image[(y * _plan.Width + x) * _plan.Padded + c];
+                        _dense.AddScaled(_taps.Start + k * _plan.Padded, image + (y * _plan.Width + x) * _plan.Padded, T.One, _plan.Padded);
+        for (int c = 0; c < _plan.Channels; c++)
+            for (int k = 0; k < Taps; k++)
+                gradient[c * Taps + k] += alpha * _taps.Start[k * _plan.Padded + c];
     }
 
     /// <summary>A channel of ones gives at each position the sum of the taps that lie inside the image.</summary>
@@ -154,6 +157,7 @@ internal sealed unsafe class ConvolutionLayer<T>
         for (int o = 0; o < channels; o++)
         {
             T* from = _original.Start + (nint)o * channels * Taps;
+            new Span<T>(_taps.Start, Taps * _plan.Padded).Clear();
             for (int i = 0; i < channels; i++)
                 for (int k = 0; k < Taps; k++)
                     _taps.Start[k * _plan.Padded + i] = from[i * Taps + (isFlipped ? Taps - 1 - k : k)];

@@ -10,11 +10,11 @@ internal sealed class ConvolutionPlan<T>
     /// <summary>Tiles that go through the products together: enough rows for a product, and few enough that all points stay in the cache.</summary>
     private const int BlockTiles = 64;
 
-    /// <summary>Blocks whose parameter gradients add up in one place.</summary>
-    private const int ChunkBlocks = 2;
+    /// <summary>Blocks of a chunk; a larger batch makes larger chunks.</summary>
+    private const int ChunkBlocks = 2, MostChunks = 16;
 
-    /// <summary>A larger batch makes larger chunks.</summary>
-    private const int MostChunks = 16;
+    /// <summary>The same of the gradients of the weights, which are large.</summary>
+    private const int WeightChunkBlocks = 4, MostWeightChunks = 8;
 
     public ConvolutionPlan(int channels, int groups, int height, int width)
     {
@@ -81,15 +81,21 @@ internal sealed class ConvolutionPlan<T>
     /// <summary>Numbers of the weights in transformed form.</summary>
     public int WeightCount => Filters.Points * Channels * Padded;
 
+    /// <summary>Multiply–adds of one convolution.</summary>
+    public double MultiplyAdds(int rows) => (double)rows * Tiles * WeightCount;
+
     public int Blocks(int rows) => (rows + BlockImages - 1) / BlockImages;
 
-    /// <summary>Chunks: runs of blocks whose parameter gradients are summed together.</summary>
+    /// <summary>Chunks: runs of blocks whose gradients of vectors and images are summed together.</summary>
     public int Chunks(int rows) => Math.Min(MostChunks, (Blocks(rows) + ChunkBlocks - 1) / ChunkBlocks);
 
-    /// <summary>The blocks of a chunk.</summary>
-    public (int First, int End) Chunk(int chunk, int rows)
+    /// <summary>Runs of blocks whose gradients of weights are summed together.</summary>
+    public int WeightChunks(int rows) => Math.Min(MostWeightChunks, (Blocks(rows) + WeightChunkBlocks - 1) / WeightChunkBlocks);
+
+    /// <summary>The blocks of one of a number of chunks.</summary>
+    public (int First, int End) Chunk(int chunk, int chunks, int rows)
     {
-        int blocks = Blocks(rows), chunks = Chunks(rows);
+        int blocks = Blocks(rows);
         return (blocks * chunk / chunks, blocks * (chunk + 1) / chunks);
     }
 

@@ -56,7 +56,7 @@ internal sealed unsafe class ConvolutionWorkspace<T>
     /// <summary>Room for an image without gaps that is added to another.</summary>
     public T* Shift => _shift.Ensure(_plan.ImageCount);
 
-    /// <summary>Room for nine vectors of channels.</summary>
+    /// <summary>Room for nine vectors of channels, one a tap.</summary>
     public T* Taps => _taps.Ensure(9 * _plan.Padded);
 
     /// <summary>Transforms the bordered image; it becomes image number <paramref name="image"/> of the block.</summary>
@@ -67,10 +67,14 @@ internal sealed unsafe class ConvolutionWorkspace<T>
     /// <summary>Transforms a cotangent without gaps, in place of an output; it becomes image number <paramref name="image"/> of the block.</summary>
     public void TransformCotangent(T* cotangent, int image)
     {
-        // Whole tiles: beyond the image stay zeros.
-        T* tiled = _cotangent.Ensure(_plan.TiledCount);
-        for (int y = 0; y < _plan.Height; y++)
-            new ReadOnlySpan<T>(cotangent + y * _plan.ImageRow, _plan.ImageRow).CopyTo(new Span<T>(tiled + y * _plan.TiledRow, _plan.ImageRow));
+        T* tiled = cotangent;
+        if (_plan.TiledCount != _plan.ImageCount)
+        {
+            // Whole tiles: beyond the image stay zeros.
+            tiled = _cotangent.Ensure(_plan.TiledCount);
+            for (int y = 0; y < _plan.Height; y++)
+                new ReadOnlySpan<T>(cotangent + y * _plan.ImageRow, _plan.ImageRow).CopyTo(new Span<T>(tiled + y * _plan.TiledRow, _plan.ImageRow));
+        }
         _plan.Filters.TransformCotangent(
             tiled, _plan.TiledRow, _plan.Padded, _plan.TilesY, _plan.TilesX, _products.Start + image * _plan.Tiles * _plan.Padded, _plan.PointStep);
     }

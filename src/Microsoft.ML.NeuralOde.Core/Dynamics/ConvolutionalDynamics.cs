@@ -15,6 +15,8 @@ namespace Microsoft.ML.NeuralOde;
 /// adds t times an image that depends on the weights alone: the convolution itself stays as narrow as without time.
 /// Parameters: <c>norm_weight0</c> … <c>norm_bias2</c>, <c>weight0</c>, <c>bias0</c>, <c>weight1</c>, <c>bias1</c>, and, where time enters,
 /// <c>time_weight0</c>, <c>time_weight1</c> or <c>time_weight</c>.
+/// On the CPU, in float32 and float64, they are evaluated and differentiated by kernels of their own wherever no graph is recorded, with convolutions by
+/// minimal filtering (A. Lavin, S. Gray, Fast Algorithms for Convolutional Neural Networks, 2016); results equal those of torch within rounding.
 /// </remarks>
 public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics
 {

@@ -23,11 +23,13 @@ internal sealed unsafe class ConvolutionalEvaluator<T> : ConvolutionalEvaluator
 {
     private readonly ConvolutionalDynamics _dynamics;
     private readonly Stack<ConvolutionalLinearization<T>> _free = new();
+    private readonly Stack<Scratch<T>[]> _freeCotangents = new();
     private readonly List<ConvolutionWorkspace<T>> _workspaces = [];
     private readonly ImageKernels<T> _images = ImageKernels<T>.Instance;
     private readonly Scratch<T> _times = new();
     private readonly Scratch<T> _timeWeight;
     private readonly Scratch<T> _parts = new();
+    private readonly Scratch<T> _image = new();
 
     public ConvolutionalEvaluator(ConvolutionalDynamics dynamics, int height, int width)
     {
@@ -51,6 +53,9 @@ internal sealed unsafe class ConvolutionalEvaluator<T> : ConvolutionalEvaluator
     public GroupNormalization<T>[] Normalizations { get; }
 
     public ConvolutionLayer<T>[] Layers { get; }
+
+    /// <summary>Room for an image without gaps.</summary>
+    public T* Image => _image.Ensure(Plan.ImageCount);
 
     /// <summary>Whether t times a vector is added to the result.</summary>
     public bool IsTimeAdded => _dynamics.Time == TimeDependence.Add;
@@ -84,16 +89,26 @@ internal sealed unsafe class ConvolutionalEvaluator<T> : ConvolutionalEvaluator
         return linearization;
     }
 
+    /// <summary>Room for the cotangents of the convolutions: few are alive at once, so that the memory is likely to be in the cache.</summary>
+    public Scratch<T>[] RentCotangents() =>
+        _freeCotangents.TryPop(out Scratch<T>[]? free) ? free : [.. Enumerable.Range(0, Layers.Length).Select(_ => new Scratch<T>())];
+
+    /// <summary>Takes that room back.</summary>
+    public void Return(Scratch<T>[] cotangents) => _freeCotangents.Push(cotangents);
+
     /// <summary>Takes a linearization back.</summary>
     public void Return(ConvolutionalLinearization<T> linearization) => _free.Push(linearization);
 
     /// <summary>Runs pieces of work, each with a worker's memory.</summary>
-    public void Run(int items, Action<ConvolutionWorkspace<T>, int> work)
+    /// <param name="items">How many pieces.</param>
+    /// <param name="work">Multiply–adds of all together.</param>
+    /// <param name="body">Does a piece.</param>
+    public void Run(int items, double work, Action<ConvolutionWorkspace<T>, int> body)
     {
-        int workers = WorkItems.Workers(items);
+        int workers = RowBlocks.Workers(items, 1, work);
         while (_workspaces.Count < workers)
             _workspaces.Add(new ConvolutionWorkspace<T>(Plan));
-        WorkItems.Run(items, workers, (worker, item) => work(_workspaces[worker], item));
+        RowBlocks.Run(workers, items, 1, (worker, item, _) => body(_workspaces[worker], (int)item));
     }
 
     /// <summary>Room for a number of gradients of transformed weights, until the next call.</summary>
@@ -116,7 +131,7 @@ internal sealed unsafe class ConvolutionalEvaluator<T> : ConvolutionalEvaluator
     protected override void Dispose(bool disposing)
     {
         // What a large batch took is not held on to.
-        if (disposing && _free.Sum(linearization => linearization.Count) <= ConvolutionalDynamics.MostNumbersKept)
+        if (disposing && _free.Sum(linearization => linearization.Count) + _freeCotangents.Sum(room => room.Sum(scratch => (long)scratch.Count)) <= ConvolutionalDynamics.MostNumbersKept)
             _dynamics.Return(this);
         base.Dispose(disposing);
     }
@@ -134,7 +149,7 @@ internal sealed unsafe class ConvolutionalEvaluator<T> : ConvolutionalEvaluator
         if (!isPerRow)
             foreach (ConvolutionLayer<T> layer in Layers)
                 layer.SetTime(times[0]);
-        Run(Plan.Blocks(rows), (workspace, block) => RunBlock(workspace, block, rows, (T*)from, (T*)to, isPerRow, linearization));
+        Run(Plan.Blocks(rows), Layers.Length * Plan.MultiplyAdds(rows), (workspace, block) => RunBlock(workspace, block, rows, (T*)from, (T*)to, isPerRow, linearization));
     }
 
     private void RunBlock(

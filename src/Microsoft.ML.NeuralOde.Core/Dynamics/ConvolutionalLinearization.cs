@@ -16,9 +16,9 @@ internal sealed unsafe class ConvolutionalLinearization<T> : DynamicsLinearizati
     private readonly DenseKernels<T> _dense = DenseKernels<T>.Instance;
     private readonly Scratch<T>[] _normalized;
     private readonly Scratch<T>[] _inverse;
-    private readonly Scratch<T>[] _cotangents;
     private readonly Scratch<T> _sums = new();
     private readonly Scratch<double> _timeGradients = new();
+    private Scratch<T>[]? _cotangents;
     private double[] _times = [];
     private int _rows;
 
@@ -28,13 +28,12 @@ internal sealed unsafe class ConvolutionalLinearization<T> : DynamicsLinearizati
         _plan = evaluator.Plan;
         _normalized = Create(evaluator.Normalizations.Length);
         _inverse = Create(evaluator.Normalizations.Length);
-        _cotangents = Create(evaluator.Layers.Length);
 
         static Scratch<T>[] Create(int count) => [.. Enumerable.Range(0, count).Select(_ => new Scratch<T>())];
     }
 
     /// <summary>How many numbers it has room for.</summary>
-    public long Count => _normalized.Concat(_inverse).Concat(_cotangents).Append(_sums).Sum(scratch => scratch.Count);
+    public long Count => _normalized.Concat(_inverse).Append(_sums).Sum(scratch => scratch.Count);
 
     private ConvolutionLayer<T>[] Layers => _evaluator.Layers;
 
@@ -62,6 +61,7 @@ internal sealed unsafe class ConvolutionalLinearization<T> : DynamicsLinearizati
 
     public override void Pull(Tensor cotangent, Tensor state, Span<double> times)
     {
+        _cotangents ??= _evaluator.RentCotangents();
         foreach (Scratch<T> scratch in _cotangents)
             scratch.Ensure((nint)_rows * _plan.ImageCount);
         int chunks = _plan.Chunks(_rows);
@@ -69,9 +69,9 @@ internal sealed unsafe class ConvolutionalLinearization<T> : DynamicsLinearizati
         _timeGradients.Ensure(_rows);
         nint from = (nint)StateKernels.Address(cotangent), to = (nint)StateKernels.Address(state);
         bool withTimes = !times.IsEmpty;
-        _evaluator.Run(chunks, (workspace, chunk) =>
+        _evaluator.Run(chunks, Layers.Length * _plan.MultiplyAdds(_rows), (workspace, chunk) =>
         {
-            (int first, int end) = _plan.Chunk(chunk, _rows);
+            (int first, int end) = _plan.Chunk(chunk, chunks, _rows);
             for (int block = first; block < end; block++)
                 PullBlock(workspace, block, Sums(chunk), (T*)from, (T*)to, withTimes);
         });
@@ -92,12 +92,10 @@ internal sealed unsafe class ConvolutionalLinearization<T> : DynamicsLinearizati
                 break;
             place++;
             if (gradients[place++] is { } bias)
-                foreach (nint image in Images(i, isWeighted: false))
-                    Layers[i].AddBiasGradient((T*)image, T.CreateTruncating(weight), (T*)StateKernels.Address(bias));
+                Layers[i].AddBiasGradient(SumOfImages(i, isWeighted: false), T.CreateTruncating(weight), (T*)StateKernels.Address(bias));
             if (Layers[i].HasTime && gradients[place++] is { } timeWeight)
-                foreach (nint image in Images(i, IsPerRow))
-                    Layers[i].AddTimeGradient(
-                        (T*)image, T.CreateTruncating(IsPerRow ? weight : weight * _times[0]), (T*)StateKernels.Address(timeWeight));
+                Layers[i].AddTimeGradient(
+                    SumOfImages(i, IsPerRow), T.CreateTruncating(IsPerRow ? weight : weight * _times[0]), (T*)StateKernels.Address(timeWeight));
         }
         if (_evaluator.IsTimeAdded)
             AddVector(TimeSum(0), weight, gradients[place]);
@@ -106,7 +104,12 @@ internal sealed unsafe class ConvolutionalLinearization<T> : DynamicsLinearizati
     protected override void Dispose(bool disposing)
     {
         if (disposing)
+        {
+            if (_cotangents is not null)
+                _evaluator.Return(_cotangents);
+            _cotangents = null;
             _evaluator.Return(this);
+        }
         base.Dispose(disposing);
     }
 
@@ -122,13 +125,14 @@ internal sealed unsafe class ConvolutionalLinearization<T> : DynamicsLinearizati
     private T* ImageSum(int chunk, int layer, bool isWeighted) =>
         Sums(chunk) + (2 * _normalized.Length + 1) * _plan.Padded + (2 * layer + (isWeighted ? 1 : 0)) * _plan.ImageCount;
 
-    /// <summary>The same of all chunks.</summary>
-    private nint[] Images(int layer, bool isWeighted)
+    /// <summary>The same of all chunks together; until the next call.</summary>
+    private T* SumOfImages(int layer, bool isWeighted)
     {
-        var images = new nint[_plan.Chunks(_rows)];
-        for (int chunk = 0; chunk < images.Length; chunk++)
-            images[chunk] = (nint)ImageSum(chunk, layer, isWeighted);
-        return images;
+        T* sum = _evaluator.Image;
+        new Span<T>(sum, _plan.ImageCount).Clear();
+        for (int chunk = 0; chunk < _plan.Chunks(_rows); chunk++)
+            _dense.AddScaled(sum, ImageSum(chunk, layer, isWeighted), T.One, _plan.ImageCount);
+        return sum;
     }
 
     private void PullBlock(ConvolutionWorkspace<T> workspace, int block, T* sums, T* from, T* to, bool withTimes)
@@ -151,7 +155,7 @@ internal sealed unsafe class ConvolutionalLinearization<T> : DynamicsLinearizati
                     workspace.TransformOutput(image);
                     cotangent = workspace.Output;
                 }
-                T* result = i == 0 ? workspace.Image.Start : _cotangents[i - 1].Start + (nint)row * _plan.ImageCount;
+                T* result = i == 0 ? workspace.Image.Start : _cotangents![i - 1].Start + (nint)row * _plan.ImageCount;
                 T* own = workspace.Sums;
                 _evaluator.Normalizations[i].Pull(
                     cotangent, Normalized(i, row), Inverse(i, row), own, result, i == 0 ? default : workspace.Inside, workspace.Temporary);
@@ -191,17 +195,17 @@ internal sealed unsafe class ConvolutionalLinearization<T> : DynamicsLinearizati
         ];
         if (wanted.Length == 0)
             return;
-        int chunks = _plan.Chunks(_rows);
+        int chunks = _plan.WeightChunks(_rows);
         nint parts = (nint)_evaluator.Parts(chunks * wanted.Length);
-        _evaluator.Run(chunks * wanted.Length, (workspace, item) =>
+        _evaluator.Run(chunks * wanted.Length, wanted.Length * _plan.MultiplyAdds(_rows), (workspace, item) =>
         {
-            (int first, int end) = _plan.Chunk(item % chunks, _rows);
+            (int first, int end) = _plan.Chunk(item % chunks, chunks, _rows);
             for (int block = first; block < end; block++)
                 MultiplyCotangents(workspace, wanted[item / chunks].Layer, block, (T*)parts + (nint)item * _plan.WeightCount, isFirst: block == first);
         });
         // Each piece of work has some of the outputs of a layer.
         const int Pieces = 4;
-        _evaluator.Run(wanted.Length * Pieces, (workspace, item) =>
+        _evaluator.Run(wanted.Length * Pieces, (double)wanted.Length * chunks * _plan.WeightCount, (workspace, item) =>
         {
             (int layer, nint target) = wanted[item / Pieces];
             int piece = item % Pieces;
@@ -221,7 +225,7 @@ internal sealed unsafe class ConvolutionalLinearization<T> : DynamicsLinearizati
             int row = first + image;
             _evaluator.Normalizations[layer].Activate(Normalized(layer, row), workspace.Inside);
             workspace.TransformInput(image);
-            workspace.TransformCotangent(_cotangents[layer].Start + (nint)row * _plan.ImageCount, image);
+            workspace.TransformCotangent(_cotangents![layer].Start + (nint)row * _plan.ImageCount, image);
         }
         workspace.MultiplyCotangent(gradient, count, accumulate: !isFirst);
     }

@@ -7,7 +7,8 @@ namespace Microsoft.ML.NeuralOde;
 /// </summary>
 /// <remarks>
 /// Both must compute the same function; <c>forward</c> stays in use where a graph is needed and where <see cref="CreateEvaluator"/> declines.
-/// Forward hooks of the module are not called. <see cref="DenseDynamics"/> implements it; any other module works without.
+/// Forward hooks of the module are not called. <see cref="DenseDynamics"/> and <see cref="ConvolutionalDynamics"/> implement
+/// it; any other module works without.
 /// </remarks>
 public interface IAnalyticDynamics
 {

@@ -78,12 +78,14 @@ internal sealed class BackwardSweep : IDisposable
     }
 
     /// <summary>
-    /// Pulls a cotangent of f back: adds the gradients of parameters and times, and returns that of the state, which is the caller's.
+    /// Pulls a cotangent of f back: adds the gradients of parameters and times, and returns that of the state, which is the caller's. Of the evaluation
+    /// only the value is left.
     /// </summary>
     public Tensor Pull(Pullback.Evaluation evaluation, Tensor cotangent, StepSpan span, double fraction)
     {
         Tensor state = evaluation.PullState(cotangent, out Tensor? derivative);
         evaluation.AddParameters(Parameters);
+        evaluation.Close();
         if (derivative is not null)
         {
             using Tensor flat = derivative.reshape(-1);

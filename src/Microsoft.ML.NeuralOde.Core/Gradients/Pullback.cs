@@ -92,13 +92,23 @@ internal sealed class Pullback : IDisposable
         /// <summary>f, without graph, contiguous.</summary>
         public Tensor Value { get; protected init; } = null!;
 
+        /// <summary>Whether the memory of the state must not change before <see cref="PullState"/>.</summary>
+        public abstract bool ReadsState { get; }
+
         /// <summary>λᵀ ∂f/∂y, and λᵀ ∂f/∂t where it was asked for; can be asked for once. The results are the caller's.</summary>
         public abstract Tensor PullState(Tensor cotangent, out Tensor? time);
 
         /// <summary>Adds w λᵀ ∂f/∂θ of the λ that was pulled; can be asked for once.</summary>
         public abstract void AddParameters(ParameterSums sums, double weight = 1);
 
-        public virtual void Dispose() => Value.Dispose();
+        /// <summary>Lets go of what derivatives need: no more of them will be asked for, only the value.</summary>
+        public abstract void Close();
+
+        public void Dispose()
+        {
+            Close();
+            Value.Dispose();
+        }
     }
 
     private sealed class GraphEvaluation : Evaluation
@@ -118,6 +128,8 @@ internal sealed class Pullback : IDisposable
             _parameters = new Tensor?[inputs.Length - (withTime ? 2 : 1)];
             Value = graph.detach().DetachFromDisposeScope();
         }
+
+        public override bool ReadsState => true;
 
         public override Tensor PullState(Tensor cotangent, out Tensor? time)
         {
@@ -140,9 +152,8 @@ internal sealed class Pullback : IDisposable
             Array.Clear(_parameters);
         }
 
-        public override void Dispose()
+        public override void Close()
         {
-            base.Dispose();
             ParameterSums.Release(_parameters);
             _graph.Dispose();
             _inputs[0].Dispose();
@@ -164,8 +175,8 @@ internal sealed class Pullback : IDisposable
     private sealed class AnalyticEvaluation : Evaluation
     {
         private readonly Pullback _owner;
-        private readonly DynamicsLinearization _linearization;
         private readonly double[] _timeGradients;
+        private DynamicsLinearization? _linearization;
 
         public AnalyticEvaluation(Pullback owner, ReadOnlySpan<double> times, Tensor state, Tensor value, bool withTime)
         {
@@ -174,6 +185,8 @@ internal sealed class Pullback : IDisposable
             Value = value;
             _linearization = owner._evaluator!.Linearize(times, state, value);
         }
+
+        public override bool ReadsState => false;
 
         public override Tensor PullState(Tensor cotangent, out Tensor? time)
         {
@@ -186,7 +199,7 @@ internal sealed class Pullback : IDisposable
         public void Pull(Tensor cotangent, Tensor state)
         {
             using Tensor contiguous = cotangent.contiguous();
-            _linearization.Pull(contiguous, state, _timeGradients);
+            _linearization!.Pull(contiguous, state, _timeGradients);
         }
 
         public override void AddParameters(ParameterSums sums, double weight)
@@ -194,13 +207,14 @@ internal sealed class Pullback : IDisposable
             var gradients = new Tensor?[_owner._parameterCount];
             for (int i = 0; i < _owner._places.Length; i++)
                 gradients[_owner._places[i]] = sums.Tensors[i];
-            _linearization.AddParameterGradients(weight, gradients);
+            _linearization!.AddParameterGradients(weight, gradients);
         }
 
-        public override void Dispose()
+        public override void Close()
         {
-            base.Dispose();
-            _linearization.Dispose();
+            // It may belong to another evaluation already.
+            _linearization?.Dispose();
+            _linearization = null;
         }
     }
 }

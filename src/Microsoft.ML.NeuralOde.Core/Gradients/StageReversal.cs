@@ -42,6 +42,10 @@ internal sealed class StageReversal : IDisposable
             Pullback.Evaluation evaluation = sweep.Evaluate(span, Node(i), _inputs[i] ?? state);
             _evaluations[i] = evaluation;
             Derivatives[i] = evaluation.Value;
+            if (evaluation.ReadsState)
+                continue;
+            _arithmetic.Release(_inputs[i]);
+            _inputs[i] = null;
         }
     }
 

@@ -10,6 +10,12 @@ namespace Microsoft.ML.NeuralOde.Kernels;
 /// </summary>
 internal static unsafe class StateKernels
 {
+    /// <summary>Numbers of a large lane that a thread has at a time; a partial sum of float32 numbers of this length is still accurate.</summary>
+    private const int BlockSize = 32768;
+
+    /// <summary>A number costs as much as this many multiply–adds, since it comes from memory.</summary>
+    private const double CostOfNumber = 16;
+
     /// <summary>Whether the kernels can work on a tensor's memory; the tensor must also be contiguous.</summary>
     public static bool Supports(Tensor tensor) =>
         tensor.device_type == DeviceType.CPU && tensor.dtype is ScalarType.Float32 or ScalarType.Float64;
@@ -70,9 +76,25 @@ internal static unsafe class StateKernels
         {
             nint offset = lane * width;
             int count = Gather(coefficients.Slice(lane * k.Length, k.Length), inputs, offset, active, weights);
-            CombineLane(to + offset, from == null ? null : from + offset, weights, active, count, width);
+            Combine(to + offset, from == null ? null : from + offset, weights, active, count, width);
         }
     }
+
+    private static void Combine<T>(T* to, T* y, T* c, T** k, int count, nint width)
+        where T : unmanaged, INumber<T>
+    {
+        int workers = Workers(width, count);
+        if (workers == 1)
+            CombineLane(to, y, c, k, count, width, 0);
+        else
+            CombineBlocks((nint)to, (nint)y, (nint)c, (nint)k, count, width, workers);
+
+        static void CombineBlocks(nint to, nint y, nint c, nint k, int count, nint width, int workers) =>
+            RowBlocks.Run(workers, width, BlockSize, (_, start, length) =>
+                CombineLane((T*)to + start, y == 0 ? null : (T*)y + start, (T*)c, (T**)k, count, length, start));
+    }
+
+    private static int Workers(nint width, int count) => RowBlocks.Workers(width, BlockSize, CostOfNumber * width * (count + 1));
 
     /// <summary>Leaves out the inputs whose coefficient is zero: their memory need not be read.</summary>
     private static int Gather<T>(ReadOnlySpan<double> coefficients, T** inputs, nint offset, T** active, T* weights)
@@ -89,7 +111,7 @@ internal static unsafe class StateKernels
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void CombineLane<T>(T* to, T* y, T* c, T** k, int count, nint width)
+    private static void CombineLane<T>(T* to, T* y, T* c, T** k, int count, nint width, nint offset)
         where T : unmanaged, INumber<T>
     {
         int w = Vector<T>.Count;
@@ -99,7 +121,7 @@ internal static unsafe class StateKernels
             Vector<T> s0 = Vector<T>.Zero, s1 = Vector<T>.Zero, s2 = Vector<T>.Zero, s3 = Vector<T>.Zero;
             for (int j = 0; j < count; j++)
             {
-                T* p = k[j] + i;
+                T* p = k[j] + offset + i;
                 var cj = new Vector<T>(c[j]);
                 s0 += cj * Vector.Load(p);
                 s1 += cj * Vector.Load(p + w);
@@ -122,7 +144,7 @@ internal static unsafe class StateKernels
         {
             T sum = T.Zero;
             for (int j = 0; j < count; j++)
-                sum += c[j] * k[j][i];
+                sum += c[j] * k[j][offset + i];
             to[i] = y == null ? sum : sum + y[i];
         }
     }
@@ -144,28 +166,45 @@ internal static unsafe class StateKernels
         {
             nint offset = lane * width;
             int count = Gather(coefficients.Slice(lane * k.Length, k.Length), inputs, offset, active, weights);
-            result[lane] = ScaledErrorLane(from + offset, to + offset, weights, active, count, width, T.CreateTruncating(rtol), T.CreateTruncating(atol), maximum);
+            result[lane] = ScaledError(from + offset, to + offset, weights, active, count, width, T.CreateTruncating(rtol), T.CreateTruncating(atol), maximum);
+        }
+    }
+
+    private static double ScaledError<T>(T* y0, T* y1, T* c, T** k, int count, nint width, T rtol, T atol, bool maximum)
+        where T : unmanaged, INumber<T>
+    {
+        if (width <= BlockSize)
+            return ScaledErrorBlock(y0, y1, c, k, count, width, 0, rtol, atol, maximum);
+        return Blocks((nint)y0, (nint)y1, (nint)c, (nint)k, count, width, rtol, atol, maximum);
+
+        static double Blocks(nint y0, nint y1, nint c, nint k, int count, nint width, T rtol, T atol, bool maximum)
+        {
+            var parts = new double[(width + BlockSize - 1) / BlockSize];
+            RowBlocks.Run(Workers(width, count + 1), width, BlockSize, (_, start, length) =>
+                parts[start / BlockSize] = ScaledErrorBlock((T*)y0 + start, (T*)y1 + start, (T*)c, (T**)k, count, length, start, rtol, atol, maximum));
+            double total = 0;
+            foreach (double part in parts)
+                total = Join(total, part, maximum);
+            return total;
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static double ScaledErrorLane<T>(T* y0, T* y1, T* c, T** k, int count, nint width, T rtol, T atol, bool maximum)
+    private static double ScaledErrorBlock<T>(T* y0, T* y1, T* c, T** k, int count, nint width, nint offset, T rtol, T atol, bool maximum)
         where T : unmanaged, INumber<T>
     {
         int w = Vector<T>.Count;
         nint i = 0;
         Vector<T> rtols = new(rtol), atols = new(atol);
         double total = 0;
-        while (i <= width - w)
+        if (width >= w)
         {
-            // Partial sums of a bounded number of terms keep float32 accurate on large states.
-            nint stop = Math.Min(width - w, i + 4096 * w);
             Vector<T> sum = Vector<T>.Zero;
-            for (; i <= stop; i += w)
+            for (; i <= width - w; i += w)
             {
                 Vector<T> e = Vector<T>.Zero;
                 for (int j = 0; j < count; j++)
-                    e += new Vector<T>(c[j]) * Vector.Load(k[j] + i);
+                    e += new Vector<T>(c[j]) * Vector.Load(k[j] + offset + i);
                 Vector<T> scale = atols + rtols * Vector.Max(Vector.Abs(Vector.Load(y0 + i)), Vector.Abs(Vector.Load(y1 + i)));
                 Vector<T> ratio = e / scale;
                 sum = maximum ? MaxOrNaN(sum, Vector.Abs(ratio)) : sum + ratio * ratio;
@@ -177,7 +216,7 @@ internal static unsafe class StateKernels
         {
             T e = T.Zero;
             for (int j = 0; j < count; j++)
-                e += c[j] * k[j][i];
+                e += c[j] * k[j][offset + i];
             T ratio = e / (atol + rtol * T.Max(T.Abs(y0[i]), T.Abs(y1[i])));
             double value = double.CreateTruncating(ratio);
             total = Join(total, maximum ? Math.Abs(value) : value * value, maximum);

@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Kernels;
 using TorchSharp.Modules;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Dynamics;
@@ -70,8 +71,8 @@ public sealed class ConvolutionalEvaluatorTests : IDisposable
     public void Results_do_not_depend_on_the_number_of_threads_nor_a_row_on_its_neighbours()
     {
         using DisposeScope scope = NewDisposeScope();
-        using ConvolutionalDynamics dynamics = Create(8, 4, Activation.Silu, TimeDependence.Concatenate, ScalarType.Float32);
-        Tensor y = Normal(ScalarType.Float32, 150, 8, 6, 6), t = Normal(ScalarType.Float32, 150, 1, 1, 1), cotangent = Normal(ScalarType.Float32, 150, 8, 6, 6);
+        using ConvolutionalDynamics dynamics = Create(32, 4, Activation.Silu, TimeDependence.Concatenate, ScalarType.Float32);
+        Tensor y = Normal(ScalarType.Float32, 150, 32, 6, 6), t = Normal(ScalarType.Float32, 150, 1, 1, 1), cotangent = Normal(ScalarType.Float32, 150, 32, 6, 6);
         int threads = get_num_threads();
         Results[] results = new Results[3];
         try
@@ -116,9 +117,9 @@ public sealed class ConvolutionalEvaluatorTests : IDisposable
     [Fact]
     public void The_smallest_work_is_chosen_for_an_image()
     {
-        Kernels.FilterKernels<float>.For(6, 6).Outputs.Should().Be(3);
-        Kernels.FilterKernels<float>.For(8, 8).Outputs.Should().Be(4);
-        Kernels.FilterKernels<float>.For(2, 2).Outputs.Should().Be(2);
+        FilterKernels<float>.For(6, 6).Outputs.Should().Be(3);
+        FilterKernels<float>.For(8, 8).Outputs.Should().Be(4);
+        FilterKernels<float>.For(2, 2).Outputs.Should().Be(2);
     }
 
     [Fact]
