@@ -18,7 +18,7 @@ internal static class DensityCommand
             "--dataset", ToyDensity.Parse("8gaussians"), ToyDensity.Parse, "NAME", $"The density to learn: {string.Join(", ", ToyDensity.Names)}.");
         Option<DensityMethod> method = CommandOptions.Named("--method", DensityMethod.Matching, "METHOD", "How the flow is trained, by flow matching or by maximum likelihood");
         Option<int?> steps = CommandOptions.Positive("--steps", "Training steps; the default is enough for the method.");
-        Option<int> batch = CommandOptions.Positive("--batch", 512, "Points a training step.");
+        Option<int?> batch = CommandOptions.Positive("--batch", "Points a training step; the default suits the method.");
         Option<double> rate = CommandOptions.Positive("--learning-rate", 5e-3, "Highest learning rate.");
         Option<int> width = CommandOptions.Positive("--width", 128, "Width of the three hidden layers.");
         Option<FlowPairing> pairing = CommandOptions.Named("--pairing", FlowPairing.Independent, "PAIRING", "How flow matching pairs points with noise");
@@ -51,7 +51,7 @@ internal static class DensityCommand
 
     private static void Run(DensitySettings settings, Display display, CancellationToken cancellationToken)
     {
-        display.Line($"Learning {settings.Dataset.Name} by {(settings.Method == DensityMethod.Matching ? "flow matching" : "maximum likelihood")}, {settings.StepsToTake:N0} steps of {settings.BatchSize} points.");
+        display.Line($"Learning {settings.Dataset.Name} by {(settings.Method == DensityMethod.Matching ? "flow matching" : "maximum likelihood")}, {settings.StepsToTake:N0} steps of {settings.PointsPerStep:N0} points.");
         (ContinuousFlow flow, DensityResult result) = display.Progress("Training", share => new DensityStory(settings).Run(
             (step, loss) =>
             {

@@ -17,7 +17,8 @@ internal sealed record DensitySettings
     /// <summary>Default: enough for the method.</summary>
     public int? Steps { get; init; }
 
-    public int BatchSize { get; init; } = 512;
+    /// <summary>Default: what suits the method.</summary>
+    public int? BatchSize { get; init; }
 
     public double LearningRate { get; init; } = 5e-3;
 
@@ -32,6 +33,9 @@ internal sealed record DensitySettings
     public string? Picture { get; init; }
 
     public string? Json { get; init; }
+
+    /// <summary>The points of a step: in matching they are also what each target is averaged over, and are cheap.</summary>
+    public int PointsPerStep => BatchSize ?? (Method == DensityMethod.Matching ? 1024 : 512);
 
     /// <summary>The steps to take.</summary>
     public int StepsToTake => Steps ?? (Method == DensityMethod.Matching ? 10_000 : 1_500);

@@ -67,7 +67,7 @@ internal sealed class DensityStory(DensitySettings settings)
             cancellationToken.ThrowIfCancellationRequested();
             using DisposeScope scope = NewDisposeScope();
             SetLearningRate(optimizer, step, steps);
-            Tensor batch = Batch(source, settings.BatchSize);
+            Tensor batch = Batch(source, settings.PointsPerStep);
             optimizer.zero_grad();
             Tensor loss = settings.Method == DensityMethod.Matching ? FlowMatching.Loss(flow, batch, options: matching) : flow.NegativeLogLikelihood(batch);
             loss.backward();

@@ -29,7 +29,7 @@ internal sealed class TrainingLoop : IDisposable
     private readonly TrainingPlan _plan;
     private readonly TrainingSurroundings _surroundings;
     private readonly EvaluationMonitor _monitor;
-    private readonly TorchOptimizer _optimizer;
+    private readonly WeightOptimizer _optimizer;
     private TrainingState _state = new();
     private ModuleSnapshot? _best;
 
@@ -44,7 +44,7 @@ internal sealed class TrainingLoop : IDisposable
         _plan = plan;
         _surroundings = surroundings;
         _monitor = new EvaluationMonitor(surroundings.Warn);
-        _optimizer = new TorchOptimizer(plan, trainable.Module);
+        _optimizer = new WeightOptimizer(plan, trainable.Module);
     }
 
     private long BatchesPerEpoch => (_rows.Count + _plan.BatchSize - 1) / _plan.BatchSize;

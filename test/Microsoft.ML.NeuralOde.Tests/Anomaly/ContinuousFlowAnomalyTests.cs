@@ -108,6 +108,15 @@ public class ContinuousFlowAnomalyTests
         Score(7, 0, 0, 9).Should().BeGreaterThan(normal.Max());
     }
 
+    [Fact]
+    public void A_cancelled_training_ends()
+    {
+        using var cancel = new CancellationTokenSource();
+        Action fit = () => Trainer(o => (o.CancellationToken, o.EpochCallback) = (cancel.Token, _ => cancel.Cancel())).Fit(View(DensityRows.WithAnomalies(200, 0)));
+
+        fit.Should().Throw<OperationCanceledException>();
+    }
+
     [DataFact]
     [Trait("Category", "Slow")]
     public void Real_anomalies_are_found_with_the_default_options()

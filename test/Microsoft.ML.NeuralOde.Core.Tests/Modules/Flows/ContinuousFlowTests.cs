@@ -8,16 +8,18 @@ public class ContinuousFlowTests
     private static readonly OdeSolverOptions Tight = new() { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-9, AbsoluteTolerance = 1e-10 };
 
     [Theory]
-    [InlineData(TimeDependence.ConcatSquash, 1)]
-    [InlineData(TimeDependence.Gate, 2)]
-    [InlineData(TimeDependence.Concatenate, 1)]
-    [InlineData(TimeDependence.None, 3)]
-    public void A_density_in_the_plane_integrates_to_one(TimeDependence time, int blocks)
+    [InlineData(TimeDependence.ConcatSquash, 1, false)]
+    [InlineData(TimeDependence.Gate, 2, false)]
+    [InlineData(TimeDependence.Concatenate, 1, true)]
+    [InlineData(TimeDependence.None, 3, false)]
+    [InlineData(TimeDependence.Fourier, 1, true)]
+    public void A_density_in_the_plane_integrates_to_one(TimeDependence time, int blocks, bool mixture)
     {
         using DisposeScope scope = NewDisposeScope();
         using IDisposable noGrad = no_grad();
         random.manual_seed(1);
-        ContinuousFlow flow = Strong(2, new ContinuousFlowOptions { Hidden = [32, 32], Time = time, Blocks = blocks });
+        GaussianMixtureBase? baseDistribution = mixture ? new(tensor(new[] { -1f, 0f, 1f, 0.5f }, [2, 2]), tensor(new[] { 0.5f, 1f, 0.8f, 0.4f }, [2, 2]), tensor(new[] { 1f, 2f })) : null;
+        ContinuousFlow flow = Strong(2, new ContinuousFlowOptions { Hidden = [32, 32], Time = time, Blocks = blocks }, baseDistribution);
         flow.Observe(randn(100, 2) * tensor(new[] { 2f, 0.5f }) + 1);
         const int N = 141;
         Tensor axis = linspace(-1, 1, N);
@@ -112,6 +114,20 @@ public class ContinuousFlowTests
         samples.requires_grad.Should().BeFalse();
         Tensor centred = samples - samples.mean([0L]);
         Problems.MaximumDifference(centred.t().mm(centred) / 50_000, inverse.mm(inverse.t())).Should().BeLessThan(0.06);
+    }
+
+    [Fact]
+    public void Many_samples_are_those_of_the_same_noise_in_smaller_numbers_each_under_its_condition()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        random.manual_seed(9);
+        ContinuousFlow flow = Strong(2, new ContinuousFlowOptions { Hidden = [8], Conditions = 1, Solver = Tight });
+        const int Count = 5000;
+        Tensor condition = randn(Count, 1);
+        Tensor noise = flow.Base.Sample(Count, new Generator(3));
+        Tensor samples = flow.Sample(Count, condition, new Generator(3));
+        foreach (int first in new[] { 0, 2040, 4990 })
+            Problems.MaximumDifference(samples[first..(first + 10)], flow.Decode(noise[first..(first + 10)], condition[first..(first + 10)]).Data.detach()).Should().BeLessThan(1e-5);
     }
 
     [Fact]

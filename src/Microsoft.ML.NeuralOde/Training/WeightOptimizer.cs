@@ -1,0 +1,144 @@
+using Microsoft.ML.NeuralOde.Persistence;
+using TorchSharp.Modules;
+
+namespace Microsoft.ML.NeuralOde.Training;
+
+/// <summary>Moves weights against their gradients, and gives what it remembers as arrays.</summary>
+/// <remarks>
+/// The formulas and the order of their operations are torch's. TorchSharp's own optimizers hand torch numbers that a garbage collection on another thread may
+/// free meanwhile, see <see cref="Numbers"/>: a training beside other work would fail now and then.
+/// </remarks>
+internal sealed class WeightOptimizer : IDisposable
+{
+    private const string Prefix = "optimizer/";
+    private const double MeanDecay = 0.9, SquareDecay = 0.999, Epsilon = 1e-8;
+
+    private static readonly Scalar KeptMean = MeanDecay, NewMean = 1 - MeanDecay, KeptSquare = SquareDecay, NewSquare = 1 - SquareDecay;
+
+    private readonly TrainingPlan _plan;
+    private readonly Weight[] _weights;
+
+    public WeightOptimizer(TrainingPlan plan, nn.Module module)
+    {
+        _plan = plan;
+        _weights = [.. module.parameters().Select(parameter => new Weight(parameter, plan.Optimizer != NeuralOdeOptimizer.Sgd))];
+    }
+
+    /// <summary>The steps that were made with each parameter, where the optimizer counts them.</summary>
+    public long[] Steps => [.. _weights.Select(weight => weight.Steps)];
+
+    public void ZeroGradients()
+    {
+        foreach (Weight weight in _weights)
+        {
+            using Tensor? gradient = weight.Parameter.grad;
+            gradient?.zero_();
+        }
+    }
+
+    public void Step(double learningRate)
+    {
+        using IDisposable noGrad = no_grad();
+        using Scalar decay = _plan.WeightDecay, down = -learningRate, momentum = _plan.Momentum;
+        foreach (Weight weight in _weights)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            if (weight.Parameter.grad is not { } gradient)
+                continue;
+            if (_plan.Optimizer == NeuralOdeOptimizer.AdamW)
+                weight.Parameter.Multiply(1 - learningRate * _plan.WeightDecay);
+            else if (_plan.WeightDecay != 0)
+                gradient = gradient.add(weight.Parameter, decay);
+            if (_plan.Optimizer != NeuralOdeOptimizer.Sgd)
+                weight.FollowMoments(gradient, learningRate);
+            else if (_plan.Momentum != 0)
+                weight.Parameter.add_(weight.Momentum(gradient, momentum), down);
+            else
+                weight.Parameter.add_(gradient, down);
+        }
+    }
+
+    /// <summary>Moments and momenta.</summary>
+    public IEnumerable<NamedArray> ToArrays() => Tensors().Select(pair => NamedTensors.ToArray(Prefix + pair.Name, pair.Tensor));
+
+    /// <summary>Puts back what <see cref="ToArrays"/> and <see cref="Steps"/> gave.</summary>
+    /// <exception cref="InvalidDataException">The arrays are not those of this optimizer.</exception>
+    public void Restore(IReadOnlyDictionary<string, NamedArray> arrays, long[] steps)
+    {
+        if (steps.Length != _weights.Length)
+            throw PayloadReader.Damaged($"the optimizer has {_weights.Length} parameters and the checkpoint {steps.Length}");
+        for (int i = 0; i < _weights.Length; i++)
+        {
+            _weights[i].Steps = steps[i];
+            // Momentum begins with the first gradient.
+            if (_plan.Optimizer == NeuralOdeOptimizer.Sgd && arrays.ContainsKey($"{Prefix}{i}/momentum"))
+                _weights[i].BeginMomentum();
+        }
+        foreach ((string name, Tensor target) in Tensors())
+            NamedTensors.Copy(arrays, Prefix + name, target);
+    }
+
+    public void Dispose()
+    {
+        foreach ((string _, Tensor tensor) in Tensors())
+            tensor.Dispose();
+    }
+
+    private IEnumerable<(string Name, Tensor Tensor)> Tensors() => _weights.SelectMany((weight, i) => weight.Tensors().Select(pair => ($"{i}/{pair.Name}", pair.Tensor)));
+
+    /// <summary>A parameter and what is remembered of its gradients.</summary>
+    private sealed class Weight
+    {
+        private readonly Tensor? _mean, _square;
+        private Tensor? _momentum;
+
+        public Weight(Parameter parameter, bool hasMoments)
+        {
+            Parameter = parameter;
+            if (hasMoments)
+                (_mean, _square) = (Zeros(), Zeros());
+        }
+
+        public Parameter Parameter { get; }
+
+        public long Steps { get; set; }
+
+        /// <summary>A step of Adam.</summary>
+        public void FollowMoments(Tensor gradient, double learningRate)
+        {
+            Steps++;
+            _mean!.mul_(KeptMean).add_(gradient, NewMean);
+            _square!.mul_(KeptSquare).addcmul_(gradient, gradient, NewSquare);
+            Tensor size = _square.sqrt().Over(Math.Sqrt(1 - Math.Pow(SquareDecay, Steps))).Plus(Epsilon);
+            using Scalar step = -learningRate / (1 - Math.Pow(MeanDecay, Steps));
+            Parameter.addcdiv_(_mean, size, step);
+        }
+
+        /// <summary>The sum of the gradients so far, each weighted by a power of the momentum.</summary>
+        public Tensor Momentum(Tensor gradient, Scalar momentum)
+        {
+            if (_momentum is not null)
+                return _momentum.mul_(momentum).Add(gradient);
+            BeginMomentum();
+            return _momentum!.copy_(gradient);
+        }
+
+        public void BeginMomentum() => _momentum ??= Zeros();
+
+        public IEnumerable<(string Name, Tensor Tensor)> Tensors()
+        {
+            if (_mean is not null)
+                yield return ("mean", _mean);
+            if (_square is not null)
+                yield return ("square", _square);
+            if (_momentum is not null)
+                yield return ("momentum", _momentum);
+        }
+
+        private Tensor Zeros()
+        {
+            using IDisposable noGrad = no_grad();
+            return zeros_like(Parameter).DetachFromDisposeScope();
+        }
+    }
+}
