@@ -51,14 +51,16 @@ internal sealed class FixedStepIntegrator : Integrator
         double start = Stepper.Time[0];
         double largest = Math.Min(Options.StepSize ?? double.PositiveInfinity, Options.MaximumStep);
         long count = FixedSteps.Count(Math.Abs(target - start), largest);
+        // More steps than allowed are known beforehand, unless an event may end the solve.
+        if (count > Options.MaximumSteps - _steps && Options.OnStepLimit == StepLimitBehavior.Throw && Watcher is null)
+            throw StepLimit();
         for (long i = 1; i <= count; i++)
         {
             BeforeStep(Stepper.Time[0]);
             if (_steps++ >= Options.MaximumSteps)
             {
                 if (Options.OnStepLimit == StepLimitBehavior.Throw)
-                    throw new OdeSolverException(
-                        SolverFailure.StepLimit, Stepper.Time[0], (target - start) / count, double.NaN, [], $"MaximumSteps is {Options.MaximumSteps}.");
+                    throw StepLimit();
                 Array.Fill(Status, RowStatus.StepLimit);
                 return false;
             }
@@ -75,6 +77,9 @@ internal sealed class FixedStepIntegrator : Integrator
             Stepper.Accept(null);
         }
         return true;
+
+        OdeSolverException StepLimit() =>
+            new(SolverFailure.StepLimit, Stepper.Time[0], (target - start) / count, double.NaN, [], $"MaximumSteps is {Options.MaximumSteps}.");
     }
 
     private void CheckFinite()

@@ -39,6 +39,10 @@ public class FailureTests
         var options = new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 0.5, MaximumSteps = 4 };
         Action act = () => Ode.Solve(Problems.Decay, y0, times, options);
         act.Should().Throw<OdeSolverException>().Which.Failure.Should().Be(SolverFailure.StepLimit);
+        // Hopeless from the start: it fails before the first of 100,000 steps.
+        int calls = 0;
+        Action hopeless = () => Ode.Solve((t, y) => calls++ < 10 ? -y : throw new InvalidOperationException("It steps."), y0, times, options with { StepSize = 1e-300, MaximumSteps = 100_000 });
+        hopeless.Should().Throw<OdeSolverException>().Which.Failure.Should().Be(SolverFailure.StepLimit);
         using OdeSolution partial = Ode.Solve(Problems.Decay, y0, times, options with { OnStepLimit = StepLimitBehavior.ReturnPartial });
         partial.Status.Should().Equal(RowStatus.StepLimit);
         partial.States[2].ToDouble().Should().BeApproximately(Math.Exp(-2), 1e-3);

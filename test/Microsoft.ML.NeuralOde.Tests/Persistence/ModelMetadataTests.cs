@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json;
 using Microsoft.ML.NeuralOde.Tests.Support;
 
@@ -46,22 +45,5 @@ public sealed class ModelMetadataTests
         summary.ParameterCount.Should().Be(model.Model.ParameterCount);
         (summary.Solver, summary.EndTime, summary.StepSize).Should().Be(("dopri5", 1, null));
         summary.ToString().Should().Contain("linear 10 to 6").And.Contain("6, 5, 6").And.Contain("tanh").And.Contain("rtol 0.0001");
-    }
-
-    /// <summary>Files written by former versions; the scores were computed from the files' weights by an independent program.</summary>
-    [Theory]
-    [InlineData("multiclass-v1.zip", new[] { 0.5f, -1.25f })]
-    public void Files_of_former_versions_are_read(string file, float[] point)
-    {
-        string folder = Path.Combine(AppContext.BaseDirectory, "Persistence", "Fixtures");
-        float[] expected = JsonSerializer.Deserialize<Dictionary<string, float[]>>(File.ReadAllText(Path.Combine(folder, "scores.json"), Encoding.UTF8))![file];
-
-        var chain = (IEnumerable<ITransformer>)_mlContext.Model.Load(Path.Combine(folder, file), out _);
-        using NeuralOdeTransformer model = chain.OfType<NeuralOdeTransformer>().Single();
-        var scores = new float[model.Model.OutputCount];
-        model.Model.Score(point, 1, scores);
-
-        scores.Zip(expected, (a, b) => Math.Abs(a - b)).Max().Should().BeLessThan(1e-4f);
-        model.TrainingHistory.Should().NotBeEmpty();
     }
 }

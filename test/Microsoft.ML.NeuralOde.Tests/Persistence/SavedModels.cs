@@ -1,6 +1,3 @@
-using Microsoft.ML.Data;
-using Microsoft.ML.NeuralOde.Tests.Support;
-
 namespace Microsoft.ML.NeuralOde.Tests.Persistence;
 
 /// <summary>A small sealed model of each kind, and what it says about a point.</summary>
@@ -11,26 +8,15 @@ public sealed class SavedModels
     public SavedModels()
     {
         var mlContext = new MLContext(1);
-        IDataView data = Blobs.View(mlContext, Blobs.Rows(30));
-        IDataView targets = mlContext.Data.LoadFromEnumerable(Blobs.Rows(30).Select(point =>
-            new Target { Features = point.Features, IsRed = point.Label == "red", Sum = point.Features.Sum() }));
-        ITransformer[] models =
-        [
-            Fitted.Pipeline(mlContext, Fitted.Options(o => o.NumberOfEpochs = 1)).Fit(data),
-            mlContext.BinaryClassification.Trainers.NeuralOde(Small(new NeuralOdeBinaryClassificationTrainer.Options { LabelColumnName = "IsRed" })).Fit(targets),
-            mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Sum" })).Fit(targets),
-            mlContext.Transforms.NormalizeMeanVariance("Features").Append(mlContext.Transforms.ContinuousFlowDensity(
-                SmallFlow(new ContinuousFlowDensityEstimator.Options()))).Fit(data),
-            mlContext.AnomalyDetection.Trainers.ContinuousFlow(SmallFlow(new ContinuousFlowAnomalyTrainer.Options())).Fit(data),
-        ];
-        Archives = new byte[models.Length][];
-        Seals = new string[models.Length];
-        for (int i = 0; i < models.Length; i++)
+        Archives = new byte[SmallModels.Kinds.Length][];
+        Seals = new string[Archives.Length];
+        for (int i = 0; i < Archives.Length; i++)
         {
+            (ITransformer model, IDataView data) = SmallModels.Fit(mlContext, SmallModels.Kinds[i]);
             using var stream = new MemoryStream();
-            Seals[i] = mlContext.Model.SaveSealed(models[i], data.Schema, stream);
+            Seals[i] = mlContext.Model.SaveSealed(model, data.Schema, stream);
             Archives[i] = stream.ToArray();
-            (models[i] as IDisposable)?.Dispose();
+            (model as IDisposable)?.Dispose();
         }
         Scores = [.. Archives.Select(archive => Score(Load(archive)))];
     }
@@ -55,35 +41,8 @@ public sealed class SavedModels
                         predictor.Model.Score(Point, 1, scores);
                         return scores;
                     case ContinuousFlowTransformer flow:
-                        return flow.Model.LogDensity(Point);
+                        return flow.Model.FeatureCount == Point.Length ? flow.Model.LogDensity(Point, new float[flow.Model.ConditionCount]) : [];
                 }
         throw new InvalidOperationException("The pipeline has no model of this library.");
-    }
-
-    private static TOptions Small<TOptions>(TOptions options)
-        where TOptions : NeuralOdePredictorOptions
-    {
-        options.NumberOfEpochs = 1;
-        options.EncoderLayers = [4];
-        options.DynamicsLayers = [4];
-        return options;
-    }
-
-    private static TOptions SmallFlow<TOptions>(TOptions options)
-        where TOptions : ContinuousFlowTrainerOptions
-    {
-        options.NumberOfEpochs = 1;
-        options.HiddenLayers = [4];
-        return options;
-    }
-
-    private sealed class Target
-    {
-        [VectorType(2)]
-        public float[] Features { get; set; } = [];
-
-        public bool IsRed { get; set; }
-
-        public float Sum { get; set; }
     }
 }

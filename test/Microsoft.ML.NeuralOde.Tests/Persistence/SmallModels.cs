@@ -1,0 +1,59 @@
+using Microsoft.ML.NeuralOde.Persistence;
+using Microsoft.ML.NeuralOde.Tests.Support;
+
+namespace Microsoft.ML.NeuralOde.Tests.Persistence;
+
+/// <summary>A small model of each kind, for files.</summary>
+internal static class SmallModels
+{
+    public static readonly string[] Kinds = ["multiclass", "binary", "regression", "regression-vector", "density", "anomaly"];
+
+    private static readonly SolverTolerances Tight = new(1e-6, 1e-7);
+
+    /// <summary>The name of the file of a kind in the current format.</summary>
+    public static string FileName(string kind) => $"{kind}-v{PayloadReader.FormatVersion}.zip";
+
+    /// <summary>A model and the data that it was fitted to.</summary>
+    public static (ITransformer Model, IDataView Data) Fit(MLContext mlContext, string kind)
+    {
+        IDataView data = kind == "multiclass" ? Blobs.View(mlContext, Blobs.Rows(60)) : TabularData.View(mlContext, TabularData.Circle(60));
+        IEstimator<ITransformer> trainer = kind switch
+        {
+            "multiclass" => Fitted.Pipeline(mlContext, Fitted.Options(o => o.NumberOfEpochs = 2)),
+            "binary" => mlContext.BinaryClassification.Trainers.NeuralOde(Small(new NeuralOdeBinaryClassificationTrainer.Options())),
+            "regression" => mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Target", Solver = OdeMethod.Rk4, StepSize = 0.05 })),
+            "regression-vector" => mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Targets" })),
+            "density" => mlContext.Transforms.ContinuousFlowDensity(SmallFlow(new ContinuousFlowDensityEstimator.Options
+            {
+                ConditionColumnName = "Target",
+                Blocks = 2,
+                BitsPerDimensionColumnName = "BitsPerDimension",
+                LatentColumnName = "Latent",
+            })),
+            _ => mlContext.AnomalyDetection.Trainers.ContinuousFlow(SmallFlow(new ContinuousFlowAnomalyTrainer.Options { EnsembleSize = 2 })),
+        };
+        return (trainer.Fit(data), data);
+    }
+
+    private static TOptions Small<TOptions>(TOptions options)
+        where TOptions : NeuralOdePredictorOptions
+    {
+        options.NumberOfEpochs = 2;
+        options.EncoderLayers = [5, 4];
+        options.DynamicsLayers = [6];
+        options.Normalization = FeatureNormalization.PerSlot;
+        options.ProductionTolerances = Tight;
+        options.Seed = 1;
+        return options;
+    }
+
+    private static TOptions SmallFlow<TOptions>(TOptions options)
+        where TOptions : ContinuousFlowTrainerOptions
+    {
+        options.NumberOfEpochs = 2;
+        options.BatchesPerEpoch = 10;
+        options.HiddenLayers = [6, 5];
+        options.Seed = 1;
+        return options;
+    }
+}
