@@ -9,6 +9,11 @@ namespace Microsoft.ML.NeuralOde.Persistence;
 /// Checks a sealed archive and copies it: ML.NET is given an archive that was written here, from entries whose hashes are right, and never the file
 /// itself. What a file declares about sizes is compared with what it holds, and costs no memory.
 /// </summary>
+/// <remarks>
+/// ML.NET itself takes what its entries declare: <c>TransformerChain</c> allocates as many places as its Model.key says transforms, every one-to-one
+/// transform as many pairs of columns as its own says (2³⁰ of them are 17 GB), and no checksum is compared, not even the zip archive's. Only the hashes keep such
+/// numbers from it, because the format of an entry is known to its class alone.
+/// </remarks>
 internal sealed class SealedArchive
 {
     private const string Remedy = "Copy the file again, or save the model again with SaveSealed.";
@@ -51,7 +56,8 @@ internal sealed class SealedArchive
                 string found = ModelSeal.Hash(bytes);
                 if (found != hash)
                     throw Damaged(name, $"its SHA-256 is {found}, by the seal it must be {hash}");
-                if (entry.Name == ModelEntry)
+                // Whatever stands before it: ML.NET takes both slashes for the end of a folder.
+                if (name.EndsWith(ModelEntry, StringComparison.OrdinalIgnoreCase))
                     CheckAssembly(name, bytes);
                 using Stream to = target.CreateEntry(name, CompressionLevel.NoCompression).Open();
                 to.Write(bytes);

@@ -12,29 +12,9 @@ public sealed class ModuleExportTests
 
     private static readonly OdeSolverOptions Steps = new() { Method = OdeMethod.Rk4, StepSize = 0.25 };
 
-    public static TheoryData<Activation, TimeDependence> Dense
-    {
-        get
-        {
-            var cases = new TheoryData<Activation, TimeDependence>();
-            foreach (Activation activation in Enum.GetValues<Activation>())
-                foreach (TimeDependence time in Enum.GetValues<TimeDependence>())
-                    cases.Add(activation, time);
-            return cases;
-        }
-    }
+    public static TheoryData<Activation, TimeDependence> Dense => Cases(Enum.GetValues<TimeDependence>());
 
-    public static TheoryData<Activation, TimeDependence> Convolutional
-    {
-        get
-        {
-            var cases = new TheoryData<Activation, TimeDependence>();
-            foreach (Activation activation in Enum.GetValues<Activation>())
-                foreach (TimeDependence time in new[] { TimeDependence.None, TimeDependence.Add, TimeDependence.Concatenate })
-                    cases.Add(activation, time);
-            return cases;
-        }
-    }
+    public static TheoryData<Activation, TimeDependence> Convolutional => Cases(TimeDependence.None, TimeDependence.Add, TimeDependence.Concatenate);
 
     [Theory]
     [MemberData(nameof(Dense))]
@@ -121,6 +101,15 @@ public sealed class ModuleExportTests
         Refused(() => foreign.SaveAsOnnx(Stream.Null)).Should().Match("*trace*DenseDynamics only; this is Own*");
         Action negative = () => foreign.SaveAsOnnx(Stream.Null, -1);
         negative.Should().Throw<ArgumentOutOfRangeException>();
+    }
+
+    private static TheoryData<Activation, TimeDependence> Cases(params TimeDependence[] times)
+    {
+        var cases = new TheoryData<Activation, TimeDependence>();
+        foreach (Activation activation in Enum.GetValues<Activation>())
+            foreach (TimeDependence time in times)
+                cases.Add(activation, time);
+        return cases;
     }
 
     private static string Refused(Action act) => act.Should().Throw<NotSupportedException>().Which.Message;

@@ -98,6 +98,8 @@ public sealed class SealedModelTests : IClassFixture<SavedModels>, IDisposable
         evil.CopyTo(entries[root].Bytes, place);
         byte[] foreign = Mutations.Reseal(Mutations.Write(entries));
         Refusal(foreign).Should().Match("*entry 'TransformerChain/Model.key': it is to be read by the assembly 'Somebody.Elses.Ml'*TrustedAssemblies*");
+        byte[] backslashes = Mutations.Reseal(Mutations.Write([.. entries.Select(entry => (entry.Name.Replace('/', '\\'), entry.Bytes))]));
+        Refusal(backslashes).Should().Match("*TrustedAssemblies*");
         Refusal(foreign, new SealedModelOptions { TrustedAssemblies = ["Somebody.Elses.Ml"] }).Should().Match("*cannot be loaded: Could not load file or assembly 'Somebody.Elses.Ml*");
     }
 
