@@ -14,7 +14,7 @@ internal sealed class ConvolutionPlan<T>
     private const int ChunkBlocks = 2, MostChunks = 16;
 
     /// <summary>The same of the gradients of the weights, which are large.</summary>
-    private const int WeightChunkBlocks = 4, MostWeightChunks = 8;
+    private const int WeightChunkBlocks = 4, MostWeightChunks = 8, MostWeightNumbers = 8_000_000;
 
     public ConvolutionPlan(int channels, int groups, int height, int width)
     {
@@ -90,7 +90,11 @@ internal sealed class ConvolutionPlan<T>
     public int Chunks(int rows) => Math.Min(MostChunks, (Blocks(rows) + ChunkBlocks - 1) / ChunkBlocks);
 
     /// <summary>Runs of blocks whose gradients of weights are summed together.</summary>
-    public int WeightChunks(int rows) => Math.Min(MostWeightChunks, (Blocks(rows) + WeightChunkBlocks - 1) / WeightChunkBlocks);
+    public int WeightChunks(int rows)
+    {
+        int most = Math.Clamp(MostWeightNumbers / WeightCount, 1, MostWeightChunks);
+        return Math.Min(most, (Blocks(rows) + WeightChunkBlocks - 1) / WeightChunkBlocks);
+    }
 
     /// <summary>The blocks of one of a number of chunks.</summary>
     public (int First, int End) Chunk(int chunk, int chunks, int rows)

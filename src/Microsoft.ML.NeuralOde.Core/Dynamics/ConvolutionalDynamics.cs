@@ -127,7 +127,7 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
     public DynamicsEvaluator? CreateEvaluator(Tensor state)
     {
         ArgumentNullException.ThrowIfNull(state);
-        if (state.dim() != 4 || state.shape[1] != Channels || state.numel() == 0 || !HasKernelsFor(state))
+        if (state.dim() != 4 || state.shape[1] != Channels || state.numel() == 0 || !HasKernelsFor(state) || IsLeftToTorch(state.shape))
             return null;
         if (!_evaluators.TryTake(out ConvolutionalEvaluator? evaluator) || !evaluator.Fits(state))
         {
@@ -149,6 +149,18 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
 
     private bool HasKernelsFor(Tensor state) =>
         StateKernels.Supports(state) && (ConvolutionType is null || ConvolutionType == state.dtype) && parameters().All(parameter => Fits(parameter, state));
+
+    /// <summary>
+    /// A single channel of larger images leaves most of each register unused, which measurement does not forgive; beyond the other bounds the transforms
+    /// take more memory than they are worth.
+    /// </summary>
+    private bool IsLeftToTorch(long[] shape)
+    {
+        const int Registers = 16, SmallImage = 256, MostChannels = 512, MostPositions = 1 << 16;
+        long positions = shape[2] * shape[3];
+        return (Channels == 1 && positions >= SmallImage) || Channels > MostChannels || positions > MostPositions
+            || shape[0] * positions * (Channels + Registers) > int.MaxValue;
+    }
 
     private static bool Fits(Parameter parameter, Tensor state) =>
         parameter.device_type == DeviceType.CPU && parameter.dtype == state.dtype && parameter.is_contiguous();

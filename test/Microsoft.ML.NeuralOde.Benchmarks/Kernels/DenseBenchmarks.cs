@@ -5,7 +5,7 @@ namespace Microsoft.ML.NeuralOde.Benchmarks.Kernels;
 /// <summary>One evaluation of dense dynamics, and its vector–Jacobian product, fused and through torch.</summary>
 [InProcess]
 [MemoryDiagnoser]
-public sealed class DenseBenchmarks : IDisposable
+public class DenseBenchmarks : IDisposable
 {
     private DenseDynamics _dynamics = null!;
     private DynamicsEvaluator? _evaluator;
@@ -43,6 +43,7 @@ public sealed class DenseBenchmarks : IDisposable
         _dynamics.Dispose();
         foreach (Tensor tensor in new[] { _time, _state, _derivative, _cotangent }.Concat(_gradients))
             tensor.Dispose();
+        GC.SuppressFinalize(this);
     }
 
     [Benchmark]

@@ -219,6 +219,9 @@ public sealed class ConvolutionalEvaluatorTests : IDisposable
         dynamics.CreateEvaluator(zeros(0, 4, 6, 6)).Should().BeNull();
         dynamics.CreateEvaluator(zeros([2, 4, 6, 6], ScalarType.Float64)).Should().BeNull();
         dynamics.CreateEvaluator(zeros([2, 4, 6, 6], ScalarType.BFloat16)).Should().BeNull();
+        using var single = new ConvolutionalDynamics(1);
+        single.CreateEvaluator(zeros(2, 1, 28, 28)).Should().BeNull();
+        single.CreateEvaluator(zeros(2, 1, 6, 6)).Should().NotBeNull();
         using var rounded = new ConvolutionalDynamics(4, convolutionType: ScalarType.BFloat16);
         rounded.CreateEvaluator(zeros(2, 4, 6, 6)).Should().BeNull();
     }
