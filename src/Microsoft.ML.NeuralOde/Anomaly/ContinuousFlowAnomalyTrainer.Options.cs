@@ -12,6 +12,7 @@ public sealed partial class ContinuousFlowAnomalyTrainer
         {
             Smoothing = FlowDefaults.AnomalySmoothing;
             CoverageShare = FlowDefaults.AnomalyCoverageShare;
+            Reshaping = FeatureReshaping.IrregularFeatures;
         }
 
         /// <summary>The column of the anomaly score. Default: “Score”.</summary>

@@ -10,6 +10,6 @@ public enum FlowAnomalyScore
     /// </summary>
     DensityOrLatent,
 
-    /// <summary>By −log p alone, in nats.</summary>
+    /// <summary>By −log p alone, in nats; of the row with its features reshaped, see <see cref="ContinuousFlowTrainerOptions.Reshaping"/>.</summary>
     Density,
 }

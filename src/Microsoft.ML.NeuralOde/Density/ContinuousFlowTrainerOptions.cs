@@ -74,6 +74,13 @@ public abstract class ContinuousFlowTrainerOptions : NeuralOdeTrainerOptions
     /// </summary>
     public double Smoothing = FlowDefaults.Smoothing;
 
+    /// <summary>
+    /// Which features are reshaped by a monotone map, chosen by up to 20,000 rows whatever their weights. Features that are dequantised are not.
+    /// Default: <see cref="FeatureReshaping.None"/> for densities, <see cref="FeatureReshaping.IrregularFeatures"/> for anomalies; take None where many
+    /// anomalies are among the training rows.
+    /// </summary>
+    public FeatureReshaping Reshaping = FeatureReshaping.None;
+
     /// <summary>Which features are dequantised. Default: <see cref="Dequantization.None"/>; <see cref="Smoothing"/> does for most.</summary>
     public Dequantization Dequantization = Dequantization.None;
 
@@ -102,6 +109,7 @@ public abstract class ContinuousFlowTrainerOptions : NeuralOdeTrainerOptions
         Require(CoverageShare is >= 0 and <= 1, nameof(CoverageShare), CoverageShare, "from 0 to 1");
         RequirePositive(CoverageReach, nameof(CoverageReach));
         Require(Smoothing >= 0 && double.IsFinite(Smoothing), nameof(Smoothing), Smoothing, "zero or a positive number");
+        RequireDefined(Reshaping, nameof(Reshaping));
         RequireDefined(Dequantization, nameof(Dequantization));
         Require(Normalization == FeatureNormalization.PerSlot, nameof(Normalization), Normalization, "PerSlot: a flow needs every feature at unit scale");
     }

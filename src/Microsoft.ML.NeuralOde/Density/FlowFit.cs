@@ -94,10 +94,12 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options)
         {
             CheckRows(rows.Statistics, channel);
             double widening = Math.Sqrt(1 + options.Smoothing * options.Smoothing);
-            FlowNetwork network = TorchSeed.Run(Seeds.Weights(seed), () => new FlowNetwork(Describe(shape, rows.Statistics), options.SolverOptions()));
+            int[] whole = options.Dequantization == Dequantization.Integers ? rows.Statistics.WholeFeatures() : [];
+            ReshapingTables? reshaping = ReshapingTables.Fit(rows, options.Reshaping, [.. whole, .. rows.Statistics.ConstantFeatures()], Seeds.Order(seed, 0));
+            FlowNetwork network = TorchSeed.Run(Seeds.Weights(seed), () => new FlowNetwork(Describe(shape, whole, reshaping), options.SolverOptions()));
             try
             {
-                network.Standardize(Widened(rows.Statistics.Features(FeatureNormalization.PerSlot), widening), shape.Labels > 0 ? rows.Statistics.Labels() : null);
+                network.Standardize(Widened(rows.Statistics, reshaping, widening), reshaping, shape.Labels > 0 ? rows.Statistics.Labels() : null);
                 network.MoveTo(device);
                 using ITrainingRows here = rows is MemoryRows memory ? memory.MoveTo(device) : rows;
                 ITrainingRows epochs = options.BatchesPerEpoch is { } batches ? new RepeatedRows(here, batches, options.BatchSize) : here;
@@ -130,14 +132,19 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options)
         host.CheckAlive();
     }
 
-    private FlowDescription Describe(RowShape shape, RowStatistics statistics) => new(
+    private FlowDescription Describe(RowShape shape, int[] whole, ReshapingTables? reshaping) => new(
         shape.Features, shape.Labels, options.EnsembleSize, options.Blocks, [.. options.HiddenLayers], options.Activation, options.Solver.Name,
         options.ProductionTolerances.Relative, options.ProductionTolerances.Absolute, options.ProductionStepSize ?? options.StepSize,
-        options.Dequantization == Dequantization.Integers ? statistics.WholeFeatures() : []);
+        whole, reshaping?.Slots, reshaping?.Knots ?? 0);
 
-    /// <summary>Scales under which features have unit variance with the noise that smooths them.</summary>
-    private static (float[] Mean, float[] Scale) Widened((float[] Mean, float[] Scale) statistics, double widening) =>
-        (statistics.Mean, [.. statistics.Scale.Select(scale => (float)(scale / widening))]);
+    /// <summary>Scales under which features, or what they are reshaped to, have unit variance with the noise that smooths them.</summary>
+    private static (float[] Mean, float[] Scale) Widened(RowStatistics statistics, ReshapingTables? reshaping, double widening)
+    {
+        (float[] mean, float[] scale) = statistics.Features(FeatureNormalization.PerSlot);
+        for (int i = 0; i < reshaping?.Slots.Length; i++)
+            (mean[reshaping.Slots[i]], scale[reshaping.Slots[i]]) = (reshaping.Mean[i], reshaping.Scale[i]);
+        return (mean, [.. scale.Select(factor => (float)(factor / widening))]);
+    }
 
     private void CheckRows(RowStatistics statistics, IChannel channel)
     {

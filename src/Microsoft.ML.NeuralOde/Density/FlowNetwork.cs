@@ -15,10 +15,15 @@ namespace Microsoft.ML.NeuralOde.Density;
 /// <param name="AbsoluteTolerance">atol.</param>
 /// <param name="StepSize">Its fixed step; null for error control.</param>
 /// <param name="WholeSlots">The features that were dequantised.</param>
+/// <param name="ReshapedSlots">The features that are reshaped; null for none.</param>
+/// <param name="ReshapingKnots">Values in the table of each of them.</param>
 internal sealed record FlowDescription(
     int FeatureCount, int ConditionCount, int Members, int Blocks, int[] HiddenLayers, Activation Activation, string Solver, double RelativeTolerance,
-    double AbsoluteTolerance, double? StepSize, int[] WholeSlots)
+    double AbsoluteTolerance, double? StepSize, int[] WholeSlots, int[]? ReshapedSlots = null, int ReshapingKnots = 0)
 {
+    // Both ends of a table lie beyond the values.
+    private const int FewestKnots = 4;
+
     /// <summary>Fixed steps, or each row with its own: no row's result depends on its neighbours.</summary>
     public OdeSolverOptions ScoringOptions() => new()
     {
@@ -36,12 +41,15 @@ internal sealed record FlowDescription(
             return "a size of its network is not positive";
         if (!Enum.IsDefined(Activation) || WholeSlots.Any(slot => slot < 0 || slot >= FeatureCount))
             return "its activation or one of its slots does not exist";
+        if (ReshapedSlots is { } reshaped && (ReshapingKnots < FewestKnots || reshaped.Any(slot => slot < 0 || slot >= FeatureCount) || reshaped.Distinct().Count() != reshaped.Length))
+            return "its tables of reshaped features make no sense";
         // As floating-point numbers, which do not overflow; time and conditions have weights as well.
         double weights = 0;
         int[] sizes = [FeatureCount, .. HiddenLayers, FeatureCount];
         for (int i = 1; i < sizes.Length; i++)
             weights += ((double)sizes[i - 1] + 1) * sizes[i];
-        if (weights * Members * Blocks + ConditionCount > numbers)
+        double tables = 2.0 * (ReshapedSlots?.Length ?? 0) * ReshapingKnots;
+        if (weights * Members * Blocks + ConditionCount + tables > numbers)
             return "it declares more weights than it holds";
         try
         {
@@ -56,17 +64,18 @@ internal sealed record FlowDescription(
 }
 
 /// <summary>What flows say against rows, each of shape <c>[batch]</c>.</summary>
-/// <param name="Surprise">−log p, in nats.</param>
+/// <param name="Surprise">−log p, in nats, of the row with its features reshaped.</param>
 /// <param name="LatentEnergy">|z|² / 2.</param>
 internal sealed record FlowEvidence(Tensor Surprise, Tensor LatentEnergy);
 
 /// <summary>
 /// One or several flows on standardised features. The standardisation is part of the density: log p(x) = log p(u) + Σ log scale with
-/// u = (x − mean) · scale.
+/// u = (x − mean) · scale; where features are reshaped before it, so are the slopes of their maps.
 /// </summary>
 internal sealed class FlowNetwork : Module<Tensor, Tensor>
 {
     private const string Mean = "mean", Scale = "scale", ConditionMean = "condition_mean", ConditionScale = "condition_scale";
+    private const string ReshapedValues = "reshaped_values", ReshapedImages = "reshaped_images";
 
     // Farther out squares overflow; the density is zero for all purposes long before.
     private static readonly Scalar Farthest = 1e15, FarthestBelow = -1e15;
@@ -101,6 +110,11 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
         }
         Register(Mean, zeros(description.FeatureCount));
         Register(Scale, ones(description.FeatureCount));
+        if (description.ReshapedSlots is { } reshaped)
+        {
+            Register(ReshapedValues, zeros(reshaped.Length, description.ReshapingKnots));
+            Register(ReshapedImages, zeros(reshaped.Length, description.ReshapingKnots));
+        }
         if (description.ConditionCount > 0)
         {
             Register(ConditionMean, zeros(description.ConditionCount));
@@ -114,9 +128,14 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
 
     public Device Device { get; private set; } = CPU;
 
-    /// <summary>Sets what rows are standardised with: (x − mean) · scale.</summary>
-    public void Standardize((float[] Mean, float[] Scale) features, (float[] Mean, float[] Scale)? conditions)
+    /// <summary>Sets what rows are standardised with: (x − mean) · scale, for features that are reshaped those of their images.</summary>
+    public void Standardize((float[] Mean, float[] Scale) features, ReshapingTables? reshaping, (float[] Mean, float[] Scale)? conditions)
     {
+        if (reshaping is not null)
+        {
+            Fill(ReshapedValues, reshaping.Values);
+            Fill(ReshapedImages, reshaping.Images);
+        }
         Fill(Mean, features.Mean);
         Fill(Scale, features.Scale);
         if (conditions is not { } condition)
@@ -126,7 +145,11 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     }
 
     /// <summary>Rows as the flows see them.</summary>
-    public Tensor ToFlow(Tensor features) => (features - Buffer(Mean)).mul_(Buffer(Scale)).clamp_(FarthestBelow, Farthest);
+    public Tensor ToFlow(Tensor features)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        return Standardized(Reshaped(features).Features).MoveToOuterDisposeScope();
+    }
 
     /// <summary>Conditions as the flows see them; null without them.</summary>
     public Tensor? ToFlowCondition(Tensor? conditions) => conditions is null ? null : (conditions - Buffer(ConditionMean)).mul_(Buffer(ConditionScale));
@@ -138,8 +161,9 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     public (Tensor Latent, Tensor LogDensity) Encode(Tensor features, Tensor? conditions)
     {
         using DisposeScope scope = NewDisposeScope();
-        FlowEncoding encoding = _flows[0].Encode(ToFlow(features), ToFlowCondition(conditions));
-        return (encoding.Latent.MoveToOuterDisposeScope(), encoding.LogDensity.Plus(LogScale()).MoveToOuterDisposeScope());
+        (Tensor reshaped, Tensor logSlope) = Reshaped(features);
+        FlowEncoding encoding = _flows[0].Encode(Standardized(reshaped), ToFlowCondition(conditions));
+        return (encoding.Latent.MoveToOuterDisposeScope(), encoding.LogDensity.Plus(logSlope).MoveToOuterDisposeScope());
     }
 
     /// <summary>log p(x) of the flows' mixture, shape <c>[batch]</c>.</summary>
@@ -148,10 +172,11 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     public Tensor LogDensity(Tensor features, Tensor? conditions)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor u = ToFlow(features);
+        (Tensor reshaped, Tensor logSlope) = Reshaped(features);
+        Tensor u = Standardized(reshaped);
         Tensor? c = ToFlowCondition(conditions);
         Tensor each = stack([.. _flows.Select(flow => flow.LogDensity(u, c))]);
-        return each.logsumexp(0).Minus(Math.Log(_flows.Length)).Plus(LogScale()).MoveToOuterDisposeScope();
+        return each.logsumexp(0).Minus(Math.Log(_flows.Length)).Plus(logSlope).MoveToOuterDisposeScope();
     }
 
     /// <summary>What the flows say against each row, the mean over them.</summary>
@@ -196,6 +221,11 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
         Tensor u = cat(parts);
         Tensor order = randperm(count, generator: generator);
         Tensor x = (u.index_select(0, order) / Buffer(Scale)).Plus(Buffer(Mean));
+        if (Description.ReshapedSlots is { } slots)
+        {
+            Tensor index = Index(slots, x.device);
+            x.index_copy_(1, index, ReshapingTables.Map(x.index_select(1, index), Buffer(ReshapedImages), Buffer(ReshapedValues)).Mapped);
+        }
         foreach (int slot in Description.WholeSlots)
             x.select(1, slot).round_();
         return x.MoveToOuterDisposeScope();
@@ -230,6 +260,20 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
         }
     }
 
+    /// <summary>The features reshaped, and the logarithm of all slopes from x to u, the same for all rows where none is.</summary>
+    private (Tensor Features, Tensor LogSlope) Reshaped(Tensor features)
+    {
+        if (Description.ReshapedSlots is not { } slots)
+            return (features, LogScale());
+        Tensor index = Index(slots, features.device);
+        (Tensor images, Tensor slope) = ReshapingTables.Map(features.index_select(1, index), Buffer(ReshapedValues), Buffer(ReshapedImages));
+        return (features.index_copy(1, index, images), slope.log().sum(dim: 1L).Plus(LogScale()));
+    }
+
+    private Tensor Standardized(Tensor features) => (features - Buffer(Mean)).mul_(Buffer(Scale)).clamp_(FarthestBelow, Farthest);
+
+    private static Tensor Index(int[] slots, Device device) => tensor([.. slots.Select(slot => (long)slot)], device: device);
+
     private Tensor LogScale() => Buffer(Scale).to(ScalarType.Float64).log().sum().to(ScalarType.Float32);
 
     private IEnumerable<(string Name, Tensor Tensor)> Named() => named_parameters().Select(pair => (pair.name, (Tensor)pair.parameter))
@@ -243,7 +287,7 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     private void Fill(string name, float[] values)
     {
         using IDisposable noGrad = no_grad();
-        using Tensor source = tensor(values);
+        using Tensor source = tensor(values, Buffer(name).shape);
         Buffer(name).copy_(source);
     }
 }
