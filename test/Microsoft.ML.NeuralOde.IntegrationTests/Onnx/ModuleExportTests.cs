@@ -44,7 +44,8 @@ public sealed class ModuleExportTests
     [Theory]
     [InlineData("heun3", 0.02)]
     [InlineData("dopri5", 0.5)]
-    [InlineData("dopri8", 1.0)]
+    // Its weights, of both signs and up to a hundred, magnify rounding in proportion to the step.
+    [InlineData("dopri8", 0.2)]
     public void Other_methods_and_many_steps_in_a_loop_give_the_same(string method, double step)
     {
         using DisposeScope scope = NewDisposeScope();
