@@ -251,7 +251,7 @@ public static class NeuralOdeCatalog
         this AnomalyDetectionCatalog.AnomalyDetectionTrainers catalog,
         string featureColumnName = DefaultColumnNames.Features,
         string? conditionColumnName = null,
-        int numberOfEpochs = FlowDefaults.NumberOfEpochs,
+        int numberOfEpochs = FlowDefaults.AnomalyEpochs,
         int batchSize = FlowDefaults.BatchSize,
         double learningRate = FlowDefaults.LearningRate,
         double smoothing = FlowDefaults.AnomalySmoothing,

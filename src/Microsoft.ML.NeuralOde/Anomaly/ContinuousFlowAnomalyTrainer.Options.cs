@@ -10,9 +10,11 @@ public sealed partial class ContinuousFlowAnomalyTrainer
         /// <summary>The defaults.</summary>
         public Options()
         {
+            NumberOfEpochs = FlowDefaults.AnomalyEpochs;
             Smoothing = FlowDefaults.AnomalySmoothing;
             CoverageShare = FlowDefaults.AnomalyCoverageShare;
             Reshaping = FeatureReshaping.IrregularFeatures;
+            FeatureScale = FlowFeatureScale.DeviationAndRange;
         }
 
         /// <summary>The column of the anomaly score. Default: “Score”.</summary>

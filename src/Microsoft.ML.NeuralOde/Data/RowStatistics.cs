@@ -30,6 +30,9 @@ internal sealed class RowStatistics(RowShape shape)
     public (float[] Mean, float[] Scale) Features(FeatureNormalization normalization) =>
         normalization == FeatureNormalization.Global ? _features.Overall(Count) : _features.PerSlot(Count);
 
+    /// <summary>The distance between the largest and the smallest value of each feature.</summary>
+    public double[] FeatureRanges() => _features.Ranges();
+
     /// <summary>The slots of the features that have one value in all rows.</summary>
     public int[] ConstantFeatures() => _features.Constant(Count);
 
@@ -46,6 +49,8 @@ internal sealed class RowStatistics(RowShape shape)
         private readonly double[] _sum = new double[size];
         private readonly double[] _squares = new double[size];
         private readonly bool[] _isFractional = new bool[size];
+        private readonly float[] _least = new float[size];
+        private readonly float[] _most = new float[size];
         private bool _started;
 
         public void Add(ReadOnlySpan<float> values)
@@ -53,7 +58,10 @@ internal sealed class RowStatistics(RowShape shape)
             if (!_started)
             {
                 for (int i = 0; i < values.Length; i++)
+                {
                     _shift[i] = values[i];
+                    _least[i] = _most[i] = values[i];
+                }
                 _started = true;
             }
             for (int i = 0; i < values.Length; i++)
@@ -62,8 +70,12 @@ internal sealed class RowStatistics(RowShape shape)
                 _sum[i] += value;
                 _squares[i] += value * value;
                 _isFractional[i] |= values[i] != MathF.Round(values[i]);
+                _least[i] = Math.Min(_least[i], values[i]);
+                _most[i] = Math.Max(_most[i], values[i]);
             }
         }
+
+        public double[] Ranges() => [.. _most.Zip(_least, (most, least) => (double)most - least)];
 
         public int[] Whole() => [.. Enumerable.Range(0, size).Where(slot => !_isFractional[slot])];
 

@@ -2,7 +2,7 @@ namespace Microsoft.ML.NeuralOde;
 
 /// <summary>What the estimator of densities and the trainer of anomaly detectors have in common: the flow, and how it is trained.</summary>
 /// <remarks>
-/// The defaults differ from other trainers' where flows need it: 30 epochs of 100 batches of up to 1,024 rows, a learning rate of 0.002 that rises during
+/// The defaults differ from other trainers' where flows need it: 30 epochs (60 for anomalies) of 100 batches of up to 1,024 rows, a learning rate of 0.002 that rises during
 /// the first twentieth and falls along a cosine, gradients limited to a norm of 1, and the classical Runge–Kutta method with 16 steps, which makes a row's
 /// score independent of its neighbours. Features are standardised inside the model, one by one.
 /// </remarks>
@@ -64,13 +64,13 @@ public abstract class ContinuousFlowTrainerOptions : NeuralOdeTrainerOptions
     /// </summary>
     public double CoverageShare;
 
-    /// <summary>The largest distance of such points from a row, as the standard deviation of noise in units of the features' own. Default: 2.</summary>
+    /// <summary>The largest distance of such points from a row, as the standard deviation of noise in the features' units. Default: 2.</summary>
     public double CoverageReach = FlowDefaults.CoverageReach;
 
     /// <summary>
-    /// Standard deviation, in units of the features' own, of Gaussian noise added to the rows in training: the learned density is smoothed by it, which keeps it
+    /// Standard deviation, in the features' units (see <see cref="FeatureScale"/>), of Gaussian noise added to the rows in training: the learned density is smoothed by it, which keeps it
     /// finite where values repeat and guards small data sets against overfitting (C. Rothfuss et al., Noise Regularization for Conditional Density Estimation,
-    /// 2019). Default: 0.05 for densities, 0.4 for anomalies.
+    /// 2019). Default: 0.05 for densities, 0.45 for anomalies.
     /// </summary>
     public double Smoothing = FlowDefaults.Smoothing;
 
@@ -80,6 +80,12 @@ public abstract class ContinuousFlowTrainerOptions : NeuralOdeTrainerOptions
     /// anomalies are among the training rows.
     /// </summary>
     public FeatureReshaping Reshaping = FeatureReshaping.None;
+
+    /// <summary>
+    /// What counts as one unit of a feature. Default: <see cref="FlowFeatureScale.StandardDeviation"/> for densities,
+    /// <see cref="FlowFeatureScale.DeviationAndRange"/> for anomalies.
+    /// </summary>
+    public FlowFeatureScale FeatureScale = FlowFeatureScale.StandardDeviation;
 
     /// <summary>Which features are dequantised. Default: <see cref="Dequantization.None"/>; <see cref="Smoothing"/> does for most.</summary>
     public Dequantization Dequantization = Dequantization.None;
@@ -110,6 +116,7 @@ public abstract class ContinuousFlowTrainerOptions : NeuralOdeTrainerOptions
         RequirePositive(CoverageReach, nameof(CoverageReach));
         Require(Smoothing >= 0 && double.IsFinite(Smoothing), nameof(Smoothing), Smoothing, "zero or a positive number");
         RequireDefined(Reshaping, nameof(Reshaping));
+        RequireDefined(FeatureScale, nameof(FeatureScale));
         RequireDefined(Dequantization, nameof(Dequantization));
         Require(Normalization == FeatureNormalization.PerSlot, nameof(Normalization), Normalization, "PerSlot: a flow needs every feature at unit scale");
     }
@@ -127,6 +134,7 @@ internal static class FlowDefaults
     public const double AnomalyCoverageShare = 0.3;
     public const double CoverageReach = 2;
     public const double Smoothing = 0.05;
-    public const double AnomalySmoothing = 0.4;
+    public const double AnomalySmoothing = 0.45;
+    public const int AnomalyEpochs = 60;
     public const double Contamination = 0.05;
 }

@@ -53,6 +53,9 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options)
     private const int ScoringBatch = 1024;
     private const int MostScoredRows = 20_000;
 
+    // Of features without tails, in standard deviations.
+    private const double UsualRange = 5;
+
     private readonly RowColumns _columns = new(
         host, options.FeatureColumnName, options.ConditionColumnName is { } condition ? new NumberLabel(condition, "condition") : null, options.ExampleWeightColumnName);
 
@@ -99,7 +102,7 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options)
             FlowNetwork network = TorchSeed.Run(Seeds.Weights(seed), () => new FlowNetwork(Describe(shape, whole, reshaping), options.SolverOptions()));
             try
             {
-                network.Standardize(Widened(rows.Statistics, reshaping, widening), reshaping, shape.Labels > 0 ? rows.Statistics.Labels() : null);
+                network.Standardize(Scaling(rows.Statistics, reshaping, widening), reshaping, shape.Labels > 0 ? rows.Statistics.Labels() : null);
                 network.MoveTo(device);
                 using ITrainingRows here = rows is MemoryRows memory ? memory.MoveTo(device) : rows;
                 ITrainingRows epochs = options.BatchesPerEpoch is { } batches ? new RepeatedRows(here, batches, options.BatchSize) : here;
@@ -137,13 +140,23 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options)
         options.ProductionTolerances.Relative, options.ProductionTolerances.Absolute, options.ProductionStepSize ?? options.StepSize,
         whole, reshaping?.Slots, reshaping?.Knots ?? 0);
 
-    /// <summary>Scales under which features, or what they are reshaped to, have unit variance with the noise that smooths them.</summary>
-    private static (float[] Mean, float[] Scale) Widened(RowStatistics statistics, ReshapingTables? reshaping, double widening)
+    /// <summary>What features, or what they are reshaped to, are scaled by, so that a scale of one standard deviation is one with the noise that smooths them.</summary>
+    private (float[] Mean, float[] Scale) Scaling(RowStatistics statistics, ReshapingTables? reshaping, double widening)
     {
         (float[] mean, float[] scale) = statistics.Features(FeatureNormalization.PerSlot);
+        double[] range = statistics.FeatureRanges();
         for (int i = 0; i < reshaping?.Slots.Length; i++)
-            (mean[reshaping.Slots[i]], scale[reshaping.Slots[i]]) = (reshaping.Mean[i], reshaping.Scale[i]);
-        return (mean, [.. scale.Select(factor => (float)(factor / widening))]);
+        {
+            int slot = reshaping.Slots[i];
+            (mean[slot], scale[slot], range[slot]) = (reshaping.Mean[i], reshaping.Scale[i], reshaping.Range[i]);
+        }
+        int[] constant = statistics.ConstantFeatures();
+        for (int slot = 0; slot < scale.Length; slot++)
+        {
+            double factor = options.FeatureScale == FlowFeatureScale.DeviationAndRange && !constant.Contains(slot) ? Math.Sqrt(UsualRange / (range[slot] * scale[slot])) : 1;
+            scale[slot] = (float)(scale[slot] * factor / widening);
+        }
+        return (mean, scale);
     }
 
     private void CheckRows(RowStatistics statistics, IChannel channel)

@@ -10,7 +10,8 @@ namespace Microsoft.ML.NeuralOde.Density;
 /// <param name="Images">Those of the values, increasing, <c>[slots, knots]</c>.</param>
 /// <param name="Mean">Of the rows' images, one number a slot.</param>
 /// <param name="Scale">One over their standard deviation.</param>
-internal sealed record ReshapingTables(int[] Slots, int Knots, float[] Values, float[] Images, float[] Mean, float[] Scale)
+/// <param name="Range">The distance between the largest and the smallest of them.</param>
+internal sealed record ReshapingTables(int[] Slots, int Knots, float[] Values, float[] Images, float[] Mean, float[] Scale, double[] Range)
 {
     // Of a table, without its ends: enough for a map without visible corners.
     private const int MostKnots = 254;
@@ -47,7 +48,7 @@ internal sealed record ReshapingTables(int[] Slots, int Knots, float[] Values, f
             marginal.Write(values.AsSpan(i * knots, knots), images.AsSpan(i * knots, knots));
             (mean[i], scale[i]) = ((float)marginal.Mean, (float)(1 / marginal.Deviation));
         }
-        return new ReshapingTables([.. marginals.Select(pair => pair.Slot)], knots, values, images, mean, scale);
+        return new ReshapingTables([.. marginals.Select(pair => pair.Slot)], knots, values, images, mean, scale, [.. marginals.Select(pair => pair.Marginal.Range)]);
     }
 
     /// <summary>Maps columns by tables.</summary>
@@ -138,6 +139,9 @@ internal sealed record ReshapingTables(int[] Slots, int Knots, float[] Values, f
 
         /// <summary>Of the rows' images.</summary>
         public double Deviation { get; }
+
+        /// <summary>Of the rows' images.</summary>
+        public double Range => _images[^1] - _images[0];
 
         /// <summary>Writes the table: beyond the ends, and where it is longer than it need be, a standard deviation of the feature counts one of the images' units.</summary>
         public void Write(Span<float> values, Span<float> images)

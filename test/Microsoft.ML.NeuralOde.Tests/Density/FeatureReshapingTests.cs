@@ -112,6 +112,26 @@ public class FeatureReshapingTests
     }
 
     [Fact]
+    public void A_unit_of_deviation_and_range_is_smaller_for_features_that_fill_their_range()
+    {
+        // Values −1, 0 and 1 in equal shares: deviation √(2/3), range 2. A feature ten times as wide is scaled the same.
+        List<DensityRow> rows = [.. Enumerable.Range(0, 300).Select(i => new DensityRow { Features = [i % 3 - 1, 10 * (i % 3 - 1)] })];
+        float[] plain = Units(FlowFeatureScale.StandardDeviation), ranged = Units(FlowFeatureScale.DeviationAndRange);
+
+        double deviation = Math.Sqrt(2.0 / 3), widening = Math.Sqrt(1 + 0.5 * 0.5);
+        plain[0].Should().BeApproximately((float)(1 / (deviation * widening)), 1e-5f);
+        ranged[0].Should().BeApproximately((float)(1 / (Math.Sqrt(deviation * 2 / 5) * widening)), 1e-5f);
+        ranged[1].Should().BeApproximately(ranged[0] / 10, 1e-6f);
+
+        float[] Units(FlowFeatureScale scale)
+        {
+            using ContinuousFlowAnomalyTransformer model = _mlContext.AnomalyDetection.Trainers.ContinuousFlow(
+                new ContinuousFlowAnomalyTrainer.Options { NumberOfEpochs = 1, BatchesPerEpoch = 1, HiddenLayers = [8], Smoothing = 0.5, FeatureScale = scale }).Fit(View(rows));
+            return model.Model.Network.Units.data<float>().ToArray();
+        }
+    }
+
+    [Fact]
     public void What_a_few_large_values_hide_is_found()
     {
         // One feature is the exponential of twice the other: in standard deviations nearly all rows have the same value of it, and nothing is seen of the relation.
