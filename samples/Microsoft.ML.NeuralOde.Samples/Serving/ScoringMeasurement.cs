@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Diagnostics;
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Samples.Data;
@@ -98,31 +97,46 @@ internal static class ScoringMeasurement
 
     private static (double PerSecond, double Median, double P99, double GrowthMegabytes) Shared(MLContext mlContext, ITransformer model, PixelRow[] rows, TimeSpan duration)
     {
+        // One memory for the durations of all runs, and engines that live as long: what grows then is not the measurement.
+        var recorders = Enumerable.Range(0, Threads).Select(_ => new Recorder(Engine(mlContext, model))).ToArray();
         RunThreads(TimeSpan.FromSeconds(1));
         double before = Environment.WorkingSet;
-        double[] durations = RunThreads(duration);
-        Array.Sort(durations);
-        return (durations.Length / duration.TotalSeconds, durations[durations.Length / 2], durations[(int)(durations.Length * 0.99)], Math.Max(0, (Environment.WorkingSet - before) / (1 << 20)));
+        RunThreads(duration);
+        double growth = Math.Max(0, (Environment.WorkingSet - before) / (1 << 20));
+        double[] durations = [.. recorders.SelectMany(recorder => recorder.Durations).Order()];
+        double perSecond = recorders.Sum(recorder => recorder.Count) / duration.TotalSeconds;
+        Array.ForEach(recorders, recorder => recorder.Engine.Dispose());
+        return (perSecond, durations[durations.Length / 2], durations[(int)(durations.Length * 0.99)], growth);
 
-        double[] RunThreads(TimeSpan time)
+        void RunThreads(TimeSpan time)
         {
-            var all = new ConcurrentBag<List<double>>();
-            Thread[] threads = [.. Enumerable.Range(0, Threads).Select(number => new Thread(() =>
-            {
-                using PredictionEngine<PixelRow, PixelPrediction> engine = Engine(mlContext, model);
-                var own = new List<double>(1 << 16);
-                long end = Stopwatch.GetTimestamp() + (long)(time.TotalSeconds * Stopwatch.Frequency);
-                for (int i = number; Stopwatch.GetTimestamp() < end; i++)
-                {
-                    long started = Stopwatch.GetTimestamp();
-                    engine.Predict(rows[i % rows.Length]);
-                    own.Add(Stopwatch.GetElapsedTime(started).TotalMicroseconds);
-                }
-                all.Add(own);
-            }))];
+            Thread[] threads = [.. recorders.Select((recorder, number) => new Thread(() => recorder.Run(rows, number, time)))];
             Array.ForEach(threads, thread => thread.Start());
             Array.ForEach(threads, thread => thread.Join());
-            return [.. all.SelectMany(list => list)];
+        }
+    }
+
+    /// <summary>One thread's predictions and the durations of the last of them, in microseconds.</summary>
+    private sealed class Recorder(PredictionEngine<PixelRow, PixelPrediction> engine)
+    {
+        private readonly double[] _durations = new double[1 << 15];
+
+        public PredictionEngine<PixelRow, PixelPrediction> Engine => engine;
+
+        public int Count { get; private set; }
+
+        public IEnumerable<double> Durations => _durations.Take(Count);
+
+        public void Run(PixelRow[] rows, int first, TimeSpan time)
+        {
+            Count = 0;
+            long end = Stopwatch.GetTimestamp() + (long)(time.TotalSeconds * Stopwatch.Frequency);
+            for (; Stopwatch.GetTimestamp() < end; Count++)
+            {
+                long started = Stopwatch.GetTimestamp();
+                engine.Predict(rows[(first + Count) % rows.Length]);
+                _durations[Count % _durations.Length] = Stopwatch.GetElapsedTime(started).TotalMicroseconds;
+            }
         }
     }
 
