@@ -1,6 +1,6 @@
 using System.Buffers;
-using System.Runtime.ExceptionServices;
 using Microsoft.ML.NeuralOde.Inference;
+using Microsoft.ML.NeuralOde.Kernels;
 using TorchSharp.Modules;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
@@ -53,22 +53,9 @@ internal sealed unsafe class RowNetwork
     /// <summary>The outputs of some rows, on several threads where there are many.</summary>
     public void Forward(float[] features, int rows, float[] outputs)
     {
-        int blocks = (rows + Block - 1) / Block;
-        int threads = Math.Min(get_num_threads(), blocks / 2);
-        if (threads <= 1)
-        {
-            for (int block = 0; block < blocks; block++)
-                ForwardBlock(features, rows, outputs, block);
-            return;
-        }
-        try
-        {
-            Parallel.For(0, blocks, new ParallelOptions { MaxDegreeOfParallelism = threads }, block => ForwardBlock(features, rows, outputs, block));
-        }
-        catch (AggregateException exception)
-        {
-            ExceptionDispatchInfo.Throw(exception.InnerExceptions[0]);
-        }
+        // Two blocks or fewer are not worth another thread.
+        int workers = Math.Max(1, Math.Min(get_num_threads(), (rows + Block - 1) / Block / 2));
+        RowBlocks.Run(workers, rows, Block, (_, start, count) => ForwardBlock(features, outputs, (int)start, (int)count));
     }
 
     private static PackedLinear Pack(Linear layer)
@@ -83,10 +70,8 @@ internal sealed unsafe class RowNetwork
         return plain.data<float>().ToArray();
     }
 
-    private void ForwardBlock(float[] features, int rows, float[] outputs, int block)
+    private void ForwardBlock(float[] features, float[] outputs, int first, int count)
     {
-        int first = block * Block;
-        int count = Math.Min(Block, rows - first);
         int layer = count * _width;
         float[] memory = ArrayPool<float>.Shared.Rent(count * FeatureCount + 2 * layer + count * _solver.Width + _solver.ScratchLength);
         try
