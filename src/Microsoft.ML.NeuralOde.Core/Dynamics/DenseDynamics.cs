@@ -23,8 +23,15 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
 
     private readonly ConcurrentBag<DenseEvaluator> _evaluators = [];
     private readonly ConcurrentBag<DensePathEvaluator> _pathEvaluators = [];
-    /// <summary>A larger weight matrix does not stay in a core's cache, for which our product has no blocks: libtorch's takes over.</summary>
-    private const long LargestFusedMatrix = 512 * 512;
+
+    /// <summary>
+    /// A larger weight matrix does not stay in a core's cache, for which our product has no blocks: libtorch's takes over. Measured: with 1,024 units evaluations
+    /// are 1.6 to 2.3 times as fast as libtorch's, with 1,536 still 1.3 to 1.8 times; other processors may have smaller caches.
+    /// </summary>
+    private const long LargestFusedMatrix = 1024 * 1024;
+
+    /// <summary>Nor does a block of rows of a wider layer.</summary>
+    private const long WidestFusedLayer = 4096;
 
     private const int FourierFrequencies = 4;
     private const int FourierFeatures = 1 + 2 * FourierFrequencies;
@@ -202,7 +209,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     }
 
     /// <summary>Whether every matrix is small enough for the fused kernels.</summary>
-    private bool IsSmall => Array.TrueForAll(_weights, weight => weight.numel() <= LargestFusedMatrix);
+    private bool IsSmall => Array.TrueForAll(_weights, weight => weight.numel() <= LargestFusedMatrix && weight.shape[0] <= WidestFusedLayer);
 
     private static bool Fits(Parameter weight, Tensor state) => weight.device_type == DeviceType.CPU && weight.dtype == state.dtype && weight.is_contiguous();
 
