@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Core.Tests.Support;
 using Microsoft.ML.NeuralOde.Kernels;
 using TorchSharp.Modules;
 
@@ -265,20 +266,6 @@ public sealed class ConvolutionalEvaluatorTests : IDisposable
     private sealed record Results(Tensor Value, Tensor Linearized, Tensor State, Tensor Times, Tensor[] Gradients)
     {
         public IEnumerable<Tensor> All => [Value, Linearized, State, Times, .. Gradients];
-    }
-
-    private sealed class WithoutEvaluator : nn.Module<Tensor, Tensor, Tensor>
-    {
-        private readonly ConvolutionalDynamics _inner;
-
-        public WithoutEvaluator(ConvolutionalDynamics inner)
-            : base(nameof(WithoutEvaluator))
-        {
-            _inner = inner;
-            register_module("inner", inner);
-        }
-
-        public override Tensor forward(Tensor t, Tensor y) => _inner.call(t, y);
     }
 }
 

@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Core.Tests.Support;
 using TorchSharp.Modules;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Dynamics;
@@ -200,19 +201,5 @@ public class DenseEvaluatorTests
     {
         Tensor error = (actual - expected.detach()).abs() / (1 + expected.detach().abs().max());
         (error.numel() == 0 ? 0 : error.max().ToDouble()).Should().BeLessThan(tolerance, what);
-    }
-
-    private sealed class WithoutEvaluator : nn.Module<Tensor, Tensor, Tensor>
-    {
-        private readonly DenseDynamics _inner;
-
-        public WithoutEvaluator(DenseDynamics inner)
-            : base(nameof(WithoutEvaluator))
-        {
-            _inner = inner;
-            register_module("inner", inner);
-        }
-
-        public override Tensor forward(Tensor t, Tensor y) => _inner.call(t, y);
     }
 }
