@@ -102,7 +102,7 @@ internal sealed record ReshapingTables(int[] Slots, int Knots, float[] Values, f
         private const double NormalRange = 1.349;
 
         private readonly float[] _values;
-        private readonly double[] _images;
+        private readonly double[] _images = [];
         private readonly double _spread;
 
         public Marginal(float[] column)
@@ -119,6 +119,9 @@ internal sealed record ReshapingTables(int[] Slots, int Knots, float[] Values, f
             (_values, int[] counts) = Distinct(column);
             bool hasFrequentValue = counts.Max() > FrequentValue * column.Length;
             IsIrregular = _values.Length > FewValues && (hasFrequentValue || fourth > (LongTails + 3) * variance * variance);
+            // Most features are regular, and nothing more is asked of them.
+            if (!IsIrregular)
+                return;
             _images = NormalScores(counts, column.Length);
             double range = column[3 * column.Length / 4] - (double)column[column.Length / 4];
             if (!hasFrequentValue && range > 0)
@@ -132,7 +135,7 @@ internal sealed record ReshapingTables(int[] Slots, int Knots, float[] Values, f
         public bool IsIrregular { get; }
 
         /// <summary>The places among the different values that the table holds.</summary>
-        public int[] Knots { get; }
+        public int[] Knots { get; } = [];
 
         /// <summary>Of the rows' images.</summary>
         public double Mean { get; }
