@@ -20,9 +20,6 @@ namespace Microsoft.ML.NeuralOde;
 /// </remarks>
 public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics
 {
-    /// <summary>Most numbers in the memory of an evaluator that waits for the next solve.</summary>
-    internal const long MostNumbersKept = 16_000_000;
-
     internal const double Epsilon = 1e-5;
 
     private const int Convolutions = 2;

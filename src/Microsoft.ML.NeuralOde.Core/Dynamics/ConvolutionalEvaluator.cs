@@ -131,7 +131,8 @@ internal sealed unsafe class ConvolutionalEvaluator<T> : ConvolutionalEvaluator
     protected override void Dispose(bool disposing)
     {
         // What a large batch took is not held on to.
-        if (disposing && _free.Sum(linearization => linearization.Count) + _freeCotangents.Sum(room => room.Sum(scratch => (long)scratch.Count)) <= ConvolutionalDynamics.MostNumbersKept)
+        long cotangents = _freeCotangents.Sum(room => room.Sum(scratch => (long)scratch.Count)) * sizeof(T);
+        if (disposing && cotangents + _free.Sum(linearization => linearization.MemoryBytes) <= MostBytesKept)
             _dynamics.Return(this);
         base.Dispose(disposing);
     }

@@ -32,8 +32,7 @@ internal sealed unsafe class ConvolutionalLinearization<T> : DynamicsLinearizati
         static Scratch<T>[] Create(int count) => [.. Enumerable.Range(0, count).Select(_ => new Scratch<T>())];
     }
 
-    /// <summary>How many numbers it has room for.</summary>
-    public long Count => _normalized.Concat(_inverse).Append(_sums).Sum(scratch => scratch.Count);
+    public override long? MemoryBytes => _normalized.Concat(_inverse).Append(_sums).Sum(scratch => scratch.Count) * sizeof(T);
 
     private ConvolutionLayer<T>[] Layers => _evaluator.Layers;
 

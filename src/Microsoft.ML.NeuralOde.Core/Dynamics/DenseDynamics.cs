@@ -18,9 +18,6 @@ namespace Microsoft.ML.NeuralOde;
 /// </remarks>
 public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics, IConditionalDynamics
 {
-    /// <summary>Most numbers in the memory of an evaluator that waits for the next solve.</summary>
-    internal const long MostNumbersKept = 16_000_000;
-
     private readonly ConcurrentBag<DenseEvaluator> _evaluators = [];
     private readonly ConcurrentBag<DensePathEvaluator> _pathEvaluators = [];
 

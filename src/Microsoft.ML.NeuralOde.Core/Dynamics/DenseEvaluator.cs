@@ -145,7 +145,7 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
     protected override void Dispose(bool disposing)
     {
         // What a large batch took is not held on to.
-        if (disposing && _free.Sum(linearization => linearization.Count) <= DenseDynamics.MostNumbersKept)
+        if (disposing && _free.Sum(linearization => linearization.MemoryBytes) <= MostBytesKept)
             _dynamics.Return(this);
         base.Dispose(disposing);
     }

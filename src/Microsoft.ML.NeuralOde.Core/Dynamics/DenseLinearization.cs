@@ -34,8 +34,7 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
 
     private T* Times => _isPerRow ? _times.Start : null;
 
-    /// <summary>How many numbers it has room for.</summary>
-    public long Count => _inputs.Concat(_slopes).Concat(_cotangents).Sum(scratch => scratch.Count);
+    public override long? MemoryBytes => _inputs.Concat(_slopes).Concat(_cotangents).Sum(scratch => scratch.Count) * sizeof(T);
 
     /// <summary>Computes f and keeps what its derivatives need.</summary>
     public void Evaluate(ReadOnlySpan<double> times, T* perRow, T* state, T* derivative, nint rows)

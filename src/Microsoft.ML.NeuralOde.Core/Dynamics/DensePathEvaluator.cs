@@ -116,7 +116,7 @@ internal sealed unsafe class DensePathEvaluator<T> : DensePathEvaluator
     protected override void Dispose(bool disposing)
     {
         // What a large batch took is not held on to.
-        if (disposing && _free.Sum(linearization => linearization.Count) <= DenseDynamics.MostNumbersKept)
+        if (disposing && _free.Sum(linearization => linearization.MemoryBytes) <= MostBytesKept)
             _dynamics.Return(this);
         base.Dispose(disposing);
     }

@@ -29,8 +29,7 @@ internal sealed unsafe class DensePathLinearization<T> : DynamicsLinearization
 
     private nint AllRows => (1 + _evaluator.Tangents) * _rows;
 
-    /// <summary>How many numbers it has room for.</summary>
-    public long Count => _memory.Sum(memory => memory.Count);
+    public override long? MemoryBytes => _memory.Sum(memory => memory.Count) * sizeof(T);
 
     /// <summary>The time it belongs to.</summary>
     public double Time { get; set; }

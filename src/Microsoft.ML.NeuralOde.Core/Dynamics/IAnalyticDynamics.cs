@@ -22,6 +22,12 @@ public interface IAnalyticDynamics
 /// <remarks>States are contiguous. Times are float64 numbers: one for all rows, or one a row.</remarks>
 public abstract class DynamicsEvaluator : IDisposable
 {
+    /// <summary>
+    /// Most memory of an evaluator that waits for the next solve: room for the evaluations that <see cref="GradientMethod.Checkpointed"/> keeps by
+    /// default, and for as much again that a step needs.
+    /// </summary>
+    internal const long MostBytesKept = 2 * Gradients.DiscreteAdjoint.DefaultEvaluationBytes;
+
     /// <summary>Computes dy/dt.</summary>
     /// <param name="times">The time, or one a row.</param>
     /// <param name="state">y, shape <c>[batch, …]</c>.</param>
@@ -79,6 +85,12 @@ public abstract class DynamicsEvaluator : IDisposable
 /// <summary>The derivatives of a right-hand side at one point.</summary>
 public abstract class DynamicsLinearization : IDisposable
 {
+    /// <summary>
+    /// How many bytes it holds, so that <see cref="GradientMethod.Checkpointed"/> may keep linearizations from the solve for the way back, within its
+    /// budget; null, the default: unknown, and none is kept.
+    /// </summary>
+    public virtual long? MemoryBytes => null;
+
     /// <summary>Computes λᵀ ∂f/∂y, and λᵀ ∂f/∂t where it is asked for.</summary>
     /// <param name="cotangent">λ, contiguous, of the state's shape. Later changes of it must not matter to <see cref="AddParameterGradients"/>.</param>
     /// <param name="state">Where λᵀ ∂f/∂y is written: contiguous, of the state's shape; shares no memory with λ.</param>

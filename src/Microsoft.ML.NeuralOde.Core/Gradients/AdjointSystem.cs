@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Kernels;
 using Microsoft.ML.NeuralOde.Solving;
 
 namespace Microsoft.ML.NeuralOde.Gradients;
@@ -39,7 +40,7 @@ internal sealed class AdjointSystem : IAnalyticDynamics, IDisposable
     public DynamicsEvaluator? CreateEvaluator(Tensor state)
     {
         using Tensor y = state.select(0, 0);
-        return _pullback.IsAnalytic(y) ? new Evaluator(this) : null;
+        return _pullback.IsAnalytic(y) || StateKernels.Supports(state) ? new Evaluator(this) : null;
     }
 
     public void Dispose()
@@ -48,7 +49,7 @@ internal sealed class AdjointSystem : IAnalyticDynamics, IDisposable
         _pullback.Dispose();
     }
 
-    /// <summary>Through the graph.</summary>
+    /// <summary>By tensor operations.</summary>
     private Tensor Evaluate(Tensor time, Tensor augmented)
     {
         using Tensor y = augmented.select(0, 0);
@@ -69,7 +70,7 @@ internal sealed class AdjointSystem : IAnalyticDynamics, IDisposable
         _evaluations.Add(value, evaluation);
     }
 
-    /// <summary>By the right-hand side's own derivatives.</summary>
+    /// <summary>In given memory.</summary>
     private sealed class Evaluator(AdjointSystem system) : DynamicsEvaluator
     {
         public override void Evaluate(ReadOnlySpan<double> times, Tensor state, Tensor derivative)

@@ -36,7 +36,6 @@ internal sealed class BacksolveAdjoint : GradientMethod
             RelativeTolerance = _relativeTolerance ?? problem.Options.RelativeTolerance,
             AbsoluteTolerance = _absoluteTolerance ?? problem.Options.AbsoluteTolerance,
             OnStepLimit = StepLimitBehavior.Throw,
-            FirstStep = null,
             // A parameter's gradient sums over rows at common times: the backward sweep steps the batch as one.
             PerRow = false,
             Progress = null,
@@ -66,6 +65,11 @@ internal sealed class AdjointSolve : DifferentiableSolve
 
     protected override IReadOnlyList<Tensor> Saved => [_states];
 
+    /// <summary>Whether the backward solve takes about the steps that the solve took.</summary>
+    private bool IsSolvedAlike =>
+        !Problem.Options.PerRow && _options.Method == Problem.Options.Method
+        && _options.RelativeTolerance == Problem.Options.RelativeTolerance && _options.AbsoluteTolerance == Problem.Options.AbsoluteTolerance;
+
     protected override Gradients Backward(Tensor gradient, IReadOnlyList<Tensor> saved)
     {
         Problem.Rows.Rows = null;
@@ -73,7 +77,7 @@ internal sealed class AdjointSolve : DifferentiableSolve
         TimeGrid grid = Problem.Grid;
         using var sums = new ParameterSums(Problem.Parameters);
         double[]? times = TimesNeedGradient ? new double[grid.Count] : null;
-        var statistics = new SolverStatistics();
+        var statistics = new SolverStatistics { NextStep = IsSolvedAlike ? Solution.Statistics.NextStep : 0 };
         Tensor adjoint = gradient[-1];
         var heap = new HeapGuard(adjoint);
         for (int i = grid.Count - 1; i > 0; i--)
@@ -102,7 +106,12 @@ internal sealed class AdjointSolve : DifferentiableSolve
     private Tensor Sweep(double from, double to, Tensor state, Tensor adjoint, double size, ParameterSums sums, SolverStatistics statistics)
     {
         long limit = _options.MaximumSteps - statistics.AcceptedSteps - statistics.RejectedSteps;
-        OdeSolverOptions options = limit > 0 ? _options with { MaximumSteps = limit } : _options;
+        OdeSolverOptions options = _options with
+        {
+            MaximumSteps = limit > 0 ? limit : _options.MaximumSteps,
+            // The step that the solve ended with, or the last interval did, is a better guess than one from derivatives, which costs an evaluation.
+            FirstStep = statistics.NextStep > 0 ? statistics.NextStep : null,
+        };
         TimeGrid interval = TimeGrid.Of(from, to);
         return options.Method is ImplicitRungeKutta
             ? SweepByRows(interval, state, adjoint, size, sums, options, statistics)

@@ -16,7 +16,8 @@ internal sealed class BackwardSweep : IDisposable
     /// <param name="like">A tensor like the state.</param>
     /// <param name="withTimes">Whether gradients of the output times are wanted.</param>
     /// <param name="statistics">Where evaluations are counted.</param>
-    public BackwardSweep(OdeProblem problem, Tensor like, bool withTimes, SolverStatistics statistics)
+    /// <param name="pullback">What evaluations of the solve belong to that were kept, which becomes the sweep's; null for none.</param>
+    public BackwardSweep(OdeProblem problem, Tensor like, bool withTimes, SolverStatistics statistics, Pullback? pullback = null)
     {
         Problem = problem;
         Statistics = statistics;
@@ -31,7 +32,7 @@ internal sealed class BackwardSweep : IDisposable
         }
         IsPerRow = problem.Options.PerRow && problem.Options.Method.IsAdaptive && problem.Options.StepSize is null;
         Clock = new Clock(problem.Grid, like, IsPerRow);
-        Pullback = new Pullback(problem.Function, Parameters.Active);
+        Pullback = pullback ?? new Pullback(problem.Function, Parameters.Active);
     }
 
     public OdeProblem Problem { get; }

@@ -22,9 +22,9 @@ internal sealed class CouplingReversal(ReversibleCoupling method, BackwardSweep 
         double[] one = Fill(lanes, 1);
         var outputs = new HermiteOutputs(Sweep, step, span, gradient);
 
-        using var second = new StageReversal(Sweep, _tableau, back, point.State, count);
+        using var second = new StageReversal(Sweep, _tableau, back, point.State, point.State, count, kept: []);
         Tensor twin = arithmetic.Combine(point.Twin, back, b, second.Derivatives);
-        using var first = new StageReversal(Sweep, _tableau, span, twin, count);
+        using var first = new StageReversal(Sweep, _tableau, span, twin, twin, count, kept: []);
         Tensor between = arithmetic.Combine(null, null, [1 / coupling, 1 - 1 / coupling], [point.State, twin]);
         Tensor state = arithmetic.Combine(between, span, Array.ConvertAll(b, weight => -weight / coupling), first.Derivatives);
         arithmetic.Release(between);

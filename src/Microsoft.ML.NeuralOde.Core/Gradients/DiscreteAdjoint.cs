@@ -5,14 +5,22 @@ namespace Microsoft.ML.NeuralOde.Gradients;
 /// <summary>The discrete adjoint: each accepted step is made again and differentiated, the last step first.</summary>
 internal sealed class DiscreteAdjoint : GradientMethod
 {
-    private readonly CheckpointBudget _budget;
+    /// <summary>What evaluations that are kept may take by default.</summary>
+    public const long DefaultEvaluationBytes = 64 << 20;
 
-    public DiscreteAdjoint(int? checkpoints)
+    private readonly CheckpointBudget _budget;
+    private readonly long _evaluationBytes;
+
+    public DiscreteAdjoint(int? checkpoints, long? evaluationBytes)
         : base("checkpointed")
     {
         if (checkpoints < 1)
             throw new ArgumentOutOfRangeException(nameof(checkpoints), checkpoints, "At least one state must be kept, the initial one.");
+        if (evaluationBytes < 0)
+            throw new ArgumentOutOfRangeException(nameof(evaluationBytes), evaluationBytes, "The memory for evaluations cannot be negative; 0 keeps none.");
         _budget = new CheckpointBudget(checkpoints);
+        // Who counts states is short of memory.
+        _evaluationBytes = evaluationBytes ?? (checkpoints is null ? DefaultEvaluationBytes : 0);
     }
 
     internal override OdeSolution Solve(OdeProblem problem)
@@ -23,14 +31,16 @@ internal sealed class DiscreteAdjoint : GradientMethod
         // A multistep method's step cannot be made again from its start alone.
         if (!method.IsOneStep)
             return DirectGradient.Instance.Solve(problem);
-        var tape = new StepTape(_budget);
+        var recorder = EvaluationRecorder.For(problem, _evaluationBytes);
+        var tape = new StepTape(_budget, recorder);
         try
         {
-            OdeSolution solution = problem.SolveWithoutGradient(tape);
-            return new DiscreteAdjointSolve(problem, solution, tape).Attach();
+            OdeSolution solution = (recorder is null ? problem : problem with { Function = recorder.Function }).SolveWithoutGradient(tape);
+            return new DiscreteAdjointSolve(problem, solution, tape, recorder?.Pullback).Attach();
         }
         finally
         {
+            recorder?.Finish();
             tape.Release();
         }
     }
@@ -40,39 +50,64 @@ internal sealed class DiscreteAdjoint : GradientMethod
 internal sealed class DiscreteAdjointSolve : DifferentiableSolve
 {
     private readonly StepTape _tape;
+    // Evaluations lead back once: a second pass through a retained graph makes them again.
+    private Pullback? _evaluated;
 
-    public DiscreteAdjointSolve(OdeProblem problem, OdeSolution solution, StepTape tape)
-        : base(problem, solution) => _tape = tape;
+    /// <param name="problem">The problem.</param>
+    /// <param name="solution">Its solution.</param>
+    /// <param name="tape">The steps.</param>
+    /// <param name="evaluated">What the evaluations belong to that were kept; null where none were to be.</param>
+    public DiscreteAdjointSolve(OdeProblem problem, OdeSolution solution, StepTape tape, Pullback? evaluated)
+        : base(problem, solution)
+    {
+        _tape = tape;
+        _evaluated = evaluated;
+    }
 
-    protected override IReadOnlyList<Tensor> Saved => [.. _tape.Checkpoints.Select(checkpoint => checkpoint.State)];
+    /// <summary>The states that are kept, tensors of the evaluations that are, and the parameters if any are: torch then tells if one was changed.</summary>
+    protected override IReadOnlyList<Tensor> Saved
+    {
+        get
+        {
+            List<Tensor> saved = [.. _tape.Checkpoints.Select(checkpoint => checkpoint.State)];
+            saved.AddRange(_tape.Steps.SelectMany(step => step.Stages).SelectMany(evaluation => evaluation.Saved));
+            if (_tape.Steps.Exists(step => step.Stages.Length > 0))
+                saved.AddRange(_evaluated!.Parameters);
+            return saved;
+        }
+    }
 
     protected override Gradients Backward(Tensor gradient, IReadOnlyList<Tensor> saved)
     {
         Tensor outputs = gradient.contiguous();
         Tensor adjoint = zeros_like(outputs[0]);
-        using var sweep = new BackwardSweep(Problem, adjoint, TimesNeedGradient, Solution.Statistics);
-        using var replay = new Replay(sweep, _tape, saved);
+        Pullback? evaluated = TakeEvaluated();
+        int place = saved.Count - (evaluated?.Parameters.Count ?? 0);
+        using var sweep = new BackwardSweep(Problem, adjoint, TimesNeedGradient, Solution.Statistics, evaluated);
+        using var replay = new Replay(sweep, _tape, [.. saved.Take(_tape.Checkpoints.Count)]);
         var reversals = new Dictionary<OdeMethod, StepReversal>();
         for (int n = _tape.Steps.Count - 1; n >= 0; n--)
         {
             using DisposeScope scope = NewDisposeScope();
-            Tensor state = replay.StateAt(n);
             (TapeStep step, int[] lanes) = _tape.Steps[n].Accepted();
             if (!reversals.TryGetValue(step.Method!, out StepReversal? reversal))
                 reversals[step.Method!] = reversal = StepReversal.For(step.Method!, sweep);
+            Pullback.Evaluation[] stages = evaluated is null ? [] : Again(step.Stages, saved, ref place);
             Problem.Rows.Rows = step.Rows;
             if (step.Rows is null)
             {
-                Tensor before = reversal.Reverse(step, state, adjoint, output => outputs[output]);
-                sweep.Arithmetic(state, 1).Release(adjoint);
+                Tensor? state = stages.Length > 0 && !reversal.NeedsState(step) ? null : replay.StateAt(n);
+                Tensor before = reversal.Reverse(step, stages, state, adjoint, output => outputs[output]);
+                sweep.Arithmetic(adjoint, 1).Release(adjoint);
                 adjoint = before;
             }
             else
             {
+                Tensor state = replay.StateAt(n);
                 Tensor rows = BackwardSweep.Index(step.Rows, adjoint.device);
                 if (lanes.Length < state.shape[0])
                     state = state.index_select(0, BackwardSweep.Index(lanes, adjoint.device));
-                Tensor part = reversal.Reverse(step, state, adjoint.index_select(0, rows), output => outputs[output].index_select(0, rows));
+                Tensor part = reversal.Reverse(step, stages, state, adjoint.index_select(0, rows), output => outputs[output].index_select(0, rows));
                 adjoint.index_copy_(0, rows, part);
                 sweep.Arithmetic(state, step.Lanes).Release(part);
             }
@@ -84,5 +119,28 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
             StateNeedsGradient ? initial.MoveToOuterDisposeScope() : null,
             TimesGradient(sweep.Times?.Values)?.MoveToOuterDisposeScope(),
             Array.ConvertAll(sweep.Parameters.Finish(), sum => sum?.MoveToOuterDisposeScope()));
+    }
+
+    /// <summary>What the evaluations belong to, once, and unless other parameters need gradients by now.</summary>
+    private Pullback? TakeEvaluated()
+    {
+        Pullback? evaluated = Interlocked.Exchange(ref _evaluated, null);
+        if (evaluated is null || evaluated.Parameters.SequenceEqual(Problem.Parameters.Where(parameter => parameter.requires_grad)))
+            return evaluated;
+        evaluated.Dispose();
+        return null;
+    }
+
+    /// <summary>The evaluations of a step, with the tensors that were saved for them and that end at a place, which goes back to their start.</summary>
+    private static Pullback.Evaluation[] Again(Pullback.Evaluation[] stages, IReadOnlyList<Tensor> saved, ref int place)
+    {
+        var again = new Pullback.Evaluation[stages.Length];
+        for (int i = stages.Length - 1; i >= 0; i--)
+        {
+            int count = stages[i].Saved.Count;
+            place -= count;
+            again[i] = stages[i].Again([.. saved.Skip(place).Take(count)]);
+        }
+        return again;
     }
 }

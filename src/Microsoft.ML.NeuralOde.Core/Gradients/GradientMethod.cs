@@ -55,9 +55,14 @@ public abstract class GradientMethod
     /// How many states to keep from the solve, at least 1; the way back may need as many again. Null: all while they take up to 64 MiB, and then as many
     /// as fit in that, but no fewer than the square root of the number of steps.
     /// </param>
+    /// <param name="evaluationBytes">
+    /// How many bytes evaluations of the right-hand side may take that are kept from the solve with what their derivatives need, so that they are not made
+    /// again on the way back; those of the first steps, by explicit Runge–Kutta methods with steps for the whole batch. For modules without derivatives
+    /// of their own it is an estimate. Null: 64 MiB where <paramref name="checkpoints"/> is null, and otherwise 0.
+    /// </param>
     /// <returns>The gradient method.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">The number of checkpoints is not positive.</exception>
-    public static GradientMethod Checkpointed(int? checkpoints = null) => new DiscreteAdjoint(checkpoints);
+    /// <exception cref="ArgumentOutOfRangeException">The number of checkpoints is not positive, or the number of bytes is negative.</exception>
+    public static GradientMethod Checkpointed(int? checkpoints = null, long? evaluationBytes = null) => new DiscreteAdjoint(checkpoints, evaluationBytes);
 
     /// <summary>
     /// Undoes each step exactly on the way back, so that only the last states are kept: the exact derivatives of the discrete solution, in memory that

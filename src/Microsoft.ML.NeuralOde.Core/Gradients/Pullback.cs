@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Kernels;
 using Microsoft.ML.NeuralOde.Solving;
 
 namespace Microsoft.ML.NeuralOde.Gradients;
@@ -36,23 +37,40 @@ internal sealed class Pullback : IDisposable
         }
     }
 
+    /// <summary>The parameters of f that need gradients.</summary>
+    public IReadOnlyList<Tensor> Parameters => _parameters;
+
     /// <summary>Whether the right-hand side differentiates itself at states like this one.</summary>
-    public bool IsAnalytic(Tensor state)
+    public bool IsAnalytic(Tensor state) => EvaluatorFor(state) is not null;
+
+    /// <summary>What it differentiates itself with; null where it does not. Stays this object's.</summary>
+    public DynamicsEvaluator? EvaluatorFor(Tensor state)
     {
         if (_analytic is null || !state.is_contiguous())
-            return false;
+            return null;
         _evaluator ??= _analytic.CreateEvaluator(state);
         if (_evaluator is null)
             _analytic = null;
-        return _evaluator is not null;
+        return _evaluator;
     }
 
     /// <summary>
-    /// f at a point where it <see cref="IsAnalytic"/>, written to <paramref name="value"/>, and −λᵀ ∂f/∂y, written to <paramref name="rate"/>.
+    /// f at a point in memory that the kernels work on, written to <paramref name="value"/>, and −λᵀ ∂f/∂y, written to <paramref name="rate"/>. Derivatives
+    /// of the parameters may be added from what is returned.
     /// </summary>
     public Evaluation EvaluateAdjoint(ReadOnlySpan<double> times, Tensor state, Tensor cotangent, Tensor value, Tensor rate)
     {
-        var evaluation = new AnalyticEvaluation(this, times, state, value, withTime: false);
+        if (!IsAnalytic(state))
+        {
+            using Tensor time = tensor(times[0], state.dtype, state.device);
+            Evaluation graph = Evaluate(time, state, withTime: false);
+            using Tensor product = graph.PullState(cotangent, out _);
+            graph.Value.bytes.CopyTo(value.bytes);
+            StateKernels.Combine(rate, null, [-1], [product], lanes: 1);
+            value.Dispose();
+            return graph;
+        }
+        var evaluation = new AnalyticEvaluation(this, times, state, value, value, withTime: false);
         evaluation.Pull(cotangent, rate);
         rate.neg_().Dispose();
         return evaluation;
@@ -65,22 +83,65 @@ internal sealed class Pullback : IDisposable
     /// <param name="withTime">Whether derivatives with respect to the times are wanted.</param>
     public Evaluation Evaluate(double[] times, Clock clock, Tensor state, bool withTime)
     {
-        if (IsAnalytic(state))
-            return new AnalyticEvaluation(this, times, state, empty_like(state).DetachFromDisposeScope(), withTime);
-        using Tensor time = clock.Tensor(times);
-        return Evaluate(time, state, withTime);
+        if (!IsAnalytic(state))
+        {
+            using Tensor time = clock.Tensor(times);
+            return Evaluate(time, state, withTime);
+        }
+        Tensor value = empty_like(state).DetachFromDisposeScope();
+        return new AnalyticEvaluation(this, times, state, value, value, withTime);
     }
 
     /// <summary>The same through the autograd graph.</summary>
-    public Evaluation Evaluate(Tensor time, Tensor state, bool withTime)
+    public Evaluation Evaluate(Tensor time, Tensor state, bool withTime) => Evaluate(time, state.detach(), withTime, made: null);
+
+    /// <summary>f where it <see cref="IsAnalytic"/>, for derivatives that are asked for when the memory of state and value has changed.</summary>
+    /// <param name="times">The time, or one a row, as numbers.</param>
+    /// <param name="state">The state.</param>
+    /// <param name="value">Where f is written.</param>
+    /// <param name="withTime">Whether derivatives with respect to the times are wanted.</param>
+    /// <param name="withValue">Whether the evaluation's own value is.</param>
+    public Evaluation Record(ReadOnlySpan<double> times, Tensor state, Tensor value, bool withTime, bool withValue)
+    {
+        Tensor? own = withValue ? empty_like(value).DetachFromDisposeScope() : null;
+        var evaluation = new AnalyticEvaluation(this, times, state, value, own, withTime);
+        own?.copy_(value);
+        return evaluation;
+    }
+
+    /// <summary>The same through the autograd graph.</summary>
+    /// <param name="time">The time, or one a row.</param>
+    /// <param name="state">The state.</param>
+    /// <param name="withTime">Whether derivatives with respect to the times are wanted.</param>
+    /// <param name="bytes">What evaluations of this size hold; 0 where that is not known yet.</param>
+    /// <param name="value">f, the caller's.</param>
+    public Evaluation Record(Tensor time, Tensor state, bool withTime, ref long bytes, out Tensor value)
+    {
+        long known = bytes;
+        using Tensor shared = state.detach();
+        GraphEvaluation evaluation;
+        if (known == 0)
+        {
+            var memory = new GraphMemory();
+            evaluation = Evaluate(time, shared.clone(), withTime, scope => known = memory.Estimate(scope, state));
+        }
+        else
+        {
+            evaluation = Evaluate(time, shared.clone(), withTime, made: null);
+        }
+        evaluation.HeldBytes = bytes = known;
+        value = evaluation.NewValue();
+        return evaluation;
+    }
+
+    private GraphEvaluation Evaluate(Tensor time, Tensor leaf, bool withTime, Action<DisposeScope>? made)
     {
         using IDisposable grad = enable_grad();
-        Tensor y = state.detach().requires_grad_().DetachFromDisposeScope();
+        Tensor y = leaf.requires_grad_().DetachFromDisposeScope();
         Tensor t = time.detach().DetachFromDisposeScope();
         if (withTime)
             t.requires_grad_();
-        Tensor value = RightHandSide.Own(_function, t, y);
-        return new GraphEvaluation(value, withTime ? [y, t, .. _parameters] : [y, .. _parameters], withTime, t);
+        return new GraphEvaluation(this, RightHandSide.Own(_function, t, y, made), y, t, withTime);
     }
 
     /// <summary>To be called after the evaluations were disposed of.</summary>
@@ -90,10 +151,16 @@ internal sealed class Pullback : IDisposable
     internal abstract class Evaluation : IDisposable
     {
         /// <summary>f, without graph, contiguous.</summary>
-        public Tensor Value { get; protected init; } = null!;
+        public abstract Tensor Value { get; }
 
         /// <summary>Whether the memory of the state must not change before <see cref="PullState"/>.</summary>
         public abstract bool ReadsState { get; }
+
+        /// <summary>About how much memory it holds; null where that is unknown.</summary>
+        public abstract long? Bytes { get; }
+
+        /// <summary>Tensors that an autograd node may hold in its stead, until it is made <see cref="Again"/>; none where it must live on itself.</summary>
+        public virtual IReadOnlyList<Tensor> Saved => [];
 
         /// <summary>λᵀ ∂f/∂y, and λᵀ ∂f/∂t where it was asked for; can be asked for once. The results are the caller's.</summary>
         public abstract Tensor PullState(Tensor cotangent, out Tensor? time);
@@ -104,41 +171,55 @@ internal sealed class Pullback : IDisposable
         /// <summary>Lets go of what derivatives need: no more of them will be asked for, only the value.</summary>
         public abstract void Close();
 
-        public void Dispose()
-        {
-            Close();
-            Value.Dispose();
-        }
+        /// <summary>The evaluation, with the tensors that were <see cref="Saved"/> in its stead.</summary>
+        public virtual Evaluation Again(IReadOnlyList<Tensor> saved) => this;
+
+        public abstract void Dispose();
     }
 
     private sealed class GraphEvaluation : Evaluation
     {
-        private readonly Tensor[] _inputs;
-        private readonly bool _withTime;
-        private readonly Tensor _time;
+        private readonly Pullback _owner;
         private readonly Tensor _graph;
+        private readonly Tensor _state;
+        private readonly Tensor _time;
+        private readonly bool _withTime;
         private readonly Tensor?[] _parameters;
+        private Tensor? _value;
 
-        public GraphEvaluation(Tensor graph, Tensor[] inputs, bool withTime, Tensor time)
+        public GraphEvaluation(Pullback owner, Tensor graph, Tensor state, Tensor time, bool withTime)
         {
+            _owner = owner;
             _graph = graph;
-            _inputs = inputs;
-            _withTime = withTime;
+            _state = state;
             _time = time;
-            _parameters = new Tensor?[inputs.Length - (withTime ? 2 : 1)];
-            Value = graph.detach().DetachFromDisposeScope();
+            _withTime = withTime;
+            _parameters = new Tensor?[owner._parameters.Length];
         }
 
+        public override Tensor Value => _value ??= NewValue().DetachFromDisposeScope();
+
         public override bool ReadsState => true;
+
+        public override long? Bytes => HeldBytes;
+
+        /// <summary>An estimate of what the graph holds.</summary>
+        public long HeldBytes { get; set; }
+
+        public override IReadOnlyList<Tensor> Saved => _withTime ? [_graph, _state, _time] : [_graph, _state];
+
+        /// <summary>f without graph, in the current scope.</summary>
+        public Tensor NewValue() => _graph.detach();
 
         public override Tensor PullState(Tensor cotangent, out Tensor? time)
         {
             time = null;
             if (!_graph.requires_grad)
-                return zeros_like(_inputs[0]).DetachFromDisposeScope();
-            IList<Tensor> results = autograd.grad([_graph], _inputs, [cotangent], retain_graph: false, create_graph: false, allow_unused: true);
-            Tensor state = Own(results[0], cotangent) ?? zeros_like(_inputs[0].detach()).DetachFromDisposeScope();
-            int first = _withTime ? 2 : 1;
+                return zeros_like(_state).DetachFromDisposeScope();
+            Tensor[] inputs = _withTime ? [_state, _time, .. _owner._parameters] : [_state, .. _owner._parameters];
+            IList<Tensor> results = autograd.grad([_graph], inputs, [cotangent], retain_graph: false, create_graph: false, allow_unused: true);
+            Tensor state = Own(results[0], cotangent) ?? zeros_like(_state.detach()).DetachFromDisposeScope();
+            int first = inputs.Length - _parameters.Length;
             for (int i = 0; i < _parameters.Length; i++)
                 _parameters[i] = Own(results[first + i], cotangent);
             time = _withTime ? Own(results[1], cotangent) : null;
@@ -156,8 +237,16 @@ internal sealed class Pullback : IDisposable
         {
             ParameterSums.Release(_parameters);
             _graph.Dispose();
-            _inputs[0].Dispose();
+            _state.Dispose();
             _time.Dispose();
+        }
+
+        public override Evaluation Again(IReadOnlyList<Tensor> saved) => new GraphEvaluation(_owner, saved[0], saved[1], _withTime ? saved[2] : _time, _withTime);
+
+        public override void Dispose()
+        {
+            Close();
+            _value?.Dispose();
         }
 
         /// <summary>A derivative in contiguous memory of its own: autograd may hand λ itself on, whose memory is reused.</summary>
@@ -177,20 +266,31 @@ internal sealed class Pullback : IDisposable
         private readonly Pullback _owner;
         private readonly double[] _timeGradients;
         private DynamicsLinearization? _linearization;
+        private readonly Tensor? _value;
 
-        public AnalyticEvaluation(Pullback owner, ReadOnlySpan<double> times, Tensor state, Tensor value, bool withTime)
+        /// <param name="owner">What it belongs to.</param>
+        /// <param name="times">The time, or one a row.</param>
+        /// <param name="state">The state.</param>
+        /// <param name="derivative">Where f is written.</param>
+        /// <param name="value">What becomes the evaluation's value; null where nobody asks for it.</param>
+        /// <param name="withTime">Whether derivatives with respect to the times are wanted.</param>
+        public AnalyticEvaluation(Pullback owner, ReadOnlySpan<double> times, Tensor state, Tensor derivative, Tensor? value, bool withTime)
         {
             _owner = owner;
+            _value = value;
             _timeGradients = withTime ? new double[times.Length] : [];
-            Value = value;
-            _linearization = owner._evaluator!.Linearize(times, state, value);
+            _linearization = owner._evaluator!.Linearize(times, state, derivative);
         }
+
+        public override Tensor Value => _value!;
 
         public override bool ReadsState => false;
 
+        public override long? Bytes => _linearization?.MemoryBytes;
+
         public override Tensor PullState(Tensor cotangent, out Tensor? time)
         {
-            Tensor state = empty_like(Value).DetachFromDisposeScope();
+            Tensor state = empty_like(cotangent).DetachFromDisposeScope();
             Pull(cotangent, state);
             time = _timeGradients.Length > 0 ? tensor(_timeGradients).DetachFromDisposeScope() : null;
             return state;
@@ -215,6 +315,12 @@ internal sealed class Pullback : IDisposable
             // It may belong to another evaluation already.
             _linearization?.Dispose();
             _linearization = null;
+        }
+
+        public override void Dispose()
+        {
+            Close();
+            _value?.Dispose();
         }
     }
 }

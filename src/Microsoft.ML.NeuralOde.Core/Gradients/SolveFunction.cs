@@ -71,9 +71,10 @@ internal abstract class DifferentiableSolve
 
             // Native code calls this and could not pass an exception on: it is kept in the statistics, and NaN tells of it in every gradient.
             Gradients gradients;
-            List<Tensor> saved = ctx.get_saved_variables();
+            List<Tensor> saved = [];
             try
             {
+                saved = Unpack(ctx);
                 using IDisposable noGrad = no_grad();
                 using DisposeScope scope = NewDisposeScope();
                 gradients = solve.Backward(grad_output, saved);
@@ -92,6 +93,21 @@ internal abstract class DifferentiableSolve
             // The caller reads the handles after this returns: nothing else holds the tensors until then.
             ctx.save_data("gradients", result);
             return result;
+        }
+    }
+
+    /// <exception cref="InvalidOperationException">A tensor was changed since it was saved.</exception>
+    private static List<Tensor> Unpack(autograd.AutogradContext context)
+    {
+        try
+        {
+            return context.get_saved_variables();
+        }
+        catch (System.Runtime.InteropServices.ExternalException exception)
+        {
+            throw new InvalidOperationException(
+                "A parameter of the right-hand side was changed between the solve and its backward pass, by a step of an optimiser, say: the solution's gradients "
+                + "belong to the old value. Call backward() first, or solve again.", exception);
         }
     }
 

@@ -3,8 +3,8 @@ using Microsoft.ML.NeuralOde.Methods;
 namespace Microsoft.ML.NeuralOde.Gradients;
 
 /// <summary>
-/// The stages of an explicit Runge–Kutta step, k_i = f(t + c_i h, x + h Σ_j a_ij k_j): evaluates them again, and carries gradients of the k_i back to
-/// x, the parameters and the times.
+/// The stages of an explicit Runge–Kutta step, k_i = f(t + c_i h, x + h Σ_j a_ij k_j): evaluates them again, unless they were kept, and carries
+/// gradients of the k_i back to x, the parameters and the times.
 /// </summary>
 /// <remarks>
 /// Where the result is Σ_i w_i h k_i and g its gradient, stage i gets K̄_i = h (w_i g + Σ_{j&gt;i} a_ji v_j) and gives v_i = K̄_iᵀ ∂f/∂y at its input;
@@ -24,22 +24,31 @@ internal sealed class StageReversal : IDisposable
     /// <param name="sweep">The sweep.</param>
     /// <param name="tableau">The method.</param>
     /// <param name="span">The step.</param>
-    /// <param name="state">x.</param>
+    /// <param name="like">A tensor like x.</param>
+    /// <param name="state">x; null where all stages were kept.</param>
     /// <param name="count">How many stages, those of the interpolant behind the method's own.</param>
-    public StageReversal(BackwardSweep sweep, ButcherTableau tableau, StepSpan span, Tensor state, int count)
+    /// <param name="kept">The first stages, which become this object's, where they were kept.</param>
+    public StageReversal(
+        BackwardSweep sweep, ButcherTableau tableau, StepSpan span, Tensor like, Tensor? state, int count, Pullback.Evaluation[] kept)
     {
         _sweep = sweep;
         _tableau = tableau;
         _span = span;
-        _arithmetic = sweep.Arithmetic(state, span.Start.Length);
+        _arithmetic = sweep.Arithmetic(like, span.Start.Length);
         _evaluations = new Pullback.Evaluation?[count];
         _inputs = new Tensor?[count];
         _pulled = new Tensor?[count];
         Derivatives = new Tensor[count];
-        for (int i = 0; i < count; i++)
+        for (int i = 0; i < kept.Length; i++)
+        {
+            _evaluations[i] = kept[i];
+            if (count > kept.Length || sweep.Times is not null)
+                Derivatives[i] = kept[i].Value;
+        }
+        for (int i = kept.Length; i < count; i++)
         {
             _inputs[i] = i == 0 ? null : _arithmetic.Combine(state, span, Row(i), Derivatives.AsSpan(0, i));
-            Pullback.Evaluation evaluation = sweep.Evaluate(span, Node(i), _inputs[i] ?? state);
+            Pullback.Evaluation evaluation = sweep.Evaluate(span, Node(i), _inputs[i] ?? state!);
             _evaluations[i] = evaluation;
             Derivatives[i] = evaluation.Value;
             if (evaluation.ReadsState)
@@ -49,7 +58,7 @@ internal sealed class StageReversal : IDisposable
         }
     }
 
-    /// <summary>k_i.</summary>
+    /// <summary>k_i; of stages that were kept only where gradients of the times, or further stages, are made of them.</summary>
     public Tensor[] Derivatives { get; }
 
     /// <summary>v_i, after <see cref="Pull"/>.</summary>

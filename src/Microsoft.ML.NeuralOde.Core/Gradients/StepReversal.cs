@@ -3,7 +3,7 @@ using Microsoft.ML.NeuralOde.Solving;
 
 namespace Microsoft.ML.NeuralOde.Gradients;
 
-/// <summary>Carries gradients backward over one step, which it makes again from the state at its start.</summary>
+/// <summary>Carries gradients backward over one step, which it makes again from the state at its start, unless its stages were kept.</summary>
 internal abstract class StepReversal(BackwardSweep sweep)
 {
     protected BackwardSweep Sweep { get; } = sweep;
@@ -12,12 +12,17 @@ internal abstract class StepReversal(BackwardSweep sweep)
     public static StepReversal For(OdeMethod method, BackwardSweep sweep) =>
         method is ExplicitRungeKutta explicitMethod ? new ExplicitStepReversal(explicitMethod.Tableau, sweep) : new GraphStepReversal(method, sweep);
 
+    /// <summary>Whether the state at the step's start is needed, where the step's stages were kept.</summary>
+    public virtual bool NeedsState(TapeStep step) => true;
+
     /// <summary>λ at the step's start, in memory of its own.</summary>
     /// <param name="step">The step, with no lane that rejected it.</param>
-    /// <param name="state">The state at its start.</param>
+    /// <param name="stages">The evaluations that its solution is made of, where they were kept; they are let go of.</param>
+    /// <param name="state">The state at its start; null where it is not needed.</param>
     /// <param name="adjoint">λ at its end.</param>
     /// <param name="gradient">The gradient of an output, for the rows of the step.</param>
-    public abstract Tensor Reverse(TapeStep step, Tensor state, Tensor adjoint, Func<int, Tensor> gradient);
+    public abstract Tensor Reverse(
+        TapeStep step, Pullback.Evaluation[] stages, Tensor? state, Tensor adjoint, Func<int, Tensor> gradient);
 }
 
 /// <summary>The reversal of explicit Runge–Kutta steps, written by hand.</summary>
@@ -27,10 +32,13 @@ internal abstract class StepReversal(BackwardSweep sweep)
 /// </remarks>
 internal sealed class ExplicitStepReversal(ButcherTableau tableau, BackwardSweep sweep) : StepReversal(sweep)
 {
-    public override Tensor Reverse(TapeStep step, Tensor state, Tensor adjoint, Func<int, Tensor> gradient)
+    public override bool NeedsState(TapeStep step) => step.Outputs.Any(output => !output.IsAtEnd);
+
+    public override Tensor Reverse(
+        TapeStep step, Pullback.Evaluation[] stages, Tensor? state, Tensor adjoint, Func<int, Tensor> gradient)
     {
         int lanes = step.Lanes;
-        StateArithmetic arithmetic = Sweep.Arithmetic(state, lanes);
+        StateArithmetic arithmetic = Sweep.Arithmetic(adjoint, lanes);
         using var span = new StepSpan(step.Start, step.End, Sweep.Clock);
         StepOutput[] inside = [.. step.Outputs.Where(output => !output.IsAtEnd)];
         Tensor[] incoming = Array.ConvertAll(inside, output => output.Masked(gradient(output.Output), lanes));
@@ -39,12 +47,12 @@ internal sealed class ExplicitStepReversal(ButcherTableau tableau, BackwardSweep
         Tensor[] parts = [sum ?? adjoint, .. incoming];
 
         int count = inside.Length > 0 ? tableau.Extension.Polynomials.Length : tableau.SolutionStages;
-        using var stages = new StageReversal(Sweep, tableau, span, state, count);
-        stages.Pull(parts, [EndWeights(lanes, count), .. inside.Select(output => Weights(output, span, count, derivative: false))]);
+        using var reversal = new StageReversal(Sweep, tableau, span, adjoint, state, count, stages);
+        reversal.Pull(parts, [EndWeights(lanes, count), .. inside.Select(output => Weights(output, span, count, derivative: false))]);
         if (Sweep.Times is not null)
             for (int o = 0; o < inside.Length; o++)
-                AddPlace(inside[o], span, incoming[o], stages.Derivatives);
-        Tensor[] all = [.. incoming, .. stages.Pulled];
+                AddPlace(inside[o], span, incoming[o], reversal.Derivatives);
+        Tensor[] all = [.. incoming, .. reversal.Pulled];
         Tensor result = arithmetic.Combine(parts[0], null, Ones(all.Length), all);
         arithmetic.Release(sum);
         return result;
@@ -99,11 +107,12 @@ internal sealed class ExplicitStepReversal(ButcherTableau tableau, BackwardSweep
 /// <summary>The reversal of any step that depends on its start alone: the step is made again as part of a graph, which is then walked back.</summary>
 internal sealed class GraphStepReversal(OdeMethod method, BackwardSweep sweep) : StepReversal(sweep)
 {
-    public override Tensor Reverse(TapeStep step, Tensor state, Tensor adjoint, Func<int, Tensor> gradient)
+    public override Tensor Reverse(
+        TapeStep step, Pullback.Evaluation[] stages, Tensor? state, Tensor adjoint, Func<int, Tensor> gradient)
     {
         using IDisposable grad = enable_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor start = state.detach().requires_grad_();
+        Tensor start = state!.detach().requires_grad_();
         var statistics = new SolverStatistics();
         var context = new StepperContext(
             new RightHandSide(Sweep.Problem.Function, statistics), new TensorArithmetic(step.Lanes), new Clock(Sweep.TrackedGrid, start, Sweep.IsPerRow),

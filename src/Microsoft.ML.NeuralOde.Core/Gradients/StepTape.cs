@@ -11,10 +11,17 @@ internal readonly record struct Checkpoint(int Step, Tensor State);
 internal sealed class StepTape : IStepRecorder
 {
     private readonly CheckpointBudget _budget;
+    private readonly EvaluationRecorder? _recorder;
     private readonly List<Checkpoint> _checkpoints = [];
     private readonly List<int> _levels = [];
 
-    public StepTape(CheckpointBudget budget) => _budget = budget;
+    /// <param name="budget">How many states to keep.</param>
+    /// <param name="recorder">Has the evaluations that are to be kept; null where none are.</param>
+    public StepTape(CheckpointBudget budget, EvaluationRecorder? recorder)
+    {
+        _budget = budget;
+        _recorder = recorder;
+    }
 
     public List<TapeStep> Steps { get; } = [];
 
@@ -26,18 +33,20 @@ internal sealed class StepTape : IStepRecorder
 
     public void Accept(AcceptedStep step)
     {
-        Steps.Add(TapeStep.Of(step));
+        Steps.Add(TapeStep.Of(step, _recorder?.Claim(step) ?? []));
         Keep(Steps.Count - 1, step.Stepper.State);
     }
 
     public void Output(int output, int[] lanes, double[] times, bool isAtEnd) =>
         Steps[^1].AddOutput(new StepOutput(output, lanes, (double[])times.Clone(), isAtEnd));
 
-    /// <summary>Lets go of the states; those that a graph saved live on in it.</summary>
+    /// <summary>Lets go of the states, and of the evaluations that an autograd node can hold; those that one saved live on in it.</summary>
     public void Release()
     {
         foreach (Checkpoint checkpoint in _checkpoints)
             checkpoint.State.Dispose();
+        foreach (Pullback.Evaluation evaluation in Steps.SelectMany(step => step.Stages).Where(evaluation => evaluation.Saved.Count > 0))
+            evaluation.Dispose();
     }
 
     private void Keep(int step, Tensor state)

@@ -13,16 +13,19 @@ internal sealed record TapeStep(OdeMethod? Method, double[] Start, double[] End,
     /// <summary>The outputs that were taken from the step.</summary>
     public IReadOnlyList<StepOutput> Outputs { get; private set; } = [];
 
+    /// <summary>The evaluations that the step's solution is made of; none where they are not kept.</summary>
+    public Pullback.Evaluation[] Stages { get; init; } = [];
+
     public int Lanes => Start.Length;
 
-    public static TapeStep Of(AcceptedStep step)
+    public static TapeStep Of(AcceptedStep step, params Pullback.Evaluation[] stages)
     {
         StepSpan span = step.Attempt.Span;
         var end = (double[])span.End.Clone();
         for (int lane = 0; lane < end.Length; lane++)
             if (!step.Mask[lane])
                 end[lane] = span.Start[lane];
-        return new TapeStep(step.Stepper.StepMethod, (double[])span.Start.Clone(), end, step.Rows);
+        return new TapeStep(step.Stepper.StepMethod, (double[])span.Start.Clone(), end, step.Rows) { Stages = stages };
     }
 
     public void AddOutput(StepOutput output) => Outputs = [.. Outputs, output];

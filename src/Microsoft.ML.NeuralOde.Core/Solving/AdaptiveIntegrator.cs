@@ -145,6 +145,7 @@ internal sealed class AdaptiveIntegrator : Integrator
                 // A step that was cut to meet a stop says little about the size that the problem allows.
                 double next = tried * lane.History.Accepted(controller, k, tried, error, attempt.NextFactor);
                 lane.Step = Math.Min(lane.IsCut ? Math.Max(next, lane.Step) : next, Options.MaximumStep);
+                Statistics.NextStep = lane.Step;
                 continue;
             }
             lane.Step = tried * lane.History.Rejected(controller, k, error);

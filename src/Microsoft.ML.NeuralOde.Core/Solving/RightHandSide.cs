@@ -51,12 +51,17 @@ internal sealed class RightHandSide : IDisposable
     public void Dispose() => _evaluator?.Dispose();
 
     /// <summary>Calls a function and makes its result the caller's.</summary>
-    public static Tensor Own(Func<Tensor, Tensor, Tensor> function, Tensor time, Tensor state)
+    /// <param name="function">f(t, y).</param>
+    /// <param name="time">t.</param>
+    /// <param name="state">y.</param>
+    /// <param name="made">Is shown the scope of the tensors that the function made; null for no one.</param>
+    public static Tensor Own(Func<Tensor, Tensor, Tensor> function, Tensor time, Tensor state, Action<DisposeScope>? made = null)
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor result = function(time, state)
             ?? throw new InvalidOperationException("The right-hand side returned null; it must return dy/dt as a tensor in the shape of the state.");
         Check(result, state);
+        made?.Invoke(scope);
         if (!result.is_contiguous())
             result = result.contiguous();
         else if (!scope.Contains(result))

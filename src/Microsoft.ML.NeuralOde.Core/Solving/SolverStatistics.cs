@@ -45,6 +45,9 @@ public sealed class SolverStatistics
     /// </summary>
     public Exception? BackwardFailure { get; internal set; }
 
+    /// <summary>The size that the step control chose behind the last step taken; 0 before it. Of some row, under per-row step sizes.</summary>
+    internal double NextStep { get; set; }
+
     internal void CountAccepted(double stepSize)
     {
         double size = Math.Abs(stepSize);

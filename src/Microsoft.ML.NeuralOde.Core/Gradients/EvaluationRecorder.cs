@@ -1,0 +1,123 @@
+using Microsoft.ML.NeuralOde.Methods;
+using Microsoft.ML.NeuralOde.Solving;
+
+namespace Microsoft.ML.NeuralOde.Gradients;
+
+/// <summary>
+/// Evaluates the right-hand side during a solve so that derivatives can be asked for afterwards, and keeps those evaluations that accepted steps are
+/// made of as long as they fit into a budget: they need not be made again on the way back.
+/// </summary>
+/// <remarks>The first steps are the ones that are kept: from the step on that does not fit, the solve goes on without graphs.</remarks>
+internal sealed class EvaluationRecorder
+{
+    private readonly Func<Tensor, Tensor, Tensor> _function;
+    private readonly bool _withTime;
+    private readonly bool _withValue;
+    // Evaluations of the step being tried, by the derivative that the stepper got.
+    private readonly Dictionary<Tensor, Pullback.Evaluation> _pending = new(ReferenceEqualityComparer.Instance);
+    private long _budget;
+    private long _bytes;
+    private bool _isRecording = true;
+
+    private EvaluationRecorder(OdeProblem problem, IReadOnlyList<Tensor> parameters, long budget)
+    {
+        _function = problem.Function;
+        _withTime = problem.TimesRequireGradient;
+        // Outputs inside adaptive steps, and gradients of times, are made of the derivatives themselves.
+        _withValue = _withTime || (problem.Grid.Count > 2 && problem.Options.StepSize is null);
+        _budget = budget;
+        Pullback = new Pullback(problem.Function, parameters);
+        KnownFunction? known = KnownFunction.Of(problem.Function);
+        Function = new KnownFunction(Evaluate, known?.Parameters ?? [], known?.Analytic is null ? null : new RecordedDynamics(this)).Function;
+    }
+
+    /// <summary>f(t, y), to be solved with.</summary>
+    public Func<Tensor, Tensor, Tensor> Function { get; }
+
+    /// <summary>What the evaluations belong to.</summary>
+    public Pullback Pullback { get; }
+
+    /// <summary>A recorder for a solve by explicit Runge–Kutta steps of the whole batch; null for others, and where nothing may be kept.</summary>
+    public static EvaluationRecorder? For(OdeProblem problem, long budget)
+    {
+        bool hasSuchSteps = problem.Options.Method is ExplicitRungeKutta && !problem.Options.PerRow;
+        return hasSuchSteps && budget > 0 ? new EvaluationRecorder(problem, [.. problem.Parameters.Where(parameter => parameter.requires_grad)], budget) : null;
+    }
+
+    /// <summary>The evaluations that a step about to be accepted is made of, which are the caller's; none where they are not to be kept.</summary>
+    public Pullback.Evaluation[] Claim(AcceptedStep step)
+    {
+        if (!_isRecording)
+            return [];
+        var stepper = (ExplicitRungeKuttaStepper)step.Stepper;
+        var stages = new Pullback.Evaluation[stepper.Tableau.SolutionStages];
+        for (int i = 0; i < stages.Length; i++)
+        {
+            stages[i] = _pending[stepper.Stages[i]];
+            _budget -= Math.Min(_budget + 1, stages[i].Bytes ?? long.MaxValue);
+        }
+        if (_budget < 0)
+        {
+            Finish();
+            return [];
+        }
+        for (int i = 0; i < stages.Length; i++)
+            _pending.Remove(stepper.Stages[i]);
+        return stages;
+    }
+
+    /// <summary>Ends the recording and lets go of what no step claimed.</summary>
+    public void Finish()
+    {
+        _isRecording = false;
+        foreach (Pullback.Evaluation evaluation in _pending.Values)
+            evaluation.Dispose();
+        _pending.Clear();
+    }
+
+    private Tensor Evaluate(Tensor time, Tensor state)
+    {
+        if (!_isRecording)
+            return _function(time, state);
+        Pullback.Evaluation evaluation = Pullback.Record(time, state, _withTime, ref _bytes, out Tensor derivative);
+        Add(derivative, evaluation);
+        return derivative;
+    }
+
+    private void Evaluate(ReadOnlySpan<double> times, Tensor state, Tensor derivative, DynamicsEvaluator evaluator)
+    {
+        if (_isRecording)
+            Add(derivative, Pullback.Record(times, state, derivative, _withTime, _withValue));
+        else
+            evaluator.Evaluate(times, state, derivative);
+    }
+
+    private void Add(Tensor derivative, Pullback.Evaluation evaluation)
+    {
+        // A derivative that was disposed of, or whose memory is used anew, belonged to a step that was rejected.
+        foreach ((Tensor other, Pullback.Evaluation rejected) in _pending)
+            if (other.IsInvalid || ReferenceEquals(other, derivative))
+            {
+                _pending.Remove(other);
+                rejected.Dispose();
+            }
+        _pending.Add(derivative, evaluation);
+    }
+
+    /// <summary>The same for right-hand sides that differentiate themselves.</summary>
+    private sealed class RecordedDynamics(EvaluationRecorder recorder) : IAnalyticDynamics
+    {
+        public DynamicsEvaluator? CreateEvaluator(Tensor state) =>
+            recorder.Pullback.EvaluatorFor(state) is { } evaluator ? new RecordedEvaluator(recorder, evaluator) : null;
+    }
+
+    /// <summary>The evaluator itself is the pullback's, which needs it on the way back.</summary>
+    private sealed class RecordedEvaluator(EvaluationRecorder recorder, DynamicsEvaluator evaluator) : DynamicsEvaluator
+    {
+        public override void Evaluate(ReadOnlySpan<double> times, Tensor state, Tensor derivative) => recorder.Evaluate(times, state, derivative, evaluator);
+
+        public override DynamicsLinearization Linearize(ReadOnlySpan<double> times, Tensor state, Tensor derivative) => evaluator.Linearize(times, state, derivative);
+
+        public override void Trace(ReadOnlySpan<double> times, Tensor state, Tensor trace) => evaluator.Trace(times, state, trace);
+    }
+}
