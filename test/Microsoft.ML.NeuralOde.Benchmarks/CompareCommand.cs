@@ -24,6 +24,7 @@ internal static class CompareCommand
         Option<string?> json = Path("--json", "FILE", "Write the results to this file.");
         Option<string?> markdown = Path("--markdown", "FILE", "Write the results as a document to this file.");
         var only = new Option<string?>("--only") { HelpName = "TEXT", Description = "Only workloads whose name contains this." };
+        var skip = new Option<string?>("--skip") { HelpName = "TEXT", Description = "No workloads whose name contains this, such as bfloat16 where the processor emulates it." };
         var rounds = new Option<int>("--rounds") { Description = "How often each side runs, in turn; the median counts.", DefaultValueFactory = _ => 1 };
         var threads = new Option<int[]>("--threads")
         {
@@ -35,7 +36,7 @@ internal static class CompareCommand
         var merge = new Option<bool>("--merge") { Description = "Keep what the file of --json holds of workloads that this run leaves out." };
         var command = new System.CommandLine.Command("compare", "Measure whole workloads, beside torchdiffeq where it is given.")
         {
-            python, script, torchdiffeq, mnist, json, markdown, only, rounds, threads, quick, merge,
+            python, script, torchdiffeq, mnist, json, markdown, only, skip, rounds, threads, quick, merge,
         };
         rounds.Validators.Add(result => RequirePositive(result, [result.GetValueOrDefault<int>()]));
         threads.Validators.Add(result => RequirePositive(result, result.GetValueOrDefault<int[]>()));
@@ -50,7 +51,7 @@ internal static class CompareCommand
         command.SetAction(result =>
         {
             Peer? peer = result.GetValue(python) is { } exe ? new Peer(exe, result.GetValue(script)!, result.GetValue(torchdiffeq)!, result.GetValue(mnist)!) : null;
-            Run(peer, result.GetValue(mnist), result.GetValue(only), result.GetValue(rounds), result.GetValue(threads)!, result.GetValue(quick),
+            Run(peer, result.GetValue(mnist), name => IsChosen(name, result.GetValue(only), result.GetValue(skip)), result.GetValue(rounds), result.GetValue(threads)!, result.GetValue(quick),
                 result.GetValue(merge), result.GetValue(json), result.GetValue(markdown));
         });
         return command;
@@ -58,13 +59,16 @@ internal static class CompareCommand
 
     private static Option<string?> Path(string name, string helpName, string description) => new(name) { HelpName = helpName, Description = description };
 
+    private static bool IsChosen(string name, string? only, string? skip) =>
+        (only is null || name.Contains(only, StringComparison.OrdinalIgnoreCase)) && (skip is null || !name.Contains(skip, StringComparison.OrdinalIgnoreCase));
+
     private static void RequirePositive(OptionResult result, int[] numbers)
     {
         if (numbers.Length == 0 || numbers.Any(number => number < 1))
             result.AddError($"{result.Option.Name} must be positive.");
     }
 
-    private static void Run(Peer? peer, string? mnist, string? only, int rounds, int[] threads, bool quick, bool merge, string? json, string? markdown)
+    private static void Run(Peer? peer, string? mnist, Func<string, bool> isChosen, int rounds, int[] threads, bool quick, bool merge, string? json, string? markdown)
     {
         Digits digits = mnist is null ? Digits.Random(quick ? 1200 : 60000) : Digits.Load(mnist);
         if (!digits.IsReal)
@@ -72,7 +76,7 @@ internal static class CompareCommand
         var results = new List<ComparedWorkload>();
         foreach (WorkloadGroup group in Groups(digits, quick))
         {
-            Workload[] chosen = [.. group.Workloads.Where(workload => only is null || workload.Name.Contains(only, StringComparison.OrdinalIgnoreCase))];
+            Workload[] chosen = [.. group.Workloads.Where(workload => isChosen(workload.Name))];
             if (chosen.Length > 0)
                 foreach (ComparedWorkload compared in Compare(group, chosen, peer, rounds, threads))
                 {

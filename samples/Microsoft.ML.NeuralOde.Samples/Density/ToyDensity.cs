@@ -26,6 +26,8 @@ internal abstract class ToyDensity
         ? create(name.ToLowerInvariant())
         : throw new ArgumentException($"'{name}' is unknown; {string.Join(", ", Known.Keys)} would be right.", nameof(name));
 
+    public override string ToString() => Name;
+
     /// <summary>One random point.</summary>
     public abstract (double X, double Y) Draw(Random random);
 

@@ -36,6 +36,7 @@ internal sealed class BacksolveAdjoint : GradientMethod
             RelativeTolerance = _relativeTolerance ?? problem.Options.RelativeTolerance,
             AbsoluteTolerance = _absoluteTolerance ?? problem.Options.AbsoluteTolerance,
             OnStepLimit = StepLimitBehavior.Throw,
+            FirstStep = null,
             // A parameter's gradient sums over rows at common times: the backward sweep steps the batch as one.
             PerRow = false,
             Progress = null,
@@ -77,7 +78,8 @@ internal sealed class AdjointSolve : DifferentiableSolve
         TimeGrid grid = Problem.Grid;
         using var sums = new ParameterSums(Problem.Parameters);
         double[]? times = TimesNeedGradient ? new double[grid.Count] : null;
-        var statistics = new SolverStatistics { NextStep = IsSolvedAlike ? Solution.Statistics.NextStep : 0 };
+        var statistics = new SolverStatistics();
+        StepGuess? guess = IsSolvedAlike ? StepGuess.From(Solution.Statistics) : null;
         Tensor adjoint = gradient[-1];
         var heap = new HeapGuard(adjoint);
         for (int i = grid.Count - 1; i > 0; i--)
@@ -87,7 +89,9 @@ internal sealed class AdjointSolve : DifferentiableSolve
                 times[i] += Rate(grid.Values[i], states[i], gradient[i], statistics);
             double size = adjoint.Squared().mean().sqrt().ToDouble();
             // λ is solved for in units of its own size, so that the absolute tolerance means the same for every loss.
-            Tensor before = size == 0 ? adjoint : Sweep(grid.Values[i], grid.Values[i - 1], states[i], adjoint.Over(size), size, sums, statistics).Times(size);
+            Tensor before = size == 0 ? adjoint
+                : Sweep(TimeGrid.Of(grid.Values[i], grid.Values[i - 1]), states[i], adjoint.Over(size), size, sums, guess, statistics).Times(size);
+            guess = StepGuess.From(statistics) ?? guess;
             if (times is not null && i == 1)
                 times[0] -= Rate(grid.Values[0], states[0], before, statistics);
             Tensor last = adjoint;
@@ -103,28 +107,25 @@ internal sealed class AdjointSolve : DifferentiableSolve
     }
 
     /// <summary>Solves for y and λ over one interval, adds the parameters' gradients and returns λ at its beginning.</summary>
-    private Tensor Sweep(double from, double to, Tensor state, Tensor adjoint, double size, ParameterSums sums, SolverStatistics statistics)
+    private Tensor Sweep(
+        TimeGrid interval, Tensor state, Tensor adjoint, double size, ParameterSums sums, StepGuess? guess, SolverStatistics statistics)
     {
         long limit = _options.MaximumSteps - statistics.AcceptedSteps - statistics.RejectedSteps;
-        OdeSolverOptions options = _options with
-        {
-            MaximumSteps = limit > 0 ? limit : _options.MaximumSteps,
-            // The step that the solve ended with, or the last interval did, is a better guess than one from derivatives, which costs an evaluation.
-            FirstStep = statistics.NextStep > 0 ? statistics.NextStep : null,
-        };
-        TimeGrid interval = TimeGrid.Of(from, to);
-        return options.Method is ImplicitRungeKutta
-            ? SweepByRows(interval, state, adjoint, size, sums, options, statistics)
-            : SweepExplicitly(interval, state, adjoint, size, sums, options, statistics);
+        OdeSolverOptions options = limit > 0 ? _options with { MaximumSteps = limit } : _options;
+        // What the solve, or the interval before, tells of the steps is worth more than a guess from derivatives, which costs an evaluation.
+        var task = new IntegrationTask(Problem.Function, state, interval, options, statistics, IsDifferentiable: false) { Guess = guess };
+        return options.Method is ImplicitRungeKutta ? SweepByRows(task, adjoint, size, sums) : SweepExplicitly(task, adjoint, size, sums);
     }
 
-    private Tensor SweepExplicitly(
-        TimeGrid interval, Tensor state, Tensor adjoint, double size, ParameterSums sums, OdeSolverOptions options, SolverStatistics statistics)
+    /// <param name="task">The problem for y alone.</param>
+    /// <param name="adjoint">λ in units of its size.</param>
+    /// <param name="size">Its size.</param>
+    /// <param name="sums">Where parameter gradients are added.</param>
+    private static Tensor SweepExplicitly(IntegrationTask task, Tensor adjoint, double size, ParameterSums sums)
     {
-        using var system = new AdjointSystem(Problem.Function, sums.Active);
-        using Tensor start = stack([state, adjoint]);
-        var task = new IntegrationTask(system.Function, start, interval, options, statistics, IsDifferentiable: false, new Quadrature(Accumulate));
-        using OdeSolution solution = OdeProblem.Integrate(task);
+        using var system = new AdjointSystem(task.Function, sums.Active);
+        using Tensor start = stack([task.InitialState, adjoint]);
+        using OdeSolution solution = OdeProblem.Integrate(task with { Function = system.Function, InitialState = start, Recorder = new Quadrature(Accumulate) });
         return solution.States[1][1].clone();
 
         void Accumulate(AcceptedStep step)
@@ -139,20 +140,23 @@ internal sealed class AdjointSolve : DifferentiableSolve
         }
     }
 
-    private Tensor SweepByRows(
-        TimeGrid interval, Tensor state, Tensor adjoint, double size, ParameterSums sums, OdeSolverOptions options, SolverStatistics statistics)
+    private Tensor SweepByRows(IntegrationTask task, Tensor adjoint, double size, ParameterSums sums)
     {
-        using var system = new RowwiseAdjointSystem(Problem, state, sums);
-        using Tensor start = system.Join(state, adjoint);
-        options = options with
+        using var system = new RowwiseAdjointSystem(Problem, task.InitialState, sums);
+        using Tensor start = system.Join(task.InitialState, adjoint);
+        OdeSolverOptions options = task.Options with
         {
-            RelativeTolerances = system.Tolerances(options.RelativeTolerances),
-            AbsoluteTolerances = system.Tolerances(options.AbsoluteTolerances),
+            RelativeTolerances = system.Tolerances(task.Options.RelativeTolerances),
+            AbsoluteTolerances = system.Tolerances(task.Options.AbsoluteTolerances),
             Jacobian = system.Jacobian,
         };
-        var task = new IntegrationTask(
-            system.Evaluate, start, interval, options, statistics, IsDifferentiable: false, new Quadrature(step => system.Accumulate(step, -size)));
-        using OdeSolution solution = OdeProblem.Integrate(task);
+        using OdeSolution solution = OdeProblem.Integrate(task with
+        {
+            Function = system.Evaluate,
+            InitialState = start,
+            Options = options,
+            Recorder = new Quadrature(step => system.Accumulate(step, -size)),
+        });
         using Tensor end = solution.States[1];
         return system.Part(end, 1).clone();
     }

@@ -2,11 +2,11 @@ using Microsoft.ML.NeuralOde.Solving;
 
 namespace Microsoft.ML.NeuralOde.Gradients;
 
-/// <summary>The discrete adjoint: each accepted step is made again and differentiated, the last step first.</summary>
+/// <summary>The discrete adjoint: the accepted steps are differentiated, the last first, each made again unless its evaluations were kept.</summary>
 internal sealed class DiscreteAdjoint : GradientMethod
 {
     /// <summary>What evaluations that are kept may take by default.</summary>
-    public const long DefaultEvaluationBytes = 64 << 20;
+    public const long DefaultEvaluationBytes = CheckpointBudget.DefaultBytes;
 
     private readonly CheckpointBudget _budget;
     private readonly long _evaluationBytes;

@@ -119,16 +119,9 @@ internal sealed class Pullback : IDisposable
     {
         long known = bytes;
         using Tensor shared = state.detach();
-        GraphEvaluation evaluation;
-        if (known == 0)
-        {
-            var memory = new GraphMemory();
-            evaluation = Evaluate(time, shared.clone(), withTime, scope => known = memory.Estimate(scope, state));
-        }
-        else
-        {
-            evaluation = Evaluate(time, shared.clone(), withTime, made: null);
-        }
+        GraphMemory? memory = known == 0 ? new GraphMemory() : null;
+        GraphEvaluation evaluation = Evaluate(
+            time, shared.clone(), withTime, memory is null ? null : scope => known = memory.Estimate(scope, state));
         evaluation.HeldBytes = bytes = known;
         value = evaluation.NewValue();
         return evaluation;

@@ -34,7 +34,7 @@ internal sealed class AdaptiveIntegrator : Integrator
             return;
         Task.Rows.Rows = null;
         Stepper.Start(Times(_ => Grid.Start), CopyInitialState());
-        ChooseSteps(Times(_ => Options.FirstStep ?? 0));
+        ChooseSteps(Times(_ => Task.Guess?.First ?? Options.FirstStep ?? 0));
         while (_lanes.Length > 0)
         {
             BeforeStep(Grid.Direction > 0 ? Stepper.Time.Min() : Stepper.Time.Max());
@@ -149,6 +149,8 @@ internal sealed class AdaptiveIntegrator : Integrator
                 continue;
             }
             lane.Step = tried * lane.History.Rejected(controller, k, error);
+            if (_attempts == 1 && Task.Guess is { } guess)
+                lane.Step = Math.Min(lane.Step, guess.Cautious);
             double smallest = Math.Max(Options.MinimumStep, ErrorHistory.TimeResolution * Math.Max(Math.Abs(Grid.Start), Math.Abs(Grid.End)));
             if (lane.Step < smallest)
             {

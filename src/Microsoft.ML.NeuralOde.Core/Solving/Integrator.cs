@@ -161,4 +161,17 @@ internal sealed record IntegrationTask(
 {
     /// <summary>Told of the rows for which the right-hand side is evaluated.</summary>
     public RowSelection Rows { get; init; } = new();
+
+    /// <summary>What is known of the steps beforehand, before the options; null for nothing.</summary>
+    public StepGuess? Guess { get; init; }
+}
+
+/// <summary>What a solve of a like problem tells of the steps.</summary>
+/// <param name="First">A bold first step.</param>
+/// <param name="Cautious">The next one, should that be rejected, unless the error asks for a smaller one.</param>
+internal readonly record struct StepGuess(double First, double Cautious)
+{
+    /// <summary>The size behind a solve's last step, and its mean step; null without any.</summary>
+    public static StepGuess? From(SolverStatistics statistics) =>
+        statistics.NextStep > 0 ? new StepGuess(statistics.NextStep, statistics.StepSum / statistics.AcceptedSteps) : null;
 }

@@ -11,7 +11,7 @@ public sealed class SolverStatistics
 
     /// <summary>
     /// Evaluations of the right-hand side on the way back, in <see cref="GradientMethod"/>s that evaluate it there: each is one
-    /// evaluation with, in most cases, its vector–Jacobian product.
+    /// evaluation with, in most cases, its vector–Jacobian product. Evaluations that were kept from the way forward are not made again.
     /// </summary>
     public long BackwardEvaluations { get; internal set; }
 
@@ -48,9 +48,13 @@ public sealed class SolverStatistics
     /// <summary>The size that the step control chose behind the last step taken; 0 before it. Of some row, under per-row step sizes.</summary>
     internal double NextStep { get; set; }
 
+    /// <summary>The sizes of all steps together.</summary>
+    internal double StepSum { get; private set; }
+
     internal void CountAccepted(double stepSize)
     {
         double size = Math.Abs(stepSize);
+        StepSum += size;
         SmallestStep = AcceptedSteps == 0 ? size : Math.Min(SmallestStep, size);
         LargestStep = Math.Max(LargestStep, size);
         AcceptedSteps++;

@@ -35,7 +35,7 @@ public sealed class NeuralOdeEpochReport
     /// <summary>Evaluations of the right-hand side on the way forward, mean over the batches.</summary>
     public double NfeForward { get; init; }
 
-    /// <summary>Evaluations of the right-hand side on the way back, mean over the batches.</summary>
+    /// <summary>Evaluations of the right-hand side on the way back, mean over the batches; none where those of the way forward were kept.</summary>
     public double NfeBackward { get; init; }
 
     /// <summary>Duration of the epoch in seconds, validation included.</summary>

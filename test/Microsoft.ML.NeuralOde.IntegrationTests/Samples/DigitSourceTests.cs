@@ -39,11 +39,11 @@ public sealed class DigitSourceTests : IDisposable
         mirrors.Requests.Should().Be(new MnistDownloadOptions().Mirrors.Count);
     }
 
-    [MnistFact]
+    [RealData("mnist")]
     public async Task A_folder_with_MNIST_is_taken_named_or_from_the_environment()
     {
-        (await Load(MnistFactAttribute.Folder, null)).Train.Count.Should().Be(60_000);
-        (await Load(null, MnistFactAttribute.Folder)).Name.Should().Be("mnist");
+        (await Load(RealDataAttribute.Folder, null)).Train.Count.Should().Be(60_000);
+        (await Load(null, RealDataAttribute.Folder)).Name.Should().Be("mnist");
     }
 
     private Task<DigitData> Load(string? folder, string? environmentFolder) =>

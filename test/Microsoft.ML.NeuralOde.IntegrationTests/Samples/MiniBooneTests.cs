@@ -10,7 +10,7 @@ public class MiniBooneTests
     /// <summary>Test log-likelihood, in nats on standardised features, of the best mixture of Gaussians in the folder's list of baselines.</summary>
     private const double BestMixture = -28.9955;
 
-    [DensityFact]
+    [RealData("density")]
     [Trait("Category", "Slow")]
     public void A_flow_trained_by_matching_is_likelier_than_the_best_mixture_of_Gaussians()
     {
@@ -44,8 +44,8 @@ public class MiniBooneTests
     /// <summary>Both parts, standardised by the moments of the first.</summary>
     private static (Tensor Train, Tensor Test) Load()
     {
-        bool[] isTrain = [.. File.ReadLines(DensityFactAttribute.PathOf("miniboone_first1523.split.csv")).Skip(1).Select(line => line.Trim() == "1")];
-        float[][] rows = [.. File.ReadLines(DensityFactAttribute.PathOf("miniboone_first1523.csv")).Skip(1)
+        bool[] isTrain = [.. File.ReadLines(RealDataAttribute.PathOf("density", "miniboone_first1523.split.csv")).Skip(1).Select(line => line.Trim() == "1")];
+        float[][] rows = [.. File.ReadLines(RealDataAttribute.PathOf("density", "miniboone_first1523.csv")).Skip(1)
             .Select(line => line.Split(',').Select(cell => float.Parse(cell, CultureInfo.InvariantCulture)).ToArray())];
         Tensor train = Part(true), test = Part(false);
         Tensor mean = train.mean([0L]), deviation = train.std(0L, unbiased: false);

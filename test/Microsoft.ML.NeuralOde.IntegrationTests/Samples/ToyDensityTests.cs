@@ -60,10 +60,10 @@ public class ToyDensityTests
     public void The_entropy_is_that_of_the_closed_form(string name, double expected) =>
         ToyDensity.Parse(name).NegativeEntropy(20_000, new Random(2)).Should().BeApproximately(-expected, 0.025);
 
-    [DensityFact]
+    [RealData("density")]
     public void Entropies_and_moments_are_those_of_the_original_generators()
     {
-        foreach (string[] row in File.ReadLines(DensityFactAttribute.PathOf("toy2d_entropy.csv")).Skip(1).Select(line => line.Split(',')))
+        foreach (string[] row in File.ReadLines(RealDataAttribute.PathOf("density", "toy2d_entropy.csv")).Skip(1).Select(line => line.Split(',')))
         {
             double[] expected = [.. row.Skip(2).Take(6).Select(cell => double.Parse(cell, CultureInfo.InvariantCulture))];
             ToyDensity density = ToyDensity.Parse(row[0]);

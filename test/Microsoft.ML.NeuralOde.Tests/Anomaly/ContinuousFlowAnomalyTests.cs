@@ -1,5 +1,4 @@
 using Microsoft.ML.Data;
-using Microsoft.ML.NeuralOde.Tests.Data;
 using Microsoft.ML.NeuralOde.Tests.Density;
 using Microsoft.ML.NeuralOde.Tests.Support;
 
@@ -117,7 +116,7 @@ public class ContinuousFlowAnomalyTests
         fit.Should().Throw<OperationCanceledException>();
     }
 
-    [DataFact]
+    [RealData("anomaly")]
     [Trait("Category", "Slow")]
     public void Real_anomalies_are_found_with_the_default_options()
     {

@@ -1,5 +1,4 @@
 using Microsoft.ML.Data;
-using Microsoft.ML.NeuralOde.Tests.Data;
 using Microsoft.ML.NeuralOde.Tests.Support;
 
 namespace Microsoft.ML.NeuralOde.Tests.BinaryClassification;
@@ -78,7 +77,7 @@ public class BinaryClassificationTests
             engine.Predict(rows[i]).Probability.Should().Be(batch[i]);
     }
 
-    [DataFact]
+    [RealData("anomaly")]
     public void Real_data_pass_through_cross_validation_and_feature_importance()
     {
         IDataView data = TabularData.View(_mlContext, TabularData.Real("breastw"));

@@ -106,10 +106,10 @@ public sealed class MnistDatasetTests : IDisposable
         rows.GetColumn<uint>("Label").Should().Equal(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 1, 2);
     }
 
-    [DataFact]
+    [RealData("mnist")]
     public void The_real_data_set_is_what_was_published()
     {
-        var mnist = MnistDataset.Load(DataFactAttribute.Folder!);
+        var mnist = MnistDataset.Load(RealDataAttribute.Folder!);
 
         mnist.Train.Count.Should().Be(60_000);
         mnist.Test.Count.Should().Be(10_000);

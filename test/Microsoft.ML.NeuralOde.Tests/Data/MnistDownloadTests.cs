@@ -143,11 +143,11 @@ public sealed class MnistDownloadTests : IDisposable
         }
     }
 
-    [DataFact]
+    [RealData("mnist")]
     public async Task Files_of_the_real_data_set_have_the_published_hashes()
     {
         foreach (MnistFile file in MnistFile.All)
-            File.Copy(file.FindIn(MnistDataset.Find(DataFactAttribute.Folder!)!)!, Path.Combine(_folder.Path, file.CompressedName));
+            File.Copy(file.FindIn(MnistDataset.Find(RealDataAttribute.Folder!)!)!, Path.Combine(_folder.Path, file.CompressedName));
         using var mirrors = new FakeMirrors(_ => throw new HttpRequestException("no network"));
 
         MnistDataset mnist = await MnistDataset.DownloadAsync(Options(mirrors));

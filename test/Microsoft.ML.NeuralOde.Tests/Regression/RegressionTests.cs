@@ -1,5 +1,4 @@
 using Microsoft.ML.Data;
-using Microsoft.ML.NeuralOde.Tests.Data;
 using Microsoft.ML.NeuralOde.Tests.Support;
 
 namespace Microsoft.ML.NeuralOde.Tests.Regression;
@@ -67,7 +66,7 @@ public class RegressionTests
             view.Schema["Score"].Type is VectorDataViewType ? [.. view.GetColumn<float[]>("Score").SelectMany(v => v)] : [.. view.GetColumn<float>("Score")];
     }
 
-    [DataFact]
+    [RealData("anomaly")]
     public void Real_data_pass_through_cross_validation_and_feature_importance()
     {
         // The first feature of a table, from the others.

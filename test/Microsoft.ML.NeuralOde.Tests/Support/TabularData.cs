@@ -1,6 +1,5 @@
 using System.Globalization;
 using Microsoft.ML.Data;
-using Microsoft.ML.NeuralOde.Tests.Data;
 
 namespace Microsoft.ML.NeuralOde.Tests.Support;
 
@@ -35,7 +34,7 @@ internal static class TabularData
     }
 
     /// <summary>A set of anomaly/NAME.csv: its last column is the label.</summary>
-    public static List<TableRow> Real(string name) => [.. File.ReadLines(Path.Combine(DataFactAttribute.Folder!, "anomaly", $"{name}.csv")).Skip(1).Select(line =>
+    public static List<TableRow> Real(string name) => [.. File.ReadLines(RealDataAttribute.PathOf("anomaly", $"{name}.csv")).Skip(1).Select(line =>
     {
         float[] numbers = [.. line.Split(',').Select(text => float.Parse(text, CultureInfo.InvariantCulture))];
         return new TableRow { Features = numbers[..^1], Label = numbers[^1] > 0.5f, Target = numbers[0] };
