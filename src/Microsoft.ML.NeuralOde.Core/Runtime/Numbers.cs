@@ -82,6 +82,15 @@ internal static class Numbers
         return a.clamp_min(scalar);
     }
 
+    /// <summary>The number of a tensor that holds one.</summary>
+    /// <remarks>Found before TorchSharp's function of that name, which reads from a <see cref="Scalar"/> too.</remarks>
+    public static double ToDouble(this Tensor a)
+    {
+        using Tensor detached = a.detach();
+        using Tensor number = detached.to(ScalarType.Float64, CPU);
+        return number.item<double>();
+    }
+
     /// <summary>0, 1, …, count − 1.</summary>
     public static Tensor Range(long count, ScalarType type, Device device)
     {

@@ -110,7 +110,7 @@ public class KeptEvaluationTests
             dynamics.parameters().First().mul_(2);
         solution.Final.sum().backward();
         solution.Statistics.BackwardFailure.Should().BeOfType<InvalidOperationException>().Which.Message.Should().Contain("changed between the solve and its backward pass");
-        y0.grad!.isnan().all().ToBoolean().Should().BeTrue();
+        y0.grad!.isnan().all().item<bool>().Should().BeTrue();
     }
 
     [Fact]

@@ -2,12 +2,13 @@ using System.Reflection;
 using System.Reflection.Emit;
 using Scalar = TorchSharp.Scalar;
 using Tensor = TorchSharp.torch.Tensor;
+using TensorExtensionMethods = TorchSharp.TensorExtensionMethods;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Support;
 
 /// <summary>
 /// Finds the calls in which TorchSharp makes a <see cref="Scalar"/> that nothing keeps alive: conversions of numbers that are neither static nor in a local
-/// variable, operators on tensors and numbers, and those functions of two tensors that have a factor of 1 inside.
+/// variable, operators on tensors and numbers, those functions of two tensors that have a factor of 1 inside, and readings of a tensor's number.
 /// </summary>
 internal static class UnguardedNumbers
 {
@@ -31,6 +32,8 @@ internal static class UnguardedNumbers
         ParameterInfo[] parameters = called.GetParameters();
         if (called.DeclaringType == typeof(Scalar) && called.Name == "op_Implicit")
             return caller is not ConstructorInfo { IsStatic: true } && !caller.GetMethodBody()!.LocalVariables.Any(local => local.LocalType == typeof(Scalar));
+        if (called.DeclaringType == typeof(TensorExtensionMethods))
+            return called.Name is "ToScalar" or "ToDouble" or "ToSingle" or "ToHalf" or "ToInt64" or "ToInt32" or "ToInt16" or "ToByte" or "ToSByte" or "ToBoolean";
         return called.DeclaringType == typeof(Tensor) && called.Name switch
         {
             "op_Addition" or "op_Subtraction" or "op_Multiply" or "op_Division" when parameters.Any(p => p.ParameterType.IsPrimitive) => true,

@@ -81,9 +81,15 @@ public sealed class RowNetworkTests
         var expected = new float[900];
         transformer.Model.Score(features, 300, expected);
         Soak(20);
-        long before = Memory();
-        Soak(600);
-        (Memory() - before).Should().BeLessThan(8 << 20, "nothing may stay behind from 4,800 batches and single rows");
+        // The heap may still settle in one of the rounds; what stays behind stays behind in all of them.
+        Enumerable.Range(0, 3).Min(_ => Growth()).Should().BeLessThan(4 << 20, "nothing may stay behind from 3,200 batches and single rows");
+
+        long Growth()
+        {
+            long before = Memory();
+            Soak(400);
+            return Memory() - before;
+        }
 
         void Soak(int rounds) => Parallel.For(0, 8, new ParallelOptions { MaxDegreeOfParallelism = 8 }, thread =>
         {
