@@ -10,7 +10,7 @@ namespace Microsoft.ML.NeuralOde.Gradients;
 internal sealed class AdjointSystem : IAnalyticDynamics, IDisposable
 {
     private readonly Pullback _pullback;
-    private readonly Dictionary<Tensor, Pullback.Evaluation> _evaluations = new(ReferenceEqualityComparer.Instance);
+    private readonly EvaluationsByValue _evaluations = new();
 
     /// <param name="function">f(t, y).</param>
     /// <param name="parameters">The parameters of f that need gradients.</param>
@@ -27,15 +27,7 @@ internal sealed class AdjointSystem : IAnalyticDynamics, IDisposable
     public void AddParameters(Tensor value, ParameterSums sums, double weight) => _evaluations[value].AddParameters(sums, weight);
 
     /// <summary>Lets go of what is kept beside all values but one.</summary>
-    public void Forget(Tensor? except)
-    {
-        foreach ((Tensor value, Pullback.Evaluation evaluation) in _evaluations.ToArray())
-            if (!ReferenceEquals(value, except))
-            {
-                evaluation.Dispose();
-                _evaluations.Remove(value);
-            }
-    }
+    public void Forget(Tensor? except) => _evaluations.Clear(except);
 
     public DynamicsEvaluator? CreateEvaluator(Tensor state)
     {
@@ -58,16 +50,8 @@ internal sealed class AdjointSystem : IAnalyticDynamics, IDisposable
         using Tensor product = evaluation.PullState(lambda, out _);
         using Tensor rate = product.neg();
         Tensor result = stack([evaluation.Value, rate]);
-        Keep(result, evaluation);
+        _evaluations.Add(result, evaluation);
         return result;
-    }
-
-    private void Keep(Tensor value, Pullback.Evaluation evaluation)
-    {
-        // The memory of a rejected step's values is used again.
-        if (_evaluations.Remove(value, out Pullback.Evaluation? old))
-            old.Dispose();
-        _evaluations.Add(value, evaluation);
     }
 
     /// <summary>In given memory.</summary>
@@ -79,7 +63,7 @@ internal sealed class AdjointSystem : IAnalyticDynamics, IDisposable
             using Tensor lambda = state.select(0, 1);
             using Tensor rate = derivative.select(0, 1);
             Tensor value = derivative.select(0, 0).DetachFromDisposeScope();
-            system.Keep(derivative, system._pullback.EvaluateAdjoint(times, y, lambda, value, rate));
+            system._evaluations.Add(derivative, system._pullback.EvaluateAdjoint(times, y, lambda, value, rate));
         }
 
         public override DynamicsLinearization Linearize(ReadOnlySpan<double> times, Tensor state, Tensor derivative) =>

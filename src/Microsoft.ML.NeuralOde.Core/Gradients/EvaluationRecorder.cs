@@ -13,8 +13,7 @@ internal sealed class EvaluationRecorder
     private readonly Func<Tensor, Tensor, Tensor> _function;
     private readonly bool _withTime;
     private readonly bool _withValue;
-    // Evaluations of the step being tried, by the derivative that the stepper got.
-    private readonly Dictionary<Tensor, Pullback.Evaluation> _pending = new(ReferenceEqualityComparer.Instance);
+    private readonly EvaluationsByValue _pending = new();
     private long _budget;
     private long _bytes;
     private bool _isRecording = true;
@@ -70,8 +69,6 @@ internal sealed class EvaluationRecorder
     public void Finish()
     {
         _isRecording = false;
-        foreach (Pullback.Evaluation evaluation in _pending.Values)
-            evaluation.Dispose();
         _pending.Clear();
     }
 
@@ -80,28 +77,16 @@ internal sealed class EvaluationRecorder
         if (!_isRecording)
             return _function(time, state);
         Pullback.Evaluation evaluation = Pullback.Record(time, state, _withTime, ref _bytes, out Tensor derivative);
-        Add(derivative, evaluation);
+        _pending.Add(derivative, evaluation);
         return derivative;
     }
 
     private void Evaluate(ReadOnlySpan<double> times, Tensor state, Tensor derivative, DynamicsEvaluator evaluator)
     {
         if (_isRecording)
-            Add(derivative, Pullback.Record(times, state, derivative, _withTime, _withValue));
+            _pending.Add(derivative, Pullback.Record(times, state, derivative, _withTime, _withValue));
         else
             evaluator.Evaluate(times, state, derivative);
-    }
-
-    private void Add(Tensor derivative, Pullback.Evaluation evaluation)
-    {
-        // A derivative that was disposed of, or whose memory is used anew, belonged to a step that was rejected.
-        foreach ((Tensor other, Pullback.Evaluation rejected) in _pending)
-            if (other.IsInvalid || ReferenceEquals(other, derivative))
-            {
-                _pending.Remove(other);
-                rejected.Dispose();
-            }
-        _pending.Add(derivative, evaluation);
     }
 
     /// <summary>The same for right-hand sides that differentiate themselves.</summary>

@@ -78,7 +78,7 @@ internal sealed class EventWatcher
         if (value is null || value.numel() != 1)
             throw new InvalidOperationException(
                 $"An event function returned {(value is null ? "null" : $"shape [{string.Join(", ", value.shape)}]")}; it must return one number.");
-        return value.detach().reshape(1).to(ScalarType.Float64, CPU).item<double>();
+        return value.ToDouble();
     }
 
     // Rising and falling are meant in the direction of the solve.
