@@ -12,6 +12,8 @@ internal sealed class AutogradPathRate : PathRate
 
     protected override IEnumerable<Tensor> DynamicsParameters => _dynamics.parameters();
 
+    public override Tensor Velocity(Tensor time, Tensor packed) => Dynamics(time, State(packed), RowData);
+
     protected override Tensor Evaluate(Tensor time, Tensor packed, Tensor? probes, Tensor? rowData)
     {
         bool graph = is_grad_enabled();
@@ -24,7 +26,7 @@ internal sealed class AutogradPathRate : PathRate
             if (!y.requires_grad)
                 y.requires_grad_();
         }
-        Tensor f = rowData is null ? _dynamics.call(time, y) : ((IConditionalDynamics)_dynamics).Evaluate(time, y, rowData);
+        Tensor f = Dynamics(time, y, rowData);
         Tensor flat = f.reshape(-1, Features);
         Tensor? divergence = Request.Has(PathQuantities.Divergence) ? zeros_like(flat.select(1, 0).detach()) : null;
         Tensor? jacobian = Request.Has(PathQuantities.JacobianNorm) ? zeros_like(flat.select(1, 0).detach()) : null;
@@ -48,4 +50,7 @@ internal sealed class AutogradPathRate : PathRate
         Tensor result = Join(flat, divergence, Request.Has(PathQuantities.KineticEnergy) ? flat.Squared().sum(1) : null, jacobian);
         return graph ? result : result.detach();
     }
+
+    private Tensor Dynamics(Tensor time, Tensor y, Tensor? rowData) =>
+        rowData is null ? _dynamics.call(time, y) : ((IConditionalDynamics)_dynamics).Evaluate(time, y, rowData);
 }

@@ -12,6 +12,8 @@ internal sealed class DirectGradient : GradientMethod
 
     public static DirectGradient Instance { get; } = new();
 
+    internal override bool ReachesAll(OdeMethod method) => true;
+
     internal override OdeSolution Solve(OdeProblem problem)
     {
         Tensor initial = problem.InitialState;

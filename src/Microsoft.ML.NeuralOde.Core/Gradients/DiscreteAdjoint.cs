@@ -23,6 +23,8 @@ internal sealed class DiscreteAdjoint : GradientMethod
         _evaluationBytes = evaluationBytes ?? (checkpoints is null ? DefaultEvaluationBytes : 0);
     }
 
+    internal override bool ReachesAll(OdeMethod method) => !method.IsReversible && !method.IsOneStep;
+
     internal override OdeSolution Solve(OdeProblem problem)
     {
         OdeMethod method = problem.Options.Method;

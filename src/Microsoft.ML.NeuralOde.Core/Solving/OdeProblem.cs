@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Gradients;
+
 namespace Microsoft.ML.NeuralOde.Solving;
 
 /// <summary>An initial value problem as the user posed it, checked.</summary>
@@ -12,13 +14,32 @@ internal sealed record OdeProblem(
     Func<Tensor, Tensor, Tensor> Function, Tensor InitialState, Tensor? Times, TimeGrid Grid, IReadOnlyList<Tensor> Parameters, OdeSolverOptions Options,
     GradientMethod Gradient)
 {
+    private Reachable? _reach;
+
     /// <summary>Where the cost is counted.</summary>
     public SolverStatistics Statistics { get; init; } = new();
 
     /// <summary>The rows for which <see cref="Function"/> is evaluated.</summary>
     public RowSelection Rows { get; init; } = new();
 
+    /// <summary>What <see cref="Function"/> can reach.</summary>
+    public Reachable Reach => _reach ??= Reachable.From(KnownFunction.Of(Function) is { Module: { } module } ? module : Function);
+
+    /// <summary>Whether each row of the batch has its own steps.</summary>
+    public bool IsPerRow => Options.PerRow && Options.Method.IsAdaptive && Options.StepSize is null;
+
     public bool TimesRequireGradient => Times is { requires_grad: true };
+
+    /// <summary>f at a time and a state of the whole batch, outside the solve: neither counted nor checked, and the state is a copy without a graph.</summary>
+    public Tensor? EvaluateAside(double time, Tensor state)
+    {
+        Rows.Rows = null;
+        Tensor copy = state.detach().clone();
+        var clock = new Clock(Grid, copy, IsPerRow);
+        var times = new double[IsPerRow ? copy.shape[0] : 1];
+        Array.Fill(times, time);
+        return (KnownFunction.Of(Function)?.Plain ?? Function)(clock.Tensor(times), copy);
+    }
 
     /// <summary>Solves without a graph.</summary>
     public OdeSolution SolveWithoutGradient(IStepRecorder? recorder = null)
