@@ -18,6 +18,10 @@ internal sealed class DirectGradient : GradientMethod
     {
         Tensor initial = problem.InitialState;
         TimeGrid grid = problem.TimesRequireGradient ? problem.Grid.Track(problem.Times!, initial.dtype, initial.device) : problem.Grid;
-        return OdeProblem.Integrate(new IntegrationTask(problem.Function, initial, grid, problem.Options, problem.Statistics, IsDifferentiable: true) { Rows = problem.Rows });
+        var memory = new GraphMemory();
+        OdeSolution solution = OdeProblem.Integrate(
+            new IntegrationTask(problem.Function, initial, grid, problem.Options, problem.Statistics, IsDifferentiable: true) { Rows = problem.Rows });
+        problem.Statistics.GraphBytes += memory.EstimateAll(initial);
+        return solution;
     }
 }

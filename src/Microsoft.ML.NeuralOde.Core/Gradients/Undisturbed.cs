@@ -7,15 +7,35 @@ internal sealed class Undisturbed : IDisposable
 {
     private readonly RandomState _random = RandomState.Now();
     private readonly BufferState _buffers;
+    private bool _isKept;
 
-    public Undisturbed(OdeProblem problem) => _buffers = new BufferState(problem.Reach.Buffers);
+    /// <param name="problem">The problem whose right-hand side is evaluated.</param>
+    public Undisturbed(OdeProblem problem) => _buffers = new BufferState(problem.Buffers);
+
+    /// <summary>Whether random numbers were drawn since.</summary>
+    public bool DrewNumbers => _random.HasMoved;
+
+    /// <summary>Puts back what changed so far.</summary>
+    public void Restore()
+    {
+        _random.Restore();
+        _buffers.Restore();
+    }
+
+    /// <summary>Leaves things as they are now.</summary>
+    public void Keep()
+    {
+        _random.Dispose();
+        _buffers.Dispose();
+        _isKept = true;
+    }
 
     public void Dispose()
     {
-        _random.Restore();
-        _random.Dispose();
-        _buffers.Restore();
-        _buffers.Dispose();
+        if (_isKept)
+            return;
+        Restore();
+        Keep();
     }
 }
 

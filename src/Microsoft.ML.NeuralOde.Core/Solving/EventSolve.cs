@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Gradients;
+
 namespace Microsoft.ML.NeuralOde.Solving;
 
 /// <summary>A solve with events: ordinary solves from one event that resets the state to the next, joined.</summary>
@@ -77,6 +79,8 @@ internal sealed class EventSolve
     private (List<(OdeEvent Event, double Time)> Found, RowStatus Status) Find(Tensor state, double from, double[] outputs, OdeEvent? atStart)
     {
         using IDisposable noGrad = no_grad();
+        // The part is solved again: what evaluations draw and count is to be that of one solve.
+        using Undisturbed? undisturbed = _problem.MayDisturb ? new Undisturbed(_problem) : null;
         using Tensor initial = state.detach();
         var task = new IntegrationTask(
             _problem.Function, initial, TimeGrid.Of([from, .. outputs]), Remaining(), _statistics, IsDifferentiable: false, Events: (_problem.Options.Events, atStart));

@@ -231,7 +231,7 @@ public static class Ode
             : new EventSolve(problem, needsGradient, scope).Run();
         scope.Attach(solution.States);
         solution.States.MoveToOuterDisposeScope();
-        return solution;
+        return solution.HandOver();
     }
 
     private static void CheckState(Tensor initialState, IReadOnlyList<Tensor> parameters, OdeSolverOptions options)

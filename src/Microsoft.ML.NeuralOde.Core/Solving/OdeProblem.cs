@@ -25,6 +25,12 @@ internal sealed record OdeProblem(
     /// <summary>What <see cref="Function"/> can reach.</summary>
     public Reachable Reach => _reach ??= Reachable.From(KnownFunction.Of(Function) is { Module: { } module } ? module : Function);
 
+    /// <summary>Whether evaluations may change more than they return: built-in dynamics do not.</summary>
+    public bool MayDisturb => KnownFunction.Of(Function) is not { IsComplete: true };
+
+    /// <summary>Buffers that evaluations may change, such as the running statistics of batch normalisation.</summary>
+    public IEnumerable<Tensor> Buffers => !MayDisturb ? [] : KnownFunction.Of(Function)?.Module is { } module ? module.buffers() : Reach.Buffers;
+
     /// <summary>Whether each row of the batch has its own steps.</summary>
     public bool IsPerRow => Options.PerRow && Options.Method.IsAdaptive && Options.StepSize is null;
 
@@ -40,6 +46,30 @@ internal sealed record OdeProblem(
         Array.Fill(times, time);
         return (KnownFunction.Of(Function)?.Plain ?? Function)(clock.Tensor(times), copy);
     }
+
+    /// <summary>Whether f gives other values each time because it draws random numbers: evaluated twice at the ends of the solve.</summary>
+    /// <param name="initial">The state at the first output time, of the whole batch.</param>
+    /// <param name="final">That at the last; null where it is not known.</param>
+    public bool DrawsRandomNumbers(Tensor initial, Tensor? final)
+    {
+        using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        using var undisturbed = new Undisturbed(this);
+        return Differs(Grid.Start, initial) || (final is not null && Differs(Grid.End, final));
+
+        bool Differs(double time, Tensor state)
+        {
+            if (EvaluateAside(time, state) is not { } first || EvaluateAside(time, state) is not { } second)
+                return false;
+            return !first.nan_to_num().eq(second.nan_to_num()).all().item<bool>();
+        }
+    }
+
+    /// <summary>The gradient method evaluates f again, with other random numbers: what to say.</summary>
+    public ArgumentException RandomNumbersRefused() => new(
+        $"The right-hand side draws random numbers at each evaluation{(Reach.Dropout is { } dropout ? $" ({dropout})" : "")}, and GradientMethod '{Gradient.Name}' evaluates it "
+        + $"again on the way back, with other numbers: its gradients would be wrong. Take GradientMethod.Direct(), {(Options.Method.IsReversible ? "or" : "or Checkpointed(),")} put the module "
+        + "into evaluation mode (eval()), or draw the numbers once, before the solve.");
 
     /// <summary>Solves without a graph.</summary>
     public OdeSolution SolveWithoutGradient(IStepRecorder? recorder = null)

@@ -9,8 +9,12 @@ internal sealed class ModuleSnapshot : IDisposable
 
     private ModuleSnapshot(List<(string, Tensor)> copies) => _copies = copies;
 
-    public static ModuleSnapshot Of(nn.Module module) =>
-        new([.. NamedTensors.Of(module).Select(pair => (pair.Name, pair.Tensor.detach().clone().DetachFromDisposeScope()))]);
+    public static ModuleSnapshot Of(nn.Module module)
+    {
+        // Tensors in the middle of a chain of calls must not be finalised while native code reads them.
+        using DisposeScope scope = NewDisposeScope();
+        return new ModuleSnapshot([.. NamedTensors.Of(module).Select(pair => (pair.Name, pair.Tensor.detach().clone().DetachFromDisposeScope()))]);
+    }
 
     /// <summary>Puts the copies back into the module.</summary>
     public void Restore(nn.Module module)
@@ -34,7 +38,8 @@ internal static class NamedTensors
 
     public static NamedArray ToArray(string name, Tensor tensor)
     {
-        using Tensor here = tensor.detach().cpu().contiguous();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor here = tensor.detach().cpu().contiguous();
         return new NamedArray(name, here.shape, here.data<float>().ToArray());
     }
 
