@@ -140,17 +140,15 @@ internal sealed class GraphStepReversal(OdeMethod method, BackwardSweep sweep) :
         }
         Sweep.Statistics.BackwardEvaluations += statistics.FunctionEvaluations;
         (int first, int count) = TimesAround(step);
-        IList<Tensor> derivatives = autograd.grad(
-            values, [start, .. Sweep.Parameters.Active, .. Sweep.TimeLeaves.AsSpan(first, count)], cotangents, allow_unused: true);
+        Tensor?[] derivatives = Autograd.Pull(
+            "the right-hand side", values, [start, .. Sweep.Parameters.Active, .. Sweep.TimeLeaves.AsSpan(first, count)], cotangents);
         using IDisposable noGrad = no_grad();
         int parameters = Sweep.Parameters.Active.Count;
-        Sweep.Parameters.Add([.. derivatives.Skip(1).Take(parameters).Select(Valid)]);
+        Sweep.Parameters.Add(derivatives[1..(1 + parameters)]);
         for (int i = 0; i < count; i++)
-            if (Valid(derivatives[1 + parameters + i]) is { } derivative)
+            if (derivatives[1 + parameters + i] is { } derivative)
                 Sweep.Times!.Values[first + i] += derivative.ToDouble();
-        return Sweep.Arithmetic(state, step.Lanes).Copy((Valid(derivatives[0]) ?? zeros_like(state)).contiguous());
-
-        static Tensor? Valid(Tensor? derivative) => derivative is null || derivative.IsInvalid ? null : derivative;
+        return Sweep.Arithmetic(state, step.Lanes).Copy((derivatives[0] ?? zeros_like(state)).contiguous());
     }
 
     /// <summary>The output times on which the step's times depend.</summary>

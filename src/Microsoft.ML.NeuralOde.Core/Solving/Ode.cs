@@ -125,6 +125,7 @@ public static class Ode
         options ??= new OdeSolverOptions();
         options.Validate();
         CheckState(initialState, parameters ?? [], options);
+        BackwardFailure.ThrowKept(parameters ?? []);
         GradientMethod gradient = options.Gradient ?? (parameters is null ? GradientMethod.Direct() : GradientMethod.Checkpointed());
         var problem = new OdeProblem(dynamics, initialState, times, grid, parameters ?? [], options, gradient) { Rows = rows ?? new RowSelection() };
 
