@@ -65,7 +65,7 @@ internal sealed class ConvolutionalRateExport : RateExport
     private static string TimeImage(OnnxGraph graph, ConvolutionalDynamics dynamics, int i, long height, long width)
     {
         using Tensor weight = dynamics.get_parameter($"time_weight{i}")!.detach().cpu();
-        using Tensor channel = ones([1, 1, height, width], weight.dtype);
+        using Tensor channel = ones([1, 1, height, width], weight.dtype, CPU);
         using Tensor image = nn.functional.conv2d(channel, weight, padding: [1, 1]);
         return Tensors.Write(graph, $"time_image{i}", image);
     }

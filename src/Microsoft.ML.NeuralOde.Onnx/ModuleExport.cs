@@ -56,9 +56,11 @@ internal static class ModuleExport
     private static string Standardize(OnnxGraph graph, Standardization standardization, out double logDeterminant)
     {
         logDeterminant = standardization.LogDeterminant();
-        using Tensor mean = standardization.Invert(zeros(standardization.Features, ScalarType.Float64));
-        using Tensor end = standardization.Invert(ones(standardization.Features, ScalarType.Float64));
-        using Tensor scale = end - mean;
+        using DisposeScope scope = NewDisposeScope();
+        Device device = standardization.buffers().First().device;
+        Tensor mean = standardization.Invert(zeros(standardization.Features, ScalarType.Float64, device)).cpu();
+        Tensor end = standardization.Invert(ones(standardization.Features, ScalarType.Float64, device)).cpu();
+        Tensor scale = end - mean;
         string x = graph.Add("Cast", [Input], null, OnnxGraph.Attribute("to", (long)TensorProto.Types.DataType.Double));
         string centred = graph.Add("Sub", [x, graph.Constant("mean", mean.data<double>().ToArray())]);
         string standard = graph.Add("Div", [centred, graph.Constant("scale", scale.data<double>().ToArray())]);

@@ -196,7 +196,8 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     internal (Parameter Weight, Parameter Bias)? Gate(int layer) => _gateWeights.Length > 0 ? (_gateWeights[layer], _gateBiases[layer]) : null;
 
     private bool HasKernelsFor(Tensor state) =>
-        Conditions == 0 && Time != TimeDependence.Fourier && StateKernels.Supports(state) && IsSmall && Array.TrueForAll(_weights, weight => Fits(weight, state));
+        Conditions == 0 && Time != TimeDependence.Fourier && StateKernels.Supports(state) && IsSmall
+        && Array.TrueForAll([.. _weights, .. _biases, .. _timeWeights, .. _gateWeights, .. _gateBiases], parameter => Fits(parameter, state));
 
     /// <summary>Keeps an evaluator, with its memory, for the next solve.</summary>
     internal void Return(DenseEvaluator evaluator)
@@ -208,7 +209,9 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <summary>Whether every matrix is small enough for the fused kernels.</summary>
     private bool IsSmall => Array.TrueForAll(_weights, weight => weight.numel() <= LargestFusedMatrix && weight.shape[0] <= WidestFusedLayer);
 
-    private static bool Fits(Parameter weight, Tensor state) => weight.device_type == DeviceType.CPU && weight.dtype == state.dtype && weight.is_contiguous();
+    /// <summary>Whether kernels may read a parameter's memory.</summary>
+    private static bool Fits(Parameter parameter, Tensor state) =>
+        parameter.device_type == DeviceType.CPU && parameter.dtype == state.dtype && parameter.is_contiguous();
 
     /// <summary>What a condition adds to the first layer, shape <c>[batch, width]</c>: the same at all times.</summary>
     internal Tensor Project(Tensor condition)

@@ -283,7 +283,7 @@ internal sealed class Pullback : IDisposable
         {
             Tensor state = empty_like(cotangent).DetachFromDisposeScope();
             Pull(cotangent, state);
-            time = _timeGradients.Length > 0 ? tensor(_timeGradients).DetachFromDisposeScope() : null;
+            time = _timeGradients.Length > 0 ? tensor(_timeGradients, device: CPU).DetachFromDisposeScope() : null;
             return state;
         }
 

@@ -229,7 +229,7 @@ internal sealed class NewtonSolver
         Tensor[] moved = [.. stages.Select((stage, i) => (stage - bases[i]) / h)];
         if (count == 1)
             return [moved[0].Over(_tableau.A[start][start])];
-        using Tensor block = tensor(Block(start, count).SelectMany(row => row).ToArray(), [count, count], ScalarType.Float64);
+        using Tensor block = tensor(Block(start, count).SelectMany(row => row).ToArray(), [count, count], ScalarType.Float64, CPU);
         using Tensor inverse = linalg.inv(block);
         double[] values = inverse.data<double>().ToArray();
         return [.. Enumerable.Range(0, count).Select(i =>
@@ -283,7 +283,7 @@ internal sealed class NewtonSolver
 
     /// <summary>1 in the marked lanes, 0 in the others, to multiply a state with.</summary>
     private static Tensor Lanes(bool[] marked, Tensor state) =>
-        tensor(marked, [marked.Length, .. Enumerable.Repeat(1L, (int)state.dim() - 1)]).to(state.dtype, state.device);
+        tensor(marked, [marked.Length, .. Enumerable.Repeat(1L, (int)state.dim() - 1)], device: state.device).to(state.dtype);
 
     /// <summary>The step sizes, to multiply a state with; in the graph where times are.</summary>
     private static Tensor Sizes(StepSpan span, Tensor state)

@@ -67,7 +67,7 @@ public sealed class ContinuousFlowModel : IDisposable
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         using Generator generator = new((ulong)(uint)(seed ?? Random.Shared.Next()), CPU);
-        float[] values = network.Sample(count, condition is null ? null : tensor(condition, [1, condition.Length]), generator).data<float>().ToArray();
+        float[] values = network.Sample(count, condition is null ? null : tensor(condition, [1, condition.Length], device: CPU), generator).data<float>().ToArray();
         return [.. values.Chunk(FeatureCount)];
     }
 
@@ -87,7 +87,7 @@ public sealed class ContinuousFlowModel : IDisposable
         int width = FeatureCount + ConditionCount;
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor all = empty([rows, width], ScalarType.Float32);
+        Tensor all = empty([rows, width], ScalarType.Float32, CPU);
         Span<float> values = MemoryMarshal.Cast<byte, float>(all.bytes);
         inputs.AsSpan(0, rows * width).CopyTo(values);
         // A missing value must not stop the rows beside it.

@@ -219,7 +219,7 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
             done += part;
         }
         Tensor u = cat(parts);
-        Tensor order = randperm(count, generator: generator);
+        Tensor order = Draws.Permutation(count, u.device, generator);
         Tensor x = (u.index_select(0, order) / Buffer(Scale)).Plus(Buffer(Mean));
         if (Description.ReshapedSlots is { } slots)
         {
@@ -244,7 +244,7 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
 
     /// <summary>Every weight and statistic by name.</summary>
     public IReadOnlyList<NamedArray> ToArrays() =>
-        [.. Named().Select(pair => new NamedArray(pair.Name, pair.Tensor.shape, pair.Tensor.detach().data<float>().ToArray()))];
+        [.. Named().Select(pair => new NamedArray(pair.Name, pair.Tensor.shape, NumbersOf(pair.Tensor)))];
 
     /// <exception cref="InvalidDataException">The arrays are not those of this network.</exception>
     public void FromArrays(IReadOnlyList<NamedArray> arrays)
@@ -255,7 +255,7 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
         {
             if (!byName.TryGetValue(name, out NamedArray? array) || !array.Shape.AsSpan().SequenceEqual(target.shape))
                 throw PayloadReader.Damaged($"the weights '{name}' are missing or have the wrong shape");
-            using Tensor values = tensor(array.Values, array.Shape);
+            using Tensor values = tensor(array.Values, array.Shape, device: CPU);
             target.copy_(values);
         }
     }
@@ -277,8 +277,14 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     private Tensor LogScale() => Buffer(Scale).to(ScalarType.Float64).log().sum().to(ScalarType.Float32);
 
     private IEnumerable<(string Name, Tensor Tensor)> Named() => named_parameters().Select(pair => (pair.name, (Tensor)pair.parameter))
-        // What a base distribution keeps to know its device is no part of the model.
+        // Buffers of the flows' own are no part of the model.
         .Concat(named_buffers().Where(pair => !pair.name.Contains('.')).Select(pair => (pair.name, pair.buffer)));
+
+    private static float[] NumbersOf(Tensor tensor)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        return tensor.detach().cpu().contiguous().data<float>().ToArray();
+    }
 
     private Tensor Buffer(string name) => get_buffer(name)!;
 
@@ -287,7 +293,7 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     private void Fill(string name, float[] values)
     {
         using IDisposable noGrad = no_grad();
-        using Tensor source = tensor(values, Buffer(name).shape);
+        using Tensor source = tensor(values, Buffer(name).shape, device: CPU);
         Buffer(name).copy_(source);
     }
 }

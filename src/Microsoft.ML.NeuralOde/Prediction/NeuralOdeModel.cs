@@ -66,7 +66,7 @@ public sealed class NeuralOdeModel : IRowScorer, IDisposable
         }
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor input = empty([rows, FeatureCount], ScalarType.Float32);
+        Tensor input = empty([rows, FeatureCount], ScalarType.Float32, CPU);
         MemoryMarshal.AsBytes(features.AsSpan(0, rows * FeatureCount)).CopyTo(input.bytes);
         Tensor predicted = network.call(input);
         Tensor result = (_kind switch
