@@ -1,4 +1,5 @@
 using System.Globalization;
+using Microsoft.ML.NeuralOde.Persistence;
 using OxyPlot;
 using OxyPlot.Axes;
 using OxyPlot.Series;
@@ -136,11 +137,8 @@ public static class FlowFigure
     private static void Write(string path, SKBitmap picture)
     {
         string full = Path.GetFullPath(path);
-        string unfinished = full + ".unfinished";
         Directory.CreateDirectory(Path.GetDirectoryName(full)!);
-        using (FileStream stream = File.Create(unfinished))
-            picture.Encode(stream, SKEncodedImageFormat.Png, 100);
-        File.Move(unfinished, full, overwrite: true);
+        AtomicFile.Write(full, stream => picture.Encode(stream, SKEncodedImageFormat.Png, 100));
     }
 
     /// <summary>The part of the plane that is shown.</summary>

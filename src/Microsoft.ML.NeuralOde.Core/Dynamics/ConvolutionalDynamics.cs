@@ -98,6 +98,11 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
     /// <summary>The type convolutions are computed in; null for that of the state.</summary>
     public ScalarType? ConvolutionType { get; }
 
+    /// <summary>The channels and groups, the activation and how time enters.</summary>
+    /// <returns>For instance “ConvolutionalDynamics(64 channels, 32 groups; Relu; time Concatenate)”.</returns>
+    public override string ToString() =>
+        $"{nameof(ConvolutionalDynamics)}({Channels} channels, {Groups} groups; {Activation}; time {Time}{(ConvolutionType is { } type ? $"; convolutions in {type}" : "")})";
+
     internal IReadOnlyList<Parameter> NormWeights => _normWeights;
 
     internal IReadOnlyList<Parameter> NormBiases => _normBiases;

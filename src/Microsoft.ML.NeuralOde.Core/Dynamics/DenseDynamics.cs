@@ -113,6 +113,11 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <summary>Size of the conditioning vector; 0 for none.</summary>
     public long Conditions { get; }
 
+    /// <summary>The layers' sizes, the activation and what else enters.</summary>
+    /// <returns>For instance “DenseDynamics(2, 16, 2; Tanh; time Add)”.</returns>
+    public override string ToString() =>
+        $"{nameof(DenseDynamics)}({string.Join(", ", [Features, .. Hidden, Features])}; {Activation}; time {Time}{(Conditions > 0 ? $"; {Conditions} conditions" : "")})";
+
     /// <summary>Number of linear layers.</summary>
     internal int Layers => _weights.Length;
 

@@ -22,6 +22,12 @@ internal sealed class BacksolveAdjoint : GradientMethod
         _absoluteTolerance = absoluteTolerance;
     }
 
+    /// <inheritdoc/>
+    public override string ToString() => Describe(
+        _method is null ? null : $"method {_method.Name}",
+        _relativeTolerance is { } relative ? $"rtol {OptionText.Of(relative)}" : null,
+        _absoluteTolerance is { } absolute ? $"atol {OptionText.Of(absolute)}" : null);
+
     internal override OdeSolution Solve(OdeProblem problem)
     {
         OdeSolution solution = problem.SolveWithoutGradient();

@@ -84,8 +84,12 @@ public abstract class GradientMethod
             ?? throw new ArgumentException($"There is no gradient method '{name}'; the methods are {string.Join(", ", all.Select(method => method.Name))}.", nameof(name));
     }
 
-    /// <inheritdoc/>
+    /// <summary>The name, and in parentheses what differs from the defaults.</summary>
+    /// <returns>For instance “checkpointed” or “adjoint (method radau5, rtol 1e-06)”.</returns>
     public override string ToString() => Name;
+
+    /// <summary>The name with what differs from the defaults; null for what does not.</summary>
+    private protected string Describe(params ReadOnlySpan<string?> differences) => OptionText.Join(differences) is { Length: > 0 } text ? $"{Name} ({text})" : Name;
 
     /// <exception cref="ArgumentException">The gradient method does not fit the other options.</exception>
     internal virtual void Check(OdeSolverOptions options)

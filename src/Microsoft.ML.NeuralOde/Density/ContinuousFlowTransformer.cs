@@ -68,14 +68,14 @@ public abstract class ContinuousFlowTransformer : ITransformer, IDisposable
     public IDataView Transform(IDataView input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        _ = Model.Network;
+        Model.ThrowIfDisposed();
         return new ScoredView(input, Bind(input.Schema), Scorer);
     }
 
     /// <inheritdoc/>
     public IRowToRowMapper GetRowToRowMapper(DataViewSchema inputSchema)
     {
-        _ = Model.Network;
+        Model.ThrowIfDisposed();
         return new RowMapper(Bind(inputSchema), Scorer);
     }
 
@@ -90,7 +90,7 @@ public abstract class ContinuousFlowTransformer : ITransformer, IDisposable
     {
         ArgumentNullException.ThrowIfNull(ctx);
         byte[] payload = ToBytes();
-        ModelFile.Save(ctx, _loaderSignature, payload, ModelMetadata.Write(_loaderSignature, InputColumns, Output, Model.Network.Description, null, TrainingHistory, payload));
+        ModelFile.Save(ctx, _loaderSignature, payload, ModelMetadata.Write(_loaderSignature, InputColumns, Output, Model.Description, null, TrainingHistory, payload));
     }
 
     /// <summary>The columns that are added to data with certain columns.</summary>
@@ -98,8 +98,12 @@ public abstract class ContinuousFlowTransformer : ITransformer, IDisposable
 
     private protected abstract byte[] ToBytes();
 
-    private protected byte[] ToBytes<TOutput>(TOutput output) => new Payload<FlowFile<TOutput>>(
-        new FlowFile<TOutput>(Model.Network.Description, InputColumns, TrainingHistory, output), Model.Network.ToArrays()).ToBytes();
+    private protected byte[] ToBytes<TOutput>(TOutput output)
+    {
+        using SharedNetwork<FlowNetwork>.Loan loan = Model.Borrow();
+        var file = new FlowFile<TOutput>(Model.Description, InputColumns, TrainingHistory, output);
+        return new Payload<FlowFile<TOutput>>(file, loan.Network.ToArrays()).ToBytes();
+    }
 
     /// <summary>Reads a model from ML.NET's file.</summary>
     private protected static (ContinuousFlowModel Model, FlowFile<TOutput> File) Load<TOutput>(IHostEnvironment environment, ModelLoadContext context, string loaderSignature) =>

@@ -10,8 +10,11 @@ internal static class SealedModel
     {
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentNullException.ThrowIfNull(stream);
+        if (!stream.CanRead)
+            throw new ArgumentException("The stream cannot be read: it was closed, or is for writing only.", nameof(stream));
         if (!stream.CanSeek)
-            throw new ArgumentException("The stream must be seekable: a zip archive is read from its end.", nameof(stream));
+            throw new ArgumentException(
+                "The stream must be seekable: a zip archive is read from its end. Copy what comes from a network or a decompressor into a MemoryStream or a file first.", nameof(stream));
         options ??= new SealedModelOptions();
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.MaximumBytes);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.MaximumEntries);

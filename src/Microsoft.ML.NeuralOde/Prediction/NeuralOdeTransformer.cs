@@ -58,14 +58,14 @@ public abstract class NeuralOdeTransformer : ISingleFeaturePredictionTransformer
     public IDataView Transform(IDataView input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        _ = Model.Network;
+        Model.ThrowIfDisposed();
         return new ScoredView(input, Bind(input.Schema), Model);
     }
 
     /// <inheritdoc/>
     public IRowToRowMapper GetRowToRowMapper(DataViewSchema inputSchema)
     {
-        _ = Model.Network;
+        Model.ThrowIfDisposed();
         return new RowMapper(Bind(inputSchema), Model);
     }
 
@@ -79,7 +79,8 @@ public abstract class NeuralOdeTransformer : ISingleFeaturePredictionTransformer
     void ICanSaveModel.Save(ModelSaveContext ctx)
     {
         ArgumentNullException.ThrowIfNull(ctx);
-        byte[] payload = new Payload<ModelDescription>(Description, Model.Network.ToArrays()).ToBytes();
+        using SharedNetwork<NeuralOdeNetwork>.Loan loan = Model.Borrow();
+        byte[] payload = new Payload<ModelDescription>(Description, loan.Network.ToArrays()).ToBytes();
         ModelFile.Save(ctx, _loaderSignature, payload, Description.ToMetadata(Model, payload));
     }
 

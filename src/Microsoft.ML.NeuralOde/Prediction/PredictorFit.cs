@@ -98,11 +98,12 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
                 network.NormalizeInput(statistics.Features(options.Normalization));
             return;
         }
-        string? difference = initialModel.Kind == kind ? network.Description.DifferenceOfStructure(initialModel.Network.Description) : "it predicts another kind of label";
+        using Scoring.SharedNetwork<NeuralOdeNetwork>.Loan loan = initialModel.Borrow();
+        string? difference = initialModel.Kind == kind ? network.Description.DifferenceOfStructure(loan.Network.Description) : "it predicts another kind of label";
         if (difference is not null)
             throw new ArgumentException($"The model to begin with has another structure than this trainer makes: {difference}.", nameof(initialModel));
         // Its statistics stay as well: the weights belong to them.
-        network.CopyFrom(initialModel.Network);
+        network.CopyFrom(loan.Network);
     }
 
     private void CheckValidation(DataViewSchema validation, DataViewSchema training)

@@ -53,7 +53,7 @@ internal sealed class CheckpointStore
             return null;
         Directory.CreateDirectory(folder);
         string file = Path.GetFullPath(Path.Combine(folder, FileName));
-        File.Delete(AtomicFile.TemporaryName(file));
+        AtomicFile.RemoveLeftovers(file);
         return new CheckpointStore(file, options.CheckpointInterval, options.ResumeFromCheckpoint && File.Exists(file) ? Read(file) : null);
     }
 
