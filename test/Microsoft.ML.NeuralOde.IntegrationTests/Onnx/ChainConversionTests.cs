@@ -15,7 +15,7 @@ public sealed class ChainConversionTests : IDisposable
 
     [Theory]
     [InlineData("euler", 0.25, FeatureNormalization.None)]
-    [InlineData("rk4", 0.01, FeatureNormalization.PerSlot)]
+    [InlineData("rk4", 0.05, FeatureNormalization.PerSlot)]
     [InlineData("dopri5", 0.1, FeatureNormalization.Global)]
     public void A_whole_chain_of_a_classifier_scores_the_same(string solver, double stepSize, FeatureNormalization normalization)
     {
@@ -23,7 +23,9 @@ public sealed class ChainConversionTests : IDisposable
             .Append(_mlContext.Transforms.Conversion.MapValueToKey("Label", "Species"))
             .Append(_mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options
             {
-                NumberOfEpochs = 2,
+                NumberOfEpochs = 15,
+                BatchSize = 16,
+                LearningRate = 0.03,
                 EncoderLayers = [7, 5],
                 DynamicsLayers = [6],
                 Solver = OdeMethod.Parse(solver),
