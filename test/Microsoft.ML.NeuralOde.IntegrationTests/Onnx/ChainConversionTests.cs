@@ -150,7 +150,7 @@ public sealed class ChainConversionTests : IDisposable
     {
         Refusal(Regression(o => o.StepSize = null)).Should().Match("*NeuralOdeRegressionTransformer*'dopri5' chooses its steps by their error*StepSize*");
         Refusal(Regression(o => o.Solver = OdeMethod.ImplicitMidpoint)).Should().Match("*NeuralOdeRegressionTransformer*'implicit_midpoint'*explicit*");
-        Refusal(Regression(o => o.StepSize = 0.001)).Should().Match("*NeuralOdeRegressionTransformer*1000 steps*at most 256*StepSize*");
+        Refusal(Regression(o => o.StepSize = 0.001)).Should().Match("*NeuralOdeRegressionTransformer*1000 steps*at most 64*StepSize*");
         Refusal(_mlContext.Transforms.ContinuousFlowDensity(new ContinuousFlowDensityEstimator.Options { NumberOfEpochs = 1, BatchesPerEpoch = 2, HiddenLayers = [4], ConditionColumnName = nameof(Row.Size) }))
             .Should().Match("*ContinuousFlowDensityTransformer*1 conditions*");
         Refusal(_mlContext.AnomalyDetection.Trainers.ContinuousFlow(new ContinuousFlowAnomalyTrainer.Options { NumberOfEpochs = 1, BatchesPerEpoch = 2, HiddenLayers = [4], FeatureColumnName = nameof(Row.Odd) }))
