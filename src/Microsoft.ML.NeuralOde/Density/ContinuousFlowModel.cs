@@ -11,7 +11,7 @@ public sealed class ContinuousFlowModel : IDisposable
 
     internal ContinuousFlowModel(FlowNetwork network)
     {
-        _network = new SharedNetwork<FlowNetwork>(network, nameof(ContinuousFlowModel));
+        _network = new SharedNetwork<FlowNetwork>(network, typeof(ContinuousFlowModel));
         Description = network.Description;
         network.eval();
         ParameterCount = network.parameters().Sum(parameter => parameter.numel());
@@ -25,6 +25,8 @@ public sealed class ContinuousFlowModel : IDisposable
 
     /// <summary>The number of weights.</summary>
     public long ParameterCount { get; }
+
+    internal FlowNetwork Network => _network.Value;
 
     internal FlowDescription Description { get; }
 

@@ -1,5 +1,6 @@
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Density;
+using Microsoft.ML.NeuralOde.Export;
 using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Persistence;
 using Microsoft.ML.NeuralOde.Scoring;
@@ -12,7 +13,7 @@ namespace Microsoft.ML.NeuralOde;
 /// <see cref="Transform"/> scores rows in batches while they are read; with fixed steps, or its own steps for each row, a row's score does not depend on its
 /// neighbours. One transformer may serve several threads at once. Disposing of it frees its weights.
 /// </remarks>
-public abstract class ContinuousFlowTransformer : ITransformer, IDisposable
+public abstract class ContinuousFlowTransformer : IScoringStep, IDisposable
 {
     private readonly string _loaderSignature;
 
@@ -69,7 +70,7 @@ public abstract class ContinuousFlowTransformer : ITransformer, IDisposable
     {
         ArgumentNullException.ThrowIfNull(input);
         Model.ThrowIfDisposed();
-        return new ScoredView(input, Bind(input.Schema), Scorer);
+        return new ScoredTransform(input, Bind(input.Schema), Scorer, this);
     }
 
     /// <inheritdoc/>
@@ -92,6 +93,15 @@ public abstract class ContinuousFlowTransformer : ITransformer, IDisposable
         byte[] payload = ToBytes();
         ModelFile.Save(ctx, _loaderSignature, payload, ModelMetadata.Write(_loaderSignature, InputColumns, Output, Model.Description, null, TrainingHistory, payload));
     }
+
+    void IScoringStep.Export(OperatorGraph graph, string features, Func<string, string> output)
+    {
+        using SharedNetwork<FlowNetwork>.Loan loan = Model.Borrow();
+        Export(graph, loan.Network, features, output);
+    }
+
+    /// <summary>Writes the columns that are added as operators.</summary>
+    private protected abstract void Export(OperatorGraph graph, FlowNetwork network, string features, Func<string, string> output);
 
     /// <summary>The columns that are added to data with certain columns.</summary>
     private protected abstract ScoreColumn[] Columns(DataViewSchema input);

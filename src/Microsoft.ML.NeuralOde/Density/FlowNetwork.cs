@@ -78,7 +78,8 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     private const string ReshapedValues = "reshaped_values", ReshapedImages = "reshaped_images";
 
     // Farther out squares overflow; the density is zero for all purposes long before.
-    private static readonly Scalar Farthest = 1e15, FarthestBelow = -1e15;
+    public const double FarthestStandardized = 1e15;
+    private static readonly Scalar Farthest = FarthestStandardized, FarthestBelow = -FarthestStandardized;
 
     private readonly ContinuousFlow[] _flows;
 
@@ -156,6 +157,13 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
 
     /// <summary>What a unit of a feature is to the flows, shape <c>[features]</c>.</summary>
     public Tensor Units => Buffer(Scale);
+
+    /// <summary>What features are standardised with, as numbers: (x − mean) · scale.</summary>
+    public (float[] Mean, float[] Scale) FeatureStatistics()
+    {
+        using Tensor mean = Buffer(Mean).cpu(), scale = Buffer(Scale).cpu();
+        return (mean.data<float>().ToArray(), scale.data<float>().ToArray());
+    }
 
     /// <summary>z and log p(x) of the only flow.</summary>
     public (Tensor Latent, Tensor LogDensity) Encode(Tensor features, Tensor? conditions)

@@ -16,7 +16,7 @@ public sealed class NeuralOdeModel : IRowScorer, IDisposable
 
     internal NeuralOdeModel(NeuralOdeNetwork network, OutputKind kind)
     {
-        _network = new SharedNetwork<NeuralOdeNetwork>(network, nameof(NeuralOdeModel));
+        _network = new SharedNetwork<NeuralOdeNetwork>(network, typeof(NeuralOdeModel));
         _description = network.Description;
         _kind = kind;
         network.eval();
@@ -47,6 +47,8 @@ public sealed class NeuralOdeModel : IRowScorer, IDisposable
             return loan.Network.Summarize();
         }
     }
+
+    internal NeuralOdeNetwork Network => _network.Value;
 
     internal OutputKind Kind => _kind;
 
