@@ -16,7 +16,8 @@ internal static class Autograd
             for cotangent in cotangents:
                 given.append(cotangent)
             return torch.grad(outputs, inputs, given, retain, create, True)
-        """));
+
+        """.ReplaceLineEndings("\n")));
 
     /// <summary>Σ λᵀ ∂output/∂input for each input; null where no output depends on it.</summary>
     /// <param name="what">What is differentiated, for messages: “the right-hand side”.</param>
@@ -41,10 +42,11 @@ internal static class Autograd
         if (from.Length == 0 || found.Length == 0)
             return found;
         Tensor[] to = [.. inputs];
+        jit.CompilationUnit script = Script.Value;
         object result;
         try
         {
-            result = Script.Value.invoke("pull", [from, to, given, retainGraph, createGraph]);
+            result = script.invoke("pull", [from, to, given, retainGraph, createGraph]);
         }
         catch (ExternalException exception)
         {
