@@ -44,13 +44,14 @@ internal static class Autograd
         Tensor[] to = [.. inputs];
         jit.CompilationUnit script = Script.Value;
         object result;
+        using var watch = new BackwardFailure.Watch();
         try
         {
             result = script.invoke("pull", [from, to, given, retainGraph, createGraph]);
         }
         catch (ExternalException exception)
         {
-            if (BackwardFailure.ToldBy(exception) is { } inner)
+            if (watch.Failure is { } inner)
                 BackwardFailure.Throw(inner);
             throw new InvalidOperationException(Explain(what, exception.Message), exception);
         }
@@ -62,6 +63,12 @@ internal static class Autograd
         var derivatives = (object?[])result;
         for (int i = 0; i < found.Length; i++)
             found[i] = derivatives[i] is Tensor { IsInvalid: false } derivative ? derivative : null;
+        if (watch.Failure is { } failure)
+        {
+            foreach (Tensor? derivative in found)
+                derivative?.Dispose();
+            BackwardFailure.Throw(failure);
+        }
         return found;
     }
 

@@ -36,7 +36,7 @@ public class GuardedAutogradTests
             Problems.MaximumDifference(Autograd.PullSum("f", second, [x])[0]!, 24 * x).Should().BeLessThan(1e-14);
         }
         Autograd.PullSum("f", constant, [x])[0].Should().BeNull();
-        Autograd.Pull("f", [constant], [x, unused], [constant]).Should().OnlyContain(derivative => derivative == null).And.HaveCount(2);
+        Array.TrueForAll(Autograd.Pull("f", [constant], [x, unused], [constant]), derivative => derivative is null).Should().BeTrue();
         x.grad.Should().BeNull();
     }
 
