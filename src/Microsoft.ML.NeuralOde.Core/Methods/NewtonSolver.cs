@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>
@@ -221,7 +223,8 @@ internal sealed class NewtonSolver
         {
             using DisposeScope scope = NewDisposeScope();
             Tensor residual = Residual(span, bases, stages, start, count);
-            Tensor correction = linalg.solve(ExactMatrix(span, stages, start, count), residual.unsqueeze(-1)).squeeze(-1);
+            (Tensor factors, Tensor pivots) = Factorize(ExactMatrix(span, stages, start, count));
+            Tensor correction = linalg.lu_solve(factors, pivots, residual.unsqueeze(-1)).squeeze(-1);
             double[] norms = Norms(state, stages, Split(correction, state, count));
             open = Open(norms, before, null);
             if (Array.Exists(norms, double.IsInfinity))
@@ -379,9 +382,31 @@ internal sealed class NewtonSolver
         if (_factors.Count > 2)
             ForgetFactors();
         using DisposeScope scope = NewDisposeScope();
-        (Tensor? factors, Tensor? pivots) = linalg.lu_factor(Matrix(span, block, _ => jacobian));
+        (Tensor factors, Tensor pivots) = Factorize(Matrix(span, block, _ => jacobian));
+        return _factors[key] = (factors.DetachFromDisposeScope(), pivots.DetachFromDisposeScope());
+    }
+
+    /// <summary>
+    /// The factors of a matrix or, where it is singular, of one next to it: the corrections are then so large that the iteration is seen to fail.
+    /// </summary>
+    private (Tensor Factors, Tensor Pivots) Factorize(Tensor matrix)
+    {
         _context.Statistics.Factorizations++;
-        return _factors[key] = (factors!.DetachFromDisposeScope(), pivots!.DetachFromDisposeScope());
+        try
+        {
+            return Factors(matrix);
+        }
+        catch (ExternalException) when (matrix.isfinite().all().item<bool>())
+        {
+            Tensor identity = eye(matrix.shape[1], dtype: matrix.dtype, device: matrix.device)!;
+            return Factors(matrix.Plus(identity.Times(RoundingUnits * Epsilon(matrix))));
+        }
+
+        static (Tensor Factors, Tensor Pivots) Factors(Tensor matrix)
+        {
+            (Tensor? factors, Tensor? pivots) = linalg.lu_factor(matrix);
+            return (factors!, pivots!);
+        }
     }
 
     /// <summary>I − h (a_ij J_j) in blocks, <c>[rows, stages · n, stages · n]</c>.</summary>

@@ -54,6 +54,9 @@ internal sealed class ReversibleCouplingStepper(ReversibleCoupling method, Stepp
     /// <summary>An error for which the step control leaves the step about as it is.</summary>
     private const double GoodAsItIs = 0.5;
 
+    /// <summary>From this part of the tolerance on, a drift above the method's own error is what limits the steps.</summary>
+    private const double NoticeableDrift = 0.1;
+
     private readonly ButcherTableau _tableau = method.Tableau;
     private Tensor[] _forward = [];
     private Tensor[] _extension = [];
@@ -137,7 +140,7 @@ internal sealed class ReversibleCouplingStepper(ReversibleCoupling method, Stepp
             {
                 // A smaller step cannot undo what earlier ones left: where the states come closer, however far apart they are, the step is good as it is.
                 double apart = after[lane] <= before[lane] ? Math.Min(after[lane], GoodAsItIs) : after[lane] / Math.Max(1, before[lane]);
-                if (!(apart <= Math.Max(error![lane], GoodAsItIs)))
+                if (!(apart <= Math.Max(error![lane], NoticeableDrift)))
                     drift = new StateDrift(DriftRemark, []);
                 error![lane] = Math.Max(error[lane], apart);
             }

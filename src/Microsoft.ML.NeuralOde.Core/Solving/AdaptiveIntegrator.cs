@@ -237,11 +237,14 @@ internal sealed class AdaptiveIntegrator : Integrator
 
     /// <summary>What limited the steps besides their error.</summary>
     private string LimitRemark =>
-        _driftingAttempts > _attempts / 2 ? _driftRemark
-        : Task.InitialState.dtype == ScalarType.Float32 && Options.Method.SolvesEquations && Options is { RelativeTolerances: null, RelativeTolerance: < 1e-6 }
-            ? " In float32, relative tolerances below about 1e-6 ask an implicit method for more than the state can hold: use float64."
+        _driftingAttempts > _attempts / 4 ? _driftRemark
+        : IsBeyondRounding ? " In float32, relative tolerances below about 1e-6 ask an implicit method for more than the state can hold: use float64."
         : Statistics.IsStiff ? " Stability, not accuracy, limited the steps: the problem is stiff; use OdeMethod.Auto or an implicit method."
         : "";
+
+    /// <summary>Whether the stages of an implicit method cannot be as exact as the tolerance asks.</summary>
+    private bool IsBeyondRounding =>
+        Options is { Method.SolvesEquations: true, RelativeTolerances: null, RelativeTolerance: < 1e-6 } && Task.InitialState.dtype == ScalarType.Float32;
 
     private double[] Times(Func<int, double> value) => [.. Enumerable.Range(0, _lanes.Length).Select(value)];
 

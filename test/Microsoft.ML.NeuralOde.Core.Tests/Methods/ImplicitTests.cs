@@ -68,6 +68,23 @@ public class ImplicitTests
     }
 
     [Theory]
+    [InlineData("implicit_euler", 1)]
+    [InlineData("implicit_midpoint", 2)]
+    [InlineData("trapezoid", 2)]
+    public void A_step_without_solution_is_an_exception_of_its_own(string name, double step)
+    {
+        // For y′ = y the matrix 1 − h γ is 0.
+        using Tensor y0 = tensor(new[] { 1.0, 2.0 }, [2, 1]);
+        Action act = () => Ode.Solve((t, y) => y, y0, 0, step, OdeMethod.Parse(name), step);
+        act.Should().Throw<OdeSolverException>().Which.Failure.Should().Be(SolverFailure.Newton);
+        using IDisposable noGrad = no_grad();
+        using Tensor times = tensor(new[] { 0.0, 2 * step });
+        if (OdeMethod.Parse(name).IsAdaptive)
+            Ode.Solve((t, y) => y, y0, times, new OdeSolverOptions { Method = OdeMethod.Parse(name), FirstStep = step, RelativeTolerance = 1e-3 })
+                .Final[0].ToDouble().Should().BeApproximately(Math.Exp(2 * step), 1);
+    }
+
+    [Theory]
     [MemberData(nameof(Adaptive))]
     public void Float32_goes_as_far_as_its_rounding(string name)
     {
