@@ -1,5 +1,4 @@
 using Microsoft.ML.NeuralOde.Benchmarks.Devices;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.NeuralOde.IntegrationTests.Benchmarks;
