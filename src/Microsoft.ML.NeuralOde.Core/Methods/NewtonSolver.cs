@@ -387,7 +387,7 @@ internal sealed class NewtonSolver
     }
 
     /// <summary>
-    /// The factors of a matrix or, where it is singular, of one next to it: the corrections are then so large that the iteration is seen to fail.
+    /// The factors of a matrix; NaN where it is singular, with which the iteration fails at once.
     /// </summary>
     private (Tensor Factors, Tensor Pivots) Factorize(Tensor matrix)
     {
@@ -398,8 +398,9 @@ internal sealed class NewtonSolver
         }
         catch (ExternalException) when (matrix.isfinite().all().item<bool>())
         {
-            Tensor identity = eye(matrix.shape[1], dtype: matrix.dtype, device: matrix.device)!;
-            return Factors(matrix.Plus(identity.Times(RoundingUnits * Epsilon(matrix))));
+            using Tensor identity = eye(matrix.shape[1], dtype: matrix.dtype, device: matrix.device)!;
+            (Tensor factors, Tensor pivots) = Factors(identity.expand(matrix.shape).clone());
+            return (factors.Times(double.NaN), pivots);
         }
 
         static (Tensor Factors, Tensor Pivots) Factors(Tensor matrix)

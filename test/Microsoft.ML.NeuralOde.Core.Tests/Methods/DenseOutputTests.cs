@@ -53,7 +53,11 @@ public class DenseOutputTests
             using Tensor times = tensor(new[] { from, 0.3 + 0.4 * from, to });
             var options = new OdeSolverOptions
             {
-                Method = OdeMethod.Parse(name), StepSize = adaptive ? null : 0.13, RelativeTolerance = 1e-4, AbsoluteTolerance = 1e-4, Discontinuities = [0.5],
+                Method = OdeMethod.Parse(name),
+                StepSize = adaptive ? null : 0.13,
+                RelativeTolerance = 1e-4,
+                AbsoluteTolerance = 1e-4,
+                Discontinuities = [0.5],
             };
             using OdeSolution solution = Ode.Solve(F, y0, times, options);
             solution.States.isfinite().all().item<bool>().Should().BeTrue();

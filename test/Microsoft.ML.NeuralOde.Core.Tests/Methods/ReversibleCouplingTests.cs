@@ -21,7 +21,10 @@ public class ReversibleCouplingTests
         double tolerance = OdeMethod.Parse(method).Order < 3 ? 1e-4 : 1e-6;
         var options = new OdeSolverOptions
         {
-            Method = OdeMethod.ReversibleCoupling(OdeMethod.Parse(method), coupling), RelativeTolerance = tolerance, AbsoluteTolerance = tolerance / 10, MaximumSteps = 3000,
+            Method = OdeMethod.ReversibleCoupling(OdeMethod.Parse(method), coupling),
+            RelativeTolerance = tolerance,
+            AbsoluteTolerance = tolerance / 10,
+            MaximumSteps = 3000,
         };
         try
         {
@@ -104,7 +107,11 @@ public class ReversibleCouplingTests
         // Undoing 100 steps at 0.5 would amplify rounding by 1e30.
         var options = new OdeSolverOptions
         {
-            Method = OdeMethod.ReversibleCoupling(OdeMethod.Bosh3, coupling), PerRow = perRow, MaximumStep = 0.01, RelativeTolerance = 1e-3, AbsoluteTolerance = 1e-3,
+            Method = OdeMethod.ReversibleCoupling(OdeMethod.Bosh3, coupling),
+            PerRow = perRow,
+            MaximumStep = 0.01,
+            RelativeTolerance = 1e-3,
+            AbsoluteTolerance = 1e-3,
         };
         NetworkGradients direct = NetworkGradients.Of(options with { Gradient = GradientMethod.Direct() });
         NetworkGradients.Of(options with { Gradient = GradientMethod.Reversible() }).Should().Agree(direct, 1e-9);

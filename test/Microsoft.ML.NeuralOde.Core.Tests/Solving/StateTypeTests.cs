@@ -31,7 +31,10 @@ public class StateTypeTests
                 Tensor y0 = tensor(new[] { 1f, 0f, 0.5f, 0f }, [2, 2]).to(type).requires_grad_(gradient is not null);
                 var options = new OdeSolverOptions
                 {
-                    Method = method, StepSize = step, RelativeTolerance = 0.02, AbsoluteTolerance = 0.02,
+                    Method = method,
+                    StepSize = step,
+                    RelativeTolerance = 0.02,
+                    AbsoluteTolerance = 0.02,
                     Gradient = gradient is null ? null : GradientMethod.Parse(gradient),
                 };
                 Tensor times = tensor(new[] { 0.0, 0.4, 1.0 });
