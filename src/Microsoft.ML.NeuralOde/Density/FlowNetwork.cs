@@ -78,7 +78,8 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     private const string ReshapedValues = "reshaped_values", ReshapedImages = "reshaped_images";
 
     // Farther out squares overflow; the density is zero for all purposes long before.
-    private static readonly Scalar Farthest = 1e15, FarthestBelow = -1e15;
+    public const double FarthestStandardized = 1e15;
+    private static readonly Scalar Farthest = FarthestStandardized, FarthestBelow = -FarthestStandardized;
 
     private readonly ContinuousFlow[] _flows;
 
@@ -157,6 +158,13 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     /// <summary>What a unit of a feature is to the flows, shape <c>[features]</c>.</summary>
     public Tensor Units => Buffer(Scale);
 
+    /// <summary>What features are standardised with, as numbers: (x − mean) · scale.</summary>
+    public (float[] Mean, float[] Scale) FeatureStatistics()
+    {
+        using Tensor mean = Buffer(Mean).cpu(), scale = Buffer(Scale).cpu();
+        return (mean.data<float>().ToArray(), scale.data<float>().ToArray());
+    }
+
     /// <summary>z and log p(x) of the only flow.</summary>
     public (Tensor Latent, Tensor LogDensity) Encode(Tensor features, Tensor? conditions)
     {
@@ -198,7 +206,9 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     }
 
     /// <inheritdoc/>
-    public override Tensor forward(Tensor input) => LogDensity(input, null);
+    public override Tensor forward(Tensor input) => LogDensity(
+        input.narrow(1, 0, Description.FeatureCount),
+        Description.ConditionCount > 0 ? input.narrow(1, Description.FeatureCount, Description.ConditionCount) : null);
 
     /// <summary>Draws rows from the flows' mixture.</summary>
     /// <param name="count">How many.</param>

@@ -5,13 +5,26 @@ namespace Microsoft.ML.NeuralOde.Scoring;
 /// that has it is done. Without this, native code would read weights that are gone.
 /// </summary>
 /// <param name="network">The network; owned from now on.</param>
-/// <param name="owner">The name of what users dispose of.</param>
-internal sealed class SharedNetwork<T>(T network, string owner) : IDisposable
+/// <param name="owner">The type of what users dispose of.</param>
+internal sealed class SharedNetwork<T>(T network, Type owner) : IDisposable
     where T : class, IDisposable
 {
+    private readonly T _network = network;
+
     // The owner counts as one user, until it disposes.
     private int _users = 1;
     private int _isDisposed;
+
+    /// <summary>The network for those who know that nobody disposes of it meanwhile.</summary>
+    /// <exception cref="ObjectDisposedException">The owner was disposed of.</exception>
+    public T Value
+    {
+        get
+        {
+            ThrowIfDisposed();
+            return _network;
+        }
+    }
 
     /// <summary>The network for as long as the result is not disposed of.</summary>
     /// <exception cref="ObjectDisposedException">The owner was disposed of.</exception>
@@ -20,8 +33,7 @@ internal sealed class SharedNetwork<T>(T network, string owner) : IDisposable
         int users = Volatile.Read(ref _users);
         while (true)
         {
-            if (users == 0 || Volatile.Read(ref _isDisposed) != 0)
-                throw new ObjectDisposedException(owner);
+            ObjectDisposedException.ThrowIf(users == 0 || Volatile.Read(ref _isDisposed) != 0, owner);
             int found = Interlocked.CompareExchange(ref _users, users + 1, users);
             if (found == users)
                 return new Loan(this);
@@ -30,11 +42,7 @@ internal sealed class SharedNetwork<T>(T network, string owner) : IDisposable
     }
 
     /// <exception cref="ObjectDisposedException">The owner was disposed of.</exception>
-    public void ThrowIfDisposed()
-    {
-        if (Volatile.Read(ref _isDisposed) != 0)
-            throw new ObjectDisposedException(owner);
-    }
+    public void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(Volatile.Read(ref _isDisposed) != 0, owner);
 
     /// <summary>Frees the network, at once or when the last loan ends.</summary>
     public void Dispose()
@@ -46,18 +54,15 @@ internal sealed class SharedNetwork<T>(T network, string owner) : IDisposable
     private void Leave()
     {
         if (Interlocked.Decrement(ref _users) == 0)
-            network.Dispose();
+            _network.Dispose();
     }
 
     /// <summary>One use of the network.</summary>
     public readonly struct Loan(SharedNetwork<T> shared) : IDisposable
     {
-        private readonly SharedNetwork<T> _shared = shared;
+        public T Network => shared._network;
 
-        public T Network => _shared.Value;
-
-        public void Dispose() => _shared.Leave();
+        public void Dispose() => shared.Leave();
     }
 
-    private T Value => network;
 }
