@@ -21,6 +21,7 @@ public sealed class PackageTests : IDisposable
     private const string First = "9.0.1-first", Second = "9.0.2-second";
     private const string Library = "Microsoft.ML.NeuralOde", Core = "Microsoft.ML.NeuralOde.Core", Onnx = "Microsoft.ML.NeuralOde.Onnx", Plots = "Microsoft.ML.NeuralOde.Plots";
 
+    private static readonly TimeSpan Longest = TimeSpan.FromMinutes(4);
     private static readonly string[] Libraries = [Core, Library, Onnx, Plots];
 
     private readonly string _folder = Directory.CreateTempSubdirectory("neuralode-packages-").FullName;
@@ -151,11 +152,15 @@ public sealed class PackageTests : IDisposable
         start.Environment["DOTNET_CLI_USE_MSBUILD_SERVER"] = "0";
         start.Environment["DOTNET_NOLOGO"] = "1";
         using Process process = Process.Start(start)!;
-        Task<string> errors = process.StandardError.ReadToEndAsync();
-        string output = process.StandardOutput.ReadToEnd();
+        Task<string> errors = process.StandardError.ReadToEndAsync(), output = process.StandardOutput.ReadToEndAsync();
+        if (!process.WaitForExit(Longest))
+        {
+            process.Kill(entireProcessTree: true);
+            throw new TimeoutException($"dotnet {string.Join(' ', arguments)} has not ended after {Longest}: {output.Result}{errors.Result}");
+        }
         process.WaitForExit();
-        process.ExitCode.Should().Be(0, $"dotnet {string.Join(' ', arguments)} says: {output}{errors.Result}");
-        return output.Trim();
+        process.ExitCode.Should().Be(0, $"dotnet {string.Join(' ', arguments)} says: {output.Result}{errors.Result}");
+        return output.Result.Trim();
     }
 
     private static string Known(string key) => typeof(PackageTests).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(attribute => attribute.Key == key).Value!;

@@ -17,6 +17,7 @@ namespace Microsoft.ML.NeuralOde;
 /// <c>time_weight0</c>, <c>time_weight1</c> or <c>time_weight</c>.
 /// On the CPU, in float32 and float64, they are evaluated and differentiated by kernels of their own wherever no graph is recorded, with convolutions by
 /// minimal filtering (A. Lavin, S. Gray, Fast Algorithms for Convolutional Neural Networks, 2016); results equal those of torch within rounding.
+/// Their normalisations begin with weights 1 and biases 0; those of a new <c>nn.GroupNorm</c> of TorchSharp are uninitialised memory, see docs/gradients.md.
 /// </remarks>
 public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics
 {

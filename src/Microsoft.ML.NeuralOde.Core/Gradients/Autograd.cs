@@ -16,7 +16,8 @@ internal static class Autograd
             for cotangent in cotangents:
                 given.append(cotangent)
             return torch.grad(outputs, inputs, given, retain, create, True)
-        """));
+
+        """.ReplaceLineEndings("\n")));
 
     /// <summary>Σ λᵀ ∂output/∂input for each input; null where no output depends on it.</summary>
     /// <param name="what">What is differentiated, for messages: “the right-hand side”.</param>
@@ -41,14 +42,16 @@ internal static class Autograd
         if (from.Length == 0 || found.Length == 0)
             return found;
         Tensor[] to = [.. inputs];
+        jit.CompilationUnit script = Script.Value;
         object result;
+        using var watch = new BackwardFailure.Watch();
         try
         {
-            result = Script.Value.invoke("pull", [from, to, given, retainGraph, createGraph]);
+            result = script.invoke("pull", [from, to, given, retainGraph, createGraph]);
         }
         catch (ExternalException exception)
         {
-            if (BackwardFailure.ToldBy(exception) is { } inner)
+            if (watch.Failure is { } inner)
                 BackwardFailure.Throw(inner);
             throw new InvalidOperationException(Explain(what, exception.Message), exception);
         }
@@ -60,6 +63,12 @@ internal static class Autograd
         var derivatives = (object?[])result;
         for (int i = 0; i < found.Length; i++)
             found[i] = derivatives[i] is Tensor { IsInvalid: false } derivative ? derivative : null;
+        if (watch.Failure is { } failure)
+        {
+            foreach (Tensor? derivative in found)
+                derivative?.Dispose();
+            BackwardFailure.Throw(failure);
+        }
         return found;
     }
 

@@ -30,7 +30,6 @@ internal sealed class BacksolveAdjoint : GradientMethod
 
     internal override OdeSolution Solve(OdeProblem problem)
     {
-        OdeSolution solution = problem.SolveWithoutGradient();
         OdeSolverOptions backward = problem.Options with
         {
             Method = _method ?? problem.Options.Method switch
@@ -47,7 +46,8 @@ internal sealed class BacksolveAdjoint : GradientMethod
             PerRow = false,
             Progress = null,
         };
-        return new AdjointSolve(problem, solution, backward).Attach();
+        backward.Method.CheckType(problem.InitialState, "initialState");
+        return new AdjointSolve(problem, problem.SolveWithoutGradient(), backward).Attach();
     }
 
     private static void RequireTolerance(double? value, string name)

@@ -19,9 +19,14 @@ internal static class BackwardFailure
     [ThreadStatic]
     private static (Exception Exception, string Message)? _last;
 
+    [ThreadStatic]
+    private static Watch? _watch;
+
     /// <summary>The failure of another node in the same run of the engine; null for none. To be asked for at the start of a node.</summary>
     public static Exception? Earlier()
     {
+        if (_watch is { } watch)
+            return watch.Failure;
         try
         {
             CheckForErrors();
@@ -48,6 +53,11 @@ internal static class BackwardFailure
     /// <returns>False where the failure cannot be told now.</returns>
     public static bool Tell(Exception exception, DeviceType device)
     {
+        if (_watch is { } watch)
+        {
+            watch.Failure ??= exception;
+            return true;
+        }
         if (device != DeviceType.CPU)
             return false;
         string message = $"The backward pass of an ODE solve failed: {exception.GetType().Name}: {exception.Message}";
@@ -94,6 +104,19 @@ internal static class BackwardFailure
                 if (ReferenceEquals(kept, exception))
                     Untold.Remove(parameter);
         ExceptionDispatchInfo.Throw(exception);
+    }
+
+    /// <summary>Takes failures of nodes on this thread while it lasts: for calls of the engine that are ours, and need no message.</summary>
+    internal sealed class Watch : IDisposable
+    {
+        private readonly Watch? _outer = _watch;
+
+        public Watch() => _watch = this;
+
+        /// <summary>The first failure; null for none.</summary>
+        public Exception? Failure { get; set; }
+
+        public void Dispose() => _watch = _outer;
     }
 
     [UnsafeAccessor(UnsafeAccessorKind.StaticMethod, Name = "THSJIT_compile")]

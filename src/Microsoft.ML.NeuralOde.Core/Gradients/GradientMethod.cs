@@ -67,8 +67,12 @@ public abstract class GradientMethod
     /// <summary>
     /// Undoes each step exactly on the way back, so that only the last states are kept: the exact derivatives of the discrete solution, in memory that
     /// does not depend on the number of steps. For the reversible methods only: <see cref="OdeMethod.ReversibleHeun"/> and
-    /// <see cref="OdeMethod.ReversibleCoupling"/>.
+    /// <see cref="OdeMethod.ReversibleCoupling"/>, of which the latter keeps its states at every so many steps too.
     /// </summary>
+    /// <remarks>
+    /// Undoing steps amplifies rounding where components of y grow. If the states that come back differ from those of the solve by more than 1e-6 of their
+    /// size (1e-3 in float32), the backward pass fails.
+    /// </remarks>
     /// <returns>The gradient method.</returns>
     public static GradientMethod Reversible() => ReversibleGradient.Instance;
 

@@ -25,6 +25,8 @@ internal static class JacobianEvaluator
         using DisposeScope scope = NewDisposeScope();
         long rows = Rows(state);
         long n = state.numel() / Math.Max(1, rows);
+        if (rows * n == 0)
+            return zeros([rows, n, n], state.dtype, state.device).DetachFromDisposeScope();
         if (own is not null)
         {
             using IDisposable noGrad = no_grad();

@@ -121,6 +121,9 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
             Register(ConditionMean, zeros(description.ConditionCount));
             Register(ConditionScale, ones(description.ConditionCount));
         }
+        // torch's default device may be another one.
+        if (Buffer(Mean).device_type != DeviceType.CPU)
+            this.to(CPU);
     }
 
     public FlowDescription Description { get; }

@@ -14,8 +14,7 @@ internal sealed class DenseRateExport : RateExport
     private readonly DenseDynamics _dynamics;
     private readonly bool _withTrace;
     private readonly Layer[] _layers;
-    private readonly string _one;
-    private readonly Lazy<string> _frequencies, _identity;
+    private readonly Lazy<string> _one, _frequencies, _identity;
 
     public DenseRateExport(OperatorGraph graph, DenseDynamics dynamics, bool withTrace)
     {
@@ -24,7 +23,7 @@ internal sealed class DenseRateExport : RateExport
         _dynamics = dynamics;
         _withTrace = withTrace;
         _layers = [.. Enumerable.Range(0, dynamics.Layers).Select(i => ReadLayer(graph, i))];
-        _one = graph.Constant("one", [1], 1);
+        _one = new(() => graph.Constant("one", [1], 1));
         _frequencies = new(() => graph.Constant("frequencies", [.. Enumerable.Range(1, FourierFrequencies).Select(k => (float)(k * Math.PI))], FourierFrequencies));
         _identity = new(() => Tensors.Write(graph, "identity", eye(dynamics.Features)));
         string size = $"{dynamics.Features}";
@@ -89,14 +88,14 @@ internal sealed class DenseRateExport : RateExport
         switch (_dynamics.Activation)
         {
             case Activation.Tanh:
-                return graph.Add("Sub", [_one, graph.Add("Mul", [after, after])]);
+                return graph.Add("Sub", [_one.Value, graph.Add("Mul", [after, after])]);
             case Activation.Softplus:
                 return graph.Add("Sigmoid", [before]);
             case Activation.Relu:
                 return graph.Add("Sign", [after]);
             default:
                 string s = graph.Add("Sigmoid", [before]);
-                return graph.Add("Add", [s, graph.Add("Mul", [after, graph.Add("Sub", [_one, s])])]);
+                return graph.Add("Add", [s, graph.Add("Mul", [after, graph.Add("Sub", [_one.Value, s])])]);
         }
     }
 
@@ -106,7 +105,7 @@ internal sealed class DenseRateExport : RateExport
         if (_dynamics.Time != TimeDependence.Fourier)
             return graph.Add("Mul", [timeWeight, time]);
         string angles = graph.Add("Mul", [_frequencies.Value, time]);
-        string waves = graph.Add("Concat", [graph.Add("Mul", [_one, time]), graph.Add("Sin", [angles]), graph.Add("Cos", [angles])], null, OperatorGraph.Attribute("axis", 0));
+        string waves = graph.Add("Concat", [graph.Add("Mul", [_one.Value, time]), graph.Add("Sin", [angles]), graph.Add("Cos", [angles])], null, OperatorGraph.Attribute("axis", 0));
         return graph.Add("MatMul", [timeWeight, waves]);
     }
 

@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Runtime.ExceptionServices;
+using Microsoft.ML.NeuralOde.Interop;
 
 namespace Microsoft.ML.NeuralOde.Persistence;
 
@@ -10,6 +11,7 @@ internal static class SealedModel
     {
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentNullException.ThrowIfNull(stream);
+        MLNetVersion.Check();
         if (!stream.CanRead)
             throw new ArgumentException("The stream cannot be read: it was closed, or is for writing only.", nameof(stream));
         if (!stream.CanSeek)

@@ -100,6 +100,9 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
         register_module("ode", _block);
         _head = Linear(sizes[^1], description.OutputCount);
         register_module("head", _head);
+        // torch's default device may be another one.
+        if (_head.weight!.device_type != DeviceType.CPU)
+            this.to(CPU);
         foreach (Parameter parameter in parameters())
             parameter.DetachFromDisposeScope();
     }

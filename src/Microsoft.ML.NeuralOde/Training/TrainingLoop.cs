@@ -1,5 +1,7 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using Microsoft.ML.NeuralOde.Data;
+using Microsoft.ML.NeuralOde.Gradients;
 using Microsoft.ML.NeuralOde.Persistence;
 
 namespace Microsoft.ML.NeuralOde.Training;
@@ -124,7 +126,14 @@ internal sealed class TrainingLoop : IDisposable
         try
         {
             BatchResult result = _trainable.Loss(batch, new TrainingMoment(Seeds.Batch(_plan.Seed, _state.Step), progress));
-            result.Objective.backward();
+            try
+            {
+                result.Objective.backward();
+            }
+            catch (ExternalException exception) when (BackwardFailure.ToldBy(exception) is { } cause)
+            {
+                throw cause is OperationCanceledException ? cause : Diverged("The gradients of a batch could not be computed", epoch, cause);
+            }
             double loss = result.Loss.ToDouble();
             if (result.Statistics.BackwardFailure is { } failure)
                 throw Diverged("The gradients of a batch could not be computed", epoch, failure);

@@ -13,7 +13,7 @@ public sealed class AtomicFileTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
-    public void Several_writers_of_one_file_all_succeed_and_readers_see_whole_files()
+    public async Task Several_writers_of_one_file_all_succeed_and_readers_see_whole_files()
     {
         byte[][] contents = [.. Enumerable.Range(0, 4).Select(i => Enumerable.Repeat((byte)i, 200_000 + i).ToArray())];
         using var end = new CancellationTokenSource();
@@ -29,8 +29,8 @@ public sealed class AtomicFileTests : IDisposable
         });
 
         Parallel.ForEach(Enumerable.Range(0, 40), i => AtomicFile.Write(File, contents[i % 4]));
-        end.Cancel();
-        reader.Wait();
+        await end.CancelAsync();
+        await reader;
 
         Directory.GetFiles(_folder).Should().Equal(File);
     }

@@ -4,7 +4,7 @@ using System.Text;
 using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Tests.Support;
 
-namespace Microsoft.ML.NeuralOde.Tests.Interop;
+namespace Microsoft.ML.NeuralOde.Tests.Compatibility;
 
 /// <summary>Programs with another ML.NET than the tested one.</summary>
 public sealed class MLNetVersionTests : IDisposable
@@ -23,7 +23,7 @@ public sealed class MLNetVersionTests : IDisposable
     [Theory]
     // Of each kind one that ML.NET itself does not need for loading a model: a method and a type.
     [InlineData("Microsoft.ML.Core.dll", "GetTrainerOutputAnnotation", "Microsoft.ML.Data.AnnotationUtils.GetTrainerOutputAnnotation")]
-    [InlineData("Microsoft.ML.Data.dll", "ITransformCanSaveOnnx", "Microsoft.ML.Model.OnnxConverter.ITransformCanSaveOnnx")]
+    [InlineData("Microsoft.ML.Data.dll", "OnnxNode", "Microsoft.ML.Model.OnnxConverter.OnnxNode")]
     [InlineData("", null, null)]
     public void A_version_that_lacks_something_is_named_with_what_it_lacks_and_what_to_do(string assembly, string? renamed, string? named)
     {
