@@ -372,7 +372,7 @@ public static class NeuralOdeCatalog
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentNullException.ThrowIfNull(model);
         CheckThreshold(threshold);
-        return model.WithThreshold(CatalogUtils.GetEnvironment(catalog), threshold);
+        return model.WithThreshold(Environments.Of(catalog), threshold);
     }
 
     /// <summary>A pipeline, such as one that was loaded, whose last binary classifier of this library has another threshold.</summary>
@@ -386,7 +386,7 @@ public static class NeuralOdeCatalog
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentNullException.ThrowIfNull(model);
         CheckThreshold(threshold);
-        return ModelSteps.ReplaceLast<NeuralOdeBinaryClassificationTransformer>(model, step => step.WithThreshold(CatalogUtils.GetEnvironment(catalog), threshold));
+        return ModelSteps.ReplaceLast<NeuralOdeBinaryClassificationTransformer>(model, step => step.WithThreshold(Environments.Of(catalog), threshold));
     }
 
     /// <summary>A detector of anomalies with another threshold: rows with scores above it are anomalies.</summary>
@@ -401,7 +401,7 @@ public static class NeuralOdeCatalog
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentNullException.ThrowIfNull(model);
         CheckThreshold(threshold);
-        return model.WithThreshold(CatalogUtils.GetEnvironment(catalog), threshold);
+        return model.WithThreshold(Environments.Of(catalog), threshold);
     }
 
     /// <summary>A pipeline, such as one that was loaded, whose last detector of this library has another threshold.</summary>
@@ -415,7 +415,7 @@ public static class NeuralOdeCatalog
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentNullException.ThrowIfNull(model);
         CheckThreshold(threshold);
-        return ModelSteps.ReplaceLast<ContinuousFlowAnomalyTransformer>(model, step => step.WithThreshold(CatalogUtils.GetEnvironment(catalog), threshold));
+        return ModelSteps.ReplaceLast<ContinuousFlowAnomalyTransformer>(model, step => step.WithThreshold(Environments.Of(catalog), threshold));
     }
 
     /// <summary>A detector of anomalies for another contamination, without a new training: so large a share of the training rows lies above the new threshold.</summary>
@@ -434,7 +434,7 @@ public static class NeuralOdeCatalog
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentNullException.ThrowIfNull(model);
         CheckContamination(contamination);
-        return model.WithContamination(CatalogUtils.GetEnvironment(catalog), contamination);
+        return model.WithContamination(Environments.Of(catalog), contamination);
     }
 
     /// <summary>A pipeline, such as one that was loaded, whose last detector of this library has another contamination.</summary>
@@ -448,7 +448,7 @@ public static class NeuralOdeCatalog
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentNullException.ThrowIfNull(model);
         CheckContamination(contamination);
-        return ModelSteps.ReplaceLast<ContinuousFlowAnomalyTransformer>(model, step => step.WithContamination(CatalogUtils.GetEnvironment(catalog), contamination));
+        return ModelSteps.ReplaceLast<ContinuousFlowAnomalyTransformer>(model, step => step.WithContamination(Environments.Of(catalog), contamination));
     }
 
     private static void CheckThreshold(float threshold)
