@@ -70,7 +70,7 @@ public sealed class ContinuousFlowDensityTransformer : ContinuousFlowTransformer
     /// <summary>Loads a model; called by ML.NET.</summary>
     internal static ContinuousFlowDensityTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
-        (ContinuousFlowModel model, FlowFile<DensityOutput> file) = Load<DensityOutput>(env, ctx, LoaderSignature);
+        (ContinuousFlowModel model, FlowFile<DensityOutput> file) = Load<DensityOutput>(env, ctx, LoaderSignature, _ => null);
         return new ContinuousFlowDensityTransformer(env, model, file.Columns, file.History, file.Output);
     }
 

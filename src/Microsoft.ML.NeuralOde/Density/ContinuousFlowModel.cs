@@ -28,7 +28,33 @@ public sealed class ContinuousFlowModel : IDisposable
 
     internal FlowNetwork Network => _network.Value;
 
+    /// <summary>A copy of all weights, and of the statistics that features and conditions are normalised with, by their names.</summary>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    public IReadOnlyDictionary<string, ModelWeights> Weights
+    {
+        get
+        {
+            using SharedNetwork<FlowNetwork>.Loan loan = Borrow();
+            return ModelWeights.Of(loan.Network.ToArrays());
+        }
+    }
+
     internal FlowDescription Description { get; }
+
+    /// <summary>
+    /// A copy of the flows as a module of TorchSharp, in evaluation mode: from features and conditions side by side, <c>[batch, features + conditions]</c>, to log p in
+    /// nats, <c>[batch]</c>.
+    /// </summary>
+    /// <returns>The module, the caller's; training it does not change this model.</returns>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    public nn.Module<Tensor, Tensor> CreateModule()
+    {
+        using SharedNetwork<FlowNetwork>.Loan loan = Borrow();
+        FlowNetwork copy = Training.TorchSeed.Run(0, () => new FlowNetwork(Description));
+        copy.FromArrays(loan.Network.ToArrays());
+        copy.eval();
+        return copy;
+    }
 
     /// <summary>log p(x), or log p(x | c), in nats.</summary>
     /// <param name="features">x, row-major <c>[rows, features]</c>, in the units of the training data.</param>

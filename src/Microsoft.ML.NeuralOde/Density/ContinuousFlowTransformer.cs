@@ -116,13 +116,19 @@ public abstract class ContinuousFlowTransformer : IScoringStep, IDisposable
     }
 
     /// <summary>Reads a model from ML.NET's file.</summary>
-    private protected static (ContinuousFlowModel Model, FlowFile<TOutput> File) Load<TOutput>(IHostEnvironment environment, ModelLoadContext context, string loaderSignature) =>
-        ModelFile.Load(environment, context, loaderSignature, Read<TOutput>);
+    /// <param name="environment">Where it is loaded.</param>
+    /// <param name="context">The file.</param>
+    /// <param name="loaderSignature">The kind of model.</param>
+    /// <param name="findDefect">What makes no sense in the output that was read, as a clause; null for nothing.</param>
+    private protected static (ContinuousFlowModel Model, FlowFile<TOutput> File) Load<TOutput>(
+        IHostEnvironment environment, ModelLoadContext context, string loaderSignature, Func<TOutput, string?> findDefect) =>
+        ModelFile.Load(environment, context, loaderSignature, bytes => Read(bytes, findDefect));
 
-    private static (ContinuousFlowModel Model, FlowFile<TOutput> File) Read<TOutput>(byte[] bytes)
+    private static (ContinuousFlowModel Model, FlowFile<TOutput> File) Read<TOutput>(byte[] bytes, Func<TOutput, string?> findDefect)
     {
         Payload<FlowFile<TOutput>> payload = PayloadReader.Read<FlowFile<TOutput>>(bytes);
-        if (payload.Description.Network.FindDefect(payload.Arrays.Sum(array => array.Values.LongLength)) is { } defect)
+        string? defect = payload.Description.Network.FindDefect(payload.Arrays.Sum(array => array.Values.LongLength)) ?? findDefect(payload.Description.Output);
+        if (defect is not null)
             throw PayloadReader.Damaged(defect);
         // The random weights that the network starts with are replaced at once; torch's generator stays as it is.
         FlowNetwork network = Training.TorchSeed.Run(0, () => new FlowNetwork(payload.Description.Network));

@@ -209,7 +209,9 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     }
 
     /// <inheritdoc/>
-    public override Tensor forward(Tensor input) => LogDensity(input, null);
+    public override Tensor forward(Tensor input) => LogDensity(
+        input.narrow(1, 0, Description.FeatureCount),
+        Description.ConditionCount > 0 ? input.narrow(1, Description.FeatureCount, Description.ConditionCount) : null);
 
     /// <summary>Draws rows from the flows' mixture.</summary>
     /// <param name="count">How many.</param>

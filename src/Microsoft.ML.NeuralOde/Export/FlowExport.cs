@@ -47,6 +47,8 @@ internal static class FlowExport
     /// <summary>The columns of an anomaly detector.</summary>
     public static void Anomaly(OperatorGraph graph, FlowNetwork network, AnomalyOutput columns, string features, Func<string, string> output)
     {
+        if (columns.MissingValues == MissingValueHandling.Refuse)
+            throw new NotSupportedException("The detector refuses rows with missing values, which ONNX cannot; train with another value of MissingValues.");
         using IDisposable noGrad = no_grad();
         (string u, string incomplete, double logScale) = Standardize(graph, network, features);
         int flows = network.Flows.Count;
@@ -65,7 +67,11 @@ internal static class FlowExport
             score = graph.Add("Max", [Units(graph, surprise, scale.Density), graph.Add("Sub", [energy, graph.Scalar("handicap", (float)AnomalyScale.LatentHandicap)])]);
         }
         string column = graph.Add("Add", [graph.Unsqueeze(score, 1), incomplete], output(columns.Score));
-        graph.Add("Greater", [graph.Add("Sub", [column, graph.Scalar("threshold", columns.Threshold)]), graph.Scalar("zero", 0)], output(columns.PredictedLabel));
+        string[] above = [column, graph.Scalar("threshold", columns.Threshold)];
+        if (columns.MissingValues == MissingValueHandling.Anomaly)
+            graph.Add("Or", [graph.Add("Greater", above), graph.Add("IsNaN", [column])], output(columns.PredictedLabel));
+        else
+            graph.Add("Greater", above, output(columns.PredictedLabel));
     }
 
     /// <summary>u = (x − mean) · scale within bounds, a column that is 0, but NaN for rows with values that are not finite, and log of the scales' product.</summary>

@@ -33,7 +33,7 @@ internal static class PredictorExport
             case OutputKind.Odds:
                 graph.Add("Identity", [outputs], output(columns.Score));
                 graph.Add("Sigmoid", [outputs], output(columns.Probability!));
-                graph.Add("Greater", [outputs, graph.Scalar("zero", 0)], output(columns.PredictedLabel!));
+                graph.Add("Greater", [outputs, graph.Scalar("threshold", columns.Threshold)], output(columns.PredictedLabel!));
                 break;
             default:
                 graph.Add("Identity", [outputs], output(columns.Score));

@@ -105,6 +105,12 @@ internal static class Environments
         return Get(catalog);
     }
 
+    public static Runtime.IHostEnvironment Of(TrainCatalogBase catalog)
+    {
+        MLNetVersion.Check();
+        return Get(catalog);
+    }
+
     public static Runtime.IHostEnvironment Of(TransformsCatalog catalog)
     {
         MLNetVersion.Check();
@@ -113,6 +119,9 @@ internal static class Environments
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static Runtime.IHostEnvironment Get(TrainCatalogBase.CatalogInstantiatorBase catalog) => CatalogUtils.GetEnvironment(catalog);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Runtime.IHostEnvironment Get(TrainCatalogBase catalog) => CatalogUtils.GetEnvironment(catalog);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static Runtime.IHostEnvironment Get(TransformsCatalog catalog) => CatalogUtils.GetEnvironment(catalog);

@@ -1,5 +1,6 @@
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
+using Microsoft.ML.Trainers;
 
 namespace Microsoft.ML.NeuralOde.Interop;
 
@@ -32,6 +33,9 @@ internal static class Schemas
         if (column.Kind != SchemaShape.Column.VectorKind.Scalar || column.ItemType != NumberDataViewType.Single || column.IsKey)
             throw Mismatch(context, "inputSchema", "weight", name, "Single", column.GetTypeString());
     }
+
+    /// <summary>The column of weights of a trainer; null for none.</summary>
+    public static SchemaShape.Column? WeightColumn(string? name) => name is null ? null : TrainerUtils.MakeR4ScalarColumn(name);
 
     /// <summary>The columns that a multiclass classifier adds.</summary>
     public static SchemaShape WithMulticlassOutputs(SchemaShape input, SchemaShape.Column label, string predictedLabel, string score)

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Persistence;
@@ -40,14 +41,23 @@ internal sealed record ModelDescription(
         if (FeatureDimensions.Length == 0 || FeatureDimensions.Any(size => size <= 0)
             || FeatureDimensions.Aggregate(1.0, (product, size) => product * size) != Network.FeatureCount)
             return $"its {Network.FeatureCount} features have dimensions [{string.Join(", ", FeatureDimensions)}]";
+        if (!float.IsFinite(Columns.Threshold))
+            return $"its threshold is {Columns.Threshold}";
         if (History.Contains(null!))
             return "a report of its training is missing";
         return kind == OutputKind.Classes && Classes is null ? "its classes are missing" : Classes?.FindDefect(Network.OutputCount);
     }
 }
 
-/// <summary>The names of the columns of the predictions, null for those that a task does not have, and whether a regression has a vector of them.</summary>
-internal sealed record OutputColumns(string Score, string? PredictedLabel = null, string? Probability = null, bool IsVector = false);
+/// <summary>The columns of the predictions.</summary>
+/// <param name="Score">The column of the scores.</param>
+/// <param name="PredictedLabel">The column of the predicted label; null for tasks without one.</param>
+/// <param name="Probability">The column of the probability; null for tasks without one.</param>
+/// <param name="IsVector">Whether a regression has a vector of scores.</param>
+/// <param name="Threshold">The score above which a row of a binary classification is positive; 0 in files that do not have it.</param>
+internal sealed record OutputColumns(
+    string Score, string? PredictedLabel = null, string? Probability = null, bool IsVector = false,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] float Threshold = 0);
 
 /// <summary>The values of classes: texts, or numbers and the name of their type.</summary>
 internal sealed record ClassValues(IReadOnlyList<string>? Text, IReadOnlyList<double>? Numbers, string? NumberType)

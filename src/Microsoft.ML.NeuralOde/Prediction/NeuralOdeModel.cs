@@ -50,7 +50,34 @@ public sealed class NeuralOdeModel : IRowScorer, IDisposable
 
     internal NeuralOdeNetwork Network => _network.Value;
 
+    /// <summary>A copy of all weights, and of the statistics that features and labels are normalised with, by their names.</summary>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    /// <example><code>float[] bias = [.. model.Model.Weights["head.bias"].Values];</code></example>
+    public IReadOnlyDictionary<string, ModelWeights> Weights
+    {
+        get
+        {
+            using SharedNetwork<NeuralOdeNetwork>.Loan loan = Borrow();
+            return ModelWeights.Of(loan.Network.ToArrays());
+        }
+    }
+
     internal OutputKind Kind => _kind;
+
+    /// <summary>
+    /// A copy of the network as a module of TorchSharp, in evaluation mode: from features <c>[batch, features]</c> to the logits of the classes, to the logarithm of the
+    /// odds of true, <c>[batch, 1]</c>, or to the targets in units of the label.
+    /// </summary>
+    /// <returns>The module, the caller's; training it does not change this model.</returns>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    public nn.Module<Tensor, Tensor> CreateModule()
+    {
+        using SharedNetwork<NeuralOdeNetwork>.Loan loan = Borrow();
+        NeuralOdeNetwork copy = Training.TorchSeed.Run(0, () => new NeuralOdeNetwork(_description));
+        copy.CopyFrom(loan.Network);
+        copy.eval();
+        return copy;
+    }
 
     /// <summary>The scores, row by row.</summary>
     /// <param name="features">Features, row-major <c>[rows, features]</c>.</param>

@@ -14,7 +14,7 @@ namespace Microsoft.ML.NeuralOde;
 /// <see cref="Transform"/> scores rows in batches while they are read; each row has its own solver steps, so that its score does not depend on its
 /// neighbours. One transformer may serve several threads at once. Disposing of it frees its weights.
 /// </remarks>
-public abstract class NeuralOdeTransformer : ISingleFeaturePredictionTransformer<NeuralOdeModel>, IScoringStep, IDisposable
+public abstract class NeuralOdeTransformer : ISingleFeaturePredictionTransformer<NeuralOdeModel>, ISingleFeaturePredictionTransformer, IScoringStep, IDisposable
 {
     private readonly IHost _host;
     private readonly string _loaderSignature;
