@@ -8,8 +8,8 @@ namespace Microsoft.ML.NeuralOde.Service;
 /// <summary>Holds the model that answers, and replaces it when its file changes: at once, and only by one that works.</summary>
 internal sealed partial class ModelStore : BackgroundService
 {
-    /// <summary>Looking at a large file must not become the service's work: it rests this many times as long as the look took.</summary>
-    private const int RestFactor = 20;
+    /// <summary>Looking at a large file must not become the service's work: it rests this many times as long as a look takes.</summary>
+    private const int RestFactor = 10;
 
     private readonly ServiceSettings _settings;
     private readonly ServiceMetrics _metrics;
@@ -17,6 +17,7 @@ internal sealed partial class ModelStore : BackgroundService
     private readonly Lock _checking = new();
     private ServingModel _current;
     private string _seen;
+    private TimeSpan _look;
     private bool _isDisposed;
 
     /// <exception cref="ModelFileException">The file cannot be served.</exception>
@@ -54,7 +55,9 @@ internal sealed partial class ModelStore : BackgroundService
         {
             try
             {
+                long started = Stopwatch.GetTimestamp();
                 string hash = ModelFile.Hash(_settings.Model.File, _settings.Model.MaximumModelBytes);
+                _look = Stopwatch.GetElapsedTime(started);
                 if (hash == _seen)
                     return;
                 _seen = hash;
@@ -84,10 +87,8 @@ internal sealed partial class ModelStore : BackgroundService
         while (true)
         {
             await Task.Delay(rest, stoppingToken);
-            long started = Stopwatch.GetTimestamp();
             Check();
-            TimeSpan took = Stopwatch.GetElapsedTime(started) * RestFactor;
-            rest = took > _settings.Model.ReloadInterval ? took : _settings.Model.ReloadInterval;
+            rest = _look * RestFactor > _settings.Model.ReloadInterval ? _look * RestFactor : _settings.Model.ReloadInterval;
         }
     }
 

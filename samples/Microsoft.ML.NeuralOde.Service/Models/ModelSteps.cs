@@ -7,12 +7,17 @@ namespace Microsoft.ML.NeuralOde.Service.Models;
 /// <summary>The steps of a model that are left for the service, and the columns that they start from.</summary>
 internal sealed class ModelSteps
 {
+    private const int MostPlanes = 4;
+
     private readonly List<ITransformer> _steps = [];
     private readonly List<(string Name, DataViewType Type)> _added = [];
     private readonly DataViewSchema? _saved;
 
-    private ModelSteps(DataViewSchema? saved)
+    private readonly ITransformer[] _all;
+
+    private ModelSteps(ITransformer[] all, DataViewSchema? saved)
     {
+        _all = all;
         _saved = saved;
         Input = Schema();
     }
@@ -28,8 +33,8 @@ internal sealed class ModelSteps
     /// <exception cref="ModelFileException">A column is missing, or an image's path is computed.</exception>
     public static ModelSteps Of(ITransformer model, DataViewSchema? saved)
     {
-        var steps = new ModelSteps(saved);
-        foreach (ITransformer step in Flatten(model))
+        var steps = new ModelSteps([.. Flatten(model)], saved);
+        foreach (ITransformer step in steps._all)
             steps.Add(step);
         return steps;
     }
@@ -85,13 +90,12 @@ internal sealed class ModelSteps
     }
 
     /// <summary>What is known of the columns that a step reads, for models whose schema does not tell.</summary>
-    private static IEnumerable<(string Name, DataViewType Type)> KnownInputs(ITransformer step)
+    private IEnumerable<(string Name, DataViewType Type)> KnownInputs(ITransformer step)
     {
-        var image = new ImageDataViewType();
         return step switch
         {
             ImageResizingTransformer or ImageGrayscalingTransformer or ImagePixelExtractingTransformer =>
-                (ColumnPairs(step) ?? []).Select(pair => (pair.inputColumnName, (DataViewType)image)),
+                (ColumnPairs(step) ?? []).Select(pair => (pair.inputColumnName, (DataViewType)ImageType())),
             NeuralOdeTransformer predictor => [(predictor.FeatureColumnName, predictor.FeatureColumnType)],
             ContinuousFlowTransformer { ConditionColumnName: { } condition } flow =>
             [
@@ -101,6 +105,17 @@ internal sealed class ModelSteps
             ContinuousFlowTransformer flow => [(flow.FeatureColumnName, flow.FeatureColumnType)],
             _ => [],
         };
+    }
+
+    /// <summary>Images that are not resized have the size that the features tell: [planes, height, width], or [height, width, planes] where pixels are interleaved.</summary>
+    private ImageDataViewType ImageType()
+    {
+        if (_all.Any(step => step is ImageResizingTransformer))
+            return new ImageDataViewType();
+        DataViewType? features = _all.OfType<NeuralOdeTransformer>().LastOrDefault()?.FeatureColumnType ?? _all.OfType<ContinuousFlowTransformer>().LastOrDefault()?.FeatureColumnType;
+        return features is VectorDataViewType { Dimensions: [var first, var second, var third] }
+            ? first <= MostPlanes ? new ImageDataViewType(second, third) : new ImageDataViewType(first, second)
+            : new ImageDataViewType();
     }
 
     /// <summary>The columns of a step that makes one of one; ML.NET keeps them to itself.</summary>
