@@ -91,11 +91,12 @@ internal static class PredictionService
         PredictionEndpoints predictions = app.Services.GetRequiredService<PredictionEndpoints>();
         ModelDescriptions descriptions = app.Services.GetRequiredService<ModelDescriptions>();
         app.MapPost(PredictionEndpoints.One, (Delegate)predictions.PredictAsync).WithMetadata(new NeedsKey(), new IsLimited())
-            .WithSummary("Predicts one row.");
+            .WithSummary("Predicts one row.").WithTags("Predictions");
         app.MapPost(PredictionEndpoints.Many, (Delegate)predictions.PredictManyAsync).WithMetadata(new NeedsKey(), new IsLimited())
-            .WithSummary("Predicts several rows.");
-        app.MapGet("/model", () => Results.Ok(descriptions.Model())).WithSummary("Describes the model that answers now.");
-        app.MapGet("/health", () => Results.Ok(descriptions.Health())).WithSummary("Says which model answers and why its file's last change was not taken.");
+            .WithSummary("Predicts several rows.").WithTags("Predictions");
+        app.MapGet("/model", () => Results.Ok(descriptions.Model())).WithSummary("Describes the model that answers now.").WithTags("Model");
+        app.MapGet("/health", () => Results.Ok(descriptions.Health())).WithSummary("Says which model answers and why its file's last change was not taken.")
+            .WithTags("Model");
         app.MapHealthChecks("/health/live", new HealthCheckOptions { Predicate = _ => false });
         app.MapHealthChecks("/health/ready", new HealthCheckOptions { Predicate = check => check.Tags.Contains(ModelHealthCheck.Tag) });
         app.MapMetrics("/metrics", app.Services.GetRequiredService<ServiceMetrics>().Registry).WithMetadata(new NeedsKey());
