@@ -103,7 +103,7 @@ internal static class PredictionService
         app.MapOpenApi();
         app.MapScalarApiReference("/reference", options => options.DisableDefaultFonts().DisableAgent().DisableMcp().DisableTelemetry());
         byte[] page = ReadPage();
-        app.MapGet("/", (HttpContext context) =>
+        app.MapMethods("/", [HttpMethods.Get, HttpMethods.Head], (HttpContext context) =>
         {
             context.Response.Headers.ContentSecurityPolicy = PagePolicy;
             return Results.Bytes(page, "text/html; charset=utf-8");

@@ -135,7 +135,7 @@ internal sealed class ApiDocument(ModelStore store, ApiKey key) : IOpenApiDocume
         };
         (string Status, string Description)[] failures =
         [
-            ("400", "The request is not what the model reads."), ("413", "The body, the image or the number of rows is too large."),
+            ("400", "The request is not what the model reads."), ("408", "The body came too slowly."), ("413", "The body, the image or the number of rows is too large."),
             ("415", "The content type, its charset or its encoding is none that is read."), ("422", "The row has no finite score."),
             ("429", "The client asks too often."), ("503", "The service is busy."),
         ];

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.ML.NeuralOde.Service.Http;
 using Microsoft.Net.Http.Headers;
@@ -23,7 +24,8 @@ internal static class FormRequest
         string? boundary = HeaderUtilities.RemoveQuotes(contentType.Boundary).Value;
         if (string.IsNullOrEmpty(boundary) || boundary.Length > MostBoundary)
             throw new RequestException($"The content type's boundary is missing or longer than {MostBoundary} characters.");
-        using var stream = new MemoryStream(body.ToArray(), writable: false);
+        using MemoryStream stream = MemoryMarshal.TryGetArray(body, out ArraySegment<byte> bytes)
+            ? new MemoryStream(bytes.Array!, bytes.Offset, bytes.Count, writable: false) : new MemoryStream(body.ToArray(), writable: false);
         var reader = new MultipartReader(boundary, stream);
         int[] counts = new int[fields.Inputs.Count];
         var values = new List<object?[]>();

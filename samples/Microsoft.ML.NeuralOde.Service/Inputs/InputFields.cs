@@ -18,7 +18,7 @@ internal sealed class InputFields(IReadOnlyList<InputColumn> inputs)
         for (int i = 0; i < inputs.Count; i++)
             if (_comparer.Equals(inputs[i].Field, name) || _comparer.Equals(inputs[i].Name, name))
                 return i;
-        throw new RequestException($"{where}unknown field '{Shorten(name)}'; the model reads {Names}.");
+        throw new RequestException($"{where}{(where.Length == 0 ? 'U' : 'u')}nknown field '{Shorten(name)}'; the model reads {Names}.");
     }
 
     /// <exception cref="RequestException">A field has no value.</exception>

@@ -31,7 +31,7 @@ internal static class RequestReader
         if (context.Request.Headers.ContentEncoding is { Count: > 0 } encoding && !string.Equals(encoding, "identity", StringComparison.OrdinalIgnoreCase))
             throw new RequestException(StatusCodes.Status415UnsupportedMediaType, $"The content encoding is '{encoding}'; a body that is not compressed would be right.");
 
-        using BodyBuffer body = await BodyAsync(context, isBatch ? limits.BatchBytes : limits.RowBytes);
+        using BodyBuffer body = await BodyAsync(context, isBatch ? limits.BatchBytes : limits.RowBytes, limits.BodyTime);
         var rows = new RequestRows();
         try
         {
@@ -66,22 +66,31 @@ internal static class RequestReader
         string.Equals(charset, "utf-8", StringComparison.OrdinalIgnoreCase) || string.Equals(charset, "utf8", StringComparison.OrdinalIgnoreCase)
         || string.Equals(charset, "us-ascii", StringComparison.OrdinalIgnoreCase);
 
-    private static async Task<BodyBuffer> BodyAsync(HttpContext context, long maximum)
+    private static async Task<BodyBuffer> BodyAsync(HttpContext context, long maximum, TimeSpan time)
     {
         if (context.Request.ContentLength > maximum)
             throw TooLarge(maximum, $"has {context.Request.ContentLength:N0} bytes");
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } feature)
             feature.MaxRequestBodySize = maximum;
+        using var late = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
+        late.CancelAfter(time);
         var body = new BodyBuffer((int)Math.Min(context.Request.ContentLength + 1 ?? FirstBytes, maximum + 1));
         try
         {
-            while (await context.Request.Body.ReadAsync(body.Free(), context.RequestAborted) is > 0 and var count)
+            while (await context.Request.Body.ReadAsync(body.Free(), late.Token) is > 0 and var count)
             {
                 body.Keep(count);
                 if (body.Content.Length > maximum)
                     throw TooLarge(maximum, "has more");
             }
             return body;
+        }
+        catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)
+        {
+            body.Dispose();
+            if (HttpProtocol.IsHttp11(context.Request.Protocol))
+                context.Response.Headers.Connection = "close";
+            throw new RequestException(StatusCodes.Status408RequestTimeout, $"The body did not come within {time.TotalSeconds} seconds (Limits:BodyTime).");
         }
         catch
         {

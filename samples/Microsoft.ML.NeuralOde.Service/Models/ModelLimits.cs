@@ -8,7 +8,8 @@ namespace Microsoft.ML.NeuralOde.Service.Models;
 /// <param name="BatchBytes">Most bytes of the body of a request of several.</param>
 /// <param name="Rows">Most rows of a request.</param>
 /// <param name="Concurrency">Most requests at work at a time.</param>
-internal sealed record ModelLimits(long RowBytes, long BatchBytes, int Rows, int Concurrency)
+/// <param name="BodyTime">How long a body may take to come.</param>
+internal sealed record ModelLimits(long RowBytes, long BatchBytes, int Rows, int Concurrency, TimeSpan BodyTime)
 {
     /// <summary>Room for names, white space and the form's boundaries.</summary>
     private const int Frame = 1 << 12;
@@ -29,6 +30,6 @@ internal sealed record ModelLimits(long RowBytes, long BatchBytes, int Rows, int
         long peak = batch + Math.Min(rows * memory, 4 * batch) + memory;
         long budget = settings.MemoryBytes ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4;
         int most = settings.MaximumConcurrency ?? RequestsPerProcessor * Environment.ProcessorCount;
-        return new ModelLimits(row + Frame, batch, rows, (int)Math.Clamp(budget / peak, 1, most));
+        return new ModelLimits(row + Frame, batch, rows, (int)Math.Clamp(budget / peak, 1, most), settings.BodyTime);
     }
 }

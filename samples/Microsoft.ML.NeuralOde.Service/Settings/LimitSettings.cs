@@ -24,6 +24,9 @@ internal sealed class LimitSettings
     /// <summary>Requests that wait for their turn; more are refused with 503.</summary>
     public int QueueLength { get; set; } = 256;
 
+    /// <summary>How long a request's body may take to come: a client that sends slowly keeps others waiting.</summary>
+    public TimeSpan BodyTime { get; set; } = TimeSpan.FromSeconds(30);
+
     /// <summary>Requests a second and client address, in bursts of up to ten seconds' worth; null for any number. More are refused with 429.</summary>
     public int? RequestsPerSecond { get; set; }
 
@@ -35,6 +38,8 @@ internal sealed class LimitSettings
         Positive(MemoryBytes ?? 1, nameof(MemoryBytes));
         Positive(MaximumConcurrency ?? 1, nameof(MaximumConcurrency));
         Positive(RequestsPerSecond ?? 1, nameof(RequestsPerSecond));
+        if (BodyTime <= TimeSpan.Zero || BodyTime > TimeSpan.FromDays(1))
+            throw new SettingsException($"Limits:{nameof(BodyTime)} is {BodyTime}; a positive time of at most a day would be right.");
         if (QueueLength < 0)
             throw new SettingsException($"Limits:{nameof(QueueLength)} is {QueueLength}; zero or more would be right.");
     }

@@ -38,7 +38,7 @@ public sealed class BadRequestTests : IAsyncLifetime, IDisposable
     [InlineData("{\"features\":[1,NaN]}", "*no JSON*")]
     [InlineData("{\"features\":[1,-1e39]}", "*place 1*too large*")]
     [InlineData("{\"features\":[1,true]}", "*place 1*is true*")]
-    [InlineData("{\"features\":[1,2],\"label\":3}", "*unknown field 'label'*'features'*")]
+    [InlineData("{\"features\":[1,2],\"label\":3}", "*Unknown field 'label'*'features'*")]
     [InlineData("{\"features\":[1,2],\"Features\":[3,4]}", "*'features' is given twice*")]
     [InlineData("{\"features\":[1,2]} x", "*no JSON*")]
     [InlineData("{\"features\":[1,2]", "*no JSON*")]

@@ -74,7 +74,7 @@ public sealed class ImageModelTests : IDisposable
         (await ServiceHost.ProblemAsync(service.PostBytesAsync("/predict", ServedModels.Picture(200, 200, SKEncodedImageFormat.Png, true, 200), "image/png"), 413)).Should().Contain("200 × 200 pixels");
         (await ServiceHost.ProblemAsync(service.PostBytesAsync("/predict", new byte[200_000], "image/png"), 413)).Should().Contain("bytes");
         (await ServiceHost.ProblemAsync(service.PostAsync("/predict", new { image = "no base 64!" }), 400)).Should().Contain("'image' is no base64");
-        (await ServiceHost.ProblemAsync(service.PostAsync("/predict", new { imagePath = files[0] }), 400)).Should().Contain("unknown field 'imagePath'");
+        (await ServiceHost.ProblemAsync(service.PostAsync("/predict", new { imagePath = files[0] }), 400)).Should().Contain("Unknown field 'imagePath'");
         (await ServiceHost.ProblemAsync(service.PostAsync("/predict", new { image = files[0] }), 400)).Should().NotContain("could not");
         Scores(await ServiceHost.AnswerAsync(service.PostBytesAsync("/predict", png, "image/png"))).Should().HaveCount(2);
     }

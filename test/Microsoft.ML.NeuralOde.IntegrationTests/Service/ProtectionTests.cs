@@ -76,6 +76,20 @@ public sealed partial class ProtectionTests : IDisposable
     }
 
     [Fact]
+    public async Task A_body_that_does_not_come_is_408_and_makes_room_for_others()
+    {
+        await using ServiceHost service = await ServiceHost.StartAsync(_file, "--Limits:MaximumConcurrency", "1", "--Limits:BodyTime", "00:00:00.3");
+        var never = new TaskCompletionSource();
+        using var slow = new HttpRequestMessage(HttpMethod.Post, "/predict") { Content = new SlowContent(never.Task) };
+        // A client of its own: its connection ends.
+        using var other = new HttpClient { BaseAddress = service.Client.BaseAddress };
+        Task<HttpResponseMessage> first = other.SendAsync(slow);
+        (await ServiceHost.ProblemAsync(first, 408)).Should().Contain("Limits:BodyTime");
+        await ServiceHost.AnswerAsync(service.PostAsync("/predict", new { features = new[] { 1, 2 } }));
+        never.SetResult();
+    }
+
+    [Fact]
     public async Task What_is_counted_bears_the_names_of_routes_and_of_nothing_else()
     {
         await using ServiceHost service = await ServiceHost.StartAsync(_file);
@@ -122,6 +136,7 @@ public sealed partial class ProtectionTests : IDisposable
     [InlineData("Model:File", "", "*Model:File is empty*")]
     [InlineData("Model:Fiel", "model.zip", "*Fiel*")]
     [InlineData("Limits:QueueLength", "-1", "*Limits:QueueLength is -1*")]
+    [InlineData("Limits:BodyTime", "0", "*Limits:BodyTime is 00:00:00*")]
     [InlineData("Limits:MaximumPixels", "0", "*Limits:MaximumPixels is 0*")]
     [InlineData("Api:Key", "short", "*Api:Key has 5 characters; at least 16*")]
     public void A_setting_that_makes_no_sense_is_told_before_anything_starts(string name, string value, string reason)
