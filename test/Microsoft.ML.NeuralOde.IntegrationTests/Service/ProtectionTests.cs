@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Microsoft.ML.NeuralOde.Service.Settings;
@@ -79,14 +80,14 @@ public sealed partial class ProtectionTests : IDisposable
     public async Task A_body_that_does_not_come_is_408_and_makes_room_for_others()
     {
         await using ServiceHost service = await ServiceHost.StartAsync(_file, "--Limits:MaximumConcurrency", "1", "--Limits:BodyTime", "00:00:00.3");
-        var never = new TaskCompletionSource();
-        using var slow = new HttpRequestMessage(HttpMethod.Post, "/predict") { Content = new SlowContent(never.Task) };
-        // A client of its own: its connection ends.
-        using var other = new HttpClient { BaseAddress = service.Client.BaseAddress };
-        Task<HttpResponseMessage> first = other.SendAsync(slow);
-        (await ServiceHost.ProblemAsync(first, 408)).Should().Contain("Limits:BodyTime");
+        // An HttpClient would wait until it has sent all of its request.
+        using var client = new TcpClient();
+        await client.ConnectAsync(IPAddress.Loopback, service.Client.BaseAddress!.Port);
+        await client.GetStream().WriteAsync("POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"u8.ToArray());
+        using var reader = new StreamReader(client.GetStream());
+        string answer = await reader.ReadToEndAsync().WaitAsync(TimeSpan.FromSeconds(30));
+        answer.Should().StartWith("HTTP/1.1 408 ").And.Contain("application/problem+json").And.Contain("Limits:BodyTime");
         await ServiceHost.AnswerAsync(service.PostAsync("/predict", new { features = new[] { 1, 2 } }));
-        never.SetResult();
     }
 
     [Fact]
