@@ -31,7 +31,7 @@ internal static class PathIntegration
         Tensor packed = rate.Pack(initialState);
         IReadOnlyList<Tensor> parameters = rate.Parameters;
         using OdeSolution solution = Ode.Solve(
-            new KnownFunction(rate.Evaluate, parameters, rate as IAnalyticDynamics).Function, packed, tensor(new[] { start, end }, packed.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32), options, parameters);
+            new KnownFunction(UserFunction.RightHandSide(rate.Evaluate), parameters, rate as IAnalyticDynamics).Function, packed, tensor(new[] { start, end }, packed.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32), options, parameters);
         Tensor final = solution.Final;
         var result = new PathResult(
             rate.State(final).MoveToOuterDisposeScope(),

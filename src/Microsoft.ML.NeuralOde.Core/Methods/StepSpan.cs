@@ -5,8 +5,11 @@ namespace Microsoft.ML.NeuralOde.Methods;
 /// <summary>The stretch of time a step covers, lane by lane; and, where output times carry derivatives, its size as a tensor.</summary>
 internal sealed class StepSpan : IDisposable
 {
+    private readonly Clock _clock;
+
     public StepSpan(double[] start, double[] end, Clock clock)
     {
+        _clock = clock;
         Start = start;
         End = end;
         Size = new double[start.Length];
@@ -24,8 +27,16 @@ internal sealed class StepSpan : IDisposable
     /// <summary>The sizes in the graph, shape <c>[lanes]</c>; null where times are mere numbers.</summary>
     public Tensor? TrackedSize { get; }
 
-    /// <summary>The times at a fraction of the step; exactly <see cref="End"/> at 1.</summary>
+    /// <summary>
+    /// The times at a fraction of the step at which the right-hand side is to be asked: exactly <see cref="End"/> at 1, unless it jumps there.
+    /// </summary>
     public double[] At(double fraction)
+    {
+        double[] times = Place(fraction);
+        return _clock.HasJumps ? [.. times.Select((time, lane) => _clock.Inside(time, Start[lane], End[lane]))] : times;
+    }
+
+    private double[] Place(double fraction)
     {
         if (fraction == 0)
             return Start;
