@@ -17,7 +17,7 @@ internal static class Inputs
     {
         ArgumentNullException.ThrowIfNull(tensor, name);
         if (tensor.IsInvalid)
-            throw new ObjectDisposedException(name, $"{what} is disposed of; it must live as long as it is used, whatever scope it was made in.");
+            throw new ObjectDisposedException(null, $"{what} is disposed of; it must live as long as it is used, whatever scope it was made in.");
     }
 
     /// <summary>Requires rows of a width, in the type and on the device of parameters.</summary>
