@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.NeuralOde.Solving;
@@ -48,8 +47,7 @@ internal sealed class UserFunction
         Tensor result;
         try
         {
-            // A graph is made with a state of its own; without one, a comparison costs less than a tensor.
-            result = is_grad_enabled() || !Kernels.StateKernels.Supports(state) || !state.is_contiguous() ? _function(time, state.clone()) : CallAndRestore(time, state);
+            result = _function(time, state.clone());
         }
         catch (ExternalException exception)
         {
@@ -59,31 +57,6 @@ internal sealed class UserFunction
             Returned(RightHandSideName, result, "dy/dt as a tensor in the shape of the state");
         Solving.RightHandSide.Check(result!, state);
         return result!;
-    }
-
-    /// <summary>Calls the function, and puts the state back where it was changed.</summary>
-    private Tensor CallAndRestore(Tensor time, Tensor state)
-    {
-        Span<byte> memory = state.bytes;
-        byte[] before = ArrayPool<byte>.Shared.Rent(memory.Length);
-        try
-        {
-            memory.CopyTo(before);
-            Tensor result = _function(time, state);
-            if (state.IsInvalid)
-                throw new InvalidOperationException("The right-hand side disposed of the state that it was given, which is the solver's.");
-            if (memory.SequenceEqual(before.AsSpan(0, memory.Length)))
-                return result;
-            // What it returned may lie in the same memory.
-            if (result is { IsInvalid: false })
-                result = result.clone();
-            before.AsSpan(0, memory.Length).CopyTo(memory);
-            return result;
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(before);
-        }
     }
 
     private static InvalidOperationException Failure(string name, Tensor state, ExternalException exception) =>
