@@ -92,13 +92,16 @@ internal static class Inputs
         Tensor state = problem.InitialState.detach();
         bool perRow = options.PerRow && options.Method.IsAdaptive && options.StepSize is null;
         var clock = new Clock(problem.Grid, state, perRow);
+        // Times that are all rounded to one would tell nothing.
+        double spacing = TimePrecision.Spacing(Math.Max(Math.Abs(problem.Grid.Start), Math.Abs(problem.Grid.End)), state.dtype);
+        double interval = Math.Max(Math.Abs(problem.Grid.End - problem.Grid.Start), 8 * spacing);
         Tensor start = At(0), middle = At(0.5), end = At(1);
         return !Same(start, middle) || !Same(start, end);
 
         Tensor At(double fraction)
         {
             double[] times = new double[perRow ? state.shape[0] : 1];
-            Array.Fill(times, problem.Grid.Start + fraction * (problem.Grid.End - problem.Grid.Start));
+            Array.Fill(times, problem.Grid.Start + fraction * problem.Grid.Direction * interval);
             problem.Statistics.FunctionEvaluations++;
             return problem.Function(clock.Tensor(times), state);
         }
