@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Microsoft.ML.NeuralOde.Dynamics;
 using Microsoft.ML.NeuralOde.Kernels;
+using Microsoft.ML.NeuralOde.Solving;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
@@ -118,8 +119,18 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
     /// <param name="t">Time: a scalar, or one number a row, shape <c>[batch, 1, 1, 1]</c>.</param>
     /// <param name="y">The state, shape <c>[batch, channels, height, width]</c>.</param>
     /// <returns>dy/dt, in the shape of y.</returns>
+    /// <exception cref="ArgumentException">The state's shape, type or device does not fit the dynamics.</exception>
     public override Tensor forward(Tensor t, Tensor y)
     {
+        Inputs.RequireAlive(_weights[0], nameof(ConvolutionalDynamics), "A weight of the dynamics");
+        Inputs.RequireAlive(t, nameof(t), "The time");
+        Inputs.RequireAlive(y, nameof(y), "The state");
+        if (y.dim() != 4 || y.size(1) != Channels)
+            throw new ArgumentException($"The state has shape [{string.Join(", ", y.shape)}]; these dynamics need [batch, {Channels}, height, width].", nameof(y));
+        Inputs.RequireLike(y, _weights[0], nameof(y));
+        if (t.dim() > 0 && (t.dtype != y.dtype || (t.numel() != 1 && (t.dim() != 4 || t.numel() != y.size(0)))))
+            throw new ArgumentException(
+                $"The time has shape [{string.Join(", ", t.shape)}] and type {t.dtype}; it must be a scalar, or one number a row, [batch, 1, 1, 1], in the state's type {y.dtype}.", nameof(t));
         using DisposeScope scope = NewDisposeScope();
         Tensor x = y;
         for (int i = 0; i < Convolutions; i++)
@@ -133,7 +144,8 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
     /// <inheritdoc/>
     public DynamicsEvaluator? CreateEvaluator(Tensor state)
     {
-        ArgumentNullException.ThrowIfNull(state);
+        Inputs.RequireAlive(state, nameof(state), "The state");
+        Inputs.RequireAlive(_weights[0], nameof(ConvolutionalDynamics), "A weight of the dynamics");
         if (state.dim() != 4 || state.shape[1] != Channels || state.numel() == 0 || !HasKernelsFor(state) || IsLeftToTorch(state.shape))
             return null;
         if (!_evaluators.TryTake(out ConvolutionalEvaluator? evaluator) || !evaluator.Fits(state))

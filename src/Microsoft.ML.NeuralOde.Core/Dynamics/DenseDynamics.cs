@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Microsoft.ML.NeuralOde.Dynamics;
 using Microsoft.ML.NeuralOde.Kernels;
+using Microsoft.ML.NeuralOde.Solving;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
@@ -130,6 +131,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <param name="y">The state, shape <c>[batch, features]</c>.</param>
     /// <returns>dy/dt, shape <c>[batch, features]</c>.</returns>
     /// <exception cref="InvalidOperationException">The dynamics need a condition.</exception>
+    /// <exception cref="ArgumentException">The state's width, type or device is not that of the dynamics.</exception>
     public override Tensor forward(Tensor t, Tensor y)
     {
         if (Conditions > 0)
@@ -148,6 +150,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <summary>dy/dt, given what <see cref="Project"/> made of the condition.</summary>
     internal Tensor EvaluateProjected(Tensor t, Tensor y, Tensor? projected)
     {
+        CheckState(t, y);
         using DisposeScope scope = NewDisposeScope();
         Tensor x = y;
         for (int i = 0; i < Layers; i++)
@@ -163,13 +166,27 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <inheritdoc/>
     public DynamicsEvaluator? CreateEvaluator(Tensor state)
     {
-        ArgumentNullException.ThrowIfNull(state);
+        Inputs.RequireAlive(state, nameof(state), "The state");
+        Inputs.RequireAlive(_weights[0], nameof(DenseDynamics), "A weight of the dynamics");
         if (_gateWeights.Length > 0 || state.dim() != 2 || state.shape[1] != Features || !HasKernelsFor(state))
             return null;
         if (!_evaluators.TryTake(out DenseEvaluator? evaluator) || evaluator.Type != state.dtype)
             evaluator = state.dtype == ScalarType.Float32 ? new DenseEvaluator<float>(this) : new DenseEvaluator<double>(this);
         evaluator.Refresh();
         return evaluator;
+    }
+
+    private void CheckState(Tensor t, Tensor y)
+    {
+        Inputs.RequireAlive(_weights[0], nameof(DenseDynamics), "A weight of the dynamics");
+        Inputs.RequireAlive(t, nameof(t), "The time");
+        Inputs.RequireAlive(y, nameof(y), "The state");
+        if (y.dim() == 0 || y.size(-1) != Features)
+            throw new ArgumentException($"The state has shape [{string.Join(", ", y.shape)}]; these dynamics need [batch, {Features}].", nameof(y));
+        Inputs.RequireLike(y, _weights[0], nameof(y));
+        if (t.dim() > 0 && (t.dtype != y.dtype || t.numel() > Math.Max(1, y.numel() / Features) || t.size(-1) != 1))
+            throw new ArgumentException(
+                $"The time has shape [{string.Join(", ", t.shape)}] and type {t.dtype}; it must be a scalar, or one number a row, [batch, 1], in the state's type {y.dtype}.", nameof(t));
     }
 
     /// <summary>What time adds to layer <paramref name="layer"/>; null for nothing.</summary>
@@ -221,8 +238,10 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <summary>What a condition adds to the first layer, shape <c>[batch, width]</c>: the same at all times.</summary>
     internal Tensor Project(Tensor condition)
     {
+        Inputs.RequireAlive(condition, nameof(condition), "The condition");
         if (condition.dim() != 2 || condition.shape[1] != Conditions)
             throw new ArgumentException($"The condition has shape [{string.Join(", ", condition.shape)}]; it must be [batch, {Conditions}].", nameof(condition));
+        Inputs.RequireLike(condition, _conditionWeight!, nameof(condition));
         return functional.linear(condition, _conditionWeight!);
     }
 

@@ -176,7 +176,7 @@ internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
             extension.WeightDerivatives(span.Fraction(times[lane], lane), slopes.AsSpan(lane * count, count));
         }
         using var plain = new TensorArithmetic(Context.Arithmetic.Lanes);
-        using var numbers = new StepSpan(span.Start, span.End);
+        using StepSpan numbers = span.AsNumbers();
         using Tensor place = plain.Combine(State.detach(), numbers, weights, stages);
         using Tensor slope = plain.Combine(null, null, slopes, stages);
         Tensor there = Context.Evaluate(times, place);

@@ -1,4 +1,5 @@
 using Microsoft.ML.NeuralOde.Gradients;
+using Microsoft.ML.NeuralOde.Solving;
 
 namespace Microsoft.ML.NeuralOde.Methods;
 
@@ -30,10 +31,10 @@ internal static class JacobianEvaluator
         if (own is not null)
         {
             using IDisposable noGrad = no_grad();
-            Tensor given = own(time, state);
-            if (given is null || given.numel() != rows * n * n)
+            Tensor given = UserFunction.Call("The Jacobian", state, () => own(time, state.clone()));
+            if (given is null || given.IsInvalid || given.numel() != rows * n * n)
                 throw new InvalidOperationException(
-                    $"The Jacobian has {(given is null ? "no value" : $"shape [{string.Join(", ", given.shape)}]")}; it must have shape [{rows}, {n}, {n}].");
+                    $"The Jacobian has {(given is null || given.IsInvalid ? "no value" : $"shape [{string.Join(", ", given.shape)}]")}; it must have shape [{rows}, {n}, {n}].");
             return given.reshape(rows, n, n).to(state.dtype, state.device).clone().DetachFromDisposeScope();
         }
 

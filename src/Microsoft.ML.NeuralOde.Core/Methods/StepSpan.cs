@@ -5,17 +5,22 @@ namespace Microsoft.ML.NeuralOde.Methods;
 /// <summary>The stretch of time a step covers, lane by lane; and, where output times carry derivatives, its size as a tensor.</summary>
 internal sealed class StepSpan : IDisposable
 {
-    public StepSpan(double[] start, double[] end, Clock clock)
-        : this(start, end) => TrackedSize = clock.Difference(start, end);
+    private readonly Clock _clock;
 
-    /// <summary>A stretch whose size is mere numbers.</summary>
-    public StepSpan(double[] start, double[] end)
+    public StepSpan(double[] start, double[] end, Clock clock)
+        : this(start, end, clock, clock.Difference(start, end))
     {
+    }
+
+    private StepSpan(double[] start, double[] end, Clock clock, Tensor? trackedSize)
+    {
+        _clock = clock;
         Start = start;
         End = end;
         Size = new double[start.Length];
         for (int lane = 0; lane < start.Length; lane++)
             Size[lane] = end[lane] - start[lane];
+        TrackedSize = trackedSize;
     }
 
     public double[] Start { get; }
@@ -27,8 +32,19 @@ internal sealed class StepSpan : IDisposable
     /// <summary>The sizes in the graph, shape <c>[lanes]</c>; null where times are mere numbers.</summary>
     public Tensor? TrackedSize { get; }
 
-    /// <summary>The times at a fraction of the step; exactly <see cref="End"/> at 1.</summary>
+    /// <summary>The same stretch, whose size is mere numbers.</summary>
+    public StepSpan AsNumbers() => new(Start, End, _clock, trackedSize: null);
+
+    /// <summary>
+    /// The times at a fraction of the step at which the right-hand side is to be asked: exactly <see cref="End"/> at 1, unless it jumps there.
+    /// </summary>
     public double[] At(double fraction)
+    {
+        double[] times = Place(fraction);
+        return _clock.HasJumps ? [.. times.Select((time, lane) => _clock.Inside(time, Start[lane], End[lane]))] : times;
+    }
+
+    private double[] Place(double fraction)
     {
         if (fraction == 0)
             return Start;

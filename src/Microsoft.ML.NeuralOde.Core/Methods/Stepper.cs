@@ -5,10 +5,10 @@ namespace Microsoft.ML.NeuralOde.Methods;
 /// <summary>What a method needs to know of the solve it runs in.</summary>
 internal sealed record StepperContext(RightHandSide RightHandSide, StateArithmetic Arithmetic, Clock Clock, OdeSolverOptions Options, SolverStatistics Statistics)
 {
-    /// <summary>f at times (one a lane) and a state; the caller owns the result, and gives it back to the arithmetic.</summary>
+    /// <summary>f at times (one a lane) from which steps leave, and a state; the caller owns the result, and gives it back to the arithmetic.</summary>
     public Tensor Evaluate(double[] times, Tensor state)
     {
-        if (RightHandSide.TryEvaluate(times, state, Arithmetic, out Tensor derivative))
+        if (RightHandSide.TryEvaluate(Clock.Leaving(times), state, Arithmetic, out Tensor derivative))
             return derivative;
         using Tensor time = Clock.Tensor(times);
         return RightHandSide.Evaluate(time, state);

@@ -24,7 +24,7 @@ internal sealed class FixedStepIntegrator : Integrator
             while (nextJump < jumps.Length && (target - jumps[nextJump]) * Grid.Direction >= 0)
             {
                 double jump = jumps[nextJump++];
-                if (!Advance(JustBefore(jump)))
+                if (!Advance(jump))
                     return;
                 if (jump == target)
                     WriteOutput(output);

@@ -11,7 +11,7 @@ internal sealed class KnownFunction
     private readonly Func<Tensor, Tensor, Tensor> _forward;
 
     public KnownFunction(Module<Tensor, Tensor, Tensor> module)
-        : this(module.call, [.. module.parameters()], module as IAnalyticDynamics)
+        : this(UserFunction.RightHandSide(module.call), [.. module.parameters()], module as IAnalyticDynamics)
     {
         if (Analytic is null)
             GroupNormWeights.Check(module);

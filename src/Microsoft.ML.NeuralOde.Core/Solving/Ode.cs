@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.ML.NeuralOde.Gradients;
 using Microsoft.ML.NeuralOde.Solving;
 using static TorchSharp.torch.nn;
@@ -5,6 +6,15 @@ using static TorchSharp.torch.nn;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>Solves initial value problems dy/dt = f(t, y), y(t₀) = y₀, differentiably.</summary>
+/// <remarks>
+/// A result is right within its tolerances, or an exception says what is wrong. Refused are: tensors that are null or disposed of, and modules with such
+/// parameters (<see cref="ArgumentNullException"/>, <see cref="ObjectDisposedException"/>); states that are not of a floating-point type, times that are not
+/// finite and strictly monotone, tolerances that fit no component (<see cref="ArgumentException"/>); times between which the state's type has too few
+/// numbers, such as 1e6 to 1e6 + 1 in float32, unless f does not depend on time (<see cref="ArgumentException"/>); an f that returns null, a tensor that is
+/// disposed of, or one of another shape, type or device than the state (<see cref="InvalidOperationException"/>). Exceptions of f itself come through as they
+/// are; what torch says is put into one line (<see cref="InvalidOperationException"/>). What cannot be solved, such as a pole, a state or an f that is NaN, or events that accumulate, is an
+/// <see cref="OdeSolverException"/> with time and rows. f may change the state that it is given: the solver goes on with its own.
+/// </remarks>
 public static class Ode
 {
     /// <summary>Solves an initial value problem whose right-hand side is a module; its parameters receive gradients.</summary>
@@ -54,7 +64,7 @@ public static class Ode
         Func<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, OdeSolverOptions? options = null, IReadOnlyList<Tensor>? parameters = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
-        return Solve(dynamics, parameters, initialState, TimeGrid.Create(times), times, options);
+        return Solve(Guarded(dynamics), parameters, initialState, TimeGrid.Create(times), times, options);
     }
 
     /// <summary>Solves an initial value problem whose right-hand side has arguments of its own for each row of the batch, such as controls or conditions.</summary>
@@ -77,14 +87,18 @@ public static class Ode
         ArgumentNullException.ThrowIfNull(dynamics);
         ArgumentNullException.ThrowIfNull(initialState);
         ArgumentNullException.ThrowIfNull(rowArguments);
+        Inputs.RequireAlive(initialState, nameof(initialState), "The initial state");
         for (int i = 0; i < rowArguments.Count; i++)
+        {
+            Inputs.RequireAlive(rowArguments[i], nameof(rowArguments), $"Row argument {i}");
             if (initialState.dim() == 0 || rowArguments[i].dim() == 0 || rowArguments[i].shape[0] != initialState.shape[0])
                 throw new ArgumentException(
                     $"Argument {i} has shape [{string.Join(", ", rowArguments[i].shape)}]; it must have one entry a row of the initial state, whose shape is [{string.Join(", ", initialState.shape)}].",
                     nameof(rowArguments));
+        }
         var rows = new RowSelection();
         return Solve(
-            (t, y) => dynamics(t, y, rows.Of(rowArguments)), [.. parameters ?? [], .. rowArguments], initialState, TimeGrid.Create(times), times, options, rows);
+            UserFunction.RightHandSide((t, y) => dynamics(t, y, rows.Of(rowArguments))), [.. parameters ?? [], .. rowArguments], initialState, TimeGrid.Create(times), times, options, rows);
     }
 
     /// <summary>Solves an initial value problem whose state is several tensors, such as position and velocity, or a state and a log-density.</summary>
@@ -110,7 +124,7 @@ public static class Ode
         var layout = new StateLayout(initialState);
         using DisposeScope scope = NewDisposeScope();
         OdeSolution packed = Solve(
-            (t, y) => layout.PackDerivative(dynamics(t, layout.Unpack(y)), y.shape[0]), parameters, layout.Pack(initialState), TimeGrid.Create(times), times, options);
+            UserFunction.RightHandSide((t, y) => layout.PackDerivative(dynamics(t, layout.Unpack(y)), y.dim() == 0 ? 1 : y.shape[0])), parameters, layout.Pack(initialState), TimeGrid.Create(times), times, options);
         Tensor[] states = layout.UnpackTimes(packed.States);
         packed.States.MoveToOuterDisposeScope();
         foreach (Tensor state in states)
@@ -126,6 +140,7 @@ public static class Ode
         options.Validate();
         CheckState(initialState, parameters ?? [], options);
         BackwardFailure.ThrowKept(parameters ?? []);
+        Inputs.CheckTolerances(options, initialState);
         GradientMethod gradient = options.Gradient ?? (parameters is null ? GradientMethod.Direct() : GradientMethod.Checkpointed());
         var problem = new OdeProblem(dynamics, initialState, times, grid, parameters ?? [], options, gradient) { Rows = rows ?? new RowSelection() };
 
@@ -133,17 +148,32 @@ public static class Ode
         bool needsGradient = is_grad_enabled() && (initialState.requires_grad || problem.TimesRequireGradient || options.Events.Count > 0
             || (parameters?.Any(parameter => parameter.requires_grad) ?? gradient is DirectGradient));
         using DisposeScope scope = NewDisposeScope();
-        OdeSolution solution = options.Events.Count == 0 ? problem.Solve(needsGradient)
-            : options.PerRow ? RowEventSolve.Run(problem, needsGradient, scope)
-            : new EventSolve(problem, needsGradient, scope).Run();
-        scope.Attach(solution.States);
-        solution.States.MoveToOuterDisposeScope();
-        return solution;
+        try
+        {
+            Inputs.CheckTimes(problem);
+            OdeSolution solution = options.Events.Count == 0 ? problem.Solve(needsGradient)
+                : options.PerRow ? RowEventSolve.Run(problem, needsGradient, scope)
+                : new EventSolve(problem, needsGradient, scope).Run();
+            scope.Attach(solution.States);
+            solution.States.MoveToOuterDisposeScope();
+            return solution;
+        }
+        catch (ExternalException exception)
+        {
+            throw new InvalidOperationException(
+                $"torch could not do what the solve of a state of {RightHandSide.Describe(initialState)} asked for: {UserFunction.FirstLine(exception)}", exception);
+        }
     }
+
+    /// <summary>A function that more is known of is guarded already.</summary>
+    private static Func<Tensor, Tensor, Tensor> Guarded(Func<Tensor, Tensor, Tensor> dynamics) =>
+        KnownFunction.Of(dynamics) is null ? UserFunction.RightHandSide(dynamics) : dynamics;
 
     private static void CheckState(Tensor initialState, IReadOnlyList<Tensor> parameters, OdeSolverOptions options)
     {
-        ArgumentNullException.ThrowIfNull(initialState);
+        Inputs.RequireAlive(initialState, nameof(initialState), "The initial state");
+        foreach (Tensor parameter in parameters)
+            Inputs.RequireAlive(parameter, nameof(parameters), "A parameter of the dynamics");
         if (!initialState.is_floating_point())
             throw new ArgumentException($"The initial state has type {initialState.dtype}; it must be a floating-point tensor, such as float32.", nameof(initialState));
         options.Method.CheckType(initialState, nameof(initialState));

@@ -17,6 +17,9 @@ public enum RowStatus
 
     /// <summary>Under per-row step sizes: the row's state or derivative became NaN or infinite.</summary>
     NonFinite,
+
+    /// <summary>Events that reset the state follow each other faster than can be told apart: see <see cref="SolverFailure.EventAccumulation"/>.</summary>
+    EventAccumulation,
 }
 
 /// <summary>The solution of an initial value problem at the times that were asked for.</summary>
@@ -63,6 +66,12 @@ public sealed class OdeSolution : IDisposable
 
     /// <summary>The events that happened, in their order.</summary>
     public IReadOnlyList<OdeEventOccurrence> Events { get; }
+
+    /// <summary>
+    /// Whether an event function was so rough along a step (noise, or oscillations that some hundred pieces of the step do not resolve) that it may have passed
+    /// zero unnoticed.
+    /// </summary>
+    public bool EventsMayBeMissed { get; internal init; }
 
     /// <summary>What the solve cost; grows with the backward pass.</summary>
     public SolverStatistics Statistics { get; }

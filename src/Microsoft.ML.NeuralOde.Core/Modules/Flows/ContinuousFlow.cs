@@ -1,4 +1,5 @@
 using Microsoft.ML.NeuralOde.Dynamics;
+using Microsoft.ML.NeuralOde.Solving;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
@@ -212,7 +213,13 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
 
     internal void Check(Tensor rows, Tensor? condition, string name)
     {
-        ArgumentNullException.ThrowIfNull(rows, name);
+        Inputs.RequireAlive(rows, name, "The tensor of rows");
+        foreach (TorchSharp.Modules.Parameter parameter in parameters())
+            Inputs.RequireAlive(parameter, nameof(ContinuousFlow), "A parameter of the flow");
+        if (condition is not null)
+            Inputs.RequireAlive(condition, nameof(condition), "The condition");
+        if (!rows.is_floating_point())
+            throw new ArgumentException($"The rows have type {rows.dtype}; they must be of a floating-point type, that of the flow's parameters.", name);
         if (rows.dim() != 2 || rows.shape[1] != Features)
             throw new ArgumentException($"The rows have shape [{string.Join(", ", rows.shape)}]; it must be [batch, {Features}].", name);
         if (OtherDeviceThan(rows) is { } elsewhere)
