@@ -214,6 +214,7 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
     internal void Check(Tensor rows, Tensor? condition, string name)
     {
         Inputs.RequireAlive(rows, name, "The tensor of rows");
+        RequireAlive();
         foreach (TorchSharp.Modules.Parameter parameter in parameters())
             Inputs.RequireAlive(parameter, nameof(ContinuousFlow), "A parameter of the flow");
         if (condition is not null)
@@ -227,6 +228,19 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
             throw new ArgumentException($"The condition {found}, but this flow takes none.", nameof(condition));
         if (Conditions > 0 && (condition is null || condition.dim() != 2 || condition.shape[0] != rows.shape[0] || condition.shape[1] != Conditions))
             throw new ArgumentException($"The condition {found}; it must have shape [{rows.shape[0]}, {Conditions}].", nameof(condition));
+    }
+
+    /// <exception cref="ObjectDisposedException">The flow is disposed of.</exception>
+    private void RequireAlive()
+    {
+        try
+        {
+            _ = training;
+        }
+        catch (ObjectDisposedException)
+        {
+            throw new ObjectDisposedException(null, "The flow is disposed of; it must live as long as it is used.");
+        }
     }
 
     /// <summary>Refuses batches whose loss would make the weights NaN.</summary>
