@@ -46,7 +46,7 @@ internal static class Inputs
         Tensor Of(Tensor? tolerances, double one, string name)
         {
             if (tolerances is null)
-                return full(1, one, ScalarType.Float64);
+                return tensor(new[] { one });
             RequireAlive(tolerances, name, $"{nameof(OdeSolverOptions)}.{name}");
             long[] shape = tolerances.shape, all = state.shape;
             bool fits = shape.Length <= all.Length && shape.Reverse().Zip(all.Reverse()).All(pair => pair.First == 1 || pair.First == pair.Second);

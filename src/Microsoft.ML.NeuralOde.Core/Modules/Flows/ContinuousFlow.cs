@@ -214,6 +214,7 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
     internal void Check(Tensor rows, Tensor? condition, string name)
     {
         Inputs.RequireAlive(rows, name, "The tensor of rows");
+        RequireAlive();
         foreach (TorchSharp.Modules.Parameter parameter in parameters())
             Inputs.RequireAlive(parameter, nameof(ContinuousFlow), "A parameter of the flow");
         if (condition is not null)
@@ -239,6 +240,19 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
         && (own.device_type != tensor.device_type || own.device_index != tensor.device_index)
             ? own.device
             : null;
+
+    /// <exception cref="ObjectDisposedException">The flow is disposed of.</exception>
+    private void RequireAlive()
+    {
+        try
+        {
+            _ = training;
+        }
+        catch (ObjectDisposedException)
+        {
+            throw new ObjectDisposedException(null, "The flow is disposed of; it must live as long as it is used.");
+        }
+    }
 
     /// <summary>Refuses batches whose loss would make the weights NaN.</summary>
     internal void CheckTrainable(Tensor data, Tensor? condition)
