@@ -18,5 +18,5 @@ public sealed record SolverTolerances(double Relative, double Absolute)
     internal SolverTolerances Towards(SolverTolerances other, double share) => new(
         Relative * Math.Pow(other.Relative / Relative, share), Absolute * Math.Pow(other.Absolute / Absolute, share));
 
-    internal bool AreValid => Relative > 0 && double.IsFinite(Relative) && Absolute > 0 && double.IsFinite(Absolute);
+    internal bool AreValid => Relative is > 0 and <= float.MaxValue && Absolute is > 0 and <= float.MaxValue;
 }
