@@ -164,6 +164,10 @@ public abstract class NeuralOdeTrainerOptions
         Require(FinalTolerances?.AreValid != false, nameof(FinalTolerances), FinalTolerances, "positive tolerances or null");
         Require(EvaluationTolerances is { AreValid: true }, nameof(EvaluationTolerances), EvaluationTolerances, "positive tolerances");
         Require(ProductionTolerances is { AreValid: true }, nameof(ProductionTolerances), ProductionTolerances, "positive tolerances");
+        RequireAttainable(new SolverTolerances(RelativeTolerance, AbsoluteTolerance), nameof(RelativeTolerance));
+        RequireAttainable(FinalTolerances, nameof(FinalTolerances));
+        RequireAttainable(EvaluationTolerances, nameof(EvaluationTolerances));
+        RequireAttainable(ProductionTolerances, nameof(ProductionTolerances));
         RequireStep(StepSize, nameof(StepSize));
         RequireStep(ProductionStepSize, nameof(ProductionStepSize));
         Require(GradientMethod is not null, nameof(GradientMethod), GradientMethod, "a gradient method such as GradientMethod.Adjoint()");
@@ -226,6 +230,9 @@ public abstract class NeuralOdeTrainerOptions
                     outputs[i].Name is null || outputs[i].Name != outputs[k].Name, outputs[i].Option, outputs[i].Name,
                     $"another name than that of {outputs[k].Option}: one of the two columns would hide the other");
     }
+
+    private static void RequireAttainable(SolverTolerances? tolerances, string option) => Require(
+        tolerances?.AreAttainable != false, option, tolerances, "larger, or the other tolerance beside it: no step is small enough where both are below 2.2E-16");
 
     private protected static void RequireDefined<T>(T value, string option)
         where T : struct, Enum => Require(Enum.IsDefined(value), option, value, $"one of {string.Join(", ", Enum.GetNames<T>())}");

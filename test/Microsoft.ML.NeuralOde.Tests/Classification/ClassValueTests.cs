@@ -85,7 +85,7 @@ public sealed class ClassValueTests
     public void Keys_that_name_values_of_no_such_type_are_refused_before_the_training()
     {
         IDataView data = _mlContext.Data.LoadFromEnumerable(
-            Enumerable.Range(0, 60).Select(i => new KeyRow { Features = [i % 3, i], Label = (uint)(i % 3) + 1 }).ToArray());
+            Enumerable.Range(0, 60).Select(i => new KeyRow { Features = [i % 3, i], Label = (uint)(i % 3) }).ToArray());
         var builder = new DataViewSchema.Annotations.Builder();
         var type = new VectorDataViewType(new KeyDataViewType(typeof(uint), 9), 3);
         builder.Add("KeyValues", type, (ref VBuffer<uint> values) => values = new VBuffer<uint>(3, [4, 5, 6]));
@@ -99,7 +99,7 @@ public sealed class ClassValueTests
     [Fact]
     public void A_key_beyond_its_type_is_named_by_its_row()
     {
-        IDataView data = _mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, 60).Select(i => new KeyRow { Features = [i % 3, i], Label = (uint)(i % 3) + 1 }).ToArray());
+        IDataView data = _mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, 60).Select(i => new KeyRow { Features = [i % 3, i], Label = (uint)(i % 3) }).ToArray());
         IDataView altered = new Altered(data, "Label", new KeyDataViewType(typeof(uint), 2), DataViewSchema.Annotations.Empty);
         Action fit = () => _mlContext.MulticlassClassification.Trainers.NeuralOde(Fitted.Options()).Fit(altered);
         fit.Should().Throw<InvalidOperationException>().WithMessage("*'Label' has the key 3 in row 2*keys up to 2*");

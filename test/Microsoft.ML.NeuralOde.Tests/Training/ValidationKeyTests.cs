@@ -45,8 +45,8 @@ public sealed class ValidationKeyTests
     {
         List<Point> train = Blobs.Rows(240);
         IDataView named = Keyed(train, train);
-        IDataView nameless = _mlContext.Data.LoadFromEnumerable(train.Select(row => new Number { Features = row.Features, Label = (uint)(row.Id % 3) + 1 }).ToArray());
-        IDataView numbers = _mlContext.Transforms.Conversion.MapValueToKey("Label", "Id").Fit(nameless is null ? named : Ids(3)).Transform(Ids(240));
+        IDataView nameless = _mlContext.Data.LoadFromEnumerable(train.Select(row => new Number { Features = row.Features, Label = (uint)(row.Id % 3) }).ToArray());
+        IDataView numbers = _mlContext.Transforms.Conversion.MapValueToKey("Label", "Id").Fit(Ids(3)).Transform(Ids(240));
 
         foreach ((IDataView a, IDataView b) in new[] { (named, nameless!), (nameless!, named), (named, numbers), (numbers, named) })
         {
