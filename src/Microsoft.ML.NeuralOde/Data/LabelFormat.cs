@@ -22,7 +22,7 @@ internal abstract class LabelFormat(string column, string role = "label")
     public DataViewSchema.Column Find(IExceptionContext context, DataViewSchema schema)
     {
         DataViewSchema.Column found = schema.GetColumnOrNull(Column) ?? throw Schemas.Mismatch(context, "inputSchema", Role, Column);
-        return Accepts(found) ? found : throw Schemas.Mismatch(context, "inputSchema", Role, Column, Expected + Remedy(found.Type), found.Type.ToString());
+        return Accepts(found) ? found : throw Schemas.Mismatch(context, "inputSchema", Role, Column, Expected, found.Type + Remedy(found.Type));
     }
 
     /// <exception cref="ArgumentOutOfRangeException">The column is missing or has the wrong type.</exception>
@@ -30,7 +30,7 @@ internal abstract class LabelFormat(string column, string role = "label")
     {
         if (!schema.TryFindColumn(Column, out SchemaShape.Column found))
             throw Schemas.Mismatch(context, "inputSchema", Role, Column);
-        return Accepts(found) ? found : throw Schemas.Mismatch(context, "inputSchema", Role, Column, Expected + Remedy(found), found.GetTypeString());
+        return Accepts(found) ? found : throw Schemas.Mismatch(context, "inputSchema", Role, Column, Expected, found.GetTypeString() + Remedy(found));
     }
 
     /// <summary>How many numbers a label is.</summary>
@@ -42,7 +42,7 @@ internal abstract class LabelFormat(string column, string role = "label")
 
     protected abstract bool Accepts(SchemaShape.Column column);
 
-    /// <summary>What would make the column one that is accepted, behind what is expected; empty where nothing simple does.</summary>
+    /// <summary>What would make the column one that is accepted, behind what was found; empty where nothing simple does.</summary>
     protected virtual string Remedy(DataViewType type) => "";
 
     /// <inheritdoc cref="Remedy(DataViewType)"/>
@@ -116,9 +116,9 @@ internal sealed class KeyLabel(string column, int[]? places = null) : LabelForma
     protected override bool Accepts(SchemaShape.Column column) => column.Kind == SchemaShape.Column.VectorKind.Scalar && column.IsKey
         && (!column.Annotations.TryFindColumn(AnnotationUtils.Kinds.KeyValues, out SchemaShape.Column values) || ClassValueType.Of(values.ItemType) is not null);
 
-    protected override string Remedy(DataViewType type) => type is KeyDataViewType ? $", whose values are of one of the types {ClassValueType.Names}" : "";
+    protected override string Remedy(DataViewType type) => type is KeyDataViewType ? $" (its values must be of one of the types {ClassValueType.Names})" : "";
 
-    protected override string Remedy(SchemaShape.Column column) => column.IsKey ? $", whose values are of one of the types {ClassValueType.Names}" : "";
+    protected override string Remedy(SchemaShape.Column column) => column.IsKey ? $" (its values must be of one of the types {ClassValueType.Names})" : "";
 }
 
 /// <summary>True or false: 1 or 0.</summary>

@@ -17,7 +17,7 @@ internal sealed record RowColumns(IExceptionContext Context, string FeatureColum
         DataViewSchema.Column column = schema.GetColumnOrNull(name) ?? throw Schemas.Mismatch(context, "inputSchema", "feature", name);
         // Vector types of different dimensions are different types: item type and size are what counts.
         if (column.Type is not VectorDataViewType { IsKnownSize: true } type || !type.ItemType.Equals(NumberDataViewType.Single))
-            throw Schemas.Mismatch(context, "inputSchema", "feature", name, $"a vector of Single of known size{Schemas.VectorRemedy(column.Type)}", column.Type.ToString());
+            throw Schemas.Mismatch(context, "inputSchema", "feature", name, "a vector of Single of known size", column.Type + Schemas.VectorRemedy(column.Type));
         return column;
     }
 

@@ -22,10 +22,10 @@ internal static class Schemas
             throw Mismatch(context, "inputSchema", "feature", name);
         if (column.Kind != SchemaShape.Column.VectorKind.Vector || column.ItemType != NumberDataViewType.Single || column.IsKey)
             throw Mismatch(
-                context, "inputSchema", "feature", name, $"a vector of Single of known size{VectorRemedy(column.Kind, column.ItemType, column.IsKey)}", column.GetTypeString());
+                context, "inputSchema", "feature", name, "a vector of Single of known size", column.GetTypeString() + VectorRemedy(column.Kind, column.ItemType, column.IsKey));
     }
 
-    /// <summary>What makes a column a vector of Single of known size, in brackets behind what is expected; empty where nothing simple does.</summary>
+    /// <summary>What makes a column a vector of Single of known size, in brackets behind what was found; empty where nothing simple does.</summary>
     public static string VectorRemedy(DataViewType type) => type is VectorDataViewType vector
         ? VectorRemedy(vector.IsKnownSize ? SchemaShape.Column.VectorKind.Vector : SchemaShape.Column.VectorKind.VariableVector, vector.ItemType, vector.ItemType is KeyDataViewType)
         : VectorRemedy(SchemaShape.Column.VectorKind.Scalar, type, type is KeyDataViewType);

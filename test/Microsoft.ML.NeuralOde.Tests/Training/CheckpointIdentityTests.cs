@@ -111,7 +111,12 @@ public sealed class CheckpointIdentityTests : IDisposable
 
         Action act = () => mlContext.BinaryClassification.Trainers.NeuralOde(new NeuralOdeBinaryClassificationTrainer.Options
         {
-            NumberOfEpochs = 4, BatchSize = 32, LearningRate = 0.02, EncoderLayers = [8], DynamicsLayers = [8], CheckpointFolder = _folder,
+            NumberOfEpochs = 4,
+            BatchSize = 32,
+            LearningRate = 0.02,
+            EncoderLayers = [8],
+            DynamicsLayers = [8],
+            CheckpointFolder = _folder,
         }).Fit(data);
         act.Should().Throw<InvalidOperationException>().WithMessage("*another training*trainer*");
     }
@@ -228,7 +233,13 @@ public sealed class CheckpointIdentityTests : IDisposable
             var mlContext = new MLContext(1);
             var options = new Options
             {
-                LabelColumnName = "Target", NumberOfEpochs = 4, BatchSize = 32, EncoderLayers = [4], DynamicsLayers = [4], Seed = 5, CheckpointFolder = folder,
+                LabelColumnName = "Target",
+                NumberOfEpochs = 4,
+                BatchSize = 32,
+                EncoderLayers = [4],
+                DynamicsLayers = [4],
+                Seed = 5,
+                CheckpointFolder = folder,
                 CheckpointInterval = TimeSpan.Zero,
             };
             using NeuralOdeRegressionTransformer model = mlContext.Regression.Trainers.NeuralOde(options).Fit(TabularData.View(mlContext, TabularData.Circle(100 + i)));
