@@ -1,5 +1,6 @@
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde;
+using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Persistence;
 
 namespace Microsoft.ML;
@@ -51,7 +52,7 @@ public static class NeuralOdeCatalog
         };
         options.Solver = solver ?? options.Solver;
         options.GradientMethod = gradientMethod ?? options.GradientMethod;
-        return new NeuralOdeClassificationTrainer(CatalogUtils.GetEnvironment(catalog), options);
+        return new NeuralOdeClassificationTrainer(Environments.Of(catalog), options);
     }
 
     /// <summary>Creates a trainer of neural ODE classifiers of several classes.</summary>
@@ -63,7 +64,7 @@ public static class NeuralOdeCatalog
         this MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog, NeuralOdeClassificationTrainer.Options options)
     {
         ArgumentNullException.ThrowIfNull(catalog);
-        return new NeuralOdeClassificationTrainer(CatalogUtils.GetEnvironment(catalog), options);
+        return new NeuralOdeClassificationTrainer(Environments.Of(catalog), options);
     }
 
     /// <summary>Creates a trainer of neural ODE classifiers of two classes.</summary>
@@ -110,7 +111,7 @@ public static class NeuralOdeCatalog
         };
         options.Solver = solver ?? options.Solver;
         options.GradientMethod = gradientMethod ?? options.GradientMethod;
-        return new NeuralOdeBinaryClassificationTrainer(CatalogUtils.GetEnvironment(catalog), options);
+        return new NeuralOdeBinaryClassificationTrainer(Environments.Of(catalog), options);
     }
 
     /// <summary>Creates a trainer of neural ODE classifiers of two classes.</summary>
@@ -122,7 +123,7 @@ public static class NeuralOdeCatalog
         this BinaryClassificationCatalog.BinaryClassificationTrainers catalog, NeuralOdeBinaryClassificationTrainer.Options options)
     {
         ArgumentNullException.ThrowIfNull(catalog);
-        return new NeuralOdeBinaryClassificationTrainer(CatalogUtils.GetEnvironment(catalog), options);
+        return new NeuralOdeBinaryClassificationTrainer(Environments.Of(catalog), options);
     }
 
     /// <summary>Creates a trainer of neural ODE regressions.</summary>
@@ -169,7 +170,7 @@ public static class NeuralOdeCatalog
         };
         options.Solver = solver ?? options.Solver;
         options.GradientMethod = gradientMethod ?? options.GradientMethod;
-        return new NeuralOdeRegressionTrainer(CatalogUtils.GetEnvironment(catalog), options);
+        return new NeuralOdeRegressionTrainer(Environments.Of(catalog), options);
     }
 
     /// <summary>Creates a trainer of neural ODE regressions.</summary>
@@ -181,7 +182,7 @@ public static class NeuralOdeCatalog
         this RegressionCatalog.RegressionTrainers catalog, NeuralOdeRegressionTrainer.Options options)
     {
         ArgumentNullException.ThrowIfNull(catalog);
-        return new NeuralOdeRegressionTrainer(CatalogUtils.GetEnvironment(catalog), options);
+        return new NeuralOdeRegressionTrainer(Environments.Of(catalog), options);
     }
 
     /// <summary>Creates an estimator of the density of rows.</summary>
@@ -210,7 +211,7 @@ public static class NeuralOdeCatalog
         IDataView? validationSet = null)
     {
         ArgumentNullException.ThrowIfNull(catalog);
-        return new ContinuousFlowDensityEstimator(CatalogUtils.GetEnvironment(catalog), new ContinuousFlowDensityEstimator.Options
+        return new ContinuousFlowDensityEstimator(Environments.Of(catalog), new ContinuousFlowDensityEstimator.Options
         {
             LogDensityColumnName = outputColumnName,
             FeatureColumnName = featureColumnName,
@@ -232,7 +233,7 @@ public static class NeuralOdeCatalog
     public static ContinuousFlowDensityEstimator ContinuousFlowDensity(this TransformsCatalog catalog, ContinuousFlowDensityEstimator.Options options)
     {
         ArgumentNullException.ThrowIfNull(catalog);
-        return new ContinuousFlowDensityEstimator(CatalogUtils.GetEnvironment(catalog), options);
+        return new ContinuousFlowDensityEstimator(Environments.Of(catalog), options);
     }
 
     /// <summary>Creates a trainer of anomaly detectors that learn the density of normal rows.</summary>
@@ -259,7 +260,7 @@ public static class NeuralOdeCatalog
         int ensembleSize = 1)
     {
         ArgumentNullException.ThrowIfNull(catalog);
-        return new ContinuousFlowAnomalyTrainer(CatalogUtils.GetEnvironment(catalog), new ContinuousFlowAnomalyTrainer.Options
+        return new ContinuousFlowAnomalyTrainer(Environments.Of(catalog), new ContinuousFlowAnomalyTrainer.Options
         {
             FeatureColumnName = featureColumnName,
             ConditionColumnName = conditionColumnName,
@@ -281,7 +282,7 @@ public static class NeuralOdeCatalog
         this AnomalyDetectionCatalog.AnomalyDetectionTrainers catalog, ContinuousFlowAnomalyTrainer.Options options)
     {
         ArgumentNullException.ThrowIfNull(catalog);
-        return new ContinuousFlowAnomalyTrainer(CatalogUtils.GetEnvironment(catalog), options);
+        return new ContinuousFlowAnomalyTrainer(Environments.Of(catalog), options);
     }
 
     /// <summary>Saves a model to a file that <see cref="LoadSealed(ModelOperationsCatalog, string, out DataViewSchema?, SealedModelOptions?)"/> can check before it trusts it.</summary>

@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Gradients;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Dynamics;
@@ -35,8 +36,7 @@ internal sealed class AutogradPathRate : PathRate
             {
                 // Without a cotangent the sum over rows stands in: rows do not depend on each other.
                 Tensor output = probes is null ? flat.select(1, i).sum() : (flat * probes[i]).sum();
-                Tensor? product = autograd.grad([output], [y], null, retain_graph: graph || i < vectors - 1, create_graph: graph, allow_unused: true)[0];
-                if (product is null || product.IsInvalid)
+                if (Autograd.PullSum("the dynamics", output, [y], retainGraph: graph || i < vectors - 1, createGraph: graph)[0] is not { } product)
                     continue;
                 product = product.reshape(-1, Features);
                 if (divergence is not null)

@@ -113,6 +113,11 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <summary>Size of the conditioning vector; 0 for none.</summary>
     public long Conditions { get; }
 
+    /// <summary>The layers' sizes, the activation and what else enters.</summary>
+    /// <returns>For instance “DenseDynamics(2, 16, 2; Tanh; time Add)”.</returns>
+    public override string ToString() =>
+        $"{nameof(DenseDynamics)}({string.Join(", ", [Features, .. Hidden, Features])}; {Activation}; time {Time}{(Conditions > 0 ? $"; {Conditions} conditions" : "")})";
+
     /// <summary>Number of linear layers.</summary>
     internal int Layers => _weights.Length;
 
@@ -196,7 +201,8 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     internal (Parameter Weight, Parameter Bias)? Gate(int layer) => _gateWeights.Length > 0 ? (_gateWeights[layer], _gateBiases[layer]) : null;
 
     private bool HasKernelsFor(Tensor state) =>
-        Conditions == 0 && Time != TimeDependence.Fourier && StateKernels.Supports(state) && IsSmall && Array.TrueForAll(_weights, weight => Fits(weight, state));
+        Conditions == 0 && Time != TimeDependence.Fourier && StateKernels.Supports(state) && IsSmall
+        && Array.TrueForAll([.. _weights, .. _biases, .. _timeWeights, .. _gateWeights, .. _gateBiases], parameter => Fits(parameter, state));
 
     /// <summary>Keeps an evaluator, with its memory, for the next solve.</summary>
     internal void Return(DenseEvaluator evaluator)
@@ -208,7 +214,9 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <summary>Whether every matrix is small enough for the fused kernels.</summary>
     private bool IsSmall => Array.TrueForAll(_weights, weight => weight.numel() <= LargestFusedMatrix && weight.shape[0] <= WidestFusedLayer);
 
-    private static bool Fits(Parameter weight, Tensor state) => weight.device_type == DeviceType.CPU && weight.dtype == state.dtype && weight.is_contiguous();
+    /// <summary>Whether kernels may read a parameter's memory.</summary>
+    private static bool Fits(Parameter parameter, Tensor state) =>
+        parameter.device_type == DeviceType.CPU && parameter.dtype == state.dtype && parameter.is_contiguous();
 
     /// <summary>What a condition adds to the first layer, shape <c>[batch, width]</c>: the same at all times.</summary>
     internal Tensor Project(Tensor condition)

@@ -22,9 +22,14 @@ internal sealed class BacksolveAdjoint : GradientMethod
         _absoluteTolerance = absoluteTolerance;
     }
 
+    /// <inheritdoc/>
+    public override string ToString() => Describe(
+        _method is null ? null : $"method {_method.Name}",
+        _relativeTolerance is { } relative ? $"rtol {OptionText.Of(relative)}" : null,
+        _absoluteTolerance is { } absolute ? $"atol {OptionText.Of(absolute)}" : null);
+
     internal override OdeSolution Solve(OdeProblem problem)
     {
-        OdeSolution solution = problem.SolveWithoutGradient();
         OdeSolverOptions backward = problem.Options with
         {
             Method = _method ?? problem.Options.Method switch
@@ -41,7 +46,8 @@ internal sealed class BacksolveAdjoint : GradientMethod
             PerRow = false,
             Progress = null,
         };
-        return new AdjointSolve(problem, solution, backward).Attach();
+        backward.Method.CheckType(problem.InitialState, "initialState");
+        return new AdjointSolve(problem, problem.SolveWithoutGradient(), backward).Attach();
     }
 
     private static void RequireTolerance(double? value, string name)

@@ -44,21 +44,8 @@ internal sealed class ExplicitRungeKuttaStepper : OneStepStepper
 
     public override Tensor Interpolate(double[] times)
     {
-        StepSpan span = Attempt!.Span;
         EvaluateExtraStages();
-        ContinuousExtension extension = Tableau.Extension;
-        int count = extension.Polynomials.Length;
-        if (span.TrackedSize is { } size)
-        {
-            using DisposeScope scope = NewDisposeScope();
-            using Tensor elapsed = Context.Clock.Difference(span.Start, times)!;
-            Tensor weights = extension.Weights(elapsed / size) * size.unsqueeze(1);
-            return Context.Arithmetic.CombineTracked(State, weights, _k).DetachFromDisposeScope();
-        }
-        var numbers = new double[times.Length * count];
-        for (int lane = 0; lane < times.Length; lane++)
-            extension.Weights((times[lane] - span.Start[lane]) / span.Size[lane], numbers.AsSpan(lane * count, count));
-        return Context.Arithmetic.Combine(State, span, numbers, _k);
+        return Extend(times, Tableau.Extension, _k);
     }
 
     public override IReadOnlyList<long> WorstRows()

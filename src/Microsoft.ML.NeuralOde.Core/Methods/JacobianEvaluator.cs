@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Gradients;
+
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>∂f/∂y row by row, shape <c>[rows, n, n]</c>: from the user, or column by column through autograd, all rows at once.</summary>
@@ -23,6 +25,8 @@ internal static class JacobianEvaluator
         using DisposeScope scope = NewDisposeScope();
         long rows = Rows(state);
         long n = state.numel() / Math.Max(1, rows);
+        if (rows * n == 0)
+            return zeros([rows, n, n], state.dtype, state.device).DetachFromDisposeScope();
         if (own is not null)
         {
             using IDisposable noGrad = no_grad();
@@ -43,8 +47,8 @@ internal static class JacobianEvaluator
         var lines = new Tensor[n];
         for (long i = 0; i < n; i++)
         {
-            Tensor derivative = autograd.grad([flat.select(1, i).sum()], [y], retain_graph: i < n - 1, allow_unused: true)[0];
-            lines[i] = derivative is null || derivative.IsInvalid ? zeros([rows, n], state.dtype, state.device) : derivative.reshape(rows, n);
+            Tensor? derivative = Autograd.PullSum("the right-hand side", flat.select(1, i), [y], retainGraph: i < n - 1)[0];
+            lines[i] = derivative?.reshape(rows, n) ?? zeros([rows, n], state.dtype, state.device);
         }
         return stack(lines, 1).detach().DetachFromDisposeScope();
     }

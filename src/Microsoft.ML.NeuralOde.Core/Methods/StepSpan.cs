@@ -6,13 +6,16 @@ namespace Microsoft.ML.NeuralOde.Methods;
 internal sealed class StepSpan : IDisposable
 {
     public StepSpan(double[] start, double[] end, Clock clock)
+        : this(start, end) => TrackedSize = clock.Difference(start, end);
+
+    /// <summary>A stretch whose size is mere numbers.</summary>
+    public StepSpan(double[] start, double[] end)
     {
         Start = start;
         End = end;
         Size = new double[start.Length];
         for (int lane = 0; lane < start.Length; lane++)
             Size[lane] = end[lane] - start[lane];
-        TrackedSize = clock.Difference(start, end);
     }
 
     public double[] Start { get; }
@@ -36,6 +39,9 @@ internal sealed class StepSpan : IDisposable
             times[lane] = Start[lane] + fraction * Size[lane];
         return times;
     }
+
+    /// <summary>The place of a time as a fraction of the step; 0 in a lane that stands still.</summary>
+    public double Fraction(double time, int lane) => Size[lane] == 0 ? 0 : (time - Start[lane]) / Size[lane];
 
     public void Dispose() => TrackedSize?.Dispose();
 }

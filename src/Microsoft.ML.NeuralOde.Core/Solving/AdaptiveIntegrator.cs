@@ -14,6 +14,8 @@ internal sealed class AdaptiveIntegrator : Integrator
     private readonly double[] _outputs;
     private Lane[] _lanes;
     private long _attempts;
+    private long _driftingAttempts;
+    private string _driftRemark = "";
 
     public AdaptiveIntegrator(IntegrationTask task)
         : base(task, lanes: task.Options.PerRow ? (int)task.InitialState.shape[0] : 1)
@@ -57,6 +59,8 @@ internal sealed class AdaptiveIntegrator : Integrator
         for (int i = 0; i < end.Length; i++)
             end[i] = End(_lanes[i], Stepper.Time[i]);
         StepAttempt attempt = Stepper.Try(end);
+        if (attempt.Drift is { } drift)
+            (_driftingAttempts, _driftRemark) = (_driftingAttempts + 1, " " + drift.Remark);
         var accepted = new bool[_lanes.Length];
         bool any = false;
         for (int i = 0; i < _lanes.Length; i++)
@@ -155,7 +159,7 @@ internal sealed class AdaptiveIntegrator : Integrator
             if (lane.Step < smallest)
             {
                 failed[i] = true;
-                Fail(attempt, i, double.IsFinite(error) ? SolverFailure.StepSizeUnderflow : attempt.NewtonFailed && IsFinite(Stepper.State) ? SolverFailure.Newton : SolverFailure.NonFinite);
+                Fail(attempt, i, double.IsFinite(error) ? attempt.Drift is null ? SolverFailure.StepSizeUnderflow : SolverFailure.Drift : attempt.NewtonFailed && IsFinite(Stepper.State) ? SolverFailure.Newton : SolverFailure.NonFinite);
             }
         }
         return failed;
@@ -215,7 +219,7 @@ internal sealed class AdaptiveIntegrator : Integrator
         if (Options.OnStepLimit == StepLimitBehavior.Throw)
             throw new OdeSolverException(
                 SolverFailure.StepLimit, Stepper.Time[0], Grid.Direction * _lanes[0].Step, double.NaN,
-                Options.PerRow ? [.. _lanes.Take(10).Select(lane => (long)lane.Row)] : [], $"MaximumSteps is {Options.MaximumSteps}.{StiffnessRemark}");
+                Options.PerRow ? [.. _lanes.Take(10).Select(lane => (long)lane.Row)] : [], $"MaximumSteps is {Options.MaximumSteps}.{LimitRemark}");
         foreach (Lane lane in _lanes)
             Status[lane.Row] = RowStatus.StepLimit;
     }
@@ -228,11 +232,19 @@ internal sealed class AdaptiveIntegrator : Integrator
             return;
         }
         IReadOnlyList<long> rows = failure == SolverFailure.NonFinite ? NonFiniteRows(attempt.State) : Stepper.WorstRows();
-        throw new OdeSolverException(failure, Stepper.Time[lane], attempt.Span.Size[lane], attempt.Error![lane], rows, StiffnessRemark.TrimStart());
+        throw new OdeSolverException(failure, Stepper.Time[lane], attempt.Span.Size[lane], attempt.Error![lane], rows, LimitRemark.TrimStart());
     }
 
-    private string StiffnessRemark =>
-        Statistics.IsStiff ? " Stability, not accuracy, limited the steps: the problem is stiff; use OdeMethod.Auto or an implicit method." : "";
+    /// <summary>What limited the steps besides their error.</summary>
+    private string LimitRemark =>
+        _driftingAttempts > _attempts / 4 ? _driftRemark
+        : IsBeyondRounding ? " In float32, relative tolerances below about 1e-6 ask an implicit method for more than the state can hold: use float64."
+        : Statistics.IsStiff ? " Stability, not accuracy, limited the steps: the problem is stiff; use OdeMethod.Auto or an implicit method."
+        : "";
+
+    /// <summary>Whether the stages of an implicit method cannot be as exact as the tolerance asks.</summary>
+    private bool IsBeyondRounding =>
+        Options is { Method.SolvesEquations: true, RelativeTolerances: null, RelativeTolerance: < 1e-6 } && Task.InitialState.dtype == ScalarType.Float32;
 
     private double[] Times(Func<int, double> value) => [.. Enumerable.Range(0, _lanes.Length).Select(value)];
 

@@ -45,6 +45,21 @@ internal sealed class Clock
         return _perRow ? Spread(time) : Squeeze(time);
     }
 
+    /// <summary>The output time nearest to the middle of a stretch, if one lies inside it.</summary>
+    public double? OutputInside(double start, double end)
+    {
+        double middle = (start + end) / 2;
+        int before = _grid.Locate(middle).Segment;
+        double best = double.NaN;
+        for (int i = before; i <= Math.Min(before + 1, _grid.Count - 1); i++)
+        {
+            double time = _grid.Values[i];
+            if ((time - start) * (end - time) > 0 && !(Math.Abs(time - middle) >= Math.Abs(best - middle)))
+                best = time;
+        }
+        return double.IsNaN(best) ? null : best;
+    }
+
     /// <summary>end − start in the graph, shape <c>[lanes]</c>; null where times carry no derivative.</summary>
     public Tensor? Difference(double[] start, double[] end)
     {

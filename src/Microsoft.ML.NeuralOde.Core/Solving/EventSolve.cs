@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Gradients;
+
 namespace Microsoft.ML.NeuralOde.Solving;
 
 /// <summary>A solve with events: ordinary solves from one event that resets the state to the next, joined.</summary>
@@ -8,6 +10,10 @@ namespace Microsoft.ML.NeuralOde.Solving;
 /// </remarks>
 internal sealed class EventSolve
 {
+    private const string NoDerivative =
+        "The time of an event has no derivatives, because its function has none there: it compares, rounds, detaches or reaches zero without slope. Write it as a " +
+        "differentiable distance from the threshold, or detach the event's time and state if they are not to be differentiated.";
+
     private readonly OdeProblem _problem;
     private readonly bool _withGradient;
     private readonly SolverStatistics _statistics;
@@ -126,26 +132,30 @@ internal sealed class EventSolve
         if (!_withGradient)
             return new OdeEventOccurrence(item, t, state);
         using Tensor slope = RightHandSide.Own(_problem.Function, t, state.detach());
-        Tensor rate = Rate(item, t, state, slope);
+        if (Rate(item, t, state, slope) is not { } rate)
+        {
+            Tensor still = Undifferentiable.Of(t, state, NoDerivative);
+            return new OdeEventOccurrence(item, still, state.Plus(slope.detach() * (still - t)));
+        }
         Tensor value = item.Function(t, state).reshape([]);
         Tensor moving = t - (value - value.detach()) / rate;
         return new OdeEventOccurrence(item, moving, state.Plus(slope.detach() * (moving - t)));
     }
 
-    /// <summary>ġ = ∂g/∂t + ∂g/∂y f.</summary>
-    private static Tensor Rate(OdeEvent item, Tensor time, Tensor state, Tensor slope)
+    /// <summary>ġ = ∂g/∂t + ∂g/∂y f; null where g has no derivatives, or they cancel.</summary>
+    private static Tensor? Rate(OdeEvent item, Tensor time, Tensor state, Tensor slope)
     {
         using IDisposable grad = enable_grad();
         Tensor t = time.detach().requires_grad_();
         Tensor y = state.detach().requires_grad_();
         Tensor value = item.Function(t, y);
-        IList<Tensor> derivatives = autograd.grad([value.sum()], [t, y], allow_unused: true);
+        Tensor?[] derivatives = Autograd.PullSum("an event function", value, [t, y]);
         Tensor rate = zeros_like(time);
-        if (derivatives[0] is { IsInvalid: false } byTime)
+        if (derivatives[0] is { } byTime)
             rate = rate.Plus(byTime);
-        if (derivatives[1] is { IsInvalid: false } byState)
+        if (derivatives[1] is { } byState)
             rate = rate.Plus((byState * slope).sum());
-        return rate.detach();
+        return rate.ToDouble() == 0 ? null : rate.detach();
     }
 
     private OdeSolverOptions Remaining()

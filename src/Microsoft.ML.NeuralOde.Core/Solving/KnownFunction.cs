@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Dynamics;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Solving;
@@ -12,6 +13,8 @@ internal sealed class KnownFunction
     public KnownFunction(Module<Tensor, Tensor, Tensor> module)
         : this(module.call, [.. module.parameters()], module as IAnalyticDynamics)
     {
+        if (Analytic is null)
+            GroupNormWeights.Check(module);
     }
 
     public KnownFunction(Func<Tensor, Tensor, Tensor> forward, IReadOnlyList<Tensor> parameters, IAnalyticDynamics? analytic)

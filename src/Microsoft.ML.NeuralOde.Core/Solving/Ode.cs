@@ -125,6 +125,7 @@ public static class Ode
         options ??= new OdeSolverOptions();
         options.Validate();
         CheckState(initialState, parameters ?? [], options);
+        BackwardFailure.ThrowKept(parameters ?? []);
         GradientMethod gradient = options.Gradient ?? (parameters is null ? GradientMethod.Direct() : GradientMethod.Checkpointed());
         var problem = new OdeProblem(dynamics, initialState, times, grid, parameters ?? [], options, gradient) { Rows = rows ?? new RowSelection() };
 
@@ -145,6 +146,7 @@ public static class Ode
         ArgumentNullException.ThrowIfNull(initialState);
         if (!initialState.is_floating_point())
             throw new ArgumentException($"The initial state has type {initialState.dtype}; it must be a floating-point tensor, such as float32.", nameof(initialState));
+        options.Method.CheckType(initialState, nameof(initialState));
         if (options.PerRow && initialState.dim() == 0)
             throw new ArgumentException("The initial state is a scalar; PerRow needs a first dimension, the batch.", nameof(initialState));
         Tensor? elsewhere = parameters.FirstOrDefault(p => p.device_type != initialState.device_type || p.device_index != initialState.device_index);

@@ -23,17 +23,25 @@ public enum RowStatus
 public sealed class OdeSolution : IDisposable
 {
     private readonly RowStatus[] _status;
+    private readonly Tensor _states;
 
     internal OdeSolution(Tensor states, SolverStatistics statistics, RowStatus[] status, IReadOnlyList<OdeEventOccurrence>? events = null)
     {
         Events = events ?? [];
-        States = states;
+        _states = states;
         Statistics = statistics;
         _status = status;
     }
 
     /// <summary>The states at the output times, shape <c>[times, …]</c> with the shape of the initial state behind the first dimension.</summary>
-    public Tensor States { get; }
+    public Tensor States
+    {
+        get
+        {
+            Statistics.ThrowIfUntold();
+            return _states;
+        }
+    }
 
     /// <summary>
     /// The state at the last output time, or at the terminal event that ended the solve, in the shape of the initial state; a new tensor at each call.
@@ -65,13 +73,20 @@ public sealed class OdeSolution : IDisposable
     /// </summary>
     public IReadOnlyList<RowStatus> Status => _status;
 
+    /// <summary>
+    /// Throws what made a backward pass through this solution fail: an exception of the right-hand side, of the solver, or of a cancellation, as what it is.
+    /// The call that started the pass threw it already, but inside the text of an <see cref="System.Runtime.InteropServices.ExternalException"/>; on devices
+    /// other than the CPU the autograd engine keeps it to itself, and the next use of the solution or of its parameters throws it.
+    /// </summary>
+    public void ThrowIfBackwardFailed() => Statistics.ThrowIfBackwardFailed();
+
     /// <summary>The same solution with other tensors: those that are part of a graph.</summary>
     internal OdeSolution With(Tensor states) => new(states, Statistics, _status);
 
     /// <summary>Disposes <see cref="States"/> and the tensors of <see cref="Events"/>.</summary>
     public void Dispose()
     {
-        States.Dispose();
+        _states.Dispose();
         foreach (OdeEventOccurrence occurrence in Events)
         {
             occurrence.Time.Dispose();

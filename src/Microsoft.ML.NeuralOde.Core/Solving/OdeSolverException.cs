@@ -16,6 +16,9 @@ public enum SolverFailure
 
     /// <summary>The Newton iteration of an implicit method does not converge.</summary>
     Newton,
+
+    /// <summary>The two states that a reversible method carries have moved apart, so that neither can be trusted.</summary>
+    Drift,
 }
 
 /// <summary>An initial value problem could not be solved: says where, which rows, why, and what to try.</summary>
@@ -56,6 +59,7 @@ public sealed class OdeSolverException : Exception
             SolverFailure.StepSizeUnderflow => "The step size became too small",
             SolverFailure.NonFinite => "The solution became NaN or infinite",
             SolverFailure.StepLimit => "The step limit was reached",
+            SolverFailure.Drift => "The two states of the reversible method have moved apart",
             _ => "The Newton iteration does not converge",
         };
         string remedy = failure switch
@@ -69,6 +73,8 @@ public sealed class OdeSolverException : Exception
             SolverFailure.StepLimit =>
                 "Raise MaximumSteps, loosen the tolerances, or use an implicit method if the problem is stiff; OnStepLimit = ReturnPartial " +
                 "returns what was reached.",
+            SolverFailure.Drift =>
+                "Take smaller steps, or an ordinary method such as OdeMethod.Dopri5 with GradientMethod.Checkpointed, which has no second state.",
             _ => "Use smaller steps or looser tolerances, or supply the exact Jacobian.",
         };
         return $"{what} {where}{error}{who}. {(detail.Length == 0 ? "" : detail + " ")}{remedy}";

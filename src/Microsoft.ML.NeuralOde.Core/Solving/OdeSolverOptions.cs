@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Solving;
+
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>What a solver does when the step limit is reached.</summary>
@@ -129,6 +131,32 @@ public sealed record OdeSolverOptions
         RequireOption(!PerRow || Method!.SupportsPerRow, nameof(PerRow), PerRow, $"false with '{Method!.Name}', which decides for the whole batch");
         RequireOption(Discontinuities is not null && Discontinuities.All(double.IsFinite), nameof(Discontinuities), Discontinuities, "a list of finite times");
     }
+
+    /// <summary>The method and its accuracy or steps, and every other option that is not at its default.</summary>
+    /// <returns>For instance “dopri5, rtol 1e-05, atol 1e-06” or “rk4, steps of 0.1, gradient adjoint”.</returns>
+    public override string ToString()
+    {
+        var defaults = new OdeSolverOptions();
+        return OptionText.Join(
+            Method?.Name ?? "no method",
+            Method is null || StepSize is not null || !Method.IsAdaptive ? null : Tolerance("rtol", RelativeTolerance, RelativeTolerances),
+            Method is null || StepSize is not null || !Method.IsAdaptive ? null : Tolerance("atol", AbsoluteTolerance, AbsoluteTolerances),
+            StepSize is { } step ? $"steps of {OptionText.Of(step)}" : Method is { IsAdaptive: false } ? "one step from each output time to the next" : null,
+            Norm == defaults.Norm ? null : $"norm {Norm?.Name ?? "null"}",
+            Controller is null ? null : $"controller {Controller}",
+            FirstStep is { } first ? $"first step {OptionText.Of(first)}" : null,
+            MinimumStep == defaults.MinimumStep ? null : $"smallest step {OptionText.Of(MinimumStep)}",
+            MaximumStep == defaults.MaximumStep ? null : $"largest step {OptionText.Of(MaximumStep)}",
+            MaximumSteps == defaults.MaximumSteps ? null : $"at most {MaximumSteps} steps",
+            OnStepLimit == defaults.OnStepLimit ? null : "partial solutions at the step limit",
+            PerRow ? "steps of its own for each row" : null,
+            Discontinuities is { Count: > 0 } ? $"{Discontinuities.Count} {(Discontinuities.Count == 1 ? "discontinuity" : "discontinuities")}" : null,
+            Jacobian is null ? null : "a given Jacobian",
+            Events is { Count: > 0 } ? $"{Events.Count} {(Events.Count == 1 ? "event" : "events")}" : null,
+            Gradient is null ? null : $"gradient {Gradient}");
+    }
+
+    private static string Tolerance(string name, double one, Tensor? perComponent) => perComponent is null ? $"{name} {OptionText.Of(one)}" : $"{name} per component";
 
     private static void RequireOption(bool condition, string option, object? found, string expected)
     {

@@ -26,7 +26,7 @@ internal sealed record EvidenceScale(double Median, double Spread)
 internal sealed record AnomalyScale(EvidenceScale Density, EvidenceScale Latent)
 {
     // So much clearer must the latent distance be: it decides where it stands out, and leaves the order of ordinary rows to the density.
-    private const double LatentHandicap = 0.65;
+    public const double LatentHandicap = 0.65;
 
     public Tensor Score(Tensor surprise, Tensor latentEnergy) => maximum(Density.Apply(surprise), Latent.Apply(latentEnergy).Minus(LatentHandicap));
 }

@@ -1,5 +1,6 @@
 using Microsoft.ML.NeuralOde.Anomaly;
 using Microsoft.ML.NeuralOde.Density;
+using Microsoft.ML.NeuralOde.Export;
 using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.Runtime;
@@ -43,6 +44,9 @@ public sealed class ContinuousFlowAnomalyTransformer : ContinuousFlowTransformer
         new NumberScore(_output.Score, 0, Schemas.AnomalyAnnotations(input, isScore: true)),
         new PositiveScore(_output.PredictedLabel, 1, Schemas.AnomalyAnnotations(input, isScore: false)),
     ];
+
+    private protected override void Export(OperatorGraph graph, FlowNetwork network, string features, Func<string, string> output) =>
+        FlowExport.Anomaly(graph, network, _output, features, output);
 
     private protected override byte[] ToBytes() => ToBytes(_output);
 

@@ -109,7 +109,7 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
                     return null;
                 if (used == capacity)
                 {
-                    chunks.Add(empty([capacity, shape.Features], ScalarType.Float32).DetachFromDisposeScope());
+                    chunks.Add(empty([capacity, shape.Features], ScalarType.Float32, CPU).DetachFromDisposeScope());
                     used = 0;
                 }
                 reader.Features.CopyTo(MemoryMarshal.Cast<byte, float>(chunks[^1].bytes).Slice(used * shape.Features, shape.Features));
@@ -121,8 +121,8 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
             RequireRows(count, reader, use);
             Warn(reader, use);
             Tensor features = Join(chunks, used);
-            Tensor? y = shape.Labels == 0 ? null : tensor(labels.ToArray(), [count, shape.Labels]).DetachFromDisposeScope();
-            Tensor? w = shape.IsWeighted ? tensor(weights.ToArray()).DetachFromDisposeScope() : null;
+            Tensor? y = shape.Labels == 0 ? null : tensor(labels.ToArray(), [count, shape.Labels], device: CPU).DetachFromDisposeScope();
+            Tensor? w = shape.IsWeighted ? tensor(weights.ToArray(), device: CPU).DetachFromDisposeScope() : null;
             return new MemoryRows(features, y, w, MemoryRows.StatisticsOf(features, y, w));
         }
         finally

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Microsoft.ML.NeuralOde.Persistence;
 using Microsoft.ML.Runtime;
 
@@ -25,7 +26,15 @@ internal static class ModelFile
 
     /// <summary>Reads a payload and makes of it what it holds.</summary>
     /// <exception cref="InvalidDataException">The entry is truncated, damaged or written by a newer version; the message names it.</exception>
+    /// <exception cref="NotSupportedException">The ML.NET that is loaded lacks what this library calls.</exception>
     public static T Load<T>(IHostEnvironment environment, ModelLoadContext context, string loaderSignature, Func<byte[], T> read)
+    {
+        MLNetVersion.Check();
+        return LoadChecked(environment, context, loaderSignature, read);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static T LoadChecked<T>(IHostEnvironment environment, ModelLoadContext context, string loaderSignature, Func<byte[], T> read)
     {
         Contracts.CheckValue(environment, nameof(environment));
         environment.CheckValue(context, nameof(context));

@@ -95,17 +95,19 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
                 network.NormalizeInput(statistics.Features(options.Normalization));
             return;
         }
-        string? difference = initialModel.Kind == kind ? network.Description.DifferenceOfStructure(initialModel.Network.Description) : "it predicts another kind of label";
+        using Scoring.SharedNetwork<NeuralOdeNetwork>.Loan loan = initialModel.Borrow();
+        string? difference = initialModel.Kind == kind ? network.Description.DifferenceOfStructure(loan.Network.Description) : "it predicts another kind of label";
         if (difference is not null)
             throw new ArgumentException($"The model to begin with has another structure than this trainer makes: {difference}.", nameof(initialModel));
         // Its statistics stay as well: the weights belong to them.
-        network.CopyFrom(initialModel.Network);
+        network.CopyFrom(loan.Network);
     }
 
     private static string CheckNumberOf(NeuralOdeModel model)
     {
         var check = new CheckNumber();
-        foreach (NamedArray array in model.Network.ToArrays())
+        using Scoring.SharedNetwork<NeuralOdeNetwork>.Loan loan = model.Borrow();
+        foreach (NamedArray array in loan.Network.ToArrays())
             check.Add(array.Values);
         return $"one with check number {check}";
     }

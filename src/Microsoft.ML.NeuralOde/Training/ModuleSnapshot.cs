@@ -55,7 +55,7 @@ internal static class NamedTensors
         if (!arrays.TryGetValue(name, out NamedArray? array) || !array.Shape.AsSpan().SequenceEqual(target.shape))
             throw PayloadReader.Damaged($"'{name}' is missing or has the wrong shape");
         using IDisposable noGrad = no_grad();
-        using Tensor values = tensor(array.Values, array.Shape);
+        using Tensor values = tensor(array.Values, array.Shape, device: CPU);
         target.copy_(values);
     }
 }

@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using Microsoft.ML.Data;
+using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Training;
 
 namespace Microsoft.ML.NeuralOde;
@@ -128,9 +129,6 @@ public abstract class NeuralOdeTrainerOptions
     /// <summary>Ends the training, looked at before each batch and each step of the solver.</summary>
     public CancellationToken CancellationToken;
 
-    /// <summary>The trainer and the options that are not at their defaults.</summary>
-    public override string ToString() => Prediction.TrainingOptionsText.Describe(this);
-
     /// <summary>A copy that later changes do not reach.</summary>
     internal virtual NeuralOdeTrainerOptions Clone() => (NeuralOdeTrainerOptions)MemberwiseClone();
 
@@ -177,6 +175,15 @@ public abstract class NeuralOdeTrainerOptions
         Require(CheckpointFolder is null || !string.IsNullOrWhiteSpace(CheckpointFolder), nameof(CheckpointFolder), $"'{CheckpointFolder}'", "the path of a folder or null");
         Require(CheckpointInterval >= TimeSpan.Zero, nameof(CheckpointInterval), CheckpointInterval, "zero or a positive time");
         Require(MemoryBudgetMegabytes > 0, nameof(MemoryBudgetMegabytes), MemoryBudgetMegabytes, "at least 1");
+    }
+
+    /// <summary>The options that are not at their defaults.</summary>
+    /// <returns>For instance “NeuralOdeRegressionTrainer.Options { NumberOfEpochs = 3, StepSize = 0.1 }”.</returns>
+    public override string ToString()
+    {
+        IReadOnlyDictionary<string, string> defaults = TrainingOptionsText.Of(Activator.CreateInstance(GetType())!);
+        IEnumerable<string> changed = TrainingOptionsText.Of(this).Where(option => defaults[option.Key] != option.Value).Select(option => $"{option.Key} = {option.Value}");
+        return $"{GetType().DeclaringType?.Name}.{GetType().Name} {{ {string.Join(", ", changed)} }}";
     }
 
     /// <summary>How the equation is solved in training.</summary>

@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Runtime.ExceptionServices;
+using System.Runtime.InteropServices;
 using Microsoft.ML.NeuralOde.Data;
+using Microsoft.ML.NeuralOde.Gradients;
 using Microsoft.ML.NeuralOde.Persistence;
 
 namespace Microsoft.ML.NeuralOde.Training;
@@ -128,8 +130,18 @@ internal sealed class TrainingLoop : IDisposable
         try
         {
             BatchResult result = _trainable.Loss(batch, new TrainingMoment(Seeds.Batch(_plan.Seed, _state.Step), progress));
-            result.Objective.backward();
-            // A solve that is cancelled on the way back leaves gradients that are NaN: no divergence.
+            try
+            {
+                result.Objective.backward();
+            }
+            catch (ExternalException exception) when (BackwardFailure.ToldBy(exception) is { } cause)
+            {
+                // Only numbers diverge: a cancelled solve was cancelled, and other failures speak for themselves.
+                if (cause is OdeSolverException)
+                    throw Diverged("The gradients of a batch could not be computed", epoch, cause);
+                ExceptionDispatchInfo.Throw(cause);
+            }
+            // A solve that was cancelled on the way back may leave gradients that are NaN.
             CheckAlive();
             double loss = result.Loss.ToDouble();
             if (result.Statistics.BackwardFailure is OdeSolverException failure)

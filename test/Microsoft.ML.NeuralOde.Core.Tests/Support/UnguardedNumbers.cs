@@ -27,6 +27,18 @@ internal static class UnguardedNumbers
            select $"{type}.{method.Name} calls {called}",
     ];
 
+    /// <summary>The calls of torch's functions that take a generator, in the same form.</summary>
+    public static IReadOnlyList<string> RandomCallsIn(Assembly assembly) =>
+    [
+        .. from type in assembly.GetTypes()
+           from method in type.GetMethods(Everything).Concat<MethodBase>(type.GetConstructors(Everything))
+           where method.GetMethodBody() is not null
+           from called in Calls(method)
+           where called.DeclaringType?.Assembly == typeof(Tensor).Assembly
+               && called.GetParameters().Any(parameter => parameter.ParameterType == typeof(TorchSharp.torch.Generator))
+           select $"{type}.{method.Name} calls {called}",
+    ];
+
     private static bool IsUnguarded(MethodBase called, MethodBase caller)
     {
         ParameterInfo[] parameters = called.GetParameters();

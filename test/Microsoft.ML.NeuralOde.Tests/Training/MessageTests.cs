@@ -143,18 +143,6 @@ public sealed class MessageTests
     }
 
     [Fact]
-    public void Options_say_what_they_are()
-    {
-        new NeuralOdeRegressionTrainer.Options().ToString().Should().Be("NeuralOdeRegressionTrainer.Options with its defaults");
-        new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Target", LearningRate = 0.5, EncoderLayers = [3, 2], Solver = OdeMethod.Rk4, StepSize = 0.25 }.ToString()
-            .Should().Be("NeuralOdeRegressionTrainer.Options { EncoderLayers = [3, 2], LabelColumnName = Target, LearningRate = 0.5, Solver = rk4, StepSize = 0.25 }");
-        new ContinuousFlowAnomalyTrainer.Options { Contamination = 0.1, CheckpointFolder = "kept" }.ToString()
-            .Should().Be("ContinuousFlowAnomalyTrainer.Options { CheckpointFolder = kept, Contamination = 0.1 }");
-        foreach (Type type in new[] { typeof(NeuralOdeClassificationTrainer.Options), typeof(NeuralOdeBinaryClassificationTrainer.Options), typeof(ContinuousFlowDensityEstimator.Options) })
-            Activator.CreateInstance(type)!.ToString().Should().Be($"{type.DeclaringType!.Name}.Options with its defaults");
-    }
-
-    [Fact]
     public void Reports_leave_out_evaluations_that_there_are_none_of()
     {
         new NeuralOdeEpochReport { Epoch = 1, NumberOfEpochs = 2, NfeForward = 20, NfeBackward = 31.5 }.ToString().Should().Contain("evaluations 20.0 forward 31.5 backward");

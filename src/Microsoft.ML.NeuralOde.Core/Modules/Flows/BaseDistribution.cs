@@ -29,14 +29,18 @@ public abstract class BaseDistribution : Module<Tensor, Tensor>
 /// <summary>Independent standard normal components.</summary>
 public sealed class StandardNormalBase : BaseDistribution
 {
+    // The module has no tensors that would tell.
+    private ScalarType _type;
+    private Device _device;
+
     /// <summary>Creates the distribution.</summary>
     /// <param name="features">Size of z.</param>
     /// <exception cref="ArgumentOutOfRangeException">The size is not positive.</exception>
     public StandardNormalBase(long features)
         : base(nameof(StandardNormalBase), features)
     {
-        // Tells samples their type and device.
-        register_buffer("origin", zeros(1).DetachFromDisposeScope(), persistent: false);
+        using Tensor usual = zeros(1);
+        (_type, _device) = (usual.dtype, usual.device);
     }
 
     /// <inheritdoc/>
@@ -45,8 +49,15 @@ public sealed class StandardNormalBase : BaseDistribution
     /// <inheritdoc/>
     public override Tensor Sample(long count, Generator? generator = null)
     {
-        Tensor like = get_buffer("origin")!;
-        return randn([count, Features], like.dtype, like.device, generator: generator);
+        return Draws.Normal([count, Features], _type, _device, generator);
+    }
+
+    /// <inheritdoc/>
+    protected override void _toEpilog(ScalarType? dtype, Device? device, bool non_blocking)
+    {
+        base._toEpilog(dtype, device, non_blocking);
+        _type = dtype ?? _type;
+        _device = device ?? _device;
     }
 }
 
@@ -101,8 +112,8 @@ public sealed class GaussianMixtureBase : BaseDistribution
     {
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor component = multinomial(functional.softmax(Logits, 0), count, replacement: true, generator: generator);
-        Tensor noise = randn([count, Features], Means.dtype, Means.device, generator: generator);
+        Tensor component = Draws.Places(functional.softmax(Logits, 0), count, generator);
+        Tensor noise = Draws.Normal([count, Features], Means.dtype, Means.device, generator);
         return (noise * LogScales.exp().index_select(0, component)).Plus(Means.index_select(0, component)).MoveToOuterDisposeScope();
     }
 

@@ -93,6 +93,12 @@ public sealed class Standardization : Module<Tensor, Tensor>
         return [.. Enumerable.Range(0, constant.Length).Where(i => constant[i])];
     }
 
+    /// <summary>The moments stay in float64, whatever type the rest of a model is changed to.</summary>
+    protected override nn.Module _to(ScalarType dtype, bool non_blocking) => this;
+
+    /// <inheritdoc cref="_to(ScalarType, bool)"/>
+    protected override nn.Module _to(Device device, ScalarType dtype, bool non_blocking) => _to(device.type, device.index, non_blocking);
+
     private Tensor Scale()
     {
         Tensor deviation = Deviation();

@@ -1,6 +1,6 @@
 using TorchSharp.Modules;
 
-namespace Microsoft.ML.NeuralOde.OnnxExport;
+namespace Microsoft.ML.NeuralOde.Export;
 
 /// <summary>
 /// <see cref="DenseDynamics"/>: layers x ↦ (x Wᵀ + b) ⊙ gate + shift with activations between them, and on demand the trace of ∂f/∂y, exactly: the
@@ -10,23 +10,21 @@ internal sealed class DenseRateExport : RateExport
 {
     private const int FourierFrequencies = 4;
 
+
     private readonly DenseDynamics _dynamics;
     private readonly bool _withTrace;
     private readonly Layer[] _layers;
-    private readonly string _one;
-    private readonly Lazy<string> _frequencies, _secondAxis, _lastAxes, _identity;
+    private readonly Lazy<string> _one, _frequencies, _identity;
 
-    public DenseRateExport(OnnxGraph graph, DenseDynamics dynamics, bool withTrace)
+    public DenseRateExport(OperatorGraph graph, DenseDynamics dynamics, bool withTrace)
     {
         if (dynamics.Conditions > 0)
             throw new NotSupportedException($"The right-hand side has {dynamics.Conditions} conditions; such dynamics cannot be exported to ONNX.");
         _dynamics = dynamics;
         _withTrace = withTrace;
         _layers = [.. Enumerable.Range(0, dynamics.Layers).Select(i => ReadLayer(graph, i))];
-        _one = graph.Constant("one", [1], 1);
+        _one = new(() => graph.Constant("one", [1], 1));
         _frequencies = new(() => graph.Constant("frequencies", [.. Enumerable.Range(1, FourierFrequencies).Select(k => (float)(k * Math.PI))], FourierFrequencies));
-        _secondAxis = new(() => graph.Constant("axis", [1L]));
-        _lastAxes = new(() => graph.Constant("axes", [-2L, -1L]));
         _identity = new(() => Tensors.Write(graph, "identity", eye(dynamics.Features)));
         string size = $"{dynamics.Features}";
         Shapes = withTrace ? [[Batch, size], [Batch]] : [[Batch, size]];
@@ -36,7 +34,7 @@ internal sealed class DenseRateExport : RateExport
 
     public override bool UsesTime => _dynamics.Time != TimeDependence.None;
 
-    public override string[] Evaluate(OnnxGraph graph, string[] state, string? time)
+    public override string[] Evaluate(OperatorGraph graph, string[] state, string? time)
     {
         string x = state[0];
         // ∂x/∂y, transposed: shape [features, width], or [batch, features, width] once it depends on the row; null for the identity.
@@ -48,7 +46,7 @@ internal sealed class DenseRateExport : RateExport
             string? shift = timeWeight is null ? null : Shift(graph, timeWeight, time!);
             if (gate is null && shift is not null)
                 bias = graph.Add("Add", [bias, shift]);
-            x = graph.Add("Gemm", [x, weight, bias], null, OnnxGraph.Attribute("transB", 1));
+            x = graph.Add("Gemm", [x, weight, bias], null, OperatorGraph.Attribute("transB", 1));
             if (gate is not null)
                 x = graph.Add("Mul", [x, gate]);
             if (gate is not null && shift is not null)
@@ -65,51 +63,53 @@ internal sealed class DenseRateExport : RateExport
     }
 
     /// <summary>The tangents after a layer and its activation.</summary>
-    private string Advance(OnnxGraph graph, string? tangents, string weight, string? gate, string before, string after)
+    private string Advance(OperatorGraph graph, string? tangents, string weight, string? gate, string before, string after)
     {
         string transposed = graph.Add("Transpose", [weight]);
         string next = tangents is null ? transposed : graph.Add("MatMul", [tangents, transposed]);
         if (gate is not null)
             next = graph.Add("Mul", [next, gate]);
-        string slope = graph.Add("Unsqueeze", [Slope(graph, before, after), _secondAxis.Value]);
+        string slope = graph.Unsqueeze(Slope(graph, before, after), 1);
         return graph.Add("Mul", [next, slope]);
     }
 
     /// <summary>The sum over i of row i of the last layer's weights, times its gate, with the tangents of feature i.</summary>
-    private string Trace(OnnxGraph graph, string? tangents, string weight, string? gate)
+    private string Trace(OperatorGraph graph, string? tangents, string weight, string? gate)
     {
-        string rows = gate is null ? weight : graph.Add("Mul", [weight, graph.Add("Unsqueeze", [gate, _secondAxis.Value])]);
-        return graph.Add("ReduceSum", [graph.Add("Mul", [tangents ?? _identity.Value, rows]), _lastAxes.Value], null, OnnxGraph.Attribute("keepdims", 0));
+        string rows = gate is null ? weight : graph.Add("Mul", [weight, graph.Unsqueeze(gate, 1)]);
+        string products = graph.Add("Mul", [tangents ?? _identity.Value, rows]);
+        // Counted from the front: operator sets before 11 know no negative axes.
+        return graph.Sum(products, tangents is null ? [0, 1] : [1, 2], keepDimensions: false);
     }
 
     /// <summary>σ′, given what goes into the activation and what comes out.</summary>
-    private string Slope(OnnxGraph graph, string before, string after)
+    private string Slope(OperatorGraph graph, string before, string after)
     {
         switch (_dynamics.Activation)
         {
             case Activation.Tanh:
-                return graph.Add("Sub", [_one, graph.Add("Mul", [after, after])]);
+                return graph.Add("Sub", [_one.Value, graph.Add("Mul", [after, after])]);
             case Activation.Softplus:
                 return graph.Add("Sigmoid", [before]);
             case Activation.Relu:
                 return graph.Add("Sign", [after]);
             default:
                 string s = graph.Add("Sigmoid", [before]);
-                return graph.Add("Add", [s, graph.Add("Mul", [after, graph.Add("Sub", [_one, s])])]);
+                return graph.Add("Add", [s, graph.Add("Mul", [after, graph.Add("Sub", [_one.Value, s])])]);
         }
     }
 
     /// <summary>What time adds to a layer.</summary>
-    private string Shift(OnnxGraph graph, string timeWeight, string time)
+    private string Shift(OperatorGraph graph, string timeWeight, string time)
     {
         if (_dynamics.Time != TimeDependence.Fourier)
             return graph.Add("Mul", [timeWeight, time]);
         string angles = graph.Add("Mul", [_frequencies.Value, time]);
-        string waves = graph.Add("Concat", [graph.Add("Mul", [_one, time]), graph.Add("Sin", [angles]), graph.Add("Cos", [angles])], null, OnnxGraph.Attribute("axis", 0));
+        string waves = graph.Add("Concat", [graph.Add("Mul", [_one.Value, time]), graph.Add("Sin", [angles]), graph.Add("Cos", [angles])], null, OperatorGraph.Attribute("axis", 0));
         return graph.Add("MatMul", [timeWeight, waves]);
     }
 
-    private Layer ReadLayer(OnnxGraph graph, int i)
+    private Layer ReadLayer(OperatorGraph graph, int i)
     {
         (Parameter Weight, Parameter Bias)? gate = _dynamics.Gate(i);
         Parameter? time = _dynamics.Time == TimeDependence.Fourier ? _dynamics.get_parameter($"time_weight{i}") : _dynamics.TimeWeight(i);

@@ -1,9 +1,9 @@
-namespace Microsoft.ML.NeuralOde.OnnxExport;
+namespace Microsoft.ML.NeuralOde.Export;
 
 /// <summary>Weights as constants of a graph.</summary>
 internal static class Tensors
 {
-    public static string Write(OnnxGraph graph, string name, Tensor tensor)
+    public static string Write(OperatorGraph graph, string name, Tensor tensor)
     {
         using Tensor plain = tensor.detach().cpu().to(ScalarType.Float32).contiguous();
         return graph.Constant(name, plain.data<float>().ToArray(), plain.shape);

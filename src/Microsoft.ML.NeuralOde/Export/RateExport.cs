@@ -1,6 +1,6 @@
 using Module = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>;
 
-namespace Microsoft.ML.NeuralOde.OnnxExport;
+namespace Microsoft.ML.NeuralOde.Export;
 
 /// <summary>Writes the right-hand side of an equation as ONNX operators.</summary>
 internal abstract class RateExport
@@ -17,7 +17,7 @@ internal abstract class RateExport
     /// <param name="graph">Where the operators go; the weights stand in its outermost graph already.</param>
     /// <param name="state">The parts of the state.</param>
     /// <param name="time">Time, a scalar; null where the equation does not depend on it.</param>
-    public abstract string[] Evaluate(OnnxGraph graph, string[] state, string? time);
+    public abstract string[] Evaluate(OperatorGraph graph, string[] state, string? time);
 
     /// <summary>The export that suits a right-hand side.</summary>
     /// <param name="graph">The outermost graph.</param>
@@ -25,7 +25,7 @@ internal abstract class RateExport
     /// <param name="stateShape">The shape of y, without the batch.</param>
     /// <exception cref="NotSupportedException">There is none; the message says why.</exception>
     /// <exception cref="ArgumentException">The shape is not that of these dynamics.</exception>
-    public static RateExport Of(OnnxGraph graph, Module dynamics, IReadOnlyList<long> stateShape) => dynamics switch
+    public static RateExport Of(OperatorGraph graph, Module dynamics, IReadOnlyList<long> stateShape) => dynamics switch
     {
         DenseDynamics dense => stateShape is [var features] && features == dense.Features ? new DenseRateExport(graph, dense, withTrace: false)
             : throw Wrong(stateShape, $"[{dense.Features}]"),
@@ -36,11 +36,11 @@ internal abstract class RateExport
 
     /// <summary>The export of a right-hand side together with the trace of its derivative.</summary>
     /// <exception cref="NotSupportedException">There is none; the message says why.</exception>
-    public static RateExport WithTrace(OnnxGraph graph, Module dynamics) =>
+    public static RateExport WithTrace(OperatorGraph graph, Module dynamics) =>
         dynamics is DenseDynamics dense ? new DenseRateExport(graph, dense, withTrace: true)
         : throw new NotSupportedException($"The log-density needs the trace of the right-hand side's derivative, which is exported for {nameof(DenseDynamics)} only; this is {dynamics.GetType().Name}.");
 
-    protected static string Activate(OnnxGraph graph, Activation activation, string x) => activation switch
+    protected static string Activate(OperatorGraph graph, Activation activation, string x) => activation switch
     {
         Activation.Tanh => graph.Add("Tanh", [x]),
         Activation.Softplus => graph.Add("Softplus", [x]),

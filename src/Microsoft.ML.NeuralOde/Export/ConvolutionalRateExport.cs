@@ -1,4 +1,4 @@
-namespace Microsoft.ML.NeuralOde.OnnxExport;
+namespace Microsoft.ML.NeuralOde.Export;
 
 /// <summary><see cref="ConvolutionalDynamics"/> on images of one size: twice group normalisation, activation and convolution, and a normalisation at the end.</summary>
 internal sealed class ConvolutionalRateExport : RateExport
@@ -12,7 +12,7 @@ internal sealed class ConvolutionalRateExport : RateExport
     private readonly string[] _timeImages;
     private readonly string _groups, _image, _ones, _zeros;
 
-    public ConvolutionalRateExport(OnnxGraph graph, ConvolutionalDynamics dynamics, long height, long width)
+    public ConvolutionalRateExport(OperatorGraph graph, ConvolutionalDynamics dynamics, long height, long width)
     {
         if (dynamics.ConvolutionType is { } type and not (ScalarType.Float32 or ScalarType.Float64))
             throw new NotSupportedException($"The convolutions are computed in {type}; export dynamics whose convolutionType is null.");
@@ -38,14 +38,14 @@ internal sealed class ConvolutionalRateExport : RateExport
 
     public override bool UsesTime => _dynamics.Time != TimeDependence.None;
 
-    public override string[] Evaluate(OnnxGraph graph, string[] state, string? time)
+    public override string[] Evaluate(OperatorGraph graph, string[] state, string? time)
     {
         string x = state[0];
         for (int i = 0; i < Convolutions; i++)
         {
             x = Activate(graph, _dynamics.Activation, Normalize(graph, i, x));
             (string weight, string bias) = _convolutions[i];
-            x = graph.Add("Conv", [x, weight, bias], null, OnnxGraph.Attribute("pads", 1, 1, 1, 1));
+            x = graph.Add("Conv", [x, weight, bias], null, OperatorGraph.Attribute("pads", 1, 1, 1, 1));
             if (_dynamics.Time == TimeDependence.Concatenate)
                 x = graph.Add("Add", [x, graph.Add("Mul", [_timeImages[i], time!])]);
         }
@@ -53,26 +53,26 @@ internal sealed class ConvolutionalRateExport : RateExport
         return [_dynamics.Time == TimeDependence.Add ? graph.Add("Add", [x, graph.Add("Mul", [_timeImages[0], time!])]) : x];
     }
 
-    private string Normalize(OnnxGraph graph, int i, string x)
+    private string Normalize(OperatorGraph graph, int i, string x)
     {
         string groups = graph.Add("Reshape", [x, _groups]);
-        string normal = graph.Add("InstanceNormalization", [groups, _ones, _zeros], null, OnnxGraph.Attribute("epsilon", Epsilon));
+        string normal = graph.Add("InstanceNormalization", [groups, _ones, _zeros], null, OperatorGraph.Attribute("epsilon", Epsilon));
         string image = graph.Add("Reshape", [normal, _image]);
         return graph.Add("Add", [graph.Add("Mul", [image, _norms[i].Scale]), _norms[i].Bias]);
     }
 
     /// <summary>What a channel that is 1 everywhere adds to a convolution; it differs at the borders only.</summary>
-    private static string TimeImage(OnnxGraph graph, ConvolutionalDynamics dynamics, int i, long height, long width)
+    private static string TimeImage(OperatorGraph graph, ConvolutionalDynamics dynamics, int i, long height, long width)
     {
         using Tensor weight = dynamics.get_parameter($"time_weight{i}")!.detach().cpu();
-        using Tensor channel = ones([1, 1, height, width], weight.dtype);
+        using Tensor channel = ones([1, 1, height, width], weight.dtype, CPU);
         using Tensor image = nn.functional.conv2d(channel, weight, padding: [1, 1]);
         return Tensors.Write(graph, $"time_image{i}", image);
     }
 
-    private static string Write(OnnxGraph graph, ConvolutionalDynamics dynamics, string name) => Tensors.Write(graph, name, dynamics.get_parameter(name)!);
+    private static string Write(OperatorGraph graph, ConvolutionalDynamics dynamics, string name) => Tensors.Write(graph, name, dynamics.get_parameter(name)!);
 
-    private static string PerChannel(OnnxGraph graph, ConvolutionalDynamics dynamics, string name)
+    private static string PerChannel(OperatorGraph graph, ConvolutionalDynamics dynamics, string name)
     {
         using Tensor column = dynamics.get_parameter(name)!.detach().reshape(-1, 1, 1);
         return Tensors.Write(graph, name, column);

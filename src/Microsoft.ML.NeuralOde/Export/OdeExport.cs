@@ -1,8 +1,7 @@
 using Microsoft.ML.NeuralOde.Methods;
 using Microsoft.ML.NeuralOde.StepControl;
-using Onnx;
 
-namespace Microsoft.ML.NeuralOde.OnnxExport;
+namespace Microsoft.ML.NeuralOde.Export;
 
 /// <summary>
 /// Writes the solution of an equation as ONNX operators: the stages of an explicit Runge–Kutta method in equal steps, one after the other where they are
@@ -10,10 +9,7 @@ namespace Microsoft.ML.NeuralOde.OnnxExport;
 /// </summary>
 internal sealed class OdeExport
 {
-    /// <summary>More steps than these become a Loop.</summary>
-    public const int MostUnrolledSteps = 8;
-
-    private readonly OnnxGraph _graph;
+    private readonly OperatorGraph _graph;
     private readonly ButcherTableau _tableau;
     private readonly RateExport _rate;
     private readonly double _end;
@@ -21,7 +17,7 @@ internal sealed class OdeExport
     private readonly string?[][] _a;
     private readonly string?[] _b;
 
-    private OdeExport(OnnxGraph graph, ButcherTableau tableau, RateExport rate, double end, long steps)
+    private OdeExport(OperatorGraph graph, ButcherTableau tableau, RateExport rate, double end, long steps)
     {
         _graph = graph;
         _tableau = tableau;
@@ -35,7 +31,7 @@ internal sealed class OdeExport
 
     /// <summary>The parts of the state at the end time, of an equation on [0, <paramref name="endTime"/>] whose initial state is the results <paramref name="state"/>.</summary>
     /// <exception cref="NotSupportedException">The solver cannot be written; the message names the option that stands in the way.</exception>
-    public static string[] Write(OnnxGraph graph, RateExport rate, double endTime, OdeSolverOptions options, double? stepSize, params string[] state)
+    public static string[] Write(OperatorGraph graph, RateExport rate, double endTime, OdeSolverOptions options, double? stepSize, params string[] state)
     {
         if (options.Method is not ExplicitRungeKutta method)
             throw new NotSupportedException(
@@ -49,7 +45,7 @@ internal sealed class OdeExport
             throw new NotSupportedException($"{(options.Events.Count > 0 ? "Events" : "Discontinuities")} cannot be exported to ONNX.");
         long steps = FixedSteps.Count(Math.Abs(endTime), Math.Min(stepSize ?? double.PositiveInfinity, options.MaximumStep));
         var export = new OdeExport(graph, method.Tableau, rate, endTime, steps);
-        return steps <= MostUnrolledSteps ? export.Unrolled(state) : export.Loop(state);
+        return steps <= graph.MostUnrolledSteps ? export.Unrolled(state) : export.Loop(state);
     }
 
     private string[] Unrolled(string[] state)
@@ -72,25 +68,15 @@ internal sealed class OdeExport
         string stages = _graph.Constant("stages", (long)_tableau.Stages);
         string[] offsets = [.. Enumerable.Range(0, _tableau.Stages).Select(stage => _graph.Constant("stage", (long)stage))];
 
-        OnnxGraph body = _graph.Inner("step");
-        string iteration = body.Name("iteration"), condition = body.Name("condition");
-        body.Input(iteration, TensorProto.Types.DataType.Int64);
-        body.Input(condition, TensorProto.Types.DataType.Bool);
-        string[] y = [.. state.Select(_ => body.Name("y"))];
-        for (int i = 0; i < y.Length; i++)
-            body.Input(y[i], TensorProto.Types.DataType.Float, _rate.Shapes[i]);
-        string first = body.Add("Mul", [iteration, stages]);
-        string[] next = Step(body, y, stage => body.Add("Gather", [table, body.Add("Add", [first, offsets[stage]])]));
-        string goesOn = body.Add("Identity", [condition]);
-        body.Output(goesOn, TensorProto.Types.DataType.Bool);
-        for (int i = 0; i < y.Length; i++)
-            body.Output(next[i], TensorProto.Types.DataType.Float, _rate.Shapes[i]);
-        // The empty name is the missing condition: the number of steps alone ends the loop.
-        return _graph.Add("Loop", [_graph.Constant("steps", _steps), "", .. state], state.Length, OnnxGraph.Attribute("body", body));
+        return _graph.Loop(_steps, state, _rate.Shapes, (body, iteration, y) =>
+        {
+            string first = body.Add("Mul", [iteration, stages]);
+            return Step(body, y, stage => body.Add("Gather", [table, body.Add("Add", [first, offsets[stage]])]));
+        });
     }
 
     /// <summary>One step: its result in terms of the state and of the times of its stages.</summary>
-    private string[] Step(OnnxGraph graph, string[] y, Func<int, string> time)
+    private string[] Step(OperatorGraph graph, string[] y, Func<int, string> time)
     {
         // The last stage of a method that is “first same as last” has no part in the solution.
         int stages = _tableau.B[^1] == 0 ? _tableau.Stages - 1 : _tableau.Stages;
@@ -100,7 +86,7 @@ internal sealed class OdeExport
         return Combine(graph, y, _b, k);
     }
 
-    private static string[] Combine(OnnxGraph graph, string[] y, string?[] weights, string[][] k)
+    private static string[] Combine(OperatorGraph graph, string[] y, string?[] weights, string[][] k)
     {
         var result = new string[y.Length];
         for (int part = 0; part < y.Length; part++)
