@@ -35,6 +35,8 @@ internal static class ModelExport
             Note("classes", JsonSerializer.Serialize(text));
         else if (description.Classes?.Numbers is { } numbers)
             Note("classes", JsonSerializer.Serialize(numbers));
+        else if (description.Classes?.Values is { } values)
+            Note("classes", JsonSerializer.Serialize(values));
         return model;
 
         void Note(string key, string value) => model.MetadataProps.Add(new StringStringEntryProto { Key = key, Value = value });

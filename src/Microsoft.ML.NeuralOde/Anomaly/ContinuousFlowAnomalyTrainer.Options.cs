@@ -44,6 +44,7 @@ public sealed partial class ContinuousFlowAnomalyTrainer
             RequireDefined(MissingValues, nameof(MissingValues));
             RequireColumn(ScoreColumnName, nameof(ScoreColumnName));
             RequireColumn(PredictedLabelColumnName, nameof(PredictedLabelColumnName));
+            RequireDifferent((ScoreColumnName, nameof(ScoreColumnName)), (PredictedLabelColumnName, nameof(PredictedLabelColumnName)));
             RequireDefined(Score, nameof(Score));
             Require(Contamination is > 0 and < 1, nameof(Contamination), Contamination, "between 0 and 1");
         }

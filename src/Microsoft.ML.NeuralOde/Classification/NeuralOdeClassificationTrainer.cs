@@ -112,6 +112,6 @@ public sealed partial class NeuralOdeClassificationTrainer : ITrainerEstimator<N
         var model = new NeuralOdeModel(fitted.Network, OutputKind.Classes);
         var columns = new OutputColumns(_options.ScoreColumnName, _options.PredictedLabelColumnName);
         return new NeuralOdeClassificationTransformer(
-            _host, model, ModelDescription.Of(fitted, _options, columns, LabelKeys.Of(fitted.Label, model.OutputCount)));
+            _host, model, ModelDescription.Of(fitted, _options, columns, LabelKeys.Of(fitted.Label)));
     }
 }

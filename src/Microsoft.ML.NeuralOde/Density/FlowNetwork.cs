@@ -34,6 +34,16 @@ internal sealed record FlowDescription(
         PerRow = StepSize is null,
     };
 
+    /// <summary>The number of weights of such flows, but for those of time and conditions; as a floating-point number, which does not overflow.</summary>
+    public double WeightCount()
+    {
+        double weights = 0;
+        int[] sizes = [FeatureCount, .. HiddenLayers, FeatureCount];
+        for (int i = 1; i < sizes.Length; i++)
+            weights += ((double)sizes[i - 1] + 1) * sizes[i];
+        return weights * Members * Blocks;
+    }
+
     /// <summary>What makes no sense in a description that was read from a file with so many numbers, as a clause; null for nothing.</summary>
     public string? FindDefect(long numbers)
     {
@@ -43,13 +53,8 @@ internal sealed record FlowDescription(
             return "its activation or one of its slots does not exist";
         if (ReshapedSlots is { } reshaped && (ReshapingKnots < FewestKnots || reshaped.Any(slot => slot < 0 || slot >= FeatureCount) || reshaped.Distinct().Count() != reshaped.Length))
             return "its tables of reshaped features make no sense";
-        // As floating-point numbers, which do not overflow; time and conditions have weights as well.
-        double weights = 0;
-        int[] sizes = [FeatureCount, .. HiddenLayers, FeatureCount];
-        for (int i = 1; i < sizes.Length; i++)
-            weights += ((double)sizes[i - 1] + 1) * sizes[i];
         double tables = 2.0 * (ReshapedSlots?.Length ?? 0) * ReshapingKnots;
-        if (weights * Members * Blocks + ConditionCount + tables > numbers)
+        if (WeightCount() + ConditionCount + tables > numbers)
             return "it declares more weights than it holds";
         try
         {

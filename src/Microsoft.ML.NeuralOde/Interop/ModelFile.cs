@@ -7,6 +7,9 @@ namespace Microsoft.ML.NeuralOde.Interop;
 /// <summary>Carries a model's bytes into and out of ML.NET's model files.</summary>
 internal static class ModelFile
 {
+    /// <summary>An entry is written from one array of bytes; its description takes little of it.</summary>
+    public static readonly long MostWeights = (Array.MaxLength - (1 << 24)) / sizeof(float);
+
     /// <summary>Writes a payload so that a fresh process finds the class that reads it: the assembly's name stands in the file.</summary>
     /// <param name="context">ML.NET's file.</param>
     /// <param name="loaderSignature">The name of the class that reads it.</param>

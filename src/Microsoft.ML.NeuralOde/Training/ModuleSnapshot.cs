@@ -9,6 +9,9 @@ internal sealed class ModuleSnapshot : IDisposable
 
     private ModuleSnapshot(List<(string, Tensor)> copies) => _copies = copies;
 
+    /// <summary>The number of weights' and buffers' tensors.</summary>
+    public int Count => _copies.Count;
+
     public static ModuleSnapshot Of(nn.Module module) =>
         new([.. NamedTensors.Of(module).Select(pair => (pair.Name, pair.Tensor.detach().clone().DetachFromDisposeScope()))]);
 
@@ -36,6 +39,14 @@ internal static class NamedTensors
     {
         using Tensor here = tensor.detach().cpu().contiguous();
         return new NamedArray(name, here.shape, here.data<float>().ToArray());
+    }
+
+    public static bool IsFinite(Tensor tensor)
+    {
+        using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        // NaN is the largest number for torch.
+        return tensor.numel() == 0 || double.IsFinite(tensor.abs().max().ToDouble());
     }
 
     /// <exception cref="InvalidDataException">There is no such array, or it has another shape.</exception>
