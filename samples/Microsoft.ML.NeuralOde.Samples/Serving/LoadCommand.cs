@@ -6,7 +6,6 @@ using System.Net.Http.Json;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
-using Microsoft.ML.NeuralOde.Samples.Data;
 using Microsoft.ML.NeuralOde.Samples.Output;
 
 namespace Microsoft.ML.NeuralOde.Samples.Serving;
@@ -25,7 +24,7 @@ internal static class LoadCommand
         Option<string?> replacement = CommandOptions.Path("--replace", "FILE", "A model file to touch every second, so that the service loads it under load.");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
         Option<string?> markdown = CommandOptions.Path("--markdown", "FILE", "Write the figures into this document, instead of those that stand there.");
-        var command = new System.CommandLine.Command("load", "Load-test a running prediction service with digits.") { url, connections, seconds, replacement, json, markdown };
+        var command = new System.CommandLine.Command("load", "Load-test a running prediction service.") { url, connections, seconds, replacement, json, markdown };
         command.SetAction(async (result, token) =>
         {
             OutputFile? jsonFile = OutputFile.At("--json", result.GetValue(json)), document = OutputFile.At("--markdown", result.GetValue(markdown));
@@ -46,12 +45,12 @@ internal static class LoadCommand
 
     private static async Task<LoadFigures> RunAsync(HttpClient client, int connections, TimeSpan duration, string? replacement, CancellationToken token)
     {
-        byte[][] bodies = [.. PixelRow.From(EmbeddedDigits.Load().Test).Take(200).Select(row => JsonSerializer.SerializeToUtf8Bytes(new { features = row.Features }))];
         int before = await GenerationAsync(client, token);
-        await SendAsync(client, bodies, connections, TimeSpan.FromSeconds(1), token);
+        LoadRequests requests = await LoadRequests.AskAsync(client, token);
+        await SendAsync(client, requests, connections, TimeSpan.FromSeconds(1), token);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(token);
         Task touching = replacement is null ? Task.CompletedTask : TouchAsync(replacement, stop.Token);
-        Answers answers = await SendAsync(client, bodies, connections, duration, token);
+        Answers answers = await SendAsync(client, requests, connections, duration, token);
         await stop.CancelAsync();
         await touching;
         List<double> durations = answers.Milliseconds;
@@ -63,7 +62,7 @@ internal static class LoadCommand
             answers.Reasons.Sum(reason => reason.Count), answers.Reasons, await GenerationAsync(client, token) - before);
     }
 
-    private static async Task<Answers> SendAsync(HttpClient client, byte[][] bodies, int connections, TimeSpan duration, CancellationToken token)
+    private static async Task<Answers> SendAsync(HttpClient client, LoadRequests requests, int connections, TimeSpan duration, CancellationToken token)
     {
         var errors = new ConcurrentDictionary<string, int>();
         long end = Stopwatch.GetTimestamp() + (long)(duration.TotalSeconds * Stopwatch.Frequency);
@@ -72,8 +71,7 @@ internal static class LoadCommand
             var own = new List<double>();
             for (int i = number; Stopwatch.GetTimestamp() < end; i++)
             {
-                using var content = new ByteArrayContent(bodies[i % bodies.Length]);
-                content.Headers.ContentType = new("application/json");
+                using ByteArrayContent content = requests.Content(i);
                 long started = Stopwatch.GetTimestamp();
                 try
                 {

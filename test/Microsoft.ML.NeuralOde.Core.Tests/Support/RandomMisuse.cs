@@ -228,7 +228,7 @@ internal sealed class RandomMisuse
             case 16:
                 return BreaksGraphs ? y.sigmoid().mul_(2) : -y.detach();
             case 17:
-                return t.add_(1) * y;
+                return BreaksGraphs ? t.add_(1) * y : (t + 1) * y;
             default:
                 return -y;
         }
