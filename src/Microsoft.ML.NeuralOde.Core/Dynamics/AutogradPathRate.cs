@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Solving;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Dynamics;
@@ -24,7 +25,8 @@ internal sealed class AutogradPathRate : PathRate
             if (!y.requires_grad)
                 y.requires_grad_();
         }
-        Tensor f = rowData is null ? _dynamics.call(time, y) : ((IConditionalDynamics)_dynamics).Evaluate(time, y, rowData);
+        // The dynamics may change the state that they are given; derivatives are those with respect to this one.
+        Tensor f = UserFunction.RightHandSide((t, state) => rowData is null ? _dynamics.call(t, state) : ((IConditionalDynamics)_dynamics).Evaluate(t, state, rowData))(time, y);
         Tensor flat = f.reshape(-1, Features);
         Tensor? divergence = Request.Has(PathQuantities.Divergence) ? zeros_like(flat.select(1, 0).detach()) : null;
         Tensor? jacobian = Request.Has(PathQuantities.JacobianNorm) ? zeros_like(flat.select(1, 0).detach()) : null;

@@ -135,6 +135,7 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
     public DynamicsEvaluator? CreateEvaluator(Tensor state)
     {
         Inputs.RequireAlive(state, nameof(state), "The state");
+        Inputs.RequireAlive(_weights[0], nameof(ConvolutionalDynamics), "A weight of the dynamics");
         if (state.dim() != 4 || state.shape[1] != Channels || state.numel() == 0 || !HasKernelsFor(state) || IsLeftToTorch(state.shape))
             return null;
         if (!_evaluators.TryTake(out ConvolutionalEvaluator? evaluator) || !evaluator.Fits(state))

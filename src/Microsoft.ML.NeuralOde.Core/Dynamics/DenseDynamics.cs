@@ -162,6 +162,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     public DynamicsEvaluator? CreateEvaluator(Tensor state)
     {
         Inputs.RequireAlive(state, nameof(state), "The state");
+        Inputs.RequireAlive(_weights[0], nameof(DenseDynamics), "A weight of the dynamics");
         if (_gateWeights.Length > 0 || state.dim() != 2 || state.shape[1] != Features || !HasKernelsFor(state))
             return null;
         if (!_evaluators.TryTake(out DenseEvaluator? evaluator) || evaluator.Type != state.dtype)

@@ -21,7 +21,13 @@ internal static class PathIntegration
     /// <param name="controlIntegrals">Whether the integrals take part in the error control.</param>
     public static PathResult Solve(
         Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double start, double end, OdeSolverOptions options, PathQuantities quantities,
-        TraceEstimator trace, Tensor? condition = null, bool controlIntegrals = true)
+        TraceEstimator trace, Tensor? condition = null, bool controlIntegrals = true) =>
+        UserFunction.Call(
+            "The solve along a path", initialState, () => SolveAlong(dynamics, initialState, start, end, options, quantities, trace, condition, controlIntegrals));
+
+    private static PathResult SolveAlong(
+        Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double start, double end, OdeSolverOptions options, PathQuantities quantities,
+        TraceEstimator trace, Tensor? condition, bool controlIntegrals)
     {
         using DisposeScope scope = NewDisposeScope();
         var request = new PathRequest(quantities, Choose(trace, dynamics, initialState, quantities), condition, options.PerRow);

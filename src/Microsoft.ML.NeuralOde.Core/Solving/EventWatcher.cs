@@ -20,12 +20,20 @@ internal sealed class EventWatcher
     /// <summary>Events of one step that are nearer to each other than this fraction of it may be at one time.</summary>
     private const double AtOneTime = 0.01;
 
+    /// <summary>Times that differ by no more than so many numbers of their type are one: rounding of the state moves events as far.</summary>
+    private const int AtOnce = 32;
+
+    /// <summary>After so many steps whose pieces did not resolve an event function, it is looked at coarsely.</summary>
+    private const int RoughSteps = 8;
+
     private readonly IReadOnlyList<OdeEvent> _events;
     private readonly IReadOnlyList<EventStart> _starts;
     private readonly StateArithmetic _arithmetic;
     private readonly Clock _clock;
     private readonly int[] _signs;
+    private readonly int[] _rough;
     private readonly List<FoundEvent> _nearby = [];
+    private double _interruption;
     private bool _first = true;
 
     /// <param name="events">The events.</param>
@@ -38,6 +46,7 @@ internal sealed class EventWatcher
         _arithmetic = context.Arithmetic;
         _clock = context.Clock;
         _signs = new int[events.Count];
+        _rough = new int[events.Count];
     }
 
     /// <summary>Events that were found, in order; the last ones, at one time, interrupt the solve if any did.</summary>
@@ -67,20 +76,23 @@ internal sealed class EventWatcher
             double Noise() =>
                 this.Noise(item, attempt.Span.End[0], attempt.State) + Math.Abs((Value(1) - first) / size) * TimePrecision.Spacing(start, ScalarType.Float64);
             Func<double, double> value = Value;
+            // A function that was too rough in several steps will not become smooth.
+            int pieces = _rough[i] < RoughSteps ? SignChanges.MostPieces : 1;
             SignChanges.Result changes;
             if (_first && Departure(item, first, stepper, attempt) is { } departure)
             {
                 // g(σ) / σ has the other zeros of g, however near they are.
                 value = sigma => sigma == 0 ? departure : (Value(sigma) - first) / sigma;
-                changes = SignChanges.Find(value, departure, Math.Sign(departure), () => 100 * Noise());
+                changes = SignChanges.Find(value, departure, Math.Sign(departure), () => 100 * Noise(), pieces);
                 CheckHop(item, first, Value, value, changes, stepper, attempt);
             }
             else
             {
-                changes = SignChanges.Find(Value, first, _signs[i], Noise);
+                changes = SignChanges.Find(Value, first, _signs[i], Noise, pieces);
             }
             _signs[i] = changes.Sign;
             MayHaveMissed |= !changes.IsComplete;
+            _rough[i] += changes.IsComplete ? 0 : 1;
             foreach (SignChanges.Bracket bracket in changes.Brackets)
             {
                 if (!Counts(item, bracket.Sign))
@@ -98,6 +110,7 @@ internal sealed class EventWatcher
             Found.Add(entry);
             if (!entry.Event.Interrupts)
                 continue;
+            _interruption = entry.Time;
             _nearby.AddRange(found.Skip(i + 1).Where(other => other.Place - place <= AtOneTime).Select(other => other.Event));
             double before = place * (1 - AtOneTime);
             double reach = (place - before) * size;
@@ -117,8 +130,8 @@ internal sealed class EventWatcher
                 Found[i] = Found[i] with { Time = time };
         foreach (FoundEvent other in _nearby)
         {
-            double value = Evaluate(other.Event, time, state);
-            if (Math.Sign(value) != other.Sign && !Found.Exists(entry => entry.Event == other.Event && entry.Time == time))
+            bool isAtOnce = Math.Abs(other.Time - _interruption) <= AtOnce * TimePrecision.Spacing(time, _clock.Type);
+            if ((isAtOnce || Math.Sign(Evaluate(other.Event, time, state)) != other.Sign) && !Found.Exists(entry => entry.Event == other.Event && entry.Time == time))
                 Found.Add(other with { Time = time });
         }
         // Those that interrupt stand last.
@@ -153,18 +166,20 @@ internal sealed class EventWatcher
         if (_starts.FirstOrDefault(entry => entry.Event == item) is not { Event: not null } origin)
             return null;
         double start = attempt.Span.Start[0], size = attempt.Span.Size[0];
-        if (Math.Abs(first) > 4 * Math.Max(Math.Abs(origin.Residual), Noise(item, start, stepper.State)))
-            return null;
+        double spacing = TimePrecision.Spacing(start, _clock.Type);
+        bool isZero = Math.Abs(first) <= 4 * Math.Max(Math.Abs(origin.Residual), Noise(item, start, stepper.State));
         // Along the tangent, where the smallest differences survive, as far as it takes to see one.
         Tensor slope = stepper.Derivative();
-        for (double sigma = Math.Min(1, Math.Max(1e-6, 16 * TimePrecision.Spacing(start, _clock.Type) / Math.Abs(size))); sigma <= 1; sigma *= 8)
+        for (double sigma = Math.Min(1, Math.Max(1e-6, 16 * spacing / Math.Abs(size))); sigma <= 1; sigma *= 8)
         {
             using Tensor step = slope.Times(sigma * size);
             using Tensor moved = stepper.State.Plus(step);
             double change = Evaluate(item, start + sigma * size, moved) - first;
             if (change != 0)
-                return change / sigma;
+                return isZero || Math.Abs(first) <= AtOnce * spacing * Math.Abs(change / (sigma * size)) ? change / sigma : null;
         }
+        if (!isZero)
+            return null;
         // It stands still; where it is carried on all the same, the event happens again and again.
         foreach (double sigma in (ReadOnlySpan<double>)[1e-3, 0.1, 1])
         {

@@ -17,7 +17,7 @@ internal static class Inputs
     {
         ArgumentNullException.ThrowIfNull(tensor, name);
         if (tensor.IsInvalid)
-            throw new ObjectDisposedException(name, $"{what} is disposed of; it must live as long as it is used, whatever scope it was made in.");
+            throw new ObjectDisposedException(null, $"{what} is disposed of; it must live as long as it is used, whatever scope it was made in.");
     }
 
     /// <summary>Requires rows of a width, in the type and on the device of parameters.</summary>
@@ -46,7 +46,7 @@ internal static class Inputs
         Tensor Of(Tensor? tolerances, double one, string name)
         {
             if (tolerances is null)
-                return full(1, one, ScalarType.Float64);
+                return tensor(new[] { one });
             RequireAlive(tolerances, name, $"{nameof(OdeSolverOptions)}.{name}");
             long[] shape = tolerances.shape, all = state.shape;
             bool fits = shape.Length <= all.Length && shape.Reverse().Zip(all.Reverse()).All(pair => pair.First == 1 || pair.First == pair.Second);
@@ -92,13 +92,16 @@ internal static class Inputs
         Tensor state = problem.InitialState.detach();
         bool perRow = options.PerRow && options.Method.IsAdaptive && options.StepSize is null;
         var clock = new Clock(problem.Grid, state, perRow);
+        // Times that are all rounded to one would tell nothing.
+        double spacing = TimePrecision.Spacing(Math.Max(Math.Abs(problem.Grid.Start), Math.Abs(problem.Grid.End)), state.dtype);
+        double interval = Math.Max(Math.Abs(problem.Grid.End - problem.Grid.Start), 8 * spacing);
         Tensor start = At(0), middle = At(0.5), end = At(1);
         return !Same(start, middle) || !Same(start, end);
 
         Tensor At(double fraction)
         {
             double[] times = new double[perRow ? state.shape[0] : 1];
-            Array.Fill(times, problem.Grid.Start + fraction * (problem.Grid.End - problem.Grid.Start));
+            Array.Fill(times, problem.Grid.Start + fraction * problem.Grid.Direction * interval);
             problem.Statistics.FunctionEvaluations++;
             return problem.Function(clock.Tensor(times), state);
         }

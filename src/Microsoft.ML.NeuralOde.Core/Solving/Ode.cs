@@ -6,6 +6,15 @@ using static TorchSharp.torch.nn;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>Solves initial value problems dy/dt = f(t, y), y(t₀) = y₀, differentiably.</summary>
+/// <remarks>
+/// A result is right within its tolerances, or an exception says what is wrong. Refused are: tensors that are null or disposed of, and modules with such
+/// parameters (<see cref="ArgumentNullException"/>, <see cref="ObjectDisposedException"/>); states that are not of a floating-point type, times that are not
+/// finite and strictly monotone, tolerances that fit no component (<see cref="ArgumentException"/>); times between which the state's type has too few
+/// numbers, such as 1e6 to 1e6 + 1 in float32, unless f does not depend on time (<see cref="ArgumentException"/>); an f that returns null, a tensor that is
+/// disposed of, or one of another shape, type or device than the state (<see cref="InvalidOperationException"/>). Exceptions of f itself come through as they
+/// are; what torch says is put into one line (<see cref="InvalidOperationException"/>). What cannot be solved, such as a pole, a state or an f that is NaN, or events that accumulate, is an
+/// <see cref="OdeSolverException"/> with time and rows. f may change the state that it is given: the solver goes on with its own.
+/// </remarks>
 public static class Ode
 {
     /// <summary>Solves an initial value problem whose right-hand side is a module; its parameters receive gradients.</summary>

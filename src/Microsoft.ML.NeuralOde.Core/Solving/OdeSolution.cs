@@ -60,7 +60,7 @@ public sealed class OdeSolution : IDisposable
     public IReadOnlyList<OdeEventOccurrence> Events { get; }
 
     /// <summary>
-    /// Whether an event function was so rough along a step (noise, or oscillations that a thousand pieces of the step do not resolve) that it may have passed
+    /// Whether an event function was so rough along a step (noise, or oscillations that some hundred pieces of the step do not resolve) that it may have passed
     /// zero unnoticed.
     /// </summary>
     public bool EventsMayBeMissed { get; internal init; }

@@ -8,7 +8,7 @@ public enum StepLimitBehavior
 
     /// <summary>
     /// The solution is returned as far as it was reached: output times beyond hold NaN, and
-    /// <see cref="OdeSolution.Status"/> says which rows are incomplete.
+    /// <see cref="OdeSolution.Status"/> says which rows are incomplete. So it is where events accumulate.
     /// </summary>
     ReturnPartial,
 }
@@ -28,7 +28,10 @@ public sealed record OdeSolverOptions
     /// </summary>
     public double RelativeTolerance { get; init; } = 1e-5;
 
-    /// <summary>atol, the absolute tolerance on the local error of a step, in the unit of the state. Default: 1e-6.</summary>
+    /// <summary>
+    /// atol, the absolute tolerance on the local error of a step, in the unit of the state. Default: 1e-6. May be 0 where the relative tolerance is not:
+    /// components that are and stay 0 have no error.
+    /// </summary>
     public double AbsoluteTolerance { get; init; } = 1e-6;
 
     /// <summary>
@@ -37,7 +40,10 @@ public sealed record OdeSolverOptions
     /// </summary>
     public Tensor? RelativeTolerances { get; init; }
 
-    /// <summary>atol per component, broadcast against the state; replaces <see cref="AbsoluteTolerance"/>.</summary>
+    /// <summary>
+    /// atol per component, broadcast against the state; replaces <see cref="AbsoluteTolerance"/>. No component may have relative and absolute tolerance 0.
+    /// Under <see cref="PerRow"/> tolerances are the same for all rows.
+    /// </summary>
     public Tensor? AbsoluteTolerances { get; init; }
 
     /// <summary>How the scaled errors of all components become one number. Default: <see cref="ErrorNorm.Rms"/>.</summary>
@@ -59,7 +65,10 @@ public sealed record OdeSolverOptions
     /// <summary>Size of the first step of an adaptive solve. Default: null, chosen from the derivative (Hairer, Nørsett and Wanner, II.4).</summary>
     public double? FirstStep { get; init; }
 
-    /// <summary>An adaptive solve that would need smaller steps than this fails. Default: 0, the resolution of time in float64.</summary>
+    /// <summary>
+    /// An adaptive solve that would need smaller steps than this fails. Default: 0, which is four times the distance of float64 numbers at the time that
+    /// was reached.
+    /// </summary>
     public double MinimumStep { get; init; }
 
     /// <summary>No step is larger than this. Default: infinity.</summary>
@@ -79,7 +88,9 @@ public sealed record OdeSolverOptions
     public bool PerRow { get; init; }
 
     /// <summary>
-    /// Times at which the right-hand side jumps or has a kink. A step ends exactly there, and the next starts afresh. Default: none.
+    /// Times at which the right-hand side jumps or has a kink. A step ends exactly there, and the next starts afresh. The right-hand side is never asked at such
+    /// a time itself but one number of the state's type before or behind it, on the side of the step: neither rounding to float32 nor the way it compares
+    /// matters. Also at the first and last output time. Default: none.
     /// </summary>
     public IReadOnlyList<double> Discontinuities { get; init; } = [];
 

@@ -16,7 +16,7 @@ internal sealed class SignChanges
     private const int DeepestPiece = 16;
 
     /// <summary>Pieces of one step at most.</summary>
-    private const int MostPieces = 1024;
+    public const int MostPieces = 256;
 
     /// <summary>How much of a function's size its polynomial may miss.</summary>
     private const double Resolved = 1e-3;
@@ -29,11 +29,13 @@ internal sealed class SignChanges
     private readonly Func<double, double> _function;
     private readonly Lazy<double> _noise;
     private readonly List<(double Place, double Value)> _values = [];
+    private readonly int _mostPieces;
     private int _pieces;
 
-    private SignChanges(Func<double, double> function, Func<double> noise)
+    private SignChanges(Func<double, double> function, Func<double> noise, int mostPieces)
     {
         _function = function;
+        _mostPieces = mostPieces;
         _noise = new Lazy<double>(noise);
     }
 
@@ -56,9 +58,10 @@ internal sealed class SignChanges
     /// <param name="start">Its value at 0.</param>
     /// <param name="sign">The sign with which it comes there; 0 where it has none yet.</param>
     /// <param name="noise">By how much rounding moves its values.</param>
-    public static Result Find(Func<double, double> function, double start, int sign, Func<double> noise)
+    /// <param name="mostPieces">Pieces at most.</param>
+    public static Result Find(Func<double, double> function, double start, int sign, Func<double> noise, int mostPieces = MostPieces)
     {
-        var search = new SignChanges(function, noise);
+        var search = new SignChanges(function, noise, mostPieces);
         double end = function(1);
         bool isComplete = search.Describe(0, start, 1, end, 0);
         search._values.Sort((a, b) => a.Place.CompareTo(b.Place));
@@ -146,14 +149,14 @@ internal sealed class SignChanges
         for (int j = 0; j <= Degree; j++)
             places.Add((Points[j], values[j]));
         places.Insert(places.FindIndex(entry => entry.Place > Guard), (Guard, guard));
-        bool isKnown = isPlain || size == 0;
+        bool isKnown = isPlain || size == 0, isNoise = false;
         if (!isKnown)
         {
             // No smaller piece cures rounding.
-            bool isNoise = error <= 16 * _noise.Value;
+            isNoise = error <= 16 * _noise.Value;
             isKnown = (error <= Resolved * size || isNoise) && (LookBetween(places, coefficients, error, from, width) || isNoise);
         }
-        if (!isKnown && depth < DeepestPiece && _pieces < MostPieces)
+        if (!isKnown && depth < DeepestPiece && _pieces < _mostPieces)
         {
             double middle = from + width / 2;
             double value = _function(middle);
@@ -163,7 +166,7 @@ internal sealed class SignChanges
             if (place > 0 || from == 0)
                 _values.Add((from + width * place, value));
         // What is no wider than this is a jump, a kink or a point of contact.
-        return isKnown || depth >= DeepestPiece;
+        return (isKnown || depth >= DeepestPiece) && !(isNoise && error > 0.5 * size);
     }
 
     /// <summary>

@@ -33,7 +33,7 @@ internal sealed class StateLayout
     {
         var flat = new Tensor[parts.Count];
         for (int i = 0; i < flat.Length; i++)
-            flat[i] = _rows is null ? parts[i].reshape(-1) : parts[i].reshape(-1, _widths[i]);
+            flat[i] = _rows is null ? parts[i].reshape(-1) : parts[i].reshape(parts[i].shape[0], _widths[i]);
         return cat(flat, _rows is null ? 0 : 1);
     }
 

@@ -26,7 +26,7 @@ internal sealed class UserFunction
         }
         catch (ExternalException exception)
         {
-            throw new InvalidOperationException($"{name} failed for a state of {Solving.RightHandSide.Describe(state)}: {FirstLine(exception)}", exception);
+            throw Failure(name, state, exception);
         }
     }
 
@@ -44,8 +44,21 @@ internal sealed class UserFunction
 
     private Tensor Derivative(Tensor time, Tensor state)
     {
-        Tensor result = Returned(RightHandSideName, Call(RightHandSideName, state, () => _function(time, state.clone())), "dy/dt as a tensor in the shape of the state");
-        Solving.RightHandSide.Check(result, state);
-        return result;
+        Tensor result;
+        try
+        {
+            result = _function(time, state.clone());
+        }
+        catch (ExternalException exception)
+        {
+            throw Failure(RightHandSideName, state, exception);
+        }
+        if (result is null || result.IsInvalid)
+            Returned(RightHandSideName, result, "dy/dt as a tensor in the shape of the state");
+        Solving.RightHandSide.Check(result!, state);
+        return result!;
     }
+
+    private static InvalidOperationException Failure(string name, Tensor state, ExternalException exception) =>
+        new($"{name} failed for a state of {Solving.RightHandSide.Describe(state)}: {FirstLine(exception)}", exception);
 }

@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Solving;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde;
@@ -65,6 +66,12 @@ public sealed class GaussianMixtureBase : BaseDistribution
     public GaussianMixtureBase(Tensor means, Tensor? scales = null, Tensor? weights = null, bool isLearned = true)
         : base(nameof(GaussianMixtureBase), CheckedFeatures(means))
     {
+        if (scales is not null)
+            Inputs.RequireAlive(scales, nameof(scales), "The tensor of scales");
+        if (weights is not null)
+            Inputs.RequireAlive(weights, nameof(weights), "The tensor of weights");
+        if (scales?.is_floating_point() == false || weights?.is_floating_point() == false)
+            throw new ArgumentException($"Scales and weights must be of a floating-point type, as the means are, {means.dtype}.", scales?.is_floating_point() == false ? nameof(scales) : nameof(weights));
         using DisposeScope scope = NewDisposeScope();
         scales ??= ones_like(means);
         weights ??= ones([means.shape[0]], means.dtype, means.device);
@@ -108,7 +115,9 @@ public sealed class GaussianMixtureBase : BaseDistribution
 
     private static long CheckedFeatures(Tensor means)
     {
-        ArgumentNullException.ThrowIfNull(means);
+        Inputs.RequireAlive(means, nameof(means), "The tensor of means");
+        if (!means.is_floating_point())
+            throw new ArgumentException($"The means have type {means.dtype}; they must be of a floating-point type.", nameof(means));
         return means.dim() == 2 && means.numel() > 0
             ? means.shape[1]
             : throw new ArgumentException($"The means have shape [{string.Join(", ", means.shape)}]; it must be [components, features].", nameof(means));

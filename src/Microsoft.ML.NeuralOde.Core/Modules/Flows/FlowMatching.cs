@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Microsoft.ML.NeuralOde.Solving;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde;
@@ -135,9 +136,11 @@ public static class FlowMatching
                 continue;
             Tensor time = times.narrow(0, first, count).Times(blocks.Count).Minus(k).clamp(Numbers.Zero, Numbers.One);
             Tensor y = points.narrow(0, first, count);
-            Tensor f = blocks[k] is IConditionalDynamics { Conditions: > 0 } conditional
+            Module<Tensor, Tensor, Tensor> block = blocks[k];
+            Tensor f = UserFunction.Call("A block of the flow", y, () => block is IConditionalDynamics { Conditions: > 0 } conditional
                 ? conditional.Evaluate(time, y, condition!.narrow(0, first, count))
-                : blocks[k].call(time, y);
+                : block.call(time, y));
+            RightHandSide.Check(UserFunction.Returned("A block of the flow", f, "dz/dt"), y);
             // In a block's own time the path is walked in a fraction of it.
             Tensor part = (f.Times(blocks.Count) - velocities.narrow(0, first, count)).Squared().sum();
             sum = sum is null ? part : sum.Plus(part);
