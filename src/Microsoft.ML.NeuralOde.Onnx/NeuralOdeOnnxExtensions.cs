@@ -62,6 +62,7 @@ public static class NeuralOdeOnnxExtensions
         ArgumentNullException.ThrowIfNull(stateShape);
         ArgumentNullException.ThrowIfNull(stream);
         CheckStepSize(stepSize);
+        using DisposeScope scope = NewDisposeScope();
         stream.Write(ModuleExport.Create(block, stateShape, stepSize).ToByteArray());
     }
 
@@ -82,6 +83,7 @@ public static class NeuralOdeOnnxExtensions
         ArgumentNullException.ThrowIfNull(flow);
         ArgumentNullException.ThrowIfNull(stream);
         CheckStepSize(stepSize);
+        using DisposeScope scope = NewDisposeScope();
         stream.Write(ModuleExport.Create(flow, stepSize).ToByteArray());
     }
 
@@ -89,6 +91,8 @@ public static class NeuralOdeOnnxExtensions
     {
         ArgumentNullException.ThrowIfNull(transformer);
         CheckStepSize(stepSize);
+        // Keeps tensors in the middle of a chain of calls from being finalised while native code reads them.
+        using DisposeScope scope = NewDisposeScope();
         return ModelExport.Create(transformer, stepSize).ToByteArray();
     }
 

@@ -14,6 +14,8 @@ internal sealed class AutogradPathRate : PathRate
 
     protected override IEnumerable<Tensor> DynamicsParameters => _dynamics.parameters();
 
+    public override Tensor Velocity(Tensor time, Tensor packed) => Dynamics(time, State(packed), RowData);
+
     protected override Tensor Evaluate(Tensor time, Tensor packed, Tensor? probes, Tensor? rowData)
     {
         bool graph = is_grad_enabled();
@@ -27,7 +29,7 @@ internal sealed class AutogradPathRate : PathRate
                 y.requires_grad_();
         }
         // The dynamics may change the state that they are given; derivatives are those with respect to this one.
-        Tensor f = UserFunction.RightHandSide((t, state) => rowData is null ? _dynamics.call(t, state) : ((IConditionalDynamics)_dynamics).Evaluate(t, state, rowData))(time, y);
+        Tensor f = UserFunction.RightHandSide((t, state) => Dynamics(t, state, rowData))(time, y);
         Tensor flat = f.reshape(-1, Features);
         Tensor? divergence = Request.Has(PathQuantities.Divergence) ? zeros_like(flat.select(1, 0).detach()) : null;
         Tensor? jacobian = Request.Has(PathQuantities.JacobianNorm) ? zeros_like(flat.select(1, 0).detach()) : null;
@@ -50,4 +52,7 @@ internal sealed class AutogradPathRate : PathRate
         Tensor result = Join(flat, divergence, Request.Has(PathQuantities.KineticEnergy) ? flat.Squared().sum(1) : null, jacobian);
         return graph ? result : result.detach();
     }
+
+    private Tensor Dynamics(Tensor time, Tensor y, Tensor? rowData) =>
+        rowData is null ? _dynamics.call(time, y) : ((IConditionalDynamics)_dynamics).Evaluate(time, y, rowData);
 }

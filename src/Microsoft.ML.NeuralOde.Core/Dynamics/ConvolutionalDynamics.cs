@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using Microsoft.ML.NeuralOde.Dynamics;
 using Microsoft.ML.NeuralOde.Kernels;
 using Microsoft.ML.NeuralOde.Solving;
@@ -27,7 +26,7 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
     private const int Convolutions = 2;
     private const long KernelSize = 3;
 
-    private readonly ConcurrentBag<ConvolutionalEvaluator> _evaluators = [];
+    private readonly EvaluatorPool<ConvolutionalEvaluator> _evaluators = new();
     private readonly Parameter[] _normWeights = new Parameter[Convolutions + 1];
     private readonly Parameter[] _normBiases = new Parameter[Convolutions + 1];
     private readonly Parameter[] _weights = new Parameter[Convolutions];
@@ -148,7 +147,8 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
         Inputs.RequireAlive(_weights[0], nameof(ConvolutionalDynamics), "A weight of the dynamics");
         if (state.dim() != 4 || state.shape[1] != Channels || state.numel() == 0 || !HasKernelsFor(state) || IsLeftToTorch(state.shape))
             return null;
-        if (!_evaluators.TryTake(out ConvolutionalEvaluator? evaluator) || !evaluator.Fits(state))
+        ConvolutionalEvaluator? evaluator = _evaluators.Take();
+        if (evaluator is null || !evaluator.Fits(state))
         {
             int height = (int)state.shape[2], width = (int)state.shape[3];
             evaluator = state.dtype == ScalarType.Float32
@@ -160,11 +160,7 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
     }
 
     /// <summary>Keeps an evaluator, with its memory, for the next solve.</summary>
-    internal void Return(ConvolutionalEvaluator evaluator)
-    {
-        if (_evaluators.Count < Environment.ProcessorCount)
-            _evaluators.Add(evaluator);
-    }
+    internal void Return(ConvolutionalEvaluator evaluator) => _evaluators.Return(evaluator);
 
     private bool HasKernelsFor(Tensor state) =>
         StateKernels.Supports(state) && (ConvolutionType is null || ConvolutionType == state.dtype) && parameters().All(parameter => Fits(parameter, state));
@@ -225,5 +221,13 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
         Tensor channel = ones([1, 1, x.shape[2], x.shape[3]], x.dtype, x.device);
         Tensor image = functional.conv2d(channel, _timeWeights[i], padding: [1, 1]);
         return result.Add((t * image).Plus(_biases[i].reshape(1, Channels, 1, 1)));
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            _evaluators.Close();
+        base.Dispose(disposing);
     }
 }

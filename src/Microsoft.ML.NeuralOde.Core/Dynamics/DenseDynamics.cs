@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using Microsoft.ML.NeuralOde.Dynamics;
 using Microsoft.ML.NeuralOde.Kernels;
 using Microsoft.ML.NeuralOde.Solving;
@@ -19,8 +18,8 @@ namespace Microsoft.ML.NeuralOde;
 /// </remarks>
 public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics, IConditionalDynamics
 {
-    private readonly ConcurrentBag<DenseEvaluator> _evaluators = [];
-    private readonly ConcurrentBag<DensePathEvaluator> _pathEvaluators = [];
+    private readonly EvaluatorPool<DenseEvaluator> _evaluators = new();
+    private readonly EvaluatorPool<DensePathEvaluator> _pathEvaluators = new();
 
     /// <summary>
     /// A larger weight matrix does not stay in a core's cache, for which our product has no blocks: libtorch's takes over. Measured: with 1,024 units evaluations
@@ -170,7 +169,8 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
         Inputs.RequireAlive(_weights[0], nameof(DenseDynamics), "A weight of the dynamics");
         if (_gateWeights.Length > 0 || state.dim() != 2 || state.shape[1] != Features || !HasKernelsFor(state))
             return null;
-        if (!_evaluators.TryTake(out DenseEvaluator? evaluator) || evaluator.Type != state.dtype)
+        DenseEvaluator? evaluator = _evaluators.Take();
+        if (evaluator is null || evaluator.Type != state.dtype)
             evaluator = state.dtype == ScalarType.Float32 ? new DenseEvaluator<float>(this) : new DenseEvaluator<double>(this);
         evaluator.Refresh();
         return evaluator;
@@ -202,17 +202,14 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     {
         if (!HasKernelsFor(packed) || !DenseKernels<float>.HasCurvature(Activation))
             return null;
-        if (!_pathEvaluators.TryTake(out DensePathEvaluator? evaluator) || evaluator.Type != packed.dtype)
+        DensePathEvaluator? evaluator = _pathEvaluators.Take();
+        if (evaluator is null || evaluator.Type != packed.dtype)
             evaluator = packed.dtype == ScalarType.Float32 ? new DensePathEvaluator<float>(this) : new DensePathEvaluator<double>(this);
         evaluator.Refresh(probes, probeWeight);
         return evaluator;
     }
 
-    internal void Return(DensePathEvaluator evaluator)
-    {
-        if (_pathEvaluators.Count < Environment.ProcessorCount)
-            _pathEvaluators.Add(evaluator);
-    }
+    internal void Return(DensePathEvaluator evaluator) => _pathEvaluators.Return(evaluator);
 
     /// <summary>σ(t g + c) of a layer is the gate; null where there is none.</summary>
     internal (Parameter Weight, Parameter Bias)? Gate(int layer) => _gateWeights.Length > 0 ? (_gateWeights[layer], _gateBiases[layer]) : null;
@@ -222,11 +219,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
         && Array.TrueForAll([.. _weights, .. _biases, .. _timeWeights, .. _gateWeights, .. _gateBiases], parameter => Fits(parameter, state));
 
     /// <summary>Keeps an evaluator, with its memory, for the next solve.</summary>
-    internal void Return(DenseEvaluator evaluator)
-    {
-        if (_evaluators.Count < Environment.ProcessorCount)
-            _evaluators.Add(evaluator);
-    }
+    internal void Return(DenseEvaluator evaluator) => _evaluators.Return(evaluator);
 
     /// <summary>Whether every matrix is small enough for the fused kernels.</summary>
     private bool IsSmall => Array.TrueForAll(_weights, weight => weight.numel() <= LargestFusedMatrix && weight.shape[0] <= WidestFusedLayer);
@@ -298,5 +291,16 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
         for (int i = 0; i < _timeWeights.Length; i++)
             _timeWeights[i] = get_parameter(Time == TimeDependence.Add ? "time_weight" : $"time_weight{i}")!;
         _conditionWeight = Conditions > 0 ? get_parameter("condition_weight") : null;
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            _evaluators.Close();
+            _pathEvaluators.Close();
+        }
+        base.Dispose(disposing);
     }
 }

@@ -36,8 +36,9 @@ internal static class PathIntegration
             options = options with { Norm = StateNorm(options.Norm, rate) };
         Tensor packed = rate.Pack(initialState);
         IReadOnlyList<Tensor> parameters = rate.Parameters;
+        var function = new KnownFunction(UserFunction.RightHandSide(rate.Evaluate), parameters, rate as IAnalyticDynamics) { Module = dynamics, Plain = rate.Velocity };
         using OdeSolution solution = Ode.Solve(
-            new KnownFunction(UserFunction.RightHandSide(rate.Evaluate), parameters, rate as IAnalyticDynamics).Function, packed, tensor(new[] { start, end }, packed.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32), options, parameters);
+            function.Function, packed, tensor(new[] { start, end }, packed.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32), options, parameters);
         Tensor final = solution.Final;
         var result = new PathResult(
             rate.State(final).MoveToOuterDisposeScope(),

@@ -51,6 +51,9 @@ internal abstract class PathRate : IDisposable
     /// <summary>Shape <c>[probes, batch, features]</c>; null where none are drawn.</summary>
     protected Tensor? Probes => _probes;
 
+    /// <summary>Shape <c>[batch, …]</c>; null where nothing belongs to the rows.</summary>
+    protected Tensor? RowData => _rowData;
+
     protected bool HasRowNumbers { get; }
 
     /// <summary>Chooses how to evaluate the dynamics.</summary>
@@ -99,6 +102,9 @@ internal abstract class PathRate : IDisposable
         Tensor? rowData = _rowData is not null && rows is not null ? _rowData.index_select(0, rows) : _rowData;
         return Evaluate(time, packed, probes, rowData).MoveToOuterDisposeScope();
     }
+
+    /// <summary>f itself, of a packed state of the whole batch; in the current scope.</summary>
+    public virtual Tensor Velocity(Tensor time, Tensor packed) => Evaluate(time, packed);
 
     /// <summary>The rate of a packed state, given the probes <c>[probes, batch, features]</c> and data of its rows.</summary>
     protected abstract Tensor Evaluate(Tensor time, Tensor packed, Tensor? probes, Tensor? rowData);

@@ -47,7 +47,10 @@ internal sealed class BacksolveAdjoint : GradientMethod
             Progress = null,
         };
         backward.Method.CheckType(problem.InitialState, "initialState");
-        return new AdjointSolve(problem, problem.SolveWithoutGradient(), backward).Attach();
+        using var draws = RandomDraws.Watch(problem);
+        OdeSolution solution = problem.SolveWithoutGradient();
+        draws?.Refuse(solution);
+        return new AdjointSolve(problem, solution, backward).Attach();
     }
 
     private static void RequireTolerance(double? value, string name)
@@ -79,31 +82,29 @@ internal sealed class AdjointSolve : DifferentiableSolve
 
     protected override Gradients Backward(Tensor gradient, IReadOnlyList<Tensor> saved)
     {
-        Problem.Rows.Rows = null;
-        Tensor states = saved[0];
-        TimeGrid grid = Problem.Grid;
         using var sums = new ParameterSums(Problem.Parameters);
-        double[]? times = TimesNeedGradient ? new double[grid.Count] : null;
+        double[]? times = TimesNeedGradient ? new double[Problem.Grid.Count] : null;
         var statistics = new SolverStatistics();
-        StepGuess? guess = IsSolvedAlike ? StepGuess.From(Solution.Statistics) : null;
-        Tensor adjoint = gradient[-1];
-        var heap = new HeapGuard(adjoint);
-        for (int i = grid.Count - 1; i > 0; i--)
+        Tensor adjoint;
+        if (Outputs is null)
         {
-            using DisposeScope scope = NewDisposeScope();
-            if (times is not null)
-                times[i] += Rate(grid.Values[i], states[i], gradient[i], statistics);
-            double size = adjoint.Squared().mean().sqrt().ToDouble();
-            // λ is solved for in units of its own size, so that the absolute tolerance means the same for every loss.
-            Tensor before = size == 0 ? adjoint
-                : Sweep(TimeGrid.Of(grid.Values[i], grid.Values[i - 1]), states[i], adjoint.Over(size), size, sums, guess, statistics).Times(size);
-            guess = StepGuess.From(statistics) ?? guess;
-            if (times is not null && i == 1)
-                times[0] -= Rate(grid.Values[0], states[0], before, statistics);
-            Tensor last = adjoint;
-            adjoint = before.Plus(gradient[i - 1]).MoveToOuterDisposeScope();
-            last.Dispose();
-            heap.AfterStep();
+            adjoint = Backward(saved[0], gradient, Problem.Grid.Count - 1, null, sums, times, statistics);
+        }
+        else
+        {
+            // Each row goes back from where it came to: one that failed must not spoil what the others say of the parameters.
+            adjoint = zeros_like(gradient[0]);
+            foreach ((int output, int[]? rows) in Outputs.Groups())
+            {
+                using DisposeScope scope = NewDisposeScope();
+                if (rows is null)
+                {
+                    adjoint.copy_(Backward(saved[0], gradient, output, null, sums, times, statistics));
+                    continue;
+                }
+                Tensor index = BackwardSweep.Index(rows, adjoint.device);
+                adjoint.index_copy_(0, index, Backward(saved[0].index_select(1, index), gradient.index_select(1, index), output, rows, sums, times, statistics));
+            }
         }
         Solution.Statistics.BackwardEvaluations += statistics.FunctionEvaluations;
         return new Gradients(
@@ -112,12 +113,52 @@ internal sealed class AdjointSolve : DifferentiableSolve
             Array.ConvertAll(sums.Finish(), sum => sum?.MoveToOuterDisposeScope()));
     }
 
+    /// <summary>λ at the first output time, from that at an output, for some rows of the batch; adds to the gradients of parameters and times.</summary>
+    private Tensor Backward(
+        Tensor states, Tensor gradient, int output, int[]? rows, ParameterSums sums, double[]? times, SolverStatistics statistics)
+    {
+        Problem.Rows.Rows = rows;
+        TimeGrid grid = Problem.Grid;
+        StepGuess? guess = IsSolvedAlike && Outputs is null ? StepGuess.From(Solution.Statistics) : null;
+        OdeSolverOptions options = rows is null ? _options : _options with
+        {
+            RelativeTolerances = OfRows(_options.RelativeTolerances, states, rows),
+            AbsoluteTolerances = OfRows(_options.AbsoluteTolerances, states, rows),
+        };
+        Tensor adjoint = gradient[output];
+        var heap = new HeapGuard(adjoint);
+        for (int i = output; i > 0; i--)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            if (times is not null)
+                times[i] += Rate(grid.Values[i], states[i], gradient[i], statistics);
+            double size = adjoint.Squared().mean().sqrt().ToDouble();
+            // λ is solved for in units of its own size, so that the absolute tolerance means the same for every loss.
+            Tensor before = size == 0 ? adjoint
+                : Sweep(TimeGrid.Of(grid.Values[i], grid.Values[i - 1]), states[i], adjoint.Over(size), size, options, sums, guess, statistics).Times(size);
+            guess = StepGuess.From(statistics) ?? guess;
+            if (times is not null && i == 1)
+                times[0] -= Rate(grid.Values[0], states[0], before, statistics);
+            Tensor last = adjoint;
+            adjoint = before.Plus(gradient[i - 1]).MoveToOuterDisposeScope();
+            last.Dispose();
+            heap.AfterStep();
+        }
+        return adjoint;
+    }
+
+    /// <summary>Tolerances for some rows, where they differ from row to row; in the current scope.</summary>
+    private static Tensor? OfRows(Tensor? tolerances, Tensor states, int[] rows) =>
+        tolerances is null || tolerances.dim() < states.dim() - 1 || tolerances.shape[0] == 1 ? tolerances
+        : tolerances.index_select(0, BackwardSweep.Index(rows, tolerances.device));
+
     /// <summary>Solves for y and λ over one interval, adds the parameters' gradients and returns λ at its beginning.</summary>
     private Tensor Sweep(
-        TimeGrid interval, Tensor state, Tensor adjoint, double size, ParameterSums sums, StepGuess? guess, SolverStatistics statistics)
+        TimeGrid interval, Tensor state, Tensor adjoint, double size, OdeSolverOptions options, ParameterSums sums, StepGuess? guess, SolverStatistics statistics)
     {
-        long limit = _options.MaximumSteps - statistics.AcceptedSteps - statistics.RejectedSteps;
-        OdeSolverOptions options = limit > 0 ? _options with { MaximumSteps = limit } : _options;
+        long limit = options.MaximumSteps - statistics.AcceptedSteps - statistics.RejectedSteps;
+        if (limit > 0)
+            options = options with { MaximumSteps = limit };
         // What the solve, or the interval before, tells of the steps is worth more than a guess from derivatives, which costs an evaluation.
         var task = new IntegrationTask(Problem.Function, state, interval, options, statistics, IsDifferentiable: false) { Guess = guess };
         return options.Method is ImplicitRungeKutta ? SweepByRows(task, adjoint, size, sums) : SweepExplicitly(task, adjoint, size, sums);

@@ -30,7 +30,7 @@ internal sealed class BackwardSweep : IDisposable
             TimeLeaves = Array.ConvertAll(problem.Grid.Values, value => tensor(value, like.dtype, like.device).requires_grad_().DetachFromDisposeScope());
             TrackedGrid = problem.Grid.Track(TimeLeaves);
         }
-        IsPerRow = problem.Options.PerRow && problem.Options.Method.IsAdaptive && problem.Options.StepSize is null;
+        IsPerRow = problem.IsPerRow;
         Clock = new Clock(problem.Grid, like, IsPerRow, problem.Options.Discontinuities);
         Pullback = pullback ?? new Pullback(problem.Function, Parameters.Active);
     }

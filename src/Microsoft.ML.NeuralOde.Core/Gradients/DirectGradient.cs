@@ -12,10 +12,16 @@ internal sealed class DirectGradient : GradientMethod
 
     public static DirectGradient Instance { get; } = new();
 
+    internal override bool ReachesAll(OdeMethod method) => true;
+
     internal override OdeSolution Solve(OdeProblem problem)
     {
         Tensor initial = problem.InitialState;
         TimeGrid grid = problem.TimesRequireGradient ? problem.Grid.Track(problem.Times!, initial.dtype, initial.device) : problem.Grid;
-        return OdeProblem.Integrate(new IntegrationTask(problem.Function, initial, grid, problem.Options, problem.Statistics, IsDifferentiable: true) { Rows = problem.Rows });
+        var memory = new GraphMemory();
+        OdeSolution solution = OdeProblem.Integrate(
+            new IntegrationTask(problem.Function, initial, grid, problem.Options, problem.Statistics, IsDifferentiable: true) { Rows = problem.Rows });
+        problem.Statistics.GraphBytes += memory.EstimateAll(initial);
+        return solution;
     }
 }

@@ -30,6 +30,8 @@ internal sealed class DiscreteAdjoint : GradientMethod
     /// <inheritdoc/>
     public override string ToString() => _text;
 
+    internal override bool ReachesAll(OdeMethod method) => !method.IsReversible && !method.IsOneStep;
+
     internal override OdeSolution Solve(OdeProblem problem)
     {
         OdeMethod method = problem.Options.Method;
@@ -40,15 +42,29 @@ internal sealed class DiscreteAdjoint : GradientMethod
             return DirectGradient.Instance.Solve(problem);
         var recorder = EvaluationRecorder.For(problem, _evaluationBytes);
         var tape = new StepTape(_budget, recorder);
+        var draws = RandomDraws.Watch(problem);
+        SolverStatistics before = problem.Statistics.Copy();
         try
         {
             OdeSolution solution = (recorder is null ? problem : problem with { Function = recorder.Function }).SolveWithoutGradient(tape);
-            return new DiscreteAdjointSolve(problem, solution, tape, recorder?.Pullback).Attach();
+            if (draws?.Found == true && !tape.HasAllEvaluations && draws.AreConfirmed(solution))
+            {
+                // Evaluations that are made again would draw other numbers: the solve is made again, so that its graph keeps them all.
+                solution.Dispose();
+                recorder?.Finish();
+                recorder?.Pullback.Dispose();
+                draws.Undo();
+                problem.Statistics.Assign(before);
+                return DirectGradient.Instance.Solve(problem);
+            }
+            problem.Statistics.GraphBytes += tape.NativeBytes;
+            return new DiscreteAdjointSolve(problem, solution, tape, recorder?.Pullback, drewNumbers: draws?.Found == true).Attach();
         }
         finally
         {
             recorder?.Finish();
             tape.Release();
+            draws?.Dispose();
         }
     }
 }
@@ -57,6 +73,7 @@ internal sealed class DiscreteAdjoint : GradientMethod
 internal sealed class DiscreteAdjointSolve : DifferentiableSolve
 {
     private readonly StepTape _tape;
+    private readonly bool _drewNumbers;
     // Evaluations lead back once: a second pass through a retained graph makes them again.
     private Pullback? _evaluated;
 
@@ -64,9 +81,11 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
     /// <param name="solution">Its solution.</param>
     /// <param name="tape">The steps.</param>
     /// <param name="evaluated">What the evaluations belong to that were kept; null where none were to be.</param>
-    public DiscreteAdjointSolve(OdeProblem problem, OdeSolution solution, StepTape tape, Pullback? evaluated)
+    /// <param name="drewNumbers">Whether random numbers were drawn during the solve, by whomever.</param>
+    public DiscreteAdjointSolve(OdeProblem problem, OdeSolution solution, StepTape tape, Pullback? evaluated, bool drewNumbers)
         : base(problem, solution)
     {
+        _drewNumbers = drewNumbers;
         _tape = tape;
         _evaluated = evaluated;
     }
@@ -89,6 +108,10 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
         Tensor outputs = gradient.contiguous();
         Tensor adjoint = zeros_like(outputs[0]);
         Pullback? evaluated = TakeEvaluated();
+        if (_drewNumbers && evaluated is null && Problem.DrawsRandomNumbers(saved[0], null))
+            throw new InvalidOperationException(
+                "The right-hand side draws random numbers, and a second backward pass evaluates it again, with others: its gradients would be wrong. Solve again, "
+                + "or take GradientMethod.Direct().");
         int place = saved.Count - (evaluated?.Parameters.Count ?? 0);
         using var sweep = new BackwardSweep(Problem, adjoint, TimesNeedGradient, Solution.Statistics, evaluated);
         using var replay = new Replay(sweep, _tape, [.. saved.Take(_tape.Checkpoints.Count)]);

@@ -100,5 +100,8 @@ public abstract class GradientMethod
     {
     }
 
+    /// <summary>Whether derivatives reach every tensor that the right-hand side depends on, named or not.</summary>
+    internal virtual bool ReachesAll(OdeMethod method) => false;
+
     internal abstract OdeSolution Solve(OdeProblem problem);
 }

@@ -26,5 +26,8 @@ internal sealed class GraphMemory
         return Bytes(input) + (living == 0 ? made * Bytes(input) : bytes * Math.Max(living, made) / living);
     }
 
+    /// <summary>About how many bytes it holds where every tensor that was made is like one, and belongs to it.</summary>
+    public long EstimateAll(Tensor like) => (Made - _before) * Bytes(like);
+
     private static long Bytes(Tensor tensor) => tensor.numel() * tensor.element_size();
 }

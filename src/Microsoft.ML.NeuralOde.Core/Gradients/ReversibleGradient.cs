@@ -25,9 +25,11 @@ internal sealed class ReversibleGradient : GradientMethod
     internal override OdeSolution Solve(OdeProblem problem)
     {
         var tape = new ReversibleTape(problem.Options.Method.UndoGrowth);
+        using var draws = RandomDraws.Watch(problem);
         try
         {
             OdeSolution solution = problem.SolveWithoutGradient(tape);
+            draws?.Refuse(solution);
             return new ReversibleSolve(problem, solution, tape).Attach();
         }
         finally

@@ -10,6 +10,7 @@ internal abstract class DifferentiableSolve
 {
     private readonly (ScalarType Type, Device Device)? _times;
     private readonly DeviceType _device;
+    private readonly ReachedOutputs? _outputs;
 
     protected DifferentiableSolve(OdeProblem problem, OdeSolution solution)
     {
@@ -17,6 +18,7 @@ internal abstract class DifferentiableSolve
         Solution = solution;
         _device = problem.InitialState.device_type;
         StateNeedsGradient = problem.InitialState.requires_grad;
+        _outputs = ReachedOutputs.Of(solution, problem.Options.PerRow);
         if (problem.TimesRequireGradient)
             _times = (problem.Times!.dtype, problem.Times.device);
     }
@@ -29,6 +31,9 @@ internal abstract class DifferentiableSolve
     protected bool TimesNeedGradient => _times is not null;
 
     protected OdeSolution Solution { get; }
+
+    /// <summary>Which outputs were reached; null where all were.</summary>
+    protected ReachedOutputs? Outputs => _outputs;
 
     /// <summary>Tensors the backward pass needs; kept by the graph and freed with it.</summary>
     protected abstract IReadOnlyList<Tensor> Saved { get; }
@@ -86,7 +91,7 @@ internal abstract class DifferentiableSolve
                     saved = Unpack(ctx);
                     using IDisposable noGrad = no_grad();
                     using DisposeScope scope = NewDisposeScope();
-                    gradients = solve.Backward(grad_output, saved);
+                    gradients = solve.Run(grad_output, saved);
                 }
             }
             catch (Exception exception)
@@ -123,6 +128,26 @@ internal abstract class DifferentiableSolve
                 "A parameter of the right-hand side was changed between the solve and its backward pass, by a step of an optimiser, say: the solution's gradients "
                 + "belong to the old value. Call backward() first, or solve again.", exception);
         }
+    }
+
+    /// <summary>
+    /// The backward pass, after which buffers are as they were: evaluations made again must not be counted by batch normalisation again. Rows that did not
+    /// reach an output that the loss depends on have no gradient of their own.
+    /// </summary>
+    private Gradients Run(Tensor gradient, IReadOnlyList<Tensor> saved)
+    {
+        using var buffers = new BufferState(Problem.Buffers);
+        Gradients gradients;
+        try
+        {
+            gradients = Backward(gradient, saved);
+        }
+        finally
+        {
+            buffers.Restore();
+        }
+        Solution.Statistics.RowsWithoutGradient = _outputs?.MarkMissing(gradient, gradients.InitialState) ?? [];
+        return gradients;
     }
 
     /// <summary>The gradient of the times from numbers; null where none is needed. In the current scope.</summary>

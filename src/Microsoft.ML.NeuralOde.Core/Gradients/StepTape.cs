@@ -31,6 +31,13 @@ internal sealed class StepTape : IStepRecorder
     /// <summary>How many states may be kept.</summary>
     public int Capacity { get; private set; } = 1;
 
+    /// <summary>Whether the way back needs no evaluation that was not kept.</summary>
+    public bool HasAllEvaluations => Steps.TrueForAll(step => step.Stages.Length > 0 && step.Outputs.All(output => output.IsAtEnd));
+
+    /// <summary>About how many bytes are kept outside the managed heap.</summary>
+    public long NativeBytes => _checkpoints.Sum(checkpoint => NativeMemory.Of(checkpoint.State))
+        + Steps.Sum(step => step.Stages.Sum(evaluation => evaluation.Saved.Count > 0 ? evaluation.Bytes ?? 0 : 0));
+
     public void Accept(AcceptedStep step)
     {
         Steps.Add(TapeStep.Of(step, _recorder?.Claim(step) ?? []));

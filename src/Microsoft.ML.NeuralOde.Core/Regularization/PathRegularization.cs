@@ -86,11 +86,14 @@ public sealed record PathRegularization
 /// <summary>A solution with the penalty of its path.</summary>
 public sealed class RegularizedSolution : IDisposable
 {
+    private readonly NativeMemory _memory;
+
     internal RegularizedSolution(Tensor final, Tensor penalty, SolverStatistics statistics)
     {
         Final = final;
         Penalty = penalty;
         Statistics = statistics;
+        _memory = new NativeMemory(NativeMemory.Of(final) + statistics.GraphBytes);
     }
 
     /// <summary>The state at the end time, in the shape of the initial state.</summary>
@@ -105,6 +108,7 @@ public sealed class RegularizedSolution : IDisposable
     /// <summary>Disposes the tensors.</summary>
     public void Dispose()
     {
+        _memory.Dispose();
         Final.Dispose();
         Penalty.Dispose();
     }

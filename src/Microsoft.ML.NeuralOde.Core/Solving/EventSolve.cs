@@ -112,6 +112,8 @@ internal sealed class EventSolve
     private Stretch Find(Tensor state, double from, double[] outputs, IReadOnlyList<EventStart> starts)
     {
         using IDisposable noGrad = no_grad();
+        // The part is solved again: what evaluations draw and count is to be that of one solve.
+        using Undisturbed? undisturbed = _problem.MayDisturb ? new Undisturbed(_problem) : null;
         using Tensor initial = state.detach();
         var task = new IntegrationTask(
             _problem.Function, initial, TimeGrid.Of([from, .. outputs]), Remaining(), _statistics, IsDifferentiable: false, Events: (_problem.Options.Events, starts));

@@ -13,6 +13,7 @@ internal sealed class KnownFunction
     public KnownFunction(Module<Tensor, Tensor, Tensor> module)
         : this(UserFunction.RightHandSide(module.call), [.. module.parameters()], module as IAnalyticDynamics)
     {
+        Module = module;
         if (Analytic is null)
             GroupNormWeights.Check(module);
     }
@@ -33,6 +34,15 @@ internal sealed class KnownFunction
 
     /// <summary>f as a right-hand side with derivatives of its own; null where it is none.</summary>
     public IAnalyticDynamics? Analytic { get; }
+
+    /// <summary>The module that f belongs to; null where there is none.</summary>
+    public Module? Module { get; init; }
+
+    /// <summary>f as far as its dependence on tensors goes, without derivatives that it computes on the way: those require gradients by themselves.</summary>
+    public Func<Tensor, Tensor, Tensor>? Plain { get; init; }
+
+    /// <summary>Whether <see cref="Parameters"/> are sure to be all that f depends on, and f is sure to draw no random numbers.</summary>
+    public bool IsComplete => Module is DenseDynamics or ConvolutionalDynamics;
 
     /// <summary>What is known of a function; null for nothing.</summary>
     public static KnownFunction? Of(Func<Tensor, Tensor, Tensor> function) => function.Target as KnownFunction;

@@ -54,8 +54,8 @@ public static class Ode
     /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial state.</param>
     /// <param name="options">How to solve; null for the defaults.</param>
     /// <param name="parameters">
-    /// The tensors that f uses and that are to receive gradients. Null if they are not known: then only <see cref="GradientMethod.Direct"/>,
-    /// the default in that case, reaches them.
+    /// The tensors that f uses and that are to receive gradients, all of them: f must not use others that require gradients. Null if they are not known:
+    /// then only <see cref="GradientMethod.Direct"/>, the default in that case, reaches them. An empty list says that none are wanted, whatever f uses.
     /// </param>
     /// <returns>The states at the output times, <c>[times, batch, …]</c>, and what they cost.</returns>
     /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
@@ -64,7 +64,8 @@ public static class Ode
         Func<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, OdeSolverOptions? options = null, IReadOnlyList<Tensor>? parameters = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
-        return Solve(Guarded(dynamics), parameters, initialState, TimeGrid.Create(times), times, options);
+        bool wantsNone = parameters is { Count: 0 } && KnownFunction.Of(dynamics) is null;
+        return Solve(Guarded(dynamics), parameters, initialState, TimeGrid.Create(times), times, options, checksParameters: !wantsNone);
     }
 
     /// <summary>Solves an initial value problem whose right-hand side has arguments of its own for each row of the batch, such as controls or conditions.</summary>
@@ -76,7 +77,10 @@ public static class Ode
     /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial state.</param>
     /// <param name="rowArguments">Tensors of shape <c>[batch, …]</c> on the state's device. They receive gradients.</param>
     /// <param name="options">How to solve; null for the defaults.</param>
-    /// <param name="parameters">The tensors besides the arguments that f uses and that are to receive gradients; null for none.</param>
+    /// <param name="parameters">
+    /// The tensors besides the arguments that f uses and that are to receive gradients, all of them; null where f uses none. An empty list says that none
+    /// are wanted, whatever f uses.
+    /// </param>
     /// <returns>The states at the output times, <c>[times, batch, …]</c>, and what they cost.</returns>
     /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
     /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
@@ -85,6 +89,88 @@ public static class Ode
         OdeSolverOptions? options = null, IReadOnlyList<Tensor>? parameters = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
+        CheckArguments(initialState, rowArguments);
+        var rows = new RowSelection { HasArguments = true };
+        return Solve(
+            UserFunction.RightHandSide((t, y) => dynamics(t, y, rows.Of(rowArguments))), [.. parameters ?? [], .. rowArguments], initialState, TimeGrid.Create(times),
+            times, options, rows, checksParameters: parameters is not { Count: 0 });
+    }
+
+    /// <summary>
+    /// Solves an initial value problem whose right-hand side is a module with arguments of its own for each row of the batch; the module's parameters and the
+    /// arguments receive gradients.
+    /// </summary>
+    /// <param name="dynamics">
+    /// f: <c>forward(t, y, arguments)</c> returns dy/dt in the shape of y. Under <see cref="OdeSolverOptions.PerRow"/> rows finish at different times: f is then
+    /// given fewer rows of y, and the same rows of the arguments.
+    /// </param>
+    /// <param name="initialState">y₀, shape <c>[batch, …]</c>.</param>
+    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial state.</param>
+    /// <param name="rowArguments">Tensors of shape <c>[batch, …]</c> on the state's device.</param>
+    /// <param name="options">How to solve; null for the defaults.</param>
+    /// <returns>The states at the output times, <c>[times, batch, …]</c>, and what they cost.</returns>
+    /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
+    /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
+    public static OdeSolution Solve(
+        Module<Tensor, Tensor, IReadOnlyList<Tensor>, Tensor> dynamics, Tensor initialState, Tensor times, IReadOnlyList<Tensor> rowArguments,
+        OdeSolverOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(dynamics);
+        return Solve(dynamics, dynamics.call, initialState, times, rowArguments, options);
+    }
+
+    /// <summary>The same with one argument, such as a control: <c>forward(t, y, argument)</c>.</summary>
+    /// <param name="dynamics">f: <c>forward(t, y, argument)</c> returns dy/dt in the shape of y; see the overload for several arguments.</param>
+    /// <param name="initialState">y₀, shape <c>[batch, …]</c>.</param>
+    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial state.</param>
+    /// <param name="rowArgument">A tensor of shape <c>[batch, …]</c> on the state's device.</param>
+    /// <param name="options">How to solve; null for the defaults.</param>
+    /// <returns>The states at the output times, <c>[times, batch, …]</c>, and what they cost.</returns>
+    /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
+    /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
+    public static OdeSolution Solve(
+        Module<Tensor, Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, Tensor rowArgument, OdeSolverOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(dynamics);
+        ArgumentNullException.ThrowIfNull(rowArgument);
+        return Solve(dynamics, (t, y, arguments) => dynamics.call(t, y, arguments[0]), initialState, times, [rowArgument], options);
+    }
+
+    /// <summary>Solves an initial value problem under a condition for each row, f(t, y; c); the module's parameters and the condition receive gradients.</summary>
+    /// <param name="dynamics">f, a module that is evaluated by <see cref="IConditionalDynamics.Evaluate"/>, such as <see cref="DenseDynamics"/>.</param>
+    /// <param name="initialState">y₀, shape <c>[batch, features]</c>.</param>
+    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial state.</param>
+    /// <param name="condition">c, shape <c>[batch, conditions]</c>.</param>
+    /// <param name="options">How to solve; null for the defaults.</param>
+    /// <returns>The states at the output times, <c>[times, batch, features]</c>, and what they cost.</returns>
+    /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
+    /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
+    public static OdeSolution Solve(IConditionalDynamics dynamics, Tensor initialState, Tensor times, Tensor condition, OdeSolverOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(dynamics);
+        ArgumentNullException.ThrowIfNull(condition);
+        if (dynamics is not Module module)
+            throw new ArgumentException(
+                $"{dynamics.GetType().Name} is no module, so that its parameters are not known; pass a function of its Evaluate and name them.", nameof(dynamics));
+        if (condition.dim() != 2 || condition.shape[1] != dynamics.Conditions)
+            throw new ArgumentException(
+                $"The condition has shape [{string.Join(", ", condition.shape)}]; it must be [batch, {dynamics.Conditions}].", nameof(condition));
+        return Solve(module, (t, y, arguments) => dynamics.Evaluate(t, y, arguments[0]), initialState, times, [condition], options);
+    }
+
+    private static OdeSolution Solve(
+        Module module, Func<Tensor, Tensor, IReadOnlyList<Tensor>, Tensor> forward, Tensor initialState, Tensor times, IReadOnlyList<Tensor> rowArguments,
+        OdeSolverOptions? options)
+    {
+        CheckArguments(initialState, rowArguments);
+        var rows = new RowSelection { HasArguments = true };
+        var function = new KnownFunction(
+            UserFunction.RightHandSide((t, y) => forward(t, y, rows.Of(rowArguments))), [.. module.parameters(), .. rowArguments], null) { Module = module };
+        return Solve(function.Function, function.Parameters, initialState, TimeGrid.Create(times), times, options, rows);
+    }
+
+    private static void CheckArguments(Tensor initialState, IReadOnlyList<Tensor> rowArguments)
+    {
         ArgumentNullException.ThrowIfNull(initialState);
         ArgumentNullException.ThrowIfNull(rowArguments);
         Inputs.RequireAlive(initialState, nameof(initialState), "The initial state");
@@ -96,9 +182,6 @@ public static class Ode
                     $"Argument {i} has shape [{string.Join(", ", rowArguments[i].shape)}]; it must have one entry a row of the initial state, whose shape is [{string.Join(", ", initialState.shape)}].",
                     nameof(rowArguments));
         }
-        var rows = new RowSelection();
-        return Solve(
-            UserFunction.RightHandSide((t, y) => dynamics(t, y, rows.Of(rowArguments))), [.. parameters ?? [], .. rowArguments], initialState, TimeGrid.Create(times), times, options, rows);
     }
 
     /// <summary>Solves an initial value problem whose state is several tensors, such as position and velocity, or a state and a log-density.</summary>
@@ -124,7 +207,8 @@ public static class Ode
         var layout = new StateLayout(initialState);
         using DisposeScope scope = NewDisposeScope();
         OdeSolution packed = Solve(
-            UserFunction.RightHandSide((t, y) => layout.PackDerivative(dynamics(t, layout.Unpack(y)), y.dim() == 0 ? 1 : y.shape[0])), parameters, layout.Pack(initialState), TimeGrid.Create(times), times, options);
+            UserFunction.RightHandSide((t, y) => layout.PackDerivative(dynamics(t, layout.Unpack(y)), y.dim() == 0 ? 1 : y.shape[0])), parameters, layout.Pack(initialState),
+            TimeGrid.Create(times), times, options, checksParameters: parameters is not { Count: 0 });
         Tensor[] states = layout.UnpackTimes(packed.States);
         packed.States.MoveToOuterDisposeScope();
         foreach (Tensor state in states)
@@ -134,7 +218,7 @@ public static class Ode
 
     private static OdeSolution Solve(
         Func<Tensor, Tensor, Tensor> dynamics, IReadOnlyList<Tensor>? parameters, Tensor initialState, TimeGrid grid, Tensor? times, OdeSolverOptions? options,
-        RowSelection? rows = null)
+        RowSelection? rows = null, bool checksParameters = true)
     {
         options ??= new OdeSolverOptions();
         options.Validate();
@@ -145,8 +229,16 @@ public static class Ode
         var problem = new OdeProblem(dynamics, initialState, times, grid, parameters ?? [], options, gradient) { Rows = rows ?? new RowSelection() };
 
         // A bare function, such as an event's, may use parameters that only the graph knows.
+        bool reachesAll = gradient.ReachesAll(options.Method);
         bool needsGradient = is_grad_enabled() && (initialState.requires_grad || problem.TimesRequireGradient || options.Events.Count > 0
-            || (parameters?.Any(parameter => parameter.requires_grad) ?? gradient is DirectGradient));
+            || (parameters?.Any(parameter => parameter.requires_grad) ?? reachesAll));
+        if (checksParameters && is_grad_enabled())
+        {
+            if (!reachesAll)
+                UnnamedParameters.Check(problem);
+            else
+                needsGradient = needsGradient || UnnamedParameters.Exist(problem);
+        }
         using DisposeScope scope = NewDisposeScope();
         try
         {
@@ -156,7 +248,7 @@ public static class Ode
                 : new EventSolve(problem, needsGradient, scope).Run();
             scope.Attach(solution.States);
             solution.States.MoveToOuterDisposeScope();
-            return solution;
+            return solution.HandOver();
         }
         catch (ExternalException exception)
         {

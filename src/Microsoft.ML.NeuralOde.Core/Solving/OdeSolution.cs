@@ -23,10 +23,15 @@ public enum RowStatus
 }
 
 /// <summary>The solution of an initial value problem at the times that were asked for.</summary>
+/// <remarks>
+/// Dispose of it (<c>using</c>) as soon as its states, or the loss made of them, were used: tensors are memory outside the managed heap, and a solution with
+/// gradients holds a graph of many. Of those that are not disposed of the garbage collector is told, and frees them when it comes round.
+/// </remarks>
 public sealed class OdeSolution : IDisposable
 {
     private readonly RowStatus[] _status;
     private readonly Tensor _states;
+    private NativeMemory? _memory;
 
     internal OdeSolution(Tensor states, SolverStatistics statistics, RowStatus[] status, IReadOnlyList<OdeEventOccurrence>? events = null)
     {
@@ -92,9 +97,17 @@ public sealed class OdeSolution : IDisposable
     /// <summary>The same solution with other tensors: those that are part of a graph.</summary>
     internal OdeSolution With(Tensor states) => new(states, Statistics, _status);
 
+    /// <summary>The solution as the caller gets it, whose memory the garbage collector is to know of.</summary>
+    internal OdeSolution HandOver()
+    {
+        _memory = new NativeMemory(NativeMemory.Of(_states) + Statistics.GraphBytes);
+        return this;
+    }
+
     /// <summary>Disposes <see cref="States"/> and the tensors of <see cref="Events"/>.</summary>
     public void Dispose()
     {
+        _memory?.Dispose();
         _states.Dispose();
         foreach (OdeEventOccurrence occurrence in Events)
         {

@@ -40,7 +40,7 @@ internal static class RowEventSolve
     {
         long used = problem.Statistics.AcceptedSteps + problem.Statistics.RejectedSteps;
         Func<Tensor, Tensor, Tensor> function = problem.Function;
-        if (KnownFunction.Of(function) is null)
+        if (problem.Rows.HasArguments)
             function = (t, y) =>
             {
                 problem.Rows.Rows = [row];

@@ -6,6 +6,9 @@ namespace Microsoft.ML.NeuralOde.Solving;
 /// </summary>
 internal sealed class RowSelection
 {
+    /// <summary>Whether there are such arguments.</summary>
+    public bool HasArguments { get; init; }
+
     /// <summary>The rows; null for all, in their order.</summary>
     public int[]? Rows { get; set; }
 

@@ -76,6 +76,15 @@ public sealed class SolverStatistics
         Gradients.BackwardFailure.Keep(exception, parameters);
     }
 
+    /// <summary>
+    /// Rows of the batch whose own gradient is NaN, because they failed, or were not solved to the end, before an output that the loss depends on. The gradients of
+    /// parameters and times are those of what was reached.
+    /// </summary>
+    public IReadOnlyList<long> RowsWithoutGradient { get; internal set; } = [];
+
+    /// <summary>About how many bytes outside the managed heap the graph of the solution holds.</summary>
+    internal long GraphBytes { get; set; }
+
     /// <summary>The size that the step control chose behind the last step taken; 0 before it. Of some row, under per-row step sizes.</summary>
     internal double NextStep { get; set; }
 
@@ -89,6 +98,26 @@ public sealed class SolverStatistics
         SmallestStep = AcceptedSteps == 0 ? size : Math.Min(SmallestStep, size);
         LargestStep = Math.Max(LargestStep, size);
         AcceptedSteps++;
+    }
+
+    internal SolverStatistics Copy() => (SolverStatistics)MemberwiseClone();
+
+    /// <summary>Takes the figures of others over.</summary>
+    internal void Assign(SolverStatistics other)
+    {
+        FunctionEvaluations = other.FunctionEvaluations;
+        RowEvaluations = other.RowEvaluations;
+        BackwardEvaluations = other.BackwardEvaluations;
+        AcceptedSteps = other.AcceptedSteps;
+        RejectedSteps = other.RejectedSteps;
+        SmallestStep = other.SmallestStep;
+        LargestStep = other.LargestStep;
+        Jacobians = other.Jacobians;
+        Factorizations = other.Factorizations;
+        IsStiff = other.IsStiff;
+        GraphBytes = other.GraphBytes;
+        NextStep = other.NextStep;
+        StepSum = other.StepSum;
     }
 
     /// <inheritdoc/>

@@ -64,9 +64,10 @@ internal sealed class ConvolutionalRateExport : RateExport
     /// <summary>What a channel that is 1 everywhere adds to a convolution; it differs at the borders only.</summary>
     private static string TimeImage(OperatorGraph graph, ConvolutionalDynamics dynamics, int i, long height, long width)
     {
-        using Tensor weight = dynamics.get_parameter($"time_weight{i}")!.detach().cpu();
-        using Tensor channel = ones([1, 1, height, width], weight.dtype, CPU);
-        using Tensor image = nn.functional.conv2d(channel, weight, padding: [1, 1]);
+        using DisposeScope scope = NewDisposeScope();
+        Tensor weight = dynamics.get_parameter($"time_weight{i}")!.detach().cpu();
+        Tensor channel = ones([1, 1, height, width], weight.dtype, CPU);
+        Tensor image = nn.functional.conv2d(channel, weight, padding: [1, 1]);
         return Tensors.Write(graph, $"time_image{i}", image);
     }
 
@@ -74,7 +75,8 @@ internal sealed class ConvolutionalRateExport : RateExport
 
     private static string PerChannel(OperatorGraph graph, ConvolutionalDynamics dynamics, string name)
     {
-        using Tensor column = dynamics.get_parameter(name)!.detach().reshape(-1, 1, 1);
+        using DisposeScope scope = NewDisposeScope();
+        Tensor column = dynamics.get_parameter(name)!.detach().reshape(-1, 1, 1);
         return Tensors.Write(graph, name, column);
     }
 }

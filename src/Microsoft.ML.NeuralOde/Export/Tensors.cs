@@ -5,7 +5,8 @@ internal static class Tensors
 {
     public static string Write(OperatorGraph graph, string name, Tensor tensor)
     {
-        using Tensor plain = tensor.detach().cpu().to(ScalarType.Float32).contiguous();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor plain = tensor.detach().cpu().to(ScalarType.Float32).contiguous();
         return graph.Constant(name, plain.data<float>().ToArray(), plain.shape);
     }
 }

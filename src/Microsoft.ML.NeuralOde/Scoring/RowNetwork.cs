@@ -66,7 +66,8 @@ internal sealed unsafe class RowNetwork
 
     private static float[] Values(Tensor tensor)
     {
-        using Tensor plain = tensor.detach().cpu().contiguous();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor plain = tensor.detach().cpu().contiguous();
         return plain.data<float>().ToArray();
     }
 

@@ -12,8 +12,12 @@ internal sealed class ModuleSnapshot : IDisposable
     /// <summary>The number of weights' and buffers' tensors.</summary>
     public int Count => _copies.Count;
 
-    public static ModuleSnapshot Of(nn.Module module) =>
-        new([.. NamedTensors.Of(module).Select(pair => (pair.Name, pair.Tensor.detach().clone().DetachFromDisposeScope()))]);
+    public static ModuleSnapshot Of(nn.Module module)
+    {
+        // Tensors in the middle of a chain of calls must not be finalised while native code reads them.
+        using DisposeScope scope = NewDisposeScope();
+        return new ModuleSnapshot([.. NamedTensors.Of(module).Select(pair => (pair.Name, pair.Tensor.detach().clone().DetachFromDisposeScope()))]);
+    }
 
     /// <summary>Puts the copies back into the module.</summary>
     public void Restore(nn.Module module)
@@ -37,7 +41,8 @@ internal static class NamedTensors
 
     public static NamedArray ToArray(string name, Tensor tensor)
     {
-        using Tensor here = tensor.detach().cpu().contiguous();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor here = tensor.detach().cpu().contiguous();
         return new NamedArray(name, here.shape, here.data<float>().ToArray());
     }
 

@@ -39,6 +39,21 @@ public class NumbersTests
         UnguardedNumbers.In(typeof(ContinuousFlow).Assembly).Should().BeEmpty();
 
     [Fact]
+    public void No_chain_of_calls_leaves_a_tensor_to_collections() => UnscopedChains.In(typeof(ContinuousFlow).Assembly).Should().BeEmpty();
+
+    [Fact]
+    public void Chains_are_found_where_no_scope_is_open()
+    {
+        IReadOnlyList<string> found = UnscopedChains.In(typeof(NumbersTests).Assembly);
+        found.Should().ContainSingle(chain => chain.Contains(nameof(ChainSamples.Bare), StringComparison.Ordinal)).Which.Should().EndWith("neg, exp");
+        found.Should().ContainSingle(chain => chain.Contains(nameof(ChainSamples.Inner), StringComparison.Ordinal));
+        found.Should().ContainSingle(chain => chain.Contains(nameof(ChainSamples.Chosen), StringComparison.Ordinal));
+        found.Should().NotContain(chain => chain.Contains(nameof(ChainSamples.Scoped), StringComparison.Ordinal));
+        found.Should().NotContain(chain => chain.Contains(nameof(ChainSamples.Held), StringComparison.Ordinal));
+        found.Should().NotContain(chain => chain.Contains(nameof(ChainSamples.InScope), StringComparison.Ordinal));
+    }
+
+    [Fact]
     [Trait("Category", "Slow")]
     public void Collections_on_another_thread_do_not_disturb()
     {
@@ -73,4 +88,29 @@ public class NumbersTests
             collector.Join();
         }
     }
+}
+
+public static class ChainSamples
+{
+    public static Tensor Bare(Tensor a) => a.neg().exp();
+
+    public static Tensor Calls(Tensor a) => Inner(a);
+
+    public static Tensor Chosen(Tensor a, bool first) => (first ? a.neg() : a.sin()).exp();
+
+    public static Tensor Scoped(Tensor a)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        return InScope(a.neg().exp()).MoveToOuterDisposeScope();
+    }
+
+    public static Tensor Held(Tensor a)
+    {
+        using Tensor negative = a.neg();
+        return negative.exp();
+    }
+
+    internal static Tensor Inner(Tensor a) => a.neg().exp();
+
+    internal static Tensor InScope(Tensor a) => a.neg().exp();
 }

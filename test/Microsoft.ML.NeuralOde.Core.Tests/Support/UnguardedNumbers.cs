@@ -1,5 +1,4 @@
 using System.Reflection;
-using System.Reflection.Emit;
 using Scalar = TorchSharp.Scalar;
 using Tensor = TorchSharp.torch.Tensor;
 using TensorExtensionMethods = TorchSharp.TensorExtensionMethods;
@@ -12,31 +11,23 @@ namespace Microsoft.ML.NeuralOde.Core.Tests.Support;
 /// </summary>
 internal static class UnguardedNumbers
 {
-    private const BindingFlags Everything = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly;
-
-    private static readonly Dictionary<short, OpCode> Codes = typeof(OpCodes).GetFields().Select(field => (OpCode)field.GetValue(null)!).ToDictionary(code => code.Value);
-
     /// <summary>The calls in an assembly, each as "type.method calls function".</summary>
     public static IReadOnlyList<string> In(Assembly assembly) =>
     [
-        .. from type in assembly.GetTypes()
-           from method in type.GetMethods(Everything).Concat<MethodBase>(type.GetConstructors(Everything))
-           where method.GetMethodBody() is not null
-           from called in Calls(method)
-           where IsUnguarded(called, method)
-           select $"{type}.{method.Name} calls {called}",
+        .. from method in Instruction.Methods(assembly)
+           from instruction in Instruction.Of(method)
+           where instruction.Method is { } called && IsUnguarded(called, method)
+           select $"{method.DeclaringType}.{method.Name} calls {instruction.Method}",
     ];
 
     /// <summary>The calls of torch's functions that take a generator, in the same form.</summary>
     public static IReadOnlyList<string> RandomCallsIn(Assembly assembly) =>
     [
-        .. from type in assembly.GetTypes()
-           from method in type.GetMethods(Everything).Concat<MethodBase>(type.GetConstructors(Everything))
-           where method.GetMethodBody() is not null
-           from called in Calls(method)
-           where called.DeclaringType?.Assembly == typeof(Tensor).Assembly
+        .. from method in Instruction.Methods(assembly)
+           from instruction in Instruction.Of(method)
+           where instruction.Method is { } called && called.DeclaringType?.Assembly == typeof(Tensor).Assembly
                && called.GetParameters().Any(parameter => parameter.ParameterType == typeof(TorchSharp.torch.Generator))
-           select $"{type}.{method.Name} calls {called}",
+           select $"{method.DeclaringType}.{method.Name} calls {instruction.Method}",
     ];
 
     private static bool IsUnguarded(MethodBase called, MethodBase caller)
@@ -54,29 +45,5 @@ internal static class UnguardedNumbers
             "square" => true,
             _ => false,
         };
-    }
-
-    private static IEnumerable<MethodBase> Calls(MethodBase method)
-    {
-        byte[] code = method.GetMethodBody()!.GetILAsByteArray()!;
-        Type[]? typeArguments = method.DeclaringType!.IsGenericType ? method.DeclaringType.GetGenericArguments() : null;
-        Type[]? methodArguments = method.IsGenericMethod ? method.GetGenericArguments() : null;
-        for (int at = 0; at < code.Length;)
-        {
-            // Two-byte codes begin with FE.
-            OpCode operation = code[at] == 0xFE ? Codes[(short)(0xFE00 | code[at + 1])] : Codes[code[at]];
-            at += operation.Size;
-            if (operation.OperandType == OperandType.InlineMethod)
-                yield return method.Module.ResolveMethod(BitConverter.ToInt32(code, at), typeArguments, methodArguments)!;
-            at += operation.OperandType switch
-            {
-                OperandType.InlineNone => 0,
-                OperandType.ShortInlineBrTarget or OperandType.ShortInlineI or OperandType.ShortInlineVar => 1,
-                OperandType.InlineVar => 2,
-                OperandType.InlineI8 or OperandType.InlineR => 8,
-                OperandType.InlineSwitch => 4 + 4 * BitConverter.ToInt32(code, at),
-                _ => 4,
-            };
-        }
     }
 }

@@ -3,6 +3,8 @@ namespace Microsoft.ML.NeuralOde;
 /// <summary>Where a flow carried a batch, and the log-density of the data: the result of <see cref="ContinuousFlow.Encode"/> or <see cref="ContinuousFlow.Decode"/>.</summary>
 public sealed class FlowEncoding : IDisposable
 {
+    private readonly NativeMemory _memory;
+
     internal FlowEncoding(Tensor data, Tensor latent, Tensor logDensity, Tensor? penalty, IReadOnlyList<SolverStatistics> statistics)
     {
         Data = data;
@@ -10,6 +12,7 @@ public sealed class FlowEncoding : IDisposable
         LogDensity = logDensity;
         Penalty = penalty;
         Statistics = statistics;
+        _memory = new NativeMemory(NativeMemory.Of(data, latent, logDensity) + statistics.Sum(block => block.GraphBytes));
     }
 
     /// <summary>x, shape <c>[batch, features]</c>.</summary>
@@ -30,6 +33,7 @@ public sealed class FlowEncoding : IDisposable
     /// <summary>Disposes the tensors.</summary>
     public void Dispose()
     {
+        _memory.Dispose();
         Data.Dispose();
         Latent.Dispose();
         LogDensity.Dispose();
