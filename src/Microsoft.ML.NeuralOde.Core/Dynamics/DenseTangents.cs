@@ -93,6 +93,7 @@ internal static class DenseTangents
 
         public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
         {
+            using DisposeScope scope = NewDisposeScope();
             var network = (Network)vars[0];
             var packed = (Tensor)vars[1];
             var tangents = (Tensor?)vars[2];
@@ -105,7 +106,9 @@ internal static class DenseTangents
             ctx.set_materialize_grads(false);
             ctx.save_data(Key, new Layout(network, layers, tangents is not null, gates[0] is not null, packed.device_type, vars));
             ctx.save_for_backward([packed, .. tangents is null ? (Tensor[])[] : [tangents], .. weights, .. gates.OfType<Tensor>(), .. shifts, .. saved]);
-            return result;
+            foreach (Tensor tensor in saved)
+                tensor.MoveToOuterDisposeScope();
+            return result.MoveToOuterDisposeScope();
         }
 
         public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
@@ -144,13 +147,14 @@ internal static class DenseTangents
         /// <summary>Where the derivatives themselves are to be differentiated, autograd makes them.</summary>
         private static void DifferentiateTwice(Saved saved, Tensor gradient, List<Tensor> result)
         {
+            using DisposeScope scope = NewDisposeScope();
             Tensor value = Evaluate(saved.Network, saved.Packed, saved.Tangents, saved.Weights, saved.Gates, saved.Shifts, null);
             Tensor?[] places = [null, saved.Packed, null, .. saved.Weights, .. saved.Gates, .. saved.Shifts];
             int[] wanted = [.. Enumerable.Range(0, places.Length).Where(i => places[i] is { requires_grad: true })];
             Tensor?[] gradients = Autograd.Pull("the dynamics", [value], [.. wanted.Select(i => places[i]!)], [gradient], retainGraph: true, createGraph: true);
             for (int i = 0; i < wanted.Length; i++)
                 if (gradients[i] is { } found)
-                    result[wanted[i]] = found;
+                    result[wanted[i]] = found.MoveToOuterDisposeScope();
         }
 
         private static void Differentiate(Saved saved, Tensor gradient, List<Tensor> result)

@@ -39,7 +39,8 @@ internal sealed class TimeGrid
         Inputs.RequireAlive(times, nameof(times), "The tensor of times");
         if (times.dim() != 1 || !times.is_floating_point())
             throw new ArgumentException($"The times have shape [{string.Join(", ", times.shape)}] and type {times.dtype}; they must be a one-dimensional floating-point tensor.", nameof(times));
-        using Tensor copy = times.detach().to(ScalarType.Float64, CPU);
+        using Tensor detached = times.detach();
+        using Tensor copy = detached.to(ScalarType.Float64, CPU);
         double[] values = copy.data<double>().ToArray();
         Check(values, nameof(times));
         return new TimeGrid(values, null);

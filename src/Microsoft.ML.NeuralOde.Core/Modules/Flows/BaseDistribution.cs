@@ -153,6 +153,7 @@ internal static class Gaussian
     {
         using Tensor squares = z.Squared();
         using Tensor sum = squares.sum(dim: -1L);
-        return sum.Times(-0.5).Minus(LogNormalizer * z.shape[^1]);
+        using Tensor exponent = sum.Times(-0.5);
+        return exponent.Minus(LogNormalizer * z.shape[^1]);
     }
 }
