@@ -1,117 +1,43 @@
-#nullable disable // compiled by MSBuild, as part of the projects of our users too
-
+#nullable disable
+#pragma warning disable IDE0005 // MSBuild compiles this file without implicit usings.
 using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Text;
+#if !NEURALODE_CORE
 using Microsoft.Build.Framework;
+#endif
 
 namespace Microsoft.ML.NeuralOde.Build;
 
-/// <summary>
-/// MSBuild task: makes a copy of libLibTorchSharp.so loadable where the system's libstdc++ is older than GCC 13's.
-/// </summary>
+/// <summary>The requirement of libLibTorchSharp.so on the libstdc++ of GCC 13, and how its image in memory does without.</summary>
 /// <remarks>
 /// TorchSharp's native library asks for the symbol version GLIBCXX_3.4.32, and of that version for one symbol only:
 /// std::ios_base_library_init(), which is never called: naming it says "I rely on libstdc++ to set up the iostreams". An older
 /// libstdc++ leaves that to the libraries that use them, and libtorch_cpu.so, which is loaded first, does it. So nothing is lost
-/// without the symbol. The task edits the copy in an output folder (never the package cache):
+/// without the symbol. What changes:
 ///   1. the requirement on the version becomes weak (VER_FLG_WEAK in .gnu.version_r), so the loader does not insist on it;
 ///   2. the symbol's version index becomes VER_NDX_GLOBAL, so it may be bound to an unversioned name;
 ///   3. the symbol's name becomes sched_yield, a libc function without arguments that is always there.
-/// Nothing happens where the system's libstdc++ has the version, where the file does not ask for it, or where the file was
-/// relaxed before. A file that looks different from what is described here is left as it is and fails the build.
-/// The copy stays loadable on newer systems too.
-/// Written for netstandard2.0, which is what inline MSBuild tasks are compiled against.
+/// Nothing changes in a file that does not ask for the version or was relaxed before. One that looks different from what is described
+/// here is refused. The result stays loadable on newer systems too.
+/// This file is compiled into the library, which uses it at run time, and by MSBuild, for netstandard2.0, whose inline tasks are one file.
 /// </remarks>
-public class RelaxLibstdcxxRequirement : Microsoft.Build.Utilities.Task
+internal static class LibstdcxxRequirement
 {
-    private const string Version = "GLIBCXX_3.4.32";
-    private const string Symbol = "_ZSt21ios_base_library_initv";
+    public const string Version = "GLIBCXX_3.4.32";
+
+    public const string Symbol = "_ZSt21ios_base_library_initv";
+
     private const string Replacement = "sched_yield";
     private const uint SectionDynamicSymbols = 11;
     private const uint SectionVersionNeeds = 0x6ffffffe;
     private const uint SectionVersionIndices = 0x6fffffff;
     private const ushort WeakVersion = 0x2;
     private const ushort GlobalVersionIndex = 1;
-    private static readonly char[] Separators = { ';' };
-
-    /// <summary>The copy of libLibTorchSharp.so to edit in place.</summary>
-    [Required]
-    public string Library { get; set; }
-
-    /// <summary>
-    /// auto: only where the system's libstdc++ lacks the version; always: whatever the system has, for programs that are built on
-    /// a newer system than they run on.
-    /// </summary>
-    public string Mode { get; set; } = "auto";
-
-    /// <summary>Where to look for libstdc++.so.6, separated by semicolons.</summary>
-    public string SearchFolders { get; set; } =
-        "/usr/lib/x86_64-linux-gnu;/lib/x86_64-linux-gnu;/usr/lib64;/lib64;/usr/lib;/lib";
-
-    public override bool Execute()
-    {
-        bool always = string.Equals(Mode, "always", StringComparison.OrdinalIgnoreCase);
-        if (!always && !string.Equals(Mode, "auto", StringComparison.OrdinalIgnoreCase))
-        {
-            Log.LogError("NeuralOdeNativeCompatibility is '{0}'; it can be auto (the default), always or never.", Mode);
-            return false;
-        }
-        try
-        {
-            if (!always && !SystemLacksVersion())
-                return true;
-            byte[] file = File.ReadAllBytes(Library);
-            if (Relax(file))
-            {
-                Replace(file);
-                Log.LogMessage(MessageImportance.Normal, "Relaxed the requirement on {0} in {1}.", Version, Library);
-            }
-            return true;
-        }
-        catch (Exception e) when (e is InvalidDataException || e is IOException || e is UnauthorizedAccessException)
-        {
-            Log.LogError("Cannot make {0} loadable with this system's libstdc++: {1} Set NeuralOdeNativeCompatibility=never to " +
-                "build without this step; the program then needs a libstdc++ with {2} (GCC 13 or later).", Library, e.Message, Version);
-            return false;
-        }
-    }
-
-    /// <summary>
-    /// Puts a new file in the old one's place, in one step: the old one may be a link to the package cache. Size and time stamp stay
-    /// those of the original, so that an incremental build does not copy it again.
-    /// </summary>
-    private void Replace(byte[] content)
-    {
-        DateTime stamp = File.GetLastWriteTimeUtc(Library);
-        string temporary = Library + "." + Guid.NewGuid().ToString("N");
-        try
-        {
-            File.WriteAllBytes(temporary, content);
-            File.SetLastWriteTimeUtc(temporary, stamp);
-            File.Replace(temporary, Library, null);
-        }
-        finally
-        {
-            File.Delete(temporary);
-        }
-    }
-
-    private bool SystemLacksVersion()
-    {
-        foreach (string folder in SearchFolders.Split(Separators, StringSplitOptions.RemoveEmptyEntries))
-        {
-            string path = Path.Combine(folder, "libstdc++.so.6");
-            if (File.Exists(path))
-                return IndexOf(File.ReadAllBytes(path), Encoding.ASCII.GetBytes(Version + "\0")) < 0;
-        }
-        Log.LogMessage(MessageImportance.Normal, "No libstdc++.so.6 found; {0} is left as it is.", Library);
-        return false;
-    }
 
     /// <summary>Edits the image in memory; false where there is nothing to do.</summary>
-    private static bool Relax(byte[] b)
+    public static bool Relax(byte[] b)
     {
         if (b.Length < 64 || b[0] != 0x7f || b[1] != 'E' || b[2] != 'L' || b[3] != 'F' || b[4] != 2 || b[5] != 1)
             throw new InvalidDataException("It is not a 64-bit little-endian ELF file.");
@@ -251,6 +177,93 @@ public class RelaxLibstdcxxRequirement : Microsoft.Build.Utilities.Task
             throw new InvalidDataException("An offset points outside of the file: it is cut off or damaged.");
         return (int)at;
     }
+}
+
+#if !NEURALODE_CORE
+/// <summary>
+/// MSBuild task: makes a copy of libLibTorchSharp.so loadable where the system's libstdc++ is older than GCC 13's.
+/// </summary>
+/// <remarks>
+/// The task edits the copy in an output folder (never the package cache). Nothing happens where the system's libstdc++ has the version. A file
+/// that cannot be relaxed is left as it is and fails the build.
+/// </remarks>
+public class RelaxLibstdcxxRequirement : Microsoft.Build.Utilities.Task
+{
+    private static readonly char[] Separators = { ';' };
+
+    /// <summary>The copy of libLibTorchSharp.so to edit in place.</summary>
+    [Required]
+    public string Library { get; set; }
+
+    /// <summary>
+    /// auto: only where the system's libstdc++ lacks the version; always: whatever the system has, for programs that are built on
+    /// a newer system than they run on.
+    /// </summary>
+    public string Mode { get; set; } = "auto";
+
+    /// <summary>Where to look for libstdc++.so.6, separated by semicolons.</summary>
+    public string SearchFolders { get; set; } =
+        "/usr/lib/x86_64-linux-gnu;/lib/x86_64-linux-gnu;/usr/lib64;/lib64;/usr/lib;/lib";
+
+    public override bool Execute()
+    {
+        bool always = string.Equals(Mode, "always", StringComparison.OrdinalIgnoreCase);
+        if (!always && !string.Equals(Mode, "auto", StringComparison.OrdinalIgnoreCase))
+        {
+            Log.LogError("NeuralOdeNativeCompatibility is '{0}'; it can be auto (the default), always or never.", Mode);
+            return false;
+        }
+        try
+        {
+            if (!always && !SystemLacksVersion())
+                return true;
+            byte[] file = File.ReadAllBytes(Library);
+            if (LibstdcxxRequirement.Relax(file))
+            {
+                Replace(file);
+                Log.LogMessage(MessageImportance.Normal, "Relaxed the requirement on {0} in {1}.", LibstdcxxRequirement.Version, Library);
+            }
+            return true;
+        }
+        catch (Exception e) when (e is InvalidDataException || e is IOException || e is UnauthorizedAccessException)
+        {
+            Log.LogError("Cannot make {0} loadable with this system's libstdc++: {1} Set NeuralOdeNativeCompatibility=never to " +
+                "build without this step; the program then needs a libstdc++ with {2} (GCC 13 or later).", Library, e.Message, LibstdcxxRequirement.Version);
+            return false;
+        }
+    }
+
+    /// <summary>
+    /// Puts a new file in the old one's place, in one step: the old one may be a link to the package cache. Size and time stamp stay
+    /// those of the original, so that an incremental build does not copy it again.
+    /// </summary>
+    private void Replace(byte[] content)
+    {
+        DateTime stamp = File.GetLastWriteTimeUtc(Library);
+        string temporary = Library + "." + Guid.NewGuid().ToString("N");
+        try
+        {
+            File.WriteAllBytes(temporary, content);
+            File.SetLastWriteTimeUtc(temporary, stamp);
+            File.Replace(temporary, Library, null);
+        }
+        finally
+        {
+            File.Delete(temporary);
+        }
+    }
+
+    private bool SystemLacksVersion()
+    {
+        foreach (string folder in SearchFolders.Split(Separators, StringSplitOptions.RemoveEmptyEntries))
+        {
+            string path = Path.Combine(folder, "libstdc++.so.6");
+            if (File.Exists(path))
+                return IndexOf(File.ReadAllBytes(path), Encoding.ASCII.GetBytes(LibstdcxxRequirement.Version + "\0")) < 0;
+        }
+        Log.LogMessage(MessageImportance.Normal, "No libstdc++.so.6 found; {0} is left as it is.", Library);
+        return false;
+    }
 
     private static int IndexOf(byte[] text, byte[] pattern)
     {
@@ -265,3 +278,4 @@ public class RelaxLibstdcxxRequirement : Microsoft.Build.Utilities.Task
         return -1;
     }
 }
+#endif

@@ -40,12 +40,13 @@ internal static class App
             var configuration = new InvocationConfiguration
             {
                 EnableDefaultExceptionHandler = false,
+                ProcessTerminationTimeout = null, // Interruption listens to signals.
                 Output = console.Profile.Out.Writer,
                 Error = error,
             };
             return await parsed.InvokeAsync(configuration, cancellationToken).ConfigureAwait(false);
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             await error.WriteLineAsync("Stopped.").ConfigureAwait(false);
             return Cancelled;

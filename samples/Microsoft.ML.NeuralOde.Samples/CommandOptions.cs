@@ -17,8 +17,10 @@ internal static class CommandOptions
     public static Option<int?> Positive(string name, string description) =>
         new(name) { Description = description, CustomParser = result => ParsePositive<int>(name, result) };
 
-    /// <summary>A value that another class knows to parse; it throws <see cref="ArgumentException"/> for an unknown one.</summary>
-    public static Option<T> Parsed<T>(string name, T defaultValue, Func<string, T> parse, string helpName, string description) => new(name)
+    /// <summary>
+    /// A value that has a name and that another class knows to parse; it throws <see cref="ArgumentException"/> for an unknown one.
+    /// </summary>
+    public static Option<T> Parsed<T>(string name, T defaultValue, IEnumerable<string> names, Func<string, T> parse, string helpName, string description) => new(name)
     {
         HelpName = helpName,
         Description = description,
@@ -32,7 +34,8 @@ internal static class CommandOptions
             catch (ArgumentException e)
             {
                 // "(Parameter 'name')" means something to programmers only.
-                result.AddError($"{name}: {e.Message.Replace($" (Parameter '{e.ParamName}')", "", StringComparison.Ordinal)}");
+                string message = e.Message.Replace($" (Parameter '{e.ParamName}')", "", StringComparison.Ordinal);
+                result.AddError($"{name}: {message}{NearMiss.Hint(Token(result), names)}");
                 return defaultValue;
             }
         },
@@ -43,7 +46,7 @@ internal static class CommandOptions
         where T : struct, Enum
     {
         string names = string.Join(", ", Enum.GetNames<T>());
-        return Parsed(name, defaultValue, Parse, helpName, $"{description}: {names}.");
+        return Parsed(name, defaultValue, Enum.GetNames<T>(), Parse, helpName, $"{description}: {names}.");
 
         T Parse(string text) => Enum.GetNames<T>().Contains(text, StringComparer.OrdinalIgnoreCase)
             ? Enum.Parse<T>(text, ignoreCase: true)
@@ -60,6 +63,48 @@ internal static class CommandOptions
                 result.AddError($"{name} is empty; a path would be right.");
         });
         return option;
+    }
+
+    /// <summary>The address of a service.</summary>
+    public static Option<Uri> Address(string name, string defaultValue, string description)
+    {
+        var address = new Uri(defaultValue);
+        return new Option<Uri>(name)
+        {
+            HelpName = "URL",
+            Description = description,
+            DefaultValueFactory = _ => address,
+            CustomParser = result =>
+            {
+                if (Uri.TryCreate(Token(result), UriKind.Absolute, out Uri? uri) && (uri.Scheme == Uri.UriSchemeHttp || uri.Scheme == Uri.UriSchemeHttps))
+                    return uri;
+                result.AddError($"{name} is '{Token(result)}'; an address such as {defaultValue} would be right.");
+                return address;
+            },
+        };
+    }
+
+    /// <summary>A share from 0, for none, to below 1.</summary>
+    public static Option<double> Share(string name, double defaultValue, string description) => new(name)
+    {
+        Description = description,
+        DefaultValueFactory = _ => defaultValue,
+        CustomParser = result => ParseNumber(name, result, value => value is >= 0 and < 1, "a number from 0 to below 1"),
+    };
+
+    /// <summary>Zero or a positive, finite number, that may be left out.</summary>
+    public static Option<double?> NotNegative(string name, string description) => new(name)
+    {
+        Description = description,
+        CustomParser = result => ParseNumber(name, result, value => value >= 0 && double.IsFinite(value), "zero or a positive number"),
+    };
+
+    private static double ParseNumber(string name, ArgumentResult result, Predicate<double> isRight, string right)
+    {
+        if (double.TryParse(Token(result), CultureInfo.InvariantCulture, out double value) && isRight(value))
+            return value;
+        result.AddError($"{name} is '{Token(result)}'; {right} would be right.");
+        return 0;
     }
 
     private static T ParsePositive<T>(string name, ArgumentResult result)

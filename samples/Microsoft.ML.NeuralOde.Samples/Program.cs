@@ -3,4 +3,5 @@ using Microsoft.ML.NeuralOde.Samples;
 using Spectre.Console;
 
 Console.OutputEncoding = Encoding.UTF8;
-return await App.RunAsync(args, AnsiConsole.Console, Console.Error);
+using var interruption = new Interruption();
+return await App.RunAsync(args, AnsiConsole.Console, Console.Error, interruption.Token);

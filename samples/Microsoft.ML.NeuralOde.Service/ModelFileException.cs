@@ -16,4 +16,7 @@ internal sealed class ModelFileException : Exception
         : base(message, innerException)
     {
     }
+
+    /// <summary>Whether the file itself cannot be read, in contrast to what it holds.</summary>
+    public bool IsUnreadable { get; init; }
 }

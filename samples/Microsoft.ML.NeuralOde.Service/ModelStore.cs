@@ -1,42 +1,35 @@
+using System.Diagnostics;
+using Microsoft.ML.NeuralOde.Service.Http;
+using Microsoft.ML.NeuralOde.Service.Models;
+using Microsoft.ML.NeuralOde.Service.Settings;
+
 namespace Microsoft.ML.NeuralOde.Service;
-
-/// <summary>Where the service's settings stand: section “Model” of the configuration.</summary>
-internal sealed class ModelSettings
-{
-    /// <summary>The model file, saved by SaveSealed.</summary>
-    public string File { get; set; } = "model.zip";
-
-    /// <summary>The only seal that is served; null for any file that is as it was saved. With it, another model needs another configuration.</summary>
-    public string? Seal { get; set; }
-
-    /// <summary>Most bytes of a model, unpacked.</summary>
-    public long MaximumModelBytes { get; set; } = 256 << 20;
-
-    /// <summary>How often the file is looked at.</summary>
-    public TimeSpan ReloadInterval { get; set; } = TimeSpan.FromSeconds(1);
-
-    /// <summary>Most rows of one request.</summary>
-    public int MaximumRows { get; set; } = 10_000;
-}
 
 /// <summary>Holds the model that answers, and replaces it when its file changes: at once, and only by one that works.</summary>
 internal sealed partial class ModelStore : BackgroundService
 {
-    private readonly ModelSettings _settings;
+    /// <summary>Looking at a large file must not become the service's work: it rests this many times as long as a look takes.</summary>
+    private const int RestFactor = 10;
+
+    private readonly ServiceSettings _settings;
     private readonly ServiceMetrics _metrics;
     private readonly ILogger<ModelStore> _logger;
+    private readonly Lock _checking = new();
     private ServingModel _current;
-    private (DateTime, long) _seen;
+    private string _seen;
+    private TimeSpan _look;
+    private bool _isDisposed;
 
     /// <exception cref="ModelFileException">The file cannot be served.</exception>
-    public ModelStore(ModelSettings settings, ServiceMetrics metrics, ILogger<ModelStore> logger)
+    public ModelStore(ServiceSettings settings, ServiceMetrics metrics, ILogger<ModelStore> logger)
     {
         _settings = settings;
         _metrics = metrics;
         _logger = logger;
-        _seen = Stamp();
         _current = ServingModel.Load(settings, generation: 1);
-        LogLoaded(settings.File, 1);
+        _seen = _current.Hash;
+        metrics.Observe(() => Volatile.Read(ref _current).Generation);
+        Log(_current);
     }
 
     /// <summary>Why the file's last change was not taken; null where it was.</summary>
@@ -48,6 +41,7 @@ internal sealed partial class ModelStore : BackgroundService
         // A model that was replaced between the two calls is gone; its successor is there.
         while (true)
         {
+            ObjectDisposedException.ThrowIf(Volatile.Read(ref _isDisposed), this);
             ServingModel model = Volatile.Read(ref _current);
             if (model.TryUse())
                 return model;
@@ -57,43 +51,86 @@ internal sealed partial class ModelStore : BackgroundService
     /// <summary>Looks at the file once.</summary>
     public void Check()
     {
-        (DateTime, long) stamp = Stamp();
-        if (stamp == _seen)
-            return;
-        _seen = stamp;
-        try
+        lock (_checking)
         {
-            ServingModel next = ServingModel.Load(_settings, _current.Generation + 1);
-            ServingModel previous = Interlocked.Exchange(ref _current, next);
-            previous.Release();
-            LastFailure = null;
-            _metrics.Reloaded(succeeded: true);
-            LogLoaded(_settings.File, next.Generation);
-        }
-        catch (ModelFileException exception)
-        {
-            LastFailure = exception.Message;
-            _metrics.Reloaded(succeeded: false);
-            LogKept(exception.Message);
+            try
+            {
+                long started = Stopwatch.GetTimestamp();
+                string hash = ModelFile.Hash(_settings.Model.File, _settings.Model.MaximumModelBytes);
+                _look = Stopwatch.GetElapsedTime(started);
+                if (hash == _seen)
+                    return;
+                _seen = hash;
+                if (hash == _current.Hash)
+                    LastFailure = null; // As it was before a change that was not taken.
+                else
+                    Replace();
+            }
+            catch (ModelFileException exception) when (exception is { IsUnreadable: true } && _seen == exception.Message)
+            {
+                // The same trouble at every look is told once.
+            }
+            catch (ModelFileException exception)
+            {
+                if (exception.IsUnreadable)
+                    _seen = exception.Message;
+                LastFailure = exception.Message;
+                _metrics.Reloaded(succeeded: false);
+                LogKept(exception.Message);
+            }
         }
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        // Looking at the file's stamp works on every file system, network drives and mounted volumes included, where watchers do not.
-        using var timer = new PeriodicTimer(_settings.ReloadInterval);
-        while (await timer.WaitForNextTickAsync(stoppingToken))
+        TimeSpan rest = _settings.Model.ReloadInterval;
+        while (true)
+        {
+            await Task.Delay(rest, stoppingToken);
             Check();
+            rest = _look * RestFactor > _settings.Model.ReloadInterval ? _look * RestFactor : _settings.Model.ReloadInterval;
+        }
     }
 
-    private (DateTime, long) Stamp()
+    public override void Dispose()
     {
-        var file = new FileInfo(_settings.File);
-        return file.Exists ? (file.LastWriteTimeUtc, file.Length) : default;
+        base.Dispose();
+        // The container disposes twice: of the store, and of the hosted service that it is.
+        if (!Interlocked.Exchange(ref _isDisposed, true))
+            _current.Release();
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Model {File} is loaded, generation {Generation}.")]
-    private partial void LogLoaded(string file, int generation);
+    private void Replace()
+    {
+        ServingModel next = ServingModel.Load(_settings, _current.Generation + 1);
+        _seen = next.Hash;
+        ServingModel previous = _current;
+        if (next.Plan.Contract != previous.Plan.Contract && !_settings.Model.AllowAnotherTask)
+        {
+            next.Release();
+            throw new ModelFileException(
+                $"The model file '{_settings.Model.File}' cannot be served: it holds another model, {next.Plan.Contract}; clients expect {previous.Plan.Contract}. "
+                + "Start the service anew with it, or allow such changes (Model:AllowAnotherTask).");
+        }
+        Volatile.Write(ref _current, next);
+        previous.Release();
+        LastFailure = null;
+        _metrics.Reloaded(succeeded: true);
+        Log(next);
+    }
+
+    private void Log(ServingModel model)
+    {
+        LogLoaded(_settings.Model.File, model.Generation, model.Plan.Contract);
+        if (!model.IsSealed)
+            LogUnsealed(_settings.Model.File);
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Model {File} is loaded, generation {Generation}: {Contract}.")]
+    private partial void LogLoaded(string file, int generation, string contract);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Model {File} has no seal: damage to ML.NET's own parts would not be found. SaveSealed saves one that has.")]
+    private partial void LogUnsealed(string file);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The previous model stays: {Reason}")]
     private partial void LogKept(string reason);

@@ -1,110 +1,120 @@
 using System.Diagnostics;
+using System.Reflection;
+using Microsoft.AspNetCore.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Configuration.Memory;
+using Microsoft.ML.NeuralOde.Service.Http;
+using Microsoft.ML.NeuralOde.Service.Settings;
+using Prometheus;
+using Scalar.AspNetCore;
 
 namespace Microsoft.ML.NeuralOde.Service;
 
 /// <summary>
-/// Serves a model over HTTP: <c>POST /predict</c>, <c>POST /predict/batch</c>, <c>GET /health</c>, <c>GET /metrics</c>. A changed model file is taken
-/// while requests go on.
+/// Serves a model over HTTP. What a request has to be follows from the model: <c>GET /openapi/v1.json</c> describes it, and the page at <c>/</c> tries it. A changed
+/// model file is taken while requests go on.
 /// </summary>
 internal static class PredictionService
 {
+    private const string Page = "index.html";
+
+    /// <summary>Nothing is asked from elsewhere, and nobody frames the page.</summary>
+    private const string PagePolicy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src 'self' data: blob:; "
+        + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+    /// <summary>A line a model, none a request; whoever wants more says so in the configuration.</summary>
+    private static readonly Dictionary<string, string?> Defaults = new()
+    {
+        ["Logging:LogLevel:Default"] = "Information",
+        ["Logging:LogLevel:Microsoft.AspNetCore"] = "Warning",
+    };
+
+    /// <exception cref="SettingsException">A setting is unknown or makes no sense.</exception>
     /// <exception cref="ModelFileException">The model file cannot be served.</exception>
     public static WebApplication Create(string[] args)
     {
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(args);
-        ModelSettings settings = builder.Configuration.GetSection("Model").Get<ModelSettings>() ?? new ModelSettings();
-        builder.Services.AddSingleton(settings).AddSingleton<ServiceMetrics>().AddSingleton<ModelStore>();
-        builder.Services.AddProblemDetails();
+        ((IConfigurationBuilder)builder.Configuration).Sources.Insert(0, new MemoryConfigurationSource { InitialData = Defaults });
+        ServiceSettings settings = ServiceSettings.Read(builder.Configuration);
+        builder.Services.AddSingleton(settings).AddSingleton(settings.Api).AddSingleton<ApiKey>().AddSingleton<ServiceMetrics>().AddSingleton<ModelStore>()
+            .AddSingleton<PredictionEndpoints>().AddSingleton<ModelDescriptions>();
         builder.Services.AddHostedService(services => services.GetRequiredService<ModelStore>());
+        builder.Services.AddProblemDetails().AddRequestLimiter();
+        builder.Services.AddOpenApi(options => options.AddDocumentTransformer<ApiDocument>());
+        builder.Services.AddHealthChecks().AddCheck<ModelHealthCheck>("model", tags: [ModelHealthCheck.Tag]);
+        builder.WebHost.ConfigureKestrel(server => server.AddServerHeader = false);
         WebApplication app = builder.Build();
-        // The first model is loaded before the port is opened.
-        ModelStore store = app.Services.GetRequiredService<ModelStore>();
-        ServiceMetrics metrics = app.Services.GetRequiredService<ServiceMetrics>();
+        try
+        {
+            // The first model is loaded before the port is opened.
+            _ = app.Services.GetRequiredService<ModelStore>();
+            Use(app, app.Services.GetRequiredService<ServiceMetrics>(), app.Services.GetRequiredService<ApiKey>());
+            Map(app);
+            return app;
+        }
+        catch
+        {
+            ((IDisposable)app).Dispose();
+            throw;
+        }
+    }
 
+    private static void Use(WebApplication app, ServiceMetrics metrics, ApiKey key)
+    {
         app.Use(async (context, next) =>
         {
             long started = Stopwatch.GetTimestamp();
+            context.Response.Headers.XContentTypeOptions = "nosniff";
             await next(context);
-            metrics.Answered(context.GetEndpoint() is null ? "other" : context.Request.Path.Value ?? "/", context.Response.StatusCode, started);
+            metrics.Answered((context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? "other", context.Response.StatusCode, started);
         });
         // After the counting, so that what an endpoint throws is counted as what it becomes.
-        app.UseExceptionHandler();
+        app.UseExceptionHandler(new ExceptionHandlerOptions
+        {
+            ExceptionHandler = Problems.WriteExceptionAsync,
+            // What a client did wrong is no event of the service.
+            SuppressDiagnosticsCallback = context => Problems.StatusOf(context.Exception) < StatusCodes.Status500InternalServerError,
+        });
+        app.UseStatusCodePages(context => Problems.WriteAsync(context.HttpContext));
         app.UseRouting();
-        app.MapPost("/predict", (PredictRequest request) => Answer(store, metrics, request));
-        app.MapPost("/predict/batch", (PredictBatchRequest request) => Answer(store, metrics, request, settings.MaximumRows));
-        app.MapGet("/health", () => Health(store, settings));
-        app.MapGet("/metrics", () =>
+        app.Use((context, next) =>
         {
-            ServingModel model = store.Use();
-            model.Release();
-            return Results.Text(metrics.Write(model.Generation), "text/plain; version=0.0.4");
+            if (key.Admits(context))
+                return next(context);
+            context.Response.Headers.WWWAuthenticate = "ApiKey";
+            return Problems.Result(StatusCodes.Status401Unauthorized, $"The header {ApiKey.Header} is missing or wrong.").ExecuteAsync(context);
         });
-        return app;
+        app.UseRateLimiter();
     }
 
-    private static IResult Answer(ModelStore store, ServiceMetrics metrics, PredictRequest request)
+    private static void Map(WebApplication app)
     {
-        ServingModel model = store.Use();
-        try
+        PredictionEndpoints predictions = app.Services.GetRequiredService<PredictionEndpoints>();
+        ModelDescriptions descriptions = app.Services.GetRequiredService<ModelDescriptions>();
+        app.MapPost(PredictionEndpoints.One, (Delegate)predictions.PredictAsync).WithMetadata(new NeedsKey(), new IsLimited())
+            .WithSummary("Predicts one row.").WithTags("Predictions");
+        app.MapPost(PredictionEndpoints.Many, (Delegate)predictions.PredictManyAsync).WithMetadata(new NeedsKey(), new IsLimited())
+            .WithSummary("Predicts several rows.").WithTags("Predictions");
+        app.MapGet("/model", () => Results.Ok(descriptions.Model())).WithSummary("Describes the model that answers now.").WithTags("Model");
+        app.MapGet("/health", () => Results.Ok(descriptions.Health())).WithSummary("Says which model answers and why its file's last change was not taken.")
+            .WithTags("Model");
+        app.MapHealthChecks("/health/live", new HealthCheckOptions { Predicate = _ => false });
+        app.MapHealthChecks("/health/ready", new HealthCheckOptions { Predicate = check => check.Tags.Contains(ModelHealthCheck.Tag) });
+        app.MapMetrics("/metrics", app.Services.GetRequiredService<ServiceMetrics>().Registry).WithMetadata(new NeedsKey());
+        app.MapOpenApi();
+        app.MapScalarApiReference("/reference", options => options.DisableDefaultFonts().DisableAgent().DisableMcp().DisableTelemetry());
+        byte[] page = ReadPage();
+        app.MapMethods("/", [HttpMethods.Get, HttpMethods.Head], (HttpContext context) =>
         {
-            if (Problem(request.Features, model.FeatureCount) is { } problem)
-                return Results.Problem($"'features' {problem}", statusCode: StatusCodes.Status400BadRequest);
-            Prediction prediction = model.Predict(request.Features!);
-            metrics.Predicted(1);
-            return HasScores(prediction) ? Results.Ok(Response(prediction)) : Results.Problem("'features' cannot be scored.", statusCode: StatusCodes.Status422UnprocessableEntity);
-        }
-        finally
-        {
-            model.Release();
-        }
+            context.Response.Headers.ContentSecurityPolicy = PagePolicy;
+            return Results.Bytes(page, "text/html; charset=utf-8");
+        }).ExcludeFromDescription();
     }
 
-    private static IResult Answer(ModelStore store, ServiceMetrics metrics, PredictBatchRequest request, int maximum)
+    private static byte[] ReadPage()
     {
-        ServingModel model = store.Use();
-        try
-        {
-            float[]?[] rows = request.Rows ?? [];
-            if (rows.Length == 0 || rows.Length > maximum)
-                return Results.Problem($"'rows' has {rows.Length} rows; it must have 1 to {maximum}.", statusCode: StatusCodes.Status400BadRequest);
-            for (int row = 0; row < rows.Length; row++)
-                if (Problem(rows[row], model.FeatureCount) is { } problem)
-                    return Results.Problem($"Row {row} of 'rows' {problem}", statusCode: StatusCodes.Status400BadRequest);
-            Prediction[] predictions = [.. model.Predict(rows!)];
-            metrics.Predicted(predictions.Length);
-            int failed = Array.FindIndex(predictions, prediction => !HasScores(prediction));
-            return failed < 0 ? Results.Ok(Array.ConvertAll(predictions, Response))
-                : Results.Problem($"Row {failed} of 'rows' cannot be scored.", statusCode: StatusCodes.Status422UnprocessableEntity);
-        }
-        finally
-        {
-            model.Release();
-        }
-    }
-
-    /// <summary>Numbers near the limits of Single have no solution; their scores are NaN, which JSON does not know.</summary>
-    private static bool HasScores(Prediction prediction) => Array.TrueForAll(prediction.Score, float.IsFinite);
-
-    private static PredictResponse Response(Prediction prediction) => new(prediction.PredictedLabel, prediction.Score);
-
-    private static string? Problem(float[]? features, int expected) =>
-        features is null ? $"is missing; it must be a list of {expected} numbers."
-        : features.Length != expected ? $"has {features.Length} numbers; the model needs {expected}."
-        : Array.Exists(features, value => !float.IsFinite(value)) ? "has a number that is not finite or too large for Single."
-        : null;
-
-    private static IResult Health(ModelStore store, ModelSettings settings)
-    {
-        ServingModel model = store.Use();
-        model.Release();
-        return Results.Ok(new
-        {
-            status = "ok",
-            file = Path.GetFileName(settings.File),
-            generation = model.Generation,
-            loadedAt = model.LoadedAt,
-            features = model.FeatureCount,
-            lastFailure = store.LastFailure,
-        });
+        using Stream resource = Assembly.GetExecutingAssembly().GetManifestResourceStream(Page)!;
+        using var bytes = new MemoryStream();
+        resource.CopyTo(bytes);
+        return bytes.ToArray();
     }
 }

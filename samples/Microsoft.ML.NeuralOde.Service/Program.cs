@@ -1,4 +1,6 @@
+using Microsoft.ML.NeuralOde;
 using Microsoft.ML.NeuralOde.Service;
+using Microsoft.ML.NeuralOde.Service.Settings;
 
 try
 {
@@ -6,7 +8,7 @@ try
     await app.RunAsync();
     return 0;
 }
-catch (ModelFileException exception)
+catch (Exception exception) when (exception is ModelFileException or SettingsException or TorchRuntimeException or IOException or FormatException)
 {
     await Console.Error.WriteLineAsync($"Error: {exception.Message}");
     return 1;

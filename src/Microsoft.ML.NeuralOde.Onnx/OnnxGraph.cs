@@ -1,11 +1,12 @@
 using System.Reflection;
 using Google.Protobuf;
+using Microsoft.ML.NeuralOde.Export;
 using Onnx;
 
 namespace Microsoft.ML.NeuralOde.OnnxExport;
 
-/// <summary>Builds an ONNX graph node by node. Results are names; a name is given once.</summary>
-internal sealed class OnnxGraph
+/// <summary>A graph of operators that becomes a model of the official schema.</summary>
+internal sealed class OnnxGraph : OperatorGraph
 {
     private const long IrVersion = 8;
     private const long OperatorSet = 17;
@@ -25,8 +26,6 @@ internal sealed class OnnxGraph
     {
     }
 
-    public GraphProto Proto => _graph;
-
     /// <summary>The graph as a model.</summary>
     public ModelProto ToModel()
     {
@@ -42,31 +41,47 @@ internal sealed class OnnxGraph
         return model;
     }
 
-    /// <summary>A graph inside, such as a loop's body, which sees the results of this one.</summary>
-    public OnnxGraph Inner(string name) => new(name, this);
+    /// <summary>More steps than these become a loop.</summary>
+    public override int MostUnrolledSteps => 8;
 
-    /// <summary>A name that no other result has.</summary>
-    public string Name(string hint) => _outer is null ? $"{hint}_{_names++}" : _outer.Name(hint);
+    protected override bool AxesAreInputs => true;
 
-    /// <summary>Adds a node with one result.</summary>
-    public string Add(string operation, IEnumerable<string> inputs, string? output = null, params AttributeProto[] attributes) =>
-        Add(operation, inputs, [output ?? Name(operation.ToLowerInvariant())], attributes)[0];
+    public override string Name(string hint) => _outer is null ? $"{hint}_{_names++}" : _outer.Name(hint);
 
-    /// <summary>Adds a node with several results.</summary>
-    public string[] Add(string operation, IEnumerable<string> inputs, int outputs, params AttributeProto[] attributes) =>
-        Add(operation, inputs, [.. Enumerable.Range(0, outputs).Select(_ => Name(operation.ToLowerInvariant()))], attributes);
+    protected override void AddNode(string operation, IEnumerable<string> inputs, string output, OperatorAttribute[] attributes) =>
+        AddNode(operation, inputs, [output], attributes.Select(Convert));
 
-    private string[] Add(string operation, IEnumerable<string> inputs, string[] outputs, AttributeProto[] attributes)
+    public override string[] Loop(long steps, string[] state, IReadOnlyList<string[]> shapes, Func<OperatorGraph, string, string[], string[]> step)
+    {
+        var body = new OnnxGraph("step", this);
+        string iteration = Name("iteration"), condition = Name("condition");
+        body.Input(iteration, TensorProto.Types.DataType.Int64);
+        body.Input(condition, TensorProto.Types.DataType.Bool);
+        string[] y = [.. state.Select(_ => Name("y"))];
+        for (int i = 0; i < y.Length; i++)
+            body.Input(y[i], TensorProto.Types.DataType.Float, shapes[i]);
+        string[] next = step(body, iteration, y);
+        string goesOn = body.Add("Identity", [condition]);
+        body.Output(goesOn, TensorProto.Types.DataType.Bool);
+        for (int i = 0; i < y.Length; i++)
+            body.Output(next[i], TensorProto.Types.DataType.Float, shapes[i]);
+        string[] results = [.. state.Select(_ => Name("loop"))];
+        // The empty name is the missing condition: the number of steps alone ends the loop.
+        var attribute = new AttributeProto { Name = "body", G = body._graph, Type = AttributeProto.Types.AttributeType.Graph };
+        AddNode("Loop", [Constant("steps", steps), "", .. state], results, [attribute]);
+        return results;
+    }
+
+    private void AddNode(string operation, IEnumerable<string> inputs, string[] outputs, IEnumerable<AttributeProto> attributes)
     {
         var node = new NodeProto { OpType = operation, Name = outputs[0] };
         node.Input.AddRange(inputs);
         node.Output.AddRange(outputs);
         node.Attribute.AddRange(attributes);
         _graph.Node.Add(node);
-        return outputs;
     }
 
-    public string Constant(string hint, ReadOnlySpan<float> values, params long[] shape)
+    public override string Constant(string hint, ReadOnlySpan<float> values, params long[] shape)
     {
         TensorProto tensor = Tensor(hint, TensorProto.Types.DataType.Float, shape);
         // The raw form is little-endian, whatever the machine.
@@ -77,20 +92,16 @@ internal sealed class OnnxGraph
         return tensor.Name;
     }
 
-    /// <summary>A list of numbers in double precision.</summary>
-    public string Constant(string hint, double[] values)
+    public override string Constant(string hint, double[] values)
     {
         TensorProto tensor = Tensor(hint, TensorProto.Types.DataType.Double, [values.Length]);
         tensor.DoubleData.Add(values);
         return tensor.Name;
     }
 
-    public string Scalar(string hint, float value) => Constant(hint, [value]);
+    public override string Constant(string hint, long value) => Integers(hint, [value], []);
 
-    public string Constant(string hint, long value) => Integers(hint, [value], []);
-
-    /// <summary>A list of whole numbers, such as a shape or axes.</summary>
-    public string Constant(string hint, long[] values) => Integers(hint, values, [values.Length]);
+    public override string Constant(string hint, long[] values) => Integers(hint, values, [values.Length]);
 
     private string Integers(string hint, long[] values, long[] shape)
     {
@@ -103,18 +114,42 @@ internal sealed class OnnxGraph
 
     public void Output(string name, TensorProto.Types.DataType type, params string[] shape) => _graph.Output.Add(Value(name, type, shape));
 
-    public static AttributeProto Attribute(string name, long value) => new() { Name = name, I = value, Type = AttributeProto.Types.AttributeType.Int };
-
-    public static AttributeProto Attribute(string name, float value) => new() { Name = name, F = value, Type = AttributeProto.Types.AttributeType.Float };
-
-    public static AttributeProto Attribute(string name, params long[] values)
+    private static AttributeProto Convert(OperatorAttribute attribute)
     {
-        var attribute = new AttributeProto { Name = name, Type = AttributeProto.Types.AttributeType.Ints };
-        attribute.Ints.Add(values);
-        return attribute;
+        var result = new AttributeProto { Name = attribute.Name };
+        switch (attribute.Value)
+        {
+            case long number:
+                result.I = number;
+                result.Type = AttributeProto.Types.AttributeType.Int;
+                break;
+            case float number:
+                result.F = number;
+                result.Type = AttributeProto.Types.AttributeType.Float;
+                break;
+            case long[] numbers:
+                result.Ints.Add(numbers);
+                result.Type = AttributeProto.Types.AttributeType.Ints;
+                break;
+            case Type type:
+                result.I = (long)TypeOf(type);
+                result.Type = AttributeProto.Types.AttributeType.Int;
+                break;
+            default:
+                throw new ArgumentException($"There is no attribute of type {attribute.Value.GetType()}.", nameof(attribute));
+        }
+        return result;
     }
 
-    public static AttributeProto Attribute(string name, OnnxGraph body) => new() { Name = name, G = body.Proto, Type = AttributeProto.Types.AttributeType.Graph };
+    private static TensorProto.Types.DataType TypeOf(Type type) => Type.GetTypeCode(type) switch
+    {
+        TypeCode.Single => TensorProto.Types.DataType.Float,
+        TypeCode.Double => TensorProto.Types.DataType.Double,
+        TypeCode.Int64 => TensorProto.Types.DataType.Int64,
+        TypeCode.UInt32 => TensorProto.Types.DataType.Uint32,
+        TypeCode.Boolean => TensorProto.Types.DataType.Bool,
+        _ => throw new ArgumentException($"There is no tensor of {type}.", nameof(type)),
+    };
 
     /// <summary>A tensor among the initializers of the outermost graph, which all inner ones see.</summary>
     private TensorProto Tensor(string hint, TensorProto.Types.DataType type, long[] shape)

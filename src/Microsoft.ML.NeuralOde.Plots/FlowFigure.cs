@@ -1,4 +1,5 @@
 using System.Globalization;
+using Microsoft.ML.NeuralOde.Persistence;
 using OxyPlot;
 using OxyPlot.Axes;
 using OxyPlot.Series;
@@ -42,7 +43,7 @@ public static class FlowFigure
         {
             canvas.Clear(SKColors.White);
             Draw(canvas, 0, 0, Panel, Scatter("data", data, window, 1.1));
-            Draw(canvas, Panel, 0, Panel, Heat("learned density", Density(flow, window), window));
+            Draw(canvas, Panel, 0, Panel, Heat("learned density", Density(flow, window, latent.device), window));
             Draw(canvas, 2 * Panel, 0, Panel, Scatter("samples", way[-1], window, 1.1));
             for (int i = 0; i < Times; i++)
             {
@@ -56,15 +57,15 @@ public static class FlowFigure
     }
 
     /// <summary>p on a grid, first index x.</summary>
-    private static double[,] Density(ContinuousFlow flow, Window window)
+    private static double[,] Density(ContinuousFlow flow, Window window, Device device)
     {
-        Tensor[] mesh = meshgrid([linspace(window.Left, window.Right, GridPoints), linspace(window.Bottom, window.Top, GridPoints)], "ij");
+        Tensor[] mesh = meshgrid([Line(window.Left, window.Right), Line(window.Bottom, window.Top)], "ij");
         Tensor points = stack([mesh[0].reshape(-1), mesh[1].reshape(-1)], 1);
         bool wasTraining = flow.training;
         flow.eval();
         try
         {
-            float[] values = cat([.. points.split(4096).Select(part => flow.LogDensity(part).exp())]).data<float>().ToArray();
+            float[] values = cat([.. points.split(4096).Select(part => flow.LogDensity(part).exp())]).to(ScalarType.Float32).cpu().data<float>().ToArray();
             var grid = new double[GridPoints, GridPoints];
             for (int i = 0; i < values.Length; i++)
                 grid[i / GridPoints, i % GridPoints] = values[i];
@@ -74,11 +75,13 @@ public static class FlowFigure
         {
             flow.train(wasTraining);
         }
+
+        Tensor Line(double first, double last) => linspace(first, last, GridPoints, ScalarType.Float32, device);
     }
 
     private static PlotModel Scatter(string title, Tensor points, Window window, double size)
     {
-        float[] values = points.to(ScalarType.Float32).contiguous().data<float>().ToArray();
+        float[] values = points.to(ScalarType.Float32).cpu().contiguous().data<float>().ToArray();
         var series = new ScatterSeries { MarkerType = MarkerType.Circle, MarkerSize = size, MarkerFill = OxyColor.FromAColor(150, OxyColors.SteelBlue) };
         for (int i = 0; i < values.Length; i += 2)
             series.Points.Add(new ScatterPoint(values[i], values[i + 1]));
@@ -134,11 +137,8 @@ public static class FlowFigure
     private static void Write(string path, SKBitmap picture)
     {
         string full = Path.GetFullPath(path);
-        string unfinished = full + ".unfinished";
         Directory.CreateDirectory(Path.GetDirectoryName(full)!);
-        using (FileStream stream = File.Create(unfinished))
-            picture.Encode(stream, SKEncodedImageFormat.Png, 100);
-        File.Move(unfinished, full, overwrite: true);
+        AtomicFile.Write(full, stream => picture.Encode(stream, SKEncodedImageFormat.Png, 100));
     }
 
     /// <summary>The part of the plane that is shown.</summary>
@@ -146,7 +146,8 @@ public static class FlowFigure
     {
         public static Window Around(Tensor data)
         {
-            double[] low = data.amin(0).to(ScalarType.Float64).data<double>().ToArray(), high = data.amax(0).to(ScalarType.Float64).data<double>().ToArray();
+            Tensor here = data.to(ScalarType.Float64).cpu();
+            double[] low = here.amin(0).data<double>().ToArray(), high = here.amax(0).data<double>().ToArray();
             // A square, so that circles are round.
             double half = 0.55 * Math.Max(Math.Max(high[0] - low[0], high[1] - low[1]), 1e-6);
             double x = (low[0] + high[0]) / 2, y = (low[1] + high[1]) / 2;

@@ -1,5 +1,6 @@
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde;
+using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Persistence;
 
 namespace Microsoft.ML;
@@ -51,7 +52,7 @@ public static class NeuralOdeCatalog
         };
         options.Solver = solver ?? options.Solver;
         options.GradientMethod = gradientMethod ?? options.GradientMethod;
-        return new NeuralOdeClassificationTrainer(CatalogUtils.GetEnvironment(catalog), options);
+        return new NeuralOdeClassificationTrainer(Environments.Of(catalog), options);
     }
 
     /// <summary>Creates a trainer of neural ODE classifiers of several classes.</summary>
@@ -63,7 +64,7 @@ public static class NeuralOdeCatalog
         this MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog, NeuralOdeClassificationTrainer.Options options)
     {
         ArgumentNullException.ThrowIfNull(catalog);
-        return new NeuralOdeClassificationTrainer(CatalogUtils.GetEnvironment(catalog), options);
+        return new NeuralOdeClassificationTrainer(Environments.Of(catalog), options);
     }
 
     /// <summary>Creates a trainer of neural ODE classifiers of two classes.</summary>
@@ -110,7 +111,7 @@ public static class NeuralOdeCatalog
         };
         options.Solver = solver ?? options.Solver;
         options.GradientMethod = gradientMethod ?? options.GradientMethod;
-        return new NeuralOdeBinaryClassificationTrainer(CatalogUtils.GetEnvironment(catalog), options);
+        return new NeuralOdeBinaryClassificationTrainer(Environments.Of(catalog), options);
     }
 
     /// <summary>Creates a trainer of neural ODE classifiers of two classes.</summary>
@@ -122,7 +123,7 @@ public static class NeuralOdeCatalog
         this BinaryClassificationCatalog.BinaryClassificationTrainers catalog, NeuralOdeBinaryClassificationTrainer.Options options)
     {
         ArgumentNullException.ThrowIfNull(catalog);
-        return new NeuralOdeBinaryClassificationTrainer(CatalogUtils.GetEnvironment(catalog), options);
+        return new NeuralOdeBinaryClassificationTrainer(Environments.Of(catalog), options);
     }
 
     /// <summary>Creates a trainer of neural ODE regressions.</summary>
@@ -169,7 +170,7 @@ public static class NeuralOdeCatalog
         };
         options.Solver = solver ?? options.Solver;
         options.GradientMethod = gradientMethod ?? options.GradientMethod;
-        return new NeuralOdeRegressionTrainer(CatalogUtils.GetEnvironment(catalog), options);
+        return new NeuralOdeRegressionTrainer(Environments.Of(catalog), options);
     }
 
     /// <summary>Creates a trainer of neural ODE regressions.</summary>
@@ -181,7 +182,7 @@ public static class NeuralOdeCatalog
         this RegressionCatalog.RegressionTrainers catalog, NeuralOdeRegressionTrainer.Options options)
     {
         ArgumentNullException.ThrowIfNull(catalog);
-        return new NeuralOdeRegressionTrainer(CatalogUtils.GetEnvironment(catalog), options);
+        return new NeuralOdeRegressionTrainer(Environments.Of(catalog), options);
     }
 
     /// <summary>Creates an estimator of the density of rows.</summary>
@@ -210,7 +211,7 @@ public static class NeuralOdeCatalog
         IDataView? validationSet = null)
     {
         ArgumentNullException.ThrowIfNull(catalog);
-        return new ContinuousFlowDensityEstimator(CatalogUtils.GetEnvironment(catalog), new ContinuousFlowDensityEstimator.Options
+        return new ContinuousFlowDensityEstimator(Environments.Of(catalog), new ContinuousFlowDensityEstimator.Options
         {
             LogDensityColumnName = outputColumnName,
             FeatureColumnName = featureColumnName,
@@ -232,7 +233,7 @@ public static class NeuralOdeCatalog
     public static ContinuousFlowDensityEstimator ContinuousFlowDensity(this TransformsCatalog catalog, ContinuousFlowDensityEstimator.Options options)
     {
         ArgumentNullException.ThrowIfNull(catalog);
-        return new ContinuousFlowDensityEstimator(CatalogUtils.GetEnvironment(catalog), options);
+        return new ContinuousFlowDensityEstimator(Environments.Of(catalog), options);
     }
 
     /// <summary>Creates a trainer of anomaly detectors that learn the density of normal rows.</summary>
@@ -259,7 +260,7 @@ public static class NeuralOdeCatalog
         int ensembleSize = 1)
     {
         ArgumentNullException.ThrowIfNull(catalog);
-        return new ContinuousFlowAnomalyTrainer(CatalogUtils.GetEnvironment(catalog), new ContinuousFlowAnomalyTrainer.Options
+        return new ContinuousFlowAnomalyTrainer(Environments.Of(catalog), new ContinuousFlowAnomalyTrainer.Options
         {
             FeatureColumnName = featureColumnName,
             ConditionColumnName = conditionColumnName,
@@ -281,7 +282,7 @@ public static class NeuralOdeCatalog
         this AnomalyDetectionCatalog.AnomalyDetectionTrainers catalog, ContinuousFlowAnomalyTrainer.Options options)
     {
         ArgumentNullException.ThrowIfNull(catalog);
-        return new ContinuousFlowAnomalyTrainer(CatalogUtils.GetEnvironment(catalog), options);
+        return new ContinuousFlowAnomalyTrainer(Environments.Of(catalog), options);
     }
 
     /// <summary>Saves a model to a file that <see cref="LoadSealed(ModelOperationsCatalog, string, out DataViewSchema?, SealedModelOptions?)"/> can check before it trusts it.</summary>
@@ -350,4 +351,115 @@ public static class NeuralOdeCatalog
     /// <exception cref="TorchRuntimeException">The native library cannot be loaded.</exception>
     public static ITransformer LoadSealed(this ModelOperationsCatalog catalog, Stream stream, out DataViewSchema? inputSchema, SealedModelOptions? options = null) =>
         SealedModel.Load(catalog, stream, "The model archive", options, out inputSchema);
+
+    /// <summary>A binary classifier with another threshold: true is predicted for scores above it.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="model">The classifier. It shares its weights with the result: they are freed when one of both is disposed of.</param>
+    /// <param name="threshold">
+    /// The score, which is the logarithm of the odds: for true from probability p on, log(p / (1 − p)). 0 is p = 0.5.
+    /// </param>
+    /// <returns>The classifier with the threshold, which is saved with it.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The threshold is not finite.</exception>
+    /// <example>
+    /// <code>
+    /// // True only where its probability is above 0.9.
+    /// var careful = mlContext.BinaryClassification.ChangeModelThreshold(model, MathF.Log(0.9f / 0.1f));
+    /// </code>
+    /// </example>
+    public static NeuralOdeBinaryClassificationTransformer ChangeModelThreshold(
+        this BinaryClassificationCatalog catalog, NeuralOdeBinaryClassificationTransformer model, float threshold)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        ArgumentNullException.ThrowIfNull(model);
+        CheckThreshold(threshold);
+        return model.WithThreshold(Environments.Of(catalog), threshold);
+    }
+
+    /// <summary>A pipeline, such as one that was loaded, whose last binary classifier of this library has another threshold.</summary>
+    /// <inheritdoc cref="ChangeModelThreshold(BinaryClassificationCatalog, NeuralOdeBinaryClassificationTransformer, float)"/>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="model">The pipeline. It shares its steps with the result.</param>
+    /// <param name="threshold">The score above which true is predicted.</param>
+    /// <exception cref="ArgumentException">The pipeline has no binary classifier of this library.</exception>
+    public static ITransformer ChangeModelThreshold(this BinaryClassificationCatalog catalog, ITransformer model, float threshold)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        ArgumentNullException.ThrowIfNull(model);
+        CheckThreshold(threshold);
+        return ModelSteps.ReplaceLast<NeuralOdeBinaryClassificationTransformer>(model, step => step.WithThreshold(Environments.Of(catalog), threshold));
+    }
+
+    /// <summary>A detector of anomalies with another threshold: rows with scores above it are anomalies.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="model">The detector. It shares its weights with the result: they are freed when one of both is disposed of.</param>
+    /// <param name="threshold">The score.</param>
+    /// <returns>The detector with the threshold, which is saved with it.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The threshold is not finite.</exception>
+    public static ContinuousFlowAnomalyTransformer ChangeModelThreshold(
+        this AnomalyDetectionCatalog catalog, ContinuousFlowAnomalyTransformer model, float threshold)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        ArgumentNullException.ThrowIfNull(model);
+        CheckThreshold(threshold);
+        return model.WithThreshold(Environments.Of(catalog), threshold);
+    }
+
+    /// <summary>A pipeline, such as one that was loaded, whose last detector of this library has another threshold.</summary>
+    /// <inheritdoc cref="ChangeModelThreshold(AnomalyDetectionCatalog, ContinuousFlowAnomalyTransformer, float)"/>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="model">The pipeline. It shares its steps with the result.</param>
+    /// <param name="threshold">The score.</param>
+    /// <exception cref="ArgumentException">The pipeline has no detector of this library.</exception>
+    public static ITransformer ChangeModelThreshold(this AnomalyDetectionCatalog catalog, ITransformer model, float threshold)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        ArgumentNullException.ThrowIfNull(model);
+        CheckThreshold(threshold);
+        return ModelSteps.ReplaceLast<ContinuousFlowAnomalyTransformer>(model, step => step.WithThreshold(Environments.Of(catalog), threshold));
+    }
+
+    /// <summary>A detector of anomalies for another contamination, without a new training: so large a share of the training rows lies above the new threshold.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="model">The detector. It shares its weights with the result: they are freed when one of both is disposed of.</param>
+    /// <param name="contamination">
+    /// The share, between 0 and 1. The model keeps the scores of up to 4,096 training rows; of more, it keeps that many at equal distances in their order, which
+    /// is what a share is exact to.
+    /// </param>
+    /// <returns>The detector with the new threshold, which is saved with it.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The contamination does not lie between 0 and 1.</exception>
+    /// <exception cref="InvalidOperationException">The model was saved by an earlier version, which did not keep those scores.</exception>
+    public static ContinuousFlowAnomalyTransformer ChangeModelContamination(
+        this AnomalyDetectionCatalog catalog, ContinuousFlowAnomalyTransformer model, double contamination)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        ArgumentNullException.ThrowIfNull(model);
+        CheckContamination(contamination);
+        return model.WithContamination(Environments.Of(catalog), contamination);
+    }
+
+    /// <summary>A pipeline, such as one that was loaded, whose last detector of this library has another contamination.</summary>
+    /// <inheritdoc cref="ChangeModelContamination(AnomalyDetectionCatalog, ContinuousFlowAnomalyTransformer, double)"/>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="model">The pipeline. It shares its steps with the result.</param>
+    /// <param name="contamination">The share, between 0 and 1.</param>
+    /// <exception cref="ArgumentException">The pipeline has no detector of this library.</exception>
+    public static ITransformer ChangeModelContamination(this AnomalyDetectionCatalog catalog, ITransformer model, double contamination)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        ArgumentNullException.ThrowIfNull(model);
+        CheckContamination(contamination);
+        return ModelSteps.ReplaceLast<ContinuousFlowAnomalyTransformer>(model, step => step.WithContamination(Environments.Of(catalog), contamination));
+    }
+
+    private static void CheckThreshold(float threshold)
+    {
+        if (!float.IsFinite(threshold))
+            throw new ArgumentOutOfRangeException(nameof(threshold), threshold, "The threshold must be a finite number.");
+    }
+
+    private static void CheckContamination(double contamination)
+    {
+        if (contamination is not (> 0 and < 1))
+            throw new ArgumentOutOfRangeException(nameof(contamination), contamination, "The contamination must lie between 0 and 1.");
+    }
 }

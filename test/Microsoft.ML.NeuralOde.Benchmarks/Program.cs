@@ -1,13 +1,15 @@
 using System.CommandLine;
 using Microsoft.ML.NeuralOde;
 using Microsoft.ML.NeuralOde.Benchmarks;
+using Microsoft.ML.NeuralOde.Benchmarks.Devices;
 using Microsoft.ML.NeuralOde.Benchmarks.Kernels;
 
 TorchRuntime.EnsureAvailable();
-var root = new RootCommand("Measures Microsoft.ML.NeuralOde: kernels by themselves, and whole workloads beside torchdiffeq.")
+var root = new RootCommand("Measures Microsoft.ML.NeuralOde: kernels by themselves, and whole workloads beside torchdiffeq; compares devices.")
 {
     CompareCommand.Create(),
     MemoryCommand.Create(),
     KernelsCommand.Create(),
+    DevicesCommand.Create(),
 };
 return await root.Parse(args).InvokeAsync();

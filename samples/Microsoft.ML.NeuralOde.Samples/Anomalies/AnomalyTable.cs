@@ -9,28 +9,39 @@ internal sealed class AnomalyRow
     public float[] Features { get; set; } = [];
 
     public float Label { get; set; }
+
+    /// <summary>Where it stands in the file, from 1.</summary>
+    public int Line { get; set; }
 }
 
-/// <summary>A table of rows that are normal or not: a CSV file with a header whose last column is the label.</summary>
+/// <summary>
+/// A table of rows that may be anomalies: a CSV file with a header. Where its last column is called "label", 1 marks anomalies and 0 normal rows, and the
+/// model learns from normal rows alone; without labels it learns from all rows.
+/// </summary>
 internal sealed class AnomalyTable
 {
+    private const string LabelColumn = "label";
+
     // Of five normal rows three are for training.
     private const int Cycle = 5, TrainingRows = 3;
 
-    private AnomalyTable(string name, AnomalyRow[] rows)
+    private AnomalyTable(string name, AnomalyRow[] rows, bool isLabelled)
     {
         Name = name;
+        IsLabelled = isLabelled;
         AnomalyRow[] normal = [.. rows.Where(row => row.Label == 0)];
-        Training = [.. normal.Where((_, i) => i % Cycle < TrainingRows)];
-        Test = [.. normal.Where((_, i) => i % Cycle >= TrainingRows), .. rows.Where(row => row.Label != 0)];
+        Training = isLabelled ? [.. normal.Where((_, i) => i % Cycle < TrainingRows)] : rows;
+        Test = isLabelled ? [.. normal.Where((_, i) => i % Cycle >= TrainingRows), .. rows.Where(row => row.Label != 0)] : rows;
     }
 
     public string Name { get; }
 
-    /// <summary>Of the normal rows, in the file's order, those whose position modulo 5 is below 3.</summary>
+    public bool IsLabelled { get; }
+
+    /// <summary>Of the normal rows, in the file's order, those whose position modulo 5 is below 3; all rows where there are no labels.</summary>
     public IReadOnlyList<AnomalyRow> Training { get; }
 
-    /// <summary>The other normal rows and all anomalies.</summary>
+    /// <summary>The other normal rows and all anomalies; all rows where there are no labels.</summary>
     public IReadOnlyList<AnomalyRow> Test { get; }
 
     /// <summary>The tables that a path names: a file, or all CSV files of a folder that end in a column 'label'.</summary>
@@ -42,7 +53,9 @@ internal sealed class AnomalyTable
         if (!Directory.Exists(path))
             throw new UserException($"--data: there is no file or folder '{path}'.");
         string[] files = [.. Directory.EnumerateFiles(path, "*.csv").Where(IsTable).Order(StringComparer.Ordinal)];
-        return files.Length > 0 ? files : throw new UserException($"--data: the folder '{path}' holds no CSV file whose last column is 'label'.");
+        return files.Length > 0
+            ? files
+            : throw new UserException($"--data: the folder '{path}' holds no CSV file whose last column is 'label'; a table without labels is named by itself.");
     }
 
     /// <summary>Reads a table.</summary>
@@ -50,9 +63,12 @@ internal sealed class AnomalyTable
     public static AnomalyTable Read(string file)
     {
         string[] lines = File.ReadAllLines(file);
-        if (lines.Length == 0 || !EndsInLabel(lines[0]))
-            throw new UserException($"{file}, line 1: a header whose last column is 'label' was expected.");
+        if (lines.Length == 0 || lines[0].Split(',').All(cell => float.TryParse(cell, CultureInfo.InvariantCulture, out _)))
+            throw new UserException($"{file}, line 1: a header with the names of the columns was expected.");
+        bool isLabelled = EndsInLabel(lines[0]);
         int width = lines[0].Split(',').Length;
+        if (isLabelled && width == 1)
+            throw new UserException($"{file}, line 1: there is no column beside the label.");
         var rows = new List<AnomalyRow>();
         for (int i = 1; i < lines.Length; i++)
         {
@@ -62,13 +78,14 @@ internal sealed class AnomalyTable
             if (cells.Length != width)
                 throw new UserException($"{file}, line {i + 1}: {cells.Length} columns, but the header has {width}.");
             float[] numbers = [.. cells.Select((cell, column) => Number(cell, file, i + 1, column + 1))];
-            if (numbers[^1] is not (0 or 1))
+            if (isLabelled && numbers[^1] is not (0 or 1))
                 throw new UserException($"{file}, line {i + 1}: the label is {cells[^1]}; 0 (normal) or 1 (anomaly) was expected.");
-            rows.Add(new AnomalyRow { Features = numbers[..^1], Label = numbers[^1] });
+            rows.Add(new AnomalyRow { Features = isLabelled ? numbers[..^1] : numbers, Label = isLabelled ? numbers[^1] : 0, Line = i + 1 });
         }
-        var table = new AnomalyTable(Path.GetFileNameWithoutExtension(file), [.. rows]);
-        if (table.Training.Count < 2 || !table.Test.Any(row => row.Label == 0) || !table.Test.Any(row => row.Label == 1))
-            throw new UserException($"{file}: {rows.Count} rows are too few; at least four normal ones and one anomaly are needed.");
+        var table = new AnomalyTable(Path.GetFileNameWithoutExtension(file), [.. rows], isLabelled);
+        if (table.Training.Count < 2 || (isLabelled && (!table.Test.Any(row => row.Label == 0) || !table.Test.Any(row => row.Label == 1))))
+            throw new UserException(
+                $"{file}: {rows.Count} rows are too few; {(isLabelled ? "at least four normal ones and one anomaly are needed" : "at least two are needed")}.");
         return table;
     }
 
@@ -81,7 +98,7 @@ internal sealed class AnomalyTable
 
     private static bool IsTable(string file) => File.ReadLines(file).FirstOrDefault() is { } header && EndsInLabel(header);
 
-    private static bool EndsInLabel(string header) => header.Split(',')[^1].Trim() == "label";
+    private static bool EndsInLabel(string header) => header.Split(',')[^1].Trim() == LabelColumn;
 
     private static float Number(string cell, string file, int line, int column) =>
         float.TryParse(cell, NumberStyles.Float, CultureInfo.InvariantCulture, out float value)

@@ -77,16 +77,21 @@ internal sealed class DigitFiles
         }
     }
 
-    private static void WritePng(string path, ReadOnlySpan<byte> pixels)
+    /// <summary>A digit as the content of a PNG file.</summary>
+    public static byte[] ToPng(ReadOnlySpan<byte> pixels)
     {
         var format = new SKImageInfo(MnistDataset.ImageSize, MnistDataset.ImageSize, SKColorType.Gray8, SKAlphaType.Opaque);
         using var image = SKImage.FromPixelCopy(format, pixels);
         using SKData png = image.Encode(SKEncodedImageFormat.Png, 100);
+        return png.ToArray();
+    }
+
+    private static void WritePng(string path, ReadOnlySpan<byte> pixels)
+    {
         string temporary = $"{path}.{Guid.NewGuid():N}.tmp";
         try
         {
-            using (FileStream file = File.Create(temporary))
-                png.SaveTo(file);
+            File.WriteAllBytes(temporary, ToPng(pixels));
             File.Move(temporary, path, overwrite: true);
         }
         catch

@@ -15,7 +15,7 @@ internal static class DensityCommand
     public static System.CommandLine.Command Create(Display display)
     {
         Option<ToyDensity> dataset = CommandOptions.Parsed(
-            "--dataset", ToyDensity.Parse("8gaussians"), ToyDensity.Parse, "NAME", $"The density to learn: {string.Join(", ", ToyDensity.Names)}.");
+            "--dataset", ToyDensity.Parse("8gaussians"), ToyDensity.Names, ToyDensity.Parse, "NAME", $"The density to learn: {string.Join(", ", ToyDensity.Names)}.");
         Option<DensityMethod> method = CommandOptions.Named("--method", DensityMethod.Matching, "METHOD", "How the flow is trained, by flow matching or by maximum likelihood");
         Option<int?> steps = CommandOptions.Positive("--steps", "Training steps; the default is enough for the method.");
         Option<int?> batch = CommandOptions.Positive("--batch", "Points a training step; the default suits the method.");
@@ -41,15 +41,17 @@ internal static class DensityCommand
                 Width = result.GetValue(width),
                 Pairing = result.GetValue(pairing),
                 Seed = result.GetValue(seed),
-                Picture = result.GetValue(picture),
-                Json = result.GetValue(json),
             };
-            return Task.Run(() => Run(settings, display, token), token);
+            return Task.Run(
+                () => Run(
+                    settings, OutputFile.At("--png", result.GetValue(picture) ?? $"density-{settings.Dataset.Name}.png")!, OutputFile.At("--json", result.GetValue(json)), display,
+                    token),
+                token);
         });
         return command;
     }
 
-    private static void Run(DensitySettings settings, Display display, CancellationToken cancellationToken)
+    private static void Run(DensitySettings settings, OutputFile picture, OutputFile? json, Display display, CancellationToken cancellationToken)
     {
         display.Line($"Learning {settings.Dataset.Name} by {(settings.Method == DensityMethod.Matching ? "flow matching" : "maximum likelihood")}, {settings.StepsToTake:N0} steps of {settings.PointsPerStep:N0} points.");
         (ContinuousFlow flow, DensityResult result) = display.Progress("Training", share => new DensityStory(settings).Run(
@@ -65,12 +67,10 @@ internal static class DensityCommand
                 Test log-likelihood {result.TestLogLikelihood:F3} nats; the density's own, which no model exceeds: {result.TrueNegativeEntropy:F3}.
                 {1e3 * result.SecondsPerStep:F1} ms a training step; {result.SampleSeconds:F2} s for 10,000 samples.
                 """));
-            string path = settings.Picture ?? $"density-{settings.Dataset.Name}.png";
             using (Tensor data = tensor(settings.Dataset.Sample(4000, new Random(settings.Seed + 3)), [4000, 2]))
-                FlowFigure.Save(path, flow, data);
-            display.Line($"Picture: {Path.GetFullPath(path)}");
+                FlowFigure.Save(picture.FullPath, flow, data);
+            display.Line($"Picture: {picture.FullPath}");
         }
-        if (settings.Json is { } json)
-            File.WriteAllText(json, JsonSerializer.Serialize(result, Format) + "\n");
+        json?.WriteJson(result, Format);
     }
 }

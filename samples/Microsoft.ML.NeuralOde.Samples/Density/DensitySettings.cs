@@ -30,10 +30,6 @@ internal sealed record DensitySettings
 
     public int TestRows { get; init; } = 10_000;
 
-    public string? Picture { get; init; }
-
-    public string? Json { get; init; }
-
     /// <summary>The points of a step: in matching they are also what each target is averaged over, and are cheap.</summary>
     public int PointsPerStep => BatchSize ?? (Method == DensityMethod.Matching ? 1024 : 512);
 

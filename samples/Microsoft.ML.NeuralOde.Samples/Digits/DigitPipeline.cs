@@ -26,10 +26,10 @@ internal static class DigitPipeline
             .Append(mlContext.Transforms.Conversion.MapKeyToValue(nameof(DigitPrediction.PredictedLabel)));
 
     /// <summary>The predictions for rows, in their order.</summary>
-    public static DigitPrediction[] Predict(MLContext mlContext, ITransformer model, IEnumerable<DigitRow> rows)
+    public static IEnumerable<DigitPrediction> Predict(MLContext mlContext, ITransformer model, IEnumerable<DigitRow> rows)
     {
         IDataView scored = model.Transform(mlContext.Data.LoadFromEnumerable(rows));
-        return [.. mlContext.Data.CreateEnumerable<DigitPrediction>(scored, reuseRowObject: false)];
+        return mlContext.Data.CreateEnumerable<DigitPrediction>(scored, reuseRowObject: false);
     }
 
     private static IDataView AllDigits(MLContext mlContext) =>

@@ -4,7 +4,8 @@ namespace Microsoft.ML.NeuralOde.Samples.Digits;
 internal static class DigitTrainer
 {
     public static IEstimator<ITransformer> Create(
-        MLContext mlContext, MnistSettings settings, int numberOfEpochs, int batchSize, Action<NeuralOdeEpochReport> onEpoch, CancellationToken cancellationToken)
+        MLContext mlContext, MnistSettings settings, int numberOfEpochs, int batchSize, double weightDecay,
+        Action<NeuralOdeEpochReport> onEpoch, CancellationToken cancellationToken)
     {
         var options = new NeuralOdeClassificationTrainer.Options
         {
@@ -13,11 +14,14 @@ internal static class DigitTrainer
             BatchSize = batchSize,
             LearningRate = settings.LearningRate,
             LearningRateSchedule = settings.Schedule,
+            WeightDecay = weightDecay,
             Solver = settings.Solver,
             RelativeTolerance = settings.RelativeTolerance,
             AbsoluteTolerance = settings.AbsoluteTolerance,
             GradientMethod = settings.Gradient,
             Normalization = FeatureNormalization.Global,
+            ValidationFraction = settings.ValidationFraction > 0 ? settings.ValidationFraction : null,
+            EarlyStoppingPatience = settings.ValidationFraction > 0 ? settings.Patience : null,
             EpochCallback = onEpoch,
             CancellationToken = cancellationToken,
         };

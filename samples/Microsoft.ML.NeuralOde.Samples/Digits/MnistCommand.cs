@@ -7,6 +7,7 @@ namespace Microsoft.ML.NeuralOde.Samples.Digits;
 internal static class MnistCommand
 {
     private static readonly MnistSettings Defaults = new();
+    private static readonly string[] GradientNames = ["direct", "adjoint", "checkpointed", "reversible"];
 
     public static System.CommandLine.Command Create(Func<MnistSettings, Display, CancellationToken, Task> run, Display display)
     {
@@ -22,12 +23,19 @@ internal static class MnistCommand
         Option<int?> batchSize = CommandOptions.Positive("--batch-size", "Images in a training step (default: 128, and 32 for at most 10,000 images).");
         Option<double> learningRate = CommandOptions.Positive("--learning-rate", Defaults.LearningRate, "Learning rate of Adam; its maximum where it changes.");
         Option<LearningRateSchedule> schedule = CommandOptions.Named("--schedule", Defaults.Schedule, "SCHEDULE", "How the learning rate changes");
-        Option<OdeMethod> solver = CommandOptions.Parsed("--solver", Defaults.Solver, OdeMethod.Parse, "METHOD",
+        Option<double?> decay = CommandOptions.NotNegative(
+            "--weight-decay", "How strongly weights are pulled towards zero (default: 0, and 1 for at most 10,000 images).");
+        Option<OdeMethod> solver = CommandOptions.Parsed(
+            "--solver", Defaults.Solver, OdeMethod.All.Select(method => method.Name), OdeMethod.Parse, "METHOD",
             $"Method that solves the equation: {string.Join(", ", OdeMethod.All.Select(method => method.Name))}.");
         Option<double> rtol = CommandOptions.Positive("--rtol", Defaults.RelativeTolerance, "Relative tolerance of an adaptive method.");
         Option<double> atol = CommandOptions.Positive("--atol", Defaults.AbsoluteTolerance, "Absolute tolerance of an adaptive method.");
-        Option<GradientMethod> gradient = CommandOptions.Parsed("--gradient", Defaults.Gradient, GradientMethod.Parse, "METHOD",
-            "How gradients come back: direct, adjoint, checkpointed.");
+        Option<GradientMethod> gradient = CommandOptions.Parsed(
+            "--gradient", Defaults.Gradient, GradientNames, GradientMethod.Parse, "METHOD", $"How gradients come back: {string.Join(", ", GradientNames)}.");
+        Option<double> validation = CommandOptions.Share(
+            "--validation", Defaults.ValidationFraction, "Share of the training images that each epoch is judged by instead; 0 for none.");
+        Option<int> patience = CommandOptions.Positive(
+            "--patience", Defaults.Patience, "Stop when the loss on those has not fallen for so many epochs.");
         var seed = new Option<int>("--seed") { DefaultValueFactory = _ => Defaults.Seed, Description = "Seed of all randomness." };
         Option<int?> limit = CommandOptions.Positive("--limit", "Use at most this many training images, and at most as many test images.");
         Option<string?> model = CommandOptions.Path("--model", "FILE", "Where the model goes (default: mnist-model.zip in the work folder).");
@@ -35,7 +43,8 @@ internal static class MnistCommand
 
         var command = new System.CommandLine.Command("mnist", "Learn handwritten digits with a neural ODE in an ML.NET pipeline.")
         {
-            data, embedded, download, work, epochs, batchSize, learningRate, schedule, solver, rtol, atol, gradient, seed, limit, model, json,
+            data, embedded, download, work, epochs, batchSize, learningRate, schedule, decay, solver, rtol, atol, gradient, validation, patience, seed,
+            limit, model, json,
         };
         command.Validators.Add(result =>
         {
@@ -54,10 +63,13 @@ internal static class MnistCommand
                 BatchSize = result.GetValue(batchSize),
                 LearningRate = result.GetValue(learningRate),
                 Schedule = result.GetValue(schedule),
+                WeightDecay = result.GetValue(decay),
                 Solver = result.GetRequiredValue(solver),
                 RelativeTolerance = result.GetValue(rtol),
                 AbsoluteTolerance = result.GetValue(atol),
                 Gradient = result.GetRequiredValue(gradient),
+                ValidationFraction = result.GetValue(validation),
+                Patience = result.GetValue(patience),
                 Seed = result.GetValue(seed),
                 Limit = result.GetValue(limit),
                 Model = result.GetValue(model),

@@ -22,6 +22,8 @@ internal sealed record MnistFigures
     public required int BatchSize { get; init; }
     public required double LearningRate { get; init; }
     public required string LearningRateSchedule { get; init; }
+    public required double WeightDecay { get; init; }
+    public required double ValidationFraction { get; init; }
     public required int Seed { get; init; }
 
     public required double TestAccuracy { get; init; }
@@ -60,19 +62,4 @@ internal sealed record MnistFigures
     public required IReadOnlyList<NeuralOdeEpochReport> Epochs { get; init; }
 
     public string ToJson() => JsonSerializer.Serialize(this, Format);
-
-    /// <summary>Writes the file; what was there before stays until the new one is complete.</summary>
-    public void Write(string path)
-    {
-        string temporary = $"{path}.{Guid.NewGuid():N}.tmp";
-        try
-        {
-            File.WriteAllText(temporary, ToJson() + Environment.NewLine);
-            File.Move(temporary, path, overwrite: true);
-        }
-        finally
-        {
-            File.Delete(temporary);
-        }
-    }
 }

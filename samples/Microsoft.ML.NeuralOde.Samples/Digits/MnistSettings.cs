@@ -24,6 +24,9 @@ internal sealed record MnistSettings
 
     public LearningRateSchedule Schedule { get; init; } = LearningRateSchedule.OneCycle;
 
+    /// <summary><see langword="null"/>: what suits the data.</summary>
+    public double? WeightDecay { get; init; }
+
     public OdeMethod Solver { get; init; } = OdeMethod.Dopri5;
 
     public double RelativeTolerance { get; init; } = 1e-3;
@@ -31,6 +34,12 @@ internal sealed record MnistSettings
     public double AbsoluteTolerance { get; init; } = 1e-4;
 
     public GradientMethod Gradient { get; init; } = GradientMethod.Checkpointed();
+
+    /// <summary>Share of the training images that are kept to judge each epoch by; 0 for none.</summary>
+    public double ValidationFraction { get; init; } = 0.1;
+
+    /// <summary>The training ends when the validation loss has not fallen for so many epochs.</summary>
+    public int Patience { get; init; } = 5;
 
     public int Seed { get; init; } = 1;
 
@@ -50,6 +59,9 @@ internal sealed record MnistSettings
     public int EpochsFor(int rows) => Epochs ?? (IsSmall(rows) ? 20 : 10);
 
     public int BatchSizeFor(int rows) => BatchSize ?? (IsSmall(rows) ? 32 : 128);
+
+    /// <summary>A small set is learned by heart otherwise, long before the last epoch.</summary>
+    public double WeightDecayFor(int rows) => WeightDecay ?? (IsSmall(rows) ? 1 : 0);
 
     private static bool IsSmall(int rows) => rows <= 10_000;
 }

@@ -13,7 +13,9 @@ internal sealed class MnistStory(MnistSettings settings, Display display)
 
     public async Task<MnistFigures> RunAsync(CancellationToken cancellationToken)
     {
-        EnsureFolders();
+        OutputFile.EnsureFolder("--work", settings.WorkFolder);
+        OutputFile modelFile = OutputFile.At("--model", settings.ModelFile)!;
+        OutputFile? json = OutputFile.At("--json", settings.Json);
         DigitData data = await LoadDataAsync(cancellationToken).ConfigureAwait(false);
         display.Line($"Data: {data.Origin}, {data.Train.Count:N0} for training and {data.Test.Count:N0} for testing");
         DigitFiles files = WriteImages(data, cancellationToken);
@@ -23,14 +25,15 @@ internal sealed class MnistStory(MnistSettings settings, Display display)
         var clock = Stopwatch.StartNew();
         using TransformerChain<KeyToValueMappingTransformer> model = Train(files, epochs, cancellationToken);
         double fitSeconds = clock.Elapsed.TotalSeconds;
+        SayWhichEpochIsKept(epochs);
         IDataView testRows = _mlContext.Data.LoadFromEnumerable(files.Test);
         MulticlassClassificationMetrics metrics = _mlContext.MulticlassClassification.Evaluate(model.Transform(testRows));
         display.Line();
         display.Line($"Test accuracy {metrics.MicroAccuracy:P2} on {files.Test.Count:N0} images (log-loss {metrics.LogLoss:F4})");
         display.Table(ResultTables.ConfusionMatrix(metrics.ConfusionMatrix));
 
-        DigitPrediction[] predictions = DigitPipeline.Predict(_mlContext, model, files.Test);
-        bool equal = SaveAndLoad(model, testRows.Schema, predictions, files.Test);
+        DigitPrediction[] predictions = [.. DigitPipeline.Predict(_mlContext, model, files.Test)];
+        bool equal = SaveAndLoad(model, testRows.Schema, modelFile.FullPath, predictions, files.Test);
         display.Line();
         display.Line(ResultTables.Examples(data.Test, predictions));
 
@@ -46,6 +49,8 @@ internal sealed class MnistStory(MnistSettings settings, Display display)
             BatchSize = settings.BatchSizeFor(files.Train.Count),
             LearningRate = settings.LearningRate,
             LearningRateSchedule = settings.Schedule.ToString(),
+            WeightDecay = settings.WeightDecayFor(files.Train.Count),
+            ValidationFraction = settings.ValidationFraction,
             Seed = settings.Seed,
             TestAccuracy = metrics.MicroAccuracy,
             MacroAccuracy = metrics.MacroAccuracy,
@@ -59,29 +64,8 @@ internal sealed class MnistStory(MnistSettings settings, Display display)
             Epochs = epochs,
             PeakMemoryBytes = Process.GetCurrentProcess().PeakWorkingSet64,
         };
-        Conclude(figures);
+        Conclude(figures, json, files);
         return figures;
-    }
-
-    /// <summary>Makes the folders of all results before any work is done.</summary>
-    private void EnsureFolders()
-    {
-        Ensure("--work", settings.WorkFolder);
-        Ensure("--model", Path.GetDirectoryName(settings.ModelFile)!);
-        if (settings.Json is { } json)
-            Ensure("--json", Path.GetDirectoryName(Path.GetFullPath(json))!);
-
-        static void Ensure(string option, string folder)
-        {
-            try
-            {
-                Directory.CreateDirectory(folder);
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                throw new UserException($"{option}: the folder '{folder}' cannot be made: {e.Message}", e);
-            }
-        }
     }
 
     private async Task<DigitData> LoadDataAsync(CancellationToken cancellationToken)
@@ -112,30 +96,37 @@ internal sealed class MnistStory(MnistSettings settings, Display display)
         display.Line($"Training: {numberOfEpochs} epochs in batches of {batchSize}, solver {settings.Solver.Name}, gradients {settings.Gradient.Name}");
         return display.Progress("Training", report =>
         {
-            IEstimator<ITransformer> trainer = DigitTrainer.Create(_mlContext, settings, numberOfEpochs, batchSize, epoch =>
+            IEstimator<ITransformer> trainer = DigitTrainer.Create(_mlContext, settings, numberOfEpochs, batchSize, settings.WeightDecayFor(files.Train.Count), epoch =>
             {
                 epochs.Add(epoch);
-                display.Line(
-                    $"Epoch {epoch.Epoch,2}/{epoch.NumberOfEpochs}: loss {epoch.TrainLoss:F4}, accuracy {epoch.TrainAccuracy:P2}, " +
-                    $"evaluations {epoch.NfeForward:F1} forward and {epoch.NfeBackward:F1} backward, {epoch.Seconds:F2} s");
+                display.Line(EpochLine(epoch));
                 report((double)epoch.Epoch / epoch.NumberOfEpochs);
             }, cancellationToken);
             return DigitPipeline.Create(_mlContext, trainer).Fit(_mlContext.Data.LoadFromEnumerable(files.Train));
         });
     }
 
-    /// <summary>Saves the model, loads it as another program would, and compares what both say about the test images.</summary>
-    private bool SaveAndLoad(ITransformer model, DataViewSchema inputSchema, DigitPrediction[] expected, IReadOnlyList<DigitRow> rows)
+    private void SayWhichEpochIsKept(List<NeuralOdeEpochReport> epochs)
     {
-        _mlContext.Model.SaveSealed(model, inputSchema, settings.ModelFile);
+        if (epochs.MinBy(epoch => epoch.ValidationLoss ?? double.PositiveInfinity) is not { ValidationLoss: not null } best)
+            return;
+        string end = epochs.Count < epochs[0].NumberOfEpochs ? $"Stopped early, since the validation loss has not fallen for {settings.Patience} epochs. " : "";
+        display.Line($"{end}The weights are those of epoch {best.Epoch}, with the smallest validation loss.");
+    }
+
+    /// <summary>Saves the model, loads it as another program would, and compares what both say about the test images.</summary>
+    private bool SaveAndLoad(
+        ITransformer model, DataViewSchema inputSchema, string modelFile, DigitPrediction[] expected, IReadOnlyList<DigitRow> rows)
+    {
+        _mlContext.Model.SaveSealed(model, inputSchema, modelFile);
 
         var other = new MLContext();
-        ITransformer loaded = other.Model.LoadSealed(settings.ModelFile, out _);
+        ITransformer loaded = other.Model.LoadSealed(modelFile, out _);
         try
         {
-            DigitPrediction[] found = DigitPipeline.Predict(other, loaded, rows);
+            DigitPrediction[] found = [.. DigitPipeline.Predict(other, loaded, rows)];
             int equal = expected.Zip(found, (a, b) => a.Equals(b)).Count(same => same);
-            display.Line($"Model: saved to {settings.ModelFile}; loaded again, {equal:N0} of {expected.Length:N0} predictions are " +
+            display.Line($"Model: saved to {modelFile}; loaded again, {equal:N0} of {expected.Length:N0} predictions are " +
                 "equal bit by bit");
             return equal == expected.Length && found.Length == expected.Length;
         }
@@ -176,17 +167,30 @@ internal sealed class MnistStory(MnistSettings settings, Display display)
         return count;
     }
 
-    private void Conclude(MnistFigures figures)
+    /// <summary>Fits a terminal of 80 columns.</summary>
+    internal static string EpochLine(NeuralOdeEpochReport epoch)
+    {
+        string validation = epoch.ValidationAccuracy is { } accuracy ? $", validation {accuracy:P2}" : "";
+        return $"Epoch {epoch.Epoch,2}/{epoch.NumberOfEpochs}: loss {epoch.TrainLoss:F4}, accuracy {epoch.TrainAccuracy:P2}{validation}, {epoch.Seconds:F2} s";
+    }
+
+    private static string Evaluations(MnistFigures figures) => figures.NfeBackward > 0
+        ? $"{figures.NfeForward:F1} forward and {figures.NfeBackward:F1} backward a batch"
+        : $"{figures.NfeForward:F1} a batch, kept for the way back";
+
+    private void Conclude(MnistFigures figures, OutputFile? json, DigitFiles files)
     {
         display.Line(
             $"Time: {figures.FitSeconds:F1} s of fitting, of them {figures.TrainSeconds:F1} s for {figures.Epochs.Count} epochs " +
             $"({figures.SecondsPerEpoch:F2} s each); {figures.ScoredRowsPerSecond:N0} rows scored a second; " +
             $"peak memory {figures.PeakMemoryBytes / (1024.0 * 1024.0):N0} MiB");
-        if (settings.Json is { } json)
+        display.Line($"Evaluations of the equation: {Evaluations(figures)}");
+        if (json is not null)
         {
-            figures.Write(json);
-            display.Line($"Figures: {Path.GetFullPath(json)}");
+            json.Write(figures.ToJson() + Environment.NewLine);
+            display.Line($"Figures: {json.FullPath}");
         }
+        display.Line($"Images to try the model on: {Path.Combine(files.Folder, "test")}");
         if (!figures.LoadedModelIsEqual)
             throw new UserException("The model that was loaded from its file predicts something else than the one that was saved.");
     }

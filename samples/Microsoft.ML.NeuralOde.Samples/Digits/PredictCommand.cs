@@ -15,28 +15,53 @@ internal static class PredictCommand
         var images = new Argument<string[]>("IMAGE")
         {
             Arity = ArgumentArity.OneOrMore,
-            Description = "Image files with a white digit on black.",
+            Description = "Image files with a white digit on black, or folders of such files.",
         };
 
         var command = new System.CommandLine.Command("predict", "Classify image files with a saved model.") { model, images };
-        command.SetAction(result => Run(result.GetRequiredValue(model)!, result.GetRequiredValue(images), display));
+        command.SetAction((result, token) => Task.Run(
+            () => Run(result.GetRequiredValue(model)!, result.GetRequiredValue(images), display, result.InvocationConfiguration.Error, token), token));
         return command;
     }
 
-    public static void Run(string modelFile, IReadOnlyList<string> images, Display display)
+    /// <returns>0, or 1 where an image could not be read; the others are classified all the same.</returns>
+    public static int Run(string modelFile, IReadOnlyList<string> paths, Display display, TextWriter error, CancellationToken cancellationToken)
     {
-        foreach (string image in images)
-            EnsureReadable(image);
+        var images = new List<(string Path, string? Doubt)>();
+        int failed = 0;
+        foreach (string path in DigitImage.Find(paths))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            try
+            {
+                images.Add((path, DigitImage.Check(path)));
+            }
+            catch (UserException e)
+            {
+                error.WriteLine($"Error: {e.Message}");
+                failed++;
+            }
+        }
+        if (images.Count > 0)
+            Classify(modelFile, images, display, cancellationToken);
+        if (failed > 0 && images.Count > 0)
+            display.Line($"{failed:N0} of {failed + images.Count:N0} files could not be read.");
+        return failed == 0 ? 0 : 1;
+    }
 
+    private static void Classify(string modelFile, List<(string Path, string? Doubt)> images, Display display, CancellationToken cancellationToken)
+    {
         var mlContext = new MLContext();
         ITransformer model = Load(mlContext, modelFile);
         try
         {
             // The pipeline maps labels to keys, so the column has to be there; the empty label is "missing".
-            DigitRow[] rows = [.. images.Select(image => new DigitRow { ImagePath = Path.GetFullPath(image) })];
-            DigitPrediction[] predictions = DigitPipeline.Predict(mlContext, model, rows);
-            for (int i = 0; i < images.Count; i++)
-                display.Line($"{images[i]}: {predictions[i].PredictedLabel} ({predictions[i].Probability:P1})");
+            IEnumerable<DigitRow> rows = images.Select(image => new DigitRow { ImagePath = Path.GetFullPath(image.Path) });
+            foreach (((string path, string? doubt), DigitPrediction prediction) in images.Zip(DigitPipeline.Predict(mlContext, model, rows)))
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                display.Line($"{path}: {prediction.PredictedLabel} ({prediction.Probability:P1}){(doubt is null ? "" : $" – but {doubt}")}");
+            }
         }
         finally
         {
@@ -70,23 +95,5 @@ internal static class PredictCommand
             (model as IDisposable)?.Dispose();
             throw new UserException($"--model: '{modelFile}' is not a model that the command 'mnist' has saved: {e.Message}", e);
         }
-    }
-
-    /// <summary>ML.NET turns an image that cannot be read into a black one without a word, so it is read here first.</summary>
-    private static void EnsureReadable(string path)
-    {
-        if (!File.Exists(path))
-            throw new UserException($"There is no image '{path}'.");
-        try
-        {
-            using var image = MLImage.CreateFromFile(path);
-            if (image is { Width: > 0, Height: > 0 })
-                return;
-        }
-        catch (Exception e) when (e is ArgumentException or InvalidOperationException or NullReferenceException)
-        {
-            // Falls through to the message below: the image library says nothing useful.
-        }
-        throw new UserException($"'{path}' is not an image that can be read; PNG, JPEG, BMP, GIF or WebP would be right.");
     }
 }

@@ -17,19 +17,30 @@ internal static class ScoringCommand
     {
         Option<int> rows = CommandOptions.Positive("--rows", 10_000, "Rows to score.");
         Option<int> seconds = CommandOptions.Positive("--seconds", 10, "Duration of the test with eight threads.");
-        Option<string?> model = CommandOptions.Path("--model", "FILE", "Keep the model in this file, for the service.");
+        Option<string?> model = CommandOptions.Path(
+            "--model", "FILE", "A saved model to measure. Without it, a reference model learns the embedded digits first.");
+        Option<string?> save = CommandOptions.Path("--save", "FILE", "Keep that reference model in a new file, for the service.");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
         Option<string?> markdown = CommandOptions.Path("--markdown", "FILE", "Write the figures into this document, instead of those that stand there.");
-        var command = new System.CommandLine.Command("scoring", "Measure how fast a model answers.") { rows, seconds, model, json, markdown };
-        command.SetAction(result =>
+        var command = new System.CommandLine.Command("scoring", "Measure how fast a model answers.") { rows, seconds, model, save, json, markdown };
+        command.Validators.Add(result =>
         {
-            ScoringFigure[] figures = ScoringMeasurement.Run(result.GetValue(rows), TimeSpan.FromSeconds(result.GetValue(seconds)), result.GetValue(model), display);
-            display.Table(Table(figures));
-            if (result.GetValue(json) is { } jsonFile)
-                File.WriteAllText(jsonFile, JsonSerializer.Serialize(new { figures }, Format) + "\n");
-            if (result.GetValue(markdown) is { } markdownFile)
-                DocumentSection.Write(markdownFile, "scoring", Document(figures, result.GetValue(rows)));
+            if (result.GetValue(model) is not null && result.GetValue(save) is not null)
+                result.AddError("--save keeps the model that is trained where no --model is given; one of them would be right.");
         });
+        command.SetAction((result, token) => Task.Run(
+            () =>
+            {
+                OutputFile? saveFile = OutputFile.At("--save", result.GetValue(save), mayExist: false);
+                OutputFile? jsonFile = OutputFile.At("--json", result.GetValue(json)), document = OutputFile.At("--markdown", result.GetValue(markdown));
+                var measurement = new ScoringMeasurement(result.GetValue(rows), TimeSpan.FromSeconds(result.GetValue(seconds)), display, token);
+                ScoringFigure[] figures = result.GetValue(model) is { } file ? measurement.OfModel(file) : measurement.OfReference(saveFile);
+                display.Table(Table(figures));
+                jsonFile?.WriteJson(new { figures }, Format);
+                if (document is not null)
+                    DocumentSection.Write(document.FullPath, "scoring", Document(figures, result.GetValue(rows)));
+            },
+            token));
         return command;
     }
 

@@ -8,54 +8,81 @@ namespace Microsoft.ML.NeuralOde.Samples.Serving;
 /// <summary>One measured number.</summary>
 internal sealed record ScoringFigure(string Name, double Value, string Unit);
 
-/// <summary>A digit as a vector.</summary>
-internal sealed class PixelRow
+/// <summary>A row of numbers.</summary>
+internal sealed class VectorRow
 {
-    [VectorType(MnistDataset.ImageSize * MnistDataset.ImageSize)]
     public float[] Features { get; set; } = [];
-
-    public string Label { get; set; } = "";
-
-    public static PixelRow[] From(MnistImages images) => [.. Enumerable.Range(0, images.Count).Select(i => new PixelRow
-    {
-        Features = Array.ConvertAll(images.GetPixels(i).ToArray(), pixel => pixel / 255f),
-        Label = $"{images.Labels.Span[i]}",
-    })];
 }
 
-/// <summary>What the model says.</summary>
-internal sealed class PixelPrediction
+/// <summary>What is read of a scored row.</summary>
+internal sealed class ScoredRow
 {
-    public string PredictedLabel { get; set; } = "";
+    public float Number { get; set; }
 
-    public float[] Score { get; set; } = [];
+    public float[] Vector { get; set; } = [];
 }
 
-/// <summary>Measures the ways to ask a model.</summary>
-internal static class ScoringMeasurement
+/// <summary>Measures the ways to ask a model: the step that scores, from vectors in memory to the first column that it adds.</summary>
+internal sealed class ScoringMeasurement(int rows, TimeSpan duration, Display display, CancellationToken cancellationToken)
 {
     private const int Runs = 3;
     private const int Threads = 8;
 
-    public static ScoringFigure[] Run(int count, TimeSpan duration, string? modelFile, Display display)
-    {
-        var mlContext = new MLContext(seed: 1);
-        DigitData digits = EmbeddedDigits.Load();
-        IDataView train = mlContext.Data.LoadFromEnumerable(PixelRow.From(digits.Train));
-        PixelRow[] test = PixelRow.From(digits.Test);
-        PixelRow[] rows = [.. Enumerable.Range(0, count).Select(i => test[i % test.Length])];
+    private readonly MLContext _mlContext = new(seed: 1);
 
+    /// <summary>Measures a model that was saved.</summary>
+    public ScoringFigure[] OfModel(string file)
+    {
+        if (!File.Exists(file))
+            throw new UserException($"--model: there is no file '{file}'.");
+        ITransformer model;
+        try
+        {
+            model = _mlContext.Model.LoadSealed(file, out _);
+        }
+        catch (InvalidDataException e)
+        {
+            throw new UserException($"--model: '{file}' is not a model that can be loaded: {e.Message}", e);
+        }
+        using var owner = model as IDisposable;
+        ScoringStep step = ScoringStep.Find(_mlContext, model)
+            ?? throw new UserException($"--model: '{file}' holds no step of this library that takes one vector of features.");
+        display.Line($"Measuring the step that reads the {step.FeatureCount:N0} numbers of column '{step.FeatureColumn}'…");
+        return [.. Measure(step, step.Rows(rows))];
+    }
+
+    /// <summary>Trains the reference model, and one that has to be scored through torch, on the embedded digits, and measures both.</summary>
+    /// <param name="save">Where the reference model goes; null for nowhere.</param>
+    public ScoringFigure[] OfReference(OutputFile? save)
+    {
+        DigitData digits = EmbeddedDigits.Load();
+        IDataView train = _mlContext.Data.LoadFromEnumerable(PixelRow.From(digits.Train));
         display.Line($"Training the reference model on {digits.Train.Count:N0} digits…");
-        ITransformer model = Train(mlContext, train, OdeMethod.Dopri5, epochs: 5);
-        if (modelFile is not null)
-            mlContext.Model.SaveSealed(model, train.Schema, modelFile);
-        ITransformer general = Train(mlContext, mlContext.Data.TakeRows(train, 500), OdeMethod.ReversibleHeun, epochs: 1);
+        using var model = Train(train, OdeMethod.Dopri5, epochs: 5);
+        if (save is not null)
+        {
+            _mlContext.Model.SaveSealed(model, train.Schema, save.FullPath);
+            display.Line($"Model: {save.FullPath}");
+        }
+        using var general = Train(_mlContext.Data.TakeRows(train, 500), OdeMethod.ReversibleHeun, epochs: 1);
 
         display.Line("Measuring…");
-        double batch = Batch(mlContext, model, rows), single = Single(mlContext, model, rows), views = SingleViews(mlContext, model, rows[..Math.Min(rows.Length, 500)]);
-        double generalBatch = Batch(mlContext, general, rows[..Math.Min(rows.Length, 2_000)]);
-        double generalSingle = Single(mlContext, general, rows[..Math.Min(rows.Length, 300)]);
-        (double shared, double p50, double p99, double growth) = Shared(mlContext, model, rows, duration);
+        ScoringStep step = ScoringStep.Find(_mlContext, model)!, through = ScoringStep.Find(_mlContext, general)!;
+        VectorRow[] data = step.Rows(rows);
+        double generalBatch = Batch(through, data[..Math.Min(rows, 2_000)]), generalSingle = Single(through, data[..Math.Min(rows, 300)]);
+        return
+        [
+            .. Measure(step, data),
+            new ScoringFigure("through torch (`reversible_heun`), batches", generalBatch, "rows/s"),
+            new ScoringFigure("through torch (`reversible_heun`), one by one", generalSingle, "rows/s"),
+            new ScoringFigure("through torch, batches over one by one", generalBatch / generalSingle, "times"),
+        ];
+    }
+
+    private IEnumerable<ScoringFigure> Measure(ScoringStep step, VectorRow[] data)
+    {
+        double batch = Batch(step, data), single = Single(step, data), views = SingleViews(step, data[..Math.Min(data.Length, 500)]);
+        (double shared, double p50, double p99, double growth) = Shared(step, data);
         return
         [
             new ScoringFigure("`Transform`, batches", batch, "rows/s"),
@@ -63,9 +90,6 @@ internal static class ScoringMeasurement
             new ScoringFigure("`Transform` of one row at a time", views, "rows/s"),
             new ScoringFigure("batches over `Transform` of one row at a time", batch / views, "times"),
             new ScoringFigure("batches over `PredictionEngine`", batch / single, "times"),
-            new ScoringFigure("through torch (`reversible_heun`), batches", generalBatch, "rows/s"),
-            new ScoringFigure("through torch (`reversible_heun`), one by one", generalSingle, "rows/s"),
-            new ScoringFigure("through torch, batches over one by one", generalBatch / generalSingle, "times"),
             new ScoringFigure($"{Threads} threads share a model", shared, "predictions/s"),
             new ScoringFigure($"{Threads} threads, median", p50, "µs"),
             new ScoringFigure($"{Threads} threads, 99th percentile", p99, "µs"),
@@ -73,32 +97,37 @@ internal static class ScoringMeasurement
         ];
     }
 
-    private static TransformerChain<Transforms.KeyToValueMappingTransformer> Train(MLContext mlContext, IDataView data, OdeMethod solver, int epochs) =>
-        mlContext.Transforms.Conversion.MapValueToKey("Label", keyOrdinality: Transforms.ValueToKeyMappingEstimator.KeyOrdinality.ByValue)
-            .Append(mlContext.MulticlassClassification.Trainers.NeuralOde(numberOfEpochs: epochs, solver: solver))
-            .Append(mlContext.Transforms.Conversion.MapKeyToValue("PredictedLabel"))
+    private TransformerChain<Transforms.KeyToValueMappingTransformer> Train(IDataView data, OdeMethod solver, int epochs) =>
+        _mlContext.Transforms.Conversion.MapValueToKey("Label", keyOrdinality: Transforms.ValueToKeyMappingEstimator.KeyOrdinality.ByValue)
+            .Append(_mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options
+            {
+                NumberOfEpochs = epochs,
+                Solver = solver,
+                CancellationToken = cancellationToken,
+            }))
+            .Append(_mlContext.Transforms.Conversion.MapKeyToValue("PredictedLabel"))
             .Fit(data);
 
     /// <summary>All rows through one view.</summary>
-    private static double Batch(MLContext mlContext, ITransformer model, PixelRow[] rows) => Best(rows.Length, () =>
-    {
-        IDataView scored = model.Transform(mlContext.Data.LoadFromEnumerable(rows));
-        return mlContext.Data.CreateEnumerable<PixelPrediction>(scored, reuseRowObject: true).Count();
-    });
+    private double Batch(ScoringStep step, VectorRow[] data) => Best(data.Length, () => step.Score(data).Count());
 
-    private static double Single(MLContext mlContext, ITransformer model, PixelRow[] rows)
+    private double Single(ScoringStep step, VectorRow[] data)
     {
-        using PredictionEngine<PixelRow, PixelPrediction> engine = Engine(mlContext, model);
-        return Best(rows.Length, () => rows.Count(row => engine.Predict(row).Score.Length > 0));
+        using PredictionEngine<VectorRow, ScoredRow> engine = step.Engine();
+        return Best(data.Length, () =>
+        {
+            foreach (VectorRow row in data)
+                engine.Predict(row);
+            return data.Length;
+        });
     }
 
-    private static double SingleViews(MLContext mlContext, ITransformer model, PixelRow[] rows) => Best(rows.Length, () => rows.Sum(row =>
-        mlContext.Data.CreateEnumerable<PixelPrediction>(model.Transform(mlContext.Data.LoadFromEnumerable([row])), reuseRowObject: true).Count()));
+    private double SingleViews(ScoringStep step, VectorRow[] data) => Best(data.Length, () => data.Sum(row => step.Score([row]).Count()));
 
-    private static (double PerSecond, double Median, double P99, double GrowthMegabytes) Shared(MLContext mlContext, ITransformer model, PixelRow[] rows, TimeSpan duration)
+    private (double PerSecond, double Median, double P99, double GrowthMegabytes) Shared(ScoringStep step, VectorRow[] data)
     {
         // One memory for the durations of all runs, and engines that live as long: what grows then is not the measurement.
-        var recorders = Enumerable.Range(0, Threads).Select(_ => new Recorder(Engine(mlContext, model))).ToArray();
+        Recorder[] recorders = [.. Enumerable.Range(0, Threads).Select(_ => new Recorder(step.Engine()))];
         RunThreads(TimeSpan.FromSeconds(1));
         double before = Environment.WorkingSet;
         RunThreads(duration);
@@ -106,58 +135,58 @@ internal static class ScoringMeasurement
         double[] durations = [.. recorders.SelectMany(recorder => recorder.Durations).Order()];
         double perSecond = recorders.Sum(recorder => recorder.Count) / duration.TotalSeconds;
         Array.ForEach(recorders, recorder => recorder.Engine.Dispose());
+        cancellationToken.ThrowIfCancellationRequested();
         return (perSecond, durations[durations.Length / 2], durations[(int)(durations.Length * 0.99)], growth);
 
         void RunThreads(TimeSpan time)
         {
-            Thread[] threads = [.. recorders.Select((recorder, number) => new Thread(() => recorder.Run(rows, number, time)))];
+            Thread[] threads = [.. recorders.Select((recorder, number) => new Thread(() => recorder.Run(data, number, time, cancellationToken)))];
             Array.ForEach(threads, thread => thread.Start());
             Array.ForEach(threads, thread => thread.Join());
         }
     }
 
     /// <summary>One thread's predictions and the durations of the last of them, in microseconds.</summary>
-    private sealed class Recorder(PredictionEngine<PixelRow, PixelPrediction> engine)
+    private sealed class Recorder(PredictionEngine<VectorRow, ScoredRow> engine)
     {
         private readonly double[] _durations = new double[1 << 15];
 
-        public PredictionEngine<PixelRow, PixelPrediction> Engine => engine;
+        public PredictionEngine<VectorRow, ScoredRow> Engine => engine;
 
         public int Count { get; private set; }
 
-        public IEnumerable<double> Durations => _durations.Take(Count);
+        public IEnumerable<double> Durations => _durations.Take(Math.Min(Count, _durations.Length));
 
-        public void Run(PixelRow[] rows, int first, TimeSpan time)
+        public void Run(VectorRow[] data, int first, TimeSpan time, CancellationToken cancellationToken)
         {
             Count = 0;
             long end = Stopwatch.GetTimestamp() + (long)(time.TotalSeconds * Stopwatch.Frequency);
-            for (; Stopwatch.GetTimestamp() < end; Count++)
+            for (; Stopwatch.GetTimestamp() < end && !cancellationToken.IsCancellationRequested; Count++)
             {
                 long started = Stopwatch.GetTimestamp();
-                engine.Predict(rows[(first + Count) % rows.Length]);
+                engine.Predict(data[(first + Count) % data.Length]);
                 _durations[Count % _durations.Length] = Stopwatch.GetElapsedTime(started).TotalMicroseconds;
             }
         }
     }
 
-    private static PredictionEngine<PixelRow, PixelPrediction> Engine(MLContext mlContext, ITransformer model) =>
-        mlContext.Model.CreatePredictionEngine<PixelRow, PixelPrediction>(model, new PredictionEngineOptions { OwnsTransformer = false });
-
     /// <summary>Rows a second in the best of some runs, after a second that does not count.</summary>
-    private static double Best(int rows, Func<int> run)
+    private double Best(int count, Func<int> run)
     {
         long begun = Stopwatch.GetTimestamp();
         do
         {
-            if (run() != rows)
+            cancellationToken.ThrowIfCancellationRequested();
+            if (run() != count)
                 throw new InvalidOperationException("Rows were lost.");
         }
         while (Stopwatch.GetElapsedTime(begun).TotalSeconds < 1);
         return Enumerable.Range(0, Runs).Max(_ =>
         {
+            cancellationToken.ThrowIfCancellationRequested();
             long started = Stopwatch.GetTimestamp();
             run();
-            return rows / Stopwatch.GetElapsedTime(started).TotalSeconds;
+            return count / Stopwatch.GetElapsedTime(started).TotalSeconds;
         });
     }
 }

@@ -34,13 +34,14 @@ internal static class SolverComparison
 
     public static IReadOnlyList<string> ProblemNames => [.. Problems.Select(problem => problem.Name)];
 
-    public static MethodResult Run(OdeMethod method)
+    public static MethodResult Run(OdeMethod method, CancellationToken cancellationToken = default)
     {
         using IDisposable noGrad = no_grad();
-        return new MethodResult(method.Name, method.Order, ObservedOrder(method), method.Stages, method.IsAdaptive, [.. Problems.Select(problem => Run(method, problem))]);
+        return new MethodResult(method.Name, method.Order, ObservedOrder(method), method.Stages, method.IsAdaptive,
+            [.. Problems.Select(problem => Run(method, problem, cancellationToken))]);
     }
 
-    private static ProblemResult Run(OdeMethod method, Problem problem)
+    private static ProblemResult Run(OdeMethod method, Problem problem, CancellationToken cancellationToken)
     {
         if (method.IsForSecondOrderSystems && problem.Initial.Length % 2 != 0)
             return new ProblemResult(problem.Name, null, null, null, "not a second-order system");
@@ -50,6 +51,7 @@ internal static class SolverComparison
             RelativeTolerance = RelativeTolerance,
             AbsoluteTolerance = AbsoluteTolerance,
             StepSize = method.IsAdaptive ? null : problem.End / FixedSteps,
+            CancellationToken = cancellationToken,
         };
         try
         {

@@ -6,6 +6,20 @@ namespace Microsoft.ML.NeuralOde.Samples.Solvers;
 /// <summary>The comparison as a Markdown document. It holds no durations, so that the same program writes the same document.</summary>
 internal static class SolverDocument
 {
+    private const string Behaviour = """
+
+        ## Times, jumps and events
+
+        - Times are rounded to the state's type on their way to f. In float32, times such as 1e6 to 1e6 + 1 are refused where f depends on time: let time start at 0, or use float64.
+        - At a time named in `Discontinuities` a step ends exactly, and f is asked one number of the state's type before it or behind it, never there. Both directions, all methods.
+        - The smallest step is four times the distance of float64 numbers at the present time, so that a long interval may begin with tiny steps.
+        - Before a pole the exception says that the solution blows up, when, and in which rows.
+        - Event functions are described on each step by polynomials on as many pieces as it takes; `EventsMayBeMissed` tells of functions too rough for that. Several events at one
+          time all happen. An output at an event's time is the state before its reset; so is an output so little behind a terminal event that the state moves by less than its tolerance.
+        - A ball that bounces ever faster ends in `SolverFailure.EventAccumulation`, as a row status under `PerRow` and with `OnStepLimit = ReturnPartial`.
+
+        """;
+
     public static string Write(IReadOnlyList<MethodResult> methods)
     {
         var text = new StringBuilder();
@@ -31,6 +45,7 @@ internal static class SolverDocument
                 text.Append(CultureInfo.InvariantCulture, $" {Cell(problem)} |");
             text.Append('\n');
         }
+        text.Append(Behaviour.ReplaceLineEndings("\n"));
         return text.ToString();
     }
 

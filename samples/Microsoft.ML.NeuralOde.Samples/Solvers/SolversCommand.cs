@@ -13,32 +13,33 @@ internal static class SolversCommand
 
     public static System.CommandLine.Command Create(Display display)
     {
-        Option<string?> method = CommandOptions.Path("--method", "NAME", "Only this method.");
+        string[] names = [.. OdeMethod.All.Select(known => known.Name)];
+        Option<OdeMethod?> method = CommandOptions.Parsed<OdeMethod?>("--method", null, names, OdeMethod.Parse, "NAME", "Only this method.");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the table to this file.");
         Option<string?> markdown = CommandOptions.Path("--markdown", "FILE", "Write the table as a document to this file.");
         var command = new System.CommandLine.Command("solvers", "Compare the numerical methods on the same problems.") { method, json, markdown };
-        command.SetAction(result =>
-        {
-            OdeMethod[] methods = result.GetValue(method) is { } name ? [OdeMethod.Parse(name)] : [.. OdeMethod.All];
-            Run(methods, result.GetValue(json), result.GetValue(markdown), display);
-        });
+        command.SetAction((result, token) => Task.Run(
+            () =>
+            {
+                OdeMethod[] methods = result.GetValue(method) is { } one ? [one] : [.. OdeMethod.All];
+                Run(methods, OutputFile.At("--json", result.GetValue(json)), OutputFile.At("--markdown", result.GetValue(markdown)), display, token);
+            },
+            token));
         return command;
     }
 
-    private static void Run(OdeMethod[] methods, string? json, string? markdown, Display display)
+    private static void Run(OdeMethod[] methods, OutputFile? json, OutputFile? markdown, Display display, CancellationToken cancellationToken)
     {
         MethodResult[] results = display.Progress("Solving", report => methods.Select((method, i) =>
         {
             report((double)i / methods.Length);
-            return SolverComparison.Run(method);
+            return SolverComparison.Run(method, cancellationToken);
         }).ToArray());
         display.Line($"Adaptive methods at rtol {SolverComparison.RelativeTolerance:0e-0}, atol {SolverComparison.AbsoluteTolerance:0e-0}; the others with {SolverComparison.FixedSteps} steps.");
         display.Line("For each problem: evaluations · largest error · milliseconds.");
         display.Table(Table(results));
-        if (json is not null)
-            File.WriteAllText(json, JsonSerializer.Serialize(new { methods = results }, Format) + "\n");
-        if (markdown is not null)
-            File.WriteAllText(markdown, SolverDocument.Write(results));
+        json?.WriteJson(new { methods = results }, Format);
+        markdown?.Write(SolverDocument.Write(results));
     }
 
     private static Table Table(IReadOnlyList<MethodResult> results)

@@ -27,7 +27,7 @@ internal static class TabularCommand
             () =>
             {
                 string? folder = result.GetValue(data) ?? Environment.GetEnvironmentVariable(DigitSource.EnvironmentVariable);
-                Run(Choose(TabularSets.Load(string.IsNullOrEmpty(folder) ? null : folder), result.GetValue(set)), result.GetValue(seeds), result.GetValue(json), display, cancellationToken);
+                Run(Choose(TabularSets.Load(string.IsNullOrEmpty(folder) ? null : folder), result.GetValue(set)), result.GetValue(seeds), OutputFile.At("--json", result.GetValue(json)), display, cancellationToken);
                 return 0;
             }, cancellationToken));
         return command;
@@ -39,10 +39,11 @@ internal static class TabularCommand
             return [.. sets];
         return [.. names.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(name =>
             sets.FirstOrDefault(set => string.Equals(set.Name, name, StringComparison.OrdinalIgnoreCase))
-            ?? throw new UserException($"--set: there is no table '{name}'; the tables are {string.Join(", ", sets.Select(set => set.Name))}."))];
+            ?? throw new UserException(
+                $"--set: there is no table '{name}'; the tables are {string.Join(", ", sets.Select(set => set.Name))}." + NearMiss.Hint(name, sets.Select(set => set.Name))))];
     }
 
-    private static void Run(TabularSet[] sets, int seeds, string? json, Display display, CancellationToken cancellationToken)
+    private static void Run(TabularSet[] sets, int seeds, OutputFile? json, Display display, CancellationToken cancellationToken)
     {
         display.Line($"Mean ± standard deviation over {seeds} seeds; 70 % of the rows for training; all trainers with their defaults.");
         var results = new List<TabularSetResult>();
@@ -52,8 +53,7 @@ internal static class TabularCommand
             results.Add(result);
             display.Table(Table(result));
         }
-        if (json is not null)
-            File.WriteAllText(json, JsonSerializer.Serialize(new { seeds, sets = results }, Format) + "\n");
+        json?.WriteJson(new { seeds, sets = results }, Format);
     }
 
     private static Table Table(TabularSetResult result)

@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Gradients;
+using Microsoft.ML.NeuralOde.Solving;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Dynamics;
@@ -26,7 +28,8 @@ internal sealed class AutogradPathRate : PathRate
             if (!y.requires_grad)
                 y.requires_grad_();
         }
-        Tensor f = Dynamics(time, y, rowData);
+        // The dynamics may change the state that they are given; derivatives are those with respect to this one.
+        Tensor f = UserFunction.RightHandSide((t, state) => Dynamics(t, state, rowData))(time, y);
         Tensor flat = f.reshape(-1, Features);
         Tensor? divergence = Request.Has(PathQuantities.Divergence) ? zeros_like(flat.select(1, 0).detach()) : null;
         Tensor? jacobian = Request.Has(PathQuantities.JacobianNorm) ? zeros_like(flat.select(1, 0).detach()) : null;
@@ -37,8 +40,7 @@ internal sealed class AutogradPathRate : PathRate
             {
                 // Without a cotangent the sum over rows stands in: rows do not depend on each other.
                 Tensor output = probes is null ? flat.select(1, i).sum() : (flat * probes[i]).sum();
-                Tensor? product = autograd.grad([output], [y], null, retain_graph: graph || i < vectors - 1, create_graph: graph, allow_unused: true)[0];
-                if (product is null || product.IsInvalid)
+                if (Autograd.PullSum("the dynamics", output, [y], retainGraph: graph || i < vectors - 1, createGraph: graph)[0] is not { } product)
                     continue;
                 product = product.reshape(-1, Features);
                 if (divergence is not null)

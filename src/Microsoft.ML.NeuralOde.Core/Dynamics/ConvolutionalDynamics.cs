@@ -1,5 +1,6 @@
 using Microsoft.ML.NeuralOde.Dynamics;
 using Microsoft.ML.NeuralOde.Kernels;
+using Microsoft.ML.NeuralOde.Solving;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
@@ -16,6 +17,7 @@ namespace Microsoft.ML.NeuralOde;
 /// <c>time_weight0</c>, <c>time_weight1</c> or <c>time_weight</c>.
 /// On the CPU, in float32 and float64, they are evaluated and differentiated by kernels of their own wherever no graph is recorded, with convolutions by
 /// minimal filtering (A. Lavin, S. Gray, Fast Algorithms for Convolutional Neural Networks, 2016); results equal those of torch within rounding.
+/// Their normalisations begin with weights 1 and biases 0; those of a new <c>nn.GroupNorm</c> of TorchSharp are uninitialised memory, see docs/gradients.md.
 /// </remarks>
 public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics
 {
@@ -33,7 +35,11 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
 
     /// <summary>Creates dynamics with random convolutions, uniform in ±1/√inputs, and normalisations that begin without effect.</summary>
     /// <param name="channels">Channels of the state.</param>
-    /// <param name="groups">Groups of the normalisation, a divisor of <paramref name="channels"/>; null for the largest one up to 32.</param>
+    /// <param name="groups">
+    /// Groups of the normalisation, a divisor of <paramref name="channels"/>; null for the largest one up to 32 that leaves at least two channels in each. A channel that is
+    /// normalised by itself has mean 0 over its image at the end, so that a head which takes means over images learns nothing from the dynamics. The groups
+    /// are not part of a saved state: weights of dynamics that had a channel a group, as was the default for 2 to 32 channels once, need them given here.
+    /// </param>
     /// <param name="activation">The non-linearity before each convolution.</param>
     /// <param name="time">How time enters: as one more channel of each convolution, as a learned vector (one number a channel) times t, or not.</param>
     /// <param name="convolutionType">
@@ -54,7 +60,7 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
         if (time is not (TimeDependence.None or TimeDependence.Add or TimeDependence.Concatenate))
             throw new ArgumentOutOfRangeException(nameof(time), time, "Convolutional dynamics know the time dependences None, Add and Concatenate.");
         Channels = channels;
-        Groups = groups ?? Enumerable.Range(1, 32).Last(count => channels % count == 0);
+        Groups = groups ?? Enumerable.Range(1, 32).Last(count => channels % count == 0 && (count == 1 || channels / count > 1));
         Activation = activation;
         Time = time;
         if (convolutionType is { } type and not (ScalarType.BFloat16 or ScalarType.Float16 or ScalarType.Float32 or ScalarType.Float64))
@@ -93,6 +99,11 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
     /// <summary>The type convolutions are computed in; null for that of the state.</summary>
     public ScalarType? ConvolutionType { get; }
 
+    /// <summary>The channels and groups, the activation and how time enters.</summary>
+    /// <returns>For instance “ConvolutionalDynamics(64 channels, 32 groups; Relu; time Concatenate)”.</returns>
+    public override string ToString() =>
+        $"{nameof(ConvolutionalDynamics)}({Channels} channels, {Groups} groups; {Activation}; time {Time}{(ConvolutionType is { } type ? $"; convolutions in {type}" : "")})";
+
     internal IReadOnlyList<Parameter> NormWeights => _normWeights;
 
     internal IReadOnlyList<Parameter> NormBiases => _normBiases;
@@ -107,8 +118,18 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
     /// <param name="t">Time: a scalar, or one number a row, shape <c>[batch, 1, 1, 1]</c>.</param>
     /// <param name="y">The state, shape <c>[batch, channels, height, width]</c>.</param>
     /// <returns>dy/dt, in the shape of y.</returns>
+    /// <exception cref="ArgumentException">The state's shape, type or device does not fit the dynamics.</exception>
     public override Tensor forward(Tensor t, Tensor y)
     {
+        Inputs.RequireAlive(_weights[0], nameof(ConvolutionalDynamics), "A weight of the dynamics");
+        Inputs.RequireAlive(t, nameof(t), "The time");
+        Inputs.RequireAlive(y, nameof(y), "The state");
+        if (y.dim() != 4 || y.size(1) != Channels)
+            throw new ArgumentException($"The state has shape [{string.Join(", ", y.shape)}]; these dynamics need [batch, {Channels}, height, width].", nameof(y));
+        Inputs.RequireLike(y, _weights[0], nameof(y));
+        if (t.dim() > 0 && (t.dtype != y.dtype || (t.numel() != 1 && (t.dim() != 4 || t.numel() != y.size(0)))))
+            throw new ArgumentException(
+                $"The time has shape [{string.Join(", ", t.shape)}] and type {t.dtype}; it must be a scalar, or one number a row, [batch, 1, 1, 1], in the state's type {y.dtype}.", nameof(t));
         using DisposeScope scope = NewDisposeScope();
         Tensor x = y;
         for (int i = 0; i < Convolutions; i++)
@@ -122,7 +143,8 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
     /// <inheritdoc/>
     public DynamicsEvaluator? CreateEvaluator(Tensor state)
     {
-        ArgumentNullException.ThrowIfNull(state);
+        Inputs.RequireAlive(state, nameof(state), "The state");
+        Inputs.RequireAlive(_weights[0], nameof(ConvolutionalDynamics), "A weight of the dynamics");
         if (state.dim() != 4 || state.shape[1] != Channels || state.numel() == 0 || !HasKernelsFor(state) || IsLeftToTorch(state.shape))
             return null;
         ConvolutionalEvaluator? evaluator = _evaluators.Take();

@@ -1,5 +1,6 @@
 using Microsoft.ML.NeuralOde.Dynamics;
 using Microsoft.ML.NeuralOde.Kernels;
+using Microsoft.ML.NeuralOde.Solving;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
@@ -112,6 +113,11 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <summary>Size of the conditioning vector; 0 for none.</summary>
     public long Conditions { get; }
 
+    /// <summary>The layers' sizes, the activation and what else enters.</summary>
+    /// <returns>For instance “DenseDynamics(2, 16, 2; Tanh; time Add)”.</returns>
+    public override string ToString() =>
+        $"{nameof(DenseDynamics)}({string.Join(", ", [Features, .. Hidden, Features])}; {Activation}; time {Time}{(Conditions > 0 ? $"; {Conditions} conditions" : "")})";
+
     /// <summary>Number of linear layers.</summary>
     internal int Layers => _weights.Length;
 
@@ -124,6 +130,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <param name="y">The state, shape <c>[batch, features]</c>.</param>
     /// <returns>dy/dt, shape <c>[batch, features]</c>.</returns>
     /// <exception cref="InvalidOperationException">The dynamics need a condition.</exception>
+    /// <exception cref="ArgumentException">The state's width, type or device is not that of the dynamics.</exception>
     public override Tensor forward(Tensor t, Tensor y)
     {
         if (Conditions > 0)
@@ -142,6 +149,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <summary>dy/dt, given what <see cref="Project"/> made of the condition.</summary>
     internal Tensor EvaluateProjected(Tensor t, Tensor y, Tensor? projected)
     {
+        CheckState(t, y);
         using DisposeScope scope = NewDisposeScope();
         Tensor x = y;
         for (int i = 0; i < Layers; i++)
@@ -157,7 +165,8 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <inheritdoc/>
     public DynamicsEvaluator? CreateEvaluator(Tensor state)
     {
-        ArgumentNullException.ThrowIfNull(state);
+        Inputs.RequireAlive(state, nameof(state), "The state");
+        Inputs.RequireAlive(_weights[0], nameof(DenseDynamics), "A weight of the dynamics");
         if (_gateWeights.Length > 0 || state.dim() != 2 || state.shape[1] != Features || !HasKernelsFor(state))
             return null;
         DenseEvaluator? evaluator = _evaluators.Take();
@@ -165,6 +174,19 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
             evaluator = state.dtype == ScalarType.Float32 ? new DenseEvaluator<float>(this) : new DenseEvaluator<double>(this);
         evaluator.Refresh();
         return evaluator;
+    }
+
+    private void CheckState(Tensor t, Tensor y)
+    {
+        Inputs.RequireAlive(_weights[0], nameof(DenseDynamics), "A weight of the dynamics");
+        Inputs.RequireAlive(t, nameof(t), "The time");
+        Inputs.RequireAlive(y, nameof(y), "The state");
+        if (y.dim() == 0 || y.size(-1) != Features)
+            throw new ArgumentException($"The state has shape [{string.Join(", ", y.shape)}]; these dynamics need [batch, {Features}].", nameof(y));
+        Inputs.RequireLike(y, _weights[0], nameof(y));
+        if (t.dim() > 0 && (t.dtype != y.dtype || t.numel() > Math.Max(1, y.numel() / Features) || t.size(-1) != 1))
+            throw new ArgumentException(
+                $"The time has shape [{string.Join(", ", t.shape)}] and type {t.dtype}; it must be a scalar, or one number a row, [batch, 1], in the state's type {y.dtype}.", nameof(t));
     }
 
     /// <summary>What time adds to layer <paramref name="layer"/>; null for nothing.</summary>
@@ -193,7 +215,8 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     internal (Parameter Weight, Parameter Bias)? Gate(int layer) => _gateWeights.Length > 0 ? (_gateWeights[layer], _gateBiases[layer]) : null;
 
     private bool HasKernelsFor(Tensor state) =>
-        Conditions == 0 && Time != TimeDependence.Fourier && StateKernels.Supports(state) && IsSmall && Array.TrueForAll(_weights, weight => Fits(weight, state));
+        Conditions == 0 && Time != TimeDependence.Fourier && StateKernels.Supports(state) && IsSmall
+        && Array.TrueForAll([.. _weights, .. _biases, .. _timeWeights, .. _gateWeights, .. _gateBiases], parameter => Fits(parameter, state));
 
     /// <summary>Keeps an evaluator, with its memory, for the next solve.</summary>
     internal void Return(DenseEvaluator evaluator) => _evaluators.Return(evaluator);
@@ -201,13 +224,17 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <summary>Whether every matrix is small enough for the fused kernels.</summary>
     private bool IsSmall => Array.TrueForAll(_weights, weight => weight.numel() <= LargestFusedMatrix && weight.shape[0] <= WidestFusedLayer);
 
-    private static bool Fits(Parameter weight, Tensor state) => weight.device_type == DeviceType.CPU && weight.dtype == state.dtype && weight.is_contiguous();
+    /// <summary>Whether kernels may read a parameter's memory.</summary>
+    private static bool Fits(Parameter parameter, Tensor state) =>
+        parameter.device_type == DeviceType.CPU && parameter.dtype == state.dtype && parameter.is_contiguous();
 
     /// <summary>What a condition adds to the first layer, shape <c>[batch, width]</c>: the same at all times.</summary>
     internal Tensor Project(Tensor condition)
     {
+        Inputs.RequireAlive(condition, nameof(condition), "The condition");
         if (condition.dim() != 2 || condition.shape[1] != Conditions)
             throw new ArgumentException($"The condition has shape [{string.Join(", ", condition.shape)}]; it must be [batch, {Conditions}].", nameof(condition));
+        Inputs.RequireLike(condition, _conditionWeight!, nameof(condition));
         return functional.linear(condition, _conditionWeight!);
     }
 

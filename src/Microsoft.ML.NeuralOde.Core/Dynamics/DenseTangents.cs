@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Gradients;
+
 namespace Microsoft.ML.NeuralOde.Dynamics;
 
 /// <summary>
@@ -102,7 +104,7 @@ internal static class DenseTangents
             var saved = new List<Tensor>(3 * layers);
             Tensor result = Evaluate(network, packed, tangents, weights, gates, shifts, saved);
             ctx.set_materialize_grads(false);
-            ctx.save_data(Key, new Layout(network, layers, tangents is not null, gates[0] is not null));
+            ctx.save_data(Key, new Layout(network, layers, tangents is not null, gates[0] is not null, packed.device_type, vars));
             ctx.save_for_backward([packed, .. tangents is null ? (Tensor[])[] : [tangents], .. weights, .. gates.OfType<Tensor>(), .. shifts, .. saved]);
             foreach (Tensor tensor in saved)
                 tensor.MoveToOuterDisposeScope();
@@ -111,20 +113,34 @@ internal static class DenseTangents
 
         public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
+            Exception? failure = BackwardFailure.Earlier();
             var layout = (Layout)ctx.get_data(Key);
             var result = new List<Tensor>(new Tensor[3 + 3 * layout.Layers]);
-            if (grad_output.IsInvalid)
-                return result;
-            List<Tensor> all = ctx.get_saved_variables();
-            Saved saved = layout.Read(all);
-            if (is_grad_enabled())
-                DifferentiateTwice(saved, grad_output, result);
-            else
-                Differentiate(saved, grad_output, result);
-            foreach (Tensor tensor in all)
-                tensor.Dispose();
+            // No exception may leave this method: native code calls it.
+            try
+            {
+                if (failure is null && !grad_output.IsInvalid)
+                {
+                    List<Tensor> all = ctx.get_saved_variables();
+                    Saved saved = layout.Read(all);
+                    if (is_grad_enabled())
+                        DifferentiateTwice(saved, grad_output, result);
+                    else
+                        Differentiate(saved, grad_output, result);
+                    foreach (Tensor tensor in all)
+                        tensor.Dispose();
+                }
+            }
+            catch (Exception exception)
+            {
+                failure = exception;
+                for (int i = 1; i < result.Count; i++)
+                    result[i] = BackwardFailure.Undefined(layout.Inputs[i] as Tensor)!;
+            }
             // The caller reads the handles after this returns: nothing else holds the tensors until then.
             ctx.save_data("gradients", result);
+            if (failure is not null)
+                BackwardFailure.Tell(failure, layout.Device);
             return result;
         }
 
@@ -135,9 +151,9 @@ internal static class DenseTangents
             Tensor value = Evaluate(saved.Network, saved.Packed, saved.Tangents, saved.Weights, saved.Gates, saved.Shifts, null);
             Tensor?[] places = [null, saved.Packed, null, .. saved.Weights, .. saved.Gates, .. saved.Shifts];
             int[] wanted = [.. Enumerable.Range(0, places.Length).Where(i => places[i] is { requires_grad: true })];
-            IList<Tensor> gradients = autograd.grad([value], [.. wanted.Select(i => places[i]!)], [gradient], retain_graph: true, create_graph: true, allow_unused: true);
+            Tensor?[] gradients = Autograd.Pull("the dynamics", [value], [.. wanted.Select(i => places[i]!)], [gradient], retainGraph: true, createGraph: true);
             for (int i = 0; i < wanted.Length; i++)
-                if (gradients[i] is { IsInvalid: false } found)
+                if (gradients[i] is { } found)
                     result[wanted[i]] = found.MoveToOuterDisposeScope();
         }
 
@@ -214,7 +230,7 @@ internal static class DenseTangents
             (like.dim() == 1 ? derivative.sum(dim: 0L) : derivative.alias()).MoveToOuterDisposeScope();
     }
 
-    private sealed record Layout(Network Network, int Layers, bool HasTangents, bool HasGates)
+    private sealed record Layout(Network Network, int Layers, bool HasTangents, bool HasGates, DeviceType Device, object[] Inputs)
     {
         public Saved Read(List<Tensor> all)
         {

@@ -21,7 +21,13 @@ internal static class PathIntegration
     /// <param name="controlIntegrals">Whether the integrals take part in the error control.</param>
     public static PathResult Solve(
         Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double start, double end, OdeSolverOptions options, PathQuantities quantities,
-        TraceEstimator trace, Tensor? condition = null, bool controlIntegrals = true)
+        TraceEstimator trace, Tensor? condition = null, bool controlIntegrals = true) =>
+        UserFunction.Call(
+            "The solve along a path", initialState, () => SolveAlong(dynamics, initialState, start, end, options, quantities, trace, condition, controlIntegrals));
+
+    private static PathResult SolveAlong(
+        Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double start, double end, OdeSolverOptions options, PathQuantities quantities,
+        TraceEstimator trace, Tensor? condition, bool controlIntegrals)
     {
         using DisposeScope scope = NewDisposeScope();
         var request = new PathRequest(quantities, Choose(trace, dynamics, initialState, quantities), condition, options.PerRow);
@@ -30,7 +36,7 @@ internal static class PathIntegration
             options = options with { Norm = StateNorm(options.Norm, rate) };
         Tensor packed = rate.Pack(initialState);
         IReadOnlyList<Tensor> parameters = rate.Parameters;
-        var function = new KnownFunction(rate.Evaluate, parameters, rate as IAnalyticDynamics) { Module = dynamics, Plain = rate.Velocity };
+        var function = new KnownFunction(UserFunction.RightHandSide(rate.Evaluate), parameters, rate as IAnalyticDynamics) { Module = dynamics, Plain = rate.Velocity };
         using OdeSolution solution = Ode.Solve(
             function.Function, packed, tensor(new[] { start, end }, packed.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32), options, parameters);
         Tensor final = solution.Final;

@@ -22,11 +22,14 @@ internal sealed class BacksolveAdjoint : GradientMethod
         _absoluteTolerance = absoluteTolerance;
     }
 
+    /// <inheritdoc/>
+    public override string ToString() => Describe(
+        _method is null ? null : $"method {_method.Name}",
+        _relativeTolerance is { } relative ? $"rtol {OptionText.Of(relative)}" : null,
+        _absoluteTolerance is { } absolute ? $"atol {OptionText.Of(absolute)}" : null);
+
     internal override OdeSolution Solve(OdeProblem problem)
     {
-        using var draws = RandomDraws.Watch(problem);
-        OdeSolution solution = problem.SolveWithoutGradient();
-        draws?.Refuse(solution);
         OdeSolverOptions backward = problem.Options with
         {
             Method = _method ?? problem.Options.Method switch
@@ -43,6 +46,10 @@ internal sealed class BacksolveAdjoint : GradientMethod
             PerRow = false,
             Progress = null,
         };
+        backward.Method.CheckType(problem.InitialState, "initialState");
+        using var draws = RandomDraws.Watch(problem);
+        OdeSolution solution = problem.SolveWithoutGradient();
+        draws?.Refuse(solution);
         return new AdjointSolve(problem, solution, backward).Attach();
     }
 

@@ -31,7 +31,7 @@ internal sealed class BackwardSweep : IDisposable
             TrackedGrid = problem.Grid.Track(TimeLeaves);
         }
         IsPerRow = problem.IsPerRow;
-        Clock = new Clock(problem.Grid, like, IsPerRow);
+        Clock = new Clock(problem.Grid, like, IsPerRow, problem.Options.Discontinuities);
         Pullback = pullback ?? new Pullback(problem.Function, Parameters.Active);
     }
 

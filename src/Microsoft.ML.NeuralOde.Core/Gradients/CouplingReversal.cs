@@ -13,44 +13,47 @@ internal sealed class CouplingReversal(ReversibleCoupling method, BackwardSweep 
     public override ReversiblePoint Undo(TapeStep step, ReversiblePoint point, Func<int, Tensor> gradient)
     {
         int lanes = step.Lanes;
-        int count = _tableau.SolutionStages;
-        double[] b = _tableau.B[..count];
+        double[] b = _tableau.B[.._tableau.SolutionStages];
         double coupling = method.Coupling;
         StateArithmetic arithmetic = Sweep.Arithmetic(point.State, lanes);
         using var span = new StepSpan(step.Start, step.End, Sweep.Clock);
         using var back = new StepSpan(step.End, step.Start, Sweep.Clock);
         double[] one = Fill(lanes, 1);
-        var outputs = new HermiteOutputs(Sweep, step, span, gradient);
+        var outputs = new ExtensionOutputs(Sweep, _tableau, step, span, gradient);
 
-        using var second = new StageReversal(Sweep, _tableau, back, point.State, point.State, count, kept: []);
+        using var second = new StageReversal(Sweep, _tableau, back, point.State, point.State, b.Length, kept: []);
         Tensor twin = arithmetic.Combine(point.Twin, back, b, second.Derivatives);
-        using var first = new StageReversal(Sweep, _tableau, span, twin, twin, count, kept: []);
+        using var first = new StageReversal(Sweep, _tableau, span, twin, twin, outputs.Stages, kept: []);
         Tensor between = arithmetic.Combine(null, null, [1 / coupling, 1 - 1 / coupling], [point.State, twin]);
-        Tensor state = arithmetic.Combine(between, span, Array.ConvertAll(b, weight => -weight / coupling), first.Derivatives);
+        Tensor state = arithmetic.Combine(between, span, Array.ConvertAll(b, weight => -weight / coupling), first.Derivatives.AsSpan(0, b.Length));
         arithmetic.Release(between);
 
         // z₁ = z₀ − Ψ_{−h}(t₁, y₁); the step of the second stages is −h.
-        Pull(second, point.TwinGradient, -1, outputs.EndSlope, -1);
-        Tensor stateGradient = Sweep.Sum(lanes, [new Term(point.StateGradient, one), .. outputs.End, .. second.Pulled.Select(v => new Term(v, one))]);
-        // y₁ = λy₀ + (1 − λ)z₀ + Ψ_h(t₀, z₀).
-        Pull(first, stateGradient, 1, outputs.StartSlope, 1);
+        second.Pull([point.TwinGradient], [[.. Enumerable.Range(0, lanes * b.Length).Select(i => -b[i % b.Length])]]);
+        Tensor stateGradient = Sweep.Sum(
+            lanes, [new Term(point.StateGradient, one), .. outputs.AtEnd.Select(g => new Term(g, one)), .. second.Pulled.Select(v => new Term(v, one))]);
+        // y₁ = λy₀ + (1 − λ)z₀ + Ψ_h(t₀, z₀), and inside the step y(σ) = (1 − w) y₀ + w z₀ + h Σ_i p_i(σ) k_i with w = (1 − λ) σ.
+        first.Pull([stateGradient, .. outputs.Incoming], [outputs.EndWeights(), .. outputs.Inside.Select(output => outputs.Weights(output))]);
         Tensor twinBefore = Sweep.Sum(
-            lanes, [new Term(point.TwinGradient, one), new Term(stateGradient, Fill(lanes, 1 - coupling)), .. first.Pulled.Select(v => new Term(v, one))]);
-        Tensor before = Sweep.Sum(lanes, [new Term(stateGradient, Fill(lanes, coupling)), .. outputs.Start]);
+            lanes,
+            [
+                new Term(point.TwinGradient, one), new Term(stateGradient, Fill(lanes, 1 - coupling)), .. Inside(pull => pull),
+                .. first.Pulled.Select(v => new Term(v, one)),
+            ]);
+        Tensor before = Sweep.Sum(lanes, [new Term(stateGradient, Fill(lanes, coupling)), .. Inside(pull => 1 - pull)]);
         if (Sweep.Times is not null)
-            outputs.AddPlaces(state, point.State, first.Derivatives[0], second.Derivatives[0]);
+            AddPlaces();
         arithmetic.Release(stateGradient);
         return new ReversiblePoint(state, twin, before, twinBefore);
 
-        void Pull(StageReversal stages, Tensor cotangent, double sign, IEnumerable<Term> slopes, double slopeSign)
+        IEnumerable<Term> Inside(Func<double, double> weight) => outputs.Inside.Select((output, o) => new Term(
+            outputs.Incoming[o], [.. Enumerable.Range(0, lanes).Select(lane => weight((1 - coupling) * output.Fraction(span, lane)))]));
+
+        void AddPlaces()
         {
-            Term[] terms = [.. slopes];
-            double[][] weights =
-            [
-                [.. Enumerable.Range(0, lanes * count).Select(i => sign * b[i % count])],
-                .. terms.Select(term => Enumerable.Range(0, lanes * count).Select(i => i % count == 0 ? slopeSign * term.Weights[i / count] : 0).ToArray()),
-            ];
-            stages.Pull([cotangent, .. terms.Select(term => term.Tensor)], weights);
+            Tensor pull = arithmetic.Combine(null, null, [1 - coupling, coupling - 1], [twin, state]);
+            outputs.AddPlaces(first.Derivatives, pull);
+            arithmetic.Release(pull);
         }
     }
 }

@@ -10,6 +10,7 @@ internal sealed class DiscreteAdjoint : GradientMethod
 
     private readonly CheckpointBudget _budget;
     private readonly long _evaluationBytes;
+    private readonly string _text;
 
     public DiscreteAdjoint(int? checkpoints, long? evaluationBytes)
         : base("checkpointed")
@@ -21,7 +22,13 @@ internal sealed class DiscreteAdjoint : GradientMethod
         _budget = new CheckpointBudget(checkpoints);
         // Who counts states is short of memory.
         _evaluationBytes = evaluationBytes ?? (checkpoints is null ? DefaultEvaluationBytes : 0);
+        _text = Describe(
+            checkpoints is { } states ? $"{states} {(states == 1 ? "checkpoint" : "checkpoints")}" : null,
+            evaluationBytes is { } bytes ? $"{bytes} bytes for evaluations" : null);
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => _text;
 
     internal override bool ReachesAll(OdeMethod method) => !method.IsReversible && !method.IsOneStep;
 

@@ -67,8 +67,12 @@ public abstract class GradientMethod
     /// <summary>
     /// Undoes each step exactly on the way back, so that only the last states are kept: the exact derivatives of the discrete solution, in memory that
     /// does not depend on the number of steps. For the reversible methods only: <see cref="OdeMethod.ReversibleHeun"/> and
-    /// <see cref="OdeMethod.ReversibleCoupling"/>.
+    /// <see cref="OdeMethod.ReversibleCoupling"/>, of which the latter keeps its states at every so many steps too.
     /// </summary>
+    /// <remarks>
+    /// Undoing steps amplifies rounding where components of y grow. If the states that come back differ from those of the solve by more than 1e-6 of their
+    /// size (1e-3 in float32), the backward pass fails.
+    /// </remarks>
     /// <returns>The gradient method.</returns>
     public static GradientMethod Reversible() => ReversibleGradient.Instance;
 
@@ -84,8 +88,12 @@ public abstract class GradientMethod
             ?? throw new ArgumentException($"There is no gradient method '{name}'; the methods are {string.Join(", ", all.Select(method => method.Name))}.", nameof(name));
     }
 
-    /// <inheritdoc/>
+    /// <summary>The name, and in parentheses what differs from the defaults.</summary>
+    /// <returns>For instance “checkpointed” or “adjoint (method radau5, rtol 1e-06)”.</returns>
     public override string ToString() => Name;
+
+    /// <summary>The name with what differs from the defaults; null for what does not.</summary>
+    private protected string Describe(params ReadOnlySpan<string?> differences) => OptionText.Join(differences) is { Length: > 0 } text ? $"{Name} ({text})" : Name;
 
     /// <exception cref="ArgumentException">The gradient method does not fit the other options.</exception>
     internal virtual void Check(OdeSolverOptions options)

@@ -207,10 +207,8 @@ internal sealed class Pullback : IDisposable
         public override Tensor PullState(Tensor cotangent, out Tensor? time)
         {
             time = null;
-            if (!_graph.requires_grad)
-                return zeros_like(_state).DetachFromDisposeScope();
             Tensor[] inputs = _withTime ? [_state, _time, .. _owner._parameters] : [_state, .. _owner._parameters];
-            IList<Tensor> results = autograd.grad([_graph], inputs, [cotangent], retain_graph: false, create_graph: false, allow_unused: true);
+            Tensor?[] results = Autograd.Pull("the right-hand side", [_graph], inputs, [cotangent]);
             Tensor state = Own(results[0], cotangent) ?? zeros_like(_state.detach()).DetachFromDisposeScope();
             int first = inputs.Length - _parameters.Length;
             for (int i = 0; i < _parameters.Length; i++)
@@ -245,7 +243,7 @@ internal sealed class Pullback : IDisposable
         /// <summary>A derivative in contiguous memory of its own: autograd may hand λ itself on, whose memory is reused.</summary>
         private static Tensor? Own(Tensor? derivative, Tensor cotangent)
         {
-            if (derivative is null || derivative.IsInvalid)
+            if (derivative is null)
                 return null;
             if (derivative.is_contiguous() && !RightHandSide.SharesMemory(derivative, cotangent))
                 return derivative.DetachFromDisposeScope();
@@ -285,7 +283,7 @@ internal sealed class Pullback : IDisposable
         {
             Tensor state = empty_like(cotangent).DetachFromDisposeScope();
             Pull(cotangent, state);
-            time = _timeGradients.Length > 0 ? tensor(_timeGradients).DetachFromDisposeScope() : null;
+            time = _timeGradients.Length > 0 ? tensor(_timeGradients, device: CPU).DetachFromDisposeScope() : null;
             return state;
         }
 

@@ -30,8 +30,10 @@ internal sealed class RowwiseAdjointSystem : IDisposable
     /// <summary>(y, λ) as one tensor.</summary>
     public Tensor Join(Tensor y, Tensor adjoint)
     {
-        using Tensor left = y.reshape(_rows, -1);
-        using Tensor right = adjoint.reshape(_rows, -1);
+        // Without elements, −1 would leave the width open.
+        long width = y.numel() / Math.Max(1, _rows);
+        using Tensor left = y.reshape(_rows, width);
+        using Tensor right = adjoint.reshape(_rows, width);
         return cat([left, right], 1);
     }
 

@@ -9,12 +9,14 @@ internal sealed record Gradients(Tensor? InitialState, Tensor? Times, Tensor?[] 
 internal abstract class DifferentiableSolve
 {
     private readonly (ScalarType Type, Device Device)? _times;
+    private readonly DeviceType _device;
     private readonly ReachedOutputs? _outputs;
 
     protected DifferentiableSolve(OdeProblem problem, OdeSolution solution)
     {
         Problem = problem;
         Solution = solution;
+        _device = problem.InitialState.device_type;
         StateNeedsGradient = problem.InitialState.requires_grad;
         _outputs = ReachedOutputs.Of(solution, problem.Options.PerRow);
         if (problem.TimesRequireGradient)
@@ -68,35 +70,47 @@ internal abstract class DifferentiableSolve
 
         public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
+            Exception? failure = BackwardFailure.Earlier();
             var solve = (DifferentiableSolve)ctx.get_data(Key);
             int parameters = solve.Problem.Parameters.Count;
             var result = new List<Tensor>(new Tensor[3 + parameters]);
-            if (grad_output.IsInvalid)
+            if (grad_output.IsInvalid && failure is null)
                 return result;
 
-            // Native code calls this and could not pass an exception on: it is kept in the statistics, and NaN tells of it in every gradient.
-            Gradients gradients;
+            // No exception may leave this method: native code calls it.
+            Gradients? gradients = null;
             List<Tensor> saved = [];
             try
             {
-                saved = Unpack(ctx);
-                using IDisposable noGrad = no_grad();
-                using DisposeScope scope = NewDisposeScope();
-                gradients = solve.Run(grad_output, saved);
+                if (failure is null && is_grad_enabled())
+                    failure = new NotSupportedException(
+                        $"The gradient of an ODE solve was asked for with a graph of its own (create_graph: true), for second derivatives, which gradients by " +
+                        $"'{solve.Problem.Gradient.Name}' do not have: set {nameof(OdeSolverOptions)}.{nameof(OdeSolverOptions.Gradient)} to GradientMethod.Direct().");
+                if (failure is null)
+                {
+                    saved = Unpack(ctx);
+                    using IDisposable noGrad = no_grad();
+                    using DisposeScope scope = NewDisposeScope();
+                    gradients = solve.Run(grad_output, saved);
+                }
             }
             catch (Exception exception)
             {
-                solve.Solution.Statistics.BackwardFailure = exception;
-                gradients = solve.Undefined(grad_output);
+                failure = exception;
             }
             foreach (Tensor tensor in saved)
                 tensor.Dispose();
+            if (grad_output.IsInvalid)
+                gradients = new Gradients(null, null, new Tensor?[parameters]);
+            gradients ??= solve.Undefined(grad_output);
             result[1] = gradients.InitialState!;
             result[2] = gradients.Times!;
             for (int i = 0; i < parameters; i++)
                 result[3 + i] = gradients.Parameters[i]!;
             // The caller reads the handles after this returns: nothing else holds the tensors until then.
             ctx.save_data("gradients", result);
+            if (failure is not null)
+                solve.Solution.Statistics.Fail(failure, BackwardFailure.Tell(failure, solve._device), solve.Problem.Parameters);
             return result;
         }
     }
@@ -144,9 +158,7 @@ internal abstract class DifferentiableSolve
         double[] times = new double[Problem.Grid.Count];
         Array.Fill(times, double.NaN);
         return new Gradients(
-            StateNeedsGradient ? Fill(gradient[0]) : null, TimesGradient(times),
-            [.. Problem.Parameters.Select(parameter => parameter.requires_grad ? Fill(parameter.detach()) : null)]);
-
-        static Tensor Fill(Tensor tensor) => full_like(tensor, Numbers.NaN);
+            StateNeedsGradient ? full_like(gradient[0], Numbers.NaN) : null, TimesGradient(times),
+            [.. Problem.Parameters.Select(BackwardFailure.Undefined)]);
     }
 }

@@ -40,19 +40,15 @@ internal sealed class ExplicitStepReversal(ButcherTableau tableau, BackwardSweep
         int lanes = step.Lanes;
         StateArithmetic arithmetic = Sweep.Arithmetic(adjoint, lanes);
         using var span = new StepSpan(step.Start, step.End, Sweep.Clock);
-        StepOutput[] inside = [.. step.Outputs.Where(output => !output.IsAtEnd)];
-        Tensor[] incoming = Array.ConvertAll(inside, output => output.Masked(gradient(output.Output), lanes));
-        Tensor[] atEnd = [.. step.Outputs.Where(output => output.IsAtEnd).Select(output => output.Masked(gradient(output.Output), lanes))];
-        Tensor? sum = atEnd.Length == 0 ? null : arithmetic.Combine(adjoint, null, Ones(atEnd.Length), atEnd);
-        Tensor[] parts = [sum ?? adjoint, .. incoming];
+        var outputs = new ExtensionOutputs(Sweep, tableau, step, span, gradient);
+        Tensor? sum = outputs.AtEnd.Length == 0 ? null : arithmetic.Combine(adjoint, null, Ones(outputs.AtEnd.Length), outputs.AtEnd);
+        Tensor[] parts = [sum ?? adjoint, .. outputs.Incoming];
 
-        int count = inside.Length > 0 ? tableau.Extension.Polynomials.Length : tableau.SolutionStages;
-        using var reversal = new StageReversal(Sweep, tableau, span, adjoint, state, count, stages);
-        reversal.Pull(parts, [EndWeights(lanes, count), .. inside.Select(output => Weights(output, span, count, derivative: false))]);
+        using var reversal = new StageReversal(Sweep, tableau, span, adjoint, state, outputs.Stages, stages);
+        reversal.Pull(parts, [outputs.EndWeights(), .. outputs.Inside.Select(output => outputs.Weights(output))]);
         if (Sweep.Times is not null)
-            for (int o = 0; o < inside.Length; o++)
-                AddPlace(inside[o], span, incoming[o], reversal.Derivatives);
-        Tensor[] all = [.. incoming, .. reversal.Pulled];
+            outputs.AddPlaces(reversal.Derivatives);
+        Tensor[] all = [.. outputs.Incoming, .. reversal.Pulled];
         Tensor result = arithmetic.Combine(parts[0], null, Ones(all.Length), all);
         arithmetic.Release(sum);
         return result;
@@ -63,44 +59,6 @@ internal sealed class ExplicitStepReversal(ButcherTableau tableau, BackwardSweep
         var ones = new double[count];
         Array.Fill(ones, 1);
         return ones;
-    }
-
-    private double[] EndWeights(int lanes, int count)
-    {
-        var weights = new double[lanes * count];
-        for (int lane = 0; lane < lanes; lane++)
-            tableau.B.AsSpan(0, Math.Min(count, tableau.Stages)).CopyTo(weights.AsSpan(lane * count, count));
-        return weights;
-    }
-
-    /// <summary>p_i(σ), or p_i′(σ), of an output inside the step, lane-major.</summary>
-    private double[] Weights(StepOutput output, StepSpan span, int count, bool derivative)
-    {
-        var weights = new double[count * span.Start.Length];
-        for (int lane = 0; lane < span.Start.Length; lane++)
-        {
-            Span<double> row = weights.AsSpan(lane * count, count);
-            double sigma = output.Fraction(span, lane);
-            if (derivative)
-                tableau.Extension.WeightDerivatives(sigma, row);
-            else
-                tableau.Extension.Weights(sigma, row);
-        }
-        return weights;
-    }
-
-    /// <summary>What the place σ = (t − t₀) / h of an output inside the step contributes: its slope is Σ_i p_i′(σ) k_i.</summary>
-    private void AddPlace(StepOutput output, StepSpan span, Tensor incoming, Tensor[] k)
-    {
-        double[] slopes = Weights(output, span, k.Length, derivative: true);
-        var place = new double[span.Start.Length];
-        for (int i = 0; i < k.Length; i++)
-        {
-            double[] dots = BackwardSweep.Dots(incoming, k[i], place.Length);
-            for (int lane = 0; lane < place.Length; lane++)
-                place[lane] += slopes[lane * k.Length + i] * dots[lane];
-        }
-        Sweep.AddPlace(output, span, place);
     }
 }
 
@@ -115,7 +73,7 @@ internal sealed class GraphStepReversal(OdeMethod method, BackwardSweep sweep) :
         Tensor start = state!.detach().requires_grad_();
         var statistics = new SolverStatistics();
         var context = new StepperContext(
-            new RightHandSide(Sweep.Problem.Function, statistics), new TensorArithmetic(step.Lanes), new Clock(Sweep.TrackedGrid, start, Sweep.IsPerRow),
+            new RightHandSide(Sweep.Problem.Function, statistics), new TensorArithmetic(step.Lanes), new Clock(Sweep.TrackedGrid, start, Sweep.IsPerRow, Sweep.Problem.Options.Discontinuities),
             Sweep.OptionsFor(method), statistics);
         using Stepper stepper = method.CreateStepper(context);
         stepper.Start(step.Start, context.Arithmetic.Copy(start));
@@ -140,17 +98,15 @@ internal sealed class GraphStepReversal(OdeMethod method, BackwardSweep sweep) :
         }
         Sweep.Statistics.BackwardEvaluations += statistics.FunctionEvaluations;
         (int first, int count) = TimesAround(step);
-        IList<Tensor> derivatives = autograd.grad(
-            values, [start, .. Sweep.Parameters.Active, .. Sweep.TimeLeaves.AsSpan(first, count)], cotangents, allow_unused: true);
+        Tensor?[] derivatives = Autograd.Pull(
+            "the right-hand side", values, [start, .. Sweep.Parameters.Active, .. Sweep.TimeLeaves.AsSpan(first, count)], cotangents);
         using IDisposable noGrad = no_grad();
         int parameters = Sweep.Parameters.Active.Count;
-        Sweep.Parameters.Add([.. derivatives.Skip(1).Take(parameters).Select(Valid)]);
+        Sweep.Parameters.Add(derivatives[1..(1 + parameters)]);
         for (int i = 0; i < count; i++)
-            if (Valid(derivatives[1 + parameters + i]) is { } derivative)
+            if (derivatives[1 + parameters + i] is { } derivative)
                 Sweep.Times!.Values[first + i] += derivative.ToDouble();
-        return Sweep.Arithmetic(state, step.Lanes).Copy((Valid(derivatives[0]) ?? zeros_like(state)).contiguous());
-
-        static Tensor? Valid(Tensor? derivative) => derivative is null || derivative.IsInvalid ? null : derivative;
+        return Sweep.Arithmetic(state, step.Lanes).Copy((derivatives[0] ?? zeros_like(state)).contiguous());
     }
 
     /// <summary>The output times on which the step's times depend.</summary>

@@ -53,7 +53,7 @@ internal sealed record TapeStep(OdeMethod? Method, double[] Start, double[] End,
 internal sealed record StepOutput(int Output, int[] Lanes, double[] Times, bool IsAtEnd)
 {
     /// <summary>The place as a fraction of the step.</summary>
-    public double Fraction(StepSpan span, int lane) => span.Size[lane] == 0 ? 0 : (Times[lane] - span.Start[lane]) / span.Size[lane];
+    public double Fraction(StepSpan span, int lane) => span.Fraction(Times[lane], lane);
 
     /// <summary>The gradient of the output in the lanes that reached it in this step, zero in the others.</summary>
     public Tensor Masked(Tensor gradient, int count)

@@ -91,8 +91,8 @@ internal static class UnnamedParameters
 
     private static bool DependsOn(Tensor[] values, Tensor tensor)
     {
-        IList<Tensor> derivatives = autograd.grad(values, [tensor], [.. values.Select(value => zeros_like(value))], retain_graph: true, create_graph: false, allow_unused: true);
-        return derivatives[0] is { IsInvalid: false };
+        Tensor?[] derivatives = Autograd.Pull("the right-hand side", values, [tensor], [.. values.Select(value => zeros_like(value))], retainGraph: true);
+        return derivatives[0] is not null;
     }
 
     private static ArgumentException Forgotten(OdeProblem problem, (Tensor Tensor, string Path)[] forgotten)

@@ -11,6 +11,9 @@ namespace Microsoft.ML.NeuralOde.Inference;
 /// </summary>
 internal sealed unsafe class DenseRowSolver
 {
+    /// <summary>The smallest normal number of the states.</summary>
+    private const float SmallestTolerance = 1.17549435E-38f;
+
     private readonly ButcherTableau _tableau;
     private readonly OdeSolverOptions _options;
     private readonly double _end;
@@ -82,7 +85,6 @@ internal sealed unsafe class DenseRowSolver
         StepController controller = _options.Controller ?? StepController.Default;
         int direction = Math.Sign(_end);
         int k = Math.Max(1, _tableau.ErrorOrder) + 1;
-        double smallest = Math.Max(_options.MinimumStep, ErrorHistory.TimeResolution * Math.Abs(_end));
         double time = 0;
         var history = new ErrorHistory();
         Evaluate(0, work.State, work.K(0), work);
@@ -109,7 +111,8 @@ internal sealed unsafe class DenseRowSolver
                 continue;
             }
             step = tried * history.Rejected(controller, k, error);
-            if (step < smallest)
+            // Where the derivative itself is not finite, no step is small enough.
+            if (step < Math.Max(_options.MinimumStep, ErrorHistory.SmallestStep(time, Math.Abs(_end))) || (!double.IsFinite(error) && !IsFinite(work.K(0))))
                 return false;
         }
         if (_options.OnStepLimit == StepLimitBehavior.Throw)
@@ -234,7 +237,8 @@ internal sealed unsafe class DenseRowSolver
     private double Norm(float* y0, float* y1, double h, ReadOnlySpan<double> weights, Work work)
     {
         double total = 0;
-        float rtol = (float)_options.RelativeTolerance, atol = (float)_options.AbsoluteTolerance;
+        // Above 0, so that a component that is and stays 0 has no error.
+        float rtol = (float)_options.RelativeTolerance, atol = Math.Max((float)_options.AbsoluteTolerance, SmallestTolerance);
         int n = Vector<float>.Count;
         int i = 0;
         Vector<float> squares = Vector<float>.Zero;
@@ -266,7 +270,7 @@ internal sealed unsafe class DenseRowSolver
         double total = 0;
         foreach (float y in new ReadOnlySpan<float>(work.State, Features))
         {
-            double ratio = y / (_options.AbsoluteTolerance + _options.RelativeTolerance * Math.Abs(y));
+            double ratio = y / (Math.Max(_options.AbsoluteTolerance, SmallestTolerance) + _options.RelativeTolerance * Math.Abs(y));
             total += ratio * ratio;
         }
         return Math.Sqrt(total / Features);

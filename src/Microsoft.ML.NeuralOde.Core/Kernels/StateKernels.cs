@@ -195,6 +195,8 @@ internal static unsafe class StateKernels
     {
         int w = Vector<T>.Count;
         nint i = 0;
+        // Above 0, so that a component that is and stays 0 has no error.
+        atol = T.Max(atol, T.CreateTruncating(typeof(T) == typeof(float) ? 1.17549435E-38 : 2.2250738585072014E-308));
         Vector<T> rtols = new(rtol), atols = new(atol);
         double total = 0;
         if (width >= w)

@@ -20,6 +20,8 @@ internal sealed class AutoSwitching : OdeMethod
 
     internal override bool SupportsPerRow => false;
 
+    internal override bool SolvesEquations => true;
+
     internal override Stepper CreateStepper(StepperContext context) => new AutoSwitchingStepper(this, context);
 }
 

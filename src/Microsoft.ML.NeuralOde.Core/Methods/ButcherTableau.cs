@@ -128,6 +128,16 @@ internal sealed class ContinuousExtension
         }
     }
 
+    /// <summary>
+    /// The extension whose weights meet as many conditions Σ_i row_i p_i(σ) = Σ_d right_d σ^(d+1) as there are stages.
+    /// </summary>
+    public static ContinuousExtension Meeting(int order, params IReadOnlyList<(double[] Row, double[] Right)> conditions)
+    {
+        int degree = conditions.Max(condition => condition.Right.Length);
+        double[][] rights = [.. conditions.Select(condition => (double[])[.. condition.Right, .. new double[degree - condition.Right.Length]])];
+        return new(order, LinearEquations.Solve([.. conditions.Select(condition => condition.Row)], rights));
+    }
+
     /// <summary>p_i(σ) of every stage.</summary>
     public void Weights(double sigma, Span<double> weights)
     {

@@ -21,6 +21,19 @@ internal static class ExplicitStages
         return k;
     }
 
+    /// <summary>The stages that only the interpolant needs, behind the method's own; the caller's.</summary>
+    public static Tensor[] EvaluateExtension(StepperContext context, ButcherTableau tableau, StepSpan span, Tensor state, IReadOnlyList<Tensor> k)
+    {
+        Tensor[] all = [.. k, .. new Tensor[tableau.Extension.ExtraC.Length]];
+        for (int i = k.Count; i < all.Length; i++)
+        {
+            Tensor input = context.Arithmetic.Combine(state, span, tableau.Extension.ExtraA[i - k.Count], all.AsSpan(0, i));
+            all[i] = context.Evaluate(span, tableau.Extension.ExtraC[i - k.Count], input);
+            context.Arithmetic.Release(input);
+        }
+        return all[k.Count..];
+    }
+
     /// <summary>The error of a step in units of the tolerance, lane by lane; null where the method estimates none.</summary>
     public static double[]? Error(StepperContext context, ButcherTableau tableau, StepSpan span, Tensor state, Tensor next, ReadOnlySpan<Tensor> k)
     {

@@ -10,8 +10,10 @@ internal sealed class ImplicitRungeKutta : OdeMethod
 
     public override int Stages => Tableau.Stages;
 
-    /// <summary>A cubic through both ends with both derivatives.</summary>
-    public override int InterpolantOrder => Math.Min(Order, 3);
+    /// <summary>That of the method's own interpolant, or of the cubic through both ends with both derivatives.</summary>
+    public override int InterpolantOrder => Tableau.Extension?.Order ?? Math.Min(Order, 3);
+
+    internal override bool SolvesEquations => true;
 
     internal override Stepper CreateStepper(StepperContext context) => new ImplicitRungeKuttaStepper(this, context);
 }
@@ -50,6 +52,9 @@ internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
     public override int ErrorOrder => _tableau.ErrorOrder;
 
     public override StepController Controller => StepController.ForImplicitMethods;
+
+    public override Tensor Interpolate(double[] times) =>
+        _tableau.Extension is { } extension ? Extend(times, extension, ExtensionStages(extension, Derivative())) : base.Interpolate(times);
 
     public override void Accept(bool[]? mask)
     {
@@ -141,11 +146,49 @@ internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
             error = [.. error.Select((e, lane) => e > 1 && _isRepeated[lane] ? again[lane] : e)];
             Context.Arithmetic.Release(moved);
         }
+        if (Context.Options.StepSize is null && Array.Exists(error, e => e <= 1) && InterpolationError(span, first, next) is { } inside)
+            error = [.. error.Zip(inside, Math.Max)];
         for (int lane = 0; failed is not null && lane < error.Length; lane++)
             if (failed[lane])
                 error[lane] = double.PositiveInfinity;
         return error;
     }
+
+    /// <summary>
+    /// The error of the interpolant at an output time inside the step, in units of the tolerance, lane by lane; null where no output is inside. On stiff
+    /// problems the step's end may be exact, and its estimate small, where the polynomial between is neither.
+    /// </summary>
+    /// <remarks>γ₀ (I − h γ₀ J)⁻¹ h (f(t, u) − u′) for the interpolant u: the matrix makes the defect of a stiff component one of its place.</remarks>
+    private double[]? InterpolationError(StepSpan span, Tensor first, Tensor next)
+    {
+        double?[] outputs = [.. span.Start.Zip(span.End, Context.Clock.OutputInside)];
+        if (_tableau.Extension is not { } extension || Array.TrueForAll(outputs, output => output is null) || next.numel() == 0)
+            return null;
+        Tensor[] stages = ExtensionStages(extension, first);
+        int count = stages.Length;
+        var times = new double[outputs.Length];
+        var weights = new double[times.Length * count];
+        var slopes = new double[times.Length * count];
+        for (int lane = 0; lane < times.Length; lane++)
+        {
+            times[lane] = outputs[lane] ?? span.End[lane];
+            extension.Weights(span.Fraction(times[lane], lane), weights.AsSpan(lane * count, count));
+            extension.WeightDerivatives(span.Fraction(times[lane], lane), slopes.AsSpan(lane * count, count));
+        }
+        using var plain = new TensorArithmetic(Context.Arithmetic.Lanes);
+        using StepSpan numbers = span.AsNumbers();
+        using Tensor place = plain.Combine(State.detach(), numbers, weights, stages);
+        using Tensor slope = plain.Combine(null, null, slopes, stages);
+        Tensor there = Context.Evaluate(times, place);
+        using Tensor defect = plain.Combine(null, numbers, [1, -1], [there, slope]);
+        Context.Arithmetic.Release(there);
+        using Tensor filtered = _newton.Filter(span, defect, _tableau.Filter);
+        double[] error = Context.Arithmetic.ScaledError(State, next, null, [_tableau.Filter], [filtered], Context.Options);
+        return [.. error.Select((e, lane) => outputs[lane] is null ? 0 : e)];
+    }
+
+    private Tensor[] ExtensionStages(ContinuousExtension extension, Tensor first) =>
+        extension.Polynomials.Length > _k.Length ? [first, .. _k!] : [.. _k!];
 
     /// <summary>(I − h γ₀ J)⁻¹ h (e₀ f + Σ e_i k_i).</summary>
     private Tensor Estimate(StepSpan span, Tensor slope)

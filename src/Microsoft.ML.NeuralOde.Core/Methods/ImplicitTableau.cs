@@ -7,7 +7,9 @@ namespace Microsoft.ML.NeuralOde.Methods;
 /// </remarks>
 internal sealed class ImplicitTableau
 {
-    public ImplicitTableau(int order, double[][] a, double[] b, double[] c, double[]? error = null, double startError = 0, int errorOrder = 0, double filter = 0)
+    public ImplicitTableau(
+        int order, double[][] a, double[] b, double[] c, double[]? error = null, double startError = 0, int errorOrder = 0, double filter = 0,
+        ContinuousExtension? extension = null)
     {
         Order = order;
         A = a;
@@ -18,6 +20,7 @@ internal sealed class ImplicitTableau
         ErrorOrder = errorOrder;
         Filter = filter;
         IsStifflyAccurate = c[^1] == 1 && a[^1].AsSpan().SequenceEqual(b);
+        Extension = extension ?? (IsStifflyAccurate ? Cubic(Math.Min(order, 3)) : null);
         Groups = [.. FindGroups(a)];
     }
 
@@ -39,6 +42,12 @@ internal sealed class ImplicitTableau
 
     /// <summary>γ₀.</summary>
     public double Filter { get; }
+
+    /// <summary>
+    /// The interpolant over the stages or, where it has one row more, over f at the step's start and the stages; null where the last stage is not the
+    /// solution at the step's end, and f there must be evaluated for one.
+    /// </summary>
+    public ContinuousExtension? Extension { get; }
 
     /// <summary>Whether the last stage is the solution at the step's end.</summary>
     public bool IsStifflyAccurate { get; }
@@ -66,6 +75,17 @@ internal sealed class ImplicitTableau
                 weights[j] += polynomial[power] * (Math.Pow(1 + distance, power + 1) - 1) / (power + 1);
         }
         return weights;
+    }
+
+    /// <summary>The cubic through both ends with both derivatives, of which the last stage is one.</summary>
+    private ContinuousExtension Cubic(int order)
+    {
+        int start = A[0][0] == 0 ? 0 : 1;
+        double[][] polynomials = [.. new double[start][], .. B.Select(weight => new[] { 0, 3 * weight, -2 * weight })];
+        polynomials[0] = start == 1 ? [1, -2, 1] : [1, 3 * B[0] - 2, 1 - 2 * B[0]];
+        double last = B[^1];
+        polynomials[^1] = [0, 3 * last - 1, 1 - 2 * last];
+        return new(order, polynomials);
     }
 
     private static double[] Multiply(double[] polynomial, double constant, double slope)

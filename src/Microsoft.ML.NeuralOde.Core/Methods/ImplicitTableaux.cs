@@ -19,9 +19,16 @@ internal static class ImplicitTableaux
 
     public static ImplicitTableau Kvaerno3 { get; } = KvaernoThree(0.4358665215084590);
 
-    public static ImplicitTableau Kvaerno4 { get; } = KvaernoFour(0.5728160624821349);
+    /// <summary>
+    /// ESDIRK4(3)6L[2]SA, the implicit half of ARK4(3)6L[2]SA (C. A. Kennedy, M. H. Carpenter, Additive Runge–Kutta schemes for
+    /// convection–diffusion–reaction equations, Appl. Numer. Math. 44, 2003).
+    /// </summary>
+    public static ImplicitTableau Esdirk4 { get; } = FourthOrderEsdirk();
 
-    public static ImplicitTableau Kvaerno5 { get; } = KvaernoFive(0.26);
+    /// <summary>
+    /// ESDIRK5(4)7L[2]SA2 (C. A. Kennedy, M. H. Carpenter, Diagonally implicit Runge–Kutta methods for stiff ODEs, Appl. Numer. Math. 146, 2019).
+    /// </summary>
+    public static ImplicitTableau Esdirk5 { get; } = FifthOrderEsdirk();
 
     /// <summary>Two-stage Radau IIA; the estimate has weight 0.4 on f at the start.</summary>
     public static ImplicitTableau Radau3 { get; } = Collocation(
@@ -46,7 +53,7 @@ internal static class ImplicitTableaux
     }
 
     // A. Kværnø, Singly diagonally implicit Runge–Kutta methods with an explicit first stage, BIT 44, 2004. The estimate is the difference of
-    // the last two stages, both of which are solutions at the step's end.
+    // the last two stages, both of which are solutions at the step's end. Her methods of order 4 and 5 have nodes behind the step's end.
     private static ImplicitTableau KvaernoThree(double g) => Kvaerno(3, g,
     [
         [],
@@ -55,51 +62,83 @@ internal static class ImplicitTableaux
         [(6 * g - 1) / (12 * g), -1 / ((24 * g - 12) * g), (-6 * g * g + 6 * g - 1) / (6 * g - 3)],
     ]);
 
-    private static ImplicitTableau KvaernoFour(double g)
+    private static ImplicitTableau FourthOrderEsdirk()
     {
-        double p = 12 * g * g - 6 * g + 1, q = 12 * g * g - 9 * g + 2, r = 3 * g - 1, s = 6 * g * g - 6 * g + 1;
-        return Kvaerno(4, g,
+        const double G = 1.0 / 4;
+        double[][] a = Diagonal(G,
         [
             [],
-            [g],
-            [g * Polynomial(g, 144, -180, 81, -15, 1) / (p * p), g * Polynomial(g, -36, 39, -15, 2) / (p * p)],
-            [
-                Polynomial(g, -144, 396, -330, 117, -18, 1) / (12 * g * g * q), Polynomial(g, 72, -126, 69, -15, 1) / (12 * g * g * r),
-                -s * p * p / (12 * g * g * q * r),
-            ],
-            [
-                Polynomial(g, 288, -312, 120, -18, 1) / (48 * g * g * q), Polynomial(g, 24, -12, 1) / (48 * g * g * r),
-                -p * p * p / (48 * g * g * r * q * s), Polynomial(g, -24, 36, -12, 1) / Polynomial(g, 24, -24, 4),
-            ],
+            [G],
+            [8611.0 / 62500, -1743.0 / 31250],
+            [5012029.0 / 34652500, -654441.0 / 2922500, 174375.0 / 388108],
+            [15267082809.0 / 155376265600, -71443401.0 / 120774400, 730878875.0 / 902184768, 2285395.0 / 8070912],
+            [82889.0 / 524892, 0, 15625.0 / 83664, 69875.0 / 102672, -2260.0 / 8211],
         ]);
+        double[] c = [0, 1.0 / 2, 83.0 / 250, 31.0 / 50, 17.0 / 20, 1];
+        double[] embedded =
+            [4586570599.0 / 29645900160, 0, 178811875.0 / 945068544, 814220225.0 / 1159782912, -3700637.0 / 11593932, 61727.0 / 225920];
+        double[] b = [.. a[^1]];
+        // The condition left over lets one error of order 5 grow to that at the step's end, with which all the others stay below those there.
+        double[] last = Times(a, Power(c, 3));
+        var extension = ContinuousExtension.Meeting(4, [.. FourthOrderConditions(a, c), (last, [0, 0, 0, 0, Dot(b, last)])]);
+        return new(4, a, b, c, Difference(embedded, b), errorOrder: 3, filter: G, extension: extension);
     }
 
-    private static ImplicitTableau KvaernoFive(double g) => Kvaerno(5, g,
+    private static ImplicitTableau FifthOrderEsdirk()
+    {
+        const double G = 23.0 / 125;
+        const double A3 = 791020047304.0 / 3561426431547, A4 = -158159076358.0 / 11257294102345, A5 = -1653327111580.0 / 4048416487981;
+        const double A6 = -4540011970825.0 / 8418487046959, B = -188593204321.0 / 4778616380481, Embedded = -582099335757.0 / 7214068459310;
+        double[][] a = Diagonal(G,
+        [
+            [],
+            [G],
+            [A3, A3],
+            [A4, A4, -85517644447.0 / 5003708988389],
+            [A5, A5, 1514767744496.0 / 9099671765375, 14283835447591.0 / 12247432691556],
+            [A6, A6, -1790937573418.0 / 7393406387169, 10819093665085.0 / 7266595846747, 4109463131231.0 / 7386972500302],
+            [B, B, 2809310203510.0 / 10304234040467, 1021729336898.0 / 2364210264653, 870612361811.0 / 2470410392208, -1307970675534.0 / 8059683598661],
+        ]);
+        double[] c = [.. a.Select(row => row.Sum())];
+        c[^1] = 1;
+        double[] embedded =
+        [
+            Embedded, Embedded, 615023338567.0 / 3362626566945, 3192122436311.0 / 6174152374399, 6156034052041.0 / 14430468657929,
+            -1011318518279.0 / 9693750372484, 1914490192573.0 / 13754262428401,
+        ];
+        double[] b = [.. a[^1]];
+        // Order 5 on linear equations; and equal weights of the first two stages, as in a, keep stiff components bounded inside the step too.
+        var extension = ContinuousExtension.Meeting(
+            4, [.. FourthOrderConditions(a, c), (Times(a, Times(a, Power(c, 2))), [0, 0, 0, 0, 1.0 / 60]), ([1, -1, 0, 0, 0, 0, 0], [0])]);
+        return new(5, a, b, c, Difference(embedded, b), errorOrder: 4, filter: G, extension: extension);
+    }
+
+    /// <summary>The conditions of order 4 at a fraction σ of the step, for methods of stage order 2.</summary>
+    private static (double[] Row, double[] Right)[] FourthOrderConditions(double[][] a, double[] c) =>
     [
-        [],
-        [g],
-        [0.13, 0.84033320996790809],
-        [0.22371961478320505, 0.47675532319799699, -0.06470895363112615],
-        [0.16648564323248321, 0.10450018841591720, 0.03631482272098715, -0.13090704451073998],
-        [0.13855640231268224, 0, -0.04245337201752043, 0.02446657898003141, 0.61943039072480676],
-        [0.13659751177640291, 0, -0.05496908796538376, -0.04118626728321046, 0.62993304899016403, 0.06962479448202728],
-    ]);
+        .. Enumerable.Range(0, 4).Select(q => (Power(c, q), (double[])[.. new double[q], 1.0 / (q + 1)])),
+        (Times(a, Power(c, 2)), [0, 0, 0, 1.0 / 12]),
+    ];
 
     private static ImplicitTableau Kvaerno(int order, double g, double[][] lower)
     {
-        int stages = lower.Length;
-        var a = new double[stages][];
-        var c = new double[stages];
-        for (int i = 0; i < stages; i++)
+        double[][] a = Diagonal(g, lower);
+        double[] c = [.. a.Select(row => row.Sum())];
+        c[^1] = c[^2] = 1;
+        return new(order, a, [.. a[^1]], c, Difference(a[^1], a[^2]), errorOrder: order - 1, filter: g);
+    }
+
+    /// <summary>a with an explicit first stage and g on the diagonal of the others.</summary>
+    private static double[][] Diagonal(double g, double[][] lower)
+    {
+        var a = new double[lower.Length][];
+        for (int i = 0; i < a.Length; i++)
         {
-            a[i] = new double[stages];
+            a[i] = new double[a.Length];
             lower[i].CopyTo(a[i], 0);
             a[i][i] = i == 0 ? 0 : g;
-            c[i] = a[i].Sum();
         }
-        c[^1] = c[^2] = 1;
-        double[] error = [.. a[^1].Zip(a[^2], (last, before) => last - before)];
-        return new(order, a, [.. a[^1]], c, error, errorOrder: order - 1, filter: g);
+        return a;
     }
 
     private static ImplicitTableau RadauThreeStages(double root)
@@ -135,29 +174,19 @@ internal static class ImplicitTableaux
     private static ImplicitTableau Collocation(int order, double[][] a, double[] b, double[] c, double startWeight)
     {
         int s = b.Length;
-        var system = new double[s, s + 1];
-        for (int q = 0; q < s; q++)
-        {
-            for (int i = 0; i < s; i++)
-                system[q, i] = Math.Pow(c[i], q);
-            system[q, s] = 1.0 / (q + 1) - (q == 0 ? startWeight : 0);
-        }
-        double[] embedded = Eliminate(system);
-        return new(order, a, b, c, [.. embedded.Zip(b, (hat, weight) => hat - weight)], startWeight, errorOrder: s, filter: startWeight);
+        double[][] powers = [.. Enumerable.Range(0, s).Select(q => Power(c, q))];
+        double[] embedded = [.. LinearEquations.Solve(powers, [.. powers.Select((_, q) => new[] { 1.0 / (q + 1) - (q == 0 ? startWeight : 0) })]).Select(row => row[0])];
+        // The solution's own polynomial with the slope at the start besides.
+        var extension = ContinuousExtension.Meeting(
+            s + 1, [.. Enumerable.Range(0, s + 1).Select(q => (Power([0, .. c], q), (double[])[.. new double[q], 1.0 / (q + 1)]))]);
+        return new(order, a, b, c, Difference(embedded, b), startWeight, errorOrder: s, filter: startWeight, extension: extension);
     }
 
-    private static double[] Eliminate(double[,] system)
-    {
-        int n = system.GetLength(0);
-        for (int p = 0; p < n; p++)
-            for (int row = 0; row < n; row++)
-            {
-                double factor = system[row, p] / system[p, p];
-                for (int column = p; row != p && column <= n; column++)
-                    system[row, column] -= factor * system[p, column];
-            }
-        return [.. Enumerable.Range(0, n).Select(i => system[i, n] / system[i, i])];
-    }
+    private static double[] Power(double[] c, int exponent) => Array.ConvertAll(c, node => Math.Pow(node, exponent));
 
-    private static double Polynomial(double x, params double[] coefficients) => coefficients.Aggregate(0.0, (sum, coefficient) => sum * x + coefficient);
+    private static double[] Times(double[][] a, double[] vector) => Array.ConvertAll(a, row => Dot(row, vector));
+
+    private static double Dot(double[] x, double[] y) => x.Zip(y, (left, right) => left * right).Sum();
+
+    private static double[] Difference(double[] x, double[] y) => [.. x.Zip(y, (left, right) => left - right)];
 }

@@ -1,3 +1,6 @@
+using Microsoft.ML.NeuralOde.Gradients;
+using Microsoft.ML.NeuralOde.Solving;
+
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>∂f/∂y row by row, shape <c>[rows, n, n]</c>: from the user, or column by column through autograd, all rows at once.</summary>
@@ -23,13 +26,15 @@ internal static class JacobianEvaluator
         using DisposeScope scope = NewDisposeScope();
         long rows = Rows(state);
         long n = state.numel() / Math.Max(1, rows);
+        if (rows * n == 0)
+            return zeros([rows, n, n], state.dtype, state.device).DetachFromDisposeScope();
         if (own is not null)
         {
             using IDisposable noGrad = no_grad();
-            Tensor given = own(time, state);
-            if (given is null || given.numel() != rows * n * n)
+            Tensor given = UserFunction.Call("The Jacobian", state, () => own(time, state.clone()));
+            if (given is null || given.IsInvalid || given.numel() != rows * n * n)
                 throw new InvalidOperationException(
-                    $"The Jacobian has {(given is null ? "no value" : $"shape [{string.Join(", ", given.shape)}]")}; it must have shape [{rows}, {n}, {n}].");
+                    $"The Jacobian has {(given is null || given.IsInvalid ? "no value" : $"shape [{string.Join(", ", given.shape)}]")}; it must have shape [{rows}, {n}, {n}].");
             return given.reshape(rows, n, n).to(state.dtype, state.device).clone().DetachFromDisposeScope();
         }
 
@@ -43,8 +48,8 @@ internal static class JacobianEvaluator
         var lines = new Tensor[n];
         for (long i = 0; i < n; i++)
         {
-            Tensor derivative = autograd.grad([flat.select(1, i).sum()], [y], retain_graph: i < n - 1, allow_unused: true)[0];
-            lines[i] = derivative is null || derivative.IsInvalid ? zeros([rows, n], state.dtype, state.device) : derivative.reshape(rows, n);
+            Tensor? derivative = Autograd.PullSum("the right-hand side", flat.select(1, i), [y], retainGraph: i < n - 1)[0];
+            lines[i] = derivative?.reshape(rows, n) ?? zeros([rows, n], state.dtype, state.device);
         }
         return stack(lines, 1).detach().DetachFromDisposeScope();
     }

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>
@@ -12,6 +14,12 @@ internal sealed class NewtonSolver
 {
     /// <summary>Under error control a smaller step is cheaper than many iterations; without it there is no smaller step.</summary>
     private int MaximumIterations => IsControlled ? 12 : 60;
+
+    /// <summary>Without error control, more iterations than this to go make Jacobians at the stages worth their cost.</summary>
+    private const int WorthwhileIterations = 10;
+
+    /// <summary>Corrections of so many units of rounding, relative to the state, are as small as they get.</summary>
+    private const double RoundingUnits = 10;
 
     /// <summary>A Jacobian is kept for the next step while iterations with it shrink the correction by this factor at least.</summary>
     private const double FastRate = 0.05;
@@ -66,6 +74,8 @@ internal sealed class NewtonSolver
 
     public Result Solve(StepSpan span, Tensor state, Tensor first, Tensor[] k, int start, int count, StagePredictor? predictor)
     {
+        if (state.numel() == 0)
+            return Nothing(state, count);
         using DisposeScope scope = NewDisposeScope();
         bool withGraph = is_grad_enabled() && _context.Arithmetic is TensorArithmetic;
         var bases = new Tensor[count];
@@ -83,6 +93,11 @@ internal sealed class NewtonSolver
                 stages = Guess();
                 failed = Iterate(span, state, bases, stages, start, count);
             }
+            if (failed is not null && !IsControlled)
+            {
+                stages = Guess();
+                failed = IterateExactly(span, state, bases, stages, start, count);
+            }
         }
         if (withGraph)
             stages = Correct(span, bases, stages, start, count);
@@ -99,6 +114,8 @@ internal sealed class NewtonSolver
     /// <summary>(I − h γ J)⁻¹ e.</summary>
     public Tensor Filter(StepSpan span, Tensor error, double gamma)
     {
+        if (error.numel() == 0)
+            return error.clone().DetachFromDisposeScope();
         using DisposeScope scope = NewDisposeScope();
         long rows = JacobianEvaluator.Rows(error);
         (Tensor factors, Tensor pivots) = Factors(span, [[gamma]], CurrentJacobian(span, null));
@@ -114,11 +131,16 @@ internal sealed class NewtonSolver
         return [.. Enumerable.Range(0, count).Select(i => bases[i].detach().Plus(h * slope.detach().Times(_tableau.A[start + i].Skip(start).Take(count).Sum())))];
     }
 
+    /// <summary>The stages of a state without elements.</summary>
+    private static Result Nothing(Tensor state, int count) =>
+        new([.. Enumerable.Range(0, count).Select(_ => zeros_like(state).DetachFromDisposeScope())], state.clone().DetachFromDisposeScope(), null);
+
     /// <summary>Improves the stages in place; says which lanes did not converge, or null.</summary>
     private bool[]? Iterate(StepSpan span, Tensor state, Tensor[] bases, Tensor[] stages, int start, int count)
     {
         (Tensor factors, Tensor pivots) = Factors(span, Block(start, count), CurrentJacobian(span, state));
         double[]? before = null;
+        double[]? rounding = null;
         bool[] open = [];
         bool freezes = _context.Options.PerRow;
         for (int iteration = 0; iteration < MaximumIterations; iteration++)
@@ -126,25 +148,29 @@ internal sealed class NewtonSolver
             using DisposeScope scope = NewDisposeScope();
             Tensor residual = Residual(span, bases, stages, start, count);
             Tensor correction = linalg.lu_solve(factors, pivots, residual.unsqueeze(-1)).squeeze(-1);
-            long width = correction.shape[1] / count;
-            var norms = new double[span.Start.Length];
+            Tensor[] parts = Split(correction, state, count);
+            double[] norms = Norms(state, stages, parts);
             for (int i = 0; i < count; i++)
             {
-                Tensor part = correction.narrow(1, i * width, width).reshape(state.shape).contiguous();
-                double[] size = Sizes(state, stages[i], part);
-                for (int lane = 0; lane < norms.Length; lane++)
-                    norms[lane] = Math.Max(norms[lane], double.IsNaN(size[lane]) ? double.PositiveInfinity : size[lane]);
+                Tensor part = parts[i];
                 // A row that has converged stays as it is, so that it does not matter how long its neighbours take.
                 Tensor change = freezes && before is not null ? part * Lanes(open, part) : part;
                 Tensor better = (stages[i] - change).MoveToOuterDisposeScope();
                 stages[i].Dispose();
                 stages[i] = better;
             }
-            bool[] stillOpen = Open(norms, before);
+            bool[] stillOpen = Open(norms, before, rounding);
+            if (IsControlled && iteration > 0 && rounding is null && Array.Exists(stillOpen, o => o))
+            {
+                // Tolerances near rounding ask for corrections that never come.
+                Tensor[] units = Array.ConvertAll(stages, stage => stage.Times(RoundingUnits * Epsilon(stage)));
+                rounding = Norms(state, stages, units);
+                stillOpen = Open(norms, before, rounding);
+            }
             open = freezes && before is not null ? [.. open.Zip(stillOpen, (was, still) => was && still)] : stillOpen;
             if (!Array.Exists(open, o => o))
                 return null;
-            if (Array.Exists(norms, double.IsInfinity))
+            if (Array.Exists(norms, double.IsInfinity) || (iteration > 1 && IsSlow(norms, before!, open)))
                 return open;
             before = norms;
         }
@@ -152,11 +178,16 @@ internal sealed class NewtonSolver
     }
 
     /// <summary>Lanes whose iteration has not converged: the last correction times θ / (1 − θ) bounds what is left.</summary>
-    private bool[] Open(double[] norms, double[]? before)
+    /// <param name="norms">The sizes of the last corrections, lane by lane.</param>
+    /// <param name="before">Those of the corrections before; null for none.</param>
+    /// <param name="rounding">The sizes that rounding has; null where they are not known to matter.</param>
+    private bool[] Open(double[] norms, double[]? before, double[]? rounding)
     {
         var open = new bool[norms.Length];
         for (int lane = 0; lane < norms.Length; lane++)
         {
+            if (rounding is not null && norms[lane] <= rounding[lane])
+                continue;
             double rate = before is null ? 1 : norms[lane] / Math.Max(before[lane], double.Epsilon);
             if (before is not null && norms[lane] > _enough)
                 _rate = Math.Max(_rate, rate);
@@ -166,6 +197,84 @@ internal sealed class NewtonSolver
         }
         return open;
     }
+
+    /// <summary>Whether, without error control, an open lane's iteration diverges or would take long.</summary>
+    private bool IsSlow(double[] norms, double[] before, bool[] open)
+    {
+        for (int lane = 0; !IsControlled && lane < norms.Length; lane++)
+        {
+            double rate = norms[lane] / Math.Max(before[lane], double.Epsilon);
+            if (open[lane] && !(norms[lane] * Math.Pow(rate, WorthwhileIterations) <= _enough))
+                return true;
+        }
+        return false;
+    }
+
+    /// <summary>
+    /// Improves the stages in place with the Jacobians at the stages themselves, by steps that are shortened, row by row, until the residual shrinks: for
+    /// equations on which the simplified iteration is slow or diverges. Says which lanes did not converge, or null.
+    /// </summary>
+    private bool[]? IterateExactly(StepSpan span, Tensor state, Tensor[] bases, Tensor[] stages, int start, int count)
+    {
+        const int Halvings = 12;
+        double[]? before = null;
+        bool[] open = [];
+        for (int iteration = 0; iteration < MaximumIterations; iteration++)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            Tensor residual = Residual(span, bases, stages, start, count);
+            (Tensor factors, Tensor pivots) = Factorize(ExactMatrix(span, stages, start, count));
+            Tensor correction = linalg.lu_solve(factors, pivots, residual.unsqueeze(-1)).squeeze(-1);
+            double[] norms = Norms(state, stages, Split(correction, state, count));
+            open = Open(norms, before, null);
+            if (Array.Exists(norms, double.IsInfinity))
+                return open;
+            Tensor size = residual.Squared().sum(1, keepdim: true);
+            Tensor part = ones_like(size);
+            Tensor[] better = Moved(part);
+            for (int halving = 0; halving < Halvings && Array.Exists(norms, norm => norm > 20 * _enough); halving++)
+            {
+                Tensor worse = Residual(span, bases, better, start, count).Squared().sum(1, keepdim: true).lt(size).logical_not() & size.gt(0);
+                if (!worse.any().item<bool>())
+                    break;
+                part = where(worse, part.Times(0.5), part);
+                better = Moved(part);
+            }
+            for (int i = 0; i < count; i++)
+            {
+                stages[i].Dispose();
+                stages[i] = better[i].MoveToOuterDisposeScope();
+            }
+            if (!Array.Exists(open, o => o))
+                return null;
+            before = norms;
+
+            Tensor[] Moved(Tensor by) => [.. Split(correction * by, state, count).Select((change, i) => stages[i] - change)];
+        }
+        return open;
+    }
+
+    /// <summary>A correction of all stages as one of each, in the state's shape.</summary>
+    private static Tensor[] Split(Tensor correction, Tensor state, int count)
+    {
+        long width = correction.shape[1] / count;
+        return [.. Enumerable.Range(0, count).Select(i => correction.narrow(1, i * width, width).reshape(state.shape).contiguous())];
+    }
+
+    /// <summary>The largest size of the stages' corrections, lane by lane; infinity for NaN.</summary>
+    private double[] Norms(Tensor state, Tensor[] stages, Tensor[] corrections)
+    {
+        var norms = new double[_context.Arithmetic.Lanes];
+        for (int i = 0; i < stages.Length; i++)
+        {
+            double[] size = Sizes(state, stages[i], corrections[i]);
+            for (int lane = 0; lane < norms.Length; lane++)
+                norms[lane] = Math.Max(norms[lane], double.IsNaN(size[lane]) ? double.PositiveInfinity : size[lane]);
+        }
+        return norms;
+    }
+
+    private static double Epsilon(Tensor state) => state.dtype == ScalarType.Float64 ? Math.ScaleB(1, -52) : Math.ScaleB(1, -23);
 
     /// <summary>The size of a correction in units of what is allowed: of the tolerances, or of rounding.</summary>
     private double[] Sizes(Tensor state, Tensor stage, Tensor correction)
@@ -182,20 +291,26 @@ internal sealed class NewtonSolver
     {
         long rows = JacobianEvaluator.Rows(stages[0]);
         Tensor[] fixedStages = Array.ConvertAll(stages, stage => stage.detach());
+        Tensor matrix = ExactMatrix(span, fixedStages, start, count);
+        Tensor residual = Residual(span, bases, fixedStages, start, count);
+        Tensor correction = linalg.solve(matrix, residual.unsqueeze(-1)).reshape(rows, count, -1);
+        return [.. fixedStages.Select((stage, i) => stage - correction.select(1, i).reshape(stage.shape))];
+    }
+
+    /// <summary>The matrix of the stages' equations with the Jacobians at the stages themselves; without a graph.</summary>
+    private Tensor ExactMatrix(StepSpan span, Tensor[] stages, int start, int count)
+    {
         var jacobians = new Tensor[count];
         for (int j = 0; j < count; j++)
         {
             using Tensor time = _context.Clock.Tensor(span, _tableau.C[start + j]);
-            jacobians[j] = JacobianEvaluator.Evaluate(_context, time.detach(), fixedStages[j]);
+            jacobians[j] = JacobianEvaluator.Evaluate(_context, time.detach(), stages[j]);
         }
-        Tensor matrix;
-        using (IDisposable noGrad = no_grad())
-            matrix = Matrix(span, Block(start, count), j => jacobians[j]);
-        Tensor residual = Residual(span, bases, fixedStages, start, count);
-        Tensor correction = linalg.solve(matrix, residual.unsqueeze(-1)).reshape(rows, count, -1);
+        using IDisposable noGrad = no_grad();
+        Tensor matrix = Matrix(span, Block(start, count), j => jacobians[j]);
         foreach (Tensor jacobian in jacobians)
             jacobian.Dispose();
-        return [.. fixedStages.Select((stage, i) => stage - correction.select(1, i).reshape(stage.shape))];
+        return matrix;
     }
 
     /// <summary>F_i = Y_i − base_i − h Σ_j a_ij f(t_j, Y_j), flattened to <c>[rows, stages · n]</c>.</summary>
@@ -229,7 +344,7 @@ internal sealed class NewtonSolver
         Tensor[] moved = [.. stages.Select((stage, i) => (stage - bases[i]) / h)];
         if (count == 1)
             return [moved[0].Over(_tableau.A[start][start])];
-        using Tensor block = tensor(Block(start, count).SelectMany(row => row).ToArray(), [count, count], ScalarType.Float64);
+        using Tensor block = tensor(Block(start, count).SelectMany(row => row).ToArray(), [count, count], ScalarType.Float64, CPU);
         using Tensor inverse = linalg.inv(block);
         double[] values = inverse.data<double>().ToArray();
         return [.. Enumerable.Range(0, count).Select(i =>
@@ -267,9 +382,32 @@ internal sealed class NewtonSolver
         if (_factors.Count > 2)
             ForgetFactors();
         using DisposeScope scope = NewDisposeScope();
-        (Tensor? factors, Tensor? pivots) = linalg.lu_factor(Matrix(span, block, _ => jacobian));
+        (Tensor factors, Tensor pivots) = Factorize(Matrix(span, block, _ => jacobian));
+        return _factors[key] = (factors.DetachFromDisposeScope(), pivots.DetachFromDisposeScope());
+    }
+
+    /// <summary>
+    /// The factors of a matrix; NaN where it is singular, with which the iteration fails at once.
+    /// </summary>
+    private (Tensor Factors, Tensor Pivots) Factorize(Tensor matrix)
+    {
         _context.Statistics.Factorizations++;
-        return _factors[key] = (factors!.DetachFromDisposeScope(), pivots!.DetachFromDisposeScope());
+        try
+        {
+            return Factors(matrix);
+        }
+        catch (ExternalException) when (matrix.isfinite().all().item<bool>())
+        {
+            using Tensor identity = eye(matrix.shape[1], dtype: matrix.dtype, device: matrix.device)!;
+            (Tensor factors, Tensor pivots) = Factors(identity.expand(matrix.shape).clone());
+            return (factors.Times(double.NaN), pivots);
+        }
+
+        static (Tensor Factors, Tensor Pivots) Factors(Tensor matrix)
+        {
+            (Tensor? factors, Tensor? pivots) = linalg.lu_factor(matrix);
+            return (factors!, pivots!);
+        }
     }
 
     /// <summary>I − h (a_ij J_j) in blocks, <c>[rows, stages · n, stages · n]</c>.</summary>
@@ -283,7 +421,7 @@ internal sealed class NewtonSolver
 
     /// <summary>1 in the marked lanes, 0 in the others, to multiply a state with.</summary>
     private static Tensor Lanes(bool[] marked, Tensor state) =>
-        tensor(marked, [marked.Length, .. Enumerable.Repeat(1L, (int)state.dim() - 1)]).to(state.dtype, state.device);
+        tensor(marked, [marked.Length, .. Enumerable.Repeat(1L, (int)state.dim() - 1)], device: state.device).to(state.dtype);
 
     /// <summary>The step sizes, to multiply a state with; in the graph where times are.</summary>
     private static Tensor Sizes(StepSpan span, Tensor state)

@@ -61,11 +61,27 @@ internal abstract class OneStepStepper : Stepper
         for (int lane = 0; lane < times.Length; lane++)
         {
             double h = span.Size[lane];
-            double s = h == 0 ? 0 : (times[lane] - span.Start[lane]) / h;
-            HermiteBasis basis = HermiteBasis.At(s);
+            HermiteBasis basis = HermiteBasis.At(span.Fraction(times[lane], lane));
             new[] { -basis.End, basis.End, h * basis.StartSlope, h * basis.EndSlope }.CopyTo(numbers, 4 * lane);
         }
         return Context.Arithmetic.Combine(State, null, numbers, inputs);
+    }
+
+    /// <summary>A method's own interpolant: y + h Σ_i p_i(σ) k_i.</summary>
+    protected Tensor Extend(double[] times, ContinuousExtension extension, ReadOnlySpan<Tensor> k)
+    {
+        StepSpan span = Attempt!.Span;
+        if (span.TrackedSize is { } size)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            using Tensor elapsed = Context.Clock.Difference(span.Start, times)!;
+            Tensor weights = extension.Weights(elapsed / size) * size.unsqueeze(1);
+            return Context.Arithmetic.CombineTracked(State, weights, k).DetachFromDisposeScope();
+        }
+        var numbers = new double[times.Length * k.Length];
+        for (int lane = 0; lane < times.Length; lane++)
+            extension.Weights(span.Fraction(times[lane], lane), numbers.AsSpan(lane * k.Length, k.Length));
+        return Context.Arithmetic.Combine(State, span, numbers, k);
     }
 
     public override IReadOnlyList<long> WorstRows() => [];

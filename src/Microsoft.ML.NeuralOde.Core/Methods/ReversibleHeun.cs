@@ -29,6 +29,9 @@ internal sealed class ReversibleHeunStepper(StepperContext context) : Reversible
 
     public override Tensor NextTwin => _nextTwin!;
 
+    protected override string DriftRemark =>
+        $"'{Context.Options.Method.Name}' is stable for oscillations alone: where components decay, its second state moves away by e^|h ∂f/∂y| in each step.";
+
     protected override StepAttempt Advance(StepSpan span)
     {
         StateArithmetic arithmetic = Context.Arithmetic;
@@ -39,7 +42,7 @@ internal sealed class ReversibleHeunStepper(StepperContext context) : Reversible
         _end = Context.Evaluate(span, 1, _nextTwin);
         Tensor next = arithmetic.Combine(State, span, [0.5, 0.5], [first, _end]);
         double[] error = arithmetic.ScaledError(State, next, span, [-0.5, 0.5], [first, _end], Context.Options);
-        return new StepAttempt(span, next, error);
+        return new StepAttempt(span, next, error, Drift: FindDrift(next, _nextTwin));
     }
 
     protected override Tensor? TakeEndDerivative()

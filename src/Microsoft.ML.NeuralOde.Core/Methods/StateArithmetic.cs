@@ -1,4 +1,5 @@
 using Microsoft.ML.NeuralOde.Kernels;
+using Microsoft.ML.NeuralOde.Solving;
 
 namespace Microsoft.ML.NeuralOde.Methods;
 
@@ -75,7 +76,8 @@ internal abstract class StateArithmetic : IDisposable
         using var arithmetic = new TensorArithmetic(Lanes);
         Tensor error = arithmetic.Combine(null, null, Scale(step, weights, k.Length), k);
         Tensor ratio = Ratio(error, y0, y1, options).reshape(Lanes, -1);
-        Tensor norms = options.Norm.Function is { } own ? own(ratio)
+        Tensor norms = options.Norm.Function is { } own ? UserFunction.Returned(
+                "The error norm", UserFunction.Call("The error norm", ratio, () => own(ratio)), "one number a lane")
             : ReferenceEquals(options.Norm, ErrorNorm.Maximum) ? ratio.abs().amax(1)
             : ratio.Squared().mean([1L]).sqrt();
         if (norms.numel() != Lanes)
@@ -89,7 +91,9 @@ internal abstract class StateArithmetic : IDisposable
     {
         Tensor size = maximum(y0.abs(), y1.abs());
         Tensor relative = options.RelativeTolerances is { } r ? size * r.to(size.dtype, size.device) : size.Times(options.RelativeTolerance);
-        return error / (options.AbsoluteTolerances is { } a ? relative.Plus(a.to(size.dtype, size.device)) : relative.Plus(options.AbsoluteTolerance));
+        Tensor scale = options.AbsoluteTolerances is { } a ? relative.Plus(a.to(size.dtype, size.device)) : relative.Plus(options.AbsoluteTolerance);
+        // Above 0, so that a component that is and stays 0 has no error.
+        return error / scale.AtLeast(size.dtype == ScalarType.Float16 ? 6e-8 : size.dtype == ScalarType.Float64 ? 2.2250738585072014E-308 : 1.17549435E-38);
     }
 
     public abstract void Dispose();

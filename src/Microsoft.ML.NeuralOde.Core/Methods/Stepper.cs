@@ -5,10 +5,10 @@ namespace Microsoft.ML.NeuralOde.Methods;
 /// <summary>What a method needs to know of the solve it runs in.</summary>
 internal sealed record StepperContext(RightHandSide RightHandSide, StateArithmetic Arithmetic, Clock Clock, OdeSolverOptions Options, SolverStatistics Statistics)
 {
-    /// <summary>f at times (one a lane) and a state; the caller owns the result, and gives it back to the arithmetic.</summary>
+    /// <summary>f at times (one a lane) from which steps leave, and a state; the caller owns the result, and gives it back to the arithmetic.</summary>
     public Tensor Evaluate(double[] times, Tensor state)
     {
-        if (RightHandSide.TryEvaluate(times, state, Arithmetic, out Tensor derivative))
+        if (RightHandSide.TryEvaluate(Clock.Leaving(times), state, Arithmetic, out Tensor derivative))
             return derivative;
         using Tensor time = Clock.Tensor(times);
         return RightHandSide.Evaluate(time, state);
@@ -79,4 +79,11 @@ internal abstract class Stepper : IDisposable
 /// <param name="Error">Its error in units of the tolerance, lane by lane; null where the method estimates none.</param>
 /// <param name="NewtonFailed">Whether the stage equations of an implicit method could not be solved in some lane.</param>
 /// <param name="NextFactor">By how much the next step should differ from this one, where the method knows better than the step control; else null.</param>
-internal sealed record StepAttempt(StepSpan Span, Tensor State, double[]? Error, bool NewtonFailed = false, double? NextFactor = null);
+/// <param name="Drift">What to tell of the two states of a reversible method, where they are too far apart or limit the step; else null.</param>
+internal sealed record StepAttempt(
+    StepSpan Span, Tensor State, double[]? Error, bool NewtonFailed = false, double? NextFactor = null, StateDrift? Drift = null);
+
+/// <summary>How far the two states of a reversible method are apart.</summary>
+/// <param name="Remark">What to tell the user.</param>
+/// <param name="Rows">The batch rows in which they are too far apart, at most ten, where that is known.</param>
+internal sealed record StateDrift(string Remark, IReadOnlyList<long> Rows);

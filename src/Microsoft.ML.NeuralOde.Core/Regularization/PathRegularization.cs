@@ -1,4 +1,5 @@
 using Microsoft.ML.NeuralOde.Dynamics;
+using Microsoft.ML.NeuralOde.Solving;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde;
@@ -51,8 +52,10 @@ public sealed record PathRegularization
         Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double startTime, double endTime, OdeSolverOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
-        ArgumentNullException.ThrowIfNull(initialState);
+        Inputs.RequireAlive(initialState, nameof(initialState), "The initial state");
         Validate();
+        if (!initialState.is_floating_point())
+            throw new ArgumentException($"The initial state has type {initialState.dtype}; it must be a floating-point tensor, such as float32.", nameof(initialState));
         if (initialState.dim() < 1)
             throw new ArgumentException("The initial state is a scalar; its first dimension must be the batch.", nameof(initialState));
         using DisposeScope scope = NewDisposeScope();

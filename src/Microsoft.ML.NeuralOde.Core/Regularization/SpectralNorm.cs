@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Solving;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde;
@@ -21,6 +22,8 @@ public static class SpectralNorm
     {
         ArgumentNullException.ThrowIfNull(module);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(iterations);
+        foreach (TorchSharp.Modules.Parameter parameter in module.parameters())
+            Inputs.RequireAlive(parameter, nameof(module), "A parameter of the module");
         using DisposeScope scope = NewDisposeScope();
         Tensor? sum = null;
         foreach (var parameter in module.parameters().Where(parameter => parameter.dim() >= 2))

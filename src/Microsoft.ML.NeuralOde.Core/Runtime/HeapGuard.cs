@@ -15,17 +15,23 @@ internal sealed partial class HeapGuard
 
     private static bool _isAvailable = OperatingSystem.IsLinux();
 
+    private readonly bool _isNeeded;
     private readonly long _interval;
     private long _resident;
     private long _steps;
 
     /// <param name="like">A tensor like the state: holes grow with it, and looking costs microseconds.</param>
-    public HeapGuard(Tensor like) => _interval = Math.Max(4, (2 << 20) / Math.Max(1, like.numel() * like.element_size()));
+    public HeapGuard(Tensor like)
+    {
+        // The tensors of other devices do not lie in the C library's heap.
+        _isNeeded = like.device_type == DeviceType.CPU;
+        _interval = Math.Max(4, (2 << 20) / Math.Max(1, like.numel() * like.element_size()));
+    }
 
     /// <summary>To be called after each step.</summary>
     public void AfterStep()
     {
-        if (!_isAvailable || ++_steps % _interval != 0)
+        if (!_isNeeded || !_isAvailable || ++_steps % _interval != 0)
             return;
         long resident = Environment.WorkingSet;
         if (_resident != 0 && resident <= _resident + Slack)

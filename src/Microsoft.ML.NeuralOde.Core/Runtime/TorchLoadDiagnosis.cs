@@ -1,6 +1,7 @@
 using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
+using Microsoft.ML.NeuralOde.Build;
 
 namespace Microsoft.ML.NeuralOde;
 
@@ -14,8 +15,8 @@ internal sealed partial class TorchLoadDiagnosis(
 {
     private const string Opening = "torch cannot be used: ";
 
-    // The only version that the compatibility step of the build can do without.
-    private const string RelaxableVersion = "GLIBCXX_3.4.32";
+    // The only version that TorchSharp's library can do without.
+    private const string RelaxableVersion = LibstdcxxRequirement.Version;
 
     private static readonly string[] SupportedPlatforms = ["linux-x64", "osx-arm64", "win-arm64", "win-x64"];
 
@@ -24,6 +25,9 @@ internal sealed partial class TorchLoadDiagnosis(
 
     /// <summary>Whether a system library was found but is too old.</summary>
     public static bool NamesMissingVersion(string loaderMessage) => MissingVersion().IsMatch(loaderMessage);
+
+    /// <summary>Whether it is the version that TorchSharp's library can do without.</summary>
+    public static bool NamesRelaxableVersion(string loaderMessage) => MissingVersion().Match(loaderMessage).Groups["version"].Value == RelaxableVersion;
 
     /// <summary>The platform of this process as package names spell it; <c>linux-musl-…</c> where libc is not glibc.</summary>
     public static string CurrentPlatform()
@@ -47,7 +51,9 @@ internal sealed partial class TorchLoadDiagnosis(
     }
 
     /// <summary>One message: what is missing, where it was looked for, what to do.</summary>
-    public string Describe(Exception failure)
+    /// <param name="failure">What the loader said.</param>
+    /// <param name="copyFailure">Why a copy without the requirement on a version did not help; null where none was tried.</param>
+    public string Describe(Exception failure, string? copyFailure = null)
     {
         string message = failure.Message;
         if (Array.IndexOf(SupportedPlatforms, platform) < 0)
@@ -56,7 +62,7 @@ internal sealed partial class TorchLoadDiagnosis(
                 $"process is {platform}. Run it as one of those (Linux with glibc, a 64-bit process).";
         }
         if (MissingVersion().Match(message) is { Success: true } version)
-            return DescribeMissingVersion(version);
+            return DescribeMissingVersion(version, copyFailure);
         if (failure is not DllNotFoundException)
             return DescribeOther(failure);
 
@@ -91,7 +97,7 @@ internal sealed partial class TorchLoadDiagnosis(
             (OperatingSystem.IsWindows() ? " Where a module is not found, install the current Visual C++ redistributable." : "");
     }
 
-    private static string DescribeMissingVersion(Match match)
+    private static string DescribeMissingVersion(Match match, string? copyFailure)
     {
         string version = match.Groups["version"].Value;
         string system = match.Groups["library"].Value;
@@ -102,7 +108,8 @@ internal sealed partial class TorchLoadDiagnosis(
               "(NeuralOdeNativeCompatibility=never) or the program was built on another system (then build it with " +
               "-p:NeuralOdeNativeCompatibility=always). Or run it where libstdc++ is that of GCC 13 or later (Debian 13, Ubuntu 24.04)."
             : "Run the program on a newer system (Debian 12, Ubuntu 22.04 or later).";
-        return $"{Opening}the system's {system} lacks the symbol version {version}, which {asking} requires. {remedy}";
+        string copy = copyFailure is null ? "" : $" A copy without this requirement could not be made and loaded at run time: {copyFailure.Trim()}";
+        return $"{Opening}the system's {system} lacks the symbol version {version}, which {asking} requires. {remedy}{copy}";
     }
 
     private string DescribeMissingPackage(string file) =>

@@ -1,4 +1,3 @@
-using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
@@ -8,43 +7,47 @@ namespace Microsoft.ML.NeuralOde;
 public static class TorchRuntime
 {
     // TorchSharp initialises itself once a process and never again after a failure; so one probe is all there is.
-    private static readonly Lazy<Failure?> ProbeResult = new(Probe);
+    private static readonly Lazy<TorchRuntimeException?> ProbeResult = new(Probe);
 
     /// <summary>
     /// Loads torch's native libraries and makes a first tensor, or says clearly why that is not possible; without this call the first
-    /// use of torch fails with a bare <see cref="TypeInitializationException"/>. Call it before anything else that touches torch, from
+    /// use of torch may fail with a bare <see cref="TypeInitializationException"/>. Call it before anything else that touches torch, from
     /// any thread and as often as wanted: the probe runs once a process, later calls repeat its result.
     /// </summary>
     /// <remarks>
-    /// On Linux the first call also makes torch's idle threads sleep after some microseconds instead of spinning for milliseconds, unless the environment
-    /// variable GOMP_SPINCOUNT or OMP_WAIT_POLICY says otherwise. The trainers and models of ML.NET make this call themselves.
+    /// The trainers and models of ML.NET make this call themselves, and modules of this library that cannot load torch fail with the same exception. As soon as anything
+    /// of this library is used, before torch is loaded:
+    /// <list type="bullet">
+    /// <item>On Linux, torch's idle threads sleep after some microseconds instead of spinning for milliseconds, unless the environment variable GOMP_SPINCOUNT or
+    /// OMP_WAIT_POLICY says otherwise.</item>
+    /// <item>On 64-bit Intel Linux whose libstdc++ is older than GCC 13's, a copy of TorchSharp's native library without that requirement is loaded where the plain load
+    /// fails. It is kept in <c>$XDG_CACHE_HOME/Microsoft.ML.NeuralOde</c> (<c>~/.cache</c> by default), readable and writable by the user alone, and compared on
+    /// each use; where no such folder can be written, a temporary file serves that is deleted once it is loaded.</item>
+    /// </list>
+    /// A script whose first lines touch torch before anything of this library calls <see cref="EnsureAvailable"/> first.
     /// </remarks>
     /// <exception cref="TorchRuntimeException">
     /// The libtorch package, a native file or a symbol version of a system library is missing, or the platform has no libtorch.
     /// </exception>
     public static void EnsureAvailable()
     {
-        if (ProbeResult.Value is Failure failure)
-            throw new TorchRuntimeException(failure.Message, failure.Cause);
+        if (ProbeResult.Value is { } failure)
+            throw new TorchRuntimeException(failure.Message, failure.InnerException!);
     }
 
-    private static Failure? Probe()
+    private static TorchRuntimeException? Probe()
     {
-        Assembly torchSharp = typeof(torch).Assembly;
-        Exception? loaderFailure = null;
-        OpenMPWaiting.Shorten();
+        TorchRuntimeException? loading = null;
         try
         {
-            // In TorchSharp's own order: where the two packages lie in different folders, the second finds the first by its name.
-            NativeLibrary.TryLoad("torch_cpu", torchSharp, null, out _);
-            NativeLibrary.Load("LibTorchSharp", torchSharp, null);
+            TorchLibraries.Handle();
         }
-        catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
+        catch (TorchRuntimeException e)
         {
             // Nothing that TorchSharp could try helps against a system library that is too old.
-            if (TorchLoadDiagnosis.NamesMissingVersion(e.Message))
-                return Describe(e, e);
-            loaderFailure = e;
+            if (TorchLoadDiagnosis.NamesMissingVersion(e.InnerException!.Message))
+                return e;
+            loading = e;
         }
 
         try
@@ -57,25 +60,9 @@ public static class TorchRuntime
             return null;
         }
         catch (Exception e) when (e is TypeInitializationException or DllNotFoundException or BadImageFormatException
-            or EntryPointNotFoundException or NotSupportedException or ExternalException)
+            or EntryPointNotFoundException or NotSupportedException or ExternalException or TorchRuntimeException)
         {
-            return Describe(loaderFailure ?? e, e);
+            return loading is null ? TorchLibraries.Describe(e, e) : new TorchRuntimeException(loading.Message, e);
         }
     }
-
-    private static Failure Describe(Exception telling, Exception cause)
-    {
-        var diagnosis = new TorchLoadDiagnosis(
-            TorchLoadDiagnosis.CurrentPlatform(),
-            typeof(torch).Assembly.GetName().Version?.ToString(3) ?? "",
-            LibTorchVersion(),
-            TorchLoadDiagnosis.CurrentSearchFolders(typeof(torch).Assembly));
-        return new Failure(diagnosis.Describe(telling), cause);
-    }
-
-    /// <summary>The version of libtorch that goes with our TorchSharp, as the build knows it.</summary>
-    private static string LibTorchVersion() =>
-        typeof(TorchRuntime).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(a => a.Key == "LibTorchVersion").Value!;
-
-    private sealed record Failure(string Message, Exception Cause);
 }

@@ -10,19 +10,15 @@ namespace Microsoft.ML.NeuralOde.Solving;
 internal sealed class AdaptiveIntegrator : Integrator
 {
     private readonly double[] _stops;
-    private readonly double[] _restarts;
-    private readonly double[] _outputs;
     private Lane[] _lanes;
     private long _attempts;
+    private long _driftingAttempts;
+    private string _driftRemark = "";
 
     public AdaptiveIntegrator(IntegrationTask task)
         : base(task, lanes: task.Options.PerRow ? (int)task.InitialState.shape[0] : 1)
     {
-        // A step ends just before a discontinuity, and so does an output there.
-        double[] jumps = DiscontinuitiesInside();
-        _stops = [.. jumps.Select(JustBefore), Grid.End];
-        _restarts = jumps;
-        _outputs = Array.ConvertAll(Grid.Values, time => Array.IndexOf(jumps, time) >= 0 ? JustBefore(time) : time);
+        _stops = [.. DiscontinuitiesInside(), Grid.End];
         _lanes = new Lane[Status.Length];
         for (int i = 0; i < _lanes.Length; i++)
             _lanes[i] = new Lane { Row = i, NextOutput = 1 };
@@ -57,6 +53,8 @@ internal sealed class AdaptiveIntegrator : Integrator
         for (int i = 0; i < end.Length; i++)
             end[i] = End(_lanes[i], Stepper.Time[i]);
         StepAttempt attempt = Stepper.Try(end);
+        if (attempt.Drift is { } drift)
+            (_driftingAttempts, _driftRemark) = (_driftingAttempts + 1, " " + drift.Remark);
         var accepted = new bool[_lanes.Length];
         bool any = false;
         for (int i = 0; i < _lanes.Length; i++)
@@ -107,12 +105,12 @@ internal sealed class AdaptiveIntegrator : Integrator
         while (true)
         {
             int[] due = [.. Enumerable.Range(0, _lanes.Length).Where(i =>
-                accepted[i] && _lanes[i].NextOutput < Grid.Count && (end[i] - _outputs[_lanes[i].NextOutput]) * Grid.Direction >= 0)];
+                accepted[i] && _lanes[i].NextOutput < Grid.Count && (end[i] - Grid.Values[_lanes[i].NextOutput]) * Grid.Direction >= 0)];
             if (due.Length == 0)
                 return;
             var times = (double[])attempt.Span.End.Clone();
             foreach (int i in due)
-                times[i] = _outputs[_lanes[i].NextOutput];
+                times[i] = Grid.Values[_lanes[i].NextOutput];
             bool isAtEnd = times.AsSpan().SequenceEqual(attempt.Span.End);
             Tensor states = isAtEnd ? attempt.State : Stepper.Interpolate(times);
             if (!Options.PerRow)
@@ -151,11 +149,16 @@ internal sealed class AdaptiveIntegrator : Integrator
             lane.Step = tried * lane.History.Rejected(controller, k, error);
             if (_attempts == 1 && Task.Guess is { } guess)
                 lane.Step = Math.Min(lane.Step, guess.Cautious);
-            double smallest = Math.Max(Options.MinimumStep, ErrorHistory.TimeResolution * Math.Max(Math.Abs(Grid.Start), Math.Abs(Grid.End)));
-            if (lane.Step < smallest)
+            // Where the state or its derivative is not finite, no step is small enough.
+            string nothingToStartFrom = double.IsFinite(error) ? "" : NothingToStartFrom(i);
+            if (lane.Step < Math.Max(Options.MinimumStep, ErrorHistory.SmallestStep(Stepper.Time[i], Interval)) || nothingToStartFrom.Length > 0)
             {
                 failed[i] = true;
-                Fail(attempt, i, double.IsFinite(error) ? SolverFailure.StepSizeUnderflow : attempt.NewtonFailed && IsFinite(Stepper.State) ? SolverFailure.Newton : SolverFailure.NonFinite);
+                SolverFailure failure = nothingToStartFrom.Length > 0 ? SolverFailure.NonFinite
+                    : double.IsFinite(error) ? attempt.Drift is null ? SolverFailure.StepSizeUnderflow : SolverFailure.Drift
+                    : attempt.NewtonFailed && IsFinite(Stepper.State) ? SolverFailure.Newton
+                    : SolverFailure.NonFinite;
+                Fail(attempt, i, failure, nothingToStartFrom);
             }
         }
         return failed;
@@ -171,10 +174,9 @@ internal sealed class AdaptiveIntegrator : Integrator
             if (!accepted[i] || !_lanes[i].IsCut)
                 continue;
             int stop = _lanes[i].NextStop++;
-            if (stop == _restarts.Length)
+            if (stop == _stops.Length - 1)
                 continue;
             restart = true;
-            times[i] = _restarts[stop];
             _lanes[i].History.Restart();
         }
         if (!restart)
@@ -207,7 +209,21 @@ internal sealed class AdaptiveIntegrator : Integrator
             ? InitialStep.Select(Context, Stepper.Time, Stepper.State, Stepper.Derivative(), Grid.Direction, Options.Method.StartOrder, limits)
             : given;
         for (int i = 0; i < _lanes.Length; i++)
-            _lanes[i].Step = Math.Min(given[i] == 0 ? chosen[i] : given[i], Options.MaximumStep);
+            _lanes[i].Step = Math.Min(Math.Max(given[i] == 0 ? chosen[i] : given[i], ErrorHistory.SmallestStep(Stepper.Time[i], Interval)), Options.MaximumStep);
+    }
+
+    private double Interval => Math.Abs(Grid.End - Grid.Start);
+
+    /// <summary>What is not finite where a lane stands; empty for nothing.</summary>
+    private string NothingToStartFrom(int lane)
+    {
+        using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        if (!IsFinite(Of(Stepper.State)))
+            return Stepper.Time[lane] == Grid.Start ? "The initial state itself holds such numbers." : "The state there holds such numbers.";
+        return IsFinite(Of(Stepper.Derivative())) ? "" : "The right-hand side itself is NaN or infinite there.";
+
+        Tensor Of(Tensor all) => (Options.PerRow ? all.narrow(0, lane, 1) : all).detach().contiguous();
     }
 
     private void StopAtStepLimit()
@@ -215,24 +231,59 @@ internal sealed class AdaptiveIntegrator : Integrator
         if (Options.OnStepLimit == StepLimitBehavior.Throw)
             throw new OdeSolverException(
                 SolverFailure.StepLimit, Stepper.Time[0], Grid.Direction * _lanes[0].Step, double.NaN,
-                Options.PerRow ? [.. _lanes.Take(10).Select(lane => (long)lane.Row)] : [], $"MaximumSteps is {Options.MaximumSteps}.{StiffnessRemark}");
+                Options.PerRow ? [.. _lanes.Take(10).Select(lane => (long)lane.Row)] : [], $"MaximumSteps is {Options.MaximumSteps}.{LimitRemark}");
         foreach (Lane lane in _lanes)
             Status[lane.Row] = RowStatus.StepLimit;
     }
 
-    private void Fail(StepAttempt attempt, int lane, SolverFailure failure)
+    private void Fail(StepAttempt attempt, int lane, SolverFailure failure, string nothingToStartFrom)
     {
         if (Options.PerRow)
         {
             Status[_lanes[lane].Row] = failure == SolverFailure.NonFinite ? RowStatus.NonFinite : RowStatus.StepSizeUnderflow;
             return;
         }
-        IReadOnlyList<long> rows = failure == SolverFailure.NonFinite ? NonFiniteRows(attempt.State) : Stepper.WorstRows();
-        throw new OdeSolverException(failure, Stepper.Time[lane], attempt.Span.Size[lane], attempt.Error![lane], rows, StiffnessRemark.TrimStart());
+        (bool blowsUp, IReadOnlyList<long> growing) = failure == SolverFailure.Drift ? (false, []) : BlowingUp(Math.Abs(attempt.Span.Size[lane]));
+        IReadOnlyList<long> rows = growing.Count > 0 ? growing
+            : nothingToStartFrom.Length > 0 && !IsFinite(Stepper.State) ? NonFiniteRows(Stepper.State)
+            : nothingToStartFrom.Length > 0 ? NonFiniteRows(Stepper.Derivative())
+            : failure == SolverFailure.NonFinite ? NonFiniteRows(attempt.State) : Stepper.WorstRows();
+        string detail = nothingToStartFrom.Length > 0 ? nothingToStartFrom : blowsUp ? "" : LimitRemark.TrimStart();
+        throw new OdeSolverException(failure, Stepper.Time[lane], attempt.Span.Size[lane], attempt.Error![lane], rows, detail, blowsUp);
     }
 
-    private string StiffnessRemark =>
-        Statistics.IsStiff ? " Stability, not accuracy, limited the steps: the problem is stiff; use OdeMethod.Auto or an implicit method." : "";
+    /// <summary>
+    /// Whether the state is much larger than at the start and would double within some thousand more of such steps, as it does before a pole; and the
+    /// batch rows, at most ten, that do.
+    /// </summary>
+    private (bool IsTrue, IReadOnlyList<long> Rows) BlowingUp(double step)
+    {
+        using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor y = Rows(Stepper.State), growth = Rows(Stepper.Derivative()).Times(Grid.Direction) * y.sign();
+        Tensor size = y.abs().amax(1);
+        Tensor before = Rows(Task.InitialState).abs().amax(1).AtLeast(Math.Max(Options.AbsoluteTolerance, double.Epsilon));
+        Tensor isFast = growth.amax(1).Times(1e4 * step).gt(size).logical_and(size.gt(before.Times(1e3)));
+        long[] rows = [.. isFast.nonzero().reshape(-1).to(CPU).data<long>().ToArray().Take(10)];
+        return (rows.Length > 0, Stepper.State.dim() == 0 ? [] : rows);
+
+        static Tensor Rows(Tensor state)
+        {
+            Tensor numbers = state.detach().to(ScalarType.Float64);
+            return numbers.numel() == 0 ? numbers.new_zeros([1, 1]) : state.dim() == 0 ? numbers.reshape(1, 1) : numbers.reshape(state.shape[0], -1);
+        }
+    }
+
+    /// <summary>What limited the steps besides their error.</summary>
+    private string LimitRemark =>
+        _driftingAttempts > _attempts / 4 ? _driftRemark
+        : IsBeyondRounding ? " In float32, relative tolerances below about 1e-6 ask an implicit method for more than the state can hold: use float64."
+        : Statistics.IsStiff ? " Stability, not accuracy, limited the steps: the problem is stiff; use OdeMethod.Auto or an implicit method."
+        : "";
+
+    /// <summary>Whether the stages of an implicit method cannot be as exact as the tolerance asks.</summary>
+    private bool IsBeyondRounding =>
+        Options is { Method.SolvesEquations: true, RelativeTolerances: null, RelativeTolerance: < 1e-6 } && Task.InitialState.dtype == ScalarType.Float32;
 
     private double[] Times(Func<int, double> value) => [.. Enumerable.Range(0, _lanes.Length).Select(value)];
 

@@ -1,4 +1,5 @@
 using Microsoft.ML.NeuralOde.Gradients;
+using Microsoft.ML.NeuralOde.Methods;
 
 namespace Microsoft.ML.NeuralOde.Solving;
 
@@ -10,22 +11,31 @@ namespace Microsoft.ML.NeuralOde.Solving;
 /// </remarks>
 internal sealed class EventSolve
 {
+    private const string NoDerivative =
+        "The time of an event has no derivatives, because its function has none there: it compares, rounds, detaches or reaches zero without slope. Write it as a " +
+        "differentiable distance from the threshold, or detach the event's time and state if they are not to be differentiated.";
+
     private readonly OdeProblem _problem;
     private readonly bool _withGradient;
+    private readonly bool _returnsPartial;
     private readonly SolverStatistics _statistics;
     private readonly DisposeScope _scope;
     private readonly Tensor?[] _states;
     private readonly List<OdeEventOccurrence> _occurrences = [];
+    private readonly Queue<double> _resets = new();
+    private bool _mayHaveMissed;
 
     /// <param name="problem">The problem.</param>
     /// <param name="withGradient">Whether derivatives are wanted.</param>
     /// <param name="scope">The current scope; what the solution does not need ends with it.</param>
-    public EventSolve(OdeProblem problem, bool withGradient, DisposeScope scope)
+    /// <param name="returnsPartial">Whether a solve that fails returns as far as it came, like a row of a batch whose rows have their own steps.</param>
+    public EventSolve(OdeProblem problem, bool withGradient, DisposeScope scope, bool returnsPartial = false)
     {
         _statistics = problem.Statistics;
         _scope = scope;
         _problem = problem;
         _withGradient = withGradient;
+        _returnsPartial = returnsPartial;
         _states = new Tensor?[problem.Grid.Count];
     }
 
@@ -36,23 +46,31 @@ internal sealed class EventSolve
         Tensor? start = _problem.TimesRequireGradient ? _problem.Times![0] : null;
         double from = times[0];
         int next = 1;
-        OdeEvent? atStart = null;
+        IReadOnlyList<EventStart> starts = [];
         RowStatus status = RowStatus.Completed;
         _states[0] = state;
         while (next < times.Length)
         {
-            (List<(OdeEvent Event, double Time)> found, RowStatus reached) = Find(state, from, times[next..], atStart);
-            OdeEvent? last = reached == RowStatus.Event ? found[^1].Event : null;
-            double end = last is null ? times[^1] : found[^1].Time;
-            next = SolvePart(state, start, from, end, next, found, last);
-            status = reached;
-            if (last?.Reset is null)
+            Stretch stretch = Find(state, from, times[next..], starts);
+            double end = stretch.Status == RowStatus.Event ? stretch.Found[^1].Time : stretch.End;
+            next = SolvePart(state, start, from, end, next, stretch);
+            status = stretch.Status;
+            if (status != RowStatus.Event)
                 break;
-            OdeEventOccurrence occurrence = _occurrences[^1];
-            state = Reset(last, occurrence);
-            start = _withGradient ? occurrence.Time : null;
+            FoundEvent[] last = [.. stretch.Found.Where(found => found.Time == end && found.Event.Interrupts)];
+            if (last.Any(found => found.Event.IsTerminal))
+                break;
+            if (IsAccumulating(end))
+            {
+                OdeSolverException failure = EventWatcher.Accumulation(end, end - from, "They follow each other faster than time can tell them apart.");
+                status = Returned(failure) ?? throw failure;
+                break;
+            }
+            List<OdeEventOccurrence> occurred = _occurrences[^last.Length..];
+            state = occurred.Aggregate(occurred[0].State, (current, occurrence) => occurrence.Event.Apply(occurrence.Time, current));
+            start = _withGradient ? occurred[^1].Time : null;
             from = end;
-            atStart = last;
+            starts = Array.ConvertAll(last, found => new EventStart(found.Event, found.Sign, stretch.Residuals[found.Event]));
             status = RowStatus.Completed;
         }
         Tensor missing = full_like(_problem.InitialState.detach(), Numbers.NaN);
@@ -62,51 +80,120 @@ internal sealed class EventSolve
             occurrence.Time.MoveToOuterDisposeScope();
             occurrence.State.MoveToOuterDisposeScope();
         }
-        return new OdeSolution(all.DetachFromDisposeScope(), _statistics, [status], _occurrences);
+        return new OdeSolution(all.DetachFromDisposeScope(), _statistics, [status], _occurrences) { EventsMayBeMissed = _mayHaveMissed };
     }
 
-    private static Tensor Reset(OdeEvent item, OdeEventOccurrence occurrence)
+    /// <summary>
+    /// Whether resets, this one included, follow each other so fast that rounding of their times governs the solve: more of them than there are events within
+    /// a few numbers, or a hundred within some more.
+    /// </summary>
+    private bool IsAccumulating(double time)
     {
-        Tensor state = item.Reset!(occurrence.Time, occurrence.State)
-            ?? throw new InvalidOperationException("An event's reset returned null; it must return the state to go on with.");
-        if (!state.shape.AsSpan().SequenceEqual(occurrence.State.shape) || state.dtype != occurrence.State.dtype)
-            throw new InvalidOperationException(
-                $"An event's reset returned {RightHandSide.Describe(state)} for a state of {RightHandSide.Describe(occurrence.State)}; both must have the same shape and type.");
-        return state;
+        const int Many = 100;
+        int few = _problem.Options.Events.Count + 1;
+        _resets.Enqueue(time);
+        if (_resets.Count > Math.Max(Many, few) + 1)
+            _resets.Dequeue();
+        double spacing = Math.BitIncrement(Math.Abs(time)) - Math.Abs(time);
+        return AreWithin(few, 64 * few * spacing) || AreWithin(Many, 1000 * Many * spacing);
+
+        bool AreWithin(int count, double distance) => _resets.Count > count && Math.Abs(time - _resets.ElementAt(_resets.Count - 1 - count)) <= distance;
     }
+
+    /// <summary>What is known of the solve from one interruption to the next.</summary>
+    /// <param name="Found">The events.</param>
+    /// <param name="Status">How it ended.</param>
+    /// <param name="End">The time that was reached where no event interrupted it.</param>
+    /// <param name="Residuals">What the functions of the events that interrupted it are there.</param>
+    /// <param name="Reached">How many output times were reached; those at the interruption among them.</param>
+    private sealed record Stretch(List<FoundEvent> Found, RowStatus Status, double End, Dictionary<OdeEvent, double> Residuals, int Reached);
 
     /// <summary>Looks for events from a time on, without a graph, up to the first that interrupts the solve.</summary>
-    private (List<(OdeEvent Event, double Time)> Found, RowStatus Status) Find(Tensor state, double from, double[] outputs, OdeEvent? atStart)
+    private Stretch Find(Tensor state, double from, double[] outputs, IReadOnlyList<EventStart> starts)
     {
         using IDisposable noGrad = no_grad();
         // The part is solved again: what evaluations draw and count is to be that of one solve.
         using Undisturbed? undisturbed = _problem.MayDisturb ? new Undisturbed(_problem) : null;
         using Tensor initial = state.detach();
         var task = new IntegrationTask(
-            _problem.Function, initial, TimeGrid.Of([from, .. outputs]), Remaining(), _statistics, IsDifferentiable: false, Events: (_problem.Options.Events, atStart));
+            _problem.Function, initial, TimeGrid.Of([from, .. outputs]), Remaining(), _statistics, IsDifferentiable: false, Events: (_problem.Options.Events, starts));
         using var integrator = Integrator.Create(task);
-        integrator.Run().Dispose();
-        integrator.Watcher!.FinalState?.Dispose();
-        return (integrator.Watcher.Found, integrator.Status[0]);
+        EventWatcher watcher = integrator.Watcher!;
+        RowStatus status;
+        double end = outputs[^1];
+        try
+        {
+            integrator.Run().Dispose();
+            status = integrator.Status[0];
+            if (status == RowStatus.StepLimit)
+                end = integrator.Reached;
+        }
+        catch (OdeSolverException failure) when (Returned(failure) is not null)
+        {
+            status = Returned(failure)!.Value;
+            end = failure.Time;
+        }
+        _mayHaveMissed |= watcher.MayHaveMissed;
+        using Tensor? final = watcher.FinalState;
+        var residuals = new Dictionary<OdeEvent, double>();
+        int direction = _problem.Grid.Direction;
+        if (status == RowStatus.Event)
+        {
+            end = watcher.Found[^1].Time;
+            foreach (FoundEvent found in watcher.Found.Where(found => found.Time == end && found.Event.Interrupts))
+                residuals[found.Event] = watcher.Evaluate(found.Event, end, final!);
+        }
+        int reached = outputs.Count(time => (end - time) * direction >= 0);
+        // Rounding must not decide whether an output at the event's time is reached.
+        if (status == RowStatus.Event && reached < outputs.Length && IsAtOnce(end, outputs[reached], reached == 0 ? from : outputs[reached - 1], final!, watcher.Found[^1]))
+            reached++;
+        return new Stretch(watcher.Found, status, end, residuals, reached);
     }
 
+    /// <summary>
+    /// Whether an output time behind an event is the event's time: within rounding, or, where the solve ends there, so near that the state moves by less than its
+    /// tolerance.
+    /// </summary>
+    private bool IsAtOnce(double time, double output, double before, Tensor state, FoundEvent found)
+    {
+        double distance = Math.Abs(output - time);
+        if (distance <= 8 * TimePrecision.Spacing(time, state.dtype))
+            return true;
+        if (!found.Event.IsTerminal || distance > 1e-3 * Math.Abs(output - before))
+            return false;
+        using DisposeScope scope = NewDisposeScope();
+        _statistics.FunctionEvaluations++;
+        Tensor slope = RightHandSide.Own(_problem.Function, tensor(time, state.dtype, state.device), state);
+        OdeSolverOptions options = _problem.Options;
+        return StateArithmetic.Ratio(slope.Times(distance), state, state, options).abs().le(Numbers.One).all().item<bool>();
+    }
+
+    /// <summary>How a solve that failed is returned; null where it is not.</summary>
+    private RowStatus? Returned(OdeSolverException failure) => failure.Failure switch
+    {
+        SolverFailure.EventAccumulation when _returnsPartial || _problem.Options.OnStepLimit == StepLimitBehavior.ReturnPartial => RowStatus.EventAccumulation,
+        SolverFailure.NonFinite when _returnsPartial => RowStatus.NonFinite,
+        SolverFailure.StepSizeUnderflow or SolverFailure.Newton when _returnsPartial => RowStatus.StepSizeUnderflow,
+        _ => null,
+    };
+
     /// <summary>Solves from event to event at the output times and event times between, and returns the index of the next output time.</summary>
-    private int SolvePart(Tensor state, Tensor? start, double from, double end, int next, List<(OdeEvent Event, double Time)> found, OdeEvent? last)
+    private int SolvePart(Tensor state, Tensor? start, double from, double end, int next, Stretch stretch)
     {
         int direction = _problem.Grid.Direction;
-        int stop = next;
-        while (stop < _problem.Grid.Count && (end - _problem.Grid.Values[stop]) * direction >= 0)
-            stop++;
-        double[] values = [from, .. Enumerable.Range(next, stop - next).Select(i => _problem.Grid.Values[i]).Concat(found.Select(f => f.Time)).Append(end)
-            .Where(t => t != from).Distinct().OrderBy(t => t * direction)];
-        OdeSolution part = (_problem with { InitialState = state, Times = Times(values, start, next, stop), Grid = TimeGrid.Of(values), Options = Remaining() })
+        int stop = next + stretch.Reached;
+        double[] outputs = [.. Enumerable.Range(next, stretch.Reached).Select(i => _problem.Grid.Values[i]).Where(time => (end - time) * direction >= 0)];
+        // A solve that failed, or ended at the step limit, is made again up to the last output and event only.
+        IEnumerable<double> last = stretch.Status is RowStatus.Event or RowStatus.Completed ? [end] : [];
+        double[] values = [from, .. outputs.Concat(stretch.Found.Select(found => found.Time)).Concat(last).Where(t => t != from).Distinct().OrderBy(t => t * direction)];
+        OdeSolution part = (_problem with { InitialState = state, Times = Times(values, start, next, next + outputs.Length), Grid = TimeGrid.Of(values), Options = Remaining() with { MaximumSteps = _problem.Options.MaximumSteps } })
             .Solve(_withGradient);
         _scope.Attach(part.States);
         Tensor At(double time) => part.States[Array.IndexOf(values, time)];
         for (int i = next; i < stop; i++)
-            _states[i] = At(_problem.Grid.Values[i]);
-        foreach ((OdeEvent item, double time) in found)
-            _occurrences.Add(Occurrence(item, time, At(time)));
+            _states[i] = At(i - next < outputs.Length ? _problem.Grid.Values[i] : end);
+        foreach (FoundEvent found in stretch.Found)
+            _occurrences.Add(Occurrence(found.Event, found.Time, At(found.Time)));
         return stop;
     }
 
@@ -130,26 +217,30 @@ internal sealed class EventSolve
         if (!_withGradient)
             return new OdeEventOccurrence(item, t, state);
         using Tensor slope = RightHandSide.Own(_problem.Function, t, state.detach());
-        Tensor rate = Rate(item, t, state, slope);
-        Tensor value = item.Function(t, state).reshape([]);
+        if (Rate(item, t, state, slope) is not { } rate)
+        {
+            Tensor still = Undifferentiable.Of(t, state, NoDerivative);
+            return new OdeEventOccurrence(item, still, state.Plus(slope.detach() * (still - t)));
+        }
+        Tensor value = item.Evaluate(t, state);
         Tensor moving = t - (value - value.detach()) / rate;
         return new OdeEventOccurrence(item, moving, state.Plus(slope.detach() * (moving - t)));
     }
 
-    /// <summary>ġ = ∂g/∂t + ∂g/∂y f.</summary>
-    private static Tensor Rate(OdeEvent item, Tensor time, Tensor state, Tensor slope)
+    /// <summary>ġ = ∂g/∂t + ∂g/∂y f; null where g has no derivatives, or they cancel.</summary>
+    private static Tensor? Rate(OdeEvent item, Tensor time, Tensor state, Tensor slope)
     {
         using IDisposable grad = enable_grad();
         Tensor t = time.detach().requires_grad_();
         Tensor y = state.detach().requires_grad_();
-        Tensor value = item.Function(t, y);
-        IList<Tensor> derivatives = autograd.grad([value.sum()], [t, y], allow_unused: true);
+        Tensor value = item.Evaluate(t, y);
+        Tensor?[] derivatives = Autograd.PullSum("an event function", value, [t, y]);
         Tensor rate = zeros_like(time);
-        if (derivatives[0] is { IsInvalid: false } byTime)
+        if (derivatives[0] is { } byTime)
             rate = rate.Plus(byTime);
-        if (derivatives[1] is { IsInvalid: false } byState)
+        if (derivatives[1] is { } byState)
             rate = rate.Plus((byState * slope).sum());
-        return rate.detach();
+        return rate.ToDouble() == 0 ? null : rate.detach();
     }
 
     private OdeSolverOptions Remaining()

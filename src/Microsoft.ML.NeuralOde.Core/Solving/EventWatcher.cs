@@ -2,118 +2,224 @@ using Microsoft.ML.NeuralOde.Methods;
 
 namespace Microsoft.ML.NeuralOde.Solving;
 
+/// <summary>An event that was found.</summary>
+/// <param name="Event">The event.</param>
+/// <param name="Time">Its time.</param>
+/// <param name="Sign">The sign of its function before.</param>
+internal readonly record struct FoundEvent(OdeEvent Event, double Time, int Sign);
+
+/// <summary>An event at which a part of a solve begins: its zero there is not a new one.</summary>
+/// <param name="Event">The event.</param>
+/// <param name="Sign">The sign of its function before the event.</param>
+/// <param name="Residual">The value of its function at the event, as near to 0 as it could be brought.</param>
+internal readonly record struct EventStart(OdeEvent Event, int Sign, double Residual);
+
 /// <summary>Looks for zeros of event functions along accepted steps. Numbers only: gradients come later.</summary>
 internal sealed class EventWatcher
 {
-    private const int Samples = 8;
+    /// <summary>Events of one step that are nearer to each other than this fraction of it may be at one time.</summary>
+    private const double AtOneTime = 0.01;
 
-    /// <summary>Where, in a step that begins at an event, its function is looked at to see which way it goes.</summary>
-    private const double JustBehind = 1e-5;
+    /// <summary>Times that differ by no more than so many numbers of their type are one: rounding of the state moves events as far.</summary>
+    private const int AtOnce = 32;
+
+    /// <summary>After so many steps whose pieces did not resolve an event function, it is looked at coarsely.</summary>
+    private const int RoughSteps = 8;
 
     private readonly IReadOnlyList<OdeEvent> _events;
-    private readonly OdeEvent? _atStart;
+    private readonly IReadOnlyList<EventStart> _starts;
     private readonly StateArithmetic _arithmetic;
     private readonly Clock _clock;
+    private readonly int[] _signs;
+    private readonly int[] _rough;
+    private readonly List<FoundEvent> _nearby = [];
+    private double _interruption;
     private bool _first = true;
 
     /// <param name="events">The events.</param>
-    /// <param name="atStart">The event at which this part of the solve begins; its zero there is not a new one.</param>
+    /// <param name="starts">Those at which this part of the solve begins.</param>
     /// <param name="context">What the solve works with.</param>
-    public EventWatcher(IReadOnlyList<OdeEvent> events, OdeEvent? atStart, StepperContext context)
+    public EventWatcher(IReadOnlyList<OdeEvent> events, IReadOnlyList<EventStart> starts, StepperContext context)
     {
         _events = events;
-        _atStart = atStart;
+        _starts = starts;
         _arithmetic = context.Arithmetic;
         _clock = context.Clock;
+        _signs = new int[events.Count];
+        _rough = new int[events.Count];
     }
 
-    /// <summary>Events that were found, in order.</summary>
-    public List<(OdeEvent Event, double Time)> Found { get; } = [];
+    /// <summary>Events that were found, in order; the last ones, at one time, interrupt the solve if any did.</summary>
+    public List<FoundEvent> Found { get; } = [];
+
+    /// <summary>Whether sign changes may have gone unnoticed.</summary>
+    public bool MayHaveMissed { get; private set; }
+
+    /// <summary>How fast the function of the event that interrupts changes with time, on the interpolant.</summary>
+    public double Slope { get; private set; }
 
     /// <summary>The state at the event that interrupted the solve; the caller's.</summary>
-    public Tensor? FinalState { get; set; }
+    public Tensor? FinalState { get; private set; }
 
     /// <summary>Searches an attempted step that will be accepted; returns the time of the first event that interrupts the solve.</summary>
+    /// <exception cref="OdeSolverException">An event follows itself before anything lies in between.</exception>
     public double? Inspect(Stepper stepper, StepAttempt attempt)
     {
         double start = attempt.Span.Start[0];
         double size = attempt.Span.Size[0];
-        var found = new List<(OdeEvent Event, double Time)>();
-        foreach (OdeEvent item in _events)
+        var found = new List<(FoundEvent Event, double Place)>();
+        for (int i = 0; i < _events.Count; i++)
         {
+            OdeEvent item = _events[i];
             double Value(double sigma) => Evaluate(item, stepper, attempt, start + sigma * size, sigma);
-            double left = _first && ReferenceEquals(item, _atStart) ? JustBehind : 0;
-            double before = Value(left);
-            for (int i = 1; i <= Samples; i++)
+            double first = Value(0);
+            double Noise() =>
+                this.Noise(item, attempt.Span.End[0], attempt.State) + Math.Abs((Value(1) - first) / size) * TimePrecision.Spacing(start, ScalarType.Float64);
+            Func<double, double> value = Value;
+            // A function that was too rough in several steps will not become smooth.
+            int pieces = _rough[i] < RoughSteps ? SignChanges.MostPieces : 1;
+            SignChanges.Result changes;
+            if (_first && Departure(item, first, stepper, attempt) is { } departure)
             {
-                double right = i / (double)Samples;
-                double after = Value(right);
-                if (Counts(item, before, after, size))
-                {
-                    double sigma = Root(Value, left, before, right, after);
-                    found.Add((item, sigma == 1 ? attempt.Span.End[0] : start + sigma * size));
-                }
-                (left, before) = (right, after);
+                // g(σ) / σ has the other zeros of g, however near they are.
+                value = sigma => sigma == 0 ? departure : (Value(sigma) - first) / sigma;
+                changes = SignChanges.Find(value, departure, Math.Sign(departure), () => 100 * Noise(), pieces);
+                CheckHop(item, first, Value, value, changes, stepper, attempt);
+            }
+            else
+            {
+                changes = SignChanges.Find(Value, first, _signs[i], Noise, pieces);
+            }
+            _signs[i] = changes.Sign;
+            MayHaveMissed |= !changes.IsComplete;
+            _rough[i] += changes.IsComplete ? 0 : 1;
+            foreach (SignChanges.Bracket bracket in changes.Brackets)
+            {
+                if (!Counts(item, bracket.Sign))
+                    continue;
+                double sigma = SignChanges.Root(value, bracket);
+                found.Add((new FoundEvent(item, sigma == 1 ? attempt.Span.End[0] : start + sigma * size, bracket.Sign), sigma));
             }
         }
         _first = false;
-        found.Sort((a, b) => (a.Time - b.Time) * Math.Sign(size) < 0 ? -1 : a.Time == b.Time ? 0 : 1);
-        foreach ((OdeEvent item, double time) in found)
+        // A stable sort: events at one time stay in their order.
+        found = [.. found.OrderBy(entry => entry.Event.Time * Math.Sign(size))];
+        for (int i = 0; i < found.Count; i++)
         {
-            Found.Add((item, time));
-            if (item.Interrupts)
-                return time;
+            (FoundEvent entry, double place) = found[i];
+            Found.Add(entry);
+            if (!entry.Event.Interrupts)
+                continue;
+            _interruption = entry.Time;
+            _nearby.AddRange(found.Skip(i + 1).Where(other => other.Place - place <= AtOneTime).Select(other => other.Event));
+            double before = place * (1 - AtOneTime);
+            double reach = (place - before) * size;
+            Slope = reach == 0 ? 0 : (Evaluate(entry.Event, stepper, attempt, entry.Time, place) - Evaluate(entry.Event, stepper, attempt, start + before * size, before)) / reach;
+            return entry.Time;
         }
         return null;
     }
 
-    /// <summary>Moves the time of the last event, after it was found more exactly.</summary>
-    public void Polish(double time) => Found[^1] = (Found[^1].Event, time);
+    /// <summary>The event that interrupts the solve was found more exactly; so were those that happen by then.</summary>
+    public void Stop(double time, Tensor state)
+    {
+        FinalState = state.clone().DetachFromDisposeScope();
+        int direction = _clock.Direction;
+        for (int i = 0; i < Found.Count; i++)
+            if (i == Found.Count - 1 || (Found[i].Time - time) * direction > 0)
+                Found[i] = Found[i] with { Time = time };
+        foreach (FoundEvent other in _nearby)
+        {
+            bool isAtOnce = Math.Abs(other.Time - _interruption) <= AtOnce * TimePrecision.Spacing(time, _clock.Type);
+            if ((isAtOnce || Math.Sign(Evaluate(other.Event, time, state)) != other.Sign) && !Found.Exists(entry => entry.Event == other.Event && entry.Time == time))
+                Found.Add(other with { Time = time });
+        }
+        // Those that interrupt stand last.
+        var atEnd = Found.Where(entry => entry.Time == time).OrderBy(entry => entry.Event.Interrupts).ToList();
+        Found.RemoveAll(entry => entry.Time == time);
+        Found.AddRange(atEnd);
+    }
 
     /// <summary>g at a time and state, as a number.</summary>
+    /// <exception cref="InvalidOperationException">The function returned something else than a number.</exception>
     public double Evaluate(OdeEvent item, double time, Tensor state)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor value = item.Function(_clock.Tensor([time]), state);
-        if (value is null || value.numel() != 1)
-            throw new InvalidOperationException(
-                $"An event function returned {(value is null ? "null" : $"shape [{string.Join(", ", value.shape)}]")}; it must return one number.");
-        return value.ToDouble();
+        double value = item.Evaluate(_clock.Tensor([time]), state).ToDouble();
+        if (!double.IsNaN(value))
+            return double.IsInfinity(value) ? Math.Sign(value) * 1e300 : value;
+        if (!state.isfinite().all().item<bool>())
+            throw new OdeSolverException(SolverFailure.NonFinite, time, 0, double.NaN, [], "An event function was to be looked at there.");
+        throw new InvalidOperationException(string.Create(
+            System.Globalization.CultureInfo.InvariantCulture, $"An event function returned NaN at t = {time:G10}; it must return a number wherever the state is finite."));
     }
 
     // Rising and falling are meant in the direction of the solve.
-    private static bool Counts(OdeEvent item, double before, double after, double size)
+    private static bool Counts(OdeEvent item, int before) => item.Direction == EventDirection.Both || (before < 0) == (item.Direction == EventDirection.Rising);
+
+    /// <summary>
+    /// How fast g leaves its zero at the start of this part of the solve, per step; null where the part does not begin at such a zero of this event. The sign is
+    /// that of the derivative, which a bounce leaves no doubt about when its flight is too short for samples.
+    /// </summary>
+    private double? Departure(OdeEvent item, double first, Stepper stepper, StepAttempt attempt)
     {
-        if (before == 0 || Math.Sign(before) == Math.Sign(after))
-            return false;
-        return item.Direction == EventDirection.Both || (before < 0) == (item.Direction == EventDirection.Rising);
+        if (_starts.FirstOrDefault(entry => entry.Event == item) is not { Event: not null } origin)
+            return null;
+        double start = attempt.Span.Start[0], size = attempt.Span.Size[0];
+        double spacing = TimePrecision.Spacing(start, _clock.Type);
+        bool isZero = Math.Abs(first) <= 4 * Math.Max(Math.Abs(origin.Residual), Noise(item, start, stepper.State));
+        // Along the tangent, where the smallest differences survive, as far as it takes to see one.
+        Tensor slope = stepper.Derivative();
+        for (double sigma = Math.Min(1, Math.Max(1e-6, 16 * spacing / Math.Abs(size))); sigma <= 1; sigma *= 8)
+        {
+            using Tensor step = slope.Times(sigma * size);
+            using Tensor moved = stepper.State.Plus(step);
+            double change = Evaluate(item, start + sigma * size, moved) - first;
+            if (change != 0)
+                return isZero || Math.Abs(first) <= AtOnce * spacing * Math.Abs(change / (sigma * size)) ? change / sigma : null;
+        }
+        if (!isZero)
+            return null;
+        // It stands still; where it is carried on all the same, the event happens again and again.
+        foreach (double sigma in (ReadOnlySpan<double>)[1e-3, 0.1, 1])
+        {
+            int sign = Math.Sign(Evaluate(item, stepper, attempt, start + sigma * size, sigma) - first);
+            if (sign == -origin.Sign)
+                throw Accumulation(start, size, "The reset leaves the state at rest where the event happens, and the right-hand side carries it on through.");
+            if (sign != 0)
+                return sign * double.Epsilon;
+        }
+        return null;
     }
 
-    /// <summary>A zero between two places of different sign: regula falsi in the Illinois form, with bisection where that is slow.</summary>
-    private static double Root(Func<double, double> value, double left, double before, double right, double after)
+    /// <summary>Fails where, until its next zero, g stays within the rounding of the state.</summary>
+    private void CheckHop(
+        OdeEvent item, double first, Func<double, double> function, Func<double, double> deflated, SignChanges.Result changes, Stepper stepper, StepAttempt attempt)
     {
-        if (after == 0)
-            return right;
-        for (int i = 0; i < 100 && right - left > 1e-15; i++)
-        {
-            double middle = i % 3 == 2 ? (left + right) / 2 : (left * after - right * before) / (after - before);
-            if (!(middle > left && middle < right))
-                middle = (left + right) / 2;
-            double there = value(middle);
-            if (there == 0)
-                return middle;
-            if (Math.Sign(there) == Math.Sign(before))
-            {
-                (left, before) = (middle, there);
-                after /= 2;
-            }
-            else
-            {
-                (right, after) = (middle, there);
-                before /= 2;
-            }
-        }
-        return right;
+        if (changes.Brackets.Count == 0 || !Counts(item, changes.Brackets[0].Sign))
+            return;
+        double place = SignChanges.Root(deflated, changes.Brackets[0]);
+        double start = attempt.Span.Start[0];
+        if (Math.Abs(function(place / 2) - first) <= 4 * Noise(item, start, stepper.State))
+            throw Accumulation(start, place * attempt.Span.Size[0], "Between two events the event function stays within the rounding of the state.");
+    }
+
+    /// <summary>The failure of events that follow each other too fast.</summary>
+    internal static OdeSolverException Accumulation(double time, double step, string detail) =>
+        new(SolverFailure.EventAccumulation, time, step, double.NaN, [], detail);
+
+    /// <summary>By how much rounding of time and state moves g.</summary>
+    private double Noise(OdeEvent item, double time, Tensor state)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        double epsilon = 2 * TimePrecision.Spacing(1, _clock.Type);
+        Tensor detached = state.detach();
+        // Not all components the same way, or differences would hide it.
+        Tensor pattern = Numbers.Range(detached.numel(), ScalarType.Float64, detached.device).Times(2.4).Plus(1).cos().Times(epsilon).Plus(1);
+        Tensor moved = (detached.to(ScalarType.Float64) * pattern.reshape(detached.shape)).to(detached.dtype);
+        double value = Evaluate(item, time, detached);
+        double other = time + _clock.Direction * TimePrecision.Spacing(time, _clock.Type);
+        return Math.Abs(Evaluate(item, time, moved) - value) + Math.Abs(Evaluate(item, other, detached) - value);
     }
 
     private double Evaluate(OdeEvent item, Stepper stepper, StepAttempt attempt, double time, double sigma)

@@ -24,7 +24,7 @@ internal sealed class FixedStepIntegrator : Integrator
             while (nextJump < jumps.Length && (target - jumps[nextJump]) * Grid.Direction >= 0)
             {
                 double jump = jumps[nextJump++];
-                if (!Advance(JustBefore(jump)))
+                if (!Advance(jump))
                     return;
                 if (jump == target)
                     WriteOutput(output);
@@ -67,6 +67,8 @@ internal sealed class FixedStepIntegrator : Integrator
             StepAttempt attempt = Stepper.Try([i == count ? target : start + (target - start) * i / count]);
             if (attempt.NewtonFailed)
                 throw new OdeSolverException(SolverFailure.Newton, Stepper.Time[0], attempt.Span.Size[0], double.NaN, [], "");
+            if (attempt.Drift is { } drift)
+                throw new OdeSolverException(SolverFailure.Drift, Stepper.Time[0], attempt.Span.Size[0], double.NaN, drift.Rows, drift.Remark);
             if (Watcher?.Inspect(Stepper, attempt) is { } time)
             {
                 StopAtEvent(time);

@@ -17,18 +17,21 @@ internal abstract class Integrator : IDisposable
         Grid = task.Grid;
         Statistics = task.Statistics;
         _heap = new HeapGuard(task.InitialState);
-        var clock = new Clock(Grid, task.InitialState, perRow: Options.PerRow && lanes > 0 && this is AdaptiveIntegrator);
+        var clock = new Clock(Grid, task.InitialState, perRow: Options.PerRow && lanes > 0 && this is AdaptiveIntegrator, Options.Discontinuities);
         Context = new StepperContext(
             new RightHandSide(task.Function, Statistics, task.IsDifferentiable), StateArithmetic.Create(task.InitialState, lanes, task.IsDifferentiable), clock, Options, Statistics);
         Stepper = Options.Method.CreateStepper(Context);
         if (task.Events is { } events)
-            Watcher = new EventWatcher(events.Events, events.AtStart, Context);
+            Watcher = new EventWatcher(events.Events, events.Starts, Context);
         Output = OutputCollector.Create(task.InitialState, Grid.Count, task.IsDifferentiable);
         Status = new RowStatus[Options.PerRow ? (int)task.InitialState.shape[0] : 1];
     }
 
     /// <summary>How the solve ended, one entry, or one a row under per-row step sizes.</summary>
     public RowStatus[] Status { get; }
+
+    /// <summary>How far the first lane came.</summary>
+    public double Reached => Stepper.Time[0];
 
     /// <summary>Looks for events; null without any.</summary>
     public EventWatcher? Watcher { get; }
@@ -85,24 +88,24 @@ internal abstract class Integrator : IDisposable
     {
         OdeEvent item = Watcher!.Found[^1].Event;
         double start = Stepper.Time[0];
-        double near = start;
-        double nearValue = Watcher.Evaluate(item, start, Stepper.State);
+        double slope = Watcher.Slope;
         StepAttempt attempt = Stepper.Try([time]);
         double value = Watcher.Evaluate(item, time, attempt.State);
-        // The secant through the last two places; the interpolant's place is so close that one or two corrections are all it takes.
-        for (int i = 0; i < 3 && value != 0 && value != nearValue; i++)
+        // Newton's iteration, with the interpolant's slope first and then with secants; the place is so close that one or two corrections are all it takes.
+        for (int i = 0; i < 3 && value != 0 && slope != 0; i++)
         {
-            double next = time - value * (time - near) / (value - nearValue);
-            if (next == time || Math.Abs(next - time) > 0.01 * Math.Abs(time - start))
+            double next = time - value / slope;
+            if (next == time || !(Math.Abs(next - time) <= 0.01 * Math.Abs(time - start)))
                 break;
-            (near, nearValue) = (time, value);
+            (double near, double nearValue) = (time, value);
             time = next;
             attempt = Stepper.Try([time]);
             value = Watcher.Evaluate(item, time, attempt.State);
+            if (value != nearValue)
+                slope = (value - nearValue) / (time - near);
         }
         Statistics.CountAccepted(attempt.Span.Size[0]);
-        Watcher.Polish(time);
-        Watcher.FinalState = attempt.State.clone().DetachFromDisposeScope();
+        Watcher.Stop(time, attempt.State);
         Array.Fill(Status, RowStatus.Event);
     }
 
@@ -116,16 +119,6 @@ internal abstract class Integrator : IDisposable
     /// <summary>The discontinuities between the first and the last output time, in the order in which they are reached.</summary>
     protected double[] DiscontinuitiesInside() =>
         [.. Options.Discontinuities.Where(t => (t - Grid.Start) * Grid.Direction > 0 && (Grid.End - t) * Grid.Direction > 0).Distinct().OrderBy(t => t * Grid.Direction)];
-
-    /// <summary>
-    /// The last moment before a discontinuity that the state's type can tell from it: a step ends there, so that its evaluations see one side only.
-    /// </summary>
-    protected double JustBefore(double time)
-    {
-        if (Task.InitialState.dtype == ScalarType.Float64)
-            return Grid.Direction > 0 ? Math.BitDecrement(time) : Math.BitIncrement(time);
-        return Grid.Direction > 0 ? MathF.BitDecrement((float)time) : MathF.BitIncrement((float)time);
-    }
 
     /// <summary>Batch rows (at most ten) that hold a number which is not finite.</summary>
     protected static List<long> NonFiniteRows(Tensor state)
@@ -153,11 +146,11 @@ internal abstract class Integrator : IDisposable
 /// <param name="Options">How to solve.</param>
 /// <param name="Statistics">Where the cost is counted.</param>
 /// <param name="IsDifferentiable">Whether the arithmetic is to be part of the graph.</param>
-/// <param name="Events">Events to look for, and the one at which this part of the solve begins; null for none.</param>
+/// <param name="Events">Events to look for, and those at which this part of the solve begins; null for none.</param>
 /// <param name="Recorder">Told of the steps and outputs; null for no one.</param>
 internal sealed record IntegrationTask(
     Func<Tensor, Tensor, Tensor> Function, Tensor InitialState, TimeGrid Grid, OdeSolverOptions Options, SolverStatistics Statistics, bool IsDifferentiable,
-    IStepRecorder? Recorder = null, (IReadOnlyList<OdeEvent> Events, OdeEvent? AtStart)? Events = null)
+    IStepRecorder? Recorder = null, (IReadOnlyList<OdeEvent> Events, IReadOnlyList<EventStart> Starts)? Events = null)
 {
     /// <summary>Told of the rows for which the right-hand side is evaluated.</summary>
     public RowSelection Rows { get; init; } = new();

@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Dynamics;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Solving;
@@ -10,7 +11,12 @@ internal sealed class KnownFunction
     private readonly Func<Tensor, Tensor, Tensor> _forward;
 
     public KnownFunction(Module<Tensor, Tensor, Tensor> module)
-        : this(module.call, [.. module.parameters()], module as IAnalyticDynamics) => Module = module;
+        : this(UserFunction.RightHandSide(module.call), [.. module.parameters()], module as IAnalyticDynamics)
+    {
+        Module = module;
+        if (Analytic is null)
+            GroupNormWeights.Check(module);
+    }
 
     public KnownFunction(Func<Tensor, Tensor, Tensor> forward, IReadOnlyList<Tensor> parameters, IAnalyticDynamics? analytic)
     {

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.ML.NeuralOde.Gradients;
 using Microsoft.ML.NeuralOde.Solving;
 using static TorchSharp.torch.nn;
@@ -5,6 +6,15 @@ using static TorchSharp.torch.nn;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>Solves initial value problems dy/dt = f(t, y), y(t₀) = y₀, differentiably.</summary>
+/// <remarks>
+/// A result is right within its tolerances, or an exception says what is wrong. Refused are: tensors that are null or disposed of, and modules with such
+/// parameters (<see cref="ArgumentNullException"/>, <see cref="ObjectDisposedException"/>); states that are not of a floating-point type, times that are not
+/// finite and strictly monotone, tolerances that fit no component (<see cref="ArgumentException"/>); times between which the state's type has too few
+/// numbers, such as 1e6 to 1e6 + 1 in float32, unless f does not depend on time (<see cref="ArgumentException"/>); an f that returns null, a tensor that is
+/// disposed of, or one of another shape, type or device than the state (<see cref="InvalidOperationException"/>). Exceptions of f itself come through as they
+/// are; what torch says is put into one line (<see cref="InvalidOperationException"/>). What cannot be solved, such as a pole, a state or an f that is NaN, or events that accumulate, is an
+/// <see cref="OdeSolverException"/> with time and rows. f may change the state that it is given: the solver goes on with its own.
+/// </remarks>
 public static class Ode
 {
     /// <summary>Solves an initial value problem whose right-hand side is a module; its parameters receive gradients.</summary>
@@ -55,7 +65,7 @@ public static class Ode
     {
         ArgumentNullException.ThrowIfNull(dynamics);
         bool wantsNone = parameters is { Count: 0 } && KnownFunction.Of(dynamics) is null;
-        return Solve(dynamics, parameters, initialState, TimeGrid.Create(times), times, options, checksParameters: !wantsNone);
+        return Solve(Guarded(dynamics), parameters, initialState, TimeGrid.Create(times), times, options, checksParameters: !wantsNone);
     }
 
     /// <summary>Solves an initial value problem whose right-hand side has arguments of its own for each row of the batch, such as controls or conditions.</summary>
@@ -82,8 +92,8 @@ public static class Ode
         CheckArguments(initialState, rowArguments);
         var rows = new RowSelection { HasArguments = true };
         return Solve(
-            (t, y) => dynamics(t, y, rows.Of(rowArguments)), [.. parameters ?? [], .. rowArguments], initialState, TimeGrid.Create(times), times, options, rows,
-            checksParameters: parameters is not { Count: 0 });
+            UserFunction.RightHandSide((t, y) => dynamics(t, y, rows.Of(rowArguments))), [.. parameters ?? [], .. rowArguments], initialState, TimeGrid.Create(times),
+            times, options, rows, checksParameters: parameters is not { Count: 0 });
     }
 
     /// <summary>
@@ -154,7 +164,8 @@ public static class Ode
     {
         CheckArguments(initialState, rowArguments);
         var rows = new RowSelection { HasArguments = true };
-        var function = new KnownFunction((t, y) => forward(t, y, rows.Of(rowArguments)), [.. module.parameters(), .. rowArguments], null) { Module = module };
+        var function = new KnownFunction(
+            UserFunction.RightHandSide((t, y) => forward(t, y, rows.Of(rowArguments))), [.. module.parameters(), .. rowArguments], null) { Module = module };
         return Solve(function.Function, function.Parameters, initialState, TimeGrid.Create(times), times, options, rows);
     }
 
@@ -162,9 +173,10 @@ public static class Ode
     {
         ArgumentNullException.ThrowIfNull(initialState);
         ArgumentNullException.ThrowIfNull(rowArguments);
+        Inputs.RequireAlive(initialState, nameof(initialState), "The initial state");
         for (int i = 0; i < rowArguments.Count; i++)
         {
-            ArgumentNullException.ThrowIfNull(rowArguments[i], nameof(rowArguments));
+            Inputs.RequireAlive(rowArguments[i], nameof(rowArguments), $"Row argument {i}");
             if (initialState.dim() == 0 || rowArguments[i].dim() == 0 || rowArguments[i].shape[0] != initialState.shape[0])
                 throw new ArgumentException(
                     $"Argument {i} has shape [{string.Join(", ", rowArguments[i].shape)}]; it must have one entry a row of the initial state, whose shape is [{string.Join(", ", initialState.shape)}].",
@@ -195,8 +207,8 @@ public static class Ode
         var layout = new StateLayout(initialState);
         using DisposeScope scope = NewDisposeScope();
         OdeSolution packed = Solve(
-            (t, y) => layout.PackDerivative(dynamics(t, layout.Unpack(y)), y.shape[0]), parameters, layout.Pack(initialState), TimeGrid.Create(times), times, options,
-            checksParameters: parameters is not { Count: 0 });
+            UserFunction.RightHandSide((t, y) => layout.PackDerivative(dynamics(t, layout.Unpack(y)), y.dim() == 0 ? 1 : y.shape[0])), parameters, layout.Pack(initialState),
+            TimeGrid.Create(times), times, options, checksParameters: parameters is not { Count: 0 });
         Tensor[] states = layout.UnpackTimes(packed.States);
         packed.States.MoveToOuterDisposeScope();
         foreach (Tensor state in states)
@@ -211,6 +223,8 @@ public static class Ode
         options ??= new OdeSolverOptions();
         options.Validate();
         CheckState(initialState, parameters ?? [], options);
+        BackwardFailure.ThrowKept(parameters ?? []);
+        Inputs.CheckTolerances(options, initialState);
         GradientMethod gradient = options.Gradient ?? (parameters is null ? GradientMethod.Direct() : GradientMethod.Checkpointed());
         var problem = new OdeProblem(dynamics, initialState, times, grid, parameters ?? [], options, gradient) { Rows = rows ?? new RowSelection() };
 
@@ -226,19 +240,35 @@ public static class Ode
                 needsGradient = needsGradient || UnnamedParameters.Exist(problem);
         }
         using DisposeScope scope = NewDisposeScope();
-        OdeSolution solution = options.Events.Count == 0 ? problem.Solve(needsGradient)
-            : options.PerRow ? RowEventSolve.Run(problem, needsGradient, scope)
-            : new EventSolve(problem, needsGradient, scope).Run();
-        scope.Attach(solution.States);
-        solution.States.MoveToOuterDisposeScope();
-        return solution.HandOver();
+        try
+        {
+            Inputs.CheckTimes(problem);
+            OdeSolution solution = options.Events.Count == 0 ? problem.Solve(needsGradient)
+                : options.PerRow ? RowEventSolve.Run(problem, needsGradient, scope)
+                : new EventSolve(problem, needsGradient, scope).Run();
+            scope.Attach(solution.States);
+            solution.States.MoveToOuterDisposeScope();
+            return solution.HandOver();
+        }
+        catch (ExternalException exception)
+        {
+            throw new InvalidOperationException(
+                $"torch could not do what the solve of a state of {RightHandSide.Describe(initialState)} asked for: {UserFunction.FirstLine(exception)}", exception);
+        }
     }
+
+    /// <summary>A function that more is known of is guarded already.</summary>
+    private static Func<Tensor, Tensor, Tensor> Guarded(Func<Tensor, Tensor, Tensor> dynamics) =>
+        KnownFunction.Of(dynamics) is null ? UserFunction.RightHandSide(dynamics) : dynamics;
 
     private static void CheckState(Tensor initialState, IReadOnlyList<Tensor> parameters, OdeSolverOptions options)
     {
-        ArgumentNullException.ThrowIfNull(initialState);
+        Inputs.RequireAlive(initialState, nameof(initialState), "The initial state");
+        foreach (Tensor parameter in parameters)
+            Inputs.RequireAlive(parameter, nameof(parameters), "A parameter of the dynamics");
         if (!initialState.is_floating_point())
             throw new ArgumentException($"The initial state has type {initialState.dtype}; it must be a floating-point tensor, such as float32.", nameof(initialState));
+        options.Method.CheckType(initialState, nameof(initialState));
         if (options.PerRow && initialState.dim() == 0)
             throw new ArgumentException("The initial state is a scalar; PerRow needs a first dimension, the batch.", nameof(initialState));
         Tensor? elsewhere = parameters.FirstOrDefault(p => p.device_type != initialState.device_type || p.device_index != initialState.device_index);

@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Solving;
+
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>Which sign changes of an event function count.</summary>
@@ -18,11 +20,21 @@ public enum EventDirection
 /// state carry gradients, also with respect to what the function itself depends on.
 /// </summary>
 /// <remarks>
-/// The function is looked at along each accepted step, at its ends and at eight points in between; a function that passes zero twice between two
-/// of them goes unnoticed (a smaller MaximumStep helps). The time is found on the dense output and then polished by a step that ends there.
+/// The function is looked at along the interpolant of each accepted step, in as many pieces as it takes until a polynomial through its values describes it:
+/// however often a smooth function passes zero in a step, each time is found. Where even small pieces do not do (noise, jumps), passages may be missed, and
+/// <see cref="OdeSolution.EventsMayBeMissed"/> says so; a smaller MaximumStep helps. To touch zero is not to pass it. The time is found on the
+/// interpolant and, for events that interrupt the solve, polished by a step that ends there.
+/// <para>
+/// Several events may interrupt the solve at the same time: all are recorded, in their order in the options, and their resets are applied one
+/// after the other. An output at the time of a reset is the state before it. Behind a reset an event begins on the side to which the derivative leads;
+/// where it follows itself so fast that the state's type holds nothing in between, the solve fails with <see cref="SolverFailure.EventAccumulation"/>.
+/// </para>
 /// </remarks>
 public sealed class OdeEvent
 {
+    private const string FunctionName = "An event function";
+    private const string ResetName = "An event's reset";
+
     /// <summary>Creates an event.</summary>
     /// <param name="function">g(t, y): one number, as a tensor with one element.</param>
     /// <param name="direction">Which sign changes count.</param>
@@ -58,6 +70,31 @@ public sealed class OdeEvent
 
     /// <summary>Whether the solve cannot simply go on behind it.</summary>
     internal bool Interrupts => IsTerminal || Reset is not null;
+
+    /// <summary>g(t, y), looked at: a scalar in the current scope.</summary>
+    /// <exception cref="InvalidOperationException">The function returned something else than one number.</exception>
+    internal Tensor Evaluate(Tensor time, Tensor state)
+    {
+        Tensor value = UserFunction.Returned(
+            FunctionName, UserFunction.Call(FunctionName, state, () => Function(time, state.clone())), "one number, as a tensor with one element");
+        if (value.numel() != 1 || value.is_complex())
+            throw new InvalidOperationException(
+                $"{FunctionName} returned shape [{string.Join(", ", value.shape)}] of type {value.dtype}; it must return one number, as a tensor with one element.");
+        return value.reshape([]);
+    }
+
+    /// <summary>The state with which the solve goes on, looked at.</summary>
+    /// <exception cref="InvalidOperationException">The reset returned something else than a state.</exception>
+    internal Tensor Apply(Tensor time, Tensor state)
+    {
+        Tensor next = UserFunction.Returned(
+            ResetName, UserFunction.Call(ResetName, state, () => Reset!(time.alias(), state.clone())), "the state to go on with");
+        if (!next.shape.AsSpan().SequenceEqual(state.shape) || next.dtype != state.dtype
+            || next.device_type != state.device_type || next.device_index != state.device_index)
+            throw new InvalidOperationException(
+                $"{ResetName} returned {RightHandSide.Describe(next)} for a state of {RightHandSide.Describe(state)}; both must have the same shape, type and device.");
+        return next;
+    }
 }
 
 /// <summary>An event that happened.</summary>

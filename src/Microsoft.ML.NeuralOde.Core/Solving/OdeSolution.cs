@@ -17,6 +17,9 @@ public enum RowStatus
 
     /// <summary>Under per-row step sizes: the row's state or derivative became NaN or infinite.</summary>
     NonFinite,
+
+    /// <summary>Events that reset the state follow each other faster than can be told apart: see <see cref="SolverFailure.EventAccumulation"/>.</summary>
+    EventAccumulation,
 }
 
 /// <summary>The solution of an initial value problem at the times that were asked for.</summary>
@@ -27,18 +30,26 @@ public enum RowStatus
 public sealed class OdeSolution : IDisposable
 {
     private readonly RowStatus[] _status;
+    private readonly Tensor _states;
     private NativeMemory? _memory;
 
     internal OdeSolution(Tensor states, SolverStatistics statistics, RowStatus[] status, IReadOnlyList<OdeEventOccurrence>? events = null)
     {
         Events = events ?? [];
-        States = states;
+        _states = states;
         Statistics = statistics;
         _status = status;
     }
 
     /// <summary>The states at the output times, shape <c>[times, …]</c> with the shape of the initial state behind the first dimension.</summary>
-    public Tensor States { get; }
+    public Tensor States
+    {
+        get
+        {
+            Statistics.ThrowIfUntold();
+            return _states;
+        }
+    }
 
     /// <summary>
     /// The state at the last output time, or at the terminal event that ended the solve, in the shape of the initial state; a new tensor at each call.
@@ -61,6 +72,12 @@ public sealed class OdeSolution : IDisposable
     /// <summary>The events that happened, in their order.</summary>
     public IReadOnlyList<OdeEventOccurrence> Events { get; }
 
+    /// <summary>
+    /// Whether an event function was so rough along a step (noise, or oscillations that some hundred pieces of the step do not resolve) that it may have passed
+    /// zero unnoticed.
+    /// </summary>
+    public bool EventsMayBeMissed { get; internal init; }
+
     /// <summary>What the solve cost; grows with the backward pass.</summary>
     public SolverStatistics Statistics { get; }
 
@@ -70,13 +87,20 @@ public sealed class OdeSolution : IDisposable
     /// </summary>
     public IReadOnlyList<RowStatus> Status => _status;
 
+    /// <summary>
+    /// Throws what made a backward pass through this solution fail: an exception of the right-hand side, of the solver, or of a cancellation, as what it is.
+    /// The call that started the pass threw it already, but inside the text of an <see cref="System.Runtime.InteropServices.ExternalException"/>; on devices
+    /// other than the CPU the autograd engine keeps it to itself, and the next use of the solution or of its parameters throws it.
+    /// </summary>
+    public void ThrowIfBackwardFailed() => Statistics.ThrowIfBackwardFailed();
+
     /// <summary>The same solution with other tensors: those that are part of a graph.</summary>
     internal OdeSolution With(Tensor states) => new(states, Statistics, _status);
 
     /// <summary>The solution as the caller gets it, whose memory the garbage collector is to know of.</summary>
     internal OdeSolution HandOver()
     {
-        _memory = new NativeMemory(NativeMemory.Of(States) + Statistics.GraphBytes);
+        _memory = new NativeMemory(NativeMemory.Of(_states) + Statistics.GraphBytes);
         return this;
     }
 
@@ -84,7 +108,7 @@ public sealed class OdeSolution : IDisposable
     public void Dispose()
     {
         _memory?.Dispose();
-        States.Dispose();
+        _states.Dispose();
         foreach (OdeEventOccurrence occurrence in Events)
         {
             occurrence.Time.Dispose();

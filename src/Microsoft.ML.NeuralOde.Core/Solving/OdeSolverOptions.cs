@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Solving;
+
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>What a solver does when the step limit is reached.</summary>
@@ -8,7 +10,7 @@ public enum StepLimitBehavior
 
     /// <summary>
     /// The solution is returned as far as it was reached: output times beyond hold NaN, and
-    /// <see cref="OdeSolution.Status"/> says which rows are incomplete.
+    /// <see cref="OdeSolution.Status"/> says which rows are incomplete. So it is where events accumulate.
     /// </summary>
     ReturnPartial,
 }
@@ -28,7 +30,10 @@ public sealed record OdeSolverOptions
     /// </summary>
     public double RelativeTolerance { get; init; } = 1e-5;
 
-    /// <summary>atol, the absolute tolerance on the local error of a step, in the unit of the state. Default: 1e-6.</summary>
+    /// <summary>
+    /// atol, the absolute tolerance on the local error of a step, in the unit of the state. Default: 1e-6. May be 0 where the relative tolerance is not:
+    /// components that are and stay 0 have no error.
+    /// </summary>
     public double AbsoluteTolerance { get; init; } = 1e-6;
 
     /// <summary>
@@ -37,7 +42,10 @@ public sealed record OdeSolverOptions
     /// </summary>
     public Tensor? RelativeTolerances { get; init; }
 
-    /// <summary>atol per component, broadcast against the state; replaces <see cref="AbsoluteTolerance"/>.</summary>
+    /// <summary>
+    /// atol per component, broadcast against the state; replaces <see cref="AbsoluteTolerance"/>. No component may have relative and absolute tolerance 0.
+    /// Under <see cref="PerRow"/> tolerances are the same for all rows.
+    /// </summary>
     public Tensor? AbsoluteTolerances { get; init; }
 
     /// <summary>How the scaled errors of all components become one number. Default: <see cref="ErrorNorm.Rms"/>.</summary>
@@ -59,7 +67,10 @@ public sealed record OdeSolverOptions
     /// <summary>Size of the first step of an adaptive solve. Default: null, chosen from the derivative (Hairer, Nørsett and Wanner, II.4).</summary>
     public double? FirstStep { get; init; }
 
-    /// <summary>An adaptive solve that would need smaller steps than this fails. Default: 0, the resolution of time in float64.</summary>
+    /// <summary>
+    /// An adaptive solve that would need smaller steps than this fails. Default: 0, which is four times the distance of float64 numbers at the time that
+    /// was reached.
+    /// </summary>
     public double MinimumStep { get; init; }
 
     /// <summary>No step is larger than this. Default: infinity.</summary>
@@ -79,7 +90,9 @@ public sealed record OdeSolverOptions
     public bool PerRow { get; init; }
 
     /// <summary>
-    /// Times at which the right-hand side jumps or has a kink. A step ends exactly there, and the next starts afresh. Default: none.
+    /// Times at which the right-hand side jumps or has a kink. A step ends exactly there, and the next starts afresh. The right-hand side is never asked at such
+    /// a time itself but one number of the state's type before or behind it, on the side of the step: neither rounding to float32 nor the way it compares
+    /// matters. Also at the first and last output time. Default: none.
     /// </summary>
     public IReadOnlyList<double> Discontinuities { get; init; } = [];
 
@@ -129,6 +142,32 @@ public sealed record OdeSolverOptions
         RequireOption(!PerRow || Method!.SupportsPerRow, nameof(PerRow), PerRow, $"false with '{Method!.Name}', which decides for the whole batch");
         RequireOption(Discontinuities is not null && Discontinuities.All(double.IsFinite), nameof(Discontinuities), Discontinuities, "a list of finite times");
     }
+
+    /// <summary>The method and its accuracy or steps, and every other option that is not at its default.</summary>
+    /// <returns>For instance “dopri5, rtol 1e-05, atol 1e-06” or “rk4, steps of 0.1, gradient adjoint”.</returns>
+    public override string ToString()
+    {
+        var defaults = new OdeSolverOptions();
+        return OptionText.Join(
+            Method?.Name ?? "no method",
+            Method is null || StepSize is not null || !Method.IsAdaptive ? null : Tolerance("rtol", RelativeTolerance, RelativeTolerances),
+            Method is null || StepSize is not null || !Method.IsAdaptive ? null : Tolerance("atol", AbsoluteTolerance, AbsoluteTolerances),
+            StepSize is { } step ? $"steps of {OptionText.Of(step)}" : Method is { IsAdaptive: false } ? "one step from each output time to the next" : null,
+            Norm == defaults.Norm ? null : $"norm {Norm?.Name ?? "null"}",
+            Controller is null ? null : $"controller {Controller}",
+            FirstStep is { } first ? $"first step {OptionText.Of(first)}" : null,
+            MinimumStep == defaults.MinimumStep ? null : $"smallest step {OptionText.Of(MinimumStep)}",
+            MaximumStep == defaults.MaximumStep ? null : $"largest step {OptionText.Of(MaximumStep)}",
+            MaximumSteps == defaults.MaximumSteps ? null : $"at most {MaximumSteps} steps",
+            OnStepLimit == defaults.OnStepLimit ? null : "partial solutions at the step limit",
+            PerRow ? "steps of its own for each row" : null,
+            Discontinuities is { Count: > 0 } ? $"{Discontinuities.Count} {(Discontinuities.Count == 1 ? "discontinuity" : "discontinuities")}" : null,
+            Jacobian is null ? null : "a given Jacobian",
+            Events is { Count: > 0 } ? $"{Events.Count} {(Events.Count == 1 ? "event" : "events")}" : null,
+            Gradient is null ? null : $"gradient {Gradient}");
+    }
+
+    private static string Tolerance(string name, double one, Tensor? perComponent) => perComponent is null ? $"{name} {OptionText.Of(one)}" : $"{name} per component";
 
     private static void RequireOption(bool condition, string option, object? found, string expected)
     {

@@ -20,6 +20,9 @@ public sealed class OdeTupleSolution : IDisposable
     /// <summary>How the solve ended: see <see cref="OdeSolution.Status"/>.</summary>
     public IReadOnlyList<RowStatus> Status => _packed.Status;
 
+    /// <inheritdoc cref="OdeSolution.ThrowIfBackwardFailed"/>
+    public void ThrowIfBackwardFailed() => _packed.ThrowIfBackwardFailed();
+
     /// <summary>Disposes the states.</summary>
     public void Dispose()
     {

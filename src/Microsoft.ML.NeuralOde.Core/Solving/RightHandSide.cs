@@ -58,9 +58,7 @@ internal sealed class RightHandSide : IDisposable
     public static Tensor Own(Func<Tensor, Tensor, Tensor> function, Tensor time, Tensor state, Action<DisposeScope>? made = null)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor result = function(time, state)
-            ?? throw new InvalidOperationException("The right-hand side returned null; it must return dy/dt as a tensor in the shape of the state.");
-        Check(result, state);
+        Tensor result = function(time, state);
         made?.Invoke(scope);
         if (!result.is_contiguous())
             result = result.contiguous();
@@ -82,7 +80,8 @@ internal sealed class RightHandSide : IDisposable
         _statistics.RowEvaluations += state.dim() == 0 ? 1 : state.size(0);
     }
 
-    private static void Check(Tensor result, Tensor state)
+    /// <exception cref="InvalidOperationException">A derivative differs from the state in shape, type or device.</exception>
+    internal static void Check(Tensor result, Tensor state)
     {
         if (result.dtype != state.dtype || result.device_type != state.device_type || result.device_index != state.device_index || !SameShape(result, state))
             throw new InvalidOperationException(

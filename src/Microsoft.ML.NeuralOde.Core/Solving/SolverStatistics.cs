@@ -3,6 +3,8 @@ namespace Microsoft.ML.NeuralOde;
 /// <summary>What a solve cost. The figures of the backward pass grow when that pass runs, which may be after the solve returned.</summary>
 public sealed class SolverStatistics
 {
+    private bool _isUntold;
+
     /// <summary>NFE, the evaluations of the right-hand side on the way forward, each of a whole batch.</summary>
     public long FunctionEvaluations { get; internal set; }
 
@@ -41,9 +43,38 @@ public sealed class SolverStatistics
 
     /// <summary>
     /// Why the backward pass failed; null where it did not. The autograd engine cannot pass exceptions on: after a failure all gradients are
-    /// NaN, and the reason stands here.
+    /// NaN, the reason stands here, and the call that started the pass throws an <see cref="System.Runtime.InteropServices.ExternalException"/> that quotes it.
     /// </summary>
-    public Exception? BackwardFailure { get; internal set; }
+    public Exception? BackwardFailure { get; private set; }
+
+    /// <summary>Throws <see cref="BackwardFailure"/>, if there is one, as what it is: an <see cref="OperationCanceledException"/> after a cancellation, say.</summary>
+    public void ThrowIfBackwardFailed()
+    {
+        if (BackwardFailure is not { } failure)
+            return;
+        _isUntold = false;
+        Gradients.BackwardFailure.Throw(failure);
+    }
+
+    /// <summary>The same where the call that started the backward pass could not throw.</summary>
+    internal void ThrowIfUntold()
+    {
+        if (_isUntold)
+            ThrowIfBackwardFailed();
+    }
+
+    /// <summary>Takes note of a failure.</summary>
+    /// <param name="exception">What happened.</param>
+    /// <param name="isTold">Whether the call that started the backward pass throws.</param>
+    /// <param name="parameters">The solve's parameters; their next use throws otherwise.</param>
+    internal void Fail(Exception exception, bool isTold, IReadOnlyList<Tensor> parameters)
+    {
+        BackwardFailure = exception;
+        if (isTold)
+            return;
+        _isUntold = true;
+        Gradients.BackwardFailure.Keep(exception, parameters);
+    }
 
     /// <summary>
     /// Rows of the batch whose own gradient is NaN, because they failed, or were not solved to the end, before an output that the loss depends on. The gradients of

@@ -17,7 +17,7 @@ internal sealed class StateLayout
             throw new ArgumentException("The initial state has no parts; it needs at least one tensor.", nameof(parts));
         for (int i = 0; i < parts.Count; i++)
         {
-            ArgumentNullException.ThrowIfNull(parts[i], nameof(parts));
+            Inputs.RequireAlive(parts[i], nameof(parts), $"Part {i} of the initial state");
             if (parts[i].dtype != parts[0].dtype || parts[i].device_type != parts[0].device_type || parts[i].device_index != parts[0].device_index)
                 throw new ArgumentException(
                     $"Part {i} of the initial state has {RightHandSide.Describe(parts[i])}, part 0 {RightHandSide.Describe(parts[0])}; type and device must be the same.",
@@ -33,7 +33,7 @@ internal sealed class StateLayout
     {
         var flat = new Tensor[parts.Count];
         for (int i = 0; i < flat.Length; i++)
-            flat[i] = _rows is null ? parts[i].reshape(-1) : parts[i].reshape(-1, _widths[i]);
+            flat[i] = _rows is null ? parts[i].reshape(-1) : parts[i].reshape(parts[i].shape[0], _widths[i]);
         return cat(flat, _rows is null ? 0 : 1);
     }
 
@@ -44,7 +44,7 @@ internal sealed class StateLayout
             throw new InvalidOperationException(
                 $"The right-hand side returned {(parts is null ? "null" : $"{parts.Count} tensors")} for a state of {_shapes.Length}; it must return one derivative a part.");
         for (int i = 0; i < parts.Count; i++)
-            if (!parts[i].shape.AsSpan().SequenceEqual(Shape(i, rows)))
+            if (!UserFunction.Returned("The right-hand side", parts[i], $"one derivative a part; it is so for part {i}").shape.AsSpan().SequenceEqual(Shape(i, rows)))
                 throw new InvalidOperationException(
                     $"The right-hand side returned shape [{string.Join(", ", parts[i].shape)}] for part {i} of the state; it must be [{string.Join(", ", Shape(i, rows))}].");
         return Pack(parts);

@@ -36,7 +36,7 @@ internal sealed class TimeGrid
     /// <exception cref="ArgumentException">The times are not a strictly monotone, finite list.</exception>
     public static TimeGrid Create(Tensor times)
     {
-        ArgumentNullException.ThrowIfNull(times);
+        Inputs.RequireAlive(times, nameof(times), "The tensor of times");
         if (times.dim() != 1 || !times.is_floating_point())
             throw new ArgumentException($"The times have shape [{string.Join(", ", times.shape)}] and type {times.dtype}; they must be a one-dimensional floating-point tensor.", nameof(times));
         using Tensor detached = times.detach();

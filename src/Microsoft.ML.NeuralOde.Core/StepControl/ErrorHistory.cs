@@ -3,15 +3,21 @@ namespace Microsoft.ML.NeuralOde.StepControl;
 /// <summary>What step control remembers of the last steps, and how the error of a step sets the size of the next: as a factor on the size that was tried.</summary>
 internal sealed class ErrorHistory
 {
-    /// <summary>Steps below this fraction of the largest time would be lost in rounding.</summary>
-    public const double TimeResolution = 1e-15;
-
     /// <summary>Tolerance over error of the last accepted step and of the one before.</summary>
     private double _inverse1 = 1, _inverse2 = 1;
 
     /// <summary>Size of the last accepted step; 0 before the first.</summary>
     private double _lastSize;
     private bool _wasRejected;
+
+    /// <summary>Steps below this size would be lost in the rounding of time, or take the solve nowhere; positive.</summary>
+    /// <param name="time">Where the step starts.</param>
+    /// <param name="interval">The length of the whole solve.</param>
+    public static double SmallestStep(double time, double interval)
+    {
+        double spacing = Math.BitIncrement(Math.Abs(time)) - Math.Abs(time);
+        return Math.Max(4 * spacing, 1e-30 * interval);
+    }
 
     /// <summary>A step was accepted.</summary>
     /// <param name="controller">The step control.</param>

@@ -28,7 +28,7 @@ internal static class InitialStep
         using (var span = new StepSpan(time, end, context.Clock))
         {
             Tensor moved = arithmetic.Combine(state, span, [1], [derivative]);
-            Tensor there = context.Evaluate(end, moved);
+            Tensor there = context.Evaluate(span, 1, moved);
             d2 = arithmetic.ScaledError(state, state, null, [1, -1], [there, derivative], options);
             arithmetic.Release(moved);
             arithmetic.Release(there);
@@ -44,7 +44,7 @@ internal static class InitialStep
     public static double Guess(double d0, double d1, double limit)
     {
         double guess = d0 < 1e-5 || d1 < 1e-5 ? 1e-6 : 0.01 * d0 / d1;
-        return double.IsFinite(guess) ? Math.Min(guess, limit) : 1e-6 * limit;
+        return double.IsFinite(guess) && guess > 0 ? Math.Min(guess, limit) : 1e-6 * limit;
     }
 
     /// <summary>The first size, from the norm of the derivative and that of its change over the Euler step.</summary>
@@ -53,6 +53,7 @@ internal static class InitialStep
         double slope = Math.Max(d1, d2 / h0);
         double h1 = slope <= 1e-15 ? Math.Max(1e-6, h0 * 1e-3) : Math.Pow(0.01 / slope, 1.0 / (order + 1));
         double step = Math.Min(100 * h0, h1);
-        return Math.Min(double.IsFinite(step) ? step : h0, limit);
+        // Where the derivative at the Euler step's end is infinite or NaN, it says nothing but that the step was long enough.
+        return Math.Min(double.IsFinite(step) && step > 0 ? step : h0, limit);
     }
 }

@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Solving;
+
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
@@ -94,6 +96,12 @@ public sealed class StepController
     /// <returns>The controller.</returns>
     public static StepController Predictive(double safety = 0.9, double minimumFactor = 0.2, double maximumFactor = 10) =>
         new(1, 0, 0, safety, minimumFactor, maximumFactor, isPredictive: true);
+
+    /// <summary>The coefficients of the filter and its limits.</summary>
+    /// <returns>For instance “(β = 1, 0, 0; safety 0.9; factors 0.2 to 10)”.</returns>
+    public override string ToString() =>
+        $"{(_isPredictive ? "predictive " : "")}(β = {OptionText.Of(Beta1)}, {OptionText.Of(Beta2)}, {OptionText.Of(Beta3)}; safety {OptionText.Of(Safety)}; "
+        + $"factors {OptionText.Of(MinimumFactor)} to {OptionText.Of(MaximumFactor)})";
 
     /// <summary>By how much the step behind an accepted one should differ from it.</summary>
     /// <param name="inverse">Tolerance over error of the accepted step.</param>

@@ -5,9 +5,21 @@ namespace Microsoft.ML.NeuralOde.Anomaly;
 /// <param name="PredictedLabel">The predicted label's column.</param>
 /// <param name="Scale">How the score is made; null for −log p itself.</param>
 /// <param name="Threshold">The score above which a row is an anomaly.</param>
-/// <param name="Contamination">The share of the training rows that the threshold was chosen by.</param>
-internal sealed record AnomalyOutput(string Score, string PredictedLabel, AnomalyScale? Scale, float Threshold, double Contamination)
+/// <param name="Contamination">The share of the training rows that the threshold was chosen by; null for a threshold that was chosen by itself.</param>
+/// <param name="MissingValues">What becomes of rows that cannot be scored.</param>
+/// <param name="TrainingScores">The scores of the training rows; null in files that do not have them.</param>
+internal sealed record AnomalyOutput(
+    string Score, string PredictedLabel, AnomalyScale? Scale, float Threshold, double? Contamination, MissingValueHandling MissingValues = MissingValueHandling.Normal,
+    ScoreQuantiles? TrainingScores = null)
 {
+    /// <summary>What people are to read of it in the file.</summary>
+    public object ToMetadata() => new { Score, PredictedLabel, Scale, Threshold, Contamination, MissingValues = MissingValues.ToString() };
+
+    /// <summary>What makes no sense in what was read, as a clause; null for nothing.</summary>
+    public string? FindDefect() => !float.IsFinite(Threshold) ? $"its threshold is {Threshold}"
+        : !Enum.IsDefined(MissingValues) ? $"it treats missing values in the unknown way {MissingValues}"
+        : TrainingScores?.FindDefect();
+
     /// <summary>The score of rows, shape <c>[batch]</c>.</summary>
     public static Tensor ScoreOf(Density.FlowEvidence evidence, AnomalyScale? scale) =>
         scale is null ? evidence.Surprise : scale.Score(evidence.Surprise, evidence.LatentEnergy);

@@ -17,7 +17,11 @@ internal sealed record EvidenceScale(double Median, double Spread)
         double At(double quantile) => sorted[(int)Math.Round(quantile * (sorted.Length - 1))];
     }
 
-    public Tensor Apply(Tensor values) => values.Minus(Median).Over(Spread);
+    public Tensor Apply(Tensor values)
+    {
+        using Tensor centred = values.Minus(Median);
+        return centred.Over(Spread);
+    }
 }
 
 /// <summary>What a score is made of.</summary>
@@ -26,7 +30,13 @@ internal sealed record EvidenceScale(double Median, double Spread)
 internal sealed record AnomalyScale(EvidenceScale Density, EvidenceScale Latent)
 {
     // So much clearer must the latent distance be: it decides where it stands out, and leaves the order of ordinary rows to the density.
-    private const double LatentHandicap = 0.65;
+    public const double LatentHandicap = 0.65;
 
-    public Tensor Score(Tensor surprise, Tensor latentEnergy) => maximum(Density.Apply(surprise), Latent.Apply(latentEnergy).Minus(LatentHandicap));
+    public Tensor Score(Tensor surprise, Tensor latentEnergy)
+    {
+        using Tensor density = Density.Apply(surprise);
+        using Tensor latent = Latent.Apply(latentEnergy);
+        using Tensor handicapped = latent.Minus(LatentHandicap);
+        return maximum(density, handicapped);
+    }
 }

@@ -32,11 +32,19 @@ public sealed partial class ContinuousFlowAnomalyTrainer
         /// </summary>
         public double Contamination = FlowDefaults.Contamination;
 
+        /// <summary>
+        /// What is said of rows with missing values when they are scored. Default: <see cref="MissingValueHandling.Anomaly"/>, since a detector that passes over a
+        /// sensor that has failed is worse than a false alarm.
+        /// </summary>
+        public MissingValueHandling MissingValues = MissingValueHandling.Anomaly;
+
         internal override void Validate()
         {
             base.Validate();
+            RequireDefined(MissingValues, nameof(MissingValues));
             RequireColumn(ScoreColumnName, nameof(ScoreColumnName));
             RequireColumn(PredictedLabelColumnName, nameof(PredictedLabelColumnName));
+            RequireDifferent((ScoreColumnName, nameof(ScoreColumnName)), (PredictedLabelColumnName, nameof(PredictedLabelColumnName)));
             RequireDefined(Score, nameof(Score));
             Require(Contamination is > 0 and < 1, nameof(Contamination), Contamination, "between 0 and 1");
         }

@@ -26,7 +26,7 @@ namespace Microsoft.ML.NeuralOde;
 /// The score says how much less probable a row is than the training rows usually are, see <see cref="FlowAnomalyScore"/>; it is a mean over the flows of
 /// <see cref="ContinuousFlowTrainerOptions.EnsembleSize"/>. PredictedLabel is true above the threshold that the share <see cref="Options.Contamination"/> of the
 /// training rows exceeds. Rows with missing values are left out of the training with
-/// one warning, and get the score NaN afterwards.
+/// one warning, and get the score NaN afterwards; <see cref="Options.MissingValues"/> says whether they are anomalies.
 /// </para>
 /// </remarks>
 public sealed partial class ContinuousFlowAnomalyTrainer : ITrainerEstimator<ContinuousFlowAnomalyTransformer, ContinuousFlowModel>
@@ -47,6 +47,12 @@ public sealed partial class ContinuousFlowAnomalyTrainer : ITrainerEstimator<Con
 
     /// <inheritdoc/>
     public TrainerInfo Info { get; } = new(normalization: false, calibration: false, caching: false, supportValid: true, supportIncrementalTrain: false);
+
+    /// <summary>The feature column that is read.</summary>
+    public SchemaShape.Column FeatureColumn => TrainerUtils.MakeR4VecFeature(_options.FeatureColumnName);
+
+    /// <summary>The column of weights that is read; null for equal weights.</summary>
+    public SchemaShape.Column? WeightColumn => Schemas.WeightColumn(_options.ExampleWeightColumnName);
 
     /// <summary>The columns that the fitted model will produce.</summary>
     /// <param name="inputSchema">The columns of the training data.</param>
@@ -79,8 +85,10 @@ public sealed partial class ContinuousFlowAnomalyTrainer : ITrainerEstimator<Con
             EvidenceScale.Of(evidence.Surprise.data<float>().ToArray()), EvidenceScale.Of(evidence.LatentEnergy.data<float>().ToArray()));
         using DisposeScope scope = NewDisposeScope();
         float[] scores = AnomalyOutput.ScoreOf(evidence, scale).data<float>().ToArray();
+        var quantiles = ScoreQuantiles.Of(scores);
         var output = new AnomalyOutput(
-            _options.ScoreColumnName, _options.PredictedLabelColumnName, scale, Threshold(scores, _options.Contamination), _options.Contamination);
+            _options.ScoreColumnName, _options.PredictedLabelColumnName, scale, Threshold(scores, _options.Contamination), _options.Contamination, _options.MissingValues,
+            quantiles);
         return new ContinuousFlowAnomalyTransformer(_host, new ContinuousFlowModel(fitted.Network), fitted.Columns, fitted.History, output);
     }
 

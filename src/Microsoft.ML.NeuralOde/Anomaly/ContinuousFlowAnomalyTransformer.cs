@@ -1,5 +1,6 @@
 using Microsoft.ML.NeuralOde.Anomaly;
 using Microsoft.ML.NeuralOde.Density;
+using Microsoft.ML.NeuralOde.Export;
 using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.Runtime;
@@ -7,7 +8,7 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>A fitted <see cref="ContinuousFlowAnomalyTrainer"/>: adds the anomaly score of each row, and whether it is an anomaly.</summary>
-public sealed class ContinuousFlowAnomalyTransformer : ContinuousFlowTransformer, ISingleFeaturePredictionTransformer<ContinuousFlowModel>
+public sealed class ContinuousFlowAnomalyTransformer : ContinuousFlowTransformer, ISingleFeaturePredictionTransformer<ContinuousFlowModel>, ISingleFeaturePredictionTransformer
 {
     internal const string LoaderSignature = "ContinuousFlowAnomaly";
 
@@ -21,42 +22,75 @@ public sealed class ContinuousFlowAnomalyTransformer : ContinuousFlowTransformer
         Scorer = new AnomalyScorer(model, output);
     }
 
-    /// <summary>The score above which a row is an anomaly: <see cref="Contamination"/> of the training rows have more.</summary>
+    /// <summary>The score above which a row is an anomaly.</summary>
     public float Threshold => _output.Threshold;
 
-    /// <summary>The share of the training rows that the threshold was chosen by.</summary>
-    public double Contamination => _output.Contamination;
+    /// <summary>The share of the training rows that lie above the threshold; null where the threshold itself was given.</summary>
+    public double? Contamination => _output.Contamination;
+
+    /// <summary>What is said of rows with missing values.</summary>
+    public MissingValueHandling MissingValues => _output.MissingValues;
 
     private protected override IRowScorer Scorer { get; }
 
-    private protected override object Output => _output;
+    private protected override object Output => _output.ToMetadata();
+
+    /// <summary>The same model with another threshold; both share the weights.</summary>
+    internal ContinuousFlowAnomalyTransformer WithThreshold(IHostEnvironment environment, float threshold) =>
+        With(environment, _output with { Threshold = threshold, Contamination = null });
+
+    /// <summary>The same model with the threshold that another share of the training rows exceeds; both share the weights.</summary>
+    /// <exception cref="InvalidOperationException">The model comes from a file that does not hold the scores of its training rows.</exception>
+    internal ContinuousFlowAnomalyTransformer WithContamination(IHostEnvironment environment, double contamination)
+    {
+        ScoreQuantiles scores = _output.TrainingScores ?? throw new InvalidOperationException(
+            "The model was saved by an earlier version, without the scores of its training rows, so that the threshold of another contamination is not known. "
+            + "Score rows that are normal and call ChangeModelThreshold with a score of your choice, or train anew.");
+        return With(environment, _output with { Threshold = scores.Threshold(contamination), Contamination = contamination });
+    }
+
+    private ContinuousFlowAnomalyTransformer With(IHostEnvironment environment, AnomalyOutput output) => new(environment, Model, InputColumns, TrainingHistory, output);
 
     /// <summary>Loads a model; called by ML.NET.</summary>
     internal static ContinuousFlowAnomalyTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
-        (ContinuousFlowModel model, FlowFile<AnomalyOutput> file) = Load<AnomalyOutput>(env, ctx, LoaderSignature);
+        (ContinuousFlowModel model, FlowFile<AnomalyOutput> file) = Load<AnomalyOutput>(env, ctx, LoaderSignature, output => output.FindDefect());
         return new ContinuousFlowAnomalyTransformer(env, model, file.Columns, file.History, file.Output);
     }
 
     private protected override ScoreColumn[] Columns(DataViewSchema input) =>
     [
         new NumberScore(_output.Score, 0, Schemas.AnomalyAnnotations(input, isScore: true)),
-        new PositiveScore(_output.PredictedLabel, 1, Schemas.AnomalyAnnotations(input, isScore: false)),
+        new AboveThreshold(
+            _output.PredictedLabel, 0, _output.Threshold, _output.MissingValues == MissingValueHandling.Anomaly, Schemas.AnomalyAnnotations(input, isScore: false)),
     ];
+
+    private protected override void Export(OperatorGraph graph, FlowNetwork network, string features, Func<string, string> output) =>
+        FlowExport.Anomaly(graph, network, _output, features, output);
 
     private protected override byte[] ToBytes() => ToBytes(_output);
 
-    /// <summary>The score of each row and how far it lies above the threshold.</summary>
+    /// <summary>The score of each row.</summary>
     private sealed class AnomalyScorer(ContinuousFlowModel model, AnomalyOutput output) : IRowScorer
     {
         public int FeatureCount => model.FeatureCount + model.ConditionCount;
 
-        public int OutputCount => 2;
+        public int OutputCount => 1;
 
-        public void Score(float[] features, int rows, float[] outputs) => model.Evaluate(features, rows, OutputCount, outputs, (network, x, c) =>
+        public void Score(float[] features, int rows, float[] outputs)
         {
-            Tensor score = AnomalyOutput.ScoreOf(network.Evidence(x, c), output.Scale).unsqueeze(1);
-            return cat([score, score.Minus(output.Threshold)], 1);
-        });
+            model.Evaluate(features, rows, OutputCount, outputs, (network, x, c) => AnomalyOutput.ScoreOf(network.Evidence(x, c), output.Scale).unsqueeze(1));
+            if (output.MissingValues == MissingValueHandling.Refuse && outputs.AsSpan(0, rows).ContainsAny(float.NaN, float.NaN))
+                throw Missing(features);
+        }
+
+        private InvalidOperationException Missing(float[] features)
+        {
+            int place = Array.FindIndex(features, value => !float.IsFinite(value));
+            int slot = place % FeatureCount;
+            string what = slot < model.FeatureCount ? $"feature {slot} of {model.FeatureCount}" : $"number {slot - model.FeatureCount} of the condition";
+            return new InvalidOperationException(
+                $"A row cannot be scored: {what} (counted from 0) is {features[place]}. Fill missing values in before, or train with another value of MissingValues than Refuse.");
+        }
     }
 }

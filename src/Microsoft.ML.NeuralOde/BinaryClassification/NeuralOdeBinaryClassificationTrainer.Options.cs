@@ -21,6 +21,8 @@ public sealed partial class NeuralOdeBinaryClassificationTrainer
             base.Validate();
             RequireColumn(PredictedLabelColumnName, nameof(PredictedLabelColumnName));
             RequireColumn(ProbabilityColumnName, nameof(ProbabilityColumnName));
+            RequireDifferent(
+                (ScoreColumnName, nameof(ScoreColumnName)), (ProbabilityColumnName, nameof(ProbabilityColumnName)), (PredictedLabelColumnName, nameof(PredictedLabelColumnName)));
             RequireDefined(ClassWeighting, nameof(ClassWeighting));
         }
     }

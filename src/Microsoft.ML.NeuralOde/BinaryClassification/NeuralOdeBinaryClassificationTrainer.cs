@@ -51,6 +51,15 @@ public sealed partial class NeuralOdeBinaryClassificationTrainer : ITrainerEstim
     /// <inheritdoc/>
     public TrainerInfo Info { get; } = Schemas.TrainerInfo();
 
+    /// <summary>The feature column that is read.</summary>
+    public SchemaShape.Column FeatureColumn => TrainerUtils.MakeR4VecFeature(_options.FeatureColumnName);
+
+    /// <summary>The label column that is read.</summary>
+    public SchemaShape.Column LabelColumn => TrainerUtils.MakeBoolScalarLabel(_options.LabelColumnName);
+
+    /// <summary>The column of weights that is read; null for equal weights.</summary>
+    public SchemaShape.Column? WeightColumn => Schemas.WeightColumn(_options.ExampleWeightColumnName);
+
     /// <summary>The columns that the fitted model will produce.</summary>
     /// <param name="inputSchema">The columns of the training data.</param>
     /// <returns>The input columns and PredictedLabel, Score and Probability.</returns>

@@ -21,6 +21,16 @@ public sealed class NeuralOdeBinaryClassificationTransformer : NeuralOdeTransfor
     {
     }
 
+    /// <summary>
+    /// The score above which the predicted label is true. 0, which is probability 0.5, unless
+    /// <see cref="NeuralOdeCatalog.ChangeModelThreshold(BinaryClassificationCatalog, NeuralOdeBinaryClassificationTransformer, float)"/> changed it.
+    /// </summary>
+    public float Threshold => Description.Columns.Threshold;
+
+    /// <summary>The same model with another threshold; both share the weights.</summary>
+    internal NeuralOdeBinaryClassificationTransformer WithThreshold(IHostEnvironment environment, float threshold) =>
+        new(environment, Model, Description with { Columns = Description.Columns with { Threshold = threshold } });
+
     /// <summary>Loads a model; called by ML.NET.</summary>
     internal static NeuralOdeBinaryClassificationTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
@@ -30,7 +40,8 @@ public sealed class NeuralOdeBinaryClassificationTransformer : NeuralOdeTransfor
 
     private protected override ScoreColumn[] Columns(DataViewSchema input) =>
     [
-        new PositiveScore(Description.Columns.PredictedLabel!, Score, Schemas.BinaryAnnotations(input, BinaryColumn.PredictedLabel)),
+        new AboveThreshold(
+            Description.Columns.PredictedLabel!, Score, Threshold, ifMissing: false, Schemas.BinaryAnnotations(input, BinaryColumn.PredictedLabel)),
         new NumberScore(Description.Columns.Score, Score, Schemas.BinaryAnnotations(input, BinaryColumn.Score)),
         new NumberScore(Description.Columns.Probability!, Probability, Schemas.BinaryAnnotations(input, BinaryColumn.Probability)),
     ];

@@ -7,15 +7,22 @@ namespace Microsoft.ML.NeuralOde.Classification;
 /// <summary>Logits of several classes, cross-entropy.</summary>
 internal sealed class MulticlassTask(int classes, ClassWeighting weighting, string labelColumn) : ClassificationTask(classes, weighting, labelColumn)
 {
+    // Up to here float32, in which labels are kept, holds every whole number.
+    private const ulong MostClasses = 1 << 24;
+
     public override int OutputCount { get; } = classes;
 
-    /// <exception cref="InvalidOperationException">The column has fewer than two classes.</exception>
+    /// <exception cref="InvalidOperationException">The column has fewer than two classes, or more than a classifier can have.</exception>
     public static MulticlassTask Of(DataViewSchema.Column label, ClassWeighting weighting)
     {
         ulong count = ((KeyDataViewType)label.Type).Count;
+        if (count > MostClasses)
+            throw new InvalidOperationException(
+                $"The label column '{label.Name}' has {count} classes, as many as its keys can have; a classifier, which has an output for each, can have {MostClasses} at most. Where labels were hashed, " +
+                "take mlContext.Transforms.Conversion.MapValueToKey instead, which counts the classes that occur.");
         return count < 2
             ? throw new InvalidOperationException($"The label column '{label.Name}' has a single class; a classifier needs at least two.")
-            : new MulticlassTask(checked((int)count), weighting, label.Name);
+            : new MulticlassTask((int)count, weighting, label.Name);
     }
 
     public override Tensor Losses(Tensor outputs, Tensor labels) => functional.cross_entropy(outputs, Indices(labels), reduction: Reduction.None);

@@ -17,6 +17,7 @@ public sealed partial class NeuralOdeClassificationTrainer
         {
             base.Validate();
             RequireColumn(PredictedLabelColumnName, nameof(PredictedLabelColumnName));
+            RequireDifferent((ScoreColumnName, nameof(ScoreColumnName)), (PredictedLabelColumnName, nameof(PredictedLabelColumnName)));
             RequireDefined(ClassWeighting, nameof(ClassWeighting));
         }
     }

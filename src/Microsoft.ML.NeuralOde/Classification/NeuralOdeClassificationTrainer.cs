@@ -54,6 +54,15 @@ public sealed partial class NeuralOdeClassificationTrainer : ITrainerEstimator<N
     /// <inheritdoc/>
     public TrainerInfo Info { get; } = Schemas.TrainerInfo();
 
+    /// <summary>The feature column that is read.</summary>
+    public SchemaShape.Column FeatureColumn => TrainerUtils.MakeR4VecFeature(_options.FeatureColumnName);
+
+    /// <summary>The label column that is read.</summary>
+    public SchemaShape.Column LabelColumn => TrainerUtils.MakeU4ScalarColumn(_options.LabelColumnName);
+
+    /// <summary>The column of weights that is read; null for equal weights.</summary>
+    public SchemaShape.Column? WeightColumn => Schemas.WeightColumn(_options.ExampleWeightColumnName);
+
     /// <summary>The columns that the fitted model will produce.</summary>
     /// <param name="inputSchema">The columns of the training data.</param>
     /// <returns>The input columns and PredictedLabel and Score.</returns>
@@ -103,6 +112,6 @@ public sealed partial class NeuralOdeClassificationTrainer : ITrainerEstimator<N
         var model = new NeuralOdeModel(fitted.Network, OutputKind.Classes);
         var columns = new OutputColumns(_options.ScoreColumnName, _options.PredictedLabelColumnName);
         return new NeuralOdeClassificationTransformer(
-            _host, model, ModelDescription.Of(fitted, _options, columns, LabelKeys.Of(fitted.Label, model.OutputCount)));
+            _host, model, ModelDescription.Of(fitted, _options, columns, LabelKeys.Of(fitted.Label)));
     }
 }

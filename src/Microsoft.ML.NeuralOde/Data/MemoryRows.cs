@@ -23,7 +23,7 @@ internal sealed class MemoryRows : ITrainingRows
 
     public IEnumerable<RowBatch> Batches(int batchSize, int? orderSeed = null, long firstBatch = 0)
     {
-        using Tensor? order = orderSeed is { } seed ? tensor(Order(Count, new Random(seed))).to(_features.device) : null;
+        using Tensor? order = orderSeed is { } seed ? tensor(Order(Count, new Random(seed)), device: _features.device) : null;
         for (long first = firstBatch * batchSize; first < Count; first += batchSize)
         {
             long size = Math.Min(batchSize, Count - first);
@@ -96,7 +96,7 @@ internal sealed class MemoryRows : ITrainingRows
 
     private MemoryRows Part(ReadOnlySpan<long> rows)
     {
-        using Tensor index = tensor(rows.ToArray());
+        using Tensor index = tensor(rows.ToArray(), device: _features.device);
         RowBatch part = Take(index);
         return new MemoryRows(part.Features, part.Labels, part.Weights, StatisticsOf(part.Features, part.Labels, part.Weights));
     }

@@ -23,69 +23,72 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
     private const int RowsBetweenChecks = 256;
 
     /// <summary>All rows of a data view.</summary>
-    /// <exception cref="InvalidOperationException">There is no usable row, or a weight is negative.</exception>
+    /// <param name="data">The data.</param>
+    /// <param name="use">What they are for.</param>
+    /// <exception cref="InvalidOperationException">There is no usable row, a weight is negative, or a vector has another length than its column's type.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
-    public ITrainingRows Load(IDataView data) => (ITrainingRows?)ReadIntoMemory(data) ?? Stream(data, null);
-
-    /// <summary>The rows for training and those for validation, if any: from other data, or a share of the same.</summary>
-    /// <param name="data">The training data.</param>
-    /// <param name="validation">The data for validation; null for a share of the training data, or none.</param>
-    /// <param name="fraction">That share; null for none.</param>
-    /// <param name="seed">The training's seed.</param>
-    /// <inheritdoc cref="LoadAndSplit"/>
-    public (ITrainingRows Rows, ITrainingRows? Validation) LoadParts(IDataView data, IDataView? validation, double? fraction, int seed)
-    {
-        if (validation is null && fraction is { } share)
-            return LoadAndSplit(data, share, Training.Seeds.Split(seed));
-        ITrainingRows rows = Load(data);
-        try
-        {
-            return (rows, validation is null ? null : Load(validation));
-        }
-        catch
-        {
-            rows.Dispose();
-            throw;
-        }
-    }
+    public ITrainingRows Load(IDataView data, RowUse use = RowUse.Training) => (ITrainingRows?)ReadIntoMemory(data, use) ?? Stream(data, use);
 
     /// <summary>The rows of a data view in two parts.</summary>
+    /// <inheritdoc cref="Split"/>
+    public (ITrainingRows Training, ITrainingRows Validation) LoadAndSplit(IDataView data, double fraction, int seed) => Split(Load(data), data, fraction, seed);
+
+    /// <summary>Parts rows.</summary>
+    /// <param name="all">The rows of the data; disposed of.</param>
     /// <param name="data">The data.</param>
     /// <param name="fraction">The share of the rows that are for validation.</param>
     /// <param name="seed">Decides which rows those are.</param>
     /// <exception cref="InvalidOperationException">There is no usable row, a part has none, or a weight is negative.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
-    public (ITrainingRows Training, ITrainingRows Validation) LoadAndSplit(IDataView data, double fraction, int seed)
+    public (ITrainingRows Training, ITrainingRows Validation) Split(ITrainingRows all, IDataView data, double fraction, int seed)
     {
-        using MemoryRows? all = ReadIntoMemory(data);
-        if (all is null)
-            return (Stream(data, new RowSplit(seed, fraction, Validation: false)), Stream(data, new RowSplit(seed, fraction, Validation: true)));
-        long count = (long)Math.Round(all.Count * fraction);
-        if (count == 0 || count == all.Count)
-            throw new InvalidOperationException($"ValidationFraction {fraction} of {all.Count} rows leaves {count} for validation; both parts need rows.");
-        (MemoryRows front, MemoryRows back) = all.Split(count, new Random(seed));
-        return (back, front);
+        using (all)
+        {
+            if (all is not MemoryRows memory)
+                return SplitStream(data, fraction, seed);
+            long count = (long)Math.Round(all.Count * fraction);
+            CheckParts(fraction, all.Count, count);
+            (MemoryRows front, MemoryRows back) = memory.Split(count, new Random(seed));
+            return (back, front);
+        }
     }
 
-    private StreamedRows Stream(IDataView data, RowSplit? split)
+    private static void CheckParts(double fraction, long all, long validation)
+    {
+        if (validation == 0 || validation == all)
+            throw new InvalidOperationException($"ValidationFraction {fraction} of {all} rows leaves {validation} for validation; both parts need rows.");
+    }
+
+    private StreamedRows Stream(IDataView data, RowUse use)
     {
         using var reader = new RowReader(data, columns);
         var statistics = new RowStatistics(columns.ShapeIn(data.Schema));
         for (long row = 0; reader.MoveNext(); row++)
         {
             Check(row);
-            if (split?.Contains(row) != false)
-                statistics.Add(reader.Features, reader.Labels, reader.Weight);
+            statistics.Add(reader.Features, reader.Labels, reader.Weight);
         }
-        // The part for training tells about all rows that are left out.
-        if (split is not { Validation: true })
-            Warn(reader);
-        RequireRows(statistics.Count, reader);
-        return new StreamedRows(data, columns, split, statistics, memoryBudget);
+        RequireRows(statistics.Count, reader, use);
+        Warn(reader, use);
+        return new StreamedRows(data, columns, null, statistics, memoryBudget);
+    }
+
+    private (ITrainingRows Training, ITrainingRows Validation) SplitStream(IDataView data, double fraction, int seed)
+    {
+        RowSplit trained = new(seed, fraction, Validation: false), validated = new(seed, fraction, Validation: true);
+        using var reader = new RowReader(data, columns);
+        RowShape shape = columns.ShapeIn(data.Schema);
+        RowStatistics training = new(shape), validation = new(shape);
+        for (long row = 0; reader.MoveNext(); row++)
+        {
+            Check(row);
+            (trained.Contains(row) ? training : validation).Add(reader.Features, reader.Labels, reader.Weight);
+        }
+        CheckParts(fraction, training.Count + validation.Count, validation.Count);
+        return (new StreamedRows(data, columns, trained, training, memoryBudget), new StreamedRows(data, columns, validated, validation, memoryBudget));
     }
 
     /// <summary>Null where the rows do not fit into the budget.</summary>
-    private MemoryRows? ReadIntoMemory(IDataView data)
+    private MemoryRows? ReadIntoMemory(IDataView data, RowUse use)
     {
         RowShape shape = columns.ShapeIn(data.Schema);
         if (data.GetRowCount() is { } known && known > memoryBudget / shape.Bytes)
@@ -106,7 +109,7 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
                     return null;
                 if (used == capacity)
                 {
-                    chunks.Add(empty([capacity, shape.Features], ScalarType.Float32).DetachFromDisposeScope());
+                    chunks.Add(empty([capacity, shape.Features], ScalarType.Float32, CPU).DetachFromDisposeScope());
                     used = 0;
                 }
                 reader.Features.CopyTo(MemoryMarshal.Cast<byte, float>(chunks[^1].bytes).Slice(used * shape.Features, shape.Features));
@@ -115,11 +118,11 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
                     weights.Add(reader.Weight);
                 used++;
             }
-            RequireRows(count, reader);
-            Warn(reader);
+            RequireRows(count, reader, use);
+            Warn(reader, use);
             Tensor features = Join(chunks, used);
-            Tensor? y = shape.Labels == 0 ? null : tensor(labels.ToArray(), [count, shape.Labels]).DetachFromDisposeScope();
-            Tensor? w = shape.IsWeighted ? tensor(weights.ToArray()).DetachFromDisposeScope() : null;
+            Tensor? y = shape.Labels == 0 ? null : tensor(labels.ToArray(), [count, shape.Labels], device: CPU).DetachFromDisposeScope();
+            Tensor? w = shape.IsWeighted ? tensor(weights.ToArray(), device: CPU).DetachFromDisposeScope() : null;
             return new MemoryRows(features, y, w, MemoryRows.StatisticsOf(features, y, w));
         }
         finally
@@ -142,18 +145,29 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
             checkAlive();
     }
 
-    private void RequireRows(long count, RowReader reader)
+    private void RequireRows(long count, RowReader reader, RowUse use)
     {
         if (count > 0)
             return;
         string where = columns.Label is null ? $"the column '{columns.FeatureColumn}'" : $"the columns '{columns.FeatureColumn}' and '{columns.Label.Column}'";
+        (string set, string purpose) = use == RowUse.Validation ? ("validation data set", "validate on") : ("data set", "train on");
         throw new InvalidOperationException(
-            reader.Skipped == 0 ? $"The data set is empty: there is no row to train on in {where}." : $"There is no row to train on: {reader.SkippedDescription}.");
+            reader.Skipped == 0 ? $"The {set} is empty: there is no row to {purpose} in {where}." : $"There is no row to {purpose}: {reader.SkippedDescription}.");
     }
 
-    private void Warn(RowReader reader)
+    private void Warn(RowReader reader, RowUse use)
     {
         if (reader.Skipped > 0)
-            warn($"{reader.SkippedDescription}. They are left out.");
+            warn($"{(use == RowUse.Validation ? "In the validation data: " : "")}{reader.SkippedDescription}. They are left out.");
     }
+}
+
+/// <summary>What rows are read for.</summary>
+internal enum RowUse
+{
+    /// <summary>To learn from them.</summary>
+    Training,
+
+    /// <summary>To report the loss on them.</summary>
+    Validation,
 }

@@ -17,7 +17,7 @@ internal sealed record RowColumns(IExceptionContext Context, string FeatureColum
         DataViewSchema.Column column = schema.GetColumnOrNull(name) ?? throw Schemas.Mismatch(context, "inputSchema", "feature", name);
         // Vector types of different dimensions are different types: item type and size are what counts.
         if (column.Type is not VectorDataViewType { IsKnownSize: true } type || !type.ItemType.Equals(NumberDataViewType.Single))
-            throw Schemas.Mismatch(context, "inputSchema", "feature", name, "a vector of Single of known size", column.Type.ToString());
+            throw Schemas.Mismatch(context, "inputSchema", "feature", name, "a vector of Single of known size", column.Type + Schemas.VectorRemedy(column.Type));
         return column;
     }
 
@@ -49,12 +49,11 @@ internal sealed class RowReader : IDisposable
 {
     private readonly RowColumns _columns;
     private readonly DataViewRowCursor _cursor;
-    private readonly ValueGetter<VBuffer<float>> _getFeatures;
+    private readonly VectorReader _getFeatures;
     private readonly LabelFormat.Reader? _getLabel;
     private readonly ValueGetter<float>? _getWeight;
     private readonly float[] _features;
     private readonly float[] _labels;
-    private VBuffer<float> _row;
     private float _weight = 1;
     private long _noLabel;
     private long _noWeight;
@@ -76,7 +75,7 @@ internal sealed class RowReader : IDisposable
         if (weight is not null)
             active.Add(weight.Value);
         _cursor = data.GetRowCursor(active);
-        _getFeatures = _cursor.GetGetter<VBuffer<float>>(features);
+        _getFeatures = new VectorReader(_cursor, features, "feature");
         _getLabel = label is { } labelColumn ? columns.Label!.Open(_cursor, labelColumn) : null;
         _getWeight = weight is { } weightColumn ? _cursor.GetGetter<float>(weightColumn) : null;
     }
@@ -109,7 +108,7 @@ internal sealed class RowReader : IDisposable
     }
 
     /// <summary>Moves to the next row that has all its values.</summary>
-    /// <exception cref="InvalidOperationException">A weight is negative.</exception>
+    /// <exception cref="InvalidOperationException">A weight is negative, or a vector has another length than its column's type.</exception>
     public bool MoveNext()
     {
         while (_cursor.MoveNext())
@@ -124,8 +123,7 @@ internal sealed class RowReader : IDisposable
                 _noWeight++;
                 continue;
             }
-            _getFeatures(ref _row);
-            _row.CopyTo(_features);
+            _getFeatures.Read(_features);
             int slot = FirstNotFinite(_features);
             if (slot < 0)
                 return true;

@@ -9,9 +9,16 @@ internal sealed class RowStatistics(RowShape shape)
     private readonly Moments _features = new(shape.Features);
     private readonly Moments _labels = new(shape.Labels);
     private readonly SortedDictionary<float, double> _classes = [];
+    private readonly CheckNumber _check = new();
 
     /// <summary>The number of rows.</summary>
     public long Count { get; private set; }
+
+    /// <summary>Another where a number of the rows, a label, a weight or their order is another.</summary>
+    public string CheckNumber => _check.ToString();
+
+    /// <summary>What the rows are known by.</summary>
+    public string Describe() => $"{Count} rows of {shape.Features} features (check number {CheckNumber})";
 
     /// <summary>The sum of the weights of the rows of each label value, in the order of the values.</summary>
     /// <remarks>Counted for labels of one number, and for the first few thousand values: more are no classes.</remarks>
@@ -22,6 +29,9 @@ internal sealed class RowStatistics(RowShape shape)
         Count++;
         _features.Add(features);
         _labels.Add(labels);
+        _check.Add(features);
+        _check.Add(labels);
+        _check.Add(weight);
         if (labels.Length == 1 && (_classes.Count < 4096 || _classes.ContainsKey(labels[0])))
             _classes[labels[0]] = _classes.GetValueOrDefault(labels[0]) + weight;
     }

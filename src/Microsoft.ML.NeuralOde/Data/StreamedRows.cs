@@ -123,11 +123,11 @@ internal sealed class StreamedRows : ITrainingRows
 
         public RowBatch ToBatch(int rows) => new(
             ToTensor(_features, rows, shape.Features), shape.Labels == 0 ? null : ToTensor(_labels, rows, shape.Labels),
-            shape.IsWeighted ? tensor(_weights.AsSpan(0, rows).ToArray()).DetachFromDisposeScope() : null);
+            shape.IsWeighted ? tensor(_weights.AsSpan(0, rows).ToArray(), device: CPU).DetachFromDisposeScope() : null);
 
         private static Tensor ToTensor(float[] values, int rows, int width)
         {
-            Tensor result = empty([rows, width], ScalarType.Float32).DetachFromDisposeScope();
+            Tensor result = empty([rows, width], ScalarType.Float32, CPU).DetachFromDisposeScope();
             System.Runtime.InteropServices.MemoryMarshal.AsBytes(values.AsSpan(0, rows * width)).CopyTo(result.bytes);
             return result;
         }

@@ -1,6 +1,7 @@
 using Microsoft.ML.NeuralOde.Density;
 using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.Runtime;
+using Microsoft.ML.Trainers;
 
 namespace Microsoft.ML.NeuralOde;
 
@@ -41,6 +42,12 @@ public sealed partial class ContinuousFlowDensityEstimator : IEstimator<Continuo
         _options.Validate();
         _fit = new FlowFit(_host, _options);
     }
+
+    /// <summary>The feature column that is read.</summary>
+    public SchemaShape.Column FeatureColumn => TrainerUtils.MakeR4VecFeature(_options.FeatureColumnName);
+
+    /// <summary>The column of weights that is read; null for equal weights.</summary>
+    public SchemaShape.Column? WeightColumn => Schemas.WeightColumn(_options.ExampleWeightColumnName);
 
     /// <summary>The columns that the fitted estimator will produce.</summary>
     /// <param name="inputSchema">The columns of the training data.</param>

@@ -1,5 +1,6 @@
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Density;
+using Microsoft.ML.NeuralOde.Export;
 using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.Runtime;
 
@@ -69,7 +70,7 @@ public sealed class ContinuousFlowDensityTransformer : ContinuousFlowTransformer
     /// <summary>Loads a model; called by ML.NET.</summary>
     internal static ContinuousFlowDensityTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
-        (ContinuousFlowModel model, FlowFile<DensityOutput> file) = Load<DensityOutput>(env, ctx, LoaderSignature);
+        (ContinuousFlowModel model, FlowFile<DensityOutput> file) = Load<DensityOutput>(env, ctx, LoaderSignature, _ => null);
         return new ContinuousFlowDensityTransformer(env, model, file.Columns, file.History, file.Output);
     }
 
@@ -82,6 +83,9 @@ public sealed class ContinuousFlowDensityTransformer : ContinuousFlowTransformer
             columns.Add(new VectorScore(latent, Model.FeatureCount, DataViewSchema.Annotations.Empty));
         return [.. columns];
     }
+
+    private protected override void Export(OperatorGraph graph, FlowNetwork network, string features, Func<string, string> output) =>
+        FlowExport.Density(graph, network, _output, features, output);
 
     private protected override byte[] ToBytes() => ToBytes(_output);
 

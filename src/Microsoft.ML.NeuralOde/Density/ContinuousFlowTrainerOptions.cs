@@ -114,7 +114,7 @@ public abstract class ContinuousFlowTrainerOptions : NeuralOdeTrainerOptions
         Require(PathsPerBatch > 0, nameof(PathsPerBatch), PathsPerBatch, "at least 1");
         Require(CoverageShare is >= 0 and <= 1, nameof(CoverageShare), CoverageShare, "from 0 to 1");
         RequirePositive(CoverageReach, nameof(CoverageReach));
-        Require(Smoothing >= 0 && double.IsFinite(Smoothing), nameof(Smoothing), Smoothing, "zero or a positive number");
+        RequireWeight(Smoothing, nameof(Smoothing));
         RequireDefined(Reshaping, nameof(Reshaping));
         RequireDefined(FeatureScale, nameof(FeatureScale));
         RequireDefined(Dequantization, nameof(Dequantization));

@@ -1,5 +1,6 @@
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Density;
+using Microsoft.ML.NeuralOde.Export;
 using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Persistence;
 using Microsoft.ML.NeuralOde.Scoring;
@@ -12,7 +13,7 @@ namespace Microsoft.ML.NeuralOde;
 /// <see cref="Transform"/> scores rows in batches while they are read; with fixed steps, or its own steps for each row, a row's score does not depend on its
 /// neighbours. One transformer may serve several threads at once. Disposing of it frees its weights.
 /// </remarks>
-public abstract class ContinuousFlowTransformer : ITransformer, IDisposable
+public abstract class ContinuousFlowTransformer : IScoringStep, IDisposable
 {
     private readonly string _loaderSignature;
 
@@ -68,14 +69,14 @@ public abstract class ContinuousFlowTransformer : ITransformer, IDisposable
     public IDataView Transform(IDataView input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        _ = Model.Network;
-        return new ScoredView(input, Bind(input.Schema), Scorer);
+        Model.ThrowIfDisposed();
+        return new ScoredTransform(input, Bind(input.Schema), Scorer, this);
     }
 
     /// <inheritdoc/>
     public IRowToRowMapper GetRowToRowMapper(DataViewSchema inputSchema)
     {
-        _ = Model.Network;
+        Model.ThrowIfDisposed();
         return new RowMapper(Bind(inputSchema), Scorer);
     }
 
@@ -90,25 +91,44 @@ public abstract class ContinuousFlowTransformer : ITransformer, IDisposable
     {
         ArgumentNullException.ThrowIfNull(ctx);
         byte[] payload = ToBytes();
-        ModelFile.Save(ctx, _loaderSignature, payload, ModelMetadata.Write(_loaderSignature, InputColumns, Output, Model.Network.Description, null, TrainingHistory, payload));
+        ModelFile.Save(ctx, _loaderSignature, payload, ModelMetadata.Write(_loaderSignature, InputColumns, Output, Model.Description, null, TrainingHistory, payload));
     }
+
+    void IScoringStep.Export(OperatorGraph graph, string features, Func<string, string> output)
+    {
+        using SharedNetwork<FlowNetwork>.Loan loan = Model.Borrow();
+        Export(graph, loan.Network, features, output);
+    }
+
+    /// <summary>Writes the columns that are added as operators.</summary>
+    private protected abstract void Export(OperatorGraph graph, FlowNetwork network, string features, Func<string, string> output);
 
     /// <summary>The columns that are added to data with certain columns.</summary>
     private protected abstract ScoreColumn[] Columns(DataViewSchema input);
 
     private protected abstract byte[] ToBytes();
 
-    private protected byte[] ToBytes<TOutput>(TOutput output) => new Payload<FlowFile<TOutput>>(
-        new FlowFile<TOutput>(Model.Network.Description, InputColumns, TrainingHistory, output), Model.Network.ToArrays()).ToBytes();
+    private protected byte[] ToBytes<TOutput>(TOutput output)
+    {
+        using SharedNetwork<FlowNetwork>.Loan loan = Model.Borrow();
+        var file = new FlowFile<TOutput>(Model.Description, InputColumns, TrainingHistory, output);
+        return new Payload<FlowFile<TOutput>>(file, loan.Network.ToArrays()).ToBytes();
+    }
 
     /// <summary>Reads a model from ML.NET's file.</summary>
-    private protected static (ContinuousFlowModel Model, FlowFile<TOutput> File) Load<TOutput>(IHostEnvironment environment, ModelLoadContext context, string loaderSignature) =>
-        ModelFile.Load(environment, context, loaderSignature, Read<TOutput>);
+    /// <param name="environment">Where it is loaded.</param>
+    /// <param name="context">The file.</param>
+    /// <param name="loaderSignature">The kind of model.</param>
+    /// <param name="findDefect">What makes no sense in the output that was read, as a clause; null for nothing.</param>
+    private protected static (ContinuousFlowModel Model, FlowFile<TOutput> File) Load<TOutput>(
+        IHostEnvironment environment, ModelLoadContext context, string loaderSignature, Func<TOutput, string?> findDefect) =>
+        ModelFile.Load(environment, context, loaderSignature, bytes => Read(bytes, findDefect));
 
-    private static (ContinuousFlowModel Model, FlowFile<TOutput> File) Read<TOutput>(byte[] bytes)
+    private static (ContinuousFlowModel Model, FlowFile<TOutput> File) Read<TOutput>(byte[] bytes, Func<TOutput, string?> findDefect)
     {
         Payload<FlowFile<TOutput>> payload = PayloadReader.Read<FlowFile<TOutput>>(bytes);
-        if (payload.Description.Network.FindDefect(payload.Arrays.Sum(array => array.Values.LongLength)) is { } defect)
+        string? defect = payload.Description.Network.FindDefect(payload.Arrays.Sum(array => array.Values.LongLength)) ?? findDefect(payload.Description.Output);
+        if (defect is not null)
             throw PayloadReader.Damaged(defect);
         // The random weights that the network starts with are replaced at once; torch's generator stays as it is.
         FlowNetwork network = Training.TorchSeed.Run(0, () => new FlowNetwork(payload.Description.Network));

@@ -87,39 +87,36 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options)
             CheckValidation(validation.Schema, shape);
 
         int drawn = host.Rand.Next();
-        CheckpointStore? checkpoints = CheckpointStore.Open(options);
-        int seed = options.Seed ?? checkpoints?.Found?.Description.Seed ?? drawn;
         var surroundings = new TrainingSurroundings(Report, channel.Info, channel.Warning, CheckAlive);
-        var loader = new RowLoader(_columns, options.MemoryBudgetMegabytes * (1L << 20), channel.Warning, CheckAlive);
-        (ITrainingRows rows, ITrainingRows? validationRows) = loader.LoadParts(input, validation, options.ValidationFraction, seed);
-        using (rows)
-        using (validationRows)
+        using CheckpointStore? checkpoints = CheckpointStore.Open(options);
+        using TrainingData data = TrainingData.Load(
+            options, (input, _columns), validation is null ? null : (validation, _columns), checkpoints, drawn, surroundings, ("the numbers of a condition", $"{shape.Labels}"));
+        RowStatistics statistics = data.Rows.Statistics;
+        CheckRows(statistics, channel);
+        double widening = Math.Sqrt(1 + options.Smoothing * options.Smoothing);
+        int[] whole = options.Dequantization == Dequantization.Integers ? statistics.WholeFeatures() : [];
+        ReshapingTables? reshaping = ReshapingTables.Fit(data.Rows, options.Reshaping, [.. whole, .. statistics.ConstantFeatures()], Seeds.Order(data.Seed, 0));
+        FlowDescription description = Describe(shape, whole, reshaping);
+        CheckSize(description);
+        FlowNetwork network = TorchSeed.Run(Seeds.Weights(data.Seed), () => new FlowNetwork(description, options.SolverOptions()));
+        try
         {
-            CheckRows(rows.Statistics, channel);
-            double widening = Math.Sqrt(1 + options.Smoothing * options.Smoothing);
-            int[] whole = options.Dequantization == Dequantization.Integers ? rows.Statistics.WholeFeatures() : [];
-            ReshapingTables? reshaping = ReshapingTables.Fit(rows, options.Reshaping, [.. whole, .. rows.Statistics.ConstantFeatures()], Seeds.Order(seed, 0));
-            FlowNetwork network = TorchSeed.Run(Seeds.Weights(seed), () => new FlowNetwork(Describe(shape, whole, reshaping), options.SolverOptions()));
-            try
-            {
-                network.Standardize(Scaling(rows.Statistics, reshaping, widening), reshaping, shape.Labels > 0 ? rows.Statistics.Labels() : null);
-                network.MoveTo(device);
-                using ITrainingRows here = rows is MemoryRows memory ? memory.MoveTo(device) : rows;
-                ITrainingRows epochs = options.BatchesPerEpoch is { } batches ? new RepeatedRows(here, batches, options.BatchSize) : here;
-                var training = new FlowTraining(network, options, options.Smoothing / widening);
-                checkpoints?.Identify(options, epochs, validationRows);
-                using var loop = new TrainingLoop(training, epochs, validationRows, options.Plan(seed, checkpoints), surroundings);
-                IReadOnlyList<NeuralOdeEpochReport> history = loop.Run();
-                FlowEvidence? evidence = withEvidence ? Evidence(network, here, Seeds.Order(seed, 0)) : null;
-                network.MoveTo(CPU);
-                var type = (VectorDataViewType)_columns.FindFeatures(input.Schema).Type;
-                return new FittedFlow(network, new FlowColumns(options.FeatureColumnName, [.. type.Dimensions], options.ConditionColumnName), history, evidence);
-            }
-            catch
-            {
-                network.Dispose();
-                throw;
-            }
+            network.Standardize(Scaling(statistics, reshaping, widening), reshaping, shape.Labels > 0 ? statistics.Labels() : null);
+            network.MoveTo(device);
+            using ITrainingRows here = data.Rows is MemoryRows memory ? memory.MoveTo(device) : data.Rows;
+            ITrainingRows epochs = options.BatchesPerEpoch is { } batches ? new RepeatedRows(here, batches, options.BatchSize) : here;
+            var training = new FlowTraining(network, options, options.Smoothing / widening);
+            using var loop = new TrainingLoop(training, epochs, data.Validation, options.Plan(data.Seed, checkpoints), surroundings);
+            IReadOnlyList<NeuralOdeEpochReport> history = loop.Run();
+            FlowEvidence? evidence = withEvidence ? Evidence(network, here, Seeds.Order(data.Seed, 0)) : null;
+            network.MoveTo(CPU);
+            var type = (VectorDataViewType)_columns.FindFeatures(input.Schema).Type;
+            return new FittedFlow(network, new FlowColumns(options.FeatureColumnName, [.. type.Dimensions], options.ConditionColumnName), history, evidence);
+        }
+        catch
+        {
+            network.Dispose();
+            throw;
         }
 
         void Report(NeuralOdeEpochReport report)
@@ -157,6 +154,15 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options)
             scale[slot] = (float)(scale[slot] * factor / widening);
         }
         return (mean, scale);
+    }
+
+    private static void CheckSize(FlowDescription description)
+    {
+        double weights = description.WeightCount();
+        if (weights > ModelFile.MostWeights)
+            throw new InvalidOperationException(
+                $"Flows of {weights:F0} weights are larger than a model file can be, which holds {ModelFile.MostWeights}. Make HiddenLayers, Blocks or EnsembleSize smaller, or the number of " +
+                $"features ({description.FeatureCount}).");
     }
 
     private void CheckRows(RowStatistics statistics, IChannel channel)

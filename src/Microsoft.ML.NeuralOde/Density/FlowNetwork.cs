@@ -34,6 +34,16 @@ internal sealed record FlowDescription(
         PerRow = StepSize is null,
     };
 
+    /// <summary>The number of weights of such flows, but for those of time and conditions; as a floating-point number, which does not overflow.</summary>
+    public double WeightCount()
+    {
+        double weights = 0;
+        int[] sizes = [FeatureCount, .. HiddenLayers, FeatureCount];
+        for (int i = 1; i < sizes.Length; i++)
+            weights += ((double)sizes[i - 1] + 1) * sizes[i];
+        return weights * Members * Blocks;
+    }
+
     /// <summary>What makes no sense in a description that was read from a file with so many numbers, as a clause; null for nothing.</summary>
     public string? FindDefect(long numbers)
     {
@@ -43,13 +53,8 @@ internal sealed record FlowDescription(
             return "its activation or one of its slots does not exist";
         if (ReshapedSlots is { } reshaped && (ReshapingKnots < FewestKnots || reshaped.Any(slot => slot < 0 || slot >= FeatureCount) || reshaped.Distinct().Count() != reshaped.Length))
             return "its tables of reshaped features make no sense";
-        // As floating-point numbers, which do not overflow; time and conditions have weights as well.
-        double weights = 0;
-        int[] sizes = [FeatureCount, .. HiddenLayers, FeatureCount];
-        for (int i = 1; i < sizes.Length; i++)
-            weights += ((double)sizes[i - 1] + 1) * sizes[i];
         double tables = 2.0 * (ReshapedSlots?.Length ?? 0) * ReshapingKnots;
-        if (weights * Members * Blocks + ConditionCount + tables > numbers)
+        if (WeightCount() + ConditionCount + tables > numbers)
             return "it declares more weights than it holds";
         try
         {
@@ -78,7 +83,8 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     private const string ReshapedValues = "reshaped_values", ReshapedImages = "reshaped_images";
 
     // Farther out squares overflow; the density is zero for all purposes long before.
-    private static readonly Scalar Farthest = 1e15, FarthestBelow = -1e15;
+    public const double FarthestStandardized = 1e15;
+    private static readonly Scalar Farthest = FarthestStandardized, FarthestBelow = -FarthestStandardized;
 
     private readonly ContinuousFlow[] _flows;
 
@@ -120,6 +126,9 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
             Register(ConditionMean, zeros(description.ConditionCount));
             Register(ConditionScale, ones(description.ConditionCount));
         }
+        // torch's default device may be another one.
+        if (Buffer(Mean).device_type != DeviceType.CPU)
+            this.to(CPU);
     }
 
     public FlowDescription Description { get; }
@@ -156,6 +165,13 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
 
     /// <summary>What a unit of a feature is to the flows, shape <c>[features]</c>.</summary>
     public Tensor Units => Buffer(Scale);
+
+    /// <summary>What features are standardised with, as numbers: (x − mean) · scale.</summary>
+    public (float[] Mean, float[] Scale) FeatureStatistics()
+    {
+        using Tensor mean = Buffer(Mean).cpu(), scale = Buffer(Scale).cpu();
+        return (mean.data<float>().ToArray(), scale.data<float>().ToArray());
+    }
 
     /// <summary>z and log p(x) of the only flow.</summary>
     public (Tensor Latent, Tensor LogDensity) Encode(Tensor features, Tensor? conditions)
@@ -198,7 +214,9 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     }
 
     /// <inheritdoc/>
-    public override Tensor forward(Tensor input) => LogDensity(input, null);
+    public override Tensor forward(Tensor input) => LogDensity(
+        input.narrow(1, 0, Description.FeatureCount),
+        Description.ConditionCount > 0 ? input.narrow(1, Description.FeatureCount, Description.ConditionCount) : null);
 
     /// <summary>Draws rows from the flows' mixture.</summary>
     /// <param name="count">How many.</param>
@@ -219,7 +237,7 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
             done += part;
         }
         Tensor u = cat(parts);
-        Tensor order = randperm(count, generator: generator);
+        Tensor order = Draws.Permutation(count, u.device, generator);
         Tensor x = (u.index_select(0, order) / Buffer(Scale)).Plus(Buffer(Mean));
         if (Description.ReshapedSlots is { } slots)
         {
@@ -244,7 +262,7 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
 
     /// <summary>Every weight and statistic by name.</summary>
     public IReadOnlyList<NamedArray> ToArrays() =>
-        [.. Named().Select(pair => new NamedArray(pair.Name, pair.Tensor.shape, pair.Tensor.detach().data<float>().ToArray()))];
+        [.. Named().Select(pair => new NamedArray(pair.Name, pair.Tensor.shape, NumbersOf(pair.Tensor)))];
 
     /// <exception cref="InvalidDataException">The arrays are not those of this network.</exception>
     public void FromArrays(IReadOnlyList<NamedArray> arrays)
@@ -255,7 +273,7 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
         {
             if (!byName.TryGetValue(name, out NamedArray? array) || !array.Shape.AsSpan().SequenceEqual(target.shape))
                 throw PayloadReader.Damaged($"the weights '{name}' are missing or have the wrong shape");
-            using Tensor values = tensor(array.Values, array.Shape);
+            using Tensor values = tensor(array.Values, array.Shape, device: CPU);
             target.copy_(values);
         }
     }
@@ -277,8 +295,14 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     private Tensor LogScale() => Buffer(Scale).to(ScalarType.Float64).log().sum().to(ScalarType.Float32);
 
     private IEnumerable<(string Name, Tensor Tensor)> Named() => named_parameters().Select(pair => (pair.name, (Tensor)pair.parameter))
-        // What a base distribution keeps to know its device is no part of the model.
+        // Buffers of the flows' own are no part of the model.
         .Concat(named_buffers().Where(pair => !pair.name.Contains('.')).Select(pair => (pair.name, pair.buffer)));
+
+    private static float[] NumbersOf(Tensor tensor)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        return tensor.detach().cpu().contiguous().data<float>().ToArray();
+    }
 
     private Tensor Buffer(string name) => get_buffer(name)!;
 
@@ -287,7 +311,7 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     private void Fill(string name, float[] values)
     {
         using IDisposable noGrad = no_grad();
-        using Tensor source = tensor(values, Buffer(name).shape);
+        using Tensor source = tensor(values, Buffer(name).shape, device: CPU);
         Buffer(name).copy_(source);
     }
 }

@@ -32,7 +32,7 @@ internal sealed class FlowTraining : ITrainable
     private BatchResult Result(RowBatch batch, int seed, double coverage)
     {
         Device device = _network.Device;
-        using Generator generator = new(unchecked((ulong)seed), device);
+        using Generator generator = new(unchecked((ulong)seed), CPU);
         Tensor features = batch.Features.to(device);
         Tensor u = _network.ToFlow(features);
         Tensor? conditions = _network.ToFlowCondition(batch.Labels?.to(device));
@@ -56,7 +56,7 @@ internal sealed class FlowTraining : ITrainable
 
     private Tensor NegativeLogLikelihood(ContinuousFlow flow, Tensor u, Tensor? conditions, Tensor? weights, Generator generator)
     {
-        Tensor x = _noise > 0 ? u.Plus(randn(u.shape, device: u.device, generator: generator).Times(_noise)) : u;
+        Tensor x = _noise > 0 ? u.Plus(Draws.Normal(u.shape, ScalarType.Float32, u.device, generator).Times(_noise)) : u;
         Tensor logDensity = flow.LogDensity(x, conditions);
         return weights is null ? -logDensity.mean() : -(logDensity * weights).sum() / weights.sum().AtLeast(1e-30);
     }
@@ -65,7 +65,7 @@ internal sealed class FlowTraining : ITrainable
     private void Dequantize(Tensor u, int[] slots, Generator generator)
     {
         Tensor index = tensor([.. slots.Select(slot => (long)slot)], device: u.device);
-        Tensor noise = rand([u.shape[0], slots.Length], device: u.device, generator: generator).Minus(0.5) * _network.Units.index_select(0, index);
+        Tensor noise = Draws.Uniform([u.shape[0], slots.Length], ScalarType.Float32, u.device, generator).Minus(0.5) * _network.Units.index_select(0, index);
         u.index_add_(1, index, noise, Numbers.One);
     }
 }

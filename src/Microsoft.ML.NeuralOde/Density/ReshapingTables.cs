@@ -184,7 +184,7 @@ internal sealed record ReshapingTables(int[] Slots, int Knots, float[] Values, f
                 ranks[i] = (below + 0.5 * counts[i]) / rows;
                 below += counts[i];
             }
-            using Tensor all = tensor(ranks);
+            using Tensor all = tensor(ranks, device: CPU);
             using Tensor scores = special.ndtri(all);
             return scores.data<double>().ToArray();
         }

@@ -34,10 +34,10 @@ internal static class VelocityMatching
         {
             long features = rows.shape[1];
             Tensor chosen = weights is null
-                ? randint(0, rows.shape[0], [draw.Count], ScalarType.Int64, rows.device, generator: generator)
-                : multinomial(weights.Plus(1e-30), draw.Count, replacement: true, generator: generator);
+                ? Draws.Integers(rows.shape[0], draw.Count, rows.device, generator)
+                : Draws.Places(weights.Plus(1e-30), draw.Count, generator);
             // One time in each of equal intervals: uniform over all, with less variance.
-            times = Numbers.Range(draw.Count, ScalarType.Float32, rows.device).Plus(rand(draw.Count, device: rows.device, generator: generator)).Over(draw.Count).unsqueeze(1);
+            times = Numbers.Range(draw.Count, ScalarType.Float32, rows.device).Plus(Draws.Uniform([draw.Count], ScalarType.Float32, rows.device, generator)).Over(draw.Count).unsqueeze(1);
             Tensor angle = times.Times(Math.PI / 2), a = angle.cos(), b = angle.sin();
             Tensor x = rows.index_select(0, chosen);
             conditions = conditions?.index_select(0, chosen);
@@ -56,7 +56,7 @@ internal static class VelocityMatching
                 velocities = Velocities(points, a, b, rows, weights, draw.Noise);
             }
 
-            Tensor Normal(long[] shape) => randn(shape, device: rows.device, generator: generator);
+            Tensor Normal(long[] shape) => Draws.Normal(shape, ScalarType.Float32, rows.device, generator);
         }
 
         return FlowMatching.VelocityError(flow, times, points, velocities, conditions).MoveToOuterDisposeScope();
@@ -67,8 +67,8 @@ internal static class VelocityMatching
     {
         using Scalar coverage = draw.Coverage, noise = draw.Noise;
         double least = Math.Max(draw.Noise, 1e-3), most = Math.Max(draw.Reach, least);
-        Tensor wide = rand([draw.Count, 1], device: device, generator: generator).Times(Math.Log(most / least)).exp_().Times(least);
-        Tensor isWide = rand([draw.Count, 1], device: device, generator: generator).lt(coverage);
+        Tensor wide = Draws.Uniform([draw.Count, 1], ScalarType.Float32, device, generator).Times(Math.Log(most / least)).exp_().Times(least);
+        Tensor isWide = Draws.Uniform([draw.Count, 1], ScalarType.Float32, device, generator).lt(coverage);
         return where(isWide, wide, full_like(wide, noise));
     }
 

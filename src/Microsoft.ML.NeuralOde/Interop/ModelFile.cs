@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Microsoft.ML.NeuralOde.Persistence;
 using Microsoft.ML.Runtime;
 
@@ -6,6 +7,9 @@ namespace Microsoft.ML.NeuralOde.Interop;
 /// <summary>Carries a model's bytes into and out of ML.NET's model files.</summary>
 internal static class ModelFile
 {
+    /// <summary>An entry is written from one array of bytes; its description takes little of it.</summary>
+    public static readonly long MostWeights = (Array.MaxLength - (1 << 24)) / sizeof(float);
+
     /// <summary>Writes a payload so that a fresh process finds the class that reads it: the assembly's name stands in the file.</summary>
     /// <param name="context">ML.NET's file.</param>
     /// <param name="loaderSignature">The name of the class that reads it.</param>
@@ -22,7 +26,15 @@ internal static class ModelFile
 
     /// <summary>Reads a payload and makes of it what it holds.</summary>
     /// <exception cref="InvalidDataException">The entry is truncated, damaged or written by a newer version; the message names it.</exception>
+    /// <exception cref="NotSupportedException">The ML.NET that is loaded lacks what this library calls.</exception>
     public static T Load<T>(IHostEnvironment environment, ModelLoadContext context, string loaderSignature, Func<byte[], T> read)
+    {
+        MLNetVersion.Check();
+        return LoadChecked(environment, context, loaderSignature, read);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static T LoadChecked<T>(IHostEnvironment environment, ModelLoadContext context, string loaderSignature, Func<byte[], T> read)
     {
         Contracts.CheckValue(environment, nameof(environment));
         environment.CheckValue(context, nameof(context));

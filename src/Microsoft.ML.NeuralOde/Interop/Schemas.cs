@@ -1,5 +1,6 @@
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
+using Microsoft.ML.Trainers;
 
 namespace Microsoft.ML.NeuralOde.Interop;
 
@@ -21,7 +22,25 @@ internal static class Schemas
         if (!schema.TryFindColumn(name, out SchemaShape.Column column))
             throw Mismatch(context, "inputSchema", "feature", name);
         if (column.Kind != SchemaShape.Column.VectorKind.Vector || column.ItemType != NumberDataViewType.Single || column.IsKey)
-            throw Mismatch(context, "inputSchema", "feature", name, "a vector of Single of known size", column.GetTypeString());
+            throw Mismatch(
+                context, "inputSchema", "feature", name, "a vector of Single of known size", column.GetTypeString() + VectorRemedy(column.Kind, column.ItemType, column.IsKey));
+    }
+
+    /// <summary>What makes a column a vector of Single of known size, in brackets behind what was found; empty where nothing simple does.</summary>
+    public static string VectorRemedy(DataViewType type) => type is VectorDataViewType vector
+        ? VectorRemedy(vector.IsKnownSize ? SchemaShape.Column.VectorKind.Vector : SchemaShape.Column.VectorKind.VariableVector, vector.ItemType, vector.ItemType is KeyDataViewType)
+        : VectorRemedy(SchemaShape.Column.VectorKind.Scalar, type, type is KeyDataViewType);
+
+    /// <inheritdoc cref="VectorRemedy(DataViewType)"/>
+    public static string VectorRemedy(SchemaShape.Column.VectorKind kind, DataViewType item, bool isKey)
+    {
+        if (isKey || item is not NumberDataViewType)
+            return "";
+        if (item != NumberDataViewType.Single)
+            return " (mlContext.Transforms.Conversion.ConvertType makes numbers Single)";
+        return kind == SchemaShape.Column.VectorKind.VariableVector
+            ? " (put [VectorType(n)], n being the length of every array, on the property, or set its ColumnType in a SchemaDefinition)"
+            : " (mlContext.Transforms.Concatenate makes vectors of numbers)";
     }
 
     /// <summary>Checks a weight column: Single.</summary>
@@ -32,6 +51,9 @@ internal static class Schemas
         if (column.Kind != SchemaShape.Column.VectorKind.Scalar || column.ItemType != NumberDataViewType.Single || column.IsKey)
             throw Mismatch(context, "inputSchema", "weight", name, "Single", column.GetTypeString());
     }
+
+    /// <summary>The column of weights of a trainer; null for none.</summary>
+    public static SchemaShape.Column? WeightColumn(string? name) => name is null ? null : TrainerUtils.MakeR4ScalarColumn(name);
 
     /// <summary>The columns that a multiclass classifier adds.</summary>
     public static SchemaShape WithMulticlassOutputs(SchemaShape input, SchemaShape.Column label, string predictedLabel, string score)

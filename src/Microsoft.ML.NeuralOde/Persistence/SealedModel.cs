@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Runtime.ExceptionServices;
+using Microsoft.ML.NeuralOde.Interop;
 
 namespace Microsoft.ML.NeuralOde.Persistence;
 
@@ -10,8 +11,12 @@ internal static class SealedModel
     {
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentNullException.ThrowIfNull(stream);
+        MLNetVersion.Check();
+        if (!stream.CanRead)
+            throw new ArgumentException("The stream cannot be read: it was closed, or is for writing only.", nameof(stream));
         if (!stream.CanSeek)
-            throw new ArgumentException("The stream must be seekable: a zip archive is read from its end.", nameof(stream));
+            throw new ArgumentException(
+                "The stream must be seekable: a zip archive is read from its end. Copy what comes from a network or a decompressor into a MemoryStream or a file first.", nameof(stream));
         options ??= new SealedModelOptions();
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.MaximumBytes);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.MaximumEntries);

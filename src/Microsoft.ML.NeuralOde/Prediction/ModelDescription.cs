@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Text.Json.Serialization;
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Persistence;
@@ -18,7 +20,7 @@ internal sealed record ModelDescription(
 {
     public static ModelDescription Of(FittedNetwork fitted, NeuralOdePredictorOptions options, OutputColumns columns, LabelKeys? keys = null) => new(
         fitted.Network.Description, options.FeatureColumnName, [.. ((VectorDataViewType)fitted.FeatureType).Dimensions], columns,
-        keys is null ? null : new ClassValues(keys.Text, keys.Numbers, keys.NumberType), fitted.History,
+        keys is null ? null : ClassValues.Of(keys), fitted.History,
         TrainingOptionsText.Of(options));
 
     /// <summary>What people are to read about a model in its file.</summary>
@@ -40,18 +42,47 @@ internal sealed record ModelDescription(
         if (FeatureDimensions.Length == 0 || FeatureDimensions.Any(size => size <= 0)
             || FeatureDimensions.Aggregate(1.0, (product, size) => product * size) != Network.FeatureCount)
             return $"its {Network.FeatureCount} features have dimensions [{string.Join(", ", FeatureDimensions)}]";
+        if (!float.IsFinite(Columns.Threshold))
+            return $"its threshold is {Columns.Threshold}";
         if (History.Contains(null!))
             return "a report of its training is missing";
         return kind == OutputKind.Classes && Classes is null ? "its classes are missing" : Classes?.FindDefect(Network.OutputCount);
     }
 }
 
-/// <summary>The names of the columns of the predictions, null for those that a task does not have, and whether a regression has a vector of them.</summary>
-internal sealed record OutputColumns(string Score, string? PredictedLabel = null, string? Probability = null, bool IsVector = false);
+/// <summary>The columns of the predictions.</summary>
+/// <param name="Score">The column of the scores.</param>
+/// <param name="PredictedLabel">The column of the predicted label; null for tasks without one.</param>
+/// <param name="Probability">The column of the probability; null for tasks without one.</param>
+/// <param name="IsVector">Whether a regression has a vector of scores.</param>
+/// <param name="Threshold">The score above which a row of a binary classification is positive; 0 in files that do not have it.</param>
+internal sealed record OutputColumns(
+    string Score, string? PredictedLabel = null, string? Probability = null, bool IsVector = false,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] float Threshold = 0);
 
-/// <summary>The values of classes: texts, or numbers and the name of their type.</summary>
-internal sealed record ClassValues(IReadOnlyList<string>? Text, IReadOnlyList<double>? Numbers, string? NumberType)
+/// <summary>
+/// The values of classes: texts; or numbers that floating-point numbers hold, and the name of their type; or values of any other type as texts, and its
+/// name, which programs that only know the first two leave aside.
+/// </summary>
+internal sealed record ClassValues(
+    IReadOnlyList<string>? Text, IReadOnlyList<double>? Numbers, string? NumberType, IReadOnlyList<string>? Values = null, string? ValueType = null)
 {
+    private static readonly HashSet<string> NumberTypes =
+        [nameof(Single), nameof(Double), nameof(SByte), nameof(Byte), nameof(Int16), nameof(UInt16), nameof(Int32), nameof(UInt32)];
+
+    public static ClassValues Of(LabelKeys keys)
+    {
+        if (keys.Values is null)
+            return new ClassValues(null, null, null);
+        if (keys.AreText)
+            return new ClassValues(keys.Values, null, null);
+        string type = keys.ValueType!.Name;
+        double[] numbers = NumberTypes.Contains(type) ? [.. keys.Values.Select(Number)] : [double.NaN];
+        return Array.TrueForAll(numbers, double.IsFinite) ? new ClassValues(null, numbers, type) : new ClassValues(null, null, null, keys.Values, type);
+
+        double Number(string text) => type == nameof(Single) ? float.Parse(text, CultureInfo.InvariantCulture) : double.Parse(text, CultureInfo.InvariantCulture);
+    }
+
     /// <summary>What makes no sense in values that were read, as a clause; null for nothing.</summary>
     public string? FindDefect(int count)
     {
@@ -59,8 +90,28 @@ internal sealed record ClassValues(IReadOnlyList<string>? Text, IReadOnlyList<do
             return $"it has {Text.Count} names for {count} classes";
         if ((Numbers is null) != (NumberType is null) || (Numbers is not null && (Text is not null || Numbers.Count != count)))
             return "the values of its classes do not suit each other";
-        return NumberType is null || LabelKeys.CanHold(NumberType, Numbers!) ? null : $"its classes are no values of type {NumberType}";
+        if ((Values is null) != (ValueType is null) || (Values is not null && (Text is not null || Numbers is not null || Values.Count != count || Values.Contains(null!))))
+            return "the values of its classes do not suit each other";
+        if (NumberType is not null && !NumberTypes.Contains(NumberType))
+            return $"its classes are no values of type {NumberType}";
+        (ClassValueType? type, IReadOnlyList<string>? texts) = Texts();
+        return texts is null || (type is not null && texts.All(type.CanParse)) ? null : $"its classes are no values of type {NumberType ?? ValueType}";
     }
 
-    public LabelKeys ToKeys(int count) => new(count, Text is null ? null : [.. Text], Numbers is null ? null : [.. Numbers], NumberType);
+    public LabelKeys ToKeys(int count)
+    {
+        (ClassValueType? type, IReadOnlyList<string>? texts) = Texts();
+        return new LabelKeys(count, type, texts);
+    }
+
+    private (ClassValueType? Type, IReadOnlyList<string>? Texts) Texts()
+    {
+        if (Text is not null)
+            return (ClassValueType.Of(TextDataViewType.Instance), Text);
+        if (Numbers is null)
+            return (ClassValueType.Named(ValueType), Values);
+        // A double has more digits than the float it was made of.
+        return (ClassValueType.Named(NumberType), [.. Numbers.Select(number =>
+            NumberType == nameof(Single) ? ((float)number).ToString(CultureInfo.InvariantCulture) : number.ToString(CultureInfo.InvariantCulture))]);
+    }
 }

@@ -8,40 +8,76 @@ namespace Microsoft.ML.NeuralOde;
 /// <summary>A trained neural ODE: features in, scores out. May serve several threads at once.</summary>
 public sealed class NeuralOdeModel : IRowScorer, IDisposable
 {
-    private readonly NeuralOdeNetwork _network;
+    private readonly SharedNetwork<NeuralOdeNetwork> _network;
+    private readonly NetworkDescription _description;
     private readonly RowNetwork? _rows;
     private readonly (float[] Mean, float[] Scale)? _statistics;
     private readonly OutputKind _kind;
-    private bool _disposed;
 
     internal NeuralOdeModel(NeuralOdeNetwork network, OutputKind kind)
     {
-        _network = network;
+        _network = new SharedNetwork<NeuralOdeNetwork>(network, typeof(NeuralOdeModel));
+        _description = network.Description;
         _kind = kind;
-        _network.eval();
+        network.eval();
+        ParameterCount = network.parameters().Sum(parameter => parameter.numel());
         _rows = network.ToRowNetwork();
         _statistics = network.OutputStatistics();
     }
 
     /// <summary>The number of features.</summary>
-    public int FeatureCount => _network.Description.FeatureCount;
+    public int FeatureCount => _description.FeatureCount;
 
     /// <summary>
     /// The number of scores of a row: the classes, whose probabilities they are; two for a binary classification, the score (the logarithm of the odds)
     /// and the probability of true; the targets of a regression.
     /// </summary>
-    public int OutputCount => _kind == OutputKind.Odds ? 2 : _network.Description.OutputCount;
+    public int OutputCount => _kind == OutputKind.Odds ? 2 : _description.OutputCount;
 
     /// <summary>The number of weights.</summary>
-    public long ParameterCount => _network.parameters().Sum(parameter => parameter.numel());
+    public long ParameterCount { get; }
 
     /// <summary>The model's layers and solver.</summary>
     /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
-    public NeuralOdeModelSummary Summary => Network.Summarize();
+    public NeuralOdeModelSummary Summary
+    {
+        get
+        {
+            using SharedNetwork<NeuralOdeNetwork>.Loan loan = Borrow();
+            return loan.Network.Summarize();
+        }
+    }
 
-    internal NeuralOdeNetwork Network => _disposed ? throw new ObjectDisposedException(nameof(NeuralOdeModel)) : _network;
+    internal NeuralOdeNetwork Network => _network.Value;
+
+    /// <summary>A copy of all weights, and of the statistics that features and labels are normalised with, by their names.</summary>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    /// <example><code>float[] bias = [.. model.Model.Weights["head.bias"].Values];</code></example>
+    public IReadOnlyDictionary<string, ModelWeights> Weights
+    {
+        get
+        {
+            using SharedNetwork<NeuralOdeNetwork>.Loan loan = Borrow();
+            return ModelWeights.Of(loan.Network.ToArrays());
+        }
+    }
 
     internal OutputKind Kind => _kind;
+
+    /// <summary>
+    /// A copy of the network as a module of TorchSharp, in evaluation mode: from features <c>[batch, features]</c> to the logits of the classes, to the logarithm of the
+    /// odds of true, <c>[batch, 1]</c>, or to the targets in units of the label.
+    /// </summary>
+    /// <returns>The module, the caller's; training it does not change this model.</returns>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    public nn.Module<Tensor, Tensor> CreateModule()
+    {
+        using SharedNetwork<NeuralOdeNetwork>.Loan loan = Borrow();
+        NeuralOdeNetwork copy = Training.TorchSeed.Run(0, () => new NeuralOdeNetwork(_description));
+        copy.CopyFrom(loan.Network);
+        copy.eval();
+        return copy;
+    }
 
     /// <summary>The scores, row by row.</summary>
     /// <param name="features">Features, row-major <c>[rows, features]</c>.</param>
@@ -51,7 +87,7 @@ public sealed class NeuralOdeModel : IRowScorer, IDisposable
     /// <exception cref="ArgumentException">An array is too short.</exception>
     public void Score(float[] features, int rows, float[] outputs)
     {
-        NeuralOdeNetwork network = Network;
+        ThrowIfDisposed();
         ArgumentNullException.ThrowIfNull(features);
         ArgumentNullException.ThrowIfNull(outputs);
         if (features.Length < rows * FeatureCount)
@@ -64,11 +100,12 @@ public sealed class NeuralOdeModel : IRowScorer, IDisposable
             Finish(outputs, rows);
             return;
         }
+        using SharedNetwork<NeuralOdeNetwork>.Loan loan = Borrow();
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor input = empty([rows, FeatureCount], ScalarType.Float32);
+        Tensor input = empty([rows, FeatureCount], ScalarType.Float32, CPU);
         MemoryMarshal.AsBytes(features.AsSpan(0, rows * FeatureCount)).CopyTo(input.bytes);
-        Tensor predicted = network.call(input);
+        Tensor predicted = loan.Network.call(input);
         Tensor result = (_kind switch
         {
             OutputKind.Classes => predicted.softmax(1),
@@ -81,7 +118,7 @@ public sealed class NeuralOdeModel : IRowScorer, IDisposable
     /// <summary>Makes scores of the network's outputs, in place.</summary>
     private void Finish(float[] outputs, int rows)
     {
-        int width = _network.Description.OutputCount;
+        int width = _description.OutputCount;
         switch (_kind)
         {
             case OutputKind.Classes:
@@ -114,14 +151,15 @@ public sealed class NeuralOdeModel : IRowScorer, IDisposable
         TensorPrimitives.SoftMax(logits, logits);
     }
 
-    /// <summary>Frees the weights.</summary>
-    public void Dispose()
-    {
-        if (_disposed)
-            return;
-        _disposed = true;
-        _network.Dispose();
-    }
+    /// <summary>Frees the weights; where other threads are scoring, once they are done with the rows at hand.</summary>
+    public void Dispose() => _network.Dispose();
+
+    /// <summary>The network, which lives at least until the loan is disposed of.</summary>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    internal SharedNetwork<NeuralOdeNetwork>.Loan Borrow() => _network.Borrow();
+
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    internal void ThrowIfDisposed() => _network.ThrowIfDisposed();
 }
 
 /// <summary>What the outputs of a network mean.</summary>

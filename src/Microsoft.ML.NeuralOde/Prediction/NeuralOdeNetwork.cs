@@ -100,6 +100,9 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
         register_module("ode", _block);
         _head = Linear(sizes[^1], description.OutputCount);
         register_module("head", _head);
+        // torch's default device may be another one.
+        if (_head.weight!.device_type != DeviceType.CPU)
+            this.to(CPU);
         foreach (Parameter parameter in parameters())
             parameter.DetachFromDisposeScope();
     }
@@ -196,8 +199,12 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
     }
 
     /// <summary>Every weight and statistic by name.</summary>
-    public IReadOnlyList<NamedArray> ToArrays() =>
-        [.. Named().Select(pair => new NamedArray(pair.Name, pair.Tensor.shape, pair.Tensor.detach().data<float>().ToArray()))];
+    public IReadOnlyList<NamedArray> ToArrays()
+    {
+        // Keeps tensors in the middle of a chain of calls from being finalised while native code reads them.
+        using DisposeScope scope = NewDisposeScope();
+        return [.. Named().Select(pair => new NamedArray(pair.Name, pair.Tensor.shape, pair.Tensor.detach().cpu().contiguous().data<float>().ToArray()))];
+    }
 
     /// <summary>Takes over the weights and statistics of another network of the same structure.</summary>
     public void CopyFrom(NeuralOdeNetwork other) => FromArrays(other.ToArrays());
@@ -215,7 +222,7 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
         {
             if (!byName.TryGetValue(name, out NamedArray? array) || !array.Shape.AsSpan().SequenceEqual(parameter.shape))
                 throw PayloadReader.Damaged($"the weights '{name}' are missing or have the wrong shape");
-            using Tensor values = tensor(array.Values, array.Shape);
+            using Tensor values = tensor(array.Values, array.Shape, device: CPU);
             parameter.copy_(values);
         }
 
@@ -276,13 +283,18 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
     /// <summary>(x − mean) · scale and back. Not a module: its tensors are statistics, which no optimizer is to touch.</summary>
     private sealed class Affine((float[] Mean, float[] Scale) statistics) : IDisposable
     {
-        public Tensor Mean { get; private set; } = tensor(statistics.Mean).DetachFromDisposeScope();
+        public Tensor Mean { get; private set; } = tensor(statistics.Mean, device: CPU).DetachFromDisposeScope();
 
-        public Tensor Scale { get; private set; } = tensor(statistics.Scale).DetachFromDisposeScope();
+        public Tensor Scale { get; private set; } = tensor(statistics.Scale, device: CPU).DetachFromDisposeScope();
 
         public Tensor Apply(Tensor x) => (x - Mean).mul_(Scale);
 
-        public (float[] Mean, float[] Scale) ToNumbers() => (Mean.cpu().data<float>().ToArray(), Scale.cpu().data<float>().ToArray());
+        public (float[] Mean, float[] Scale) ToNumbers()
+        {
+            using Tensor mean = Mean.cpu();
+            using Tensor scale = Scale.cpu();
+            return (mean.data<float>().ToArray(), scale.data<float>().ToArray());
+        }
 
         public Tensor Invert(Tensor x) => (x / Scale).Add(Mean);
 

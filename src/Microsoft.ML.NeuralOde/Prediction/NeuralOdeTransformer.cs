@@ -1,5 +1,6 @@
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Data;
+using Microsoft.ML.NeuralOde.Export;
 using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Persistence;
 using Microsoft.ML.NeuralOde.Prediction;
@@ -13,7 +14,7 @@ namespace Microsoft.ML.NeuralOde;
 /// <see cref="Transform"/> scores rows in batches while they are read; each row has its own solver steps, so that its score does not depend on its
 /// neighbours. One transformer may serve several threads at once. Disposing of it frees its weights.
 /// </remarks>
-public abstract class NeuralOdeTransformer : ISingleFeaturePredictionTransformer<NeuralOdeModel>, IDisposable
+public abstract class NeuralOdeTransformer : ISingleFeaturePredictionTransformer<NeuralOdeModel>, ISingleFeaturePredictionTransformer, IScoringStep, IDisposable
 {
     private readonly IHost _host;
     private readonly string _loaderSignature;
@@ -58,14 +59,14 @@ public abstract class NeuralOdeTransformer : ISingleFeaturePredictionTransformer
     public IDataView Transform(IDataView input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        _ = Model.Network;
-        return new ScoredView(input, Bind(input.Schema), Model);
+        Model.ThrowIfDisposed();
+        return new ScoredTransform(input, Bind(input.Schema), Model, this);
     }
 
     /// <inheritdoc/>
     public IRowToRowMapper GetRowToRowMapper(DataViewSchema inputSchema)
     {
-        _ = Model.Network;
+        Model.ThrowIfDisposed();
         return new RowMapper(Bind(inputSchema), Model);
     }
 
@@ -79,8 +80,15 @@ public abstract class NeuralOdeTransformer : ISingleFeaturePredictionTransformer
     void ICanSaveModel.Save(ModelSaveContext ctx)
     {
         ArgumentNullException.ThrowIfNull(ctx);
-        byte[] payload = new Payload<ModelDescription>(Description, Model.Network.ToArrays()).ToBytes();
+        using SharedNetwork<NeuralOdeNetwork>.Loan loan = Model.Borrow();
+        byte[] payload = new Payload<ModelDescription>(Description, loan.Network.ToArrays()).ToBytes();
         ModelFile.Save(ctx, _loaderSignature, payload, Description.ToMetadata(Model, payload));
+    }
+
+    void IScoringStep.Export(OperatorGraph graph, string features, Func<string, string> output)
+    {
+        using SharedNetwork<NeuralOdeNetwork>.Loan loan = Model.Borrow();
+        PredictorExport.Write(graph, loan.Network, Model.Kind, Description.Columns, features, null, output);
     }
 
     /// <summary>The columns that the predictions become, for data with certain columns.</summary>

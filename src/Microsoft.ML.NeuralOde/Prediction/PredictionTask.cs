@@ -55,7 +55,7 @@ internal abstract class ClassificationTask(int classes, ClassWeighting weighting
         double total = weights.Values.Sum();
         // A class without rows has no weight to find.
         float[] values = [.. Enumerable.Range(0, classes).Select(i => weights.TryGetValue(i, out double weight) && weight > 0 ? (float)(total / (weights.Count * weight)) : 1)];
-        _classWeights = tensor(values).DetachFromDisposeScope();
+        _classWeights = tensor(values, device: CPU).DetachFromDisposeScope();
     }
 
     public override Tensor? Weights(Tensor labels)

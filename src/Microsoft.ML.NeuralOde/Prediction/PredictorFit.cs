@@ -1,6 +1,7 @@
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Interop;
+using Microsoft.ML.NeuralOde.Persistence;
 using Microsoft.ML.NeuralOde.Training;
 using Microsoft.ML.Runtime;
 
@@ -41,36 +42,32 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
         using PredictionTask task = createTask(labelColumn);
         RowShape shape = _columns.ShapeIn(input.Schema);
         validation ??= options.ValidationSet;
-        if (validation is not null)
-            CheckValidation(validation.Schema, input.Schema);
+        (IDataView, RowColumns)? validated = validation is null ? null : (validation, ValidationColumns(validation.Schema, input.Schema));
+        NetworkDescription description = Describe(shape.Features, task.OutputCount);
+        CheckSize(description);
 
         int drawn = host.Rand.Next();
-        CheckpointStore? checkpoints = CheckpointStore.Open(options);
-        int seed = options.Seed ?? checkpoints?.Found?.Description.Seed ?? drawn;
-        var loader = new RowLoader(_columns, options.MemoryBudgetMegabytes * (1L << 20), channel.Warning, CheckAlive);
-        (ITrainingRows rows, ITrainingRows? validationRows) = loader.LoadParts(input, validation, options.ValidationFraction, seed);
-        using (rows)
-        using (validationRows)
+        var surroundings = new TrainingSurroundings(Report, channel.Info, channel.Warning, CheckAlive);
+        using CheckpointStore? checkpoints = CheckpointStore.Open(options);
+        using TrainingData data = TrainingData.Load(
+            options, (input, _columns), validated, checkpoints, drawn, surroundings,
+            ("the number of outputs", $"{task.OutputCount}"), ("the model to begin with", initialModel is null ? "none" : CheckNumberOf(initialModel)));
+        NeuralOdeNetwork network = TorchSeed.Run(Seeds.Weights(data.Seed), () => new NeuralOdeNetwork(description));
+        try
         {
-            NeuralOdeNetwork network = TorchSeed.Run(Seeds.Weights(seed), () => new NeuralOdeNetwork(Describe(shape.Features, task.OutputCount)));
-            try
-            {
-                task.Prepare(rows.Statistics, network);
-                Initialize(network, initialModel, rows.Statistics);
-                network.MoveTo(device);
-                using ITrainingRows here = rows is MemoryRows memory ? memory.MoveTo(device) : rows;
-                checkpoints?.Identify(options, here, validationRows);
-                var surroundings = new TrainingSurroundings(Report, channel.Info, channel.Warning, CheckAlive);
-                using var loop = new TrainingLoop(new PredictorTraining(network, task, options), here, validationRows, options.Plan(seed, checkpoints), surroundings);
-                IReadOnlyList<NeuralOdeEpochReport> history = loop.Run();
-                network.MoveTo(CPU);
-                return new FittedNetwork(network, _columns.FindFeatures(input.Schema).Type, labelColumn, history);
-            }
-            catch
-            {
-                network.Dispose();
-                throw;
-            }
+            task.Prepare(data.Rows.Statistics, network);
+            Initialize(network, initialModel, data.Rows.Statistics);
+            network.MoveTo(device);
+            using ITrainingRows here = data.Rows is MemoryRows memory ? memory.MoveTo(device) : data.Rows;
+            using var loop = new TrainingLoop(new PredictorTraining(network, task, options), here, data.Validation, options.Plan(data.Seed, checkpoints), surroundings);
+            IReadOnlyList<NeuralOdeEpochReport> history = loop.Run();
+            network.MoveTo(CPU);
+            return new FittedNetwork(network, _columns.FindFeatures(input.Schema).Type, labelColumn, history);
+        }
+        catch
+        {
+            network.Dispose();
+            throw;
         }
 
         void Report(NeuralOdeEpochReport report)
@@ -98,22 +95,42 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
                 network.NormalizeInput(statistics.Features(options.Normalization));
             return;
         }
-        string? difference = initialModel.Kind == kind ? network.Description.DifferenceOfStructure(initialModel.Network.Description) : "it predicts another kind of label";
+        using Scoring.SharedNetwork<NeuralOdeNetwork>.Loan loan = initialModel.Borrow();
+        string? difference = initialModel.Kind == kind ? network.Description.DifferenceOfStructure(loan.Network.Description) : "it predicts another kind of label";
         if (difference is not null)
             throw new ArgumentException($"The model to begin with has another structure than this trainer makes: {difference}.", nameof(initialModel));
         // Its statistics stay as well: the weights belong to them.
-        network.CopyFrom(initialModel.Network);
+        network.CopyFrom(loan.Network);
     }
 
-    private void CheckValidation(DataViewSchema validation, DataViewSchema training)
+    private static string CheckNumberOf(NeuralOdeModel model)
+    {
+        var check = new CheckNumber();
+        using Scoring.SharedNetwork<NeuralOdeNetwork>.Loan loan = model.Borrow();
+        foreach (NamedArray array in loan.Network.ToArrays())
+            check.Add(array.Values);
+        return $"one with check number {check}";
+    }
+
+    private static void CheckSize(NetworkDescription description)
+    {
+        long weights = description.WeightCount();
+        if (weights > ModelFile.MostWeights)
+            throw new InvalidOperationException(
+                $"A network of {weights} weights is larger than a model file can be, which holds {ModelFile.MostWeights}. Make EncoderLayers or DynamicsLayers smaller, or the number of " +
+                $"features ({description.FeatureCount}) or of outputs ({description.OutputCount}).");
+    }
+
+    /// <summary>The columns of data for validation, whose keys may stand for the same classes in another order.</summary>
+    private RowColumns ValidationColumns(DataViewSchema validation, DataViewSchema training)
     {
         DataViewType features = _columns.FindFeatures(training).Type, foundFeatures = _columns.FindFeatures(validation).Type;
         if (((VectorDataViewType)foundFeatures).Size != ((VectorDataViewType)features).Size)
             throw Schemas.Mismatch(host, "validationData", "feature", options.FeatureColumnName, features.ToString(), foundFeatures.ToString());
-        DataViewType expected = label.Find(host, training).Type, found = label.Find(host, validation).Type;
-        bool same = expected is KeyDataViewType key ? ((KeyDataViewType)found).Count == key.Count : label.Width(expected) == label.Width(found);
-        if (!same)
-            throw Schemas.Mismatch(host, "validationData", "label", options.LabelColumnName, expected.ToString(), found.ToString());
+        DataViewSchema.Column expected = label.Find(host, training), found = label.Find(host, validation);
+        if (label.Width(expected.Type) != label.Width(found.Type))
+            throw Schemas.Mismatch(host, "validationData", "label", options.LabelColumnName, expected.Type.ToString(), found.Type.ToString());
         _columns.FindWeight(validation);
+        return label is KeyLabel keys ? _columns with { Label = keys.Matching(expected, found) } : _columns;
     }
 }

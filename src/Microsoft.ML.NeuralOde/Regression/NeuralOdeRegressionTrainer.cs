@@ -52,6 +52,15 @@ public sealed partial class NeuralOdeRegressionTrainer : ITrainerEstimator<Neura
     /// <inheritdoc/>
     public TrainerInfo Info { get; } = Schemas.TrainerInfo();
 
+    /// <summary>The feature column that is read.</summary>
+    public SchemaShape.Column FeatureColumn => TrainerUtils.MakeR4VecFeature(_options.FeatureColumnName);
+
+    /// <summary>The label column that is read; one target or a vector of them.</summary>
+    public SchemaShape.Column LabelColumn => TrainerUtils.MakeR4ScalarColumn(_options.LabelColumnName);
+
+    /// <summary>The column of weights that is read; null for equal weights.</summary>
+    public SchemaShape.Column? WeightColumn => Schemas.WeightColumn(_options.ExampleWeightColumnName);
+
     /// <summary>The columns that the fitted model will produce.</summary>
     /// <param name="inputSchema">The columns of the training data.</param>
     /// <returns>The input columns and Score.</returns>

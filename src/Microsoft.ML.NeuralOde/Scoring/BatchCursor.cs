@@ -2,10 +2,16 @@ using Microsoft.ML.Data;
 
 namespace Microsoft.ML.NeuralOde.Scoring;
 
-/// <summary>Reads a batch of rows ahead, scores it at once, and hands the rows out one by one.</summary>
+/// <summary>
+/// Reads a batch of rows ahead, scores it at once, and hands the rows out one by one. Beside columns of objects, such as images, no row is read ahead; and
+/// otherwise as many as keep within a bound of memory.
+/// </summary>
 internal sealed class BatchCursor : DataViewRowCursor
 {
-    private const int BatchSize = 256;
+    private const int LargestBatch = 256;
+
+    /// <summary>What the rows that were read ahead may take, in bytes; a single row may take more.</summary>
+    private const long MostBytes = 32L << 20;
 
     private readonly DataViewRowCursor _input;
     private readonly ScoredSchema _schema;
@@ -13,8 +19,9 @@ internal sealed class BatchCursor : DataViewRowCursor
     private readonly HashSet<int> _active;
     private readonly bool _scores;
     private readonly RowBuffer?[] _buffers;
-    private readonly DataViewRowId[] _ids = new DataViewRowId[BatchSize];
-    private readonly long[] _batches = new long[BatchSize];
+    private readonly int _batchSize;
+    private readonly DataViewRowId[] _ids;
+    private readonly long[] _batches;
     private readonly ValueGetter<DataViewRowId> _getId;
     private readonly ScorerInput? _scorerInput;
     private readonly float[] _features = [];
@@ -23,6 +30,7 @@ internal sealed class BatchCursor : DataViewRowCursor
     private int _current = -1;
     private long _position = -1;
     private bool _ended;
+    private bool _wasLarge;
 
     public BatchCursor(DataViewRowCursor input, ScoredSchema schema, IRowScorer scorer, DataViewSchema.Column[] needed)
     {
@@ -31,15 +39,18 @@ internal sealed class BatchCursor : DataViewRowCursor
         _scorer = scorer;
         _active = [.. needed.Select(column => column.Index)];
         _scores = _active.Any(schema.IsScore);
+        _batchSize = BatchSize();
+        _ids = new DataViewRowId[_batchSize];
+        _batches = new long[_batchSize];
         _getId = input.GetIdGetter();
         _buffers = new RowBuffer?[schema.Input.Count];
         foreach (int column in _active.Where(index => !schema.IsScore(index)))
-            _buffers[column] = RowBuffer.Create(input, schema.Input[column], BatchSize);
+            _buffers[column] = RowBuffer.Create(input, schema.Input[column], _batchSize);
         if (!_scores)
             return;
         _scorerInput = new ScorerInput(input, schema);
-        _features = new float[BatchSize * scorer.FeatureCount];
-        _outputs = new float[BatchSize * scorer.OutputCount];
+        _features = new float[_batchSize * scorer.FeatureCount];
+        _outputs = new float[_batchSize * scorer.OutputCount];
     }
 
     public override DataViewSchema Schema => _schema.Output;
@@ -87,21 +98,31 @@ internal sealed class BatchCursor : DataViewRowCursor
 
     private int Row => _current >= 0 ? _current : throw new InvalidOperationException("The cursor does not stand on a row: call MoveNext first.");
 
+    private int BatchSize()
+    {
+        if (_active.Any(index => !_schema.IsScore(index) && !RowBuffer.CanReadAhead(_schema.Input[index].Type)))
+            return 1;
+        long row = _scores ? sizeof(float) * ((long)_scorer.FeatureCount + _scorer.OutputCount) : 1;
+        return (int)Math.Clamp(MostBytes / row, 1, LargestBatch);
+    }
+
     private bool Fill()
     {
         _count = 0;
         _current = -1;
         foreach (RowBuffer? buffer in _buffers)
-            buffer?.Clear();
-        while (_count < BatchSize && _input.MoveNext())
+            buffer?.Clear(release: _wasLarge);
+        long bytes = 0;
+        while (_count < _batchSize && bytes < MostBytes && _input.MoveNext())
         {
             _getId(ref _ids[_count]);
             _batches[_count] = _input.Batch;
             foreach (RowBuffer? buffer in _buffers)
-                buffer?.Read(_count);
+                bytes += buffer?.Read(_count) ?? 0;
             _scorerInput?.Read(_features.AsSpan(_count * _scorer.FeatureCount, _scorer.FeatureCount));
             _count++;
         }
+        _wasLarge = bytes >= MostBytes;
         if (_scores && _count > 0)
             _scorer.Score(_features, _count, _outputs);
         return _count > 0;

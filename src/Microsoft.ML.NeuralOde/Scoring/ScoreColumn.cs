@@ -61,8 +61,18 @@ internal sealed class NumberScore(string name, int index, DataViewSchema.Annotat
     public override Delegate Getter(Outputs outputs) => (ValueGetter<float>)((ref float value) => value = outputs()[index]);
 }
 
-/// <summary>Whether one of the outputs is positive.</summary>
-internal sealed class PositiveScore(string name, int index, DataViewSchema.Annotations annotations) : ScoreColumn(name, BooleanDataViewType.Instance, annotations)
+/// <summary>Whether one of the outputs lies above a threshold.</summary>
+/// <param name="name">The column.</param>
+/// <param name="index">The output.</param>
+/// <param name="threshold">The threshold.</param>
+/// <param name="ifMissing">The value of a row whose output is NaN.</param>
+/// <param name="annotations">The column's annotations.</param>
+internal sealed class AboveThreshold(string name, int index, float threshold, bool ifMissing, DataViewSchema.Annotations annotations)
+    : ScoreColumn(name, BooleanDataViewType.Instance, annotations)
 {
-    public override Delegate Getter(Outputs outputs) => (ValueGetter<bool>)((ref bool value) => value = outputs()[index] > 0);
+    public override Delegate Getter(Outputs outputs) => (ValueGetter<bool>)((ref bool value) =>
+    {
+        float output = outputs()[index];
+        value = float.IsNaN(output) ? ifMissing : output > threshold;
+    });
 }

@@ -29,30 +29,46 @@ internal static class CheckpointIdentity
         nameof(NeuralOdeTrainerOptions.CancellationToken),
     ];
 
-    public static SortedDictionary<string, string> Of(NeuralOdeTrainerOptions options, ITrainingRows rows, ITrainingRows? validation)
+    /// <summary>The name of the entry of the training data.</summary>
+    public const string Data = "the training data";
+
+    /// <summary>What a training is known by.</summary>
+    /// <param name="options">Its options.</param>
+    /// <param name="rows">All training data, before a part of them is kept for validation.</param>
+    /// <param name="validation">Validation data of their own; null for none.</param>
+    public static SortedDictionary<string, string> Of(NeuralOdeTrainerOptions options, RowStatistics rows, RowStatistics? validation)
     {
-        var identity = new SortedDictionary<string, string>(StringComparer.Ordinal);
+        var identity = new SortedDictionary<string, string>(StringComparer.Ordinal)
+        {
+            ["the trainer"] = options.GetType().DeclaringType?.Name ?? options.GetType().Name,
+            [Data] = rows.Describe(),
+            ["the validation data"] = validation?.Describe() ?? "none",
+        };
         foreach (FieldInfo field in options.GetType().GetFields(BindingFlags.Public | BindingFlags.Instance))
             if (!Ignored.Contains(field.Name))
                 identity[field.Name] = Text(field.GetValue(options));
-        identity["the training data"] = Describe(rows);
-        identity["the validation data"] = validation is null ? "none" : Describe(validation);
         return identity;
     }
 
     /// <summary>Compares a checkpoint with a training.</summary>
+    /// <param name="found">The checkpoint.</param>
+    /// <param name="current">What the training is known by.</param>
+    /// <param name="seed">The training's seed; null for the one that it began with.</param>
+    /// <param name="file">The checkpoint's file.</param>
     /// <returns>Differences that do not matter for going on, as clauses.</returns>
     /// <exception cref="InvalidOperationException">There are differences that matter.</exception>
-    public static IReadOnlyList<string> Compare(IReadOnlyDictionary<string, string> found, IReadOnlyDictionary<string, string> current, string file)
+    public static IReadOnlyList<string> Compare(CheckpointDescription found, IReadOnlyDictionary<string, string> current, int? seed, string file)
     {
         var fatal = new List<string>();
         var harmless = new List<string>();
-        foreach (string name in current.Keys.Union(found.Keys))
+        foreach (string name in current.Keys.Union(found.Identity.Keys))
         {
-            string then = found.GetValueOrDefault(name, "not known"), now = current.GetValueOrDefault(name, "not known");
+            string then = found.Identity.GetValueOrDefault(name, "not known"), now = current.GetValueOrDefault(name, "not known");
             if (then != now)
                 (Changeable.Contains(name) ? harmless : fatal).Add($"{name} was {then} and is {now}");
         }
+        if (seed is { } given && given != found.Seed)
+            fatal.Add($"{nameof(NeuralOdeTrainerOptions.Seed)} was {found.Seed} and is {given}");
         if (fatal.Count > 0)
             throw new InvalidOperationException(
                 $"The checkpoint '{file}' belongs to another training: {string.Join("; ", fatal)}. Use the same options and data, choose another CheckpointFolder, " +
@@ -68,14 +84,4 @@ internal static class CheckpointIdentity
         IEnumerable list => $"[{string.Join(", ", list.Cast<object>().Select(Text))}]",
         _ => value.ToString() ?? "",
     };
-
-    private static string Describe(ITrainingRows rows)
-    {
-        // Means and scales change with nearly every change of the data.
-        (float[] mean, float[] scale) = rows.Statistics.Features(FeatureNormalization.PerSlot);
-        var hash = 17L;
-        foreach (float value in mean.Concat(scale))
-            hash = unchecked(hash * 1_000_003 + BitConverter.SingleToInt32Bits(value));
-        return string.Create(CultureInfo.InvariantCulture, $"{rows.Count} rows of {mean.Length} features (check number {hash:x16})");
-    }
 }

@@ -9,6 +9,9 @@ internal sealed class ModuleSnapshot : IDisposable
 
     private ModuleSnapshot(List<(string, Tensor)> copies) => _copies = copies;
 
+    /// <summary>The number of weights' and buffers' tensors.</summary>
+    public int Count => _copies.Count;
+
     public static ModuleSnapshot Of(nn.Module module)
     {
         // Tensors in the middle of a chain of calls must not be finalised while native code reads them.
@@ -43,13 +46,21 @@ internal static class NamedTensors
         return new NamedArray(name, here.shape, here.data<float>().ToArray());
     }
 
+    public static bool IsFinite(Tensor tensor)
+    {
+        using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        // NaN is the largest number for torch.
+        return tensor.numel() == 0 || double.IsFinite(tensor.abs().max().ToDouble());
+    }
+
     /// <exception cref="InvalidDataException">There is no such array, or it has another shape.</exception>
     public static void Copy(IReadOnlyDictionary<string, NamedArray> arrays, string name, Tensor target)
     {
         if (!arrays.TryGetValue(name, out NamedArray? array) || !array.Shape.AsSpan().SequenceEqual(target.shape))
             throw PayloadReader.Damaged($"'{name}' is missing or has the wrong shape");
         using IDisposable noGrad = no_grad();
-        using Tensor values = tensor(array.Values, array.Shape);
+        using Tensor values = tensor(array.Values, array.Shape, device: CPU);
         target.copy_(values);
     }
 }

@@ -44,12 +44,17 @@ public sealed class NeuralOdeEpochReport
     /// <summary>The learning rate at the end of the epoch.</summary>
     public double LearningRate { get; init; }
 
-    /// <inheritdoc/>
+    /// <summary>The epoch in one line; evaluations are left out where there were none.</summary>
     public override string ToString() => FormattableString.Invariant(
-        $"epoch {Epoch}/{NumberOfEpochs}: loss {TrainLoss:F4}{Metric("", TrainMetric)}{Validation()}, evaluations {NfeForward:F1} forward {NfeBackward:F1} backward, {Seconds:F2} s");
+        $"epoch {Epoch}/{NumberOfEpochs}: loss {TrainLoss:F4}{Metric("", TrainMetric)}{Validation()}{Evaluations()}, {Seconds:F2} s");
 
     private string Validation() =>
         ValidationLoss is null ? "" : FormattableString.Invariant($", validation loss {ValidationLoss:F4}{Metric("validation ", ValidationMetric)}");
+
+    // Flow matching solves nothing, and gradients that keep the evaluations of the way forward make none on the way back.
+    private string Evaluations() => NfeForward == 0 && NfeBackward == 0 ? ""
+        : NfeBackward == 0 ? FormattableString.Invariant($", evaluations {NfeForward:F1} forward")
+        : FormattableString.Invariant($", evaluations {NfeForward:F1} forward {NfeBackward:F1} backward");
 
     private string Metric(string prefix, double? value) => value is null ? "" : MetricName == Accuracy
         ? FormattableString.Invariant($", {prefix}{MetricName} {value:P2}")

@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using Microsoft.ML.Data;
+using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Training;
 
 namespace Microsoft.ML.NeuralOde;
@@ -108,12 +109,15 @@ public abstract class NeuralOdeTrainerOptions
 
     /// <summary>
     /// A folder in which the training is kept for the case that it is interrupted, in one file, neuralode.checkpoint; made where it is missing. The
-    /// same training, begun again, goes on from there and ends with the same weights, to the last bit on a processor. The file stays after the training.
-    /// Default: null, none.
+    /// same training, begun again, goes on from there and ends with the same weights, to the last bit on a processor. The file stays after the training. Trainings
+    /// of other data, such as the folds of a cross-validation, get files of their own beside it. Default: null, none.
     /// </summary>
     public string? CheckpointFolder;
 
-    /// <summary>The time from one checkpoint to the next; zero for one after every batch. Default: one minute.</summary>
+    /// <summary>
+    /// The time from one checkpoint to the next; zero for one after every batch. One that cannot be written is warned of and tried again after that time.
+    /// Default: one minute.
+    /// </summary>
     public TimeSpan CheckpointInterval = TimeSpan.FromMinutes(1);
 
     /// <summary>Whether a checkpoint in the folder is taken up; otherwise it is overwritten. Default: true.</summary>
@@ -137,19 +141,31 @@ public abstract class NeuralOdeTrainerOptions
         Require(BatchSize > 0, nameof(BatchSize), BatchSize, "at least 1");
         RequireDefined(Optimizer, nameof(Optimizer));
         RequirePositive(LearningRate, nameof(LearningRate));
+        RequireRange(LearningRate, nameof(LearningRate), WeightOptimizer.LargestLearningRate);
+        Require((float)LearningRate > 0, nameof(LearningRate), LearningRate, $"at least {float.Epsilon}, the smallest number that weights can change by");
         RequireDefined(LearningRateSchedule, nameof(LearningRateSchedule));
         Require(WarmUpFraction is >= 0 and <= 1, nameof(WarmUpFraction), WarmUpFraction, "from 0 to 1");
         Require(LearningRateStepEpochs > 0, nameof(LearningRateStepEpochs), LearningRateStepEpochs, "at least 1");
         Require(LearningRateStepFactor is > 0 and <= 1, nameof(LearningRateStepFactor), LearningRateStepFactor, "above 0 and at most 1");
         Require(Momentum is >= 0 and < 1, nameof(Momentum), Momentum, "from 0 to below 1");
         RequireWeight(WeightDecay, nameof(WeightDecay));
+        Require(
+            LearningRate * WeightDecay <= float.MaxValue, nameof(LearningRate), LearningRate,
+            string.Create(CultureInfo.InvariantCulture, $"smaller where WeightDecay is {WeightDecay}: their product is more than float32 holds"));
         Require(MaximumGradientNorm is null or > 0, nameof(MaximumGradientNorm), MaximumGradientNorm, "a positive number or null");
+        Require(
+            MaximumGradientNorm is null || ((float)MaximumGradientNorm > 0 && MaximumGradientNorm <= float.MaxValue), nameof(MaximumGradientNorm), MaximumGradientNorm,
+            "a positive number that float32 holds, or null for no limit");
         Require(Solver is not null, nameof(Solver), Solver, "a method such as OdeMethod.Dopri5");
         RequirePositive(RelativeTolerance, nameof(RelativeTolerance));
         RequirePositive(AbsoluteTolerance, nameof(AbsoluteTolerance));
         Require(FinalTolerances?.AreValid != false, nameof(FinalTolerances), FinalTolerances, "positive tolerances or null");
         Require(EvaluationTolerances is { AreValid: true }, nameof(EvaluationTolerances), EvaluationTolerances, "positive tolerances");
         Require(ProductionTolerances is { AreValid: true }, nameof(ProductionTolerances), ProductionTolerances, "positive tolerances");
+        RequireAttainable(new SolverTolerances(RelativeTolerance, AbsoluteTolerance), nameof(RelativeTolerance));
+        RequireAttainable(FinalTolerances, nameof(FinalTolerances));
+        RequireAttainable(EvaluationTolerances, nameof(EvaluationTolerances));
+        RequireAttainable(ProductionTolerances, nameof(ProductionTolerances));
         RequireStep(StepSize, nameof(StepSize));
         RequireStep(ProductionStepSize, nameof(ProductionStepSize));
         Require(GradientMethod is not null, nameof(GradientMethod), GradientMethod, "a gradient method such as GradientMethod.Adjoint()");
@@ -159,6 +175,15 @@ public abstract class NeuralOdeTrainerOptions
         Require(CheckpointFolder is null || !string.IsNullOrWhiteSpace(CheckpointFolder), nameof(CheckpointFolder), $"'{CheckpointFolder}'", "the path of a folder or null");
         Require(CheckpointInterval >= TimeSpan.Zero, nameof(CheckpointInterval), CheckpointInterval, "zero or a positive time");
         Require(MemoryBudgetMegabytes > 0, nameof(MemoryBudgetMegabytes), MemoryBudgetMegabytes, "at least 1");
+    }
+
+    /// <summary>The options that are not at their defaults.</summary>
+    /// <returns>For instance “NeuralOdeRegressionTrainer.Options { NumberOfEpochs = 3, StepSize = 0.1 }”.</returns>
+    public override string ToString()
+    {
+        IReadOnlyDictionary<string, string> defaults = TrainingOptionsText.Of(Activator.CreateInstance(GetType())!);
+        IEnumerable<string> changed = TrainingOptionsText.Of(this).Where(option => defaults[option.Key] != option.Value).Select(option => $"{option.Key} = {option.Value}");
+        return $"{GetType().DeclaringType?.Name}.{GetType().Name} {{ {string.Join(", ", changed)} }}";
     }
 
     /// <summary>How the equation is solved in training.</summary>
@@ -187,11 +212,34 @@ public abstract class NeuralOdeTrainerOptions
     private protected static void RequireColumn(string name, string option) =>
         Require(!string.IsNullOrWhiteSpace(name), option, name, "the name of a column");
 
-    private protected static void RequirePositive(double value, string option) =>
+    private protected static void RequirePositive(double value, string option)
+    {
         Require(value > 0 && double.IsFinite(value), option, value, "a positive number");
+        RequireRange(value, option, float.MaxValue);
+    }
 
-    private protected static void RequireWeight(double value, string option) =>
+    private protected static void RequireWeight(double value, string option)
+    {
         Require(value >= 0 && double.IsFinite(value), option, value, "zero or a positive number");
+        RequireRange(value, option, float.MaxValue);
+    }
+
+    // What enters torch's arithmetic in float32 must not be more than that holds: torch throws, and not by the option's name.
+    private protected static void RequireRange(double value, string option, double largest) =>
+        Require(Math.Abs(value) <= largest, option, value, string.Create(CultureInfo.InvariantCulture, $"at most {largest:G3}: the training computes in float32"));
+
+    /// <summary>Checks that the columns of the output have different names.</summary>
+    private protected static void RequireDifferent(params ReadOnlySpan<(string? Name, string Option)> outputs)
+    {
+        for (int i = 0; i < outputs.Length; i++)
+            for (int k = 0; k < i; k++)
+                Require(
+                    outputs[i].Name is null || outputs[i].Name != outputs[k].Name, outputs[i].Option, outputs[i].Name,
+                    $"another name than that of {outputs[k].Option}: one of the two columns would hide the other");
+    }
+
+    private static void RequireAttainable(SolverTolerances? tolerances, string option) => Require(
+        tolerances?.AreAttainable != false, option, tolerances, "larger, or the other tolerance beside it: no step is small enough where both are below 2.2E-16");
 
     private protected static void RequireDefined<T>(T value, string option)
         where T : struct, Enum => Require(Enum.IsDefined(value), option, value, $"one of {string.Join(", ", Enum.GetNames<T>())}");

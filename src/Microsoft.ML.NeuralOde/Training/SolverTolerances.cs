@@ -18,5 +18,8 @@ public sealed record SolverTolerances(double Relative, double Absolute)
     internal SolverTolerances Towards(SolverTolerances other, double share) => new(
         Relative * Math.Pow(other.Relative / Relative, share), Absolute * Math.Pow(other.Absolute / Absolute, share));
 
-    internal bool AreValid => Relative > 0 && double.IsFinite(Relative) && Absolute > 0 && double.IsFinite(Absolute);
+    /// <summary>Whether steps may be so large that time, a number of double precision, tells their ends apart.</summary>
+    internal bool AreAttainable => Math.Max(Relative, Absolute) >= Math.BitIncrement(1.0) - 1;
+
+    internal bool AreValid => Relative is > 0 and <= float.MaxValue && Absolute is > 0 and <= float.MaxValue;
 }

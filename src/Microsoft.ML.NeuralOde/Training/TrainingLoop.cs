@@ -1,5 +1,8 @@
 using System.Diagnostics;
+using System.Runtime.ExceptionServices;
+using System.Runtime.InteropServices;
 using Microsoft.ML.NeuralOde.Data;
+using Microsoft.ML.NeuralOde.Gradients;
 using Microsoft.ML.NeuralOde.Persistence;
 
 namespace Microsoft.ML.NeuralOde.Training;
@@ -55,14 +58,15 @@ internal sealed class TrainingLoop : IDisposable
     /// <exception cref="OperationCanceledException">The training was cancelled.</exception>
     public IReadOnlyList<NeuralOdeEpochReport> Run()
     {
-        if (_plan.Checkpoints?.Found is { } found)
-            Resume(found);
+        if (_plan.Checkpoints is { Found: not null } checkpoints)
+            Resume(checkpoints);
         bool trained = false;
         while (_state.CompletedEpochs < _plan.NumberOfEpochs && !_state.IsStopped)
         {
             RunEpoch();
             trained = true;
         }
+        CheckWeights();
         if (trained)
             SaveCheckpoint();
         _best?.Restore(_trainable.Module);
@@ -70,10 +74,12 @@ internal sealed class TrainingLoop : IDisposable
         return _state.Reports;
     }
 
+    /// <summary>Frees what the loop holds; its checkpoints are open to others from now on.</summary>
     public void Dispose()
     {
         _best?.Dispose();
         _optimizer.Dispose();
+        _plan.Checkpoints?.Dispose();
     }
 
     private void RunEpoch()
@@ -124,10 +130,24 @@ internal sealed class TrainingLoop : IDisposable
         try
         {
             BatchResult result = _trainable.Loss(batch, new TrainingMoment(Seeds.Batch(_plan.Seed, _state.Step), progress));
-            result.Objective.backward();
+            try
+            {
+                result.Objective.backward();
+            }
+            catch (ExternalException exception) when (BackwardFailure.ToldBy(exception) is { } cause)
+            {
+                // Only numbers diverge: a cancelled solve was cancelled, and other failures speak for themselves.
+                if (cause is OdeSolverException)
+                    throw Diverged("The gradients of a batch could not be computed", epoch, cause);
+                ExceptionDispatchInfo.Throw(cause);
+            }
+            // A solve that was cancelled on the way back may leave gradients that are NaN.
+            CheckAlive();
             double loss = result.Loss.ToDouble();
-            if (result.Statistics.BackwardFailure is { } failure)
+            if (result.Statistics.BackwardFailure is OdeSolverException failure)
                 throw Diverged("The gradients of a batch could not be computed", epoch, failure);
+            if (result.Statistics.BackwardFailure is { } other)
+                ExceptionDispatchInfo.Throw(other);
             if (!double.IsFinite(loss))
                 throw Diverged($"The loss became {loss}", epoch);
             // Before the step: these weights have just proved good.
@@ -203,18 +223,23 @@ internal sealed class TrainingLoop : IDisposable
     {
         if (_plan.Checkpoints is not { } store)
             return;
-        List<NamedArray> weights = [.. NamedTensors.Of(_trainable.Module).Select(pair => NamedTensors.ToArray(Weights + pair.Name, pair.Tensor))];
-        if (!weights.TrueForAll(array => Array.TrueForAll(array.Values, float.IsFinite)))
-            throw Diverged("A weight became NaN or infinite", _state.CompletedEpochs + 1);
+        CheckWeights();
         store.Save(
             new CheckpointDescription(_plan.Seed, store.Identity, _state, _optimizer.Steps),
-            [.. weights, .. _optimizer.ToArrays(), .. _best?.ToArrays(Best) ?? []]);
+            NamedTensors.Of(_trainable.Module).Count() + _optimizer.ArrayCount + (_best?.Count ?? 0),
+            NamedTensors.Of(_trainable.Module).Select(pair => NamedTensors.ToArray(Weights + pair.Name, pair.Tensor))
+                .Concat(_optimizer.ToArrays()).Concat(_best?.ToArrays(Best) ?? []));
     }
 
-    private void Resume(Payload<CheckpointDescription> found)
+    private void CheckWeights()
     {
-        string file = _plan.Checkpoints!.FilePath;
-        IReadOnlyList<string> differences = CheckpointIdentity.Compare(found.Description.Identity, _plan.Checkpoints.Identity, file);
+        if (!NamedTensors.Of(_trainable.Module).All(pair => NamedTensors.IsFinite(pair.Tensor)))
+            throw Diverged("A weight became NaN or infinite", Math.Min(_state.CompletedEpochs + 1, _plan.NumberOfEpochs));
+    }
+
+    private void Resume(CheckpointStore store)
+    {
+        Payload<CheckpointDescription> found = store.Read();
         Dictionary<string, NamedArray> arrays = found.Arrays.ToDictionary(array => array.Name);
         _state = found.Description.State;
         if (arrays.Keys.Any(name => name.StartsWith(Best, StringComparison.Ordinal)))
@@ -226,8 +251,15 @@ internal sealed class TrainingLoop : IDisposable
         _optimizer.Restore(arrays, found.Description.OptimizerSteps);
         if (_state.Reports.Count > 0)
             _monitor.Resume(_state.Reports[0]);
-        string changed = differences.Count == 0 ? "" : $"; {string.Join("; ", differences)}";
-        _surroundings.Info($"going on from '{file}': {_state.CompletedEpochs} epochs and {_state.Sums.Batches} batches are done{changed}");
+        // Patience may be another now.
+        _state.IsStopped &= _state.CompletedEpochs - _state.BestEpoch >= _plan.EarlyStoppingPatience;
+        string changed = store.Differences.Count == 0 ? "" : $"; {string.Join("; ", store.Differences)}";
+        if (_state.CompletedEpochs < _plan.NumberOfEpochs && !_state.IsStopped)
+            _surroundings.Info($"going on from '{store.FilePath}': {_state.CompletedEpochs} epochs and {_state.Sums.Batches} batches are done{changed}");
+        else
+            _surroundings.Warn(
+                $"This training is already complete: '{store.FilePath}' holds {_state.CompletedEpochs} of {_plan.NumberOfEpochs} epochs{(_state.IsStopped ? " and was stopped early" : "")}{changed}. Its model is " +
+                "returned and nothing is trained. For more, set NumberOfEpochs higher; to train anew, set ResumeFromCheckpoint to false or delete the file.");
 
         void Load(string prefix)
         {

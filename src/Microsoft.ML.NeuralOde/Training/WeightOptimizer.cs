@@ -15,6 +15,9 @@ internal sealed class WeightOptimizer : IDisposable
 
     private static readonly Scalar KeptMean = MeanDecay, NewMean = 1 - MeanDecay, KeptSquare = SquareDecay, NewSquare = 1 - SquareDecay;
 
+    /// <summary>Adam's first step is the learning rate over 1 − 0.9, which must be a number of float32.</summary>
+    public const double LargestLearningRate = float.MaxValue * (1 - MeanDecay) * (1 - 1e-6);
+
     private readonly TrainingPlan _plan;
     private readonly Weight[] _weights;
 
@@ -58,7 +61,10 @@ internal sealed class WeightOptimizer : IDisposable
         }
     }
 
-    /// <summary>Moments and momenta.</summary>
+    /// <summary>The number of tensors that it remembers.</summary>
+    public int ArrayCount => Tensors().Count();
+
+    /// <summary>Moments and momenta, each copied when it is asked for.</summary>
     public IEnumerable<NamedArray> ToArrays() => Tensors().Select(pair => NamedTensors.ToArray(Prefix + pair.Name, pair.Tensor));
 
     /// <summary>Puts back what <see cref="ToArrays"/> and <see cref="Steps"/> gave.</summary>

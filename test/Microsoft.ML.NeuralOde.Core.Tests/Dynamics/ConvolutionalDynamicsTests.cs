@@ -88,4 +88,56 @@ public class ConvolutionalDynamicsTests
         foreach (Parameter parameter in dynamics.parameters())
             parameter.add_(randn_like(parameter), 0.2);
     }
+
+    [Fact]
+    public void Every_group_has_two_channels_at_least_where_there_are_two()
+    {
+        for (int channels = 1; channels <= 200; channels++)
+        {
+            using var dynamics = new ConvolutionalDynamics(channels);
+            (channels % dynamics.Groups).Should().Be(0);
+            dynamics.Groups.Should().BeInRange(1, 32);
+            if (channels > 1)
+                (channels / dynamics.Groups).Should().BeGreaterThan(1, $"of {channels} channels");
+            if (channels >= 64 && channels % 32 == 0)
+                dynamics.Groups.Should().Be(32);
+        }
+    }
+
+    [Theory]
+    [InlineData(2)]
+    [InlineData(8)]
+    [InlineData(16)]
+    [InlineData(32)]
+    public void Means_over_images_see_the_dynamics(int channels)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        random.manual_seed(3);
+        using var dynamics = new ConvolutionalDynamics(channels);
+        Tensor y = randn(4, channels, 6, 6);
+        // Normalised by itself, each channel would have mean 0 whatever the image.
+        dynamics.call(tensor(0.5f), y).mean([2L, 3L]).std().ToDouble().Should().BeGreaterThan(0.02);
+    }
+
+    [Theory]
+    [InlineData(8)]
+    [InlineData(32)]
+    public void Weights_of_dynamics_with_a_channel_a_group_load_and_give_the_same(int channels)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using var saved = new ConvolutionalDynamics(channels, groups: channels);
+        using var loaded = new ConvolutionalDynamics(channels, groups: channels);
+        string file = Path.GetTempFileName();
+        try
+        {
+            saved.save(file);
+            loaded.load(file);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+        Tensor t = tensor(0.5f), y = randn(2, channels, 5, 5);
+        loaded.call(t, y).Equals(saved.call(t, y)).Should().BeTrue();
+    }
 }

@@ -65,6 +65,29 @@ public sealed class DenseRowSolverTests
         Run(DenseRowSolver.TryCreate(block, limited with { OnStepLimit = StepLimitBehavior.ReturnPartial })!, [1, 1]).Should().Equal(float.NaN, float.NaN);
     }
 
+    [Theory]
+    [InlineData(3)]
+    [InlineData(20)]
+    public void Components_that_are_zero_need_no_absolute_tolerance(int features)
+    {
+        // y′ = −y for every component.
+        using var dynamics = new DenseDynamics(features, [], time: TimeDependence.None);
+        using var block = new OdeBlock(dynamics);
+        using (no_grad())
+        {
+            dynamics.get_parameter("weight0")!.copy_(-eye(features));
+            dynamics.get_parameter("bias0")!.zero_();
+        }
+        float[] start = new float[features];
+        start[1] = 2;
+        foreach (double tolerance in new[] { 0, 1e-60 })
+        {
+            float[] found = Run(DenseRowSolver.TryCreate(block, new OdeSolverOptions { PerRow = true, AbsoluteTolerance = tolerance })!, start);
+            found[0].Should().Be(0);
+            found[1].Should().BeApproximately((float)(2 * Math.Exp(-1)), 1e-4f);
+        }
+    }
+
     [Fact]
     public void What_it_does_not_cover_is_left_to_the_general_solver()
     {

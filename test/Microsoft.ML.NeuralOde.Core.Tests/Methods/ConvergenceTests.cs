@@ -18,7 +18,11 @@ public class ConvergenceTests
         OdeMethod method = OdeMethod.Parse(name);
         // Three halvings, from few enough steps on to stay clear of rounding.
         double order = Order(steps => Error(method, steps), method.Order >= 6 ? 4 : 12, halvings: 3);
-        order.Should().BeApproximately(method.Order, 0.3);
+        if (method is ReversibleCoupling)
+            // The backward step takes most of the leading error away again.
+            order.Should().BeInRange(method.Order - 0.3, method.Order + 0.6);
+        else
+            order.Should().BeApproximately(method.Order, 0.3);
     }
 
     [Theory]

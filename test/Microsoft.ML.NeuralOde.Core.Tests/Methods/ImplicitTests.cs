@@ -27,6 +27,108 @@ public class ImplicitTests
     }
 
     [Theory]
+    [MemberData(nameof(All))]
+    public void Tableaux_and_their_interpolants_meet_every_condition_up_to_their_order(string name)
+    {
+        ImplicitTableau t = ((ImplicitRungeKutta)OdeMethod.Parse(name)).Tableau;
+        (int Order, double[] Tree, double Density)[] trees = Trees(t.A, t.C);
+        foreach ((int order, double[] tree, double density) in trees)
+        {
+            if (order <= Math.Min(t.Order, 5))
+                Dot(t.B, tree).Should().BeApproximately(1 / density, 1e-9, "of order {0}", order);
+            if (t.Error is not null && t.StartError == 0 && order <= t.ErrorOrder)
+                Dot(t.Error, tree).Should().BeApproximately(0, 1e-9, "the estimate is of order {0}", order);
+        }
+        if (t.Extension is not { } extension)
+            return;
+        // Over f at the start and the stages.
+        int start = extension.Polynomials.Length - t.Stages;
+        trees = Trees([.. new double[start][], .. t.A], [.. new double[start], .. t.C], start);
+        var weights = new double[extension.Polynomials.Length];
+        foreach (double sigma in new[] { 0.1, 0.37, 0.8, 1 })
+        {
+            extension.Weights(sigma, weights);
+            foreach ((int order, double[] tree, double density) in trees.Where(tree => tree.Order <= extension.Order))
+                Dot(weights, tree).Should().BeApproximately(Math.Pow(sigma, order) / density, 1e-9, "of order {0} at {1}", order, sigma);
+        }
+        weights[start..].Should().Equal(t.B, (x, y) => Math.Abs(x - y) < 1e-9, "the interpolant meets the step's end");
+        Array.TrueForAll(weights[..start], weight => Math.Abs(weight) < 1e-9).Should().BeTrue();
+    }
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public void Nodes_lie_inside_the_step(string name) =>
+        ((ImplicitRungeKutta)OdeMethod.Parse(name)).Tableau.C.Should().OnlyContain(node => node >= 0 && node <= 1);
+
+    [Fact]
+    public void Former_names_lead_to_the_methods_that_took_their_place()
+    {
+        OdeMethod.Parse("kvaerno4").Should().BeSameAs(OdeMethod.Esdirk4).And.BeSameAs(OdeMethod.Kvaerno4);
+        OdeMethod.Parse(" Kvaerno5").Should().BeSameAs(OdeMethod.Esdirk5).And.BeSameAs(OdeMethod.Kvaerno5);
+    }
+
+    [Theory]
+    [InlineData("implicit_euler", 1)]
+    [InlineData("implicit_midpoint", 2)]
+    [InlineData("trapezoid", 2)]
+    public void A_step_without_solution_is_an_exception_of_its_own(string name, double step)
+    {
+        // For y′ = y the matrix 1 − h γ is 0.
+        using Tensor y0 = tensor(new[] { 1.0, 2.0 }, [2, 1]);
+        Action act = () => Ode.Solve((t, y) => y, y0, 0, step, OdeMethod.Parse(name), step);
+        act.Should().Throw<OdeSolverException>().Which.Failure.Should().Be(SolverFailure.Newton);
+        using IDisposable noGrad = no_grad();
+        using Tensor times = tensor(new[] { 0.0, 2 * step });
+        if (OdeMethod.Parse(name).IsAdaptive)
+            Ode.Solve((t, y) => y, y0, times, new OdeSolverOptions { Method = OdeMethod.Parse(name), FirstStep = step, RelativeTolerance = 1e-3 })
+                .Final[0].ToDouble().Should().BeApproximately(Math.Exp(2 * step), 1);
+    }
+
+    [Theory]
+    [MemberData(nameof(Adaptive))]
+    public void Float32_goes_as_far_as_its_rounding(string name)
+    {
+        OdeMethod method = OdeMethod.Parse(name);
+        double tolerance = method.Order < 3 ? 1e-5 : 1e-6;
+        foreach ((Func<Tensor, Tensor, Tensor> f, float start) in new (Func<Tensor, Tensor, Tensor>, float)[]
+        {
+            (Problems.Decay, 1), (Problems.Decay, 1e4f), ((t, y) => -1000 * (y - t.cos()) - t.sin(), 1),
+        })
+        {
+            using Tensor y0 = tensor(new[] { start });
+            using Tensor times = tensor(new[] { 0.0, 1.0 });
+            var options = new OdeSolverOptions { Method = method, RelativeTolerance = tolerance, AbsoluteTolerance = tolerance / 10, MaximumSteps = 5000 };
+            using IDisposable noGrad = no_grad();
+            using OdeSolution single = Ode.Solve(f, y0, times, options);
+            using Tensor precise = y0.to(ScalarType.Float64);
+            using OdeSolution reference = Ode.Solve(f, precise, times, options);
+            single.Final.ToDouble().Should().BeApproximately(reference.Final.ToDouble(), 20 * tolerance * start);
+            single.Statistics.FunctionEvaluations.Should().BeLessThan(2 * reference.Statistics.FunctionEvaluations + 50);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public void Fixed_steps_solve_equations_on_which_the_first_Jacobian_is_no_guide(string name)
+    {
+        // y′ = −10 y³: y = 1 / √(1 + 20 t). The tangent at the start leads to −9.
+        OdeMethod method = OdeMethod.Parse(name);
+        foreach ((double step, double tolerance) in new[] { (1.0, 1.2), (0.01, method.Order == 1 ? 5e-3 : 1e-3) })
+        {
+            using Tensor y0 = tensor(new[] { 1.0, 0.5 }, [2, 1]);
+            using OdeSolution solution = Ode.Solve((t, y) => -10 * y.pow(3), y0, 0, 1, method, step);
+            solution.Final[0].ToDouble().Should().BeApproximately(1 / Math.Sqrt(21), tolerance);
+            solution.Final[1].ToDouble().Should().BeApproximately(1 / Math.Sqrt(24), tolerance);
+        }
+        if (name != "implicit_euler")
+            return;
+        using Tensor one = tensor(new[] { 1.0 });
+        using OdeSolution euler = Ode.Solve((t, y) => -10 * y.pow(3), one, 0, 1, method, 1);
+        double root = euler.Final.ToDouble();
+        (root + 10 * Math.Pow(root, 3)).Should().BeApproximately(1, 1e-10, "the step solves Y = y − 10 h Y³");
+    }
+
+    [Theory]
     [MemberData(nameof(Adaptive))]
     public void Robertsons_reaction_is_solved_with_few_evaluations(string name)
     {
@@ -168,6 +270,22 @@ public class ImplicitTests
 
     private static double Tree(ImplicitTableau t, Func<double, double, double> function) =>
         Enumerable.Range(0, t.Stages).Sum(i => t.B[i] * function(t.C[i], t.A[i].Zip(t.C, (a, c) => a * c).Sum()));
+
+    /// <summary>The rooted trees of order 1 to 5 as vectors over the stages, the first of which may be f at the step's start, and their densities.</summary>
+    private static (int Order, double[] Tree, double Density)[] Trees(double[][] a, double[] c, int start = 0)
+    {
+        double[] Times(double[] x, double[] y) => [.. x.Zip(y, (left, right) => left * right)];
+        double[] A(double[] x) => [.. a.Select(row => row is null ? 0 : Dot(row, x[start..]))];
+        double[] one = Array.ConvertAll(c, _ => 1.0), c2 = Times(c, c), c3 = Times(c, c2), ac = A(c), ac2 = A(c2), aac = A(ac);
+        return
+        [
+            (1, one, 1), (2, c, 2), (3, c2, 3), (3, ac, 6), (4, c3, 4), (4, Times(c, ac), 8), (4, ac2, 12), (4, aac, 24),
+            (5, Times(c, c3), 5), (5, Times(c2, ac), 10), (5, Times(ac, ac), 20), (5, Times(c, ac2), 15), (5, Times(c, aac), 30), (5, A(c3), 20),
+            (5, A(Times(c, ac)), 40), (5, A(ac2), 60), (5, A(aac), 120),
+        ];
+    }
+
+    private static double Dot(double[] x, double[] y) => x.Zip(y, (left, right) => left * right).Sum();
 
     private static OdeSolution Solve(
         string name, Func<Tensor, Tensor, Tensor> f, Tensor y0, Tensor times, double rtol, double atol, Func<Tensor, Tensor, Tensor>? jacobian = null)

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Reflection;
 using System.Runtime.InteropServices;
+using System.Runtime.Versioning;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Runtime;
 
@@ -98,18 +99,147 @@ public sealed class TorchRuntimeTests : IDisposable
         output.Should().StartWith("TorchRuntimeException|").And.ContainAll(damaged, "invalid ELF header");
     }
 
-    [OldLibstdcxxFact]
-    public void Without_the_compatibility_step_the_exception_names_symbol_version_and_remedy()
+    [LinuxX64Theory]
+    [InlineData("module")]
+    [InlineData("tensor")]
+    public void A_program_that_asks_nothing_works_as_well(string what)
+    {
+        CopyProbe();
+        LinkLibTorch();
+
+        RunProbe(what).Should().Be((0, "sum 6"));
+    }
+
+    [LinuxX64Fact]
+    public void A_module_without_a_libtorch_package_says_what_is_missing_without_being_asked()
+    {
+        CopyProbe();
+
+        (int code, string output) = RunProbe("module");
+
+        code.Should().Be(3);
+        output.Should().StartWith("TorchRuntimeException|").And.Contain("<PackageReference Include=\"libtorch-cpu-linux-x64\" Version=\"");
+    }
+
+    [LinuxX64Theory]
+    [InlineData(null, "1000")]
+    [InlineData("77", "77")]
+    public void The_first_use_of_the_library_shortens_the_waiting_of_torchs_threads_and_loads_nothing(string? given, string expected)
+    {
+        CopyProbe();
+        LinkLibTorch();
+
+        RunProbe("start", ("GOMP_SPINCOUNT", given)).Should().Be((0, $"{expected} not loaded"));
+    }
+
+    [OldLibstdcxxTheory]
+    [InlineData("ensure")]
+    [InlineData("module")]
+    [InlineData("tensor")]
+    [SupportedOSPlatform("linux")]
+    public void Where_the_build_step_did_not_come_a_copy_in_the_users_cache_is_loaded(string what)
     {
         CopyProbe(relaxed: false);
         LinkLibTorch();
 
-        (int code, string output) = RunProbe();
+        RunProbe(what).Should().Be((0, "sum 6"));
+
+        CachedFiles().Should().ContainSingle();
+        File.GetUnixFileMode(CachedFiles()[0]).Should().Be(UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        File.GetUnixFileMode(Path.GetDirectoryName(CachedFiles()[0])!).Should().Be(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        DateTime written = File.GetLastWriteTimeUtc(CachedFiles()[0]);
+        RunProbe(what).Should().Be((0, "sum 6"));
+        File.GetLastWriteTimeUtc(CachedFiles()[0]).Should().Be(written, "a good copy is kept");
+    }
+
+    [OldLibstdcxxTheory]
+    [InlineData("cut off")]
+    [InlineData("changed")]
+    [InlineData("empty")]
+    [InlineData("open to others")]
+    [InlineData("link")]
+    [SupportedOSPlatform("linux")]
+    public void A_copy_in_the_cache_that_is_not_what_it_should_be_is_written_anew(string what)
+    {
+        CopyProbe(relaxed: false);
+        LinkLibTorch();
+        RunProbe().Should().Be((0, "sum 6"));
+        string cached = CachedFiles().Should().ContainSingle().Subject;
+        byte[] good = File.ReadAllBytes(cached);
+        switch (what)
+        {
+            case "cut off":
+                File.WriteAllBytes(cached, good[..(good.Length / 2)]);
+                break;
+            case "changed":
+                File.WriteAllBytes(cached, [.. good[..5000], (byte)(good[5000] ^ 1), .. good[5001..]]);
+                break;
+            case "empty":
+                File.WriteAllBytes(cached, []);
+                break;
+            case "open to others":
+                File.SetUnixFileMode(cached, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.OtherWrite);
+                break;
+            default:
+                string elsewhere = Path.Combine(_folder, "elsewhere.so");
+                File.Move(cached, elsewhere);
+                File.CreateSymbolicLink(cached, elsewhere);
+                break;
+        }
+
+        RunProbe().Should().Be((0, "sum 6"));
+
+        CachedFiles().Should().Equal(cached);
+        File.ReadAllBytes(cached).AsSpan().SequenceEqual(good).Should().BeTrue();
+        File.GetUnixFileMode(cached).Should().Be(UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        new FileInfo(cached).LinkTarget.Should().BeNull();
+    }
+
+    [OldLibstdcxxFact]
+    public void Programs_that_start_at_once_share_one_copy()
+    {
+        CopyProbe(relaxed: false);
+        LinkLibTorch();
+        var results = new (int, string)[4];
+
+        Parallel.For(0, results.Length, i => results[i] = RunProbe("module"));
+
+        results.Should().AllBeEquivalentTo((0, "sum 6"));
+        CachedFiles().Should().ContainSingle();
+    }
+
+    [OldLibstdcxxFact]
+    public void Without_a_cache_that_can_be_written_a_temporary_copy_serves_and_is_gone_afterwards()
+    {
+        CopyProbe(relaxed: false);
+        LinkLibTorch();
+        string temporary = Directory.CreateDirectory(Path.Combine(_folder, "temporary")).FullName;
+
+        // A file in the place of a folder stops the superuser as well.
+        RunProbe("module", ("XDG_CACHE_HOME", Path.Combine(_folder, "Microsoft.ML.NeuralOde.TorchProbe.dll")), ("TMPDIR", temporary)).Should().Be((0, "sum 6"));
+
+        Directory.GetFileSystemEntries(temporary, "neuralode-*").Should().BeEmpty();
+    }
+
+    [OldLibstdcxxTheory]
+    [InlineData("ensure")]
+    [InlineData("module")]
+    public void Where_no_copy_can_be_made_the_exception_names_symbol_version_and_remedy(string what)
+    {
+        CopyProbe(relaxed: false);
+        LinkLibTorch();
+        string file = Path.Combine(_folder, "Microsoft.ML.NeuralOde.TorchProbe.dll");
+
+        (int code, string output) = RunProbe(what, ("XDG_CACHE_HOME", file), ("TMPDIR", file));
 
         code.Should().Be(3);
         output.Should().StartWith("TorchRuntimeException|DllNotFoundException|")
-            .And.ContainAll("libstdc++.so.6", "GLIBCXX_3.4.32", "NeuralOdeNativeCompatibility", "GCC 13");
+            .And.ContainAll("libstdc++.so.6", "GLIBCXX_3.4.32", "NeuralOdeNativeCompatibility", "GCC 13", "at run time");
     }
+
+    private string CacheFolder => Path.Combine(_folder, "cache");
+
+    private string[] CachedFiles() => Directory.GetFiles(CacheFolder, "*", SearchOption.AllDirectories);
 
     /// <summary>Copies the program; with the native library of this test's folder, which loads here, or with the package's own.</summary>
     private void CopyProbe(bool relaxed = true)
@@ -131,16 +261,20 @@ public sealed class TorchRuntimeTests : IDisposable
         }
     }
 
-    private (int Code, string Output) RunProbe()
+    private (int Code, string Output) RunProbe(string what = "ensure", params (string Name, string? Value)[] environment)
     {
         var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet")
         {
-            ArgumentList = { Path.Combine(_folder, "Microsoft.ML.NeuralOde.TorchProbe.dll") },
+            ArgumentList = { Path.Combine(_folder, "Microsoft.ML.NeuralOde.TorchProbe.dll"), what },
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
         // TorchSharp's last resort is the package cache, and it would copy half a gigabyte from there.
         start.Environment["NUGET_PACKAGES"] = Path.Combine(_folder, "no-packages");
+        start.Environment["XDG_CACHE_HOME"] = CacheFolder;
+        start.Environment.Remove("GOMP_SPINCOUNT");
+        foreach ((string name, string? value) in environment)
+            start.Environment[name] = value;
         using Process process = Process.Start(start)!;
         Task<string> output = process.StandardOutput.ReadToEndAsync();
         string errors = process.StandardError.ReadToEnd();
@@ -175,5 +309,10 @@ public sealed class TorchRuntimeTests : IDisposable
     private sealed class OldLibstdcxxFactAttribute : FactAttribute
     {
         public OldLibstdcxxFactAttribute() => Skip = NoOldLibstdcxx();
+    }
+
+    private sealed class OldLibstdcxxTheoryAttribute : TheoryAttribute
+    {
+        public OldLibstdcxxTheoryAttribute() => Skip = NoOldLibstdcxx();
     }
 }

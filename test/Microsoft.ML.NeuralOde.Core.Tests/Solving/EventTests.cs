@@ -188,6 +188,246 @@ public class EventTests
         height.grad![2].ToDouble().Should().Be(0);
     }
 
+    public static TheoryData<ScalarType, double, EventDirection, bool> Bounces
+    {
+        get
+        {
+            var data = new TheoryData<ScalarType, double, EventDirection, bool>();
+            foreach (ScalarType type in new[] { ScalarType.Float64, ScalarType.Float32 })
+                foreach (double floor in new[] { 0, 0.1 })
+                    foreach (EventDirection direction in new[] { EventDirection.Falling, EventDirection.Both })
+                        foreach (bool perRow in new[] { false, true })
+                            data.Add(type, floor, direction, perRow);
+            return data;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Bounces))]
+    public void A_ball_that_comes_to_rest_is_told_and_never_falls_through_the_floor(ScalarType type, double floor, EventDirection direction, bool perRow)
+    {
+        using IDisposable noGrad = no_grad();
+        Tensor Ball(Tensor y) => perRow ? y[0] : y;
+        Tensor Pack(Tensor height, Tensor velocity) => perRow ? stack([height, velocity]).unsqueeze(0) : stack([height, velocity]);
+        var bounce = new OdeEvent((t, y) => Ball(y)[0] - floor, direction, reset: (t, y) => Pack(full_like(Ball(y)[0], floor), -0.5 * Ball(y)[1]));
+        using Tensor y0 = Pack(tensor(1 + floor, type), tensor(0, type));
+        using Tensor times = tensor(new[] { 0.0, 0.8, 3.0 });
+        OdeSolverOptions options = Tight with { PerRow = perRow, Events = [bounce] };
+        OdeSolution Solve(OdeSolverOptions how) => Ode.Solve((t, y) => Pack(Ball(y.unsqueeze(0).squeeze(0))[1], full_like(Ball(y)[0], -Gravity)), y0, times, how);
+        if (!perRow)
+        {
+            Action act = () => Solve(options);
+            OdeSolverException exception = act.Should().Throw<OdeSolverException>().WithMessage("Events accumulate*").Which;
+            exception.Failure.Should().Be(SolverFailure.EventAccumulation);
+        }
+        using OdeSolution solution = Solve(options with { OnStepLimit = StepLimitBehavior.ReturnPartial });
+        solution.Status.Should().Equal(RowStatus.EventAccumulation);
+        // Flights of 2v/g, v halving: at rest after 3 times the first fall.
+        double fall = Math.Sqrt(2 / Gravity);
+        solution.Events[^1].Time.ToDouble().Should().BeApproximately(3 * fall, type == ScalarType.Float64 ? 1e-6 : 1e-2);
+        double since = 0.8 - fall;
+        Ball(solution.States[1])[0].ToDouble().Should().BeApproximately(floor + Gravity * fall * 0.5 * since - Gravity * since * since / 2, 1e-4);
+        Ball(solution.States[2])[0].isnan().item<bool>().Should().BeTrue();
+    }
+
+    [Fact]
+    public void A_reset_that_leaves_the_ball_lying_on_the_floor_is_told()
+    {
+        using Tensor y0 = tensor(new[] { 1.0, 0.0 });
+        using Tensor times = tensor(new[] { 0.0, 3.0 });
+        Action act = () => Ode.Solve(Fall, y0, times, Tight with { Events = [Floor(reset: (t, y) => zeros_like(y))] });
+        act.Should().Throw<OdeSolverException>().WithMessage("*at rest*").Which.Failure.Should().Be(SolverFailure.EventAccumulation);
+    }
+
+    [Fact]
+    public void Resets_that_let_the_event_function_go_on_its_way_are_no_accumulation()
+    {
+        using IDisposable noGrad = no_grad();
+        foreach (ScalarType type in new[] { ScalarType.Float64, ScalarType.Float32 })
+        {
+            using Tensor y0 = tensor(new[] { 1.0 }, dtype: type);
+            using Tensor times = tensor(new[] { 0.0, 3.0 });
+            OdeEvent Dose(double time) => new((t, y) => t - time, reset: (t, y) => y + 1);
+            using OdeSolution solution = Ode.Solve((t, y) => -y, y0, times, Tight with { RelativeTolerance = 1e-6, Events = [Dose(1), Dose(2)] });
+            solution.Events.Should().HaveCount(2);
+            solution.Final[0].ToDouble().Should().BeApproximately(Math.Exp(-3) + Math.Exp(-2) + Math.Exp(-1), 1e-5);
+        }
+    }
+
+    [Fact]
+    public void An_oscillator_that_is_reset_far_from_its_threshold_fires_at_equal_times()
+    {
+        using IDisposable noGrad = no_grad();
+        using Tensor y0 = tensor(new[] { 0.0 });
+        using Tensor times = tensor(new[] { 0.0, 10.0 });
+        var fire = new OdeEvent((t, y) => y[0] - 1, EventDirection.Rising, reset: (t, y) => zeros_like(y));
+        using OdeSolution solution = Ode.Solve((t, y) => 1.5 - y, y0, times, Tight with { Events = [fire] });
+        // 1.5 (1 − e^(−t)) = 1 after ln 3.
+        solution.Events.Select(e => e.Time.ToDouble()).Should().Equal(Enumerable.Range(1, 9).Select(k => k * Math.Log(3)), (a, b) => Math.Abs(a - b) < 1e-7);
+    }
+
+    public static TheoryData<string, double> MethodsAndDirections
+    {
+        get
+        {
+            var data = new TheoryData<string, double>();
+            foreach (OdeMethod method in OdeMethod.All.Where(method => !method.IsForSecondOrderSystems))
+                foreach (double end in new[] { 2.0, -2.0 })
+                    data.Add(method.Name, end);
+            return data;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(MethodsAndDirections))]
+    public void Every_zero_of_a_function_that_oscillates_within_a_step_is_found(string name, double end)
+    {
+        using IDisposable noGrad = no_grad();
+        var method = OdeMethod.Parse(name);
+        using Tensor y0 = tensor(new[] { 0.01 });
+        using Tensor times = tensor(new[] { 0.0, end });
+        var options = new OdeSolverOptions { Method = method, StepSize = method.IsAdaptive ? null : 0.5, Events = [new OdeEvent((t, y) => (40 * y[0]).sin())] };
+        using OdeSolution solution = Ode.Solve((t, y) => ones_like(y), y0, times, options);
+        // y = 0.01 + t is a multiple of π / 40.
+        double[] expected = [.. Enumerable.Range(-40, 81).Select(k => k * Math.PI / 40 - 0.01).Where(t => t * Math.Sign(end) > 0 && Math.Abs(t) < 2).OrderBy(Math.Abs)];
+        solution.Events.Select(e => e.Time.ToDouble()).Should().Equal(expected, (a, b) => Math.Abs(a - b) < 1e-9);
+        solution.EventsMayBeMissed.Should().BeFalse();
+    }
+
+    [Fact]
+    public void What_only_touches_zero_does_not_pass_it_and_what_just_passes_does_twice()
+    {
+        using IDisposable noGrad = no_grad();
+        static Tensor Oscillate(Tensor t, Tensor y) => stack([y[1], -y[0]]);
+        using Tensor y0 = tensor(new[] { 0.0, 1.0 });
+        using Tensor times = tensor(new[] { 0.0, 7.0 });
+        var above = new OdeEvent((t, y) => 1.00001 - y[0]);
+        var below = new OdeEvent((t, y) => 0.99999 - y[0]);
+        var square = new OdeEvent((t, y) => (y[0] - 0.3).square());
+        using OdeSolution solution = Ode.Solve(Oscillate, y0, times, Tight with { Events = [above, below, square] });
+        // sin t passes 0.99999 on its way up and on its way down.
+        double half = Math.Acos(0.99999);
+        solution.Events.Select(e => (e.Event == below, e.Time.ToDouble())).Should()
+            .Equal([(true, Math.PI / 2 - half), (true, Math.PI / 2 + half)], (a, b) => a.Item1 == b.Item1 && Math.Abs(a.Item2 - b.Item2) < 1e-5);
+    }
+
+    [Fact]
+    public void A_function_without_pattern_is_reported_as_perhaps_missed()
+    {
+        using IDisposable noGrad = no_grad();
+        using Tensor y0 = tensor(new[] { 1.0 });
+        using Tensor times = tensor(new[] { 0.0, 1.0 });
+        using OdeSolution solution = Ode.Solve((t, y) => -y, y0, times, new OdeSolverOptions { FirstStep = 1, RelativeTolerance = 1, AbsoluteTolerance = 1, Events = [new OdeEvent((t, y) => (1e7 * t).sin())] });
+        solution.EventsMayBeMissed.Should().BeTrue();
+    }
+
+    [Theory]
+    [InlineData(ScalarType.Float64, true)]
+    [InlineData(ScalarType.Float32, true)]
+    [InlineData(ScalarType.Float64, false)]
+    [InlineData(ScalarType.Float32, false)]
+    public void An_output_at_the_time_of_an_event_is_the_state_there(ScalarType type, bool isTerminal)
+    {
+        using IDisposable noGrad = no_grad();
+        foreach (double direction in new[] { 1.0, -1.0 })
+            foreach (OdeMethod method in new[] { OdeMethod.Dopri5, OdeMethod.Dopri8, OdeMethod.Rk4, OdeMethod.Radau5 })
+                foreach (double time in new[] { 0.3, 0.7, 1.0 })
+                {
+                    using Tensor y0 = tensor(new[] { 1.0 }, dtype: type);
+                    using Tensor times = tensor(new[] { 0.0, time * direction, 2.0 * direction });
+                    Func<Tensor, Tensor, Tensor>[] functions = [(t, y) => t - time * direction, (t, y) => y[0] - (1 + time)];
+                    foreach (Func<Tensor, Tensor, Tensor> function in functions)
+                    {
+                        var item = new OdeEvent(function, isTerminal: isTerminal, reset: isTerminal ? null : (t, y) => y + 10);
+                        OdeSolverOptions options = new() { Method = method, StepSize = method.IsAdaptive ? null : 0.25, Events = [item] };
+                        using OdeSolution solution = Ode.Solve((t, y) => full_like(y, direction), y0, times, options);
+                        solution.Events.Should().ContainSingle();
+                        solution.States[1].ToDouble().Should().BeApproximately(1 + time, 1e-5, "the state before the reset");
+                        double.IsNaN(solution.States[2].ToDouble()).Should().Be(isTerminal);
+                        if (!isTerminal)
+                            solution.States[2].ToDouble().Should().BeApproximately(13, 1e-4);
+                    }
+                }
+    }
+
+    [Theory]
+    [MemberData(nameof(Gradients))]
+    public void Events_at_one_time_all_happen(string gradient)
+    {
+        // A ball in a corner: both walls turn it round, at the distance of the corner in time.
+        using Tensor distance = tensor(1.0, ScalarType.Float64).requires_grad_();
+        using Tensor times = tensor(new[] { 0.0, 3.0 });
+        static OdeEvent Wall(int i) => new((t, y) => y[i] + 0 * t, EventDirection.Falling, reset: (t, y) => stack([.. Enumerable.Range(0, 4).Select(k => k == 2 + i ? -y[k] : y[k])]));
+        using OdeSolution solution = Ode.Solve(
+            (t, y) => cat([y.narrow(0, 2, 2), zeros_like(y.narrow(0, 0, 2))]), stack([distance, distance, -ones_like(distance), -ones_like(distance)]), times,
+            Tight with { Gradient = GradientMethod.Parse(gradient), Events = [Wall(0), Wall(1)] }, []);
+        solution.Events.Should().HaveCount(2);
+        Tensor final = solution.Final;
+        for (int i = 0; i < 2; i++)
+        {
+            solution.Events[i].Time.ToDouble().Should().BeApproximately(1, 1e-9);
+            final[i].ToDouble().Should().BeApproximately(2, 1e-8);
+            final[2 + i].ToDouble().Should().BeApproximately(1, 1e-8);
+        }
+    }
+
+    [Fact]
+    public void Event_functions_that_fail_are_named()
+    {
+        using IDisposable noGrad = no_grad();
+        using Tensor y0 = tensor(new[] { 1.0, 2.0 }, [2, 1]);
+        using Tensor times = tensor(new[] { 0.0, 1.0 });
+        foreach (bool perRow in new[] { false, true })
+            foreach (OdeMethod method in new[] { OdeMethod.Dopri5, OdeMethod.Rk4, OdeMethod.Kvaerno3 })
+            {
+                void Fails<T>(Func<Tensor, Tensor, Tensor> function, string message)
+                    where T : Exception
+                {
+                    Action act = () => Ode.Solve((t, y) => -y, y0, times, new OdeSolverOptions { PerRow = perRow, Method = method, Events = [new OdeEvent(function)] });
+                    act.Should().Throw<T>().WithMessage(message).Which.Message.Should().NotContain("\n");
+                }
+                Fails<InvalidOperationException>((t, y) => (y[0, 0] - 0.9).sqrt(), "*event function*NaN*t = *");
+                Fails<InvalidOperationException>((t, y) => null!, "*event function*null*");
+                Fails<InvalidOperationException>((t, y) => { Tensor g = y[0, 0] * 1; g.Dispose(); return g; }, "*event function*disposed*");
+                Fails<InvalidOperationException>((t, y) => ones(2), "*event function*[2]*");
+                Fails<InvalidOperationException>((t, y) => y[0, 0].to(ScalarType.ComplexFloat64), "*event function*Complex*");
+                Fails<InvalidOperationException>((t, y) => nn.functional.linear(y, ones(7, 9, ScalarType.Float64)), "*event function*");
+                Fails<NotSupportedException>((t, y) => throw new NotSupportedException("mine"), "mine");
+            }
+        Action reset = () => Ode.Solve((t, y) => -y, y0, times, new OdeSolverOptions { Events = [new OdeEvent((t, y) => t - 0.5, reset: (t, y) => null!)] });
+        reset.Should().Throw<InvalidOperationException>().WithMessage("*reset*null*");
+    }
+
+    [Fact]
+    public void Events_cannot_change_the_state_in_place()
+    {
+        using IDisposable noGrad = no_grad();
+        using Tensor y0 = tensor(new[] { 1.0, 2.0 });
+        using Tensor times = tensor(new[] { 0.0, 1.0 });
+        var item = new OdeEvent((t, y) => y.mul_(2)[0] - 1.5, reset: (t, y) => y.add_(1));
+        using OdeSolution solution = Ode.Solve((t, y) => -y, y0, times, Tight with { Events = [item] });
+        // e^(−t) = 3/4, and 7/4 goes on to the end, unless it falls to 3/4 before: it does not.
+        double time = Math.Log(4.0 / 3);
+        solution.Events.Should().ContainSingle().Which.State[0].ToDouble().Should().BeApproximately(0.75, 1e-8);
+        solution.Final[0].ToDouble().Should().BeApproximately(1.75 * Math.Exp(time - 1), 1e-7);
+        y0[0].ToDouble().Should().Be(1);
+    }
+
+    [Fact]
+    public void A_row_that_fails_between_its_events_is_marked_and_the_others_go_on()
+    {
+        using IDisposable noGrad = no_grad();
+        using Tensor y0 = tensor(new[] { 0.5, 4.0 }, [2, 1]);
+        using Tensor times = tensor(new[] { 0.0, 0.2, 1.0 });
+        using OdeSolution solution = Ode.Solve((t, y) => y * y, y0, times, Tight with { PerRow = true, Events = [new OdeEvent((t, y) => y[0, 0] - 0.75)] });
+        solution.Status[0].Should().Be(RowStatus.Completed);
+        solution.Status[1].Should().BeOneOf(RowStatus.StepSizeUnderflow, RowStatus.NonFinite);
+        solution.States[1, 1, 0].ToDouble().Should().BeApproximately(20, 1e-5);
+        solution.States[2, 0, 0].ToDouble().Should().BeApproximately(1, 1e-7);
+        double.IsNaN(solution.States[2, 1, 0].ToDouble()).Should().BeTrue();
+        solution.Events.Should().ContainSingle().Which.Row.Should().Be(0);
+    }
+
     [Fact]
     public void Nonsense_is_refused()
     {

@@ -20,6 +20,16 @@ internal static class UnguardedNumbers
            select $"{method.DeclaringType}.{method.Name} calls {instruction.Method}",
     ];
 
+    /// <summary>The calls of torch's functions that take a generator, in the same form.</summary>
+    public static IReadOnlyList<string> RandomCallsIn(Assembly assembly) =>
+    [
+        .. from method in Instruction.Methods(assembly)
+           from instruction in Instruction.Of(method)
+           where instruction.Method is { } called && called.DeclaringType?.Assembly == typeof(Tensor).Assembly
+               && called.GetParameters().Any(parameter => parameter.ParameterType == typeof(TorchSharp.torch.Generator))
+           select $"{method.DeclaringType}.{method.Name} calls {instruction.Method}",
+    ];
+
     private static bool IsUnguarded(MethodBase called, MethodBase caller)
     {
         ParameterInfo[] parameters = called.GetParameters();

@@ -38,7 +38,10 @@ public sealed class AnomalyCommandTests : IDisposable
     [InlineData("x0,label\n1,0\n2,0\nthree,1\n", "line 4, column 1: 'three' is no number")]
     [InlineData("x0,label\n1,0\n2,2\n", "line 3: the label is 2; 0 (normal) or 1 (anomaly) was expected")]
     [InlineData("x0,label\n1,0\n2\n", "line 3: 1 columns, but the header has 2")]
-    [InlineData("x0,y\n1,0\n", "line 1: a header whose last column is 'label' was expected")]
+    [InlineData("x0,y\n1,0\n", "1 rows are too few; at least two are needed")]
+    [InlineData("1,0\n2,0\n", "line 1: a header with the names of the columns was expected")]
+    [InlineData("label\n1\n0\n", "line 1: there is no column beside the label")]
+    [InlineData("", "line 1: a header with the names of the columns was expected")]
     [InlineData("x0,label\n1,0\n2,0\n", "2 rows are too few")]
     public async Task A_bad_table_is_answered_with_the_place_and_what_is_wrong(string text, string message)
     {
@@ -48,6 +51,45 @@ public sealed class AnomalyCommandTests : IDisposable
         (await _host.RunAsync("anomaly", "--data", file)).Should().Be(1);
 
         _host.Error.Should().Contain("bad.csv").And.Contain(message);
+    }
+
+    [Fact]
+    public async Task Rows_without_labels_are_scored_and_the_strange_one_comes_first()
+    {
+        var random = new Random(3);
+        string file = Path.Combine(_folder, "rows.csv"), output = Path.Combine(_folder, "found", "scores.csv"), json = Path.Combine(_folder, "result.json");
+        // The strange row is in line 42, after a line that is empty.
+        IEnumerable<string> rows = Enumerable.Range(0, 200).Select(i => i == 38 ? "" :
+            string.Create(CultureInfo.InvariantCulture, $"{random.NextDouble() + (i == 40 ? 20 : 0)},{random.NextDouble()}"));
+        File.WriteAllLines(file, ["x0,x1", .. rows]);
+
+        (await _host.RunAsync("anomaly", "--data", file, "--epochs", "2", "--out", output, "--json", json)).Should().Be(0, _host.Error);
+
+        string[] lines = File.ReadAllLines(output);
+        lines[0].Should().Be("data,line,score,anomaly,label");
+        lines.Should().HaveCount(200, "there are 199 rows that are not empty");
+        lines[1].Should().MatchRegex("^rows,42,[0-9.E+-]+,1,$");
+        double[] scores = [.. lines.Skip(1).Select(line => double.Parse(line.Split(',')[2], CultureInfo.InvariantCulture))];
+        scores.Should().BeInDescendingOrder();
+        _host.Output.Should().Contain("learned from all 199 rows").And.Contain("line 42: score");
+        JsonElement result = JsonDocument.Parse(File.ReadAllText(json)).RootElement.GetProperty("datasets")[0];
+        result.GetProperty("auroc").ValueKind.Should().Be(JsonValueKind.Null);
+        result.GetProperty("anomalies").GetInt32().Should().Be(lines.Skip(1).Count(line => line.Split(',')[3] == "1"));
+    }
+
+    [Fact]
+    public async Task Scored_rows_of_a_labelled_table_bear_their_line_and_label()
+    {
+        Write("far.csv", distance: 30);
+        string output = Path.Combine(_folder, "scores.csv");
+
+        (await _host.RunAsync("anomaly", "--data", Path.Combine(_folder, "far.csv"), "--epochs", "2", "--out", output)).Should().Be(0, _host.Error);
+
+        // 60 of 100 normal rows train: of 120 rows 60 are scored. The last 20 lines of the file are the anomalies.
+        string[][] rows = [.. File.ReadLines(output).Skip(1).Select(line => line.Split(','))];
+        rows.Should().HaveCount(60);
+        rows.Take(20).Should().OnlyContain(row => row[4] == "1" && int.Parse(row[1], CultureInfo.InvariantCulture) > 101);
+        rows.Skip(20).Should().OnlyContain(row => row[4] == "0");
     }
 
     [Fact]

@@ -32,6 +32,8 @@ public sealed class DensityCommandTests : IDisposable
     {
         (await _host.RunAsync("density", "--dataset", "sunmoon")).Should().Be(1);
         _host.Error.Should().Contain("sunmoon").And.Contain("pinwheel");
+        (await _host.RunAsync("density", "--dataset", "moon")).Should().Be(1);
+        _host.Error.Should().Contain("Did you mean 'moons'?");
         (await _host.RunAsync("density", "--steps", "0")).Should().Be(1);
         _host.Error.Should().Contain("--steps is '0'");
     }

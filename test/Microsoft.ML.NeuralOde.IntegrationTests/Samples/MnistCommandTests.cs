@@ -26,6 +26,7 @@ public sealed class MnistCommandTests : IDisposable
         MnistSettings settings = Parse(
             "--data", "d", "--work", "w", "--epochs", "3", "--batch-size", "64", "--learning-rate", "0.01", "--schedule", "onecycle",
             "--solver", "dopri5", "--rtol", "1e-5", "--atol", "1e-6", "--gradient", "adjoint", "--seed", "-7", "--limit", "500",
+            "--validation", "0.25", "--patience", "2", "--weight-decay", "0.5",
             "--model", "m.zip", "--json", "j.json");
 
         settings.Data.Should().Be("d");
@@ -38,6 +39,9 @@ public sealed class MnistCommandTests : IDisposable
         settings.RelativeTolerance.Should().Be(1e-5);
         settings.AbsoluteTolerance.Should().Be(1e-6);
         settings.Gradient.Name.Should().Be(GradientMethod.Adjoint().Name);
+        settings.ValidationFraction.Should().Be(0.25);
+        settings.Patience.Should().Be(2);
+        settings.WeightDecay.Should().Be(0.5);
         settings.Seed.Should().Be(-7);
         settings.Limit.Should().Be(500);
         settings.ModelFile.Should().Be(Path.GetFullPath("m.zip"));
@@ -70,6 +74,11 @@ public sealed class MnistCommandTests : IDisposable
     [InlineData("--schedule", "2", "--schedule: '2' is unknown; Constant, CosineAnnealing, OneCycle, Step would be right.")]
     [InlineData("--solver", "dopri55", "--solver: *dopri55*")]
     [InlineData("--gradient", "sideways", "--gradient: *sideways*")]
+    [InlineData("--solver", "dopr5", "--solver: *Did you mean 'dopri5'?")]
+    [InlineData("--gradient", "adjoin", "--gradient: *Did you mean 'adjoint'?")]
+    [InlineData("--schedule", "cosine", "--schedule: *Did you mean 'CosineAnnealing'?")]
+    [InlineData("--validation", "1", "--validation is '1'; a number from 0 to below 1 would be right.")]
+    [InlineData("--weight-decay", "-1", "--weight-decay is '-1'; zero or a positive number would be right.")]
     [InlineData("--seed", "x", "*'x'*'--seed'*")]
     [InlineData("--data", "", "--data is empty; a path would be right.")]
     public async Task A_wrong_value_is_refused_by_the_name_of_its_option(string option, string value, string message)
@@ -91,6 +100,25 @@ public sealed class MnistCommandTests : IDisposable
 
         _host.Error.Should().StartWith($"Error: --json: the folder '{file}' cannot be made");
         _host.Output.Should().BeEmpty();
+    }
+
+    [Fact]
+    public void The_line_of_an_epoch_fits_80_columns()
+    {
+        string line = MnistStory.EpochLine(new NeuralOdeEpochReport
+        {
+            Epoch = 100,
+            NumberOfEpochs = 100,
+            MetricName = "accuracy",
+            TrainLoss = 12.3456,
+            TrainMetric = 1,
+            ValidationLoss = 12.3456,
+            ValidationMetric = 1,
+            Seconds = 1234.56,
+        });
+
+        line.Should().Contain("validation 100.00").And.Contain("accuracy 100.00");
+        line.Length.Should().BeLessThanOrEqualTo(80);
     }
 
     private MnistSettings Parse(params string[] args)

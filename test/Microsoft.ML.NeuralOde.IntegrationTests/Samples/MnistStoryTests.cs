@@ -1,4 +1,5 @@
 using System.Text.Json;
+using SkiaSharp;
 
 namespace Microsoft.ML.NeuralOde.IntegrationTests.Samples;
 
@@ -47,6 +48,67 @@ public sealed class MnistStoryTests : IClassFixture<MnistStoryTests.LearnedDigit
         // Seven evaluations are the least that the default method needs for the first step: one to start and six in the step. The default gradient keeps
         // those of such short solves, and needs no others.
         epochs.Should().OnlyContain(e => e.GetProperty("nfeForward").GetDouble() >= 7 && e.GetProperty("nfeBackward").GetDouble() == 0);
+    }
+
+    [Fact]
+    public void The_weights_kept_are_those_of_the_smallest_validation_loss()
+    {
+        JsonElement[] epochs = [.. _learned.Figures.GetProperty("epochs").EnumerateArray()];
+        double[] losses = [.. epochs.Select(e => e.GetProperty("validationLoss").GetDouble())];
+
+        epochs.Should().OnlyContain(e => e.GetProperty("validationAccuracy").GetDouble() > 0.5);
+        _learned.Output.Should().Contain($"The weights are those of epoch {Array.IndexOf(losses, losses.Min()) + 1},");
+        _learned.Output.Split('\n').Where(line => line.StartsWith("Epoch ", StringComparison.Ordinal)).Should().OnlyContain(line => line.Contains(", validation "));
+    }
+
+    [Fact]
+    public async Task A_folder_is_classified_and_what_is_no_digit_is_said_without_an_end()
+    {
+        using var host = new SampleHost();
+        string folder = host.PathOf("pictures"), below = Path.Combine(folder, "more");
+        Directory.CreateDirectory(below);
+        string digit = Directory.EnumerateFiles(Path.Combine(Directory.GetDirectories(_learned.PathOf("images")).Single(), "test", "7")).First();
+        File.Copy(digit, Path.Combine(below, "seven.png"));
+        Save(Path.Combine(folder, "inverse.png"), digit, pixel => (byte)(255 - pixel));
+        Save(Path.Combine(folder, "nothing.jpg"), digit, _ => 3);
+        await File.WriteAllTextAsync(Path.Combine(folder, "broken.png"), "no image");
+        await File.WriteAllTextAsync(Path.Combine(folder, "notes.txt"), "no image either");
+
+        (await host.RunAsync("predict", "--model", _learned.PathOf("mnist-model.zip"), folder, host.PathOf("missing.png"))).Should().Be(1);
+
+        string[] lines = host.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        lines.Should().HaveCount(4);
+        lines[0].Should().StartWith(Path.Combine(folder, "inverse.png: ")).And.Contain("background is light");
+        lines[1].Should().MatchRegex("seven.png: 7 \\([0-9.]+ ?%\\)$");
+        lines[2].Should().StartWith(Path.Combine(folder, "nothing.jpg: ")).And.Contain("nothing is drawn");
+        lines[3].Should().Be("2 of 5 files could not be read.");
+        host.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries).Should().HaveCount(2).And.OnlyContain(line => line.StartsWith("Error: "));
+        host.Error.Should().Contain("broken.png").And.Contain("missing.png").And.NotContain("notes.txt");
+
+        static void Save(string path, string source, Func<byte, byte> change)
+        {
+            using var image = SKBitmap.Decode(source, new SKImageInfo(28, 28, SKColorType.Gray8));
+            byte[] pixels = Array.ConvertAll(image.GetPixelSpan().ToArray(), pixel => change(pixel));
+            using var changed = SKImage.FromPixelCopy(new SKImageInfo(28, 28, SKColorType.Gray8), pixels);
+            using SKData data = changed.Encode(path.EndsWith(".jpg", StringComparison.Ordinal) ? SKEncodedImageFormat.Jpeg : SKEncodedImageFormat.Png, 100);
+            File.WriteAllBytes(path, data.ToArray());
+        }
+    }
+
+    [Fact]
+    public async Task The_saved_model_is_measured_and_stays_as_it_is()
+    {
+        using var host = new SampleHost();
+        byte[] before = await File.ReadAllBytesAsync(_learned.PathOf("mnist-model.zip"));
+        string json = host.PathOf("scoring.json");
+
+        string[] scoring = ["scoring", "--model", _learned.PathOf("mnist-model.zip"), "--rows", "100", "--seconds", "1", "--json", json];
+        (await host.RunAsync(scoring)).Should().Be(0, host.Error);
+
+        (await File.ReadAllBytesAsync(_learned.PathOf("mnist-model.zip"))).Should().Equal(before);
+        host.Output.Should().Contain("784 numbers").And.NotContain("Training");
+        JsonElement[] figures = [.. JsonDocument.Parse(await File.ReadAllTextAsync(json)).RootElement.GetProperty("figures").EnumerateArray()];
+        figures.Should().NotBeEmpty().And.OnlyContain(figure => figure.GetProperty("value").GetDouble() >= 0);
     }
 
     [Fact]

@@ -83,7 +83,7 @@ public class ContinuousFlowAnomalyTests
         float[] scores = [.. model.Transform(View(rows)).GetColumn<float>("Score")];
         scores[3].Should().Be(float.NaN);
         scores.Count(float.IsNaN).Should().Be(1);
-        model.Transform(View(rows)).GetColumn<bool>("PredictedLabel").ElementAt(3).Should().BeFalse();
+        model.Transform(View(rows)).GetColumn<bool>("PredictedLabel").ElementAt(3).Should().BeTrue();
         log.Should().Contain(message => message.Contains("1 rows have values in the feature column 'Features' that are missing"));
     }
 

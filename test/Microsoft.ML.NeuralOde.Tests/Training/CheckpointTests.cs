@@ -58,10 +58,19 @@ public sealed class CheckpointTests : IDisposable
         Fit(Checkpoint);
         Action other = () => Fit(o => { Checkpoint(o); o.BatchSize = 11; o.EncoderLayers = [9]; });
         other.Should().Throw<InvalidOperationException>().WithMessage("*another training*BatchSize was 32 and is 11*EncoderLayers was [8] and is [9]*ResumeFromCheckpoint*");
-        Action data = () => Fit(Checkpoint, rows: 180);
-        data.Should().Throw<InvalidOperationException>().WithMessage("*the training data was * rows*");
 
         Fit(o => { Checkpoint(o); o.BatchSize = 11; o.ResumeFromCheckpoint = false; }).History.Should().HaveCount(6);
+    }
+
+    [Fact]
+    public void Other_data_in_the_same_folder_have_a_file_of_their_own()
+    {
+        float[] first = Fit(Checkpoint).Scores, alone = Fit(_ => { }, rows: 180).Scores;
+
+        Fit(Checkpoint, rows: 180).Scores.Should().Equal(alone);
+        _lines.Should().Contain(line => line.Contains("none of this training (the training data are others)", StringComparison.Ordinal));
+        Fit(Checkpoint).Scores.Should().Equal(first);
+        Directory.EnumerateFiles(_folder).Should().HaveCount(2);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Solving;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde;
@@ -29,14 +30,18 @@ public abstract class BaseDistribution : Module<Tensor, Tensor>
 /// <summary>Independent standard normal components.</summary>
 public sealed class StandardNormalBase : BaseDistribution
 {
+    // The module has no tensors that would tell.
+    private ScalarType _type;
+    private Device _device;
+
     /// <summary>Creates the distribution.</summary>
     /// <param name="features">Size of z.</param>
     /// <exception cref="ArgumentOutOfRangeException">The size is not positive.</exception>
     public StandardNormalBase(long features)
         : base(nameof(StandardNormalBase), features)
     {
-        // Tells samples their type and device.
-        register_buffer("origin", zeros(1).DetachFromDisposeScope(), persistent: false);
+        using Tensor usual = zeros(1);
+        (_type, _device) = (usual.dtype, usual.device);
     }
 
     /// <inheritdoc/>
@@ -45,8 +50,15 @@ public sealed class StandardNormalBase : BaseDistribution
     /// <inheritdoc/>
     public override Tensor Sample(long count, Generator? generator = null)
     {
-        Tensor like = get_buffer("origin")!;
-        return randn([count, Features], like.dtype, like.device, generator: generator);
+        return Draws.Normal([count, Features], _type, _device, generator);
+    }
+
+    /// <inheritdoc/>
+    protected override void _toEpilog(ScalarType? dtype, Device? device, bool non_blocking)
+    {
+        base._toEpilog(dtype, device, non_blocking);
+        _type = dtype ?? _type;
+        _device = device ?? _device;
     }
 }
 
@@ -65,6 +77,12 @@ public sealed class GaussianMixtureBase : BaseDistribution
     public GaussianMixtureBase(Tensor means, Tensor? scales = null, Tensor? weights = null, bool isLearned = true)
         : base(nameof(GaussianMixtureBase), CheckedFeatures(means))
     {
+        if (scales is not null)
+            Inputs.RequireAlive(scales, nameof(scales), "The tensor of scales");
+        if (weights is not null)
+            Inputs.RequireAlive(weights, nameof(weights), "The tensor of weights");
+        if (scales?.is_floating_point() == false || weights?.is_floating_point() == false)
+            throw new ArgumentException($"Scales and weights must be of a floating-point type, as the means are, {means.dtype}.", scales?.is_floating_point() == false ? nameof(scales) : nameof(weights));
         using DisposeScope scope = NewDisposeScope();
         scales ??= ones_like(means);
         weights ??= ones([means.shape[0]], means.dtype, means.device);
@@ -101,14 +119,16 @@ public sealed class GaussianMixtureBase : BaseDistribution
     {
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor component = multinomial(functional.softmax(Logits, 0), count, replacement: true, generator: generator);
-        Tensor noise = randn([count, Features], Means.dtype, Means.device, generator: generator);
+        Tensor component = Draws.Places(functional.softmax(Logits, 0), count, generator);
+        Tensor noise = Draws.Normal([count, Features], Means.dtype, Means.device, generator);
         return (noise * LogScales.exp().index_select(0, component)).Plus(Means.index_select(0, component)).MoveToOuterDisposeScope();
     }
 
     private static long CheckedFeatures(Tensor means)
     {
-        ArgumentNullException.ThrowIfNull(means);
+        Inputs.RequireAlive(means, nameof(means), "The tensor of means");
+        if (!means.is_floating_point())
+            throw new ArgumentException($"The means have type {means.dtype}; they must be of a floating-point type.", nameof(means));
         return means.dim() == 2 && means.numel() > 0
             ? means.shape[1]
             : throw new ArgumentException($"The means have shape [{string.Join(", ", means.shape)}]; it must be [components, features].", nameof(means));

@@ -1,4 +1,5 @@
 using Microsoft.ML.NeuralOde.Dynamics;
+using Microsoft.ML.NeuralOde.Solving;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
@@ -212,14 +213,45 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
 
     internal void Check(Tensor rows, Tensor? condition, string name)
     {
-        ArgumentNullException.ThrowIfNull(rows, name);
+        Inputs.RequireAlive(rows, name, "The tensor of rows");
+        RequireAlive();
+        foreach (TorchSharp.Modules.Parameter parameter in parameters())
+            Inputs.RequireAlive(parameter, nameof(ContinuousFlow), "A parameter of the flow");
+        if (condition is not null)
+            Inputs.RequireAlive(condition, nameof(condition), "The condition");
+        if (!rows.is_floating_point())
+            throw new ArgumentException($"The rows have type {rows.dtype}; they must be of a floating-point type, that of the flow's parameters.", name);
         if (rows.dim() != 2 || rows.shape[1] != Features)
             throw new ArgumentException($"The rows have shape [{string.Join(", ", rows.shape)}]; it must be [batch, {Features}].", name);
+        if (OtherDeviceThan(rows) is { } elsewhere)
+            throw new ArgumentException($"The rows are on {rows.device}, the flow is on {elsewhere}; move both to one device.", name);
+        if (condition is not null && OtherDeviceThan(condition) is { } other)
+            throw new ArgumentException($"The condition is on {condition.device}, the flow is on {other}; move both to one device.", nameof(condition));
         string found = condition is null ? "is missing" : $"has shape [{string.Join(", ", condition.shape)}]";
         if (Conditions == 0 && condition is not null)
             throw new ArgumentException($"The condition {found}, but this flow takes none.", nameof(condition));
         if (Conditions > 0 && (condition is null || condition.dim() != 2 || condition.shape[0] != rows.shape[0] || condition.shape[1] != Conditions))
             throw new ArgumentException($"The condition {found}; it must have shape [{rows.shape[0]}, {Conditions}].", nameof(condition));
+    }
+
+    /// <summary>The flow's device where a tensor is on another one; null where it is on the same.</summary>
+    private Device? OtherDeviceThan(Tensor tensor) =>
+        ((Tensor?)parameters().FirstOrDefault() ?? _standardization?.get_buffer("mean")) is { } own
+        && (own.device_type != tensor.device_type || own.device_index != tensor.device_index)
+            ? own.device
+            : null;
+
+    /// <exception cref="ObjectDisposedException">The flow is disposed of.</exception>
+    private void RequireAlive()
+    {
+        try
+        {
+            _ = training;
+        }
+        catch (ObjectDisposedException)
+        {
+            throw new ObjectDisposedException(null, "The flow is disposed of; it must live as long as it is used.");
+        }
     }
 
     /// <summary>Refuses batches whose loss would make the weights NaN.</summary>

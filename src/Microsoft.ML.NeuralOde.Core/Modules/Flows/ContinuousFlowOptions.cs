@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Solving;
+
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>The shape of a <see cref="ContinuousFlow"/> and how it is solved.</summary>
@@ -74,6 +76,14 @@ public sealed record ContinuousFlowOptions
         EvaluationSolver?.Validate();
         Regularization!.Validate();
     }
+
+    /// <summary>The layers, what enters the dynamics, and the solvers.</summary>
+    /// <returns>For instance “hidden [64, 64], Tanh, time ConcatSquash, 1 block, trace …, solver dopri5, rtol 1e-05, atol 1e-07”.</returns>
+    public override string ToString() => OptionText.Join(
+        $"hidden [{string.Join(", ", Hidden ?? [])}]", $"{Activation}", $"time {Time}", $"{Blocks} {(Blocks == 1 ? "block" : "blocks")}",
+        Conditions > 0 ? $"{Conditions} conditions" : null, Standardize ? null : "data as they are", $"trace {Trace}", $"solver {Solver}",
+        EvaluationSolver is null ? null : $"evaluation solver {EvaluationSolver}", ControlLogDensityError ? null : "log-density without error control",
+        Regularization is { IsActive: true } ? $"{Regularization}" : null);
 
     private static void Require(bool condition, string option, object? found, string expected)
     {

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Microsoft.ML.NeuralOde.Solving;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde;
@@ -11,7 +12,9 @@ public enum FlowPairing
 
     /// <summary>
     /// The one that makes the sum of squared distances in the batch smallest: paths cross less, the flow gets straighter and cheaper to solve
-    /// (A. Tong et al., Improving and Generalizing Flow-Based Generative Models with Minibatch Optimal Transport, 2024).
+    /// (A. Tong et al., Improving and Generalizing Flow-Based Generative Models with Minibatch Optimal Transport, 2024). Under a condition rows are paired
+    /// among those of equal condition, since the flow must carry the whole base density to the data of each; a row whose condition no other row of the
+    /// batch has gets an independent sample.
     /// </summary>
     OptimalTransport,
 }
@@ -23,8 +26,8 @@ public sealed record FlowMatchingOptions
     public FlowPairing Pairing { get; init; } = FlowPairing.Independent;
 
     /// <summary>
-    /// Rows among which the optimal pairing is sought; its cost grows with their number's third power, so larger batches are paired in groups.
-    /// Default: 256.
+    /// Rows among which the optimal pairing is sought; its cost grows with their number's third power, so larger batches, or larger parts of a batch
+    /// with one condition, are paired in groups. Default: 256.
     /// </summary>
     public int PairingGroup { get; init; } = 256;
 
@@ -96,21 +99,21 @@ public static class FlowMatching
         using (no_grad())
         {
             // In random order, because times will not be.
-            Tensor order = randperm(rows, generator: generator, device: data.device);
+            Tensor order = Draws.Permutation(rows, data.device, generator);
             start = flow.Standardize(data).index_select(0, order);
             condition = condition?.index_select(0, order);
             end = flow.Base.Sample(rows, generator).to(start.dtype);
             if (options.Pairing == FlowPairing.OptimalTransport)
-                end = end.index_select(0, Pair(start, end, options.PairingGroup));
+                end = end.index_select(0, Pair(start, end, condition, options.PairingGroup));
         }
 
         // One time in each of as many equal intervals as there are rows: uniform over all, with less variance.
-        Tensor times = Numbers.Range(rows, start.dtype, start.device).Plus(rand(rows, start.dtype, start.device, generator: generator)).Over(rows).unsqueeze(1);
+        Tensor times = Numbers.Range(rows, start.dtype, start.device).Plus(Draws.Uniform([rows], start.dtype, start.device, generator)).Over(rows).unsqueeze(1);
         if (options.AverageTargets)
             times = times.AtLeast(EarliestAverage);
         Tensor points = lerp(start, end, times);
         if (options.Noise > 0)
-            points = points.Plus(randn(points.shape, points.dtype, points.device, generator: generator).Times(options.Noise));
+            points = points.Plus(Draws.Normal(points.shape, points.dtype, points.device, generator).Times(options.Noise));
         Tensor velocity = options.AverageTargets ? Average(start, points, times) : end - start;
         return VelocityError(flow, times, points, velocity, condition).MoveToOuterDisposeScope();
     }
@@ -135,9 +138,11 @@ public static class FlowMatching
                 continue;
             Tensor time = times.narrow(0, first, count).Times(blocks.Count).Minus(k).clamp(Numbers.Zero, Numbers.One);
             Tensor y = points.narrow(0, first, count);
-            Tensor f = blocks[k] is IConditionalDynamics { Conditions: > 0 } conditional
+            Module<Tensor, Tensor, Tensor> block = blocks[k];
+            Tensor f = UserFunction.Call("A block of the flow", y, () => block is IConditionalDynamics { Conditions: > 0 } conditional
                 ? conditional.Evaluate(time, y, condition!.narrow(0, first, count))
-                : blocks[k].call(time, y);
+                : block.call(time, y));
+            RightHandSide.Check(UserFunction.Returned("A block of the flow", f, "dz/dt"), y);
             // In a block's own time the path is walked in a fraction of it.
             Tensor part = (f.Times(blocks.Count) - velocities.narrow(0, first, count)).Squared().sum();
             sum = sum is null ? part : sum.Plus(part);
@@ -159,23 +164,45 @@ public static class FlowMatching
         return (points - weights.mm(start)) / times;
     }
 
-    /// <summary>The place in <paramref name="end"/> of each row's partner.</summary>
-    private static Tensor Pair(Tensor start, Tensor end, int group)
+    /// <summary>The place in <paramref name="end"/> of each row's partner, which is paired with a row of the same condition.</summary>
+    /// <remarks>
+    /// A flow carries all of the base density to the data of each condition. Chosen among rows of several conditions, the nearest samples of one condition's
+    /// rows would be a part of it.
+    /// </remarks>
+    private static Tensor Pair(Tensor start, Tensor end, Tensor? condition, int largestGroup)
     {
-        long rows = start.shape[0];
-        var places = new long[rows];
-        for (long first = 0; first < rows; first += group)
+        var places = new long[start.shape[0]];
+        foreach (long[] rows in RowsOfEqualConditions(condition, places.Length))
         {
-            int count = (int)Math.Min(group, rows - first);
-            using Tensor a = start.narrow(0, first, count);
-            using Tensor b = end.narrow(0, first, count);
-            // The squares of the distances, without what is the same for every pairing.
-            using Tensor product = a.mm(b.t());
-            using Tensor costs = product.neg().to(ScalarType.Float64, CPU).contiguous();
-            int[] columns = LinearAssignment.Solve(MemoryMarshal.Cast<byte, double>(costs.bytes), count);
-            for (int i = 0; i < count; i++)
-                places[first + i] = first + columns[i];
+            for (int first = 0; first < rows.Length; first += largestGroup)
+            {
+                ReadOnlySpan<long> group = rows.AsSpan(first, Math.Min(largestGroup, rows.Length - first));
+                int[] columns = group.Length == 1 ? [0] : Assign(start, end, group);
+                for (int i = 0; i < group.Length; i++)
+                    places[group[i]] = group[columns[i]];
+            }
         }
         return tensor(places, device: start.device);
+    }
+
+    private static int[] Assign(Tensor start, Tensor end, ReadOnlySpan<long> rows)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor index = tensor(rows.ToArray(), device: start.device);
+        // The squares of the distances, without what is the same for every pairing.
+        Tensor product = start.index_select(0, index).mm(end.index_select(0, index).t());
+        Tensor costs = product.neg().to(ScalarType.Float64, CPU).contiguous();
+        return LinearAssignment.Solve(MemoryMarshal.Cast<byte, double>(costs.bytes), rows.Length);
+    }
+
+    private static IEnumerable<long[]> RowsOfEqualConditions(Tensor? condition, int count)
+    {
+        IEnumerable<long> all = Enumerable.Range(0, count).Select(row => (long)row);
+        if (condition is null)
+            return [[.. all]];
+        using DisposeScope scope = NewDisposeScope();
+        (_, Tensor? kind, _) = condition.detach().unique(sorted: true, return_inverse: true, return_counts: false, dim: 0);
+        long[] kinds = kind!.to(CPU).contiguous().data<long>().ToArray();
+        return [.. all.GroupBy(row => kinds[row]).Select(group => group.ToArray())];
     }
 }

@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Solving;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde;
@@ -34,7 +35,9 @@ public sealed class Standardization : Module<Tensor, Tensor>
     /// <exception cref="ArgumentException">The shape is wrong, or a value is NaN or infinite.</exception>
     public void Observe(Tensor rows)
     {
-        ArgumentNullException.ThrowIfNull(rows);
+        Inputs.RequireAlive(rows, nameof(rows), "The tensor of rows");
+        if (rows.is_complex())
+            throw new ArgumentException($"The rows have type {rows.dtype}; they must be real numbers.", nameof(rows));
         if (rows.dim() != 2 || rows.shape[1] != Features)
             throw new ArgumentException($"The rows have shape [{string.Join(", ", rows.shape)}]; it must be [rows, {Features}].", nameof(rows));
         using IDisposable noGrad = no_grad();
@@ -57,8 +60,10 @@ public sealed class Standardization : Module<Tensor, Tensor>
     /// <summary>(x − mean) / scale.</summary>
     /// <param name="input">Data, shape <c>[batch, features]</c>.</param>
     /// <returns>The standardised data, in the same shape and type.</returns>
+    /// <exception cref="ArgumentException">The data have another width.</exception>
     public override Tensor forward(Tensor input)
     {
+        RequireWidth(input, nameof(input));
         using DisposeScope scope = NewDisposeScope();
         // Subtracted in float64: large values with small differences keep their digits.
         Tensor x = input.to(ScalarType.Float64);
@@ -68,9 +73,10 @@ public sealed class Standardization : Module<Tensor, Tensor>
     /// <summary>mean + scale z.</summary>
     /// <param name="standardized">Standardised data, shape <c>[…, features]</c>.</param>
     /// <returns>The data, in the same shape and type.</returns>
+    /// <exception cref="ArgumentException">The data have another width.</exception>
     public Tensor Invert(Tensor standardized)
     {
-        ArgumentNullException.ThrowIfNull(standardized);
+        RequireWidth(standardized, nameof(standardized));
         using DisposeScope scope = NewDisposeScope();
         return (standardized.to(ScalarType.Float64) * Scale()).Plus(Moment(Mean)).to(standardized.dtype).MoveToOuterDisposeScope();
     }
@@ -91,6 +97,19 @@ public sealed class Standardization : Module<Tensor, Tensor>
             return [];
         bool[] constant = IsConstant().to(CPU).data<bool>().ToArray();
         return [.. Enumerable.Range(0, constant.Length).Where(i => constant[i])];
+    }
+
+    /// <summary>The moments stay in float64, whatever type the rest of a model is changed to.</summary>
+    protected override nn.Module _to(ScalarType dtype, bool non_blocking) => this;
+
+    /// <inheritdoc cref="_to(ScalarType, bool)"/>
+    protected override nn.Module _to(Device device, ScalarType dtype, bool non_blocking) => _to(device.type, device.index, non_blocking);
+
+    private void RequireWidth(Tensor data, string name)
+    {
+        Inputs.RequireAlive(data, name, "The tensor of rows");
+        if (data.dim() == 0 || data.size(-1) != Features || data.is_complex())
+            throw new ArgumentException($"The rows have shape [{string.Join(", ", data.shape)}] and type {data.dtype}; they must be real numbers, [batch, {Features}].", name);
     }
 
     private Tensor Scale()

@@ -29,6 +29,139 @@ public class FlowMatchingTests
         flow.call(Draw(4000)).mean().ToDouble().Should().BeInRange(limit - 0.12, limit + 0.06);
     }
 
+    public static TheoryData<string> Conditions => new() { "one column", "one-hot", "two columns", "numbers", "a column of each", "half precision" };
+
+    [Theory]
+    [MemberData(nameof(Conditions))]
+    public void Under_a_condition_base_samples_are_standard_normal_however_rows_are_paired(string kind)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable noGrad = no_grad();
+        random.manual_seed(3);
+        const int Rows = 3000;
+        Tensor label = randint(0, 2, [Rows, 1], ScalarType.Float32), other = randint(0, 3, [Rows, 1], ScalarType.Float32), number = randn(Rows, 1);
+        (Tensor condition, Tensor data) = kind switch
+        {
+            "one column" => (label, label * 4),
+            "one-hot" => (cat([label, label.From(1)], 1), label * 4),
+            // Rows with one label have different data, and those are the second column's.
+            "two columns" => (cat([label, other], 1), (label * 4).Plus(other * 3)),
+            "numbers" => (number, number * 4),
+            "half precision" => (label.to(ScalarType.Float16), label * 4),
+            _ => (cat([label, number], 1), (label * 4).Plus(number)),
+        };
+        // Known data let the base samples be read from the points of the paths: z₁ = (z_t − (1 − t) z₀) / t.
+        var watch = new Watch(condition.shape[1]);
+        using var flow = new ContinuousFlow(1, [watch], new ContinuousFlowOptions { Standardize = false });
+        foreach (int group in new[] { 64, Rows })
+        {
+            FlowMatching.Loss(flow, data, condition, new FlowMatchingOptions { Pairing = FlowPairing.OptimalTransport, PairingGroup = group });
+            Tensor c = watch.Condition!.to(ScalarType.Float32);
+            Tensor start = kind switch
+            {
+                "two columns" => (c.narrow(1, 0, 1) * 4).Plus(c.narrow(1, 1, 1) * 3),
+                "a column of each" => (c.narrow(1, 0, 1) * 4).Plus(c.narrow(1, 1, 1)),
+                _ => c.narrow(1, 0, 1) * 4,
+            };
+            // Early times leave no digits.
+            Tensor late = watch.Times!.reshape(-1).gt(0.2).nonzero().reshape(-1);
+            Tensor end = ((watch.Points! - start * watch.Times!.From(1)) / watch.Times!).index_select(0, late);
+            end.mean().ToDouble().Should().BeApproximately(0, 0.1);
+            end.std().ToDouble().Should().BeApproximately(1, 0.07);
+            for (int column = 0; column < c.shape[1]; column++)
+            {
+                Tensor by = c.narrow(1, column, 1).index_select(0, late);
+                ((by - by.mean()) * (end - end.mean())).mean().Over(by.std().ToDouble()).ToDouble().Should().BeApproximately(0, 0.1, $"z and column {column} are independent");
+            }
+        }
+    }
+
+    [Fact]
+    public void Rows_of_one_condition_are_paired_best()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable noGrad = no_grad();
+        random.manual_seed(4);
+        // The condition tells a row's group alone, the sign of the data is what a pairing can follow: left rows to left samples.
+        const int Rows = 1000;
+        Tensor condition = randint(0, 3, [Rows, 1], ScalarType.Float32);
+        Tensor side = randint(0, 2, [Rows, 1], ScalarType.Float32).Times(2).Minus(1);
+        var watch = new Watch(1);
+        using var flow = new ContinuousFlow(1, [watch], new ContinuousFlowOptions { Standardize = false });
+        FlowMatching.Loss(flow, side.Times(100), condition, new FlowMatchingOptions { Pairing = FlowPairing.OptimalTransport, PairingGroup = Rows });
+        // At t ≤ 0.9 a point's sign is its row's: |100 (1 − t)| > |t z|.
+        Tensor row = watch.Points!.sign(), early = watch.Times!.le(0.9);
+        Tensor end = (watch.Points! - row * watch.Times!.From(1).Times(100)) / watch.Times!;
+        Tensor known = early.logical_and(watch.Times!.gt(0.2)).reshape(-1).nonzero().reshape(-1);
+        row = row.index_select(0, known);
+        end = end.index_select(0, known);
+        // Groups are not quite balanced: a few samples near the middle go to the other side.
+        (row * end).gt(0).to(ScalarType.Float32).mean().ToDouble().Should().BeGreaterThan(0.9);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Optimally_paired_classes_keep_their_means_and_deviations(int blocks)
+    {
+        using DisposeScope outer = NewDisposeScope();
+        random.manual_seed(5);
+        const int Rows = 256;
+        using var flow = new ContinuousFlow(1, new ContinuousFlowOptions { Hidden = [32, 32], Conditions = 1, Blocks = blocks });
+        (Tensor Rows, Tensor Labels) Draw()
+        {
+            // Unequal classes: N(−2, 1²) three times as often as N(2, 0.6²).
+            Tensor label = rand(Rows, 1).lt(0.25).to(ScalarType.Float32);
+            return ((randn(Rows, 1) * label.Times(-0.4).Plus(1)).Plus(label.Times(4).Minus(2)), label);
+        }
+        for (int i = 0; i < 20; i++)
+            flow.Observe(Draw().Rows);
+        using var optimizer = optim.Adam(flow.parameters(), 1e-2);
+        var options = new FlowMatchingOptions { Pairing = FlowPairing.OptimalTransport, PairingGroup = 64 };
+        for (int i = 0; i < 300; i++)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            (Tensor rows, Tensor labels) = Draw();
+            foreach (optim.ILearningRateController group in optimizer.ParamGroups)
+                group.LearningRate = 1e-2 * (1 - i / 300.0);
+            optimizer.zero_grad();
+            FlowMatching.Loss(flow, rows, labels, options).backward();
+            optimizer.step();
+        }
+        flow.eval();
+        foreach ((double label, double mean, double deviation) in new[] { (0, -2.0, 1.0), (1, 2.0, 0.6) })
+        {
+            Tensor samples = flow.Sample(2000, full([2000, 1], label, ScalarType.Float32));
+            samples.mean().ToDouble().Should().BeApproximately(mean, 0.2);
+            samples.std().ToDouble().Should().BeApproximately(deviation, 0.2);
+        }
+    }
+
+    /// <summary>Dynamics that remember what they were asked.</summary>
+    private sealed class Watch : nn.Module<Tensor, Tensor, Tensor>, IConditionalDynamics
+    {
+        public Watch(long conditions)
+            : base(nameof(Watch)) => Conditions = conditions;
+
+        public long Conditions { get; }
+
+        public Tensor? Times { get; private set; }
+
+        public Tensor? Points { get; private set; }
+
+        public Tensor? Condition { get; private set; }
+
+        public override Tensor forward(Tensor t, Tensor y) => zeros_like(y);
+
+        public Tensor Evaluate(Tensor t, Tensor y, Tensor condition)
+        {
+            Times = t.clone().DetachFromDisposeScope();
+            Points = y.clone().DetachFromDisposeScope();
+            Condition = condition.clone().DetachFromDisposeScope();
+            return zeros_like(y);
+        }
+    }
+
     [Fact]
     public void Averaged_targets_have_the_mean_of_single_ones_and_less_variance()
     {

@@ -1,0 +1,22 @@
+namespace Microsoft.ML.NeuralOde.Data;
+
+/// <summary>A number made of many: another, but for one chance in 2^64, where one of them or their order is another.</summary>
+internal sealed class CheckNumber
+{
+    private ulong _value = 0x9E3779B97F4A7C15;
+
+    public void Add(float number)
+    {
+        // One round of the finalizer of SplitMix64 (G. Steele, D. Lea, C. Flood, 2014): no two states become the same.
+        ulong z = (_value ^ BitConverter.SingleToUInt32Bits(number)) * 0xBF58476D1CE4E5B9;
+        _value = z ^ (z >> 29);
+    }
+
+    public void Add(ReadOnlySpan<float> numbers)
+    {
+        foreach (float number in numbers)
+            Add(number);
+    }
+
+    public override string ToString() => $"{_value:x16}";
+}

@@ -1,0 +1,82 @@
+namespace Microsoft.ML.NeuralOde.Export;
+
+/// <summary><see cref="ConvolutionalDynamics"/> on images of one size: twice group normalisation, activation and convolution, and a normalisation at the end.</summary>
+internal sealed class ConvolutionalRateExport : RateExport
+{
+    private const int Convolutions = 2;
+    private const float Epsilon = 1e-5f;
+
+    private readonly ConvolutionalDynamics _dynamics;
+    private readonly (string Scale, string Bias)[] _norms;
+    private readonly (string Weight, string Bias)[] _convolutions;
+    private readonly string[] _timeImages;
+    private readonly string _groups, _image, _ones, _zeros;
+
+    public ConvolutionalRateExport(OperatorGraph graph, ConvolutionalDynamics dynamics, long height, long width)
+    {
+        if (dynamics.ConvolutionType is { } type and not (ScalarType.Float32 or ScalarType.Float64))
+            throw new NotSupportedException($"The convolutions are computed in {type}; export dynamics whose convolutionType is null.");
+        _dynamics = dynamics;
+        long channels = dynamics.Channels;
+        _norms = [.. Enumerable.Range(0, Convolutions + 1).Select(i => (PerChannel(graph, dynamics, $"norm_weight{i}"), PerChannel(graph, dynamics, $"norm_bias{i}")))];
+        _convolutions = [.. Enumerable.Range(0, Convolutions).Select(i => (Write(graph, dynamics, $"weight{i}"), Write(graph, dynamics, $"bias{i}")))];
+        // Group normalisation is instance normalisation of a group's channels laid side by side.
+        _groups = graph.Constant("groups", [0, dynamics.Groups, -1]);
+        _image = graph.Constant("image", [-1, channels, height, width]);
+        _ones = Tensors.Write(graph, "ones", ones(dynamics.Groups));
+        _zeros = Tensors.Write(graph, "zeros", zeros(dynamics.Groups));
+        _timeImages = dynamics.Time switch
+        {
+            TimeDependence.Concatenate => [.. Enumerable.Range(0, Convolutions).Select(i => TimeImage(graph, dynamics, i, height, width))],
+            TimeDependence.Add => [PerChannel(graph, dynamics, "time_weight")],
+            _ => [],
+        };
+        Shapes = [[Batch, $"{channels}", $"{height}", $"{width}"]];
+    }
+
+    public override IReadOnlyList<string[]> Shapes { get; }
+
+    public override bool UsesTime => _dynamics.Time != TimeDependence.None;
+
+    public override string[] Evaluate(OperatorGraph graph, string[] state, string? time)
+    {
+        string x = state[0];
+        for (int i = 0; i < Convolutions; i++)
+        {
+            x = Activate(graph, _dynamics.Activation, Normalize(graph, i, x));
+            (string weight, string bias) = _convolutions[i];
+            x = graph.Add("Conv", [x, weight, bias], null, OperatorGraph.Attribute("pads", 1, 1, 1, 1));
+            if (_dynamics.Time == TimeDependence.Concatenate)
+                x = graph.Add("Add", [x, graph.Add("Mul", [_timeImages[i], time!])]);
+        }
+        x = Normalize(graph, Convolutions, x);
+        return [_dynamics.Time == TimeDependence.Add ? graph.Add("Add", [x, graph.Add("Mul", [_timeImages[0], time!])]) : x];
+    }
+
+    private string Normalize(OperatorGraph graph, int i, string x)
+    {
+        string groups = graph.Add("Reshape", [x, _groups]);
+        string normal = graph.Add("InstanceNormalization", [groups, _ones, _zeros], null, OperatorGraph.Attribute("epsilon", Epsilon));
+        string image = graph.Add("Reshape", [normal, _image]);
+        return graph.Add("Add", [graph.Add("Mul", [image, _norms[i].Scale]), _norms[i].Bias]);
+    }
+
+    /// <summary>What a channel that is 1 everywhere adds to a convolution; it differs at the borders only.</summary>
+    private static string TimeImage(OperatorGraph graph, ConvolutionalDynamics dynamics, int i, long height, long width)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor weight = dynamics.get_parameter($"time_weight{i}")!.detach().cpu();
+        Tensor channel = ones([1, 1, height, width], weight.dtype, CPU);
+        Tensor image = nn.functional.conv2d(channel, weight, padding: [1, 1]);
+        return Tensors.Write(graph, $"time_image{i}", image);
+    }
+
+    private static string Write(OperatorGraph graph, ConvolutionalDynamics dynamics, string name) => Tensors.Write(graph, name, dynamics.get_parameter(name)!);
+
+    private static string PerChannel(OperatorGraph graph, ConvolutionalDynamics dynamics, string name)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor column = dynamics.get_parameter(name)!.detach().reshape(-1, 1, 1);
+        return Tensors.Write(graph, name, column);
+    }
+}
