@@ -32,6 +32,11 @@ internal sealed class ReversibleGradient : GradientMethod
             draws?.Refuse(solution);
             return new ReversibleSolve(problem, solution, tape).Attach();
         }
+        catch (OdeSolverException) when (draws is { Found: true } && problem.DrawsRandomNumbers(problem.InitialState, null))
+        {
+            // Random numbers move the two states apart as well.
+            throw problem.RandomNumbersRefused();
+        }
         finally
         {
             tape.Release();
