@@ -232,10 +232,12 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     internal Tensor Project(Tensor condition)
     {
         Inputs.RequireAlive(condition, nameof(condition), "The condition");
+        if (_conditionWeight is null)
+            throw new ArgumentException("These dynamics take no condition; call forward(t, y).", nameof(condition));
         if (condition.dim() != 2 || condition.shape[1] != Conditions)
             throw new ArgumentException($"The condition has shape [{string.Join(", ", condition.shape)}]; it must be [batch, {Conditions}].", nameof(condition));
-        Inputs.RequireLike(condition, _conditionWeight!, nameof(condition));
-        return functional.linear(condition, _conditionWeight!);
+        Inputs.RequireLike(condition, _conditionWeight, nameof(condition));
+        return functional.linear(condition, _conditionWeight);
     }
 
     /// <summary>The weight of the conditioning vector; null where there is none.</summary>

@@ -24,6 +24,7 @@ internal sealed class EventSolve
     private readonly List<OdeEventOccurrence> _occurrences = [];
     private readonly Queue<double> _resets = new();
     private bool _mayHaveMissed;
+    private long _steps;
 
     /// <param name="problem">The problem.</param>
     /// <param name="withGradient">Whether derivatives are wanted.</param>
@@ -51,6 +52,14 @@ internal sealed class EventSolve
         _states[0] = state;
         while (next < times.Length)
         {
+            // However few steps lie between two events, all together are limited.
+            if (_steps >= _problem.Options.MaximumSteps)
+            {
+                if (_problem.Options.OnStepLimit == StepLimitBehavior.Throw)
+                    throw new OdeSolverException(SolverFailure.StepLimit, from, 0, double.NaN, [], $"MaximumSteps is {_problem.Options.MaximumSteps}, and {_occurrences.Count} events happened.");
+                status = RowStatus.StepLimit;
+                break;
+            }
             Stretch stretch = Find(state, from, times[next..], starts);
             double end = stretch.Status == RowStatus.Event ? stretch.Found[^1].Time : stretch.End;
             next = SolvePart(state, start, from, end, next, stretch);
@@ -121,6 +130,7 @@ internal sealed class EventSolve
         EventWatcher watcher = integrator.Watcher!;
         RowStatus status;
         double end = outputs[^1];
+        long before = Steps;
         try
         {
             integrator.Run().Dispose();
@@ -133,6 +143,7 @@ internal sealed class EventSolve
             status = Returned(failure)!.Value;
             end = failure.Time;
         }
+        _steps += Steps - before;
         _mayHaveMissed |= watcher.MayHaveMissed;
         using Tensor? final = watcher.FinalState;
         var residuals = new Dictionary<OdeEvent, double>();
@@ -186,7 +197,7 @@ internal sealed class EventSolve
         // A solve that failed, or ended at the step limit, is made again up to the last output and event only.
         IEnumerable<double> last = stretch.Status is RowStatus.Event or RowStatus.Completed ? [end] : [];
         double[] values = [from, .. outputs.Concat(stretch.Found.Select(found => found.Time)).Concat(last).Where(t => t != from).Distinct().OrderBy(t => t * direction)];
-        OdeSolution part = (_problem with { InitialState = state, Times = Times(values, start, next, next + outputs.Length), Grid = TimeGrid.Of(values), Options = Remaining() with { MaximumSteps = _problem.Options.MaximumSteps } })
+        OdeSolution part = (_problem with { InitialState = state, Times = Times(values, start, next, next + outputs.Length), Grid = TimeGrid.Of(values), Options = _problem.Options with { Events = [] } })
             .Solve(_withGradient);
         _scope.Attach(part.States);
         Tensor At(double time) => part.States[Array.IndexOf(values, time)];
@@ -243,9 +254,7 @@ internal sealed class EventSolve
         return rate.ToDouble() == 0 ? null : rate.detach();
     }
 
-    private OdeSolverOptions Remaining()
-    {
-        long used = _statistics.AcceptedSteps + _statistics.RejectedSteps;
-        return _problem.Options with { MaximumSteps = Math.Max(1, _problem.Options.MaximumSteps - used), Events = [] };
-    }
+    private long Steps => _statistics.AcceptedSteps + _statistics.RejectedSteps;
+
+    private OdeSolverOptions Remaining() => _problem.Options with { MaximumSteps = _problem.Options.MaximumSteps - _steps, Events = [] };
 }

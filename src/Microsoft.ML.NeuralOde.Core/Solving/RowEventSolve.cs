@@ -38,7 +38,6 @@ internal static class RowEventSolve
 
     private static OdeProblem Alone(OdeProblem problem, int row)
     {
-        long used = problem.Statistics.AcceptedSteps + problem.Statistics.RejectedSteps;
         Func<Tensor, Tensor, Tensor> function = problem.Function;
         if (problem.Rows.HasArguments)
             function = (t, y) =>
@@ -50,7 +49,7 @@ internal static class RowEventSolve
         {
             Function = function,
             InitialState = problem.InitialState.narrow(0, row, 1),
-            Options = problem.Options with { PerRow = false, MaximumSteps = problem.Options.MaximumSteps + used },
+            Options = problem.Options with { PerRow = false },
             Rows = new RowSelection(),
         };
     }

@@ -428,6 +428,24 @@ public class EventTests
         solution.Events.Should().ContainSingle().Which.Row.Should().Be(0);
     }
 
+    [Theory]
+    [InlineData("rk4")]
+    [InlineData("gl6")]
+    [InlineData("dopri5")]
+    public void The_step_limit_holds_for_all_parts_between_events_together(string method)
+    {
+        using IDisposable noGrad = no_grad();
+        // Each event makes the next come sooner, without end.
+        using Tensor y0 = tensor(new[] { 1.0 });
+        using Tensor times = tensor(new[] { 0.0, 1.0 });
+        var options = new OdeSolverOptions { Method = OdeMethod.Parse(method), MaximumSteps = 60, Events = [new OdeEvent((t, y) => (20 * y).sin(), reset: (t, y) => y + 1)] };
+        Action act = () => Ode.Solve((t, y) => -y, y0, times, options);
+        act.Should().Throw<OdeSolverException>().Which.Failure.Should().Be(SolverFailure.StepLimit);
+        using OdeSolution solution = Ode.Solve((t, y) => -y, y0, times, options with { OnStepLimit = StepLimitBehavior.ReturnPartial });
+        solution.Status.Should().Equal(RowStatus.StepLimit);
+        solution.Events.Should().HaveCountLessThanOrEqualTo(60);
+    }
+
     [Fact]
     public void Nonsense_is_refused()
     {
