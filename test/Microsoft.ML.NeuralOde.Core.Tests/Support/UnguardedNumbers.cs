@@ -1,12 +1,12 @@
 using System.Reflection;
-using Scalar = TorchSharp.Scalar;
+using TorchScalar = TorchSharp.Scalar;
 using Tensor = TorchSharp.torch.Tensor;
 using TensorExtensionMethods = TorchSharp.TensorExtensionMethods;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Support;
 
 /// <summary>
-/// Finds the calls in which TorchSharp makes a <see cref="Scalar"/> that nothing keeps alive: conversions of numbers that are neither static nor in a local
+/// Finds the calls in which TorchSharp makes a <see cref="TorchScalar"/> that nothing keeps alive: conversions of numbers that are neither static nor in a local
 /// variable, operators on tensors and numbers, those functions of two tensors that have a factor of 1 inside, and readings of a tensor's number.
 /// </summary>
 internal static class UnguardedNumbers
@@ -33,8 +33,8 @@ internal static class UnguardedNumbers
     private static bool IsUnguarded(MethodBase called, MethodBase caller)
     {
         ParameterInfo[] parameters = called.GetParameters();
-        if (called.DeclaringType == typeof(Scalar) && called.Name == "op_Implicit")
-            return caller is not ConstructorInfo { IsStatic: true } && !caller.GetMethodBody()!.LocalVariables.Any(local => local.LocalType == typeof(Scalar));
+        if (called.DeclaringType == typeof(TorchScalar) && called.Name == "op_Implicit")
+            return caller is not ConstructorInfo { IsStatic: true } && !caller.GetMethodBody()!.LocalVariables.Any(local => local.LocalType == typeof(TorchScalar));
         if (called.DeclaringType == typeof(TensorExtensionMethods))
             return called.Name is "ToScalar" or "ToDouble" or "ToSingle" or "ToHalf" or "ToInt64" or "ToInt32" or "ToInt16" or "ToByte" or "ToSByte" or "ToBoolean";
         return called.DeclaringType == typeof(Tensor) && called.Name switch
