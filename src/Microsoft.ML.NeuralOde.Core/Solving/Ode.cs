@@ -165,7 +165,8 @@ public static class Ode
         CheckArguments(initialState, rowArguments);
         var rows = new RowSelection { HasArguments = true };
         var function = new KnownFunction(
-            UserFunction.RightHandSide((t, y) => forward(t, y, rows.Of(rowArguments))), [.. module.parameters(), .. rowArguments], null) { Module = module };
+            UserFunction.RightHandSide((t, y) => forward(t, y, rows.Of(rowArguments))), [.. module.parameters(), .. rowArguments], null)
+        { Module = module };
         return Solve(function.Function, function.Parameters, initialState, TimeGrid.Create(times), times, options, rows);
     }
 
