@@ -84,8 +84,8 @@ internal abstract class DifferentiableSolve
                 solve.Solution.Statistics.BackwardFailure = exception;
                 gradients = solve.Undefined(grad_output);
             }
-            foreach (Tensor tensor in saved)
-                tensor.Dispose();
+            foreach (Tensor? tensor in saved)
+                tensor?.Dispose();
             result[1] = gradients.InitialState!;
             result[2] = gradients.Times!;
             for (int i = 0; i < parameters; i++)

@@ -5,7 +5,7 @@ namespace Microsoft.ML.NeuralOde.Core.Tests.Solving;
 public class RandomMisuseTests
 {
     [Fact]
-    public void A_thousand_wrong_uses_end_in_right_results_or_in_exceptions_of_ours() => Use(first: 0, count: 1_000);
+    public void A_thousand_wrong_uses_end_in_right_results_or_in_exceptions_of_ours() => Use(first: 1_000, count: 1_000);
 
     [Fact]
     [Trait("Category", "Slow")]
