@@ -98,8 +98,8 @@ internal abstract class DifferentiableSolve
             {
                 failure = exception;
             }
-            foreach (Tensor tensor in saved)
-                tensor.Dispose();
+            foreach (Tensor? tensor in saved)
+                tensor?.Dispose();
             if (grad_output.IsInvalid)
                 gradients = new Gradients(null, null, new Tensor?[parameters]);
             gradients ??= solve.Undefined(grad_output);
@@ -120,7 +120,10 @@ internal abstract class DifferentiableSolve
     {
         try
         {
-            return context.get_saved_variables();
+            List<Tensor> saved = context.get_saved_variables();
+            return saved.TrueForAll(tensor => tensor is not null)
+                ? saved
+                : throw new InvalidOperationException("What the backward pass of the solution needs is gone; solve again, and keep what the solution was made of alive.");
         }
         catch (System.Runtime.InteropServices.ExternalException exception)
         {
