@@ -234,7 +234,7 @@ internal sealed class NewtonSolver
             Tensor[] better = Moved(part);
             for (int halving = 0; halving < Halvings && Array.Exists(norms, norm => norm > 20 * _enough); halving++)
             {
-                Tensor worse = Residual(span, bases, better, start, count).Squared().sum(1, keepdim: true).lt(size).logical_not() & size.gt(0);
+                Tensor worse = Residual(span, bases, better, start, count).Squared().sum(1, keepdim: true).lt(size).logical_not() & size.gt(Numbers.Zero);
                 if (!worse.any().item<bool>())
                     break;
                 part = where(worse, part.Times(0.5), part);

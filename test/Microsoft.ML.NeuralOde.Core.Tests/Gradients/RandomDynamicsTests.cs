@@ -64,6 +64,7 @@ public class RandomDynamicsTests
     public void Methods_that_evaluate_again_refuse_and_name_the_module(string gradient, string method)
     {
         var options = new OdeSolverOptions { Method = OdeMethod.Parse(method), StepSize = 0.1, Gradient = GradientMethod.Parse(gradient) };
+        manual_seed(4);
         using var module = new Dropping("dropout");
         using Tensor y0 = randn(6, 5);
         using Tensor times = tensor(new[] { 0.0, 1.0 });
@@ -77,8 +78,10 @@ public class RandomDynamicsTests
         using (OdeSolution solution = Ode.Solve(module, y0, 0, 1, options))
             solution.Final.sum().backward();
         module.train();
-        using (no_grad())
-            Ode.Solve(module, y0, 0, 1, options).Dispose();
+        // Random numbers move the two states of a reversible method apart, which is an error even where no gradient is asked for.
+        if (!options.Method.IsReversible)
+            using (no_grad())
+                Ode.Solve(module, y0, 0, 1, options).Dispose();
     }
 
     [Fact]
@@ -139,7 +142,8 @@ public class RandomDynamicsTests
     public void Batch_normalisation_counts_each_evaluation_of_the_solve_once(string gradient, string method)
     {
         GradientMethod by = gradient == "checkpointed" ? GradientMethod.Checkpointed(2) : GradientMethod.Parse(gradient);
-        var options = new OdeSolverOptions { Method = OdeMethod.Parse(method), StepSize = 0.1, Gradient = by };
+        var options = new OdeSolverOptions { Method = OdeMethod.Parse(method), StepSize = method == "reversible_heun" ? 0.02 : 0.1, Gradient = by };
+        manual_seed(4);
         foreach (bool isModule in new[] { true, false })
             foreach (bool withEvent in new[] { false, true })
             {
