@@ -25,7 +25,7 @@ internal sealed class LoadRequests
     public static async Task<LoadRequests> AskAsync(HttpClient client, CancellationToken token)
     {
         JsonElement model = await client.GetFromJsonAsync<JsonElement>("/model", token);
-        if (model.GetProperty("contentTypes").EnumerateArray().Any(type => type.GetString() == Png))
+        if (model.GetProperty("contentTypes").GetString()!.Contains(Png, StringComparison.Ordinal))
         {
             MnistImages digits = EmbeddedDigits.Load().Test;
             return new LoadRequests([.. Enumerable.Range(0, Count).Select(i => DigitFiles.ToPng(digits.GetPixels(i)))], Png);

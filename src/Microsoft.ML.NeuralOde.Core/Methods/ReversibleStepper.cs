@@ -56,7 +56,7 @@ internal abstract class ReversibleStepper(StepperContext context) : OneStepStepp
         Tensor allowed = maximum(maximum(size, change).Times(AllowedDrift), largest.Times(NegligibleDrift));
         Tensor excess = Size(next - nextTwin) / allowed;
         // NaN is the business of others.
-        Tensor apart = excess.gt(1);
+        Tensor apart = excess.gt(Numbers.One);
         return apart.any().item<bool>()
             ? new StateDrift(DriftRemark, next.dim() < 2 ? [] : [.. apart.nonzero().reshape(-1).to(CPU).data<long>().ToArray().Take(10)])
             : null;
