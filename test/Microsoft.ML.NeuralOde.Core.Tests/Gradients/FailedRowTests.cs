@@ -66,7 +66,12 @@ public class FailedRowTests
             Tensor times = tensor(new[] { 0.0, 0.5, 100.0 });
             var options = new OdeSolverOptions
             {
-                PerRow = perRow, RelativeTolerance = 1e-8, AbsoluteTolerance = 1e-10, MaximumSteps = 40, OnStepLimit = StepLimitBehavior.ReturnPartial, Gradient = GradientMethod.Parse(gradient),
+                PerRow = perRow,
+                RelativeTolerance = 1e-8,
+                AbsoluteTolerance = 1e-10,
+                MaximumSteps = 40,
+                OnStepLimit = StepLimitBehavior.ReturnPartial,
+                Gradient = GradientMethod.Parse(gradient),
             };
             OdeSolution solution = Ode.Solve((t, y) => a * y, y0, times, options, [a]);
             solution.Status.Should().OnlyContain(status => status == RowStatus.StepLimit);

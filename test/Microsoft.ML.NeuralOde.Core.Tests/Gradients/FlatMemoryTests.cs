@@ -177,59 +177,59 @@ public class FlatMemoryTests
         switch (kind)
         {
             case "dense" or "gated" or "convolution" or "module":
-            {
-                nn.Module<Tensor, Tensor, Tensor> dynamics = kind switch
                 {
-                    "dense" => all.Add(new DenseDynamics(4, [8, 6])),
-                    "gated" => all.Add(new DenseDynamics(4, time: TimeDependence.ConcatSquash)),
-                    "convolution" => all.Add(new ConvolutionalDynamics(2)),
-                    _ => all.Add(new WithoutEvaluator(all.Add(new DenseDynamics(4)))),
-                };
-                parameters = dynamics.parameters().Count();
-                Tensor y0 = all.Add(kind == "convolution" ? all.Add(linspace(-1, 1, 64)).reshape(2, 2, 4, 4) : ones(3, 4)).requires_grad_();
-                OdeSolution solution = all.Add(Ode.Solve(dynamics, y0, 0, kind == "convolution" ? 0.125 : 1, options));
-                Back(solution.Final);
-                break;
-            }
+                    nn.Module<Tensor, Tensor, Tensor> dynamics = kind switch
+                    {
+                        "dense" => all.Add(new DenseDynamics(4, [8, 6])),
+                        "gated" => all.Add(new DenseDynamics(4, time: TimeDependence.ConcatSquash)),
+                        "convolution" => all.Add(new ConvolutionalDynamics(2)),
+                        _ => all.Add(new WithoutEvaluator(all.Add(new DenseDynamics(4)))),
+                    };
+                    parameters = dynamics.parameters().Count();
+                    Tensor y0 = all.Add(kind == "convolution" ? all.Add(linspace(-1, 1, 64)).reshape(2, 2, 4, 4) : ones(3, 4)).requires_grad_();
+                    OdeSolution solution = all.Add(Ode.Solve(dynamics, y0, 0, kind == "convolution" ? 0.125 : 1, options));
+                    Back(solution.Final);
+                    break;
+                }
             case "conditional":
-            {
-                DenseDynamics dynamics = all.Add(new DenseDynamics(4, conditions: 3));
-                parameters = dynamics.parameters().Count();
-                Tensor y0 = all.Add(ones(3, 4)), times = all.Add(tensor(new[] { 0.0, 1.0 })), condition = all.Add(ones(3, 3)).requires_grad_();
-                Back(all.Add(Ode.Solve(dynamics, y0, times, condition, options)).Final);
-                break;
-            }
-            case "flow":
-            {
-                ContinuousFlow flow = all.Add(new ContinuousFlow(3, new ContinuousFlowOptions { Hidden = [6, 5], Solver = options }));
-                parameters = flow.parameters().Count();
-                Tensor x = all.Add(ones(4, 3));
-                FlowEncoding encoding = all.Add(flow.Encode(x));
-                Back(encoding.LogDensity.alias());
-                break;
-            }
-            case "path":
-            {
-                nn.Module<Tensor, Tensor, Tensor> dynamics = all.Add(new WithoutEvaluator(all.Add(new DenseDynamics(3))));
-                parameters = dynamics.parameters().Count();
-                Tensor y0 = all.Add(ones(4, 3));
-                RegularizedSolution solution = all.Add(new PathRegularization { KineticEnergy = 1 }.Solve(dynamics, y0, 0, 1, options));
-                Back(solution.Final.alias());
-                break;
-            }
-            default:
-            {
-                Tensor w = all.Add(ones(2)).requires_grad_(), y0 = all.Add(ones(3, 2)), times = all.Add(tensor(new[] { 0.0, 1.0 })), c = all.Add(ones(3, 2)).requires_grad_();
-                Tensor final = kind switch
                 {
-                    "function" => all.Add(Ode.Solve((t, y) => w.neg() * y, y0, times, options, [w])).Final,
-                    "row arguments" => all.Add(Ode.Solve((t, y, a) => w * a[0] - y, y0, times, [c], options, [w])).Final,
-                    "tuple" => all.Add(Ode.Solve((t, parts) => [w * parts[1], parts[0].neg()], [y0, y0], times, options, [w])).States[0].alias(),
-                    _ => all.Add(Ode.Solve((t, y) => w.neg() * y, y0, times, options with { Events = [new OdeEvent((t, y) => y.sum() - 4 * t)] }, [w])).Final,
-                };
-                Back(final);
-                break;
-            }
+                    DenseDynamics dynamics = all.Add(new DenseDynamics(4, conditions: 3));
+                    parameters = dynamics.parameters().Count();
+                    Tensor y0 = all.Add(ones(3, 4)), times = all.Add(tensor(new[] { 0.0, 1.0 })), condition = all.Add(ones(3, 3)).requires_grad_();
+                    Back(all.Add(Ode.Solve(dynamics, y0, times, condition, options)).Final);
+                    break;
+                }
+            case "flow":
+                {
+                    ContinuousFlow flow = all.Add(new ContinuousFlow(3, new ContinuousFlowOptions { Hidden = [6, 5], Solver = options }));
+                    parameters = flow.parameters().Count();
+                    Tensor x = all.Add(ones(4, 3));
+                    FlowEncoding encoding = all.Add(flow.Encode(x));
+                    Back(encoding.LogDensity.alias());
+                    break;
+                }
+            case "path":
+                {
+                    nn.Module<Tensor, Tensor, Tensor> dynamics = all.Add(new WithoutEvaluator(all.Add(new DenseDynamics(3))));
+                    parameters = dynamics.parameters().Count();
+                    Tensor y0 = all.Add(ones(4, 3));
+                    RegularizedSolution solution = all.Add(new PathRegularization { KineticEnergy = 1 }.Solve(dynamics, y0, 0, 1, options));
+                    Back(solution.Final.alias());
+                    break;
+                }
+            default:
+                {
+                    Tensor w = all.Add(ones(2)).requires_grad_(), y0 = all.Add(ones(3, 2)), times = all.Add(tensor(new[] { 0.0, 1.0 })), c = all.Add(ones(3, 2)).requires_grad_();
+                    Tensor final = kind switch
+                    {
+                        "function" => all.Add(Ode.Solve((t, y) => w.neg() * y, y0, times, options, [w])).Final,
+                        "row arguments" => all.Add(Ode.Solve((t, y, a) => w * a[0] - y, y0, times, [c], options, [w])).Final,
+                        "tuple" => all.Add(Ode.Solve((t, parts) => [w * parts[1], parts[0].neg()], [y0, y0], times, options, [w])).States[0].alias(),
+                        _ => all.Add(Ode.Solve((t, y) => w.neg() * y, y0, times, options with { Events = [new OdeEvent((t, y) => y.sum() - 4 * t)] }, [w])).Final,
+                    };
+                    Back(final);
+                    break;
+                }
         }
 
         return parameters;

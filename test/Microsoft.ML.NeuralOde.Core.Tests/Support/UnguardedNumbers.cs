@@ -1,7 +1,7 @@
 using System.Reflection;
-using TorchScalar = TorchSharp.Scalar;
 using Tensor = TorchSharp.torch.Tensor;
 using TensorExtensionMethods = TorchSharp.TensorExtensionMethods;
+using TorchScalar = TorchSharp.Scalar;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Support;
 

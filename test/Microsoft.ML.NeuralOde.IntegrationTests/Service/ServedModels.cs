@@ -87,7 +87,11 @@ internal static class ServedModels
         string[] kinds = ["short", "long", "wide"];
         IDataView data = mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, 60).Select(i => new MixedRow
         {
-            Width = i % 7, Count = i % 5, Kind = kinds[i % 3], IsNew = i % 2 == 0, Target = i % 7 + 2 * (i % 5),
+            Width = i % 7,
+            Count = i % 5,
+            Kind = kinds[i % 3],
+            IsNew = i % 2 == 0,
+            Target = i % 7 + 2 * (i % 5),
         }).ToList());
         return (mlContext.Transforms.Categorical.OneHotEncoding("Kinds", "Kind")
             .Append(mlContext.Transforms.Conversion.ConvertType([new("Counts", "Count"), new("News", "IsNew")], DataKind.Single))
@@ -120,7 +124,8 @@ internal static class ServedModels
     {
         IDataView data = mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, 40).Select(i => new DrawnRow
         {
-            Picture = Decode(Picture(8, 8, SKEncodedImageFormat.Png, i % 2 == 0, (byte)(150 + i))), Label = i % 2 == 0 ? "left" : "right",
+            Picture = Decode(Picture(8, 8, SKEncodedImageFormat.Png, i % 2 == 0, (byte)(150 + i))),
+            Label = i % 2 == 0 ? "left" : "right",
         }).ToList());
         return (mlContext.Transforms.ExtractPixels("Features", "Picture", ImagePixelExtractingEstimator.ColorBits.Red, scaleImage: 1 / 255f)
             .Append(mlContext.Transforms.Conversion.MapValueToKey("Label"))
