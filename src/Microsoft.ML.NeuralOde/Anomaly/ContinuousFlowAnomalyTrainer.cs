@@ -85,18 +85,10 @@ public sealed partial class ContinuousFlowAnomalyTrainer : ITrainerEstimator<Con
             EvidenceScale.Of(evidence.Surprise.data<float>().ToArray()), EvidenceScale.Of(evidence.LatentEnergy.data<float>().ToArray()));
         using DisposeScope scope = NewDisposeScope();
         float[] scores = AnomalyOutput.ScoreOf(evidence, scale).data<float>().ToArray();
-        var quantiles = ScoreQuantiles.Of(scores);
-        var output = new AnomalyOutput(
-            _options.ScoreColumnName, _options.PredictedLabelColumnName, scale, Threshold(scores, _options.Contamination), _options.Contamination, _options.MissingValues,
-            quantiles);
-        return new ContinuousFlowAnomalyTransformer(_host, new ContinuousFlowModel(fitted.Network), fitted.Columns, fitted.History, output);
-    }
-
-    /// <summary>The score that a share of the rows exceeds.</summary>
-    private static float Threshold(float[] scores, double contamination)
-    {
         Array.Sort(scores);
-        int above = (int)Math.Round(contamination * scores.Length);
-        return scores[Math.Clamp(scores.Length - 1 - above, 0, scores.Length - 1)];
+        var output = new AnomalyOutput(
+            _options.ScoreColumnName, _options.PredictedLabelColumnName, scale, ScoreQuantiles.Threshold(scores, _options.Contamination), _options.Contamination,
+            _options.MissingValues, ScoreQuantiles.Of(scores));
+        return new ContinuousFlowAnomalyTransformer(_host, new ContinuousFlowModel(fitted.Network), fitted.Columns, fitted.History, output);
     }
 }

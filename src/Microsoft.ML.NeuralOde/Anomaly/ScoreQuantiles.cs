@@ -12,19 +12,20 @@ internal sealed record ScoreQuantiles(byte[] Bytes)
     [JsonIgnore]
     public ReadOnlySpan<float> Sorted => MemoryMarshal.Cast<byte, float>(Bytes);
 
-    /// <summary>Of scores that are sorted here.</summary>
-    public static ScoreQuantiles Of(float[] scores)
+    /// <summary>Of scores in rising order.</summary>
+    public static ScoreQuantiles Of(float[] sorted)
     {
-        float[] sorted = [.. scores.Order()];
         if (sorted.Length > Most)
             sorted = [.. Enumerable.Range(0, Most).Select(i => sorted[(long)i * (sorted.Length - 1) / (Most - 1)])];
         return new ScoreQuantiles(MemoryMarshal.AsBytes(sorted.AsSpan()).ToArray());
     }
 
     /// <summary>The score that a share of the rows exceeds.</summary>
-    public float Threshold(double contamination)
+    public float Threshold(double contamination) => Threshold(Sorted, contamination);
+
+    /// <summary>The same of scores in rising order.</summary>
+    public static float Threshold(ReadOnlySpan<float> sorted, double contamination)
     {
-        ReadOnlySpan<float> sorted = Sorted;
         int above = (int)Math.Round(contamination * sorted.Length);
         return sorted[Math.Clamp(sorted.Length - 1 - above, 0, sorted.Length - 1)];
     }
