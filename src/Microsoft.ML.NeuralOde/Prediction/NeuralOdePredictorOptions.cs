@@ -51,7 +51,8 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeTrainerOptions
         RequireWeight(Regularization.KineticEnergy, $"{nameof(Regularization)}.{nameof(PathRegularization.KineticEnergy)}");
         RequireWeight(Regularization.JacobianNorm, $"{nameof(Regularization)}.{nameof(PathRegularization.JacobianNorm)}");
         RequireWeight(SpectralNormPenalty, nameof(SpectralNormPenalty));
-        Require(EndTime != 0 && float.IsFinite((float)EndTime), nameof(EndTime), EndTime, "a number other than zero that a Single can hold");
+        Require(EndTime != 0 && double.IsFinite(EndTime), nameof(EndTime), EndTime, "a finite number other than zero");
+        Require(float.IsFinite((float)EndTime), nameof(EndTime), EndTime, "a number that Single can hold");
     }
 
     private static string Join(int[]? sizes) => sizes is null ? "null" : $"[{string.Join(", ", sizes)}]";
