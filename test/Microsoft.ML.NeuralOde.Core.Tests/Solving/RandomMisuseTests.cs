@@ -10,7 +10,7 @@ public class RandomMisuseTests
 
     [Fact]
     public void Wrong_uses_end_in_right_results_or_in_exceptions_of_ours() =>
-        Use(first: 0, count: int.Parse(Environment.GetEnvironmentVariable(CountVariable) ?? "150", CultureInfo.InvariantCulture));
+        Use(first: 0, count: int.Parse(Environment.GetEnvironmentVariable(CountVariable) ?? "10000", CultureInfo.InvariantCulture));
 
     private static void Use(int first, int count)
     {

@@ -125,8 +125,15 @@ internal sealed class RandomMisuse
             if (!solution.States.requires_grad || !solution.States.dtype.IsFloatingPoint())
                 return null;
             Tensor loss = solution.Final.sum();
-            if (loss.requires_grad)
-                loss.backward();
+            try
+            {
+                if (loss.requires_grad)
+                    loss.backward();
+            }
+            catch (System.Runtime.InteropServices.ExternalException) when (solution.Statistics.BackwardFailure is not null)
+            {
+                // torch can only throw its own exception, which quotes ours; ours is looked at below.
+            }
             return solution.Statistics.BackwardFailure is { } failure ? Complaint(failure) : null;
         }
     }
