@@ -43,7 +43,8 @@ if (Directory.Exists(output))
 
 List<string> command =
 [
-    "stryker", "--skip-version-check", "--configuration", "Release", "--project", $"{project}.csproj", "--test-case-filter", tests, "--concurrency", "1",
+    "stryker", "--skip-version-check", "--configuration", "Release", "--project", $"{project}.csproj", "--test-case-filter", tests,
+        "--concurrency", "1",
     "--reporter", "Json", "--reporter", "Progress", "--output", output, "--config-file", Path.Combine(tree, "build", "stryker.json"),
 ];
 foreach (string pattern in share == 100 ? [$"**/{folder}/**/*.cs"] : Sample(folder, share, seed))
@@ -75,7 +76,8 @@ int all = killed + timeouts + survived + uncovered;
 string result = all == 0 ? "–" : string.Create(CultureInfo.InvariantCulture, $"{100.0 * (killed + timeouts) / all:F0} %");
 string date = DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
 string of = share == 100 ? "all" : string.Create(CultureInfo.InvariantCulture, $"{share} % of lines, seed {seed}");
-string row = $"| {name} | {killed} | {timeouts} | {survived} | {uncovered} | {result} | {of} | {date} | {Output("git", "rev-parse", "--short", "HEAD")} |";
+string commit = Output("git", "rev-parse", "--short", "HEAD");
+string row = $"| {name} | {killed} | {timeouts} | {survived} | {uncovered} | {result} | {of} | {date} | {commit} |";
 WriteRow(name, row);
 Console.WriteLine(row);
 return 0;
@@ -171,7 +173,8 @@ static string Output(string program, params string[] arguments)
     using Process process = Process.Start(start)!;
     string text = process.StandardOutput.ReadToEnd();
     process.WaitForExit();
-    return process.ExitCode == 0 ? text.Trim() : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}.");
+    return process.ExitCode == 0 ? text.Trim()
+        : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}.");
 }
 
 static int Run(string directory, string program, IEnumerable<string> arguments)

@@ -2,7 +2,6 @@ using System.Text.Json;
 using Microsoft.ML.NeuralOde.Export;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Scoring;
-using Onnx;
 
 namespace Microsoft.ML.NeuralOde.OnnxExport;
 

@@ -80,7 +80,8 @@ public class DensePathEvaluatorTests
         Tensor[] Gradients(GradientMethod method)
         {
             // It must not be disposed of: the block is the other one's.
-            var same = new ContinuousFlow(3, [flow.Blocks[0]], flow.Options with { Standardize = false, Solver = solver with { Gradient = method } });
+            var same = new ContinuousFlow(3, [flow.Blocks[0]],
+                flow.Options with { Standardize = false, Solver = solver with { Gradient = method } });
             flow.zero_grad();
             Tensor input = x.detach().requires_grad_();
             same.LogDensity(input).sum().backward();

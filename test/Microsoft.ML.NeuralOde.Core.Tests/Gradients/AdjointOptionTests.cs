@@ -5,13 +5,17 @@ namespace Microsoft.ML.NeuralOde.Core.Tests.Gradients;
 /// <summary>What the numbers given to the adjoint do to its backward solve, on y′ = −y, where λ′ = λ whatever y is.</summary>
 public class AdjointOptionTests
 {
-    /// <summary>A forward solve and an adjoint of it, and how exact the adjoint then is: the tolerance that is loose forward is tight backward.</summary>
+    /// <summary>
+    /// A forward solve and an adjoint of it, and how exact the adjoint then is: the tolerance that is loose forward is tight backward.
+    /// </summary>
     public static TheoryData<string, OdeSolverOptions, GradientMethod> Tight => new()
     {
         { "rtol", new() { RelativeTolerance = 1e-2, AbsoluteTolerance = 1e-13 }, GradientMethod.Adjoint(relativeTolerance: 1e-11) },
         { "atol", new() { RelativeTolerance = 1e-13, AbsoluteTolerance = 1e-2 }, GradientMethod.Adjoint(absoluteTolerance: 1e-11) },
-        { "both", new() { RelativeTolerance = 1e-2, AbsoluteTolerance = 1e-2 }, GradientMethod.Adjoint(relativeTolerance: 1e-11, absoluteTolerance: 1e-11) },
-        { "rtol, after an implicit method", new() { Method = OdeMethod.Radau5, RelativeTolerance = 1e-2, AbsoluteTolerance = 1e-13 }, GradientMethod.Adjoint(relativeTolerance: 1e-11) },
+        { "both", new() { RelativeTolerance = 1e-2, AbsoluteTolerance = 1e-2 },
+            GradientMethod.Adjoint(relativeTolerance: 1e-11, absoluteTolerance: 1e-11) },
+        { "rtol, after an implicit method", new() { Method = OdeMethod.Radau5, RelativeTolerance = 1e-2, AbsoluteTolerance = 1e-13 },
+            GradientMethod.Adjoint(relativeTolerance: 1e-11) },
     };
 
     /// <summary>Methods of fixed steps, and what one of them of size h makes of λ′ = −λ.</summary>
@@ -65,16 +69,20 @@ public class AdjointOptionTests
     [InlineData(double.PositiveInfinity)]
     public void A_tolerance_that_makes_no_sense_is_named(double value)
     {
-        FluentActions.Invoking(() => GradientMethod.Adjoint(relativeTolerance: value)).Should().Throw<ArgumentOutOfRangeException>().WithParameterName("relativeTolerance");
-        FluentActions.Invoking(() => GradientMethod.Adjoint(absoluteTolerance: value)).Should().Throw<ArgumentOutOfRangeException>().WithParameterName("absoluteTolerance");
+        FluentActions.Invoking(() => GradientMethod.Adjoint(relativeTolerance: value)).Should().Throw<ArgumentOutOfRangeException>()
+            .WithParameterName("relativeTolerance");
+        FluentActions.Invoking(() => GradientMethod.Adjoint(absoluteTolerance: value)).Should().Throw<ArgumentOutOfRangeException>()
+            .WithParameterName("absoluteTolerance");
         GradientMethod.Adjoint(relativeTolerance: 0).ToString().Should().Be("adjoint (rtol 0)");
     }
 
     [Fact]
     public void Checkpoints_are_at_least_one_and_bytes_are_not_negative()
     {
-        FluentActions.Invoking(() => GradientMethod.Checkpointed(0)).Should().Throw<ArgumentOutOfRangeException>().WithParameterName("checkpoints");
-        FluentActions.Invoking(() => GradientMethod.Checkpointed(evaluationBytes: -1)).Should().Throw<ArgumentOutOfRangeException>().WithParameterName("evaluationBytes");
+        FluentActions.Invoking(() => GradientMethod.Checkpointed(0)).Should().Throw<ArgumentOutOfRangeException>()
+            .WithParameterName("checkpoints");
+        FluentActions.Invoking(() => GradientMethod.Checkpointed(evaluationBytes: -1)).Should().Throw<ArgumentOutOfRangeException>()
+            .WithParameterName("evaluationBytes");
         GradientMethod.Checkpointed(1, 0).ToString().Should().Be("checkpointed (1 checkpoint, 0 bytes for evaluations)");
         GradientMethod.Checkpointed(2).ToString().Should().Be("checkpointed (2 checkpoints)");
     }

@@ -2,7 +2,9 @@ using Microsoft.ML.NeuralOde.Kernels;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Kernels;
 
-/// <summary>The arithmetic of a step at every length around the width of a vector register and of four, against plain loops in float64.</summary>
+/// <summary>
+/// The arithmetic of a step at every length around the width of a vector register and of four, against plain loops in float64.
+/// </summary>
 public class LaneTests
 {
     public static TheoryData<ScalarType, int> Cases => new()

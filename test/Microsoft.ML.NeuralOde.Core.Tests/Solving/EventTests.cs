@@ -140,13 +140,15 @@ public class EventTests
         using Tensor times = tensor(new[] { 0.0, direction });
         foreach (bool perRow in new[] { false, true })
         {
-            OdeSolverOptions options = new() { Method = OdeMethod.Parse(method), FirstStep = method == "rk4" ? null : 1, PerRow = perRow, Events = events };
+            OdeSolverOptions options =
+                new() { Method = OdeMethod.Parse(method), FirstStep = method == "rk4" ? null : 1, PerRow = perRow, Events = events };
             using OdeSolution solution = Ode.Solve((t, y) => ones_like(y), y0, times, options);
 
             solution.Events.Select(e => (e.Event, e.Row)).Should().Equal(
                 perRow ? [(events[2], 0), (events[1], 0), (events[2], 1), (events[1], 1)] : [(events[2], (int?)null), (events[1], null)]);
             solution.Events.Select(e => e.Time.ToDouble()).Should().Equal(
-                Enumerable.Repeat(new[] { 0.2 * direction, 0.5 * direction }, perRow ? 2 : 1).SelectMany(pair => pair), (a, b) => Math.Abs(a - b) < 1e-12);
+                Enumerable.Repeat(new[] { 0.2 * direction, 0.5 * direction }, perRow ? 2 : 1).SelectMany(pair => pair),
+                    (a, b) => Math.Abs(a - b) < 1e-12);
             solution.Status.Should().OnlyContain(status => status == RowStatus.Event);
             solution.Final.data<double>().ToArray().Should().Equal([0.5 * direction, 0.5 * direction], (a, b) => Math.Abs(a - b) < 1e-12);
         }

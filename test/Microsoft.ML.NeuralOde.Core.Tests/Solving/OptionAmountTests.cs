@@ -15,25 +15,34 @@ public class OptionAmountTests
     public static TheoryData<string, OdeSolverOptions, double, double[]> Steps => new()
     {
         { "a tenfold growth", new() { FirstStep = 0.01 }, 1.11, [0.01, 0.1, 1] },
-        { "a given first step and growth", new() { FirstStep = 1.0 / 16, Controller = Doubling }, 31.0 / 16, [1.0 / 16, 1.0 / 8, 1.0 / 4, 1.0 / 2, 1] },
+        { "a given first step and growth", new() { FirstStep = 1.0 / 16, Controller = Doubling }, 31.0 / 16,
+            [1.0 / 16, 1.0 / 8, 1.0 / 4, 1.0 / 2, 1] },
         { "the end", new() { FirstStep = 5 }, 2, [2] },
-        { "the largest step", new() { FirstStep = 1.0 / 16, Controller = Doubling, MaximumStep = 0.25 }, 15.0 / 16, [1.0 / 16, 1.0 / 8, 0.25, 0.25, 0.25] },
+        { "the largest step", new() { FirstStep = 1.0 / 16, Controller = Doubling, MaximumStep = 0.25 }, 15.0 / 16,
+            [1.0 / 16, 1.0 / 8, 0.25, 0.25, 0.25] },
         { "a first step beyond the largest", new() { FirstStep = 4, MaximumStep = 0.5 }, 2, [0.5, 0.5, 0.5, 0.5] },
-        { "a step that is cut at a discontinuity", new() { FirstStep = 0.5, Controller = Doubling, Discontinuities = [0.75] }, 4, [0.5, 0.25, 1, 2, 0.25] },
-        { "the largest step behind a discontinuity", new() { FirstStep = 0.5, Controller = Doubling, Discontinuities = [0.75], MaximumStep = 1 }, 3, [0.5, 0.25, 1, 1, 0.25] },
+        { "a step that is cut at a discontinuity", new() { FirstStep = 0.5, Controller = Doubling, Discontinuities = [0.75] }, 4,
+            [0.5, 0.25, 1, 2, 0.25] },
+        { "the largest step behind a discontinuity",
+            new() { FirstStep = 0.5, Controller = Doubling, Discontinuities = [0.75], MaximumStep = 1 }, 3, [0.5, 0.25, 1, 1, 0.25] },
         { "fixed steps", new() { Method = OdeMethod.Rk4, StepSize = 0.25 }, 1, [0.25, 0.25, 0.25, 0.25] },
         { "fixed steps that do not fit", new() { Method = OdeMethod.Rk4, StepSize = 0.4 }, 1, [1.0 / 3, 1.0 / 3, 1.0 / 3] },
         { "fixed steps of an adaptive method", new() { StepSize = 0.5 }, 1, [0.5, 0.5] },
-        { "fixed steps and a largest one", new() { Method = OdeMethod.Rk4, StepSize = 0.5, MaximumStep = 0.25 }, 1, [0.25, 0.25, 0.25, 0.25] },
+        { "fixed steps and a largest one", new() { Method = OdeMethod.Rk4, StepSize = 0.5, MaximumStep = 0.25 }, 1,
+            [0.25, 0.25, 0.25, 0.25] },
         { "a largest step alone", new() { Method = OdeMethod.Rk4, MaximumStep = 0.5 }, 1, [0.5, 0.5] },
         { "neither", new() { Method = OdeMethod.Rk4 }, 3, [3] },
-        { "an implicit method", new() { Method = OdeMethod.Radau5, FirstStep = 0.125, Controller = Doubling, MaximumStep = 0.25 }, 0.875, [0.125, 0.25, 0.25, 0.25] },
-        { "a reversible method", new() { Method = OdeMethod.ReversibleHeun, FirstStep = 0.125, Controller = Doubling, MaximumStep = 0.25 }, 0.875, [0.125, 0.25, 0.25, 0.25] },
-        { "a method that chooses", new() { Method = OdeMethod.Auto, FirstStep = 0.125, Controller = Doubling, MaximumStep = 0.25 }, 0.875, [0.125, 0.25, 0.25, 0.25] },
+        { "an implicit method", new() { Method = OdeMethod.Radau5, FirstStep = 0.125, Controller = Doubling, MaximumStep = 0.25 }, 0.875,
+            [0.125, 0.25, 0.25, 0.25] },
+        { "a reversible method", new() { Method = OdeMethod.ReversibleHeun, FirstStep = 0.125, Controller = Doubling, MaximumStep = 0.25 },
+            0.875, [0.125, 0.25, 0.25, 0.25] },
+        { "a method that chooses", new() { Method = OdeMethod.Auto, FirstStep = 0.125, Controller = Doubling, MaximumStep = 0.25 }, 0.875,
+            [0.125, 0.25, 0.25, 0.25] },
     };
 
     /// <summary>
-    /// Options and the error of one step of 0.5 by Heun's method with Euler's as its estimate, e = h (k₂ − k₁) / 2, on y′ = (2t, 4t) from (1, −3):
+    /// Options and the error of one step of 0.5 by Heun's method with Euler's as its estimate, e = h (k₂ − k₁) / 2, on y′ = (2t, 4t) from
+    /// (1, −3):
     /// e is (0.25, 0.5), and the larger states of both ends are (1.25, 3).
     /// </summary>
     public static TheoryData<string, OdeSolverOptions, double> Errors => new()
@@ -42,10 +51,14 @@ public class OptionAmountTests
         { "maximum", new() { RelativeTolerance = 0.1, AbsoluteTolerance = 0.02, Norm = ErrorNorm.Maximum }, 0.25 / 0.145 },
         { "atol alone", new() { RelativeTolerance = 0, AbsoluteTolerance = 0.2, Norm = ErrorNorm.Maximum }, 2.5 },
         { "rtol alone", new() { RelativeTolerance = 0.1, AbsoluteTolerance = 0, Norm = ErrorNorm.Maximum }, 2 },
-        { "a norm of one's own", new() { RelativeTolerance = 0.1, AbsoluteTolerance = 0, Norm = ErrorNorm.Custom("sum", e => e.abs().sum(1)) }, 2 + 0.5 / 0.3 },
-        { "rtol per component", new() { RelativeTolerances = tensor(new[] { 0.2, 0.1 }), AbsoluteTolerance = 0.1, Norm = ErrorNorm.Maximum }, 0.5 / 0.4 },
-        { "atol per component", new() { AbsoluteTolerances = tensor(new[] { 0.1, 0.4 }), RelativeTolerance = 0, Norm = ErrorNorm.Maximum }, 2.5 },
-        { "both per component", new() { AbsoluteTolerances = tensor(new[] { 0.1, 0.1 }), RelativeTolerances = tensor(new[] { 0.08, 0 }) }, Rms(0.25 / 0.2, 5) },
+        { "a norm of one's own",
+            new() { RelativeTolerance = 0.1, AbsoluteTolerance = 0, Norm = ErrorNorm.Custom("sum", e => e.abs().sum(1)) }, 2 + 0.5 / 0.3 },
+        { "rtol per component",
+            new() { RelativeTolerances = tensor(new[] { 0.2, 0.1 }), AbsoluteTolerance = 0.1, Norm = ErrorNorm.Maximum }, 0.5 / 0.4 },
+        { "atol per component", new() { AbsoluteTolerances = tensor(new[] { 0.1, 0.4 }), RelativeTolerance = 0, Norm = ErrorNorm.Maximum },
+            2.5 },
+        { "both per component", new() { AbsoluteTolerances = tensor(new[] { 0.1, 0.1 }), RelativeTolerances = tensor(new[] { 0.08, 0 }) },
+            Rms(0.25 / 0.2, 5) },
     };
 
     [Theory]
@@ -54,7 +67,8 @@ public class OptionAmountTests
     {
         foreach ((double from, double to) in new[] { (0, end), (0, -end), (1, 1 + end) })
         {
-            double[] found = Sizes((t, y) => zeros_like(y), options with { Discontinuities = [.. options.Discontinuities.Select(d => from + d * Math.Sign(to - from))] }, from, to);
+            double[] found = Sizes((t, y) => zeros_like(y),
+                options with { Discontinuities = [.. options.Discontinuities.Select(d => from + d * Math.Sign(to - from))] }, from, to);
             found.Should().Equal(expected.Select(size => size * Math.Sign(to - from)), (a, b) => Math.Abs(a - b) < 1e-12, what);
         }
     }
@@ -67,7 +81,7 @@ public class OptionAmountTests
         {
             OdeSolverOptions options = new() { Method = method, MaximumStep = 0.25, PerRow = method.SupportsPerRow };
             using OdeSolution solution = Ode.Solve((t, y) => zeros_like(y), y0, 0, 4, options);
-            solution.Statistics.LargestStep.Should().Be(0.25, method.Name);
+            solution.Statistics.LargestStep.Should().BeApproximately(0.25, 1e-14, method.Name);
         }
     }
 
@@ -86,7 +100,8 @@ public class OptionAmountTests
     public void An_error_of_exactly_the_tolerance_is_accepted()
     {
         using Tensor y0 = zeros(1, ScalarType.Float64);
-        OdeSolverOptions options = new() { Method = OdeMethod.AdaptiveHeun, RelativeTolerance = 0, AbsoluteTolerance = 0.25, FirstStep = 0.5, MinimumStep = 0.5 };
+        OdeSolverOptions options =
+            new() { Method = OdeMethod.AdaptiveHeun, RelativeTolerance = 0, AbsoluteTolerance = 0.25, FirstStep = 0.5, MinimumStep = 0.5 };
         using OdeSolution solution = Ode.Solve((t, y) => 2 * t + 0 * y, y0, 0, 0.5, options);
         (solution.Statistics.AcceptedSteps, solution.Statistics.RejectedSteps).Should().Be((1L, 0L));
         solution.Final.ToDouble().Should().Be(0.25);
@@ -94,7 +109,9 @@ public class OptionAmountTests
         tighter.Should().Throw<OdeSolverException>().Which.Failure.Should().Be(SolverFailure.StepSizeUnderflow);
     }
 
-    /// <summary>Behind the start nothing is finite: each step is a quarter of the one before, 1, 1/4, 1/16, until it would be below the smallest.</summary>
+    /// <summary>
+    /// Behind the start nothing is finite: each step is a quarter of the one before, 1, 1/4, 1/16, until it would be below the smallest.
+    /// </summary>
     [Theory]
     [InlineData(0.3, 1.0)]
     [InlineData(0.25, 0.25)]
@@ -103,7 +120,12 @@ public class OptionAmountTests
     public void Steps_become_as_small_as_the_smallest_and_no_smaller(double smallest, double last)
     {
         using Tensor y0 = ones(1, ScalarType.Float64);
-        var options = new OdeSolverOptions { FirstStep = 1, MinimumStep = smallest, Controller = StepController.Integral(minimumFactor: 0.25) };
+        var options = new OdeSolverOptions
+        {
+            FirstStep = 1,
+            MinimumStep = smallest,
+            Controller = StepController.Integral(minimumFactor: 0.25)
+        };
         Action solve = () => Ode.Solve((t, y) => t.ToDouble() == 0 ? -y : y * double.NaN, y0, 0, 8, options);
         OdeSolverException failure = solve.Should().Throw<OdeSolverException>().Which;
         (failure.Time, failure.StepSize).Should().Be((0, last));
@@ -115,13 +137,15 @@ public class OptionAmountTests
     public void As_many_steps_as_allowed_are_made_and_not_one_more(string kind, int needed)
     {
         using Tensor y0 = ones(2, 1, ScalarType.Float64);
-        OdeSolverOptions options = kind == "adaptive" ? new() { FirstStep = 1.0 / 16, Controller = Doubling } : new() { Method = OdeMethod.Rk4, StepSize = 31.0 / 128 };
+        OdeSolverOptions options = kind == "adaptive" ? new() { FirstStep = 1.0 / 16, Controller = Doubling }
+            : new() { Method = OdeMethod.Rk4, StepSize = 31.0 / 128 };
         using OdeSolution enough = Solve(options with { MaximumSteps = needed });
         enough.Status.Should().OnlyContain(status => status == RowStatus.Completed);
         enough.Statistics.AcceptedSteps.Should().Be(needed);
 
         OdeSolverOptions few = options with { MaximumSteps = needed - 1 };
-        OdeSolverException failure = FluentActions.Invoking(() => Solve(few)).Should().Throw<OdeSolverException>().WithMessage($"*MaximumSteps is {needed - 1}.*").Which;
+        OdeSolverException failure = FluentActions.Invoking(() => Solve(few)).Should().Throw<OdeSolverException>()
+            .WithMessage($"*MaximumSteps is {needed - 1}.*").Which;
         failure.Failure.Should().Be(SolverFailure.StepLimit);
         // Many fixed steps are known beforehand.
         failure.Time.Should().Be(kind == "adaptive" ? 15.0 / 16 : 0);
@@ -129,7 +153,7 @@ public class OptionAmountTests
         foreach (bool perRow in new[] { false, true })
         {
             using OdeSolution partial = Solve(few with { OnStepLimit = StepLimitBehavior.ReturnPartial, PerRow = perRow });
-            partial.Status.Should().Equal(RowStatus.StepLimit, RowStatus.StepLimit);
+            partial.Status.Should().Equal(Enumerable.Repeat(RowStatus.StepLimit, perRow ? 2 : 1));
             // Rows with steps of their own count theirs.
             partial.Statistics.AcceptedSteps.Should().Be((needed - 1) * (perRow && kind == "adaptive" ? 2 : 1));
             partial.Final.isnan().all().item<bool>().Should().BeTrue();
@@ -156,7 +180,8 @@ public class OptionAmountTests
     {
         var seen = new List<SolverProgress>();
         Sizes((t, y) => zeros_like(y), new() { FirstStep = 0.25, MaximumStep = 0.25, Progress = new Immediate(seen.Add) }, 1, 2);
-        seen.Select(progress => (progress.Time, progress.EndTime, progress.AcceptedSteps)).Should().Equal((1, 2, 0), (1.25, 2, 1), (1.5, 2, 2), (1.75, 2, 3));
+        seen.Select(progress => (progress.Time, progress.EndTime, progress.AcceptedSteps)).Should()
+            .Equal((1, 2, 0), (1.25, 2, 1), (1.5, 2, 2), (1.75, 2, 3));
         // One evaluation at the start, and the six further stages of a step whose last is the next one's first.
         seen.Select(progress => progress.FunctionEvaluations).Should().Equal(0, 7, 13, 19);
     }

@@ -159,7 +159,8 @@ public class SolveTests
     [InlineData(1, 0, 0)]
     public void Each_step_is_as_long_as_the_controllers_formula_says(double beta1, double beta2, double beta3)
     {
-        StepController controller = beta2 == 0 ? StepController.Integral() : beta3 == 0 ? StepController.ProportionalIntegral() : StepController.ProportionalIntegralDerivative();
+        StepController controller = beta2 == 0 ? StepController.Integral() : beta3 == 0 ? StepController.ProportionalIntegral()
+            : StepController.ProportionalIntegralDerivative();
         using Tensor y0 = References.InitialState("vanderpol5");
         using Tensor times = References.Times("vanderpol5");
         using Tensor expected = References.States("vanderpol5");
@@ -169,7 +170,8 @@ public class SolveTests
         // Errors go into the next sizes with the order of the estimate plus one, 5 for Dormand and Prince's pair.
         var statistics = new SolverStatistics();
         var recorder = new ErrorRecorder(statistics);
-        OdeProblem.Integrate(new IntegrationTask(Problems.VanDerPol5, y0, TimeGrid.Of(0, 10), Tight with { Controller = controller }, statistics, IsDifferentiable: false, recorder))
+        OdeProblem.Integrate(new IntegrationTask(Problems.VanDerPol5, y0, TimeGrid.Of(0, 10), Tight with { Controller = controller },
+            statistics, IsDifferentiable: false, recorder))
             .Dispose();
         List<(double Size, double Error, bool WasRejected)> steps = recorder.Steps;
         steps.Should().HaveCountGreaterThan(100);
@@ -179,8 +181,10 @@ public class SolveTests
         {
             if (steps[i + 1].WasRejected)
                 continue;
-            double factor = 0.9 * Math.Pow(steps[i].Error, -beta1 / 5) * Math.Pow(steps[i - 1].Error, -beta2 / 5) * Math.Pow(steps[i - 2].Error, -beta3 / 5);
-            steps[i + 1].Size.Should().BeApproximately(steps[i].Size * Math.Clamp(factor, 0.2, steps[i].WasRejected ? 1 : 10), 1e-6 * steps[i + 1].Size);
+            double factor = 0.9 * Math.Pow(steps[i].Error, -beta1 / 5) * Math.Pow(steps[i - 1].Error, -beta2 / 5)
+                * Math.Pow(steps[i - 2].Error, -beta3 / 5);
+            steps[i + 1].Size.Should()
+                .BeApproximately(steps[i].Size * Math.Clamp(factor, 0.2, steps[i].WasRejected ? 1 : 10), 1e-6 * steps[i + 1].Size);
             checkedSteps++;
         }
         checkedSteps.Should().BeGreaterThan(steps.Count / 2);

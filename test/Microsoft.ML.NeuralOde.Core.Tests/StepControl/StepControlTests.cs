@@ -37,14 +37,16 @@ public class StepControlTests
         // Tolerance over error was 2, then 4, then 16: powers of two, so that exponents can be added.
         foreach (int k in new[] { 1, 2, 5 })
         {
-            controller.Factor(16, 4, 2, growth: 7, k).Should().BeApproximately(0.9 * Math.Pow(2, (4 * beta1 + 2 * beta2 + beta3) / k), 1e-13);
+            controller.Factor(16, 4, 2, growth: 7, k).Should()
+                .BeApproximately(0.9 * Math.Pow(2, (4 * beta1 + 2 * beta2 + beta3) / k), 1e-13);
             controller.Factor(0.25, 1, 8, growth: 7, k).Should().BeApproximately(0.9 * Math.Pow(2, (-2 * beta1 + 3 * beta3) / k), 1e-13);
         }
     }
 
     [Theory]
     [MemberData(nameof(Limits))]
-    public void Factors_stay_between_their_limits_and_are_cut_by_the_safety(StepController controller, double safety, double smallest, double largest)
+    public void Factors_stay_between_their_limits_and_are_cut_by_the_safety(StepController controller, double safety, double smallest,
+        double largest)
     {
         (controller.Safety, controller.MinimumFactor, controller.MaximumFactor).Should().Be((safety, smallest, largest));
         new ErrorHistory().Accepted(controller, 5, 1, error: 0).Should().Be(largest);
@@ -77,7 +79,8 @@ public class StepControlTests
     [Fact]
     public void Errors_of_the_last_three_steps_count_and_none_behind_a_restart()
     {
-        var controller = StepController.ProportionalIntegralDerivative(0.25, 0.5, 0.125, safety: 1, minimumFactor: 1e-9, maximumFactor: 1e9);
+        var controller = StepController.ProportionalIntegralDerivative(0.25, 0.5, 0.125, safety: 1, minimumFactor: 1e-9,
+            maximumFactor: 1e9);
         var history = new ErrorHistory();
         // Tolerance over error: 2, 4, 16, 32. Before the first step all was well: 1.
         history.Accepted(controller, 1, 1, 1.0 / 2).Should().BeApproximately(Math.Pow(2, 0.875), 1e-13);
@@ -85,7 +88,8 @@ public class StepControlTests
         history.Accepted(controller, 1, 1, 1.0 / 16).Should().BeApproximately(Math.Pow(2, 4 * 0.875 - 2 * 0.75 + 0.125), 1e-13);
         history.Rejected(controller, 1, 100);
         history.Accepted(StepController.Integral(), 1, 1, 1.0 / 16).Should().Be(1);
-        history.Accepted(controller, 1, 1, 1.0 / 32).Should().BeApproximately(Math.Pow(2, 5 * 0.875 - 4 * 0.75 + 4 * 0.125), 1e-12, "rejected steps are forgotten");
+        history.Accepted(controller, 1, 1, 1.0 / 32).Should()
+            .BeApproximately(Math.Pow(2, 5 * 0.875 - 4 * 0.75 + 4 * 0.125), 1e-12, "rejected steps are forgotten");
         history.Restart();
         history.Accepted(controller, 1, 1, 1.0 / 2).Should().BeApproximately(Math.Pow(2, 0.875), 1e-13);
     }
@@ -94,10 +98,12 @@ public class StepControlTests
     public void Predictive_control_expects_errors_to_go_on_growing()
     {
         var controller = StepController.Predictive(safety: 1);
-        // Gustafsson: h_{n+1} = h_n (h_n / h_{n−1}) (1/err_n)^{1/k} (err_{n−1} / err_n)^{1/k}, where that is less than without what came before.
+        // Gustafsson: h_{n+1} = h_n (h_n / h_{n−1}) (1/err_n)^{1/k} (err_{n−1} / err_n)^{1/k}, where that is less than without what came
+        // before.
         controller.Factor(16, 64, 1, growth: 1, k: 2).Should().BeApproximately(4 * 0.5, 1e-13);
         controller.Factor(16, 64, 1, growth: 1.5, k: 2).Should().BeApproximately(4 * 0.75, 1e-13);
-        controller.Factor(16, 4, 1, growth: 1, k: 2).Should().BeApproximately(4, 1e-13, "errors that become smaller are not expected to go on");
+        controller.Factor(16, 4, 1, growth: 1, k: 2).Should()
+            .BeApproximately(4, 1e-13, "errors that become smaller are not expected to go on");
         controller.Factor(1.0 / 16, 1, 1, growth: 1, k: 2).Should().BeApproximately(0.25 * 0.25, 1e-13);
         // A step that could grow by less than a fifth stays, one that must shrink does not.
         controller.Factor(1.19, 1, 1, growth: 1, k: 1).Should().Be(1);
@@ -148,8 +154,10 @@ public class StepControlTests
     {
         StepController.Integral(safety: 1).Safety.Should().Be(1);
         foreach (double integral in new[] { 0, -1, double.NaN, double.PositiveInfinity })
-            FluentActions.Invoking(() => StepController.ProportionalIntegral(integral)).Should().Throw<ArgumentOutOfRangeException>().WithParameterName("integral");
-        FluentActions.Invoking(() => StepController.ProportionalIntegralDerivative(derivative: double.NaN)).Should().Throw<ArgumentOutOfRangeException>();
+            FluentActions.Invoking(() => StepController.ProportionalIntegral(integral)).Should().Throw<ArgumentOutOfRangeException>()
+                .WithParameterName("integral");
+        FluentActions.Invoking(() => StepController.ProportionalIntegralDerivative(derivative: double.NaN)).Should()
+            .Throw<ArgumentOutOfRangeException>();
     }
 
     [Theory]
@@ -160,9 +168,12 @@ public class StepControlTests
     [InlineData(0.001, 0.1, 1)]
     [InlineData(0.3, 0.1, 3)]
     [InlineData(5, double.PositiveInfinity, 1)]
-    public void Equal_steps_are_as_few_as_possible(double length, double largest, long expected) => FixedSteps.Count(length, largest).Should().Be(expected);
+    public void Equal_steps_are_as_few_as_possible(double length, double largest, long expected) =>
+        FixedSteps.Count(length, largest).Should().Be(expected);
 
-    /// <summary>Hairer, Nørsett and Wanner, II.4: h₀ = 0.01 d₀ / d₁, or 1e-6 where one of them is below 1e-5; never beyond the limit.</summary>
+    /// <summary>
+    /// Hairer, Nørsett and Wanner, II.4: h₀ = 0.01 d₀ / d₁, or 1e-6 where one of them is below 1e-5; never beyond the limit.
+    /// </summary>
     [Theory]
     [InlineData(2, 4, 1, 0.005)]
     [InlineData(2, 4, 0.001, 0.001)]
@@ -176,7 +187,9 @@ public class StepControlTests
     public void The_euler_step_before_the_first_follows_the_book(double d0, double d1, double limit, double expected) =>
         InitialStep.Guess(d0, d1, limit).Should().BeApproximately(expected, 1e-12 * expected);
 
-    /// <summary>h = min(100 h₀, (0.01 / max(d₁, d₂))^{1/(p+1)}) with d₂ the change of the derivative over h₀; max(1e-6, h₀/1000) where both vanish.</summary>
+    /// <summary>
+    /// h = min(100 h₀, (0.01 / max(d₁, d₂ / h₀))^{1/(p+1)}) with d₂ the change of the derivative; max(1e-6, h₀/1000) where both vanish.
+    /// </summary>
     [Theory]
     [InlineData(0.5, 4, 1, 1, 1, 0.05)]
     [InlineData(0.5, 1, 2, 1, 1, 0.05)]

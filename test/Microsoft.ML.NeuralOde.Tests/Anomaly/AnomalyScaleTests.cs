@@ -1,4 +1,6 @@
 using Microsoft.ML.NeuralOde.Anomaly;
+using Microsoft.ML.NeuralOde.Density;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.NeuralOde.Tests.Anomaly;
@@ -26,8 +28,8 @@ public class AnomalyScaleTests
         // Densities of 0, 2, −1, 0.5, and latent distances of 0, 1, 3, 1.15 less 0.65.
         Tensor score = scale.Score(tensor(new[] { 10f, 14, 8, 11 }), tensor(new[] { 100f, 150, 250, 157.5f }));
         score.data<float>().ToArray().Should().Equal([0, 2, 2.35f, 0.5f], (a, b) => Math.Abs(a - b) < 1e-6);
-        AnomalyOutput.ScoreOf(new Density.FlowEvidence(tensor(new[] { 3f }), tensor(new[] { 9f })), null).ToDouble().Should().Be(3);
-        AnomalyOutput.ScoreOf(new Density.FlowEvidence(tensor(new[] { 14f }), tensor(new[] { 150f })), scale).ToDouble().Should().Be(2);
+        AnomalyOutput.ScoreOf(new FlowEvidence(tensor(new[] { 3f }), tensor(new[] { 9f })), null).ToDouble().Should().Be(3);
+        AnomalyOutput.ScoreOf(new FlowEvidence(tensor(new[] { 14f }), tensor(new[] { 150f })), scale).ToDouble().Should().Be(2);
     }
 
     /// <summary>Ten or so scores 0, 1, 2 …, a contamination, and how many of them are above the threshold.</summary>
@@ -69,7 +71,8 @@ public class AnomalyScaleTests
 
     public static TheoryData<float[], bool> Quantiles => new()
     {
-        { [1], true }, { [1, 1, 2], true }, { [.. Enumerable.Range(0, 4096).Select(i => (float)i)], true }, { [], false }, { [2, 1], false }, { [1, float.NaN], false },
+        { [1], true }, { [1, 1, 2], true }, { [.. Enumerable.Range(0, 4096).Select(i => (float)i)], true }, { [], false },
+            { [2, 1], false }, { [1, float.NaN], false },
         { [float.NegativeInfinity, 1], false }, { [.. Enumerable.Range(0, 4097).Select(i => (float)i)], false },
     };
 
@@ -79,7 +82,8 @@ public class AnomalyScaleTests
     {
         byte[] bytes = System.Runtime.InteropServices.MemoryMarshal.AsBytes(scores.AsSpan()).ToArray();
         (new ScoreQuantiles(bytes).FindDefect() is null).Should().Be(isGood);
-        (new AnomalyOutput("Score", "PredictedLabel", null, 1, null, TrainingScores: new ScoreQuantiles(bytes)).FindDefect() is null).Should().Be(isGood);
+        (new AnomalyOutput("Score", "PredictedLabel", null, 1, null, TrainingScores: new ScoreQuantiles(bytes)).FindDefect() is null)
+            .Should().Be(isGood);
         new ScoreQuantiles([.. bytes, 0]).FindDefect().Should().Contain($"{bytes.Length + 1} bytes");
     }
 

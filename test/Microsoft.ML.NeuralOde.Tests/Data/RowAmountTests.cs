@@ -1,6 +1,5 @@
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Tests.Support;
-using static TorchSharp.torch;
 
 namespace Microsoft.ML.NeuralOde.Tests.Data;
 
@@ -67,8 +66,9 @@ public class RowAmountTests
         loaded.Count.Should().Be(11);
         loaded.Batches(4).Sum(batch => batch.Count).Should().Be(11);
         warnings.Should().Equal(
-            "2 rows have no value in the label column 'Target'; 3 rows have no value in the weight column 'Weight'; 4 rows have values in the feature column 'Features' that are " +
-            "missing or infinite, NaN in row 10, slot 1 first (mlContext.Transforms.ReplaceMissingValues would keep them). They are left out.");
+            "2 rows have no value in the label column 'Target'; 3 rows have no value in the weight column 'Weight'; 4 rows have values in the " +
+            "feature column 'Features' that are missing or infinite, NaN in row 10, slot 1 first (mlContext.Transforms.ReplaceMissingValues " +
+            "would keep them). They are left out.");
     }
 
     [Fact]
@@ -79,7 +79,8 @@ public class RowAmountTests
         using ITrainingRows loaded = Load(rows);
         loaded.Count.Should().Be(5);
         rows[3].Weight = -0.5f;
-        FluentActions.Invoking(() => Load(rows)).Should().Throw<InvalidOperationException>().WithMessage("The weight column 'Weight' holds -0.5 in row 3; weights must be zero or positive.");
+        FluentActions.Invoking(() => Load(rows)).Should().Throw<InvalidOperationException>()
+            .WithMessage("The weight column 'Weight' holds -0.5 in row 3; weights must be zero or positive.");
     }
 
     /// <summary>Twelve bytes a row, and a budget that the last row meets exactly or misses.</summary>
@@ -112,9 +113,11 @@ public class RowAmountTests
     [InlineData(101)]
     public void Every_row_comes_once_with_a_pool_of_any_size(int poolRows)
     {
-        using ITrainingRows memory = Load([.. Enumerable.Range(0, 100).Select(i => new TableRow { Features = [i, 5], Target = 2 * i, Weight = 3 * i })]);
+        using ITrainingRows memory =
+            Load([.. Enumerable.Range(0, 100).Select(i => new TableRow { Features = [i, 5], Target = 2 * i, Weight = 3 * i })]);
         var columns = new RowColumns((Runtime.IExceptionContext)_mlContext, "Features", new NumberLabel("Target"), "Weight");
-        IDataView data = TabularData.View(_mlContext, [.. Enumerable.Range(0, 100).Select(i => new TableRow { Features = [i, 5], Target = 2 * i, Weight = 3 * i })]);
+        IDataView data = TabularData.View(_mlContext,
+            [.. Enumerable.Range(0, 100).Select(i => new TableRow { Features = [i, 5], Target = 2 * i, Weight = 3 * i })]);
         using var stream = new StreamedRows(data, columns, null, memory.Statistics, poolRows * 16);
         foreach (int? seed in new int?[] { null, 1 })
         {
@@ -137,11 +140,13 @@ public class RowAmountTests
     [Fact]
     public void An_epoch_of_a_given_number_of_batches_goes_over_the_rows_as_often_as_it_takes()
     {
-        using var rows = new RepeatedRows(Load([.. Enumerable.Range(0, 10).Select(i => new TableRow { Features = [i, 5], Target = i })]), batchesPerEpoch: 5, batchSize: 4);
+        using var rows = new RepeatedRows(Load([.. Enumerable.Range(0, 10).Select(i => new TableRow { Features = [i, 5], Target = i })]),
+            batchesPerEpoch: 5, batchSize: 4);
         rows.Count.Should().Be(20);
         float[][] inOrder = Read(rows.Batches(4));
         // Two full batches a pass; what is left over does not come.
-        inOrder.Should().BeEquivalentTo(new float[][] { [0, 1, 2, 3], [4, 5, 6, 7], [0, 1, 2, 3], [4, 5, 6, 7], [0, 1, 2, 3] }, o => o.WithStrictOrdering());
+        inOrder.Should().BeEquivalentTo(new float[][] { [0, 1, 2, 3], [4, 5, 6, 7], [0, 1, 2, 3], [4, 5, 6, 7], [0, 1, 2, 3] },
+            o => o.WithStrictOrdering());
         float[][] shuffled = Read(rows.Batches(4, orderSeed: 3));
         shuffled.Should().HaveCount(5).And.OnlyContain(batch => batch.Distinct().Count() == 4);
         shuffled[0].Concat(shuffled[1]).Should().OnlyHaveUniqueItems();
@@ -172,7 +177,8 @@ public class RowAmountTests
         var loader = new RowLoader(columns, 1 << 20, _ => { }, () => { });
         if (expected is 0 or 10)
         {
-            FluentActions.Invoking(() => loader.LoadAndSplit(data, share, 3)).Should().Throw<InvalidOperationException>().WithMessage($"*of 10 rows leaves {expected} for validation*");
+            FluentActions.Invoking(() => loader.LoadAndSplit(data, share, 3)).Should().Throw<InvalidOperationException>()
+                .WithMessage($"*of 10 rows leaves {expected} for validation*");
             return;
         }
         (ITrainingRows training, ITrainingRows validation) = loader.LoadAndSplit(data, share, 3);
@@ -182,8 +188,10 @@ public class RowAmountTests
     }
 
     private ITrainingRows Load(List<TableRow> rows) =>
-        new RowLoader(new RowColumns((Runtime.IExceptionContext)_mlContext, "Features", new NumberLabel("Target"), "Weight"), 1 << 20, _ => { }, () => { })
+        new RowLoader(new RowColumns((Runtime.IExceptionContext)_mlContext, "Features", new NumberLabel("Target"), "Weight"), 1 << 20,
+            _ => { }, () => { })
             .Load(TabularData.View(_mlContext, rows));
 
-    private static void Equal(float[] found, double[] expected) => found.Should().Equal(expected, (f, e) => Math.Abs(f - e) <= 2e-6 * Math.Abs(e));
+    private static void Equal(float[] found, double[] expected) =>
+        found.Should().Equal(expected, (f, e) => Math.Abs(f - e) <= 2e-6 * Math.Abs(e));
 }

@@ -35,12 +35,14 @@ public sealed class ModelFileFuzzTests : IClassFixture<SavedModels>
                 List<(string Name, byte[] Bytes)> entries = Mutations.Read(_models.Archives[which]);
                 foreach (byte[] archive in new[]
                 {
-                    _models.Archives[which], Mutations.Write(entries), Mutations.Write([.. entries.AsEnumerable().Reverse()]), Mutations.Reseal(_models.Archives[which]),
+                    _models.Archives[which], Mutations.Write(entries), Mutations.Write([.. entries.AsEnumerable().Reverse()]),
+                        Mutations.Reseal(_models.Archives[which]),
                     Mutations.Replace(_models.Archives[which], payload => payload),
                 })
                 {
                     SavedModels.Score(SavedModels.Load(archive)).Should().Equal(_models.Scores[which]);
-                    SavedModels.Score(SavedModels.Load(archive, new SealedModelOptions { ExpectedSeal = _models.Seals[which] })).Should().Equal(_models.Scores[which]);
+                    SavedModels.Score(SavedModels.Load(archive, new SealedModelOptions { ExpectedSeal = _models.Seals[which] })).Should()
+                        .Equal(_models.Scores[which]);
                     SavedModels.Score(new MLContext(1).Model.Load(new MemoryStream(archive), out _)).Should().Equal(_models.Scores[which]);
                 }
             }
@@ -54,11 +56,12 @@ public sealed class ModelFileFuzzTests : IClassFixture<SavedModels>
         {
             Payload<ModelDescription> read = PayloadReader.Read<ModelDescription>(payload);
             foreach (NamedArray array in read.Arrays)
-                array.Values.AsSpan().Fill(0);
+                array.Values.AsSpan().Clear();
             return new Payload<ModelDescription>(read.Description, read.Arrays).ToBytes();
         }));
         SavedModels.Score(SavedModels.Load(forged)).Should().Equal([1f / 3, 1f / 3, 1f / 3], (a, b) => Math.Abs(a - b) < 1e-6);
-        FluentActions.Invoking(() => SavedModels.Load(forged, new SealedModelOptions { ExpectedSeal = _models.Seals[0] })).Should().Throw<InvalidDataException>();
+        FluentActions.Invoking(() => SavedModels.Load(forged, new SealedModelOptions { ExpectedSeal = _models.Seals[0] })).Should()
+            .Throw<InvalidDataException>();
     }
 
     [SeededProperty(MaxTest = 60)]

@@ -52,7 +52,9 @@ public class PayloadTests
         }
     }
 
-    /// <summary>Versions against the one of this library: earlier ones and this one are read, the very next one is refused by its number.</summary>
+    /// <summary>
+    /// Versions against the one of this library: earlier ones and this one are read, the very next one is refused by its number.
+    /// </summary>
     [Theory]
     [InlineData(-1, true)]
     [InlineData(0, true)]
@@ -72,7 +74,8 @@ public class PayloadTests
             if (isRead)
                 read().Should().Be("description");
             else
-                read.Should().Throw<InvalidDataException>().WithMessage($"*has format {version}, *reads formats up to {PayloadReader.FormatVersion}. Update the package.");
+                read.Should().Throw<InvalidDataException>()
+                    .WithMessage($"*has format {version}, *reads formats up to {PayloadReader.FormatVersion}. Update the package.");
     }
 
     /// <summary>Arrays of no dimension, no number, and as many numbers as fit in one piece and one more.</summary>
@@ -82,7 +85,8 @@ public class PayloadTests
         int piece = 1 << 18;
         NamedArray[] arrays =
         [
-            new("scalar", [], [7]), new("empty", [0, 5], []), new("one", [1], [float.NaN]), new("piece", [piece], Values(piece)), new("more", [piece + 1], Values(piece + 1)),
+            new("scalar", [], [7]), new("empty", [0, 5], []), new("one", [1], [float.NaN]), new("piece", [piece], Values(piece)),
+                new("more", [piece + 1], Values(piece + 1)),
             new("two pieces", [2, piece], Values(2 * piece)), new("last", [3], [1, -2, float.PositiveInfinity]),
         ];
         byte[] bytes = new Payload<int>(5, arrays).ToBytes();
@@ -107,7 +111,9 @@ public class PayloadTests
         Refused([new("a", [1], [1, 2])], "4 bytes are left over");
         Refused([new("a", [long.MaxValue, 2], [])], "damaged");
 
-        static void Refused(NamedArray[] arrays, string what) => FluentActions.Invoking(() => PayloadReader.Read<int>(new Payload<int>(5, arrays).ToBytes()))
-            .Should().Throw<InvalidDataException>().WithMessage($"*damaged*{what}*".Replace("damaged*damaged", "damaged", StringComparison.Ordinal));
+        static void Refused(NamedArray[] arrays, string what) =>
+            FluentActions.Invoking(() => PayloadReader.Read<int>(new Payload<int>(5, arrays).ToBytes()))
+            .Should().Throw<InvalidDataException>()
+                .WithMessage($"*damaged*{what}*".Replace("damaged*damaged", "damaged", StringComparison.Ordinal));
     }
 }

@@ -4,6 +4,7 @@ using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Regression;
 using Microsoft.ML.NeuralOde.Training;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.NeuralOde.Tests.Prediction;
@@ -12,7 +13,8 @@ namespace Microsoft.ML.NeuralOde.Tests.Prediction;
 public class ClassWeightTests
 {
     /// <summary>
-    /// Labels with their weights, and what a row of each class counts: all weights over the classes that occur and the weight of the class; 1 for a class that does not.
+    /// Labels with their weights, and what a row of each class counts: all weights over the classes that occur and the weight of the class;
+    /// 1 for a class that does not.
     /// </summary>
     public static TheoryData<string, int, (float Label, float Weight)[], float[]> Balances => new()
     {
@@ -24,11 +26,13 @@ public class ClassWeightTests
 
     [Theory]
     [MemberData(nameof(Balances))]
-    public void Balanced_classes_count_in_inverse_proportion_to_their_rows(string what, int classes, (float Label, float Weight)[] rows, float[] expected)
+    public void Balanced_classes_count_in_inverse_proportion_to_their_rows(string what, int classes, (float Label, float Weight)[] rows,
+        float[] expected)
     {
         using DisposeScope scope = NewDisposeScope();
         foreach (ClassificationTask task in classes == 2
-            ? new ClassificationTask[] { new MulticlassTask(2, ClassWeighting.Balanced, "Label"), new BinaryTask(ClassWeighting.Balanced, "Label") }
+            ? new ClassificationTask[] { new MulticlassTask(2, ClassWeighting.Balanced, "Label"),
+                new BinaryTask(ClassWeighting.Balanced, "Label") }
             : [new MulticlassTask(classes, ClassWeighting.Balanced, "Label")])
         {
             using (task)
@@ -48,7 +52,8 @@ public class ClassWeightTests
         plain.Prepare(Statistics([(0, 1), (1, 5)]), null!);
         plain.Weights(zeros(2, 1)).Should().BeNull();
         using var balanced = new BinaryTask(ClassWeighting.Balanced, "Truth");
-        FluentActions.Invoking(() => balanced.Prepare(Statistics([(1, 2), (1, 1), (1, 7)]), null!)).Should().Throw<InvalidOperationException>()
+        FluentActions.Invoking(() => balanced.Prepare(Statistics([(1, 2), (1, 1), (1, 7)]), null!)).Should()
+            .Throw<InvalidOperationException>()
             .WithMessage("All 3 rows have the same class in the label column 'Truth'; a classifier needs rows of at least two.");
     }
 
@@ -94,7 +99,8 @@ public class ClassWeightTests
     [InlineData(ClassWeighting.None, true)]
     [InlineData(ClassWeighting.Balanced, false)]
     [InlineData(ClassWeighting.Balanced, true)]
-    public void Weights_of_rows_and_of_classes_multiply_in_the_loss_and_only_those_of_rows_count_in_the_accuracy(ClassWeighting weighting, bool isWeighted)
+    public void Weights_of_rows_and_of_classes_multiply_in_the_loss_and_only_those_of_rows_count_in_the_accuracy(ClassWeighting weighting,
+        bool isWeighted)
     {
         using DisposeScope scope = NewDisposeScope();
         using NeuralOdeNetwork network = Network(outputs: 3);
@@ -103,7 +109,8 @@ public class ClassWeightTests
         var options = new NeuralOdeClassificationTrainer.Options { RelativeTolerance = 1e-6, AbsoluteTolerance = 1e-6 };
         var training = new PredictorTraining(network, task, options);
         float[] classes = [0, 1, 1, 2], given = [1, 0.5f, 3, 2];
-        double[] rowWeights = isWeighted ? [.. given] : [1, 1, 1, 1], classWeights = weighting == ClassWeighting.Balanced ? [12.0 / 18, 2, 1] : [1, 1, 1];
+        double[] rowWeights = isWeighted ? [.. given] : [1, 1, 1, 1], classWeights = weighting == ClassWeighting.Balanced
+            ? [12.0 / 18, 2, 1] : [1, 1, 1];
         Tensor features = tensor(new[] { 0.5f, 1, -1, 2, 0, 0, 3, -2 }, [4, 2]);
         Tensor? weights = isWeighted ? tensor(given) : null;
         var batch = new RowBatch(features, tensor(classes, [4, 1]), weights);
@@ -143,7 +150,8 @@ public class ClassWeightTests
             result.Loss.ToDouble().Should().BeApproximately(plain, 1e-6);
             (result.Objective.ToDouble() - plain).Should().BeApproximately(weight * norms, 1e-4 * norms);
         }
-        BatchResult one = Loss(o => o.Regularization = new PathRegularization { KineticEnergy = 1 }), three = Loss(o => o.Regularization = new PathRegularization { KineticEnergy = 3 });
+        BatchResult one = Loss(o => o.Regularization = new PathRegularization { KineticEnergy = 1 }),
+            three = Loss(o => o.Regularization = new PathRegularization { KineticEnergy = 3 });
         (one.Objective - one.Loss).ToDouble().Should().BePositive();
         (three.Objective - three.Loss).ToDouble().Should().BeApproximately(3 * (one.Objective - one.Loss).ToDouble(), 1e-4);
 

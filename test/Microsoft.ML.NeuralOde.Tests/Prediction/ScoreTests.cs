@@ -3,7 +3,10 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.NeuralOde.Tests.Prediction;
 
-/// <summary>From the network's outputs, which are given by its last bias alone, to scores; without tensors, and through torch for a solver that needs it.</summary>
+/// <summary>
+/// From the network's outputs, which are given by its last bias alone, to scores; without tensors, and through torch for a solver that
+/// needs it.
+/// </summary>
 public class ScoreTests
 {
     public static TheoryData<string, float[], double[]> Classes
@@ -36,7 +39,8 @@ public class ScoreTests
     [InlineData("trbdf2")]
     public void Probabilities_of_true_are_the_logistic_function_of_the_odds(string solver)
     {
-        foreach ((float odds, double probability) in new[] { (0, 0.5), (2, 1 / (1 + Math.Exp(-2))), (-3, 1 / (1 + Math.Exp(3))), (1000, 1), (-1000f, 0) })
+        foreach ((float odds, double probability) in new (float, double)[] { (0, 0.5), (2, 1 / (1 + Math.Exp(-2))),
+            (-3, 1 / (1 + Math.Exp(3))), (1000, 1), (-1000, 0) })
             Equal(Score(OutputKind.Odds, solver, [odds]), [odds, probability]);
     }
 
@@ -45,7 +49,8 @@ public class ScoreTests
     [InlineData("trbdf2")]
     public void Targets_are_in_units_of_the_label(string solver) =>
         // Scales are what a label is multiplied by.
-        Equal(Score(OutputKind.Values, solver, [1.5f, -2], network => network.NormalizeOutput(([10, 100], [0.5f, 0.25f]))), [10 + 3, 100 - 8]);
+        Equal(Score(OutputKind.Values, solver, [1.5f, -2], network => network.NormalizeOutput(([10, 100], [0.5f, 0.25f]))),
+            [10 + 3, 100 - 8]);
 
     /// <summary>The scores of each of seven rows, which must all be the same.</summary>
     private static float[] Score(OutputKind kind, string solver, float[] outputs, Action<NeuralOdeNetwork>? prepare = null)
@@ -68,5 +73,6 @@ public class ScoreTests
         return scores[..width];
     }
 
-    private static void Equal(float[] found, double[] expected) => found.Should().Equal(expected, (a, b) => Math.Abs(a - b) < 1e-6 * Math.Max(1, Math.Abs(b)));
+    private static void Equal(float[] found, double[] expected) => found.Should()
+        .Equal(expected, (a, b) => Math.Abs(a - b) < 1e-6 * Math.Max(1, Math.Abs(b)));
 }

@@ -1,6 +1,7 @@
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Training;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.NeuralOde.Tests.Training;
@@ -18,24 +19,28 @@ public class LoopAmountTests
         { "a gradient cut to length 2.5", o => o.MaximumGradientNorm = 2.5, [1 - 0.15, -2 - 0.2] },
         { "a gradient that is short enough", o => o.MaximumGradientNorm = 5.1, [1 - 0.3, -2 - 0.4] },
         { "decay as part of the gradient", o => o.WeightDecay = 0.5, [1 - 0.1 * (3 + 0.5), -2 - 0.1 * (4 - 1)] },
-        { "decay behind clipping", o => { o.WeightDecay = 0.5; o.MaximumGradientNorm = 1; }, [1 - 0.1 * (0.6 + 0.5), -2 - 0.1 * (0.8 - 1)] },
+        { "decay behind clipping", o => { o.WeightDecay = 0.5; o.MaximumGradientNorm = 1; },
+            [1 - 0.1 * (0.6 + 0.5), -2 - 0.1 * (0.8 - 1)] },
         // The first step of Adam is the sign of the gradient.
         { "Adam", o => o.Optimizer = NeuralOdeOptimizer.Adam, [1 - 0.1, -2 - 0.1] },
         { "Adam with decay", o => { o.Optimizer = NeuralOdeOptimizer.Adam; o.WeightDecay = 3; }, [1 - 0.1, -2 + 0.1] },
         { "AdamW", o => o.Optimizer = NeuralOdeOptimizer.AdamW, [1 - 0.1, -2 - 0.1] },
-        { "AdamW with decay of its own", o => { o.Optimizer = NeuralOdeOptimizer.AdamW; o.WeightDecay = 3; }, [1 * 0.7 - 0.1, -2 * 0.7 - 0.1] },
+        { "AdamW with decay of its own", o => { o.Optimizer = NeuralOdeOptimizer.AdamW; o.WeightDecay = 3; },
+            [1 * 0.7 - 0.1, -2 * 0.7 - 0.1] },
         { "two steps", o => o.NumberOfEpochs = 2, [1 - 0.6, -2 - 0.8] },
         { "two steps with momentum", o => { o.NumberOfEpochs = 2; o.Momentum = 0.5; }, [1 - 0.3 * 2.5, -2 - 0.4 * 2.5] },
         { "three batches", o => o.BatchSize = 2, [1 - 0.9, -2 - 1.2] },
         { "five batches, two epochs", o => { o.BatchSize = 1; o.NumberOfEpochs = 2; }, [1 - 3, -2 - 4] },
         // At 0, 1/3 and 2/3 of the training.
-        { "a schedule", o => { o.BatchSize = 2; o.LearningRateSchedule = LearningRateSchedule.CosineAnnealing; }, [1 - 0.3 * (1 + 0.75 + 0.25), -2 - 0.4 * (1 + 0.75 + 0.25)] },
+        { "a schedule", o => { o.BatchSize = 2; o.LearningRateSchedule = LearningRateSchedule.CosineAnnealing; },
+            [1 - 0.3 * (1 + 0.75 + 0.25), -2 - 0.4 * (1 + 0.75 + 0.25)] },
         { "a warm-up", o => { o.BatchSize = 2; o.WarmUpFraction = 2.0 / 3; }, [1 - 0.3 * 1.5, -2 - 0.4 * 1.5] },
     };
 
     [Theory]
     [MemberData(nameof(OneStep))]
-    public void Weights_move_by_the_amount_that_the_options_say(string what, Action<NeuralOdeRegressionTrainer.Options> change, double[] expected)
+    public void Weights_move_by_the_amount_that_the_options_say(string what, Action<NeuralOdeRegressionTrainer.Options> change,
+        double[] expected)
     {
         using var probe = new Probe();
         Run(probe, change);
@@ -43,15 +48,18 @@ public class LoopAmountTests
     }
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(3)]
-    [InlineData(5)]
-    public void Reports_are_means_over_the_weights_of_the_rows(int batchSize)
+    [InlineData(1, false)]
+    [InlineData(2, false)]
+    [InlineData(3, false)]
+    [InlineData(5, false)]
+    [InlineData(2, true)]
+    [InlineData(5, true)]
+    public void Reports_are_means_over_the_weights_of_the_rows_in_memory_and_streamed(int batchSize, bool streamed)
     {
         // Features 1, 2, 3, 4, 10 with weights 1, 1, 2, 0, 4.
         using var probe = new Probe();
-        NeuralOdeEpochReport report = Run(probe, o => { o.BatchSize = batchSize; o.NumberOfEpochs = 2; }, validation: Rows((2, 1), (6, 3)))[1];
+        NeuralOdeEpochReport report =
+            Run(probe, o => { o.BatchSize = batchSize; o.NumberOfEpochs = 2; }, validation: Rows((2, 1), (6, 3)), streamed: streamed)[1];
 
         (report.Epoch, report.NumberOfEpochs, report.MetricName, report.LearningRate).Should().Be((2, 2, "RMSE", 0.1));
         report.TrainLoss.Should().BeApproximately((1 + 2 + 6 + 0 + 40) / 8.0, 1e-5);
@@ -75,7 +83,9 @@ public class LoopAmountTests
         (report.ValidationLoss, report.ValidationMetric).Should().Be((null, null));
     }
 
-    /// <summary>Validation losses of eight epochs, the patience, and the number of epochs that are run and the one whose weights are kept.</summary>
+    /// <summary>
+    /// Validation losses of eight epochs, the patience, and the number of epochs that are run and the one whose weights are kept.
+    /// </summary>
     [Theory]
     [InlineData(new[] { 5, 4, 4.5, 4.2, 4.1, 4.05, 3, 2 }, 1, 3, 2)]
     [InlineData(new[] { 5, 4, 4.5, 4.2, 4.1, 4.05, 3, 2 }, 2, 4, 2)]
@@ -89,7 +99,8 @@ public class LoopAmountTests
         foreach (bool keep in new[] { true, false })
         {
             using var probe = new Probe { ValidationLosses = losses };
-            Run(probe, o => { o.NumberOfEpochs = 8; o.EarlyStoppingPatience = patience; o.KeepBestWeights = keep; }, validation: Rows((1, 1))).Should().HaveCount(epochs);
+            Run(probe, o => { o.NumberOfEpochs = 8; o.EarlyStoppingPatience = patience; o.KeepBestWeights = keep; },
+                validation: Rows((1, 1))).Should().HaveCount(epochs);
             probe.Weights[0].Should().BeApproximately(1 - 0.3f * (keep ? best : epochs), 1e-5f);
         }
     }
@@ -98,12 +109,14 @@ public class LoopAmountTests
     public void Batches_of_weightless_rows_alone_are_nothing_to_learn_from()
     {
         using var probe = new Probe();
-        FluentActions.Invoking(() => Run(probe, o => o.BatchSize = 1, rows: Rows((1, 0), (2, 0), (3, 0)))).Should().Throw<InvalidOperationException>()
+        FluentActions.Invoking(() => Run(probe, o => o.BatchSize = 1, rows: Rows((1, 0), (2, 0), (3, 0)))).Should()
+            .Throw<InvalidOperationException>()
             .WithMessage("All 3 batches have rows of weight zero only*");
     }
 
     private static IReadOnlyList<NeuralOdeEpochReport> Run(
-        Probe probe, Action<NeuralOdeRegressionTrainer.Options> change, IDataView? rows = null, IDataView? validation = null, bool weighted = true)
+        Probe probe, Action<NeuralOdeRegressionTrainer.Options> change, IDataView? rows = null, IDataView? validation = null,
+            bool weighted = true, bool streamed = false)
     {
         var options = new NeuralOdeRegressionTrainer.Options
         {
@@ -121,7 +134,8 @@ public class LoopAmountTests
         return loop.Run();
 
         ITrainingRows Load(IDataView data) =>
-            new RowLoader(new RowColumns((Runtime.IExceptionContext)new MLContext(1), "Features", null, weighted ? "Weight" : null), 1 << 20, _ => { }, () => { }).Load(data);
+            new RowLoader(new RowColumns((Runtime.IExceptionContext)new MLContext(1), "Features", null, weighted ? "Weight" : null),
+                streamed ? 0 : 1 << 20, _ => { }, () => { }).Load(data);
     }
 
     private static IDataView Rows(params (float Feature, float Weight)[] rows) =>
@@ -135,7 +149,9 @@ public class LoopAmountTests
         public float Weight { get; set; }
     }
 
-    /// <summary>Its loss is the mean feature, its figure the mean square; its objective pulls the weights by (3, 4) whatever the rows are.</summary>
+    /// <summary>
+    /// Its loss is the mean feature, its figure the mean square; its objective pulls the weights by (3, 4) whatever the rows are.
+    /// </summary>
     private sealed class Probe : nn.Module, ITrainable, IDisposable
     {
         private readonly TorchSharp.Modules.Parameter _weights = new(tensor(new[] { 1f, -2f }));
@@ -153,7 +169,8 @@ public class LoopAmountTests
 
         public TrainingMetric? Metric { get; } = new("RMSE", Math.Sqrt);
 
-        public BatchResult Loss(RowBatch batch, TrainingMoment moment) => Result(batch) with { Objective = (_weights * tensor(new[] { 3f, 4f })).sum() };
+        public BatchResult Loss(RowBatch batch, TrainingMoment moment) =>
+            Result(batch) with { Objective = (_weights * tensor(new[] { 3f, 4f })).sum() };
 
         public BatchResult Evaluate(RowBatch batch)
         {

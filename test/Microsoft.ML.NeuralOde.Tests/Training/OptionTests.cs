@@ -130,7 +130,8 @@ public class OptionTests
         static (int, int, string, string, double, string, double, double, double?) Described(NeuralOdeRegressionTransformer model)
         {
             Microsoft.ML.NeuralOde.Prediction.NetworkDescription found = model.Model.Network.Description;
-            return (found.FeatureCount, found.OutputCount, string.Join(' ', found.EncoderLayers), string.Join(' ', found.DynamicsLayers), found.EndTime, found.Solver,
+            return (found.FeatureCount, found.OutputCount, string.Join(' ', found.EncoderLayers), string.Join(' ', found.DynamicsLayers),
+                found.EndTime, found.Solver,
                 found.RelativeTolerance, found.AbsoluteTolerance, found.StepSize);
         }
     }
@@ -155,7 +156,8 @@ public class OptionTests
         {
             double mean = groups[i].Average(value => (double)value);
             found!.Value.Mean[i].Should().BeApproximately((float)mean, 1e-6f);
-            found.Value.Scale[i].Should().BeApproximately((float)(1 / Math.Sqrt(groups[i].Average(value => (value - mean) * (value - mean)))), 1e-5f);
+            found.Value.Scale[i].Should()
+                .BeApproximately((float)(1 / Math.Sqrt(groups[i].Average(value => (value - mean) * (value - mean)))), 1e-5f);
         }
         found!.Value.Mean.Should().HaveCount(groups.Length);
     }
@@ -167,7 +169,8 @@ public class OptionTests
         List<TableRow> rows = TabularData.Circle(40);
         for (int i = 0; i < rows.Count; i++)
             rows[i].Weight = i % 4;
-        List<TableRow> repeated = [.. rows.SelectMany(row => Enumerable.Repeat(new TableRow { Features = row.Features, Label = row.Label }, (int)row.Weight))];
+        List<TableRow> repeated =
+            [.. rows.SelectMany(row => Enumerable.Repeat(new TableRow { Features = row.Features, Label = row.Label }, (int)row.Weight))];
         double[] weighted = Losses(rows, "Weight"), counted = Losses(repeated, null);
 
         weighted.Should().Equal(counted, (a, b) => Math.Abs(a - b) < 1e-4);
@@ -175,20 +178,21 @@ public class OptionTests
 
         double[] Losses(List<TableRow> data, string? weight)
         {
-            using NeuralOdeBinaryClassificationTransformer model = _mlContext.BinaryClassification.Trainers.NeuralOde(new NeuralOdeBinaryClassificationTrainer.Options
-            {
-                NumberOfEpochs = 3,
-                BatchSize = 1000,
-                EncoderLayers = [8],
-                DynamicsLayers = [8],
-                LearningRate = 0.02,
-                RelativeTolerance = 1e-6,
-                AbsoluteTolerance = 1e-7,
-                Optimizer = NeuralOdeOptimizer.Sgd,
-                Normalization = FeatureNormalization.None,
-                ExampleWeightColumnName = weight,
-                Seed = 5,
-            }).Fit(TabularData.View(_mlContext, data));
+            using NeuralOdeBinaryClassificationTransformer model =
+                _mlContext.BinaryClassification.Trainers.NeuralOde(new NeuralOdeBinaryClassificationTrainer.Options
+                {
+                    NumberOfEpochs = 3,
+                    BatchSize = 1000,
+                    EncoderLayers = [8],
+                    DynamicsLayers = [8],
+                    LearningRate = 0.02,
+                    RelativeTolerance = 1e-6,
+                    AbsoluteTolerance = 1e-7,
+                    Optimizer = NeuralOdeOptimizer.Sgd,
+                    Normalization = FeatureNormalization.None,
+                    ExampleWeightColumnName = weight,
+                    Seed = 5,
+                }).Fit(TabularData.View(_mlContext, data));
             return [.. model.TrainingHistory.Select(report => report.TrainLoss)];
         }
     }

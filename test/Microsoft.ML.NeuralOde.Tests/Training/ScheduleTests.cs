@@ -47,7 +47,8 @@ public class ScheduleTests
     [Theory]
     [MemberData(nameof(Rates))]
     public void The_learning_rate_follows_its_formula(LearningRateSchedule schedule, double warmUp, double progress, double expected) =>
-        new LearningRates(schedule, Maximum, warmUp, StepEpochs: 3, StepFactor: 0.1, NumberOfEpochs: 10).At(progress).Should().BeApproximately(Maximum * expected, 1e-12);
+        new LearningRates(schedule, Maximum, warmUp, StepEpochs: 3, StepFactor: 0.1, NumberOfEpochs: 10).At(progress).Should()
+            .BeApproximately(Maximum * expected, 1e-12);
 
     [Theory]
     [InlineData(0, 1e-2, 1e-3)]
@@ -65,7 +66,10 @@ public class ScheduleTests
         options.TolerancesAt(share).Should().Be(found);
     }
 
-    /// <summary>The evaluations of the first epoch's batches and of a later one's, on average, and whether they are worth a warning: more than 2.5 times as many, and 60.</summary>
+    /// <summary>
+    /// The evaluations of the first epoch's batches and of a later one's, on average, and whether they are worth a warning: more than 2.5
+    /// times as many, and 60.
+    /// </summary>
     [Theory]
     [InlineData(10, 60, false)]
     [InlineData(10, 61, true)]
@@ -80,7 +84,8 @@ public class ScheduleTests
         monitor.EndEpoch(later, 8);
         warnings.Should().HaveCount(isWorth ? 1 : 0);
         if (isWorth)
-            warnings[0].Should().StartWith($"Batches of epoch 7 needed {later} evaluations of the right-hand side on average; in the first epoch it were {first}.");
+            warnings[0].Should().StartWith(
+                $"Batches of epoch 7 needed {later} evaluations of the right-hand side on average; in the first epoch it were {first}.");
     }
 
     /// <summary>The same for one batch: more than ten times as many, and 60.</summary>
@@ -100,7 +105,8 @@ public class ScheduleTests
         monitor.Add(statistics, 4);
         warnings.Should().HaveCount(isWorth ? 1 : 0);
         if (isWorth)
-            warnings[0].Should().StartWith($"A batch in epoch 4 needed {steps} evaluations of the right-hand side; in the first epoch it were {first} on average.");
+            warnings[0].Should().StartWith(
+                $"A batch in epoch 4 needed {steps} evaluations of the right-hand side; in the first epoch it were {first} on average.");
     }
 
     /// <summary>What so many steps of Euler cost.</summary>
@@ -108,7 +114,8 @@ public class ScheduleTests
     {
         using TorchSharp.torch.Tensor y0 = TorchSharp.torch.ones(1);
         using TorchSharp.torch.Tensor times = TorchSharp.torch.tensor(new[] { 0.0, 1.0 });
-        using OdeSolution solution = Ode.Solve((t, y) => -y, y0, times, new OdeSolverOptions { Method = OdeMethod.Euler, StepSize = 1.0 / steps });
+        using OdeSolution solution =
+            Ode.Solve((t, y) => -y, y0, times, new OdeSolverOptions { Method = OdeMethod.Euler, StepSize = 1.0 / steps });
         return solution.Statistics;
     }
 }
