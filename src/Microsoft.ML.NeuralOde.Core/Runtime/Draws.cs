@@ -1,4 +1,4 @@
-namespace Microsoft.ML.NeuralOde;
+namespace Microsoft.ML.NeuralOde.Runtime;
 
 /// <summary>Random numbers on any device.</summary>
 /// <remarks>
