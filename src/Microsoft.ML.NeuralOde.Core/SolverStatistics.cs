@@ -53,7 +53,7 @@ public sealed class SolverStatistics
         if (BackwardFailure is not { } failure)
             return;
         _isUntold = false;
-        Runtime.BackwardFailure.Throw(failure);
+        Torch.BackwardFailure.Throw(failure);
     }
 
     /// <summary>The same where the call that started the backward pass could not throw.</summary>
@@ -73,7 +73,7 @@ public sealed class SolverStatistics
         if (isTold)
             return;
         _isUntold = true;
-        Runtime.BackwardFailure.Keep(exception, parameters);
+        Torch.BackwardFailure.Keep(exception, parameters);
     }
 
     /// <summary>

@@ -1,4 +1,4 @@
-namespace Microsoft.ML.NeuralOde.Runtime;
+namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>Random numbers on any device.</summary>
 /// <remarks>

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Microsoft.ML.NeuralOde.Runtime;
+namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>Keeps long solves and backward sweeps from growing the process through holes in the C library's heap.</summary>
 /// <remarks>

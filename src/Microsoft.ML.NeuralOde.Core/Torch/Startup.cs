@@ -1,7 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 
-namespace Microsoft.ML.NeuralOde.Runtime;
+namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>What has to be arranged before torch's native libraries are loaded.</summary>
 internal static class Startup

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Microsoft.ML.NeuralOde.Runtime;
+namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>Options in words, the same in every culture.</summary>
 internal static class OptionText

@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
 using Microsoft.ML.NeuralOde.Build;
 
-namespace Microsoft.ML.NeuralOde.Runtime;
+namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>Turns what the operating system's loader said about torch's native libraries into what is missing and what to do.</summary>
 /// <param name="platform">The process's platform as in package names, such as <c>linux-x64</c>.</param>

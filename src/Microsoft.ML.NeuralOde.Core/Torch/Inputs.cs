@@ -2,7 +2,7 @@ using System.Globalization;
 using Microsoft.ML.NeuralOde.Solving;
 using Microsoft.ML.NeuralOde.Stepping;
 
-namespace Microsoft.ML.NeuralOde.Runtime;
+namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>Checks of what users hand in, made before torch sees it.</summary>
 internal static class Inputs

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Microsoft.ML.NeuralOde.Runtime;
+namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>Vector–Jacobian products through the autograd graph. Errors of the engine become exceptions that explain them.</summary>
 /// <remarks>

@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 using System.Runtime.Loader;
 using System.Runtime.Versioning;
 
-namespace Microsoft.ML.NeuralOde.Runtime;
+namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>Finds torch's native libraries where .NET does not, and makes TorchSharp's loadable where the system's libstdc++ is too old for it.</summary>
 internal static class TorchLibraries

@@ -1,4 +1,4 @@
-namespace Microsoft.ML.NeuralOde.Runtime;
+namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>A value without derivatives where the graph expects some: whoever asks for them is told why there are none.</summary>
 internal sealed class Undifferentiable : autograd.SingleTensorFunction<Undifferentiable>

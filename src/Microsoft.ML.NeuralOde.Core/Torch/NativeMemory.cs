@@ -1,4 +1,4 @@
-namespace Microsoft.ML.NeuralOde.Runtime;
+namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>
 /// Native memory that an object of ours keeps alive: the garbage collector sees the small object alone, and would let gigabytes wait for it. It is told once

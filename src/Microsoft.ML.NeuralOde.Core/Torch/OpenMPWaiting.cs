@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Microsoft.ML.NeuralOde.Runtime;
+namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>How long libgomp's threads, on which libtorch works on Linux, stay awake for the next piece of work.</summary>
 /// <remarks>

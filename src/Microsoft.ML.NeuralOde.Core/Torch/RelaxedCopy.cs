@@ -3,7 +3,7 @@ using System.Runtime.Versioning;
 using System.Security.Cryptography;
 using Microsoft.ML.NeuralOde.Build;
 
-namespace Microsoft.ML.NeuralOde.Runtime;
+namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>
 /// A copy of libLibTorchSharp.so without its requirement on the libstdc++ of GCC 13, for programs that the build step did not reach: scripts, single-file
