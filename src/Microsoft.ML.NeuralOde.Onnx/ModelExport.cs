@@ -3,6 +3,7 @@ using Microsoft.ML.NeuralOde.Export;
 using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Scoring;
+using Onnx;
 
 namespace Microsoft.ML.NeuralOde.OnnxExport;
 

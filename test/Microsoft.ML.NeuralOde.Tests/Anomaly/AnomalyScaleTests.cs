@@ -1,5 +1,5 @@
 using Microsoft.ML.NeuralOde.Anomaly;
-using Microsoft.ML.NeuralOde.Density;
+using Microsoft.ML.NeuralOde.Flows;
 using TorchSharp;
 using static TorchSharp.torch;
 

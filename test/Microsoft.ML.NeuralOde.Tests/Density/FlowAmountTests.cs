@@ -1,5 +1,5 @@
 using Microsoft.ML.NeuralOde.Data;
-using Microsoft.ML.NeuralOde.Density;
+using Microsoft.ML.NeuralOde.Flows;
 using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.NeuralOde.Training;
 using TorchSharp;

@@ -1,6 +1,7 @@
 using Microsoft.ML.NeuralOde.BinaryClassification;
 using Microsoft.ML.NeuralOde.Classification;
 using Microsoft.ML.NeuralOde.Data;
+using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Regression;
 using Microsoft.ML.NeuralOde.Training;

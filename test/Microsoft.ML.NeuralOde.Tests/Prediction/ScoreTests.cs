@@ -1,4 +1,4 @@
-using Microsoft.ML.NeuralOde.Prediction;
+using Microsoft.ML.NeuralOde.Networks;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.NeuralOde.Tests.Prediction;
