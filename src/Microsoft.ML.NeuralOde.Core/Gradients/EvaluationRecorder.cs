@@ -39,7 +39,7 @@ internal sealed class EvaluationRecorder
     /// <summary>A recorder for a solve by explicit Runge–Kutta steps of the whole batch; null for others, and where nothing may be kept.</summary>
     public static EvaluationRecorder? For(OdeProblem problem, long budget)
     {
-        bool hasSuchSteps = problem.Options.Method is ExplicitRungeKutta && !problem.Options.PerRow;
+        bool hasSuchSteps = problem.Options.Method.ExplicitTableau is not null && !problem.Options.PerRow;
         return hasSuchSteps && budget > 0 ? new EvaluationRecorder(problem, [.. problem.Parameters.Where(parameter => parameter.requires_grad)], budget) : null;
     }
 
@@ -48,11 +48,11 @@ internal sealed class EvaluationRecorder
     {
         if (!_isRecording)
             return [];
-        var stepper = (ExplicitRungeKuttaStepper)step.Stepper;
-        var stages = new Pullback.Evaluation[stepper.Tableau.SolutionStages];
+        StepStages made = step.Stepper.Stages;
+        var stages = new Pullback.Evaluation[made.SolutionCount];
         for (int i = 0; i < stages.Length; i++)
         {
-            stages[i] = _pending[stepper.Stages[i]];
+            stages[i] = _pending[made.Derivatives[i]];
             _budget -= Math.Min(_budget + 1, stages[i].Bytes ?? long.MaxValue);
         }
         if (_budget < 0)
@@ -61,7 +61,7 @@ internal sealed class EvaluationRecorder
             return [];
         }
         for (int i = 0; i < stages.Length; i++)
-            _pending.Remove(stepper.Stages[i]);
+            _pending.Remove(made.Derivatives[i]);
         return stages;
     }
 

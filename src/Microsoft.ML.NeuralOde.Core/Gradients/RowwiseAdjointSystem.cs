@@ -80,22 +80,21 @@ internal sealed class RowwiseAdjointSystem : IDisposable
     /// <summary>Adds w ∫ λᵀ ∂f/∂θ dt over an accepted step by the method's own weights.</summary>
     public void Accumulate(AcceptedStep step, double weight)
     {
-        var stepper = (ImplicitRungeKuttaStepper)step.Stepper;
+        StepStages stages = step.Stepper.Stages;
         StepSpan span = step.Attempt.Span;
         double size = weight * span.Size[0];
-        ImplicitTableau tableau = stepper.Tableau;
         using var arithmetic = new TensorArithmetic(1);
-        for (int i = 0; i < tableau.Stages; i++)
+        for (int i = 0; i < stages.Derivatives.Length; i++)
         {
-            if (tableau.B[i] == 0)
+            if (stages.B[i] == 0)
                 continue;
-            using Tensor stage = arithmetic.Combine(stepper.State, span, tableau.A[i], stepper.Stages);
+            using Tensor stage = arithmetic.Combine(step.Stepper.State, span, stages.A[i], stages.Derivatives);
             using Tensor y = Part(stage, 0);
             using Tensor adjoint = Part(stage, 1);
-            using Tensor time = tensor(span.At(tableau.C[i])[0], y.dtype, y.device);
+            using Tensor time = tensor(span.At(stages.C[i])[0], y.dtype, y.device);
             using Pullback.Evaluation evaluation = _pullback.Evaluate(time, y, withTime: false);
             evaluation.PullState(adjoint, out _).Dispose();
-            evaluation.AddParameters(_sums, size * tableau.B[i]);
+            evaluation.AddParameters(_sums, size * stages.B[i]);
         }
     }
 
