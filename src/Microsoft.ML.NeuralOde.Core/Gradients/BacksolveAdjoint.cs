@@ -182,7 +182,7 @@ internal sealed class AdjointSolve : DifferentiableSolve
 
     private Tensor SweepByRows(IntegrationTask task, Tensor adjoint, double size, ParameterSums sums)
     {
-        using var system = new RowwiseAdjointSystem(Problem, task.InitialState, sums);
+        var system = new RowwiseAdjointSystem(Problem, task.InitialState, sums);
         using Tensor start = system.Join(task.InitialState, adjoint);
         OdeSolverOptions options = task.Options with
         {

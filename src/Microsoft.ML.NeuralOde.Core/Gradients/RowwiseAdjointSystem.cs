@@ -7,11 +7,11 @@ namespace Microsoft.ML.NeuralOde.Gradients;
 /// The equation that is solved backward, d(y, λ)/dt = (f, −λᵀ ∂f/∂y), and the parameters' gradients, quadratures of λᵀ ∂f/∂θ along its steps.
 /// </summary>
 /// <remarks>For implicit methods: y and λ lie side by side in each row, <c>[rows, 2n]</c>, since the linear algebra goes row by row.</remarks>
-internal sealed class RowwiseAdjointSystem : IDisposable
+internal sealed class RowwiseAdjointSystem
 {
     private readonly OdeProblem _problem;
     private readonly ParameterSums _sums;
-    private readonly Pullback _pullback;
+    private readonly GraphPullback _pullback;
     private readonly long[] _shape;
     private readonly long _rows;
 
@@ -22,7 +22,7 @@ internal sealed class RowwiseAdjointSystem : IDisposable
     {
         _problem = problem;
         _sums = sums;
-        _pullback = new Pullback(problem.Function, sums.Active);
+        _pullback = new GraphPullback(problem.Function, sums.Active);
         _shape = like.shape;
         _rows = JacobianEvaluator.Rows(like);
     }
@@ -97,6 +97,4 @@ internal sealed class RowwiseAdjointSystem : IDisposable
             evaluation.AddParameters(_sums, size * stages.B[i]);
         }
     }
-
-    public void Dispose() => _pullback.Dispose();
 }

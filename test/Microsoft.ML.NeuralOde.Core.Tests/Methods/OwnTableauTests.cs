@@ -14,13 +14,13 @@ public class OwnTableauTests
         ["no weights"] = (draft => draft.Weights = null!, "*no Weights*"),
         ["empty weights"] = (draft => draft.Weights = [], "*no weights*"),
         ["no matrix"] = (draft => draft.Matrix = null!, "*no Matrix*"),
-        ["a row that is null"] = (draft => draft.Matrix[1] = null!, "*no Matrix[[]1]*"),
+        ["a row that is null"] = (draft => draft.Matrix[1] = null!, "*no Matrix[1]*"),
         ["too few nodes"] = (draft => draft.Nodes = [0, 1], "*2 numbers in Nodes and 3 in Weights*"),
         ["too many rows"] = (draft => draft.Matrix = [[], [1], [0.25, 0.25], [0, 0, 0]], "*4 rows in Matrix and 3 in Weights*"),
-        ["a short row"] = (draft => draft.Matrix[2] = [0.5], "*1 numbers in Matrix[[]2]*2*or 3*"),
-        ["an implicit row"] = (draft => draft.Matrix[1] = [0.5, 0.5, 0], "*not explicit*Matrix[[]1][[]1]*0.5*"),
-        ["NaN"] = (draft => draft.Weights[1] = double.NaN, "*Weights[[]1]*NaN*finite*"),
-        ["infinity"] = (draft => draft.Matrix[2][0] = double.PositiveInfinity, "*Matrix[[]2][[]0]*Infinity*finite*"),
+        ["a short row"] = (draft => draft.Matrix[2] = [0.5], "*1 numbers in Matrix[2]*2*or 3*"),
+        ["an implicit row"] = (draft => draft.Matrix[1] = [0.5, 0.5, 0], "*not explicit*Matrix[1][1]*0.5*"),
+        ["NaN"] = (draft => draft.Weights[1] = double.NaN, "*Weights[1]*NaN*finite*"),
+        ["infinity"] = (draft => draft.Matrix[2][0] = double.PositiveInfinity, "*Matrix[2][0]*Infinity*finite*"),
         ["order 0"] = (draft => draft.Order = 0, "*Order 0*from 1 to 12*"),
         ["order 13"] = (draft => draft.Order = 13, "*Order 13*from 1 to 12*"),
         ["one order too many"] = (draft => draft.Order = 4, "*Order 4*condition of order 4*"),
@@ -143,15 +143,16 @@ public class OwnTableauTests
     public void Own_methods_are_coupled_and_solve_the_adjoint_equation_like_ours()
     {
         OdeMethod fehlberg = TestMethods.Named("own fehlberg5");
-        var accurate = new OdeSolverOptions { RelativeTolerance = 1e-8, AbsoluteTolerance = 1e-10 };
+        // Every output is a step's end: interpolants are of other orders.
+        var accurate = new OdeSolverOptions { StepSize = 0.01 };
         NetworkGradients exact = NetworkGradients.Of(accurate with { Gradient = GradientMethod.Direct() });
         GradientMethod adjoint = GradientMethod.Adjoint(fehlberg);
         adjoint.ToString().Should().Be("adjoint (method own fehlberg5)");
-        NetworkGradients.Of(accurate with { Gradient = adjoint }).Should().Agree(exact, 1e-5);
-        NetworkGradients.Of(accurate with { Method = fehlberg, Gradient = GradientMethod.Adjoint() }).Should().Agree(exact, 1e-5);
+        NetworkGradients.Of(accurate with { Gradient = adjoint }).Should().Agree(exact, 1e-7);
+        NetworkGradients.Of(accurate with { Method = fehlberg, Gradient = GradientMethod.Adjoint() }).Should().Agree(exact, 1e-7);
         OdeMethod coupled = OdeMethod.ReversibleCoupling(fehlberg);
         coupled.Name.Should().Be("reversible_own fehlberg5");
-        NetworkGradients.Of(accurate with { Method = coupled, Gradient = GradientMethod.Reversible() }).Should().Agree(exact, 1e-5);
+        NetworkGradients.Of(accurate with { Method = coupled, Gradient = GradientMethod.Reversible() }).Should().Agree(exact, 1e-7);
     }
 
     [Fact]
