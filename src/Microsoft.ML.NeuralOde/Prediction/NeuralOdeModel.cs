@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using Microsoft.ML.NeuralOde.Prediction;
+using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Scoring;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 

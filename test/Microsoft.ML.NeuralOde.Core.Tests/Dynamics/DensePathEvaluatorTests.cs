@@ -1,4 +1,4 @@
-using Microsoft.ML.NeuralOde.Dynamics;
+using Microsoft.ML.NeuralOde.PathIntegrals;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Dynamics;
 

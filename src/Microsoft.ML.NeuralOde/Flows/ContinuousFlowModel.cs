@@ -1,0 +1,150 @@
+using System.Runtime.InteropServices;
+using Microsoft.ML.NeuralOde.Flows;
+using Microsoft.ML.NeuralOde.Scoring;
+
+namespace Microsoft.ML.NeuralOde;
+
+/// <summary>A trained continuous normalizing flow, or several side by side: a density that can be evaluated and sampled. May serve several threads at once.</summary>
+public sealed class ContinuousFlowModel : IDisposable
+{
+    private readonly SharedNetwork<FlowNetwork> _network;
+
+    internal ContinuousFlowModel(FlowNetwork network)
+    {
+        _network = new SharedNetwork<FlowNetwork>(network, typeof(ContinuousFlowModel));
+        Description = network.Description;
+        network.eval();
+        ParameterCount = network.parameters().Sum(parameter => parameter.numel());
+    }
+
+    /// <summary>The number of features.</summary>
+    public int FeatureCount => Description.FeatureCount;
+
+    /// <summary>The numbers of the condition; 0 where the density has none.</summary>
+    public int ConditionCount => Description.ConditionCount;
+
+    /// <summary>The number of weights.</summary>
+    public long ParameterCount { get; }
+
+    internal FlowNetwork Network => _network.Value;
+
+    /// <summary>A copy of all weights, and of the statistics that features and conditions are normalised with, by their names.</summary>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    public IReadOnlyDictionary<string, ModelWeights> Weights
+    {
+        get
+        {
+            using SharedNetwork<FlowNetwork>.Loan loan = Borrow();
+            return ModelWeights.Of(loan.Network.ToArrays());
+        }
+    }
+
+    internal FlowDescription Description { get; }
+
+    /// <summary>
+    /// A copy of the flows as a module of TorchSharp, in evaluation mode: from features and conditions side by side, <c>[batch, features + conditions]</c>, to log p in
+    /// nats, <c>[batch]</c>.
+    /// </summary>
+    /// <returns>The module, the caller's; training it does not change this model.</returns>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    public nn.Module<Tensor, Tensor> CreateModule()
+    {
+        using SharedNetwork<FlowNetwork>.Loan loan = Borrow();
+        FlowNetwork copy = Training.TorchSeed.Run(0, () => new FlowNetwork(Description));
+        copy.FromArrays(loan.Network.ToArrays());
+        copy.eval();
+        return copy;
+    }
+
+    /// <summary>log p(x), or log p(x | c), in nats.</summary>
+    /// <param name="features">x, row-major <c>[rows, features]</c>, in the units of the training data.</param>
+    /// <param name="conditions">c, row-major <c>[rows, conditions]</c>; empty where the density has none.</param>
+    /// <returns>A number a row: NaN for rows with values that are NaN or infinite.</returns>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    /// <exception cref="ArgumentException">The lengths do not fit.</exception>
+    public float[] LogDensity(ReadOnlySpan<float> features, ReadOnlySpan<float> conditions = default)
+    {
+        ThrowIfDisposed();
+        int rows = features.Length / FeatureCount;
+        if (rows * FeatureCount != features.Length)
+            throw new ArgumentException($"{features.Length} numbers are given; rows of {FeatureCount} features need a multiple of that.", nameof(features));
+        if (conditions.Length != rows * ConditionCount)
+            throw new ArgumentException($"{conditions.Length} numbers are given; {rows} rows need {rows * ConditionCount}.", nameof(conditions));
+        int width = FeatureCount + ConditionCount;
+        float[] inputs = new float[rows * width];
+        for (int row = 0; row < rows; row++)
+        {
+            features.Slice(row * FeatureCount, FeatureCount).CopyTo(inputs.AsSpan(row * width));
+            conditions.Slice(row * ConditionCount, ConditionCount).CopyTo(inputs.AsSpan(row * width + FeatureCount));
+        }
+        float[] outputs = new float[rows];
+        Evaluate(inputs, rows, 1, outputs, static (network, x, c) => network.LogDensity(x, c).unsqueeze(1));
+        return outputs;
+    }
+
+    /// <summary>Draws independent rows.</summary>
+    /// <param name="count">How many.</param>
+    /// <param name="condition">The condition of all of them; null where the density has none.</param>
+    /// <param name="seed">The same seed draws the same rows; null for others each time.</param>
+    /// <returns>Rows in the units of the training data.</returns>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    /// <exception cref="ArgumentException">The count is not positive, or the condition does not fit.</exception>
+    public float[][] Sample(int count, float[]? condition = null, int? seed = null)
+    {
+        ThrowIfDisposed();
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(count);
+        if ((condition?.Length ?? 0) != ConditionCount)
+            throw new ArgumentException($"The condition has {condition?.Length ?? 0} numbers; it must have {ConditionCount}.", nameof(condition));
+        using SharedNetwork<FlowNetwork>.Loan loan = Borrow();
+        using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        using Generator generator = new((ulong)(uint)(seed ?? Random.Shared.Next()), CPU);
+        float[] values = loan.Network.Sample(count, condition is null ? null : tensor(condition, [1, condition.Length], device: CPU), generator).data<float>().ToArray();
+        return [.. values.Chunk(FeatureCount)];
+    }
+
+    /// <summary>Frees the weights; where other threads are scoring, once they are done with the rows at hand.</summary>
+    public void Dispose() => _network.Dispose();
+
+    /// <summary>The network, which lives at least until the loan is disposed of.</summary>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    internal SharedNetwork<FlowNetwork>.Loan Borrow() => _network.Borrow();
+
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    internal void ThrowIfDisposed() => _network.ThrowIfDisposed();
+
+    /// <summary>Computes numbers of rows, whose features and conditions stand side by side.</summary>
+    internal void Evaluate(float[] inputs, int rows, int outputCount, float[] outputs, Func<FlowNetwork, Tensor, Tensor?, Tensor> function)
+    {
+        using SharedNetwork<FlowNetwork>.Loan loan = Borrow();
+        int width = FeatureCount + ConditionCount;
+        using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor all = empty([rows, width], ScalarType.Float32, CPU);
+        Span<float> values = MemoryMarshal.Cast<byte, float>(all.bytes);
+        inputs.AsSpan(0, rows * width).CopyTo(values);
+        // A missing value must not stop the rows beside it.
+        List<int> incomplete = [];
+        for (int row = 0; row < rows; row++)
+        {
+            Span<float> one = values.Slice(row * width, width);
+            if (!IsFinite(one))
+            {
+                incomplete.Add(row);
+                one.Clear();
+            }
+        }
+        Tensor result = function(loan.Network, all.narrow(1, 0, FeatureCount), ConditionCount > 0 ? all.narrow(1, FeatureCount, ConditionCount) : null).contiguous();
+        result.bytes.CopyTo(MemoryMarshal.AsBytes(outputs.AsSpan(0, rows * outputCount)));
+        foreach (int row in incomplete)
+            outputs.AsSpan(row * outputCount, outputCount).Fill(float.NaN);
+    }
+
+    private static bool IsFinite(ReadOnlySpan<float> row)
+    {
+        foreach (float value in row)
+            if (!float.IsFinite(value))
+                return false;
+        return true;
+    }
+}

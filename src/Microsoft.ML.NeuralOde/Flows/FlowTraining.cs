@@ -1,0 +1,71 @@
+using Microsoft.ML.NeuralOde.Data;
+using Microsoft.ML.NeuralOde.Training;
+
+namespace Microsoft.ML.NeuralOde.Flows;
+
+/// <summary>Flows that learn the density of rows.</summary>
+internal sealed class FlowTraining : ITrainable
+{
+    private readonly FlowNetwork _network;
+    private readonly ContinuousFlowTrainerOptions _options;
+    private readonly double _noise;
+
+    /// <param name="network">The flows.</param>
+    /// <param name="options">How they are trained.</param>
+    /// <param name="noise">Standard deviation of the smoothing noise, in the flows' units.</param>
+    public FlowTraining(FlowNetwork network, ContinuousFlowTrainerOptions options, double noise)
+    {
+        _network = network;
+        _options = options;
+        _noise = noise;
+    }
+
+    public nn.Module Module => _network;
+
+    public TrainingMetric? Metric => null;
+
+    public BatchResult Loss(RowBatch batch, TrainingMoment moment) => Result(batch, moment.Seed, _options.CoverageShare);
+
+    // The same draws in every epoch: losses that are compared must differ in the weights alone.
+    public BatchResult Evaluate(RowBatch batch) => Result(batch, 0, 0);
+
+    private BatchResult Result(RowBatch batch, int seed, double coverage)
+    {
+        Device device = _network.Device;
+        using Generator generator = new(unchecked((ulong)seed), CPU);
+        Tensor features = batch.Features.to(device);
+        Tensor u = _network.ToFlow(features);
+        Tensor? conditions = _network.ToFlowCondition(batch.Labels?.to(device));
+        Tensor? weights = batch.Weights?.to(device);
+        double weight = weights?.sum().ToDouble() ?? batch.Count;
+        if (_network.Description.WholeSlots is { Length: > 0 } whole)
+            Dequantize(u, whole, generator);
+        Tensor? loss = null;
+        foreach (ContinuousFlow flow in _network.Flows)
+        {
+            Tensor part = _options.Method == FlowTrainingMethod.FlowMatching
+                ? VelocityMatching.Loss(flow, u, conditions, weights, Paths(coverage), generator)
+                : NegativeLogLikelihood(flow, u, conditions, weights, generator);
+            loss = loss is null ? part : loss.Plus(part);
+        }
+        loss = loss!.Over(_network.Flows.Count);
+        return new BatchResult(loss, loss.detach(), weight, null, 0, new SolverStatistics());
+    }
+
+    private PathDraw Paths(double coverage) => new(_options.PathsPerBatch, _noise, coverage, _options.CoverageReach);
+
+    private Tensor NegativeLogLikelihood(ContinuousFlow flow, Tensor u, Tensor? conditions, Tensor? weights, Generator generator)
+    {
+        Tensor x = _noise > 0 ? u.Plus(Draws.Normal(u.shape, ScalarType.Float32, u.device, generator).Times(_noise)) : u;
+        Tensor logDensity = flow.LogDensity(x, conditions);
+        return weights is null ? -logDensity.mean() : -(logDensity * weights).sum() / weights.sum().AtLeast(1e-30);
+    }
+
+    /// <summary>Spreads whole numbers evenly over the unit interval around them.</summary>
+    private void Dequantize(Tensor u, int[] slots, Generator generator)
+    {
+        Tensor index = tensor([.. slots.Select(slot => (long)slot)], device: u.device);
+        Tensor noise = Draws.Uniform([u.shape[0], slots.Length], ScalarType.Float32, u.device, generator).Minus(0.5) * _network.Units.index_select(0, index);
+        u.index_add_(1, index, noise, Numbers.One);
+    }
+}
