@@ -165,7 +165,7 @@ public class OwnTableauTests
         });
         midpoint.InterpolantOrder.Should().Be(2);
         using Tensor y0 = tensor(new[] { 1.0 });
-        using Stepping stepping = Stepping.Of(Problems.Decay, y0, new OdeSolverOptions { Method = midpoint });
+        using SteppedMethod stepping = SteppedMethod.Of(Problems.Decay, y0, new OdeSolverOptions { Method = midpoint });
         // k = (−1, −0.8) for h = 0.4, and at σ = 1/4: 1 + 0.4 (3/16 · −1 + 1/16 · −0.8).
         using Tensor inside = stepping.Interpolate(0.4, 0.1);
         inside.ToDouble().Should().BeApproximately(1 + 0.4 * (-3.0 / 16 - 0.05), 1e-15);
