@@ -9,24 +9,24 @@ namespace Microsoft.ML.NeuralOde.Gradients;
 /// </summary>
 internal sealed class Pullback : IDisposable
 {
-    private readonly Func<Tensor, Tensor, Tensor> _function;
+    private readonly VectorField _equation;
     private readonly Tensor[] _parameters;
     private readonly int[] _places = [];
     private readonly int _parameterCount;
     private IAnalyticDynamics? _analytic;
     private DynamicsEvaluator? _evaluator;
 
-    /// <param name="function">f(t, y).</param>
+    /// <param name="equation">f(t, y).</param>
     /// <param name="parameters">The parameters of f that need gradients.</param>
-    public Pullback(Func<Tensor, Tensor, Tensor> function, IReadOnlyList<Tensor> parameters)
+    public Pullback(VectorField equation, IReadOnlyList<Tensor> parameters)
     {
-        _function = function;
+        _equation = equation;
         _parameters = [.. parameters];
-        if (KnownFunction.Of(function) is not { Analytic: { } analytic } known)
+        if (equation.Analytic is not { } analytic)
             return;
         _analytic = analytic;
-        _parameterCount = known.Parameters.Count;
-        _places = Array.ConvertAll(_parameters, parameter => Place(known.Parameters, parameter));
+        _parameterCount = equation.Parameters.Count;
+        _places = Array.ConvertAll(_parameters, parameter => Place(equation.Parameters, parameter));
 
         static int Place(IReadOnlyList<Tensor> all, Tensor parameter)
         {
@@ -134,7 +134,7 @@ internal sealed class Pullback : IDisposable
         Tensor t = time.detach().DetachFromDisposeScope();
         if (withTime)
             t.requires_grad_();
-        return new GraphEvaluation(this, RightHandSide.Own(_function, t, y, made), y, t, withTime);
+        return new GraphEvaluation(this, RightHandSide.Own(_equation, t, y, made), y, t, withTime);
     }
 
     /// <summary>To be called after the evaluations were disposed of.</summary>
