@@ -46,6 +46,13 @@ internal static class OdeExtensions
 {
     extension(Ode)
     {
+        /// <summary>From one time to another.</summary>
+        public static OdeSolution Solve(Func<Tensor, Tensor, Tensor> f, Tensor y0, double from, double to, OdeSolverOptions options)
+        {
+            using Tensor times = tensor(new[] { from, to });
+            return Ode.Solve(f, y0, times, options);
+        }
+
         /// <summary>Fixed steps of a size.</summary>
         public static OdeSolution Solve(Func<Tensor, Tensor, Tensor> f, Tensor y0, double from, double to, OdeMethod method, double stepSize)
         {
