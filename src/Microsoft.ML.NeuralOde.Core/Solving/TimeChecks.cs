@@ -13,7 +13,8 @@ internal static class TimeChecks
     private const double SmallestTolerance = 1e-5;
 
     /// <summary>
-    /// Refuses times between which the state's type has too few numbers for the tolerance, where the right-hand side depends on time at all and a shift of
+    /// Refuses times between which the state's type has too few numbers for the tolerance, where the right-hand side depends on time at all
+    /// and a shift of
     /// time would help.
     /// </summary>
     /// <exception cref="ArgumentException">Rounding of the times would spoil the solution.</exception>
@@ -29,7 +30,8 @@ internal static class TimeChecks
         if (grid.Count < 2 || spacing <= allowed || spacing < 8 * TimePrecision.Spacing(interval, type) || !DependsOnTime(problem))
             return;
         throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
-            $"The times run from {grid.Start:R} to {grid.End:R}, where numbers of the state's type {type} are {spacing:G3} apart: too coarse for a right-hand side that depends on time. " +
+            $"The times run from {grid.Start:R} to {grid.End:R}, where numbers of the state's type {type} are {spacing:G3} apart: " +
+            "too coarse for a right-hand side that depends on time. " +
             $"Let time start at 0 (add {grid.Start:R} to t inside the right-hand side, in float64), or use a float64 state."));
     }
 

@@ -2,7 +2,10 @@ using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Stepping;
 
-/// <summary>A right-hand side with arguments of its own for each row of the batch, such as controls or conditions, which are cut to the rows asked for.</summary>
+/// <summary>
+/// A right-hand side with arguments of its own for each row of the batch, such as controls or conditions, which are cut to the rows asked
+/// for.
+/// </summary>
 internal sealed class RowArgumentField : VectorField
 {
     private readonly Func<Tensor, Tensor, IReadOnlyList<Tensor>, Tensor> _forward;
@@ -13,7 +16,9 @@ internal sealed class RowArgumentField : VectorField
 
     /// <param name="function">f(t, y, arguments).</param>
     /// <param name="arguments">One entry a row of the batch each; they may get gradients.</param>
-    /// <param name="parameters">What f depends on besides; null for nothing, an empty list where no gradients are wanted of what it does depend on.</param>
+    /// <param name="parameters">
+    /// What f depends on besides; null for nothing, an empty list where no gradients are wanted of what it does depend on.
+    /// </param>
     public RowArgumentField(
         Func<Tensor, Tensor, IReadOnlyList<Tensor>, Tensor> function, IReadOnlyList<Tensor> arguments, IReadOnlyList<Tensor>? parameters)
         : this(function, arguments, [.. parameters ?? [], .. arguments], function, null, parameters is { Count: 0 }, null)
@@ -29,8 +34,8 @@ internal sealed class RowArgumentField : VectorField
     }
 
     private RowArgumentField(
-        Func<Tensor, Tensor, IReadOnlyList<Tensor>, Tensor> forward, IReadOnlyList<Tensor> arguments, IReadOnlyList<Tensor> parameters, object source,
-        Module? module, bool wantsNone, int[]? rows)
+        Func<Tensor, Tensor, IReadOnlyList<Tensor>, Tensor> forward, IReadOnlyList<Tensor> arguments, IReadOnlyList<Tensor> parameters,
+        object source, Module? module, bool wantsNone, int[]? rows)
     {
         _forward = forward;
         _guarded = UserFunction.RightHandSide(Call);

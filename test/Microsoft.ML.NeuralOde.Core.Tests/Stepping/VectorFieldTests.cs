@@ -55,9 +55,11 @@ public sealed class VectorFieldTests : IDisposable
         kind.Equation.Evaluate(_time.to(state.dtype), state).allclose(kind.Value).Should().BeTrue();
         kind.Equation.Parameters.Should().HaveSameCount(kind.Parameters);
         kind.Equation.Parameters.Zip(kind.Parameters).Should().OnlyContain(pair => ReferenceEquals(pair.First, pair.Second));
-        Facts found = (kind.Equation.NamesParameters ? Facts.NamesParameters : 0) | (kind.Equation.MayHideParameters ? Facts.MayHideParameters : 0)
+        Facts found = (kind.Equation.NamesParameters ? Facts.NamesParameters : 0)
+            | (kind.Equation.MayHideParameters ? Facts.MayHideParameters : 0)
             | (kind.Equation.IsComplete ? Facts.IsComplete : 0) | (kind.Equation.Analytic is null ? 0 : Facts.IsAnalytic)
-            | (kind.Equation.Module is null ? 0 : Facts.HasModule) | (ReferenceEquals(kind.Equation.OfRows([0]), kind.Equation) ? 0 : Facts.HasRows);
+            | (kind.Equation.Module is null ? 0 : Facts.HasModule)
+            | (ReferenceEquals(kind.Equation.OfRows([0]), kind.Equation) ? 0 : Facts.HasRows);
         found.Should().Be(kind.Facts);
         kind.Equation.OfRows(null).Should().BeSameAs(kind.Equation);
     }
@@ -82,12 +84,15 @@ public sealed class VectorFieldTests : IDisposable
         using var layer = new Normalising();
         using var scaled = new Scaled(1);
         using var dense = new DenseDynamics(2, [3]);
-        foreach (VectorField equation in new VectorField[] { new ModuleField(layer), new FunctionField(layer.forward), new FunctionField((t, y) => layer.call(t, y)) })
+        var closure = new FunctionField((t, y) => layer.call(t, y));
+        VectorField[] disturbing = [new ModuleField(layer), new FunctionField(layer.forward), closure];
+        VectorField[] quiet = [new ModuleField(scaled), new ModuleField(dense), new FunctionField((t, y) => -y)];
+        foreach (VectorField equation in disturbing)
         {
             equation.Buffers.Should().HaveCountGreaterThanOrEqualTo(2, "a batch normalisation has a running mean and variance");
             equation.Reach.Dropout.Should().Contain("Dropout");
         }
-        foreach (VectorField equation in new VectorField[] { new ModuleField(scaled), new ModuleField(dense), new FunctionField((t, y) => -y) })
+        foreach (VectorField equation in quiet)
         {
             equation.Buffers.Should().BeEmpty();
             equation.Reach.Dropout.Should().BeNull();
@@ -115,7 +120,8 @@ public sealed class VectorFieldTests : IDisposable
             Tensor derivative = autograd.grad([solution.Final.sum()], [rates])[0];
             double[] expected = [.. rates.detach().data<double>().ToArray().Select(rate => 0.5 * Math.Exp(0.5 * rate))];
             double[] states = [.. rates.detach().data<double>().ToArray().Select(rate => Math.Exp(0.5 * rate))];
-            results[i] = derivative.data<double>().ToArray().Zip(expected).Concat(solution.Final.detach().data<double>().ToArray().Zip(states))
+            results[i] = derivative.data<double>().ToArray().Zip(expected)
+                .Concat(solution.Final.detach().data<double>().ToArray().Zip(states))
                 .Max(pair => Math.Abs(pair.First - pair.Second));
         });
         results.Should().OnlyContain(distance => distance < 1e-4);
@@ -137,7 +143,8 @@ public sealed class VectorFieldTests : IDisposable
             Gradient = gradient == "checkpointed" ? GradientMethod.Checkpointed(keepsEachState ? null : 2) : GradientMethod.Parse(gradient),
         };
         Tensor c = tensor(new[] { 0.5, 3.0, 9.0, 20.0 }, [4, 1]).requires_grad_();
-        OdeSolution solution = Ode.Solve((t, y, a) => a[0] * (a[0] * t).cos() * y, ones(4, 1, ScalarType.Float64), tensor(new[] { 0.0, 1.0 }), [c], options);
+        Tensor y0 = ones(4, 1, ScalarType.Float64), times = tensor(new[] { 0.0, 1.0 });
+        OdeSolution solution = Ode.Solve((t, y, a) => a[0] * (a[0] * t).cos() * y, y0, times, [c], options);
         solution.Statistics.RejectedSteps.Should().BePositive();
         solution.Final.sum().backward();
         double[] expected = [.. c.detach().data<double>().ToArray().Select(rate => Math.Cos(rate) * Math.Exp(Math.Sin(rate)))];
@@ -153,7 +160,12 @@ public sealed class VectorFieldTests : IDisposable
         AbsoluteTolerance = 1e-8,
     };
 
-    private Tensor State(string name) => name == "convolution" ? zeros(1, 2, 4, 4) : name == "path" ? cat([_y, zeros(3, 1, ScalarType.Float64)], 1) : _y;
+    private Tensor State(string name) => name switch
+    {
+        "convolution" => zeros(1, 2, 4, 4),
+        "path" => cat([_y, zeros(3, 1, ScalarType.Float64)], 1),
+        _ => _y,
+    };
 
     private Kind Of(string name)
     {
@@ -163,11 +175,14 @@ public sealed class VectorFieldTests : IDisposable
         {
             case "module":
                 var module = new Scaled(-2);
-                return new(new ModuleField(module), scaled, [module.Weight], Facts.NamesParameters | Facts.MayHideParameters | Facts.HasModule);
+                return new(
+                    new ModuleField(module), scaled, [module.Weight],
+                    Facts.NamesParameters | Facts.MayHideParameters | Facts.HasModule);
             case "dense":
                 DenseDynamics dense = Zero(new DenseDynamics(2, [3]));
                 return new(
-                    new ModuleField(dense), zeros_like(_y), [.. dense.parameters()], Facts.NamesParameters | Facts.IsComplete | Facts.IsAnalytic | Facts.HasModule);
+                    new ModuleField(dense), zeros_like(_y), [.. dense.parameters()],
+                    Facts.NamesParameters | Facts.IsComplete | Facts.IsAnalytic | Facts.HasModule);
             case "convolution":
                 ConvolutionalDynamics images = Zero(new ConvolutionalDynamics(2, 1));
                 return new(
@@ -194,19 +209,22 @@ public sealed class VectorFieldTests : IDisposable
             case "module with row arguments":
                 var controlled = new Controlled();
                 return new(
-                    new RowArgumentField(controlled, (t, y, a) => controlled.call(t, y, a[0]), [rates]), byRow / 2, [controlled.Weight, rates],
+                    new RowArgumentField(controlled, (t, y, a) => controlled.call(t, y, a[0]), [rates]), byRow / 2,
+                    [controlled.Weight, rates],
                     Facts.NamesParameters | Facts.MayHideParameters | Facts.HasModule | Facts.HasRows);
             case "dense with a condition":
                 DenseDynamics conditional = Zero(new DenseDynamics(2, [3], conditions: 1));
                 return new(
-                    new RowArgumentField(conditional, (t, y, a) => conditional.Evaluate(t, y, a[0]), [rates]), zeros_like(_y), [.. conditional.parameters(), rates],
+                    new RowArgumentField(conditional, (t, y, a) => conditional.Evaluate(t, y, a[0]), [rates]), zeros_like(_y),
+                    [.. conditional.parameters(), rates],
                     Facts.NamesParameters | Facts.IsComplete | Facts.HasModule | Facts.HasRows);
             case "path":
                 // The divergence of −2 y in two dimensions is −4.
                 var linear = new Scaled(-2);
                 var request = new PathRequest(PathQuantities.Divergence, TraceEstimator.Exact, null, PerRow: false);
                 return new(
-                    new PathField(linear, PathRate.Create(linear, _y, request)), cat([scaled, full([3, 1], -4.0, ScalarType.Float64)], 1), [linear.Weight],
+                    new PathField(linear, PathRate.Create(linear, _y, request)), cat([scaled, full([3, 1], -4.0, ScalarType.Float64)], 1),
+                    [linear.Weight],
                     Facts.NamesParameters | Facts.MayHideParameters | Facts.HasModule);
             default:
                 throw new ArgumentOutOfRangeException(nameof(name), name, null);

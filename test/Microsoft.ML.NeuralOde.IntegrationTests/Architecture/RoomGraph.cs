@@ -1,10 +1,13 @@
 using ArchUnitNET.Domain;
+using ArchUnitNET.Domain.Dependencies;
 using ArchUnitNET.Loader;
 using Assembly = System.Reflection.Assembly;
 
 namespace Microsoft.ML.NeuralOde.IntegrationTests.Architecture;
 
-/// <summary>Which room of an assembly knows which. A room is a namespace below the root namespace, which is the front door and no room.</summary>
+/// <summary>
+/// Which room of an assembly knows which. A room is a namespace below the root namespace, which is the front door and no room.
+/// </summary>
 internal sealed class RoomGraph
 {
     private const string Root = "Microsoft.ML.NeuralOde.";
@@ -26,7 +29,8 @@ internal sealed class RoomGraph
     public IEnumerable<string> Rooms => _arrows.Keys;
 
     /// <summary>The rooms that a room knows.</summary>
-    public IReadOnlyCollection<string> Known(string room) => _arrows.TryGetValue(room, out SortedDictionary<string, SortedSet<string>>? known) ? known.Keys : [];
+    public IReadOnlyCollection<string> Known(string room) =>
+        _arrows.TryGetValue(room, out SortedDictionary<string, SortedSet<string>>? known) ? known.Keys : [];
 
     /// <summary>Notes that one room knows another.</summary>
     public void Add(string from, string to, string why)
@@ -40,7 +44,10 @@ internal sealed class RoomGraph
         reasons.Add(why);
     }
 
-    /// <summary>The arrows from which a way leads back to where they begin, with the first references that make each; two rooms that know each other are such.</summary>
+    /// <summary>
+    /// The arrows from which a way leads back to where they begin, with the first references that make each; two rooms that know each other
+    /// are such.
+    /// </summary>
     public IReadOnlyList<string> Circles() =>
     [
         .. _arrows.SelectMany(from => from.Value.Where(to => Reaches(to.Key, from.Key))

@@ -26,7 +26,8 @@ public class RoomsTests
     public void The_ground_floor_of_stepping_knows_neither_methods_nor_solving_nor_gradients()
     {
         RoomGraph rooms = RoomGraph.Of(typeof(Ode).Assembly);
-        rooms.Known("Stepping").Should().NotContain(["Methods", "StepControl", "Solving", "Gradients", "PathIntegrals", "Dynamics", "Flows"]);
+        rooms.Known("Stepping").Should().NotContain(
+            ["Methods", "StepControl", "Solving", "Gradients", "PathIntegrals", "Dynamics", "Flows"]);
         rooms.Known("Methods").Should().Contain("Stepping").And.NotContain(["Solving", "Gradients"]);
         rooms.Known("Solving").Should().Contain("Stepping").And.NotContain("Gradients");
         rooms.Known("Gradients").Should().Contain(["Solving", "Methods", "Stepping"]);
@@ -36,7 +37,11 @@ public class RoomsTests
     public void Pairs_and_circles_are_found_and_arrows_beside_them_are_not()
     {
         var rooms = new RoomGraph();
-        foreach ((string from, string to) in new[] { ("a", "b"), ("b", "a"), ("c", "d"), ("d", "e"), ("e", "c"), ("a", "c"), ("e", "f"), ("f", "f") })
+        (string From, string To)[] arrows =
+        [
+            ("a", "b"), ("b", "a"), ("c", "d"), ("d", "e"), ("e", "c"), ("a", "c"), ("e", "f"), ("f", "f"),
+        ];
+        foreach ((string from, string to) in arrows)
             rooms.Add(from, to, "why");
         rooms.Circles().Select(arrow => arrow[..6]).Should().Equal("a -> b", "b -> a", "c -> d", "d -> e", "e -> c");
     }
