@@ -31,7 +31,7 @@ internal static class TimeChecks
             return;
         throw new ArgumentException(string.Create(CultureInfo.InvariantCulture,
             $"The times run from {grid.Start:R} to {grid.End:R}, where numbers of the state's type {type} are {spacing:G3} apart: " +
-            "too coarse for a right-hand side that depends on time. " +
+            $"too coarse for a right-hand side that depends on time. " +
             $"Let time start at 0 (add {grid.Start:R} to t inside the right-hand side, in float64), or use a float64 state."));
     }
 
