@@ -46,7 +46,7 @@ internal sealed class DiscreteAdjoint : GradientMethod
         SolverStatistics before = problem.Statistics.Copy();
         try
         {
-            OdeSolution solution = (recorder is null ? problem : problem with { Function = recorder.Function }).SolveWithoutGradient(tape);
+            OdeSolution solution = (recorder is null ? problem : problem with { Equation = recorder.Equation }).SolveWithoutGradient(tape);
             if (draws?.Found == true && !tape.HasAllEvaluations && draws.AreConfirmed(solution))
             {
                 // Evaluations that are made again would draw other numbers: the solve is made again, so that its graph keeps them all.
@@ -123,7 +123,7 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
             if (!reversals.TryGetValue(step.Method!, out StepReversal? reversal))
                 reversals[step.Method!] = reversal = StepReversal.For(step.Method!, sweep);
             Pullback.Evaluation[] stages = evaluated is null ? [] : Again(step.Stages, saved, ref place);
-            Problem.Rows.Rows = step.Rows;
+            sweep.Keep(step.Rows);
             if (step.Rows is null)
             {
                 Tensor? state = stages.Length > 0 && !reversal.NeedsState(step) ? null : replay.StateAt(n);

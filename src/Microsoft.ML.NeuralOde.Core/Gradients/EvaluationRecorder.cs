@@ -10,7 +10,7 @@ namespace Microsoft.ML.NeuralOde.Gradients;
 /// <remarks>The first steps are the ones that are kept: from the step on that does not fit, the solve goes on without graphs.</remarks>
 internal sealed class EvaluationRecorder
 {
-    private readonly Func<Tensor, Tensor, Tensor> _function;
+    private readonly VectorField _equation;
     private readonly bool _withTime;
     private readonly bool _withValue;
     private readonly EvaluationsByValue _pending = new();
@@ -20,18 +20,17 @@ internal sealed class EvaluationRecorder
 
     private EvaluationRecorder(OdeProblem problem, IReadOnlyList<Tensor> parameters, long budget)
     {
-        _function = problem.Function;
+        _equation = problem.Equation;
         _withTime = problem.TimesRequireGradient;
         // Outputs inside adaptive steps, and gradients of times, are made of the derivatives themselves.
         _withValue = _withTime || (problem.Grid.Count > 2 && problem.Options.StepSize is null);
         _budget = budget;
-        Pullbacks = new PullbackSource(problem.Function, parameters);
-        KnownFunction? known = KnownFunction.Of(problem.Function);
-        Function = new KnownFunction(Evaluate, known?.Parameters ?? [], known?.Analytic is null ? null : new RecordedDynamics(this)).Function;
+        Pullbacks = new PullbackSource(problem.Equation, parameters);
+        Equation = new RecordedField(this);
     }
 
     /// <summary>f(t, y), to be solved with.</summary>
-    public Func<Tensor, Tensor, Tensor> Function { get; }
+    public VectorField Equation { get; }
 
     /// <summary>What the evaluations belong to.</summary>
     public PullbackSource Pullbacks { get; }
@@ -75,7 +74,7 @@ internal sealed class EvaluationRecorder
     private Tensor Evaluate(Tensor time, Tensor state)
     {
         if (!_isRecording)
-            return _function(time, state);
+            return _equation.Evaluate(time, state);
         Pullback.Evaluation evaluation = Pullbacks.Graph.Record(time, state, _withTime, ref _bytes, out Tensor derivative);
         _pending.Add(derivative, evaluation);
         return derivative;
@@ -87,6 +86,16 @@ internal sealed class EvaluationRecorder
             _pending.Add(derivative, pullback.Record(times, state, derivative, _withTime, _withValue));
         else
             pullback.Evaluator.Evaluate(times, state, derivative);
+    }
+
+    /// <summary>The right-hand side, each evaluation of which is recorded.</summary>
+    private sealed class RecordedField(EvaluationRecorder recorder) : VectorField
+    {
+        public override IReadOnlyList<Tensor> Parameters => recorder._equation.Parameters;
+
+        public override IAnalyticDynamics? Analytic { get; } = recorder._equation.Analytic is null ? null : new RecordedDynamics(recorder);
+
+        public override Tensor Evaluate(Tensor time, Tensor state) => recorder.Evaluate(time, state);
     }
 
     /// <summary>The same for right-hand sides that differentiate themselves.</summary>

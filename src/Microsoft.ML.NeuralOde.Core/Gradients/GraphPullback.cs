@@ -6,14 +6,14 @@ namespace Microsoft.ML.NeuralOde.Gradients;
 /// <summary>Vector–Jacobian products through the autograd graph of each evaluation.</summary>
 internal sealed class GraphPullback : Pullback
 {
-    private readonly Func<Tensor, Tensor, Tensor> _function;
+    private readonly VectorField _equation;
     private readonly Tensor[] _parameters;
 
-    /// <param name="function">f(t, y).</param>
+    /// <param name="equation">f(t, y).</param>
     /// <param name="parameters">The parameters of f that need gradients.</param>
-    public GraphPullback(Func<Tensor, Tensor, Tensor> function, IReadOnlyList<Tensor> parameters)
+    public GraphPullback(VectorField equation, IReadOnlyList<Tensor> parameters)
     {
-        _function = function;
+        _equation = equation;
         _parameters = [.. parameters];
     }
 
@@ -68,7 +68,7 @@ internal sealed class GraphPullback : Pullback
         Tensor t = time.detach().DetachFromDisposeScope();
         if (withTime)
             t.requires_grad_();
-        return new GraphEvaluation(_parameters, RightHandSide.Own(_function, t, y, made), y, t, withTime);
+        return new GraphEvaluation(_parameters, RightHandSide.Own(_equation, t, y, made), y, t, withTime);
     }
 
     private sealed class GraphEvaluation : Evaluation

@@ -5,20 +5,18 @@ namespace Microsoft.ML.NeuralOde.Gradients;
 /// <summary>The pullbacks of one right-hand side during one solve: analytic where it differentiates itself, through the graph elsewhere.</summary>
 internal sealed class PullbackSource : IDisposable
 {
-    private readonly IReadOnlyList<Tensor> _all = [];
+    private readonly IReadOnlyList<Tensor> _all;
     private IAnalyticDynamics? _analytic;
     private DynamicsEvaluator? _evaluator;
     private AnalyticPullback? _pullback;
 
-    /// <param name="function">f(t, y).</param>
+    /// <param name="equation">f(t, y).</param>
     /// <param name="parameters">The parameters of f that need gradients.</param>
-    public PullbackSource(Func<Tensor, Tensor, Tensor> function, IReadOnlyList<Tensor> parameters)
+    public PullbackSource(VectorField equation, IReadOnlyList<Tensor> parameters)
     {
-        Graph = new GraphPullback(function, parameters);
-        if (KnownFunction.Of(function) is not { Analytic: { } analytic } known)
-            return;
-        _analytic = analytic;
-        _all = known.Parameters;
+        Graph = new GraphPullback(equation, parameters);
+        _analytic = equation.Analytic;
+        _all = equation.Parameters;
     }
 
     /// <summary>The parameters of f that need gradients.</summary>

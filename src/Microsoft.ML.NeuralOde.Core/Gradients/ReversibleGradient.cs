@@ -201,7 +201,7 @@ internal sealed class ReversibleSolve : DifferentiableSolve
             using DisposeScope scope = NewDisposeScope();
             sweep.AfterStep();
             (TapeStep step, _) = stretch.Steps[n].Accepted();
-            sweep.Problem.Rows.Rows = step.Rows;
+            sweep.Keep(step.Rows);
             if (step.Rows is null)
             {
                 ReversiblePoint before = reversal.Undo(step, point, output => outputs[output]);
@@ -233,7 +233,7 @@ internal sealed class ReversibleSolve : DifferentiableSolve
                 mark--;
             }
         }
-        sweep.Problem.Rows.Rows = stretch.Rows;
+        sweep.Keep(stretch.Rows);
         point = reversal.Finish(point);
         Tensor result = point.StateGradient.Plus(point.TwinGradient);
         Release(point, arithmetic);

@@ -35,10 +35,8 @@ internal static class PathIntegration
         if (!controlIntegrals && rate.Width > rate.Features)
             options = options with { Norm = StateNorm(options.Norm, rate) };
         Tensor packed = rate.Pack(initialState);
-        IReadOnlyList<Tensor> parameters = rate.Parameters;
-        var function = new KnownFunction(UserFunction.RightHandSide(rate.Evaluate), parameters, rate as IAnalyticDynamics) { Module = dynamics, Plain = rate.Velocity };
-        using OdeSolution solution = Ode.Solve(
-            function.Function, packed, tensor(new[] { start, end }, packed.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32), options, parameters);
+        Tensor times = tensor(new[] { start, end }, packed.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32);
+        using OdeSolution solution = Ode.Solve(new PathField(dynamics, rate), packed, TimeGrid.Create(times), times, options);
         Tensor final = solution.Final;
         var result = new PathResult(
             rate.State(final).MoveToOuterDisposeScope(),
