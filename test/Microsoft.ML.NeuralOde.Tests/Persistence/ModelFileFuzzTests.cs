@@ -1,4 +1,5 @@
 using FsCheck;
+using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Persistence;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Tests.Support;
@@ -49,7 +50,7 @@ public sealed class ModelFileFuzzTests : IClassFixture<SavedModels>
             {
                 try
                 {
-                    (NeuralOdeModel model, ModelDescription description) = NeuralOdeTransformer.Read(forged, OutputKind.Classes);
+                    (NeuralOdeModel model, ModelDescription description) = NeuralOdeTransformer.Read(forged, OutputKind.Classes, new DynamicsCatalog());
                     using (model)
                     {
                         description.FeatureDimensions.Aggregate(1, (a, b) => a * b).Should().Be(model.FeatureCount);
