@@ -40,6 +40,9 @@ internal sealed class EncodedNetwork : NeuralOdeNetwork
 
     public override OdeBlock Block { get; }
 
+    /// <summary>The layer behind the equation.</summary>
+    public Linear Head => _head;
+
     public override RowNetwork? ToRowNetwork() => RowNetwork.TryCreate(Normalization.Mean, Normalization.Scale, _encoder, Block, Block.Options, _head);
 
     protected override Tensor Encode(Tensor features)

@@ -167,7 +167,7 @@ public class ClassWeightTests
     private static NeuralOdeNetwork Network(int outputs)
     {
         TorchSharp.torch.random.manual_seed(4);
-        return new NeuralOdeNetwork(new NetworkDescription(2, outputs, [5], [6], 1, "dopri5", 1e-6, 1e-6, null));
+        return new EncodedNetwork(new DenseDescription(2, outputs, [5], [6], 1, "dopri5", 1e-6, 1e-6, null));
     }
 
     private static RowStatistics Statistics((float Label, float Weight)[] rows)
