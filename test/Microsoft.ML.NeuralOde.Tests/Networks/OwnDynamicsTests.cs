@@ -40,7 +40,7 @@ public sealed class OwnDynamicsTests : IDisposable
         double rate = Values("ode.dynamics.rate").Single();
         rate.Should().NotBe(0.5f, "it is trained");
 
-        // y' = -rate · drift · y on [0, 1], where drift is a buffer that holds 2.
+        // y' = -rate · drift · cos(t) · y on [0, 1], where drift is a buffer that holds 2.
         double[] expected = [.. Rows().Select(row =>
         {
             double sum = Values("head.bias")[0];
@@ -49,12 +49,31 @@ public sealed class OwnDynamicsTests : IDisposable
                 double state = bias[i];
                 for (int k = 0; k < 2; k++)
                     state += weight[2 * i + k] * (row.Features[k] - mean[k]) * scale[k];
-                sum += head[i] * state * Math.Exp(-rate * 2);
+                sum += head[i] * state * Math.Exp(-rate * 2 * Math.Sin(1));
             }
             return sum / Values("output_scale")[0] + Values("output_mean")[0];
         })];
 
         Scores(model).Zip(expected, (a, b) => Math.Abs(a - b)).Max().Should().BeLessThan(1e-3);
+    }
+
+    [Fact]
+    public void Every_way_of_gradients_trains_it_alike()
+    {
+        GradientMethod[] methods = [GradientMethod.Direct(), GradientMethod.Checkpointed(), GradientMethod.Adjoint()];
+        double[][] losses = [.. methods.Select(method =>
+        {
+            using NeuralOdeRegressionTransformer model = Fit(o =>
+            {
+                o.Dynamics = Decay("decay");
+                o.GradientMethod = method;
+                o.RelativeTolerance = 1e-6;
+                o.AbsoluteTolerance = 1e-6;
+            });
+            return model.TrainingHistory.Select(report => report.TrainLoss).ToArray();
+        })];
+        foreach (double[] found in losses)
+            found.Zip(losses[0], (a, b) => Math.Abs(a - b) / b).Max().Should().BeLessThan(1e-3);
     }
 
     [Fact]
@@ -318,7 +337,7 @@ public sealed class OwnDynamicsTests : IDisposable
         public float Score { get; set; }
     }
 
-    /// <summary>dy/dt = −rate · drift · y, with a parameter and a buffer.</summary>
+    /// <summary>dy/dt = −rate · drift · cos(t) · y, with a parameter and a buffer.</summary>
     private sealed class Decaying : Module<Tensor, Tensor, Tensor>
     {
         private readonly TorchSharp.Modules.Parameter _rate;
@@ -331,7 +350,7 @@ public sealed class OwnDynamicsTests : IDisposable
             register_buffer("drift", tensor([drift]));
         }
 
-        public override Tensor forward(Tensor time, Tensor state) => -_rate * get_buffer("drift")! * state;
+        public override Tensor forward(Tensor time, Tensor state) => -_rate * get_buffer("drift")! * time.cos() * state;
     }
 
     /// <summary>One layer, and what is made of it.</summary>

@@ -30,7 +30,7 @@ public sealed class ModelFileFuzzTests : IClassFixture<SavedModels>
     public void What_is_whole_is_read_whoever_wrote_the_archive_and_in_whatever_order()
     {
         PayloadReader.Read<ModelDescription>(_payload).Arrays.Should().NotBeEmpty();
-        using (NeuralOdeTransformer.Read(_payload, OutputKind.Classes).Model)
+        using (NeuralOdeTransformer.Read(_payload, OutputKind.Classes, new DynamicsCatalog()).Model)
             for (int which = 0; which < _models.Archives.Length; which++)
             {
                 List<(string Name, byte[] Bytes)> entries = Mutations.Read(_models.Archives[which]);
