@@ -9,14 +9,14 @@ namespace Microsoft.ML.NeuralOde.Gradients;
 /// </summary>
 internal sealed class AdjointSystem : IAnalyticDynamics, IDisposable
 {
-    private readonly Pullback _pullback;
+    private readonly PullbackSource _pullbacks;
     private readonly EvaluationsByValue _evaluations = new();
 
     /// <param name="function">f(t, y).</param>
     /// <param name="parameters">The parameters of f that need gradients.</param>
     public AdjointSystem(Func<Tensor, Tensor, Tensor> function, IReadOnlyList<Tensor> parameters)
     {
-        _pullback = new Pullback(function, parameters);
+        _pullbacks = new PullbackSource(function, parameters);
         Function = new KnownFunction(Evaluate, [], this).Function;
     }
 
@@ -32,13 +32,13 @@ internal sealed class AdjointSystem : IAnalyticDynamics, IDisposable
     public DynamicsEvaluator? CreateEvaluator(Tensor state)
     {
         using Tensor y = state.select(0, 0);
-        return _pullback.IsAnalytic(y) || StateKernels.Supports(state) ? new Evaluator(this) : null;
+        return _pullbacks.AnalyticFor(y) is not null || StateKernels.Supports(state) ? new Evaluator(this) : null;
     }
 
     public void Dispose()
     {
         Forget(null);
-        _pullback.Dispose();
+        _pullbacks.Dispose();
     }
 
     /// <summary>By tensor operations.</summary>
@@ -46,7 +46,7 @@ internal sealed class AdjointSystem : IAnalyticDynamics, IDisposable
     {
         using Tensor y = augmented.select(0, 0);
         using Tensor lambda = augmented.select(0, 1);
-        Pullback.Evaluation evaluation = _pullback.Evaluate(time, y, withTime: false);
+        Pullback.Evaluation evaluation = _pullbacks.Graph.Evaluate(time, y, withTime: false);
         using Tensor product = evaluation.PullState(lambda, out _);
         using Tensor rate = product.neg();
         Tensor result = stack([evaluation.Value, rate]);
@@ -63,7 +63,7 @@ internal sealed class AdjointSystem : IAnalyticDynamics, IDisposable
             using Tensor lambda = state.select(0, 1);
             using Tensor rate = derivative.select(0, 1);
             Tensor value = derivative.select(0, 0).DetachFromDisposeScope();
-            system._evaluations.Add(derivative, system._pullback.EvaluateAdjoint(times, y, lambda, value, rate));
+            system._evaluations.Add(derivative, system._pullbacks.For(y).EvaluateAdjoint(times, y, lambda, value, rate));
         }
 
         public override DynamicsLinearization Linearize(ReadOnlySpan<double> times, Tensor state, Tensor derivative) =>

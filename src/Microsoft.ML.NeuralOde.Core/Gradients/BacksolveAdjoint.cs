@@ -1,4 +1,3 @@
-using Microsoft.ML.NeuralOde.Methods;
 using Microsoft.ML.NeuralOde.Solving;
 using Microsoft.ML.NeuralOde.Stepping;
 
@@ -14,7 +13,7 @@ internal sealed class BacksolveAdjoint : GradientMethod
     public BacksolveAdjoint(OdeMethod? method, double? relativeTolerance, double? absoluteTolerance)
         : base("adjoint")
     {
-        if (method is not null and not (ExplicitRungeKutta or ImplicitRungeKutta))
+        if (method is not null && method.AdjointMethod != method)
             throw new ArgumentException($"The adjoint's method is '{method.Name}'; it must be a Runge–Kutta method such as OdeMethod.Dopri5 or OdeMethod.Radau5.", nameof(method));
         RequireTolerance(relativeTolerance, nameof(relativeTolerance));
         RequireTolerance(absoluteTolerance, nameof(absoluteTolerance));
@@ -33,12 +32,7 @@ internal sealed class BacksolveAdjoint : GradientMethod
     {
         OdeSolverOptions backward = problem.Options with
         {
-            Method = _method ?? problem.Options.Method switch
-            {
-                ExplicitRungeKutta or ImplicitRungeKutta => problem.Options.Method,
-                AutoSwitching auto => auto.Stiff,
-                _ => OdeMethod.Dopri5,
-            },
+            Method = _method ?? problem.Options.Method.AdjointMethod,
             RelativeTolerance = _relativeTolerance ?? problem.Options.RelativeTolerance,
             AbsoluteTolerance = _absoluteTolerance ?? problem.Options.AbsoluteTolerance,
             OnStepLimit = StepLimitBehavior.Throw,
@@ -162,7 +156,7 @@ internal sealed class AdjointSolve : DifferentiableSolve
             options = options with { MaximumSteps = limit };
         // What the solve, or the interval before, tells of the steps is worth more than a guess from derivatives, which costs an evaluation.
         var task = new IntegrationTask(Problem.Function, state, interval, options, statistics, IsDifferentiable: false) { Guess = guess };
-        return options.Method is ImplicitRungeKutta ? SweepByRows(task, adjoint, size, sums) : SweepExplicitly(task, adjoint, size, sums);
+        return options.Method.SolvesEquations ? SweepByRows(task, adjoint, size, sums) : SweepExplicitly(task, adjoint, size, sums);
     }
 
     /// <param name="task">The problem for y alone.</param>
@@ -178,19 +172,17 @@ internal sealed class AdjointSolve : DifferentiableSolve
 
         void Accumulate(AcceptedStep step)
         {
-            var stepper = (ExplicitRungeKuttaStepper)step.Stepper;
-            ReadOnlySpan<Tensor> stages = stepper.Stages;
-            ReadOnlySpan<double> weights = stepper.Tableau.B;
-            for (int i = 0; i < stages.Length; i++)
-                if (weights[i] != 0)
-                    system.AddParameters(stages[i], sums, -size * step.Attempt.Span.Size[0] * weights[i]);
-            system.Forget(stepper.Tableau.IsFirstSameAsLast ? stages[^1] : null);
+            StepStages stages = step.Stepper.Stages;
+            for (int i = 0; i < stages.Derivatives.Length; i++)
+                if (stages.B[i] != 0)
+                    system.AddParameters(stages.Derivatives[i], sums, -size * step.Attempt.Span.Size[0] * stages.B[i]);
+            system.Forget(stages.IsLastNext ? stages.Derivatives[^1] : null);
         }
     }
 
     private Tensor SweepByRows(IntegrationTask task, Tensor adjoint, double size, ParameterSums sums)
     {
-        using var system = new RowwiseAdjointSystem(Problem, task.InitialState, sums);
+        var system = new RowwiseAdjointSystem(Problem, task.InitialState, sums);
         using Tensor start = system.Join(task.InitialState, adjoint);
         OdeSolverOptions options = task.Options with
         {

@@ -16,8 +16,8 @@ internal sealed class BackwardSweep : IDisposable
     /// <param name="like">A tensor like the state.</param>
     /// <param name="withTimes">Whether gradients of the output times are wanted.</param>
     /// <param name="statistics">Where evaluations are counted.</param>
-    /// <param name="pullback">What evaluations of the solve belong to that were kept, which becomes the sweep's; null for none.</param>
-    public BackwardSweep(OdeProblem problem, Tensor like, bool withTimes, SolverStatistics statistics, Pullback? pullback = null)
+    /// <param name="pullbacks">What evaluations of the solve belong to that were kept, which becomes the sweep's; null for none.</param>
+    public BackwardSweep(OdeProblem problem, Tensor like, bool withTimes, SolverStatistics statistics, PullbackSource? pullbacks = null)
     {
         Problem = problem;
         Statistics = statistics;
@@ -32,7 +32,7 @@ internal sealed class BackwardSweep : IDisposable
         }
         IsPerRow = problem.IsPerRow;
         Clock = new Clock(problem.Grid, like, IsPerRow, problem.Options.Discontinuities);
-        Pullback = pullback ?? new Pullback(problem.Function, Parameters.Active);
+        Pullbacks = pullbacks ?? new PullbackSource(problem.Function, Parameters.Active);
     }
 
     public OdeProblem Problem { get; }
@@ -55,7 +55,7 @@ internal sealed class BackwardSweep : IDisposable
     /// <summary>The output times, made of <see cref="TimeLeaves"/> if there are any.</summary>
     public TimeGrid TrackedGrid { get; }
 
-    private Pullback Pullback { get; }
+    private PullbackSource Pullbacks { get; }
 
     /// <summary>
     /// How steps of a method are made again. There is no smaller step to fall back on: as with fixed steps, the equations of implicit methods are
@@ -75,7 +75,7 @@ internal sealed class BackwardSweep : IDisposable
     public Pullback.Evaluation Evaluate(StepSpan span, double fraction, Tensor state)
     {
         Statistics.BackwardEvaluations++;
-        return Pullback.Evaluate(span.At(fraction), Clock, state, Times is not null);
+        return Pullbacks.For(state).Evaluate(span.At(fraction), Clock, state, Times is not null);
     }
 
     /// <summary>
@@ -161,7 +161,7 @@ internal sealed class BackwardSweep : IDisposable
 
     public void Dispose()
     {
-        Pullback.Dispose();
+        Pullbacks.Dispose();
         Parameters.Dispose();
         foreach (Tensor leaf in TimeLeaves)
             leaf.Dispose();

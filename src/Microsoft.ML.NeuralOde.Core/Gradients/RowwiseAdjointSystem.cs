@@ -8,11 +8,11 @@ namespace Microsoft.ML.NeuralOde.Gradients;
 /// The equation that is solved backward, d(y, λ)/dt = (f, −λᵀ ∂f/∂y), and the parameters' gradients, quadratures of λᵀ ∂f/∂θ along its steps.
 /// </summary>
 /// <remarks>For implicit methods: y and λ lie side by side in each row, <c>[rows, 2n]</c>, since the linear algebra goes row by row.</remarks>
-internal sealed class RowwiseAdjointSystem : IDisposable
+internal sealed class RowwiseAdjointSystem
 {
     private readonly OdeProblem _problem;
     private readonly ParameterSums _sums;
-    private readonly Pullback _pullback;
+    private readonly GraphPullback _pullback;
     private readonly long[] _shape;
     private readonly long _rows;
 
@@ -23,7 +23,7 @@ internal sealed class RowwiseAdjointSystem : IDisposable
     {
         _problem = problem;
         _sums = sums;
-        _pullback = new Pullback(problem.Function, sums.Active);
+        _pullback = new GraphPullback(problem.Function, sums.Active);
         _shape = like.shape;
         _rows = JacobianEvaluator.Rows(like);
     }
@@ -81,24 +81,21 @@ internal sealed class RowwiseAdjointSystem : IDisposable
     /// <summary>Adds w ∫ λᵀ ∂f/∂θ dt over an accepted step by the method's own weights.</summary>
     public void Accumulate(AcceptedStep step, double weight)
     {
-        var stepper = (ImplicitRungeKuttaStepper)step.Stepper;
+        StepStages stages = step.Stepper.Stages;
         StepSpan span = step.Attempt.Span;
         double size = weight * span.Size[0];
-        ImplicitTableau tableau = stepper.Tableau;
         using var arithmetic = new TensorArithmetic(1);
-        for (int i = 0; i < tableau.Stages; i++)
+        for (int i = 0; i < stages.Derivatives.Length; i++)
         {
-            if (tableau.B[i] == 0)
+            if (stages.B[i] == 0)
                 continue;
-            using Tensor stage = arithmetic.Combine(stepper.State, span, tableau.A[i], stepper.Stages);
+            using Tensor stage = arithmetic.Combine(step.Stepper.State, span, stages.A[i], stages.Derivatives);
             using Tensor y = Part(stage, 0);
             using Tensor adjoint = Part(stage, 1);
-            using Tensor time = tensor(span.At(tableau.C[i])[0], y.dtype, y.device);
+            using Tensor time = tensor(span.At(stages.C[i])[0], y.dtype, y.device);
             using Pullback.Evaluation evaluation = _pullback.Evaluate(time, y, withTime: false);
             evaluation.PullState(adjoint, out _).Dispose();
-            evaluation.AddParameters(_sums, size * tableau.B[i]);
+            evaluation.AddParameters(_sums, size * stages.B[i]);
         }
     }
-
-    public void Dispose() => _pullback.Dispose();
 }

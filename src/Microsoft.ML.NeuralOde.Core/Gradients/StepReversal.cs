@@ -10,7 +10,7 @@ internal abstract class StepReversal(BackwardSweep sweep)
 
     /// <summary>The reversal for the steps of a method.</summary>
     public static StepReversal For(OdeMethod method, BackwardSweep sweep) =>
-        method is ExplicitRungeKutta explicitMethod ? new ExplicitStepReversal(explicitMethod.Tableau, sweep) : new GraphStepReversal(method, sweep);
+        method.ExplicitTableau is { } tableau ? new ExplicitStepReversal(tableau, sweep) : new GraphStepReversal(method, sweep);
 
     /// <summary>Whether the state at the step's start is needed, where the step's stages were kept.</summary>
     public virtual bool NeedsState(TapeStep step) => true;

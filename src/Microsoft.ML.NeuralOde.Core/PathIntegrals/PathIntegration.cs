@@ -70,7 +70,7 @@ internal static class PathIntegration
         return ErrorNorm.Custom($"{norm.Name} without integrals", errors =>
         {
             Tensor state = errors.reshape(errors.shape[0], -1, width).narrow(2, 0, features).reshape(errors.shape[0], -1);
-            return norm.Function is { } own ? own(state) : ReferenceEquals(norm, ErrorNorm.Maximum) ? state.abs().amax(1) : state.Squared().mean([1L]).sqrt();
+            return norm.Measure.Of(state);
         });
     }
 }
