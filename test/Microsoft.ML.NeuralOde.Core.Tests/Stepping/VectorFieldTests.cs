@@ -54,7 +54,7 @@ public sealed class VectorFieldTests : IDisposable
         Tensor state = State(name);
         kind.Equation.Evaluate(_time.to(state.dtype), state).allclose(kind.Value).Should().BeTrue();
         kind.Equation.Parameters.Should().HaveSameCount(kind.Parameters);
-        kind.Equation.Parameters.Zip(kind.Parameters).Should().OnlyContain(pair => ReferenceEquals(pair.First, pair.Second));
+        kind.Equation.Parameters.Zip(kind.Parameters).All(pair => ReferenceEquals(pair.First, pair.Second)).Should().BeTrue();
         Facts found = (kind.Equation.NamesParameters ? Facts.NamesParameters : 0)
             | (kind.Equation.MayHideParameters ? Facts.MayHideParameters : 0)
             | (kind.Equation.IsComplete ? Facts.IsComplete : 0) | (kind.Equation.Analytic is null ? 0 : Facts.IsAnalytic)
