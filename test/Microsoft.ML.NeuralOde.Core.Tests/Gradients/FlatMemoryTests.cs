@@ -8,6 +8,9 @@ public class FlatMemoryTests
 {
     private const int Rounds = 200;
 
+    /// <summary>An evaluator that stays is tens of thousands of bytes, a tensor some hundred; what is left is the runtime's own.</summary>
+    private const long ManagedBytes = Rounds * 1500L;
+
     /// <summary>Short solves: what is left behind does not depend on how many steps were made.</summary>
     private const double End = 0.25;
 
@@ -30,16 +33,30 @@ public class FlatMemoryTests
         OdeSolverOptions options = With(gradient);
         for (int i = 0; i < 5; i++)
             Round(dynamics, options, disposes: true);
+        // What is left behind is left behind each time; what else lives in the process, the test runner's messages among it, comes and goes.
+        (long tensors, long pressure, long managed) least = (long.MaxValue, long.MaxValue, long.MaxValue);
+        for (int batch = 0; batch < 3 && !IsFlat(); batch++)
+        {
+            (long tensors, long pressure, long managed) grown = Growth(dynamics, options);
+            least = (Math.Min(least.tensors, grown.tensors), Math.Min(least.pressure, grown.pressure), Math.Min(least.managed, grown.managed));
+        }
+        least.tensors.Should().BeLessThanOrEqualTo(0);
+        least.pressure.Should().BeLessThanOrEqualTo(0);
+        least.managed.Should().BeLessThan(ManagedBytes);
+
+        bool IsFlat() => least.tensors <= 0 && least.pressure <= 0 && least.managed < ManagedBytes;
+    }
+
+    /// <summary>By how much the counts of tensors, of bytes that the collector is told of, and of managed bytes grow in many rounds.</summary>
+    private static (long Tensors, long Pressure, long Managed) Growth(string dynamics, OdeSolverOptions options)
+    {
         Collect();
         long tensors = Tensor.TotalCount, pressure = NativeMemory.Alive, managed = GC.GetTotalMemory(forceFullCollection: true);
         int parameters = 0;
         for (int i = 0; i < Rounds; i++)
             parameters += Round(dynamics, options, disposes: true);
         Collect();
-        (Tensor.TotalCount - parameters).Should().BeLessThanOrEqualTo(tensors);
-        NativeMemory.Alive.Should().BeLessThanOrEqualTo(pressure);
-        // An evaluator that stays is tens of thousands of bytes, a tensor some hundred; what is left is the runtime's own.
-        (GC.GetTotalMemory(forceFullCollection: true) - managed).Should().BeLessThan(Rounds * 1500L);
+        return (Tensor.TotalCount - parameters - tensors, NativeMemory.Alive - pressure, GC.GetTotalMemory(forceFullCollection: true) - managed);
     }
 
     [Theory]

@@ -9,6 +9,7 @@ public class RoomsTests
     private static readonly Assembly[] Assemblies =
     [
         typeof(Ode).Assembly,
+        typeof(NeuralOdeClassificationTrainer).Assembly,
     ];
 
     public static TheoryData<string> Names => [.. Assemblies.Select(assembly => assembly.GetName().Name!)];
