@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Persistence;
 using Microsoft.ML.NeuralOde.Scoring;
 using TorchSharp.Modules;
@@ -6,9 +8,19 @@ using static TorchSharp.torch.nn;
 namespace Microsoft.ML.NeuralOde.Prediction;
 
 /// <summary>The structure of a network and how its equation is solved for predictions, as it stands in a model file.</summary>
+/// <param name="FeatureCount">Features of a row.</param>
+/// <param name="OutputCount">Outputs of a row.</param>
+/// <param name="EncoderLayers">Sizes of the encoder's layers.</param>
+/// <param name="DynamicsLayers">Sizes of the hidden layers of the right-hand side.</param>
+/// <param name="EndTime">The equation is solved on [0, EndTime].</param>
+/// <param name="Solver">The numerical method.</param>
+/// <param name="RelativeTolerance">rtol.</param>
+/// <param name="AbsoluteTolerance">atol.</param>
+/// <param name="StepSize">Its fixed step; null for error control.</param>
+/// <param name="SparseFeatures">Whether rows come without their zeros, which then stay zeros; false in files that do not have it.</param>
 internal sealed record NetworkDescription(
     int FeatureCount, int OutputCount, int[] EncoderLayers, int[] DynamicsLayers, double EndTime, string Solver, double RelativeTolerance, double AbsoluteTolerance,
-    double? StepSize)
+    double? StepSize, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] bool SparseFeatures = false)
 {
     /// <summary>How the equation is solved for predictions: each row with its own steps, so that no row's result depends on its neighbours.</summary>
     public OdeSolverOptions ScoringOptions() => new()
@@ -45,6 +57,8 @@ internal sealed record NetworkDescription(
     {
         if (FeatureCount <= 0 || OutputCount <= 0 || EncoderLayers.Append(1).Concat(DynamicsLayers).Any(size => size <= 0))
             return "a size of its network is not positive";
+        if (SparseFeatures && EncoderLayers.Length == 0)
+            return "it has sparse features and no layer that takes them";
         if (EndTime == 0 || !double.IsFinite(EndTime))
             return $"its end time is {EndTime}";
         try
@@ -94,6 +108,8 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
         for (int i = 0; i < _encoder.Length; i++)
         {
             _encoder[i] = Linear(sizes[i], sizes[i + 1]);
+            if (i == 0 && description.SparseFeatures)
+                SparseLayer.KeepByInput(_encoder[0]);
             register_module($"encoder{i}", _encoder[i]);
         }
         _block = new OdeBlock(new DenseDynamics(sizes[^1], [.. description.DynamicsLayers.Select(size => (long)size)]), description.EndTime, description.ScoringOptions());
@@ -141,7 +157,8 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
     /// The same outputs as <see cref="Solve(Tensor, OdeSolverOptions)"/> with the options for predictions, computed without tensors, with the weights as they are now; null where the options need
     /// the general solver.
     /// </summary>
-    public RowNetwork? ToRowNetwork() => RowNetwork.TryCreate(_input?.Mean, _input?.Scale, _encoder, _block, _block.Options, _head);
+    public RowNetwork? ToRowNetwork() => RowNetwork.TryCreate(
+        _input?.Mean, _input?.Scale, _encoder, _block, _block.Options, _head, Description.SparseFeatures);
 
     /// <summary>What turns outputs into units of the label, as numbers; null where they are already.</summary>
     public (float[] Mean, float[] Scale)? OutputStatistics() => _output?.ToNumbers();
@@ -150,11 +167,35 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
     public (float[] Mean, float[] Scale)? InputStatistics() => _input?.ToNumbers();
 
     /// <summary>Outputs before they are turned into units of the label, and what the solve cost.</summary>
-    public (Tensor Outputs, SolverStatistics Statistics) Solve(Tensor features, OdeSolverOptions options)
+    public (Tensor Outputs, SolverStatistics Statistics) Solve(Tensor features, OdeSolverOptions options) => SolveEncoded(Encode(features), options);
+
+    /// <summary>Outputs of encoded rows before they are turned into units of the label, and what the solve cost.</summary>
+    public (Tensor Outputs, SolverStatistics Statistics) SolveEncoded(Tensor state, OdeSolverOptions options)
     {
-        OdeSolution solution = _block.Solve(Encode(features), options);
+        OdeSolution solution = _block.Solve(state, options);
         return (_head.call(solution.Final), solution.Statistics);
     }
+
+    /// <summary>Outputs for predictions of rows without their zeros, in units of the label.</summary>
+    public Tensor Predict(SparseBatch features)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        return FromOutputs(SolveEncoded(Encode(features, inPieces: false).State, _block.Options).Outputs).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The ODE's initial states.</summary>
+    /// <param name="features">Rows in the format of the network.</param>
+    /// <param name="inPieces">Whether the first layer's weights of the slots in use are to be leaves of the graph by themselves.</param>
+    public EncodedRows Encode(FeatureBatch features, bool inPieces)
+    {
+        if (features is not SparseBatch sparse)
+            return new EncodedRows(Encode(features.ToDense()), null);
+        EncodedRows first = SparseLayer.Apply(_encoder[0], sparse, _input?.Scale, inPieces);
+        return first with { State = Encode(first.State, layers: 1) };
+    }
+
+    /// <summary>Whether features that are zero stay zero when they are normalised.</summary>
+    public bool KeepsZeros => _input is null || !_input.ToNumbers().Mean.AsSpan().ContainsAnyExcept(0f);
 
     /// <summary>The layers in words.</summary>
     public NeuralOdeModelSummary Summarize()
@@ -176,9 +217,9 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
     private string DynamicsActivation => ((DenseDynamics)_block.Dynamics).Activation.ToString().ToLowerInvariant();
 
     /// <summary>The same with what the path costs, a scalar.</summary>
-    public (Tensor Outputs, SolverStatistics Statistics, Tensor Penalty) Solve(Tensor features, OdeSolverOptions options, PathRegularization regularization)
+    public (Tensor Outputs, SolverStatistics Statistics, Tensor Penalty) SolveEncoded(Tensor state, OdeSolverOptions options, PathRegularization regularization)
     {
-        RegularizedSolution solution = regularization.Solve(_block.Dynamics, Encode(features), 0, _block.EndTime, options);
+        RegularizedSolution solution = regularization.Solve(_block.Dynamics, state, 0, _block.EndTime, options);
         return (_head.call(solution.Final), solution.Statistics, solution.Penalty);
     }
 
@@ -215,6 +256,8 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
         Dictionary<string, NamedArray> byName = arrays.ToDictionary(array => array.Name);
         if (Statistics("mean", "scale", 1, Description.FeatureCount) is { } input)
             NormalizeInput(input);
+        if (Description.SparseFeatures && !KeepsZeros)
+            throw PayloadReader.Damaged("its sparse features have means other than zero");
         if (Statistics("output_mean", "output_scale", Description.OutputCount) is { } output)
             NormalizeOutput(output);
         using IDisposable noGrad = no_grad();
@@ -246,15 +289,13 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
         base.Dispose(disposing);
     }
 
-    private Tensor Encode(Tensor features)
+    private Tensor Encode(Tensor features) => Encode(_input is null ? features : _input.Apply(features), layers: 0);
+
+    /// <summary>What the encoder makes of the result of its first layers.</summary>
+    private Tensor Encode(Tensor x, int layers)
     {
-        Tensor x = _input is null ? features : _input.Apply(features);
-        for (int i = 0; i < _encoder.Length; i++)
-        {
-            x = _encoder[i].call(x);
-            if (i < _encoder.Length - 1)
-                x = x.relu();
-        }
+        for (int i = layers; i < _encoder.Length; i++)
+            x = _encoder[i].call(i == 0 ? x : x.relu());
         return x;
     }
 

@@ -40,7 +40,9 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
         Device device = TrainingDevice.Choose(host, channel.Warning);
         DataViewSchema.Column labelColumn = label.Find(host, input.Schema);
         using PredictionTask task = createTask(labelColumn);
-        RowShape shape = _columns.ShapeIn(input.Schema);
+        // A model to begin with that moves zeros needs all numbers.
+        RowColumns columns = _columns with { TakesSparse = options.EncoderLayers.Length > 0 && (initialModel is null || KeepsZeros(initialModel)) };
+        RowShape shape = columns.ShapeIn(input.Schema);
         validation ??= options.ValidationSet;
         (IDataView, RowColumns)? validated = validation is null ? null : (validation, ValidationColumns(validation.Schema, input.Schema));
         NetworkDescription description = Describe(shape.Features, task.OutputCount);
@@ -50,8 +52,9 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
         var surroundings = new TrainingSurroundings(Report, channel.Info, channel.Warning, CheckAlive);
         using CheckpointStore? checkpoints = CheckpointStore.Open(options);
         using TrainingData data = TrainingData.Load(
-            options, (input, _columns), validated, checkpoints, drawn, surroundings,
+            options, (input, columns), validated, checkpoints, drawn, surroundings,
             ("the number of outputs", $"{task.OutputCount}"), ("the model to begin with", initialModel is null ? "none" : CheckNumberOf(initialModel)));
+        description = description with { SparseFeatures = data.Rows.Format.IsSparse };
         NeuralOdeNetwork network = TorchSeed.Run(Seeds.Weights(data.Seed), () => new NeuralOdeNetwork(description));
         try
         {
@@ -101,6 +104,12 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
             throw new ArgumentException($"The model to begin with has another structure than this trainer makes: {difference}.", nameof(initialModel));
         // Its statistics stay as well: the weights belong to them.
         network.CopyFrom(loan.Network);
+    }
+
+    private static bool KeepsZeros(NeuralOdeModel model)
+    {
+        using Scoring.SharedNetwork<NeuralOdeNetwork>.Loan loan = model.Borrow();
+        return loan.Network.KeepsZeros;
     }
 
     private static string CheckNumberOf(NeuralOdeModel model)
