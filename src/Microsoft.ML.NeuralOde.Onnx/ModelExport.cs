@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Microsoft.ML.NeuralOde.Export;
+using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Scoring;
 using Onnx;
@@ -22,7 +23,7 @@ internal static class ModelExport
         OutputKind kind = transformer.Model.Kind;
         var graph = new OnnxGraph("neural_ode");
         graph.Input(description.FeatureColumn, TensorProto.Types.DataType.Float, Batch, $"{network.FeatureCount}");
-        PredictorExport.Write(graph, loan.Network, kind, columns, description.FeatureColumn, stepSize, column => column);
+        PredictionExport.Write(graph, loan.Network, kind, columns, description.FeatureColumn, stepSize, column => column);
         if (columns.PredictedLabel is { } label)
             graph.Output(label, kind == OutputKind.Classes ? TensorProto.Types.DataType.Uint32 : TensorProto.Types.DataType.Bool, Batch, "1");
         graph.Output(columns.Score, TensorProto.Types.DataType.Float, Batch, $"{network.OutputCount}");

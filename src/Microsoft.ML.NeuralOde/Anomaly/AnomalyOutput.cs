@@ -21,6 +21,6 @@ internal sealed record AnomalyOutput(
         : TrainingScores?.FindDefect();
 
     /// <summary>The score of rows, shape <c>[batch]</c>.</summary>
-    public static Tensor ScoreOf(Density.FlowEvidence evidence, AnomalyScale? scale) =>
+    public static Tensor ScoreOf(Flows.FlowEvidence evidence, AnomalyScale? scale) =>
         scale is null ? evidence.Surprise : scale.Score(evidence.Surprise, evidence.LatentEnergy);
 }

@@ -1,5 +1,5 @@
 using Microsoft.ML.NeuralOde.Anomaly;
-using Microsoft.ML.NeuralOde.Density;
+using Microsoft.ML.NeuralOde.Flows;
 using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Trainers;

@@ -1,9 +1,14 @@
+using Microsoft.ML;
+using Microsoft.ML.NeuralOde;
 using Microsoft.ML.NeuralOde.Anomaly;
-using Microsoft.ML.NeuralOde.Density;
 using Microsoft.ML.NeuralOde.Export;
+using Microsoft.ML.NeuralOde.Flows;
 using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.Runtime;
+
+[assembly: LoadableClass(typeof(ContinuousFlowAnomalyTransformer), typeof(ContinuousFlowAnomalyTransformer), null, typeof(SignatureLoadModel),
+    "Continuous flow anomaly detection", ContinuousFlowAnomalyTransformer.LoaderSignature)]
 
 namespace Microsoft.ML.NeuralOde;
 
@@ -66,7 +71,7 @@ public sealed class ContinuousFlowAnomalyTransformer : ContinuousFlowTransformer
     ];
 
     private protected override void Export(OperatorGraph graph, FlowNetwork network, string features, Func<string, string> output) =>
-        FlowExport.Anomaly(graph, network, _output, features, output);
+        AnomalyExport.Write(graph, network, _output, features, output);
 
     private protected override byte[] ToBytes() => ToBytes(_output);
 

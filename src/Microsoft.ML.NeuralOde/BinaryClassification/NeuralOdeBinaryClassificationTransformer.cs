@@ -1,7 +1,12 @@
+using Microsoft.ML;
+using Microsoft.ML.NeuralOde;
 using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.Runtime;
+
+[assembly: LoadableClass(typeof(NeuralOdeBinaryClassificationTransformer), typeof(NeuralOdeBinaryClassificationTransformer), null, typeof(SignatureLoadModel),
+    "Neural ODE binary classification", NeuralOdeBinaryClassificationTransformer.LoaderSignature)]
 
 namespace Microsoft.ML.NeuralOde;
 

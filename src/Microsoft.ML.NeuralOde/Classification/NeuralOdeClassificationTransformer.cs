@@ -1,8 +1,13 @@
+using Microsoft.ML;
+using Microsoft.ML.NeuralOde;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.Runtime;
+
+[assembly: LoadableClass(typeof(NeuralOdeClassificationTransformer), typeof(NeuralOdeClassificationTransformer), null, typeof(SignatureLoadModel),
+    "Neural ODE classification", NeuralOdeClassificationTransformer.LoaderSignature)]
 
 namespace Microsoft.ML.NeuralOde;
 

@@ -1,4 +1,5 @@
 using Microsoft.ML.Data;
+using Microsoft.ML.NeuralOde.Interop;
 
 namespace Microsoft.ML.NeuralOde.Data;
 
@@ -6,7 +7,7 @@ namespace Microsoft.ML.NeuralOde.Data;
 /// <param name="Count">The number of classes.</param>
 /// <param name="ValueType">The type of the values; null where they are not known.</param>
 /// <param name="Values">The values as that type's texts; null where they are not known.</param>
-internal sealed record LabelKeys(int Count, ClassValueType? ValueType = null, IReadOnlyList<string>? Values = null)
+internal sealed record LabelKeys(int Count, ClassValueType? ValueType = null, IReadOnlyList<string>? Values = null) : IKeyValues
 {
     public bool AreText => ValueType?.DataType is TextDataViewType;
 

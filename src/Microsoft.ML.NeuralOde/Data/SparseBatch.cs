@@ -83,3 +83,8 @@ internal sealed class SparseBatch : FeatureBatch
         }
     }
 }
+
+/// <summary>A copy of the weights of the slots that a batch used, which is a leaf of the graph.</summary>
+/// <param name="Slots">The slots, ascending.</param>
+/// <param name="Values">Shape <c>[slots, outputs]</c>; its gradient is that of the weights.</param>
+internal sealed record SlotWeights(long[] Slots, Tensor Values);

@@ -1,4 +1,4 @@
-using Microsoft.ML.NeuralOde.Density;
+using Microsoft.ML.NeuralOde.Flows;
 using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Trainers;

@@ -1,8 +1,14 @@
+using Microsoft.ML;
 using Microsoft.ML.Data;
+using Microsoft.ML.NeuralOde;
 using Microsoft.ML.NeuralOde.Density;
 using Microsoft.ML.NeuralOde.Export;
+using Microsoft.ML.NeuralOde.Flows;
 using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.Runtime;
+
+[assembly: LoadableClass(typeof(ContinuousFlowDensityTransformer), typeof(ContinuousFlowDensityTransformer), null, typeof(SignatureLoadModel),
+    "Continuous flow density", ContinuousFlowDensityTransformer.LoaderSignature)]
 
 namespace Microsoft.ML.NeuralOde;
 
@@ -85,7 +91,7 @@ public sealed class ContinuousFlowDensityTransformer : ContinuousFlowTransformer
     }
 
     private protected override void Export(OperatorGraph graph, FlowNetwork network, string features, Func<string, string> output) =>
-        FlowExport.Density(graph, network, _output, features, output);
+        DensityExport.Write(graph, network, _output, features, output);
 
     private protected override byte[] ToBytes() => ToBytes(_output);
 

@@ -23,8 +23,8 @@ internal sealed class ConvolutionalRateExport : RateExport
         // Group normalisation is instance normalisation of a group's channels laid side by side.
         _groups = graph.Constant("groups", [0, dynamics.Groups, -1]);
         _image = graph.Constant("image", [-1, channels, height, width]);
-        _ones = Tensors.Write(graph, "ones", ones(dynamics.Groups));
-        _zeros = Tensors.Write(graph, "zeros", zeros(dynamics.Groups));
+        _ones = GraphTensors.Write(graph, "ones", ones(dynamics.Groups));
+        _zeros = GraphTensors.Write(graph, "zeros", zeros(dynamics.Groups));
         _timeImages = dynamics.Time switch
         {
             TimeDependence.Concatenate => [.. Enumerable.Range(0, Convolutions).Select(i => TimeImage(graph, dynamics, i, height, width))],
@@ -68,15 +68,15 @@ internal sealed class ConvolutionalRateExport : RateExport
         Tensor weight = dynamics.get_parameter($"time_weight{i}")!.detach().cpu();
         Tensor channel = ones([1, 1, height, width], weight.dtype, CPU);
         Tensor image = nn.functional.conv2d(channel, weight, padding: [1, 1]);
-        return Tensors.Write(graph, $"time_image{i}", image);
+        return GraphTensors.Write(graph, $"time_image{i}", image);
     }
 
-    private static string Write(OperatorGraph graph, ConvolutionalDynamics dynamics, string name) => Tensors.Write(graph, name, dynamics.get_parameter(name)!);
+    private static string Write(OperatorGraph graph, ConvolutionalDynamics dynamics, string name) => GraphTensors.Write(graph, name, dynamics.get_parameter(name)!);
 
     private static string PerChannel(OperatorGraph graph, ConvolutionalDynamics dynamics, string name)
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor column = dynamics.get_parameter(name)!.detach().reshape(-1, 1, 1);
-        return Tensors.Write(graph, name, column);
+        return GraphTensors.Write(graph, name, column);
     }
 }

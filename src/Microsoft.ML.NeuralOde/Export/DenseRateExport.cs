@@ -25,7 +25,7 @@ internal sealed class DenseRateExport : RateExport
         _layers = [.. Enumerable.Range(0, dynamics.Layers).Select(i => ReadLayer(graph, i))];
         _one = new(() => graph.Constant("one", [1], 1));
         _frequencies = new(() => graph.Constant("frequencies", [.. Enumerable.Range(1, FourierFrequencies).Select(k => (float)(k * Math.PI))], FourierFrequencies));
-        _identity = new(() => Tensors.Write(graph, "identity", eye(dynamics.Features)));
+        _identity = new(() => GraphTensors.Write(graph, "identity", eye(dynamics.Features)));
         string size = $"{dynamics.Features}";
         Shapes = withTrace ? [[Batch, size], [Batch]] : [[Batch, size]];
     }
@@ -114,9 +114,9 @@ internal sealed class DenseRateExport : RateExport
         (Parameter Weight, Parameter Bias)? gate = _dynamics.Gate(i);
         Parameter? time = _dynamics.Time == TimeDependence.Fourier ? _dynamics.get_parameter($"time_weight{i}") : _dynamics.TimeWeight(i);
         return new Layer(
-            Tensors.Write(graph, $"weight{i}", _dynamics.Weights[i]), Tensors.Write(graph, $"bias{i}", _dynamics.Biases[i]),
-            gate is { } g ? Tensors.Write(graph, $"gate_weight{i}", g.Weight) : null, gate is { } h ? Tensors.Write(graph, $"gate_bias{i}", h.Bias) : null,
-            time is null ? null : Tensors.Write(graph, $"time_weight{i}", time));
+            GraphTensors.Write(graph, $"weight{i}", _dynamics.Weights[i]), GraphTensors.Write(graph, $"bias{i}", _dynamics.Biases[i]),
+            gate is { } g ? GraphTensors.Write(graph, $"gate_weight{i}", g.Weight) : null, gate is { } h ? GraphTensors.Write(graph, $"gate_bias{i}", h.Bias) : null,
+            time is null ? null : GraphTensors.Write(graph, $"time_weight{i}", time));
     }
 
     private sealed record Layer(string Weight, string Bias, string? GateWeight, string? GateBias, string? TimeWeight);

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using Microsoft.ML.NeuralOde.Persistence;
 using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.NeuralOde.Interop;
@@ -14,14 +13,14 @@ internal static class ModelFile
     /// <param name="context">ML.NET's file.</param>
     /// <param name="loaderSignature">The name of the class that reads it.</param>
     /// <param name="payload">The model.</param>
-    /// <param name="metadata">What people are to read about it.</param>
-    public static void Save(ModelSaveContext context, string loaderSignature, byte[] payload, string metadata)
+    /// <param name="metadata">What people are to read about it: the name of an entry, and its text.</param>
+    public static void Save(ModelSaveContext context, string loaderSignature, byte[] payload, (string Entry, string Text) metadata)
     {
         context.CheckAtModel();
         context.SetVersionInfo(Version(loaderSignature));
         context.Writer.Write(payload.Length);
         context.Writer.Write(payload);
-        context.SaveTextStream(ModelMetadata.EntryName, writer => writer.Write(metadata));
+        context.SaveTextStream(metadata.Entry, writer => writer.Write(metadata.Text));
     }
 
     /// <summary>Reads a payload and makes of it what it holds.</summary>
@@ -43,13 +42,19 @@ internal static class ModelFile
         try
         {
             int length = context.Reader.ReadInt32();
-            return length > 0 ? read(ReadExactly(context.Reader, length)) : throw PayloadReader.Damaged($"its length is {length}");
+            return length > 0 ? read(ReadExactly(context.Reader, length)) : throw Damaged($"its length is {length}");
         }
         catch (InvalidDataException exception)
         {
             throw new InvalidDataException($"Entry '{context.Directory}{Path.DirectorySeparatorChar}{ModelLoadContext.ModelStreamName}': {exception.Message}", exception);
         }
     }
+
+    /// <summary>What is said of a model that cannot be as it was saved.</summary>
+    /// <param name="what">What is wrong, as a clause.</param>
+    /// <param name="inner">Its cause; null for none.</param>
+    public static InvalidDataException Damaged(string what, Exception? inner = null) =>
+        new($"The neural ODE model in the file is damaged: {what}. Save the model again, or copy the file again.", inner);
 
     /// <summary>Reads piece by piece: a length that is only declared costs no memory.</summary>
     private static byte[] ReadExactly(BinaryReader reader, int length)
@@ -60,7 +65,7 @@ internal static class ModelFile
         {
             byte[] piece = reader.ReadBytes((int)Math.Min(Piece, length - payload.Length));
             if (piece.Length == 0)
-                throw PayloadReader.Damaged($"it holds {payload.Length} of {length} bytes");
+                throw Damaged($"it holds {payload.Length} of {length} bytes");
             payload.Write(piece);
         }
         return payload.Length == payload.Capacity ? payload.GetBuffer() : payload.ToArray();

@@ -108,7 +108,7 @@ internal static class Schemas
     public static SchemaShape ShapeOf(DataViewSchema schema) => SchemaShape.Create(schema);
 
     /// <summary>The annotations of a multiclass score column.</summary>
-    public static DataViewSchema.Annotations MulticlassScoreAnnotations(DataViewSchema input, Data.LabelKeys keys)
+    public static DataViewSchema.Annotations MulticlassScoreAnnotations(DataViewSchema input, IKeyValues keys)
     {
         DataViewSchema.Annotations.Builder builder = ScoreAnnotations(input, AnnotationUtils.Const.ScoreColumnKind.MulticlassClassification, AnnotationUtils.Const.ScoreValueKind.Score);
         keys.AddTo(builder, AnnotationUtils.Kinds.TrainingLabelValues);
@@ -118,7 +118,7 @@ internal static class Schemas
     }
 
     /// <summary>The annotations of a predicted label that is a key.</summary>
-    public static DataViewSchema.Annotations PredictedKeyAnnotations(DataViewSchema input, Data.LabelKeys keys)
+    public static DataViewSchema.Annotations PredictedKeyAnnotations(DataViewSchema input, IKeyValues keys)
     {
         DataViewSchema.Annotations.Builder builder =
             ScoreAnnotations(input, AnnotationUtils.Const.ScoreColumnKind.MulticlassClassification, AnnotationUtils.Const.ScoreValueKind.PredictedLabel);
@@ -168,6 +168,16 @@ internal static class Schemas
         builder.AddPrimitiveValue(AnnotationUtils.Kinds.ScoreColumnSetId, AnnotationUtils.ScoreColumnSetIdType, last + 1);
         return builder;
     }
+}
+
+/// <summary>The values that keys stand for, as annotations hold them.</summary>
+internal interface IKeyValues
+{
+    /// <summary>Whether they are texts.</summary>
+    bool AreText { get; }
+
+    /// <summary>Adds the values, where they are known, under a name.</summary>
+    void AddTo(DataViewSchema.Annotations.Builder builder, string name);
 }
 
 /// <summary>What a column of a binary classifier holds.</summary>

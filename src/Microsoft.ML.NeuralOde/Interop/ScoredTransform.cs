@@ -1,7 +1,6 @@
 using Microsoft.ML.Data;
 using Microsoft.ML.Model.OnnxConverter;
 using Microsoft.ML.NeuralOde.Export;
-using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.NeuralOde.Interop;
@@ -22,30 +21,33 @@ internal interface IScoringStep : ITransformer
 /// source, and leaves out, with no more than a warning, what says that it cannot be written. A model without one of its steps is wrong, so that
 /// everything that stands in the way is an exception here.
 /// </summary>
-internal sealed class ScoredTransform(IDataView source, ScoredSchema schema, IRowScorer scorer, IScoringStep step) : ITransformCanSaveOnnx, ITransformTemplate, IRowToRowMapper
+/// <param name="source">The data.</param>
+/// <param name="scored">The same with scores behind its columns.</param>
+/// <param name="mapper">Scores row by row.</param>
+/// <param name="features">The column of the data that is written as the step's input.</param>
+/// <param name="step">What scores.</param>
+internal sealed class ScoredTransform(IDataView source, IDataView scored, IRowToRowMapper mapper, DataViewSchema.Column features, IScoringStep step)
+    : ITransformCanSaveOnnx, ITransformTemplate, IRowToRowMapper
 {
-    private readonly ScoredView _view = new(source, schema, scorer);
-    private readonly RowMapper _mapper = new(schema, scorer);
-
     public IDataView Source => source;
 
-    public bool CanShuffle => _view.CanShuffle;
+    public bool CanShuffle => scored.CanShuffle;
 
-    public DataViewSchema Schema => schema.Output;
+    public DataViewSchema Schema => scored.Schema;
 
-    DataViewSchema IRowToRowMapper.InputSchema => schema.Input;
+    DataViewSchema IRowToRowMapper.InputSchema => source.Schema;
 
-    DataViewSchema IRowToRowMapper.OutputSchema => schema.Output;
+    DataViewSchema IRowToRowMapper.OutputSchema => Schema;
 
-    public long? GetRowCount() => _view.GetRowCount();
+    public long? GetRowCount() => scored.GetRowCount();
 
-    public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null) => _view.GetRowCursor(columnsNeeded, rand);
+    public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null) => scored.GetRowCursor(columnsNeeded, rand);
 
-    public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) => _view.GetRowCursorSet(columnsNeeded, n, rand);
+    public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) => scored.GetRowCursorSet(columnsNeeded, n, rand);
 
-    IEnumerable<DataViewSchema.Column> IRowToRowMapper.GetDependencies(IEnumerable<DataViewSchema.Column> dependingColumns) => _mapper.GetDependencies(dependingColumns);
+    IEnumerable<DataViewSchema.Column> IRowToRowMapper.GetDependencies(IEnumerable<DataViewSchema.Column> dependingColumns) => mapper.GetDependencies(dependingColumns);
 
-    DataViewRow IRowToRowMapper.GetRow(DataViewRow input, IEnumerable<DataViewSchema.Column> activeColumns) => _mapper.GetRow(input, activeColumns);
+    DataViewRow IRowToRowMapper.GetRow(DataViewRow input, IEnumerable<DataViewSchema.Column> activeColumns) => mapper.GetRow(input, activeColumns);
 
     IDataTransform ITransformTemplate.ApplyToData(IHostEnvironment env, IDataView newSource) => (IDataTransform)step.Transform(newSource);
 
@@ -54,7 +56,7 @@ internal sealed class ScoredTransform(IDataView source, ScoredSchema schema, IRo
     /// <exception cref="NotSupportedException">A step before this one would be left out.</exception>
     bool ICanSaveOnnx.CanSaveOnnx(OnnxContext ctx)
     {
-        string[] needed = [.. _mapper.GetDependencies(schema.Output.Where(column => schema.IsScore(column.Index))).Select(column => column.Name)];
+        string[] needed = [.. mapper.GetDependencies(Schema.Skip(source.Schema.Count)).Select(column => column.Name)];
         IDataTransform? obstacle = null;
         for (IDataView view = source; view is IDataTransform transform; view = transform.Source)
         {
@@ -65,25 +67,25 @@ internal sealed class ScoredTransform(IDataView source, ScoredSchema schema, IRo
                 throw new NotSupportedException(
                     $"The chain cannot be converted to ONNX: {Name} needs the column '{column}' of {transform.GetType().Name}, and {obstacle.GetType().Name} cannot be written as ONNX. "
                     + "Convert a chain without it, or give ConvertToOnnx input data that have the column already.");
-            if (obstacle is null && transform is IRowToRowMapper mapper)
-                needed = [.. mapper.GetDependencies(needed.Select(name => transform.Schema[name])).Select(dependency => dependency.Name).Distinct()];
+            if (obstacle is null && transform is IRowToRowMapper inner)
+                needed = [.. inner.GetDependencies(needed.Select(name => transform.Schema[name])).Select(dependency => dependency.Name).Distinct()];
         }
         return true;
     }
 
     void ISaveAsOnnx.SaveAsOnnx(OnnxContext ctx)
     {
-        string column = schema.Features.Name;
+        string column = features.Name;
         if (!ctx.ContainsColumn(column))
             throw new NotSupportedException(
                 $"The chain cannot be converted to ONNX: {Name} needs the column '{column}', which none of the steps that can be written as ONNX makes, and which is no input.");
         var graph = new MLNetGraph(ctx, Name);
-        string features = ctx.GetVariableName(column);
-        if (schema.Features.Type is VectorDataViewType { Dimensions.Length: > 1 } type)
-            features = graph.Add("Reshape", [features, graph.Constant("rows", [-1L, type.Size])]);
+        string x = ctx.GetVariableName(column);
+        if (features.Type is VectorDataViewType { Dimensions.Length: > 1 } type)
+            x = graph.Add("Reshape", [x, graph.Constant("rows", [-1L, type.Size])]);
         try
         {
-            step.Export(graph, features, name => ctx.AddIntermediateVariable(schema.Output[name].Type, name));
+            step.Export(graph, x, name => ctx.AddIntermediateVariable(Schema[name].Type, name));
         }
         catch (NotSupportedException exception)
         {

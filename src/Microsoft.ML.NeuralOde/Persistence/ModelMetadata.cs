@@ -27,10 +27,11 @@ internal static class ModelMetadata
     /// <param name="output">The columns that it writes.</param>
     /// <param name="model">Its structure.</param>
     /// <param name="more">Further entries, written beside the others; null for none.</param>
-    /// <param name="history">Its training.</param>
+    /// <param name="history">Its training, a report an epoch.</param>
     /// <param name="payload">The model as it stands in the file.</param>
-    public static string Write(
-        string task, object input, object output, object model, IReadOnlyDictionary<string, object?>? more, IReadOnlyList<NeuralOdeEpochReport> history, byte[] payload)
+    /// <returns>The name of the entry, and its text.</returns>
+    public static (string Entry, string Text) Write(
+        string task, object input, object output, object model, IReadOnlyDictionary<string, object?>? more, IReadOnlyList<object> history, byte[] payload)
     {
         var content = new Dictionary<string, object?>
         {
@@ -47,7 +48,7 @@ internal static class ModelMetadata
         content["trainingHistory"] = history;
         content["payloadBytes"] = payload.Length;
         content["payloadSha256"] = Convert.ToHexStringLower(SHA256.HashData(payload));
-        return JsonSerializer.Serialize(content, Format);
+        return (EntryName, JsonSerializer.Serialize(content, Format));
     }
 
     private static string Version =>

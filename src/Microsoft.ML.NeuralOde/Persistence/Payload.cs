@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text.Json;
+using Microsoft.ML.NeuralOde.Interop;
 
 namespace Microsoft.ML.NeuralOde.Persistence;
 
@@ -136,8 +137,8 @@ internal static class PayloadReader
         return hash.GetHashAndReset().AsSpan().SequenceEqual(expected);
     }
 
-    public static InvalidDataException Damaged(string what, Exception? inner = null) =>
-        new($"The neural ODE model in the file is damaged: {what}. Save the model again, or copy the file again.", inner);
+    /// <inheritdoc cref="ModelFile.Damaged"/>
+    public static InvalidDataException Damaged(string what, Exception? inner = null) => ModelFile.Damaged(what, inner);
 
     private static NamedArray ReadArray(BinaryReader reader)
     {

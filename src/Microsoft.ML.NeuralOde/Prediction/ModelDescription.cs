@@ -2,7 +2,9 @@ using System.Globalization;
 using System.Text.Json.Serialization;
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Data;
+using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Persistence;
+using Microsoft.ML.NeuralOde.Training;
 
 namespace Microsoft.ML.NeuralOde.Prediction;
 
@@ -21,10 +23,10 @@ internal sealed record ModelDescription(
     public static ModelDescription Of(FittedNetwork fitted, NeuralOdePredictorOptions options, OutputColumns columns, LabelKeys? keys = null) => new(
         fitted.Network.Description, options.FeatureColumnName, [.. ((VectorDataViewType)fitted.FeatureType).Dimensions], columns,
         keys is null ? null : ClassValues.Of(keys), fitted.History,
-        TrainingOptionsText.Of(options));
+        OptionTexts.Of(options));
 
     /// <summary>What people are to read about a model in its file.</summary>
-    public string ToMetadata(NeuralOdeModel model, byte[] payload) => ModelMetadata.Write(
+    public (string Entry, string Text) ToMetadata(NeuralOdeModel model, byte[] payload) => ModelMetadata.Write(
         model.Kind switch { OutputKind.Classes => "multiclass classification", OutputKind.Odds => "binary classification", _ => "regression" },
         new { Column = FeatureColumn, Type = $"Vector<Single, {string.Join(", ", FeatureDimensions)}>" }, Columns, model.Summary,
         new Dictionary<string, object?> { ["classes"] = Classes, ["options"] = Options }, History, payload);

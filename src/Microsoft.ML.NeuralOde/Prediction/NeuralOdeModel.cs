@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 using Microsoft.ML.NeuralOde.Data;
-using Microsoft.ML.NeuralOde.Prediction;
+using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Scoring;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 

@@ -1,4 +1,5 @@
 using Microsoft.ML.Data;
+using Microsoft.ML.NeuralOde.Training;
 
 namespace Microsoft.ML.NeuralOde;
 
@@ -24,12 +25,14 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeTrainerOptions
     /// Penalties on the kinetic energy of the paths and on the Jacobian of the right-hand side, which keep the equation easy to solve; 0.01 is a good
     /// beginning for each. Default: none.
     /// </summary>
+    [Option(OptionUse.MayChange)]
     public PathRegularization Regularization = PathRegularization.None;
 
     /// <summary>
     /// What the squared largest singular values of the right-hand side's weights are multiplied with before they are added to the loss (see
     /// <see cref="SpectralNorm.Penalty"/>); bounds how stiff the equation can become. Default: 0.
     /// </summary>
+    [Option(OptionUse.MayChange)]
     public double SpectralNormPenalty;
 
     internal override NeuralOdeTrainerOptions Clone()

@@ -2,6 +2,7 @@ using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Export;
 using Microsoft.ML.NeuralOde.Interop;
+using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Persistence;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Scoring;
@@ -60,7 +61,8 @@ public abstract class NeuralOdeTransformer : ISingleFeaturePredictionTransformer
     {
         ArgumentNullException.ThrowIfNull(input);
         Model.ThrowIfDisposed();
-        return new ScoredTransform(input, Bind(input.Schema), Model, this);
+        ScoredSchema schema = Bind(input.Schema);
+        return new ScoredTransform(input, new ScoredView(input, schema, Model), new RowMapper(schema, Model), schema.Features, this);
     }
 
     /// <inheritdoc/>
@@ -88,7 +90,7 @@ public abstract class NeuralOdeTransformer : ISingleFeaturePredictionTransformer
     void IScoringStep.Export(OperatorGraph graph, string features, Func<string, string> output)
     {
         using SharedNetwork<NeuralOdeNetwork>.Loan loan = Model.Borrow();
-        PredictorExport.Write(graph, loan.Network, Model.Kind, Description.Columns, features, null, output);
+        PredictionExport.Write(graph, loan.Network, Model.Kind, Description.Columns, features, null, output);
     }
 
     /// <summary>The columns that the predictions become, for data with certain columns.</summary>

@@ -1,4 +1,5 @@
 using Microsoft.ML.NeuralOde.Data;
+using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Training;
 
 namespace Microsoft.ML.NeuralOde.Prediction;

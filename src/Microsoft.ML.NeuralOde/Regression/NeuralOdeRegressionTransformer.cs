@@ -1,7 +1,12 @@
+using Microsoft.ML;
+using Microsoft.ML.NeuralOde;
 using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.Runtime;
+
+[assembly: LoadableClass(typeof(NeuralOdeRegressionTransformer), typeof(NeuralOdeRegressionTransformer), null, typeof(SignatureLoadModel),
+    "Neural ODE regression", NeuralOdeRegressionTransformer.LoaderSignature)]
 
 namespace Microsoft.ML.NeuralOde;
 

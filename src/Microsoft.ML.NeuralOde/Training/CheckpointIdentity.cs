@@ -1,6 +1,3 @@
-using System.Collections;
-using System.Globalization;
-using System.Reflection;
 using Microsoft.ML.NeuralOde.Data;
 
 namespace Microsoft.ML.NeuralOde.Training;
@@ -8,27 +5,6 @@ namespace Microsoft.ML.NeuralOde.Training;
 /// <summary>Tells whether a checkpoint belongs to a training: the options, and figures of the data, as texts by name.</summary>
 internal static class CheckpointIdentity
 {
-    /// <summary>What may be another when a training goes on: it does not decide what the weights, the optimizer's memory and the place in the data mean.</summary>
-    private static readonly HashSet<string> Changeable =
-    [
-        nameof(NeuralOdeTrainerOptions.NumberOfEpochs), nameof(NeuralOdeTrainerOptions.LearningRate), nameof(NeuralOdeTrainerOptions.LearningRateSchedule),
-        nameof(NeuralOdeTrainerOptions.WarmUpFraction), nameof(NeuralOdeTrainerOptions.LearningRateStepEpochs), nameof(NeuralOdeTrainerOptions.LearningRateStepFactor),
-        nameof(NeuralOdeTrainerOptions.Momentum), nameof(NeuralOdeTrainerOptions.WeightDecay), nameof(NeuralOdeTrainerOptions.MaximumGradientNorm),
-        nameof(NeuralOdeTrainerOptions.Solver), nameof(NeuralOdeTrainerOptions.RelativeTolerance), nameof(NeuralOdeTrainerOptions.AbsoluteTolerance),
-        nameof(NeuralOdeTrainerOptions.FinalTolerances), nameof(NeuralOdeTrainerOptions.EvaluationTolerances), nameof(NeuralOdeTrainerOptions.ProductionTolerances),
-        nameof(NeuralOdeTrainerOptions.StepSize), nameof(NeuralOdeTrainerOptions.ProductionStepSize), nameof(NeuralOdeTrainerOptions.GradientMethod),
-        nameof(NeuralOdeTrainerOptions.EarlyStoppingPatience), nameof(NeuralOdeTrainerOptions.KeepBestWeights),
-        nameof(NeuralOdePredictorOptions.Regularization), nameof(NeuralOdePredictorOptions.SpectralNormPenalty),
-    ];
-
-    /// <summary>Options that say nothing about the result, and the seed, which is kept by itself.</summary>
-    private static readonly HashSet<string> Ignored =
-    [
-        nameof(NeuralOdeTrainerOptions.Seed), nameof(NeuralOdeTrainerOptions.ValidationSet), nameof(NeuralOdeTrainerOptions.CheckpointFolder),
-        nameof(NeuralOdeTrainerOptions.CheckpointInterval), nameof(NeuralOdeTrainerOptions.ResumeFromCheckpoint), nameof(NeuralOdeTrainerOptions.EpochCallback),
-        nameof(NeuralOdeTrainerOptions.CancellationToken),
-    ];
-
     /// <summary>The name of the entry of the training data.</summary>
     public const string Data = "the training data";
 
@@ -44,20 +20,19 @@ internal static class CheckpointIdentity
             [Data] = rows.Describe(),
             ["the validation data"] = validation?.Describe() ?? "none",
         };
-        foreach (FieldInfo field in options.GetType().GetFields(BindingFlags.Public | BindingFlags.Instance))
-            if (!Ignored.Contains(field.Name))
-                identity[field.Name] = Text(field.GetValue(options));
+        foreach ((string name, string text) in OptionTexts.Of(options, OptionUse.Decides, OptionUse.MayChange))
+            identity[name] = text;
         return identity;
     }
 
     /// <summary>Compares a checkpoint with a training.</summary>
     /// <param name="found">The checkpoint.</param>
     /// <param name="current">What the training is known by.</param>
-    /// <param name="seed">The training's seed; null for the one that it began with.</param>
+    /// <param name="options">The training's options.</param>
     /// <param name="file">The checkpoint's file.</param>
     /// <returns>Differences that do not matter for going on, as clauses.</returns>
     /// <exception cref="InvalidOperationException">There are differences that matter.</exception>
-    public static IReadOnlyList<string> Compare(CheckpointDescription found, IReadOnlyDictionary<string, string> current, int? seed, string file)
+    public static IReadOnlyList<string> Compare(CheckpointDescription found, IReadOnlyDictionary<string, string> current, NeuralOdeTrainerOptions options, string file)
     {
         var fatal = new List<string>();
         var harmless = new List<string>();
@@ -65,9 +40,9 @@ internal static class CheckpointIdentity
         {
             string then = found.Identity.GetValueOrDefault(name, "not known"), now = current.GetValueOrDefault(name, "not known");
             if (then != now)
-                (Changeable.Contains(name) ? harmless : fatal).Add($"{name} was {then} and is {now}");
+                (OptionTexts.MayChange(options, name) ? harmless : fatal).Add($"{name} was {then} and is {now}");
         }
-        if (seed is { } given && given != found.Seed)
+        if (options.Seed is { } given && given != found.Seed)
             fatal.Add($"{nameof(NeuralOdeTrainerOptions.Seed)} was {found.Seed} and is {given}");
         if (fatal.Count > 0)
             throw new InvalidOperationException(
@@ -75,13 +50,4 @@ internal static class CheckpointIdentity
                 "or set ResumeFromCheckpoint to false to begin afresh.");
         return harmless;
     }
-
-    private static string Text(object? value) => value switch
-    {
-        null => "null",
-        string text => text,
-        IFormattable number => number.ToString(null, CultureInfo.InvariantCulture),
-        IEnumerable list => $"[{string.Join(", ", list.Cast<object>().Select(Text))}]",
-        _ => value.ToString() ?? "",
-    };
 }

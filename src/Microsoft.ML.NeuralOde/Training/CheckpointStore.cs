@@ -94,7 +94,7 @@ internal sealed class CheckpointStore : IDisposable
             _warn($"'{_folder}' holds checkpoints, but none of this training ({CheckpointIdentity.Data} are others): it begins afresh and is kept in '{FilePath}'.");
         if (found is null)
             return;
-        Differences = CheckpointIdentity.Compare(found, Identity, options.Seed, FilePath);
+        Differences = CheckpointIdentity.Compare(found, Identity, options, FilePath);
         Found = found;
         HasGoodCheckpoint = true;
     }

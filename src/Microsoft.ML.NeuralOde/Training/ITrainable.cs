@@ -9,11 +9,6 @@ namespace Microsoft.ML.NeuralOde.Training;
 /// <param name="InPieces">Whether the weights of the slots in use are wanted as <see cref="BatchResult.Slots"/>, and <see cref="ITrainable.SlotWeight"/> gets no gradient.</param>
 internal readonly record struct TrainingMoment(int Seed, double Progress, bool InPieces = false);
 
-/// <summary>A copy of the weights of the slots that a batch used, which is a leaf of the graph.</summary>
-/// <param name="Slots">The slots, ascending.</param>
-/// <param name="Values">Shape <c>[slots, outputs]</c>; its gradient is that of the weights.</param>
-internal sealed record SlotWeights(long[] Slots, Tensor Values);
-
 /// <summary>What a module made of a batch.</summary>
 /// <param name="Objective">What is to become small: a scalar, in the graph where it is asked for.</param>
 /// <param name="Loss">The objective without penalties, the weighted mean of the rows' losses: a scalar.</param>

@@ -1,7 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using Microsoft.ML.Data;
-using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Training;
 
 namespace Microsoft.ML.NeuralOde;
@@ -16,6 +15,7 @@ public abstract class NeuralOdeTrainerOptions
     public string? ExampleWeightColumnName;
 
     /// <summary>Passes over the training data, at most. Default: 20.</summary>
+    [Option(OptionUse.MayChange)]
     public int NumberOfEpochs = TrainingDefaults.NumberOfEpochs;
 
     /// <summary>Rows in a batch. Default: 128.</summary>
@@ -25,66 +25,85 @@ public abstract class NeuralOdeTrainerOptions
     public NeuralOdeOptimizer Optimizer = NeuralOdeOptimizer.AdamW;
 
     /// <summary>The learning rate, or the highest one of a schedule. Default: 0.003.</summary>
+    [Option(OptionUse.MayChange)]
     public double LearningRate = TrainingDefaults.LearningRate;
 
     /// <summary>How the learning rate changes. Default: <see cref="LearningRateSchedule.OneCycle"/>.</summary>
+    [Option(OptionUse.MayChange)]
     public LearningRateSchedule LearningRateSchedule = LearningRateSchedule.OneCycle;
 
     /// <summary>The share of the training, from 0 to 1, in which the learning rate rises from zero in proportion. Default: 0.</summary>
+    [Option(OptionUse.MayChange)]
     public double WarmUpFraction;
 
     /// <summary>Epochs between two steps of <see cref="LearningRateSchedule.Step"/>. Default: 5.</summary>
+    [Option(OptionUse.MayChange)]
     public int LearningRateStepEpochs = 5;
 
     /// <summary>What <see cref="LearningRateSchedule.Step"/> multiplies the learning rate by, between 0 and 1. Default: 0.5.</summary>
+    [Option(OptionUse.MayChange)]
     public double LearningRateStepFactor = 0.5;
 
     /// <summary>Momentum of <see cref="NeuralOdeOptimizer.Sgd"/>, from 0 to below 1. Default: 0.9.</summary>
+    [Option(OptionUse.MayChange)]
     public double Momentum = 0.9;
 
     /// <summary>Weight decay, which pulls weights towards zero (see <see cref="NeuralOdeOptimizer"/>). Default: 0.</summary>
+    [Option(OptionUse.MayChange)]
     public double WeightDecay;
 
     /// <summary>Gradients of a batch whose Euclidean norm is larger are scaled down to it. Default: null, no limit; 1.0 is usual.</summary>
+    [Option(OptionUse.MayChange)]
     public double? MaximumGradientNorm;
 
     /// <summary>The numerical method. Default: <see cref="OdeMethod.Dopri5"/>.</summary>
+    [Option(OptionUse.MayChange)]
     public OdeMethod Solver = OdeMethod.Dopri5;
 
     /// <summary>rtol of the solver in training. Default: 0.001.</summary>
+    [Option(OptionUse.MayChange)]
     public double RelativeTolerance = TrainingDefaults.RelativeTolerance;
 
     /// <summary>atol of the solver in training. Default: 0.0001.</summary>
+    [Option(OptionUse.MayChange)]
     public double AbsoluteTolerance = TrainingDefaults.AbsoluteTolerance;
 
     /// <summary>The tolerances at the end of the training, reached in equal ratios: cheap steps first, accurate ones last. Default: null, the same all the time.</summary>
+    [Option(OptionUse.MayChange)]
     public SolverTolerances? FinalTolerances;
 
     /// <summary>The tolerances of validation. Default: <see cref="SolverTolerances.Evaluation"/>.</summary>
+    [Option(OptionUse.MayChange)]
     public SolverTolerances EvaluationTolerances = SolverTolerances.Evaluation;
 
     /// <summary>The tolerances of the fitted model. Default: <see cref="SolverTolerances.Production"/>.</summary>
+    [Option(OptionUse.MayChange)]
     public SolverTolerances ProductionTolerances = SolverTolerances.Production;
 
     /// <summary>Step size in training and validation: of methods without error control (null for one step), or of others, which then do without. Default: null.</summary>
+    [Option(OptionUse.MayChange)]
     public double? StepSize;
 
     /// <summary>
     /// Step size of the fitted model; a number makes the method do without error control, so that a prediction always costs the same. Default: null,
     /// which is <see cref="StepSize"/>.
     /// </summary>
+    [Option(OptionUse.MayChange)]
     public double? ProductionStepSize;
 
     /// <summary>How gradients come back through the solver. Default: <see cref="GradientMethod.Checkpointed"/>, exact and fast.</summary>
+    [Option(OptionUse.MayChange)]
     public GradientMethod GradientMethod = GradientMethod.Checkpointed();
 
     /// <summary>How features are normalised. Default: <see cref="FeatureNormalization.PerSlot"/>; for pixels and the like <see cref="FeatureNormalization.Global"/> is better.</summary>
     public FeatureNormalization Normalization = FeatureNormalization.PerSlot;
 
     /// <summary>Seed of the weights and of the order of rows. Default: null, drawn from the MLContext, whose seed decides.</summary>
+    [Option(OptionUse.Apart)]
     public int? Seed;
 
     /// <summary>Data on which the loss is reported after each epoch. Default: null.</summary>
+    [Option(OptionUse.Unwritten)]
     public IDataView? ValidationSet;
 
     /// <summary>Fraction of the rows kept from training for that, where no validation set is given; between 0 and 1. Default: null.</summary>
@@ -93,12 +112,14 @@ public abstract class NeuralOdeTrainerOptions
     /// <summary>
     /// The training ends when the validation loss has not fallen for so many epochs. Needs validation data. Default: null, all epochs are made.
     /// </summary>
+    [Option(OptionUse.MayChange)]
     public int? EarlyStoppingPatience;
 
     /// <summary>
     /// Whether the model gets the weights of the epoch with the smallest validation loss instead of the last ones, where there are validation
     /// data. Default: true.
     /// </summary>
+    [Option(OptionUse.MayChange)]
     public bool KeepBestWeights = true;
 
     /// <summary>
@@ -112,21 +133,26 @@ public abstract class NeuralOdeTrainerOptions
     /// same training, begun again, goes on from there and ends with the same weights, to the last bit on a processor. The file stays after the training. Trainings
     /// of other data, such as the folds of a cross-validation, get files of their own beside it. Default: null, none.
     /// </summary>
+    [Option(OptionUse.Apart)]
     public string? CheckpointFolder;
 
     /// <summary>
     /// The time from one checkpoint to the next; zero for one after every batch. One that cannot be written is warned of and tried again after that time.
     /// Default: one minute.
     /// </summary>
+    [Option(OptionUse.Apart)]
     public TimeSpan CheckpointInterval = TimeSpan.FromMinutes(1);
 
     /// <summary>Whether a checkpoint in the folder is taken up; otherwise it is overwritten. Default: true.</summary>
+    [Option(OptionUse.Apart)]
     public bool ResumeFromCheckpoint = true;
 
     /// <summary>Called after each epoch, on the training thread. Default: null.</summary>
+    [Option(OptionUse.Unwritten)]
     public Action<NeuralOdeEpochReport>? EpochCallback;
 
     /// <summary>Ends the training, looked at before each batch and each step of the solver.</summary>
+    [Option(OptionUse.Unwritten)]
     public CancellationToken CancellationToken;
 
     /// <summary>A copy that later changes do not reach.</summary>
@@ -181,8 +207,8 @@ public abstract class NeuralOdeTrainerOptions
     /// <returns>For instance “NeuralOdeRegressionTrainer.Options { NumberOfEpochs = 3, StepSize = 0.1 }”.</returns>
     public override string ToString()
     {
-        IReadOnlyDictionary<string, string> defaults = TrainingOptionsText.Of(Activator.CreateInstance(GetType())!);
-        IEnumerable<string> changed = TrainingOptionsText.Of(this).Where(option => defaults[option.Key] != option.Value).Select(option => $"{option.Key} = {option.Value}");
+        var defaults = OptionTexts.Of((NeuralOdeTrainerOptions)Activator.CreateInstance(GetType())!);
+        IEnumerable<string> changed = OptionTexts.Of(this).Where(option => defaults.GetValueOrDefault(option.Key) != option.Value).Select(option => $"{option.Key} = {option.Value}");
         return $"{GetType().DeclaringType?.Name}.{GetType().Name} {{ {string.Join(", ", changed)} }}";
     }
 

@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Persistence;
 using TorchSharp.Modules;
 

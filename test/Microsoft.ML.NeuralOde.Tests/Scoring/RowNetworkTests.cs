@@ -1,5 +1,4 @@
-using Microsoft.ML.NeuralOde.Prediction;
-using Microsoft.ML.NeuralOde.Scoring;
+using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Tests.Support;
 using TorchSharp;
 

@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using Microsoft.ML.NeuralOde.Density;
+using Microsoft.ML.NeuralOde.Flows;
 using Microsoft.ML.NeuralOde.Scoring;
 
 namespace Microsoft.ML.NeuralOde;

@@ -1,5 +1,5 @@
 using Microsoft.ML.Data;
-using Microsoft.ML.NeuralOde.Density;
+using Microsoft.ML.NeuralOde.Flows;
 using Microsoft.ML.NeuralOde.Export;
 using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Persistence;
@@ -70,7 +70,8 @@ public abstract class ContinuousFlowTransformer : IScoringStep, IDisposable
     {
         ArgumentNullException.ThrowIfNull(input);
         Model.ThrowIfDisposed();
-        return new ScoredTransform(input, Bind(input.Schema), Scorer, this);
+        ScoredSchema schema = Bind(input.Schema);
+        return new ScoredTransform(input, new ScoredView(input, schema, Scorer), new RowMapper(schema, Scorer), schema.Features, this);
     }
 
     /// <inheritdoc/>

@@ -1,11 +1,11 @@
 using System.Text.Json.Serialization;
 using Microsoft.ML.NeuralOde.Data;
+using Microsoft.ML.NeuralOde.Export;
 using Microsoft.ML.NeuralOde.Persistence;
-using Microsoft.ML.NeuralOde.Scoring;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
-namespace Microsoft.ML.NeuralOde.Prediction;
+namespace Microsoft.ML.NeuralOde.Networks;
 
 /// <summary>The structure of a network and how its equation is solved for predictions, as it stands in a model file.</summary>
 /// <param name="FeatureCount">Features of a row.</param>
@@ -215,6 +215,40 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
     }
 
     private string DynamicsActivation => ((DenseDynamics)_block.Dynamics).Activation.ToString().ToLowerInvariant();
+
+    /// <summary>Writes the network as operators.</summary>
+    /// <param name="graph">Where the operators go.</param>
+    /// <param name="features">The features, <c>[batch, features]</c>.</param>
+    /// <param name="stepSize">The size of the solver's steps; null for the network's own.</param>
+    /// <returns>Outputs for predictions, in units of the label.</returns>
+    /// <exception cref="NotSupportedException">The network cannot be written; the message names the option that stands in the way.</exception>
+    public string Export(OperatorGraph graph, string features, double? stepSize)
+    {
+        string x = features;
+        if (InputStatistics() is { } input)
+        {
+            x = graph.Add("Sub", [x, graph.Constant("mean", input.Mean, input.Mean.Length)]);
+            x = graph.Add("Mul", [x, graph.Constant("scale", input.Scale, input.Scale.Length)]);
+        }
+        for (int i = 0; i < _encoder.Length; i++)
+        {
+            x = Write(_encoder[i], x);
+            if (i < _encoder.Length - 1)
+                x = graph.Add("Relu", [x]);
+        }
+        RateExport rate = RateExport.Of(graph, _block.Dynamics, [_head.weight!.shape[1]]);
+        x = OdeExport.Write(graph, rate, _block.EndTime, _block.Options, stepSize, x)[0];
+        x = Write(_head, x);
+        if (OutputStatistics() is { } statistics)
+        {
+            x = graph.Add("Div", [x, graph.Constant("output_scale", statistics.Scale, statistics.Scale.Length)]);
+            x = graph.Add("Add", [x, graph.Constant("output_mean", statistics.Mean, statistics.Mean.Length)]);
+        }
+        return x;
+
+        string Write(Linear layer, string from) => graph.Add(
+            "Gemm", [from, GraphTensors.Write(graph, "weight", layer.weight!), GraphTensors.Write(graph, "bias", layer.bias!)], null, OperatorGraph.Attribute("transB", 1));
+    }
 
     /// <summary>The same with what the path costs, a scalar.</summary>
     public (Tensor Outputs, SolverStatistics Statistics, Tensor Penalty) SolveEncoded(Tensor state, OdeSolverOptions options, PathRegularization regularization)

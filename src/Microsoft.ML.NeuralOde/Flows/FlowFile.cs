@@ -1,4 +1,4 @@
-namespace Microsoft.ML.NeuralOde.Density;
+namespace Microsoft.ML.NeuralOde.Flows;
 
 /// <summary>What stands beside the weights in a model file.</summary>
 /// <param name="Network">The flows' structure.</param>

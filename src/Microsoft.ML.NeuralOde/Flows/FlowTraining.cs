@@ -1,7 +1,7 @@
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Training;
 
-namespace Microsoft.ML.NeuralOde.Density;
+namespace Microsoft.ML.NeuralOde.Flows;
 
 /// <summary>Flows that learn the density of rows.</summary>
 internal sealed class FlowTraining : ITrainable

@@ -4,7 +4,7 @@ using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Training;
 using Microsoft.ML.Runtime;
 
-namespace Microsoft.ML.NeuralOde.Density;
+namespace Microsoft.ML.NeuralOde.Flows;
 
 /// <summary>Columns that a flow reads.</summary>
 /// <param name="Features">The feature column.</param>

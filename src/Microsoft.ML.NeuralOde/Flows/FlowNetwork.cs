@@ -1,7 +1,7 @@
 using Microsoft.ML.NeuralOde.Persistence;
 using static TorchSharp.torch.nn;
 
-namespace Microsoft.ML.NeuralOde.Density;
+namespace Microsoft.ML.NeuralOde.Flows;
 
 /// <summary>The structure of flows side by side and how they are solved for predictions, as it stands in a model file.</summary>
 /// <param name="FeatureCount">Features of a row.</param>

@@ -1,7 +1,7 @@
 namespace Microsoft.ML.NeuralOde.Export;
 
 /// <summary>Weights as constants of a graph.</summary>
-internal static class Tensors
+internal static class GraphTensors
 {
     public static string Write(OperatorGraph graph, string name, Tensor tensor)
     {

@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using Microsoft.ML.NeuralOde.Data;
 
-namespace Microsoft.ML.NeuralOde.Density;
+namespace Microsoft.ML.NeuralOde.Flows;
 
 /// <summary>The maps of features that are reshaped: values and their images, between and beyond which a map is linear.</summary>
 /// <param name="Slots">The features.</param>

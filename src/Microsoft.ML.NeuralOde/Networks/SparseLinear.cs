@@ -2,7 +2,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using Microsoft.ML.NeuralOde.Data;
 
-namespace Microsoft.ML.NeuralOde.Scoring;
+namespace Microsoft.ML.NeuralOde.Networks;
 
 /// <summary>
 /// A linear layer for rows without their zeros: its weights lie input by input, and only those of the inputs that are there are read. The numbers of a row are

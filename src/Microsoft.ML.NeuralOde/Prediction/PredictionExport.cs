@@ -1,10 +1,10 @@
-using Microsoft.ML.NeuralOde.Prediction;
-using TorchSharp.Modules;
+using Microsoft.ML.NeuralOde.Export;
+using Microsoft.ML.NeuralOde.Networks;
 
-namespace Microsoft.ML.NeuralOde.Export;
+namespace Microsoft.ML.NeuralOde.Prediction;
 
 /// <summary>Writes a fitted model as operators: from features to the columns of its predictions.</summary>
-internal static class PredictorExport
+internal static class PredictionExport
 {
     /// <param name="graph">Where the operators go.</param>
     /// <param name="network">The model's network.</param>
@@ -18,7 +18,7 @@ internal static class PredictorExport
         OperatorGraph graph, NeuralOdeNetwork network, OutputKind kind, OutputColumns columns, string features, double? stepSize, Func<string, string> output)
     {
         using IDisposable noGrad = no_grad();
-        string outputs = Outputs(graph, network, stepSize, features);
+        string outputs = network.Export(graph, features, stepSize);
         switch (kind)
         {
             case OutputKind.Classes:
@@ -40,32 +40,4 @@ internal static class PredictorExport
                 break;
         }
     }
-
-    private static string Outputs(OperatorGraph graph, NeuralOdeNetwork network, double? stepSize, string features)
-    {
-        string x = features;
-        if (network.InputStatistics() is { } input)
-        {
-            x = graph.Add("Sub", [x, graph.Constant("mean", input.Mean, input.Mean.Length)]);
-            x = graph.Add("Mul", [x, graph.Constant("scale", input.Scale, input.Scale.Length)]);
-        }
-        for (int i = 0; i < network.Encoder.Count; i++)
-        {
-            x = Linear(graph, network.Encoder[i], x);
-            if (i < network.Encoder.Count - 1)
-                x = graph.Add("Relu", [x]);
-        }
-        RateExport rate = RateExport.Of(graph, network.Block.Dynamics, [network.Head.weight!.shape[1]]);
-        x = OdeExport.Write(graph, rate, network.Block.EndTime, network.Block.Options, stepSize, x)[0];
-        x = Linear(graph, network.Head, x);
-        if (network.OutputStatistics() is { } statistics)
-        {
-            x = graph.Add("Div", [x, graph.Constant("output_scale", statistics.Scale, statistics.Scale.Length)]);
-            x = graph.Add("Add", [x, graph.Constant("output_mean", statistics.Mean, statistics.Mean.Length)]);
-        }
-        return x;
-    }
-
-    private static string Linear(OperatorGraph graph, Linear layer, string x) => graph.Add(
-        "Gemm", [x, Tensors.Write(graph, "weight", layer.weight!), Tensors.Write(graph, "bias", layer.bias!)], null, OperatorGraph.Attribute("transB", 1));
 }

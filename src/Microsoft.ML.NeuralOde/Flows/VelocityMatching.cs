@@ -1,4 +1,4 @@
-namespace Microsoft.ML.NeuralOde.Density;
+namespace Microsoft.ML.NeuralOde.Flows;
 
 /// <summary>How points on paths are drawn.</summary>
 /// <param name="Count">How many.</param>

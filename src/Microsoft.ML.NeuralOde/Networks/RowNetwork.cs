@@ -1,10 +1,11 @@
 using System.Buffers;
+using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Inference;
 using Microsoft.ML.NeuralOde.Kernels;
 using TorchSharp.Modules;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
-namespace Microsoft.ML.NeuralOde.Scoring;
+namespace Microsoft.ML.NeuralOde.Networks;
 
 /// <summary>
 /// A trained network as plain arrays: normalisation, encoder, ODE block and head, without a tensor. Each row is computed by itself and in the same

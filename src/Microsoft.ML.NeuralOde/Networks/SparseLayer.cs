@@ -1,8 +1,7 @@
 using Microsoft.ML.NeuralOde.Data;
-using Microsoft.ML.NeuralOde.Training;
 using TorchSharp.Modules;
 
-namespace Microsoft.ML.NeuralOde.Prediction;
+namespace Microsoft.ML.NeuralOde.Networks;
 
 /// <summary>What an encoder made of rows.</summary>
 /// <param name="State">The result, <c>[rows, state]</c>, in the graph where it is asked for.</param>
