@@ -39,7 +39,8 @@ internal sealed class SparseBatch : FeatureBatch
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor dense = zeros([Count, _width], ScalarType.Float32, Values.device);
-        Tensor places = Rows.Times(_width).Plus(Slots.index_select(0, Places));
+        using Scalar width = (long)_width;
+        Tensor places = Rows.mul(width).add(Slots.index_select(0, Places), Numbers.One);
         dense.view(-1).index_copy_(0, places, Values);
         return dense.MoveToOuterDisposeScope();
     }

@@ -18,7 +18,7 @@ internal sealed class SparseRow
 
 internal static class SparseData
 {
-    /// <summary>Rows of words: the first hundred slots mean true, the second hundred false, all others nothing.</summary>
+    /// <summary>Rows of words: the first twenty slots mean true, the next twenty false, all others nothing.</summary>
     /// <param name="count">How many rows.</param>
     /// <param name="width">Slots.</param>
     /// <param name="numbers">Numbers of a row that are not zero.</param>
@@ -30,13 +30,13 @@ internal static class SparseData
         return [.. Enumerable.Range(0, count).Select(i =>
         {
             bool label = i % 2 == 0;
-            var slots = new SortedSet<int> { random.Next(100) + (label ? 0 : 100), random.Next(100) + (label ? 0 : 100) };
+            var slots = new SortedSet<int> { random.Next(20) + (label ? 0 : 20), random.Next(20) + (label ? 0 : 20) };
             while (slots.Count < numbers)
-                slots.Add(random.Next(200, width));
+                slots.Add(random.Next(40, width));
             float[] values = [.. slots.Select(_ => 1 + random.Next(3) * 0.5f)];
             return new SparseRow
             {
-                Features = Vector(width, [.. slots], values, dense?.Invoke(i) ?? false), Label = label, Class = label ? 2u : 1u, Target = label ? 3 : -1, Weight = 1 + i % 3,
+                Features = Vector(width, [.. slots], values, dense?.Invoke(i) ?? false), Label = label, Class = label ? 1u : 0u, Target = label ? 3 : -1, Weight = 1 + i % 3,
             };
         })];
     }
