@@ -39,8 +39,9 @@ internal sealed class SparseBatch : FeatureBatch
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor dense = zeros([Count, _width], ScalarType.Float32, Values.device);
-        using Scalar width = (long)_width;
-        Tensor places = Rows.mul(width).add(Slots.index_select(0, Places), Numbers.One);
+        // Whole numbers: torch refuses to scale them by others.
+        using Scalar width = (long)_width, one = 1L;
+        Tensor places = Rows.mul(width).add(Slots.index_select(0, Places), one);
         dense.view(-1).index_copy_(0, places, Values);
         return dense.MoveToOuterDisposeScope();
     }
