@@ -1,6 +1,5 @@
 using Microsoft.ML.NeuralOde.Dynamics;
 using Microsoft.ML.NeuralOde.Kernels;
-using Microsoft.ML.NeuralOde.Solving;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 

@@ -1,5 +1,6 @@
 using System.Numerics;
 using Microsoft.ML.NeuralOde.Kernels;
+using Microsoft.ML.NeuralOde.PathIntegrals;
 using TorchSharp.Modules;
 
 namespace Microsoft.ML.NeuralOde.Dynamics;

@@ -1,5 +1,4 @@
-using Microsoft.ML.NeuralOde.Methods;
-using Microsoft.ML.NeuralOde.Solving;
+using Microsoft.ML.NeuralOde.Stepping;
 
 namespace Microsoft.ML.NeuralOde.Gradients;
 

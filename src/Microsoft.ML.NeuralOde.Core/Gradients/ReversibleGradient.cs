@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.ML.NeuralOde.Methods;
 using Microsoft.ML.NeuralOde.Solving;
+using Microsoft.ML.NeuralOde.Stepping;
 
 namespace Microsoft.ML.NeuralOde.Gradients;
 

@@ -1,4 +1,4 @@
-using Microsoft.ML.NeuralOde.Solving;
+using Microsoft.ML.NeuralOde.Stepping;
 
 namespace Microsoft.ML.NeuralOde.Gradients;
 

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using Microsoft.ML.NeuralOde.Solving;
+using Microsoft.ML.NeuralOde.Stepping;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Gradients;

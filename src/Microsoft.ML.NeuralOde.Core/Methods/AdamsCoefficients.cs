@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Stepping;
+
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>The coefficients of Adams methods for the actual times of the steps, which need not be equally spaced.</summary>

@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Stepping;
+
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>An explicit method and an implicit one that take turns: the explicit one until its steps are limited by stability.</summary>

@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Stepping;
+
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>An explicit Runge–Kutta method: a tableau and nothing else.</summary>

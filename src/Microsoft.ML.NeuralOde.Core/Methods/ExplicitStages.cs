@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Stepping;
+
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>The stages of an explicit Runge–Kutta step, for methods that use one as a part of their own.</summary>

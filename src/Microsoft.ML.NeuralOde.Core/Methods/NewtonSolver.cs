@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Microsoft.ML.NeuralOde.Stepping;
 
 namespace Microsoft.ML.NeuralOde.Methods;
 

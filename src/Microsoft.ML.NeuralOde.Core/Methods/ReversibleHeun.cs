@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Stepping;
+
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>

@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Stepping;
+
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>Adams methods in the form predict–evaluate–correct–evaluate whose order and step size both follow the error.</summary>

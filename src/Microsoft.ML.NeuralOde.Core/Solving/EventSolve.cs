@@ -1,5 +1,4 @@
-using Microsoft.ML.NeuralOde.Gradients;
-using Microsoft.ML.NeuralOde.Methods;
+using Microsoft.ML.NeuralOde.Stepping;
 
 namespace Microsoft.ML.NeuralOde.Solving;
 

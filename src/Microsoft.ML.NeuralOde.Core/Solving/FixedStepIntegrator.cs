@@ -1,5 +1,5 @@
-using Microsoft.ML.NeuralOde.Methods;
 using Microsoft.ML.NeuralOde.StepControl;
+using Microsoft.ML.NeuralOde.Stepping;
 
 namespace Microsoft.ML.NeuralOde.Solving;
 

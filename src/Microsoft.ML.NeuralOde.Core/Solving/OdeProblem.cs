@@ -1,4 +1,4 @@
-using Microsoft.ML.NeuralOde.Gradients;
+using Microsoft.ML.NeuralOde.Stepping;
 
 namespace Microsoft.ML.NeuralOde.Solving;
 

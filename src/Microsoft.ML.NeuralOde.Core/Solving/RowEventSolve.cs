@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Stepping;
+
 namespace Microsoft.ML.NeuralOde.Solving;
 
 /// <summary>A solve in which each row of the batch has its own steps and its own events: row by row, since resets and ends part their ways.</summary>

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 using Microsoft.ML.NeuralOde.Data;
-using Microsoft.ML.NeuralOde.Gradients;
 using Microsoft.ML.NeuralOde.Persistence;
 
 namespace Microsoft.ML.NeuralOde.Training;

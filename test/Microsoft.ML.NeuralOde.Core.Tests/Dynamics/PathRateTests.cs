@@ -1,5 +1,5 @@
 using Microsoft.ML.NeuralOde.Core.Tests.Support;
-using Microsoft.ML.NeuralOde.Dynamics;
+using Microsoft.ML.NeuralOde.PathIntegrals;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Dynamics;

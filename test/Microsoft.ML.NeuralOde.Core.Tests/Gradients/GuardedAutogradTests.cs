@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using Microsoft.ML.NeuralOde.Core.Tests.Support;
-using Microsoft.ML.NeuralOde.Gradients;
 using Microsoft.ML.NeuralOde.Methods;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Gradients;

@@ -71,7 +71,7 @@ public class ConvergenceTests
         double h = 1.0 / steps;
         using Tensor y0 = tensor(InitialValues);
         var options = new OdeSolverOptions { Method = method };
-        using Stepping stepping = Stepping.Of(Problems.Tangent, y0, options);
+        using SteppedMethod stepping = SteppedMethod.Of(Problems.Tangent, y0, options);
         return new[] { 0.3, 0.5, 0.8 }.Max(sigma => Difference(stepping.Interpolate(h, sigma * h), sigma * h));
     }
 

@@ -1,6 +1,6 @@
 using Microsoft.ML.NeuralOde.Core.Tests.Support;
 using Microsoft.ML.NeuralOde.Methods;
-using Microsoft.ML.NeuralOde.Solving;
+using Microsoft.ML.NeuralOde.Stepping;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Methods;
 

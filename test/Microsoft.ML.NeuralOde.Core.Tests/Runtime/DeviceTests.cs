@@ -118,10 +118,10 @@ public class DeviceTests
     [Fact]
     public void Nothing_draws_with_a_generator_but_by_way_of_the_processor() =>
         UnguardedNumbers.RandomCallsIn(typeof(ContinuousFlow).Assembly)
-            .Where(call => !call.StartsWith("Microsoft.ML.NeuralOde.Draws", StringComparison.Ordinal))
+            .Where(call => !call.StartsWith("Microsoft.ML.NeuralOde.Torch.Draws", StringComparison.Ordinal))
             // These take none.
             .Should().OnlyContain(call => call.StartsWith("Microsoft.ML.NeuralOde.Dynamics.ModuleParameters", StringComparison.Ordinal)
-                || call.StartsWith("Microsoft.ML.NeuralOde.Dynamics.PathRate", StringComparison.Ordinal));
+                || call.StartsWith("Microsoft.ML.NeuralOde.PathIntegrals.PathRate", StringComparison.Ordinal));
 
     [Theory]
     [InlineData("weight", float.NaN)]

@@ -126,6 +126,64 @@ public class EventTests
     }
 
     [Theory]
+    [InlineData("dopri5", 1)]
+    [InlineData("dopri5", -1)]
+    [InlineData("rk4", 1)]
+    [InlineData("rk4", -1)]
+    public void Events_of_one_step_come_in_the_order_of_the_solve(string method, int direction)
+    {
+        // One step of length 1 from 0, in either direction; they are listed against the order in which they are met.
+        var events = new List<OdeEvent>();
+        foreach (double place in new[] { 0.9, 0.5, 0.2 })
+            events.Add(new OdeEvent((t, y) => t - direction * place, isTerminal: place == 0.5));
+        using Tensor y0 = zeros(2, 1, ScalarType.Float64);
+        using Tensor times = tensor(new[] { 0.0, direction });
+        foreach (bool perRow in new[] { false, true })
+        {
+            OdeSolverOptions options =
+                new() { Method = OdeMethod.Parse(method), FirstStep = method == "rk4" ? null : 1, PerRow = perRow, Events = events };
+            using OdeSolution solution = Ode.Solve((t, y) => ones_like(y), y0, times, options);
+
+            solution.Events.Select(e => (e.Event, e.Row)).Should().Equal(
+                perRow ? [(events[2], 0), (events[1], 0), (events[2], 1), (events[1], 1)] : [(events[2], (int?)null), (events[1], null)]);
+            solution.Events.Select(e => e.Time.ToDouble()).Should().Equal(
+                Enumerable.Repeat(new[] { 0.2 * direction, 0.5 * direction }, perRow ? 2 : 1).SelectMany(pair => pair),
+                    (a, b) => Math.Abs(a - b) < 1e-12);
+            solution.Status.Should().OnlyContain(status => status == RowStatus.Event);
+            solution.Final.data<double>().ToArray().Should().Equal([0.5 * direction, 0.5 * direction], (a, b) => Math.Abs(a - b) < 1e-12);
+        }
+    }
+
+    [Theory]
+    [InlineData(EventDirection.Both)]
+    [InlineData(EventDirection.Rising)]
+    [InlineData(EventDirection.Falling)]
+    public void Rows_with_steps_of_their_own_meet_their_events_at_their_own_times(EventDirection direction)
+    {
+        // y = y₀ e^(−t) falls through 1 at t = ln y₀.
+        double[] starts = [2, 4, 8];
+        using Tensor y0 = tensor(starts, [3, 1]);
+        using Tensor times = tensor(new[] { 0.0, 1.0, 3.0 });
+        var halt = new OdeEvent((t, y) => y.sum() - 1, direction, isTerminal: true);
+        using OdeSolution solution = Ode.Solve((t, y) => -y, y0, times, Tight with { PerRow = true, Events = [halt] });
+
+        if (direction == EventDirection.Rising)
+        {
+            solution.Events.Should().BeEmpty();
+            solution.Status.Should().OnlyContain(status => status == RowStatus.Completed);
+            return;
+        }
+        solution.Events.Select(e => e.Row).Should().Equal(0, 1, 2);
+        for (int row = 0; row < starts.Length; row++)
+        {
+            solution.Events[row].Time.ToDouble().Should().BeApproximately(Math.Log(starts[row]), 1e-8);
+            solution.Final[row, 0].ToDouble().Should().BeApproximately(1, 1e-8);
+            bool isPast = Math.Log(starts[row]) < 1;
+            double.IsNaN(solution.States[1, row, 0].ToDouble()).Should().Be(isPast);
+        }
+    }
+
+    [Theory]
     [Trait("Category", "Slow")]
     [MemberData(nameof(Gradients))]
     public void Memory_does_not_grow_over_many_solves_with_events(string gradient)

@@ -1,4 +1,6 @@
 using Microsoft.ML.NeuralOde.Core.Tests.Support;
+using Microsoft.ML.NeuralOde.Solving;
+using Microsoft.ML.NeuralOde.Stepping;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Solving;
 
@@ -151,17 +153,42 @@ public class SolveTests
         }
     }
 
-    [Fact]
-    public void Proportional_integral_control_keeps_the_tolerance_too()
+    /// <summary>Controllers by their formula, from the errors of the steps that were made.</summary>
+    [Theory]
+    [InlineData(0.7, -0.4, 0)]
+    [InlineData(0.65, -0.4, 0.05)]
+    [InlineData(1, 0, 0)]
+    public void Each_step_is_as_long_as_the_controllers_formula_says(double beta1, double beta2, double beta3)
     {
+        StepController controller = beta2 == 0 ? StepController.Integral() : beta3 == 0 ? StepController.ProportionalIntegral()
+            : StepController.ProportionalIntegralDerivative();
         using Tensor y0 = References.InitialState("vanderpol5");
         using Tensor times = References.Times("vanderpol5");
         using Tensor expected = References.States("vanderpol5");
-        foreach (StepController controller in new[] { StepController.ProportionalIntegral(), StepController.ProportionalIntegralDerivative(), StepController.Predictive() })
-        {
-            using OdeSolution solution = Ode.Solve(Problems.VanDerPol5, y0, times, Tight with { Controller = controller });
+        using (OdeSolution solution = Ode.Solve(Problems.VanDerPol5, y0, times, Tight with { Controller = controller }))
             Problems.MaximumDifference(solution.States, expected).Should().BeLessThan(2e-6);
+
+        // Errors go into the next sizes with the order of the estimate plus one, 5 for Dormand and Prince's pair.
+        var statistics = new SolverStatistics();
+        var recorder = new ErrorRecorder(statistics);
+        OdeProblem.Integrate(new IntegrationTask(Problems.VanDerPol5, y0, TimeGrid.Of(0, 10), Tight with { Controller = controller },
+            statistics, IsDifferentiable: false, recorder))
+            .Dispose();
+        List<(double Size, double Error, bool WasRejected)> steps = recorder.Steps;
+        steps.Should().HaveCountGreaterThan(100);
+        int checkedSteps = 0;
+        // The last step is cut at the end.
+        for (int i = 2; i < steps.Count - 2; i++)
+        {
+            if (steps[i + 1].WasRejected)
+                continue;
+            double factor = 0.9 * Math.Pow(steps[i].Error, -beta1 / 5) * Math.Pow(steps[i - 1].Error, -beta2 / 5)
+                * Math.Pow(steps[i - 2].Error, -beta3 / 5);
+            steps[i + 1].Size.Should()
+                .BeApproximately(steps[i].Size * Math.Clamp(factor, 0.2, steps[i].WasRejected ? 1 : 10), 1e-6 * steps[i + 1].Size);
+            checkedSteps++;
         }
+        checkedSteps.Should().BeGreaterThan(steps.Count / 2);
     }
 
     private static Func<Tensor, Tensor, Tensor> RightHandSide(string problem) => problem switch
@@ -171,4 +198,22 @@ public class SolveTests
         "spiral" => Problems.Spiral,
         _ => Problems.VanDerPol5,
     };
+
+    /// <summary>The sizes and errors of the accepted steps, and whether a larger one was tried before.</summary>
+    private sealed class ErrorRecorder(SolverStatistics statistics) : IStepRecorder
+    {
+        private long _rejected;
+
+        public List<(double Size, double Error, bool WasRejected)> Steps { get; } = [];
+
+        public void Accept(AcceptedStep step)
+        {
+            Steps.Add((step.Attempt.Span.Size[0], step.Attempt.Error![0], statistics.RejectedSteps > _rejected));
+            _rejected = statistics.RejectedSteps;
+        }
+
+        public void Output(int output, int[] lanes, double[] times, bool isAtEnd)
+        {
+        }
+    }
 }

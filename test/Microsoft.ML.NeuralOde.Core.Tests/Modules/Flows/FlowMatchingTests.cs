@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Flows;
+
 namespace Microsoft.ML.NeuralOde.Core.Tests.Modules.Flows;
 
 public class FlowMatchingTests

@@ -1,0 +1,102 @@
+namespace Microsoft.ML.NeuralOde.Stepping;
+
+/// <summary>The right-hand side f(t, y) as the methods call it: counted, checked, and with results that belong to the caller.</summary>
+internal sealed class RightHandSide : IDisposable
+{
+    private readonly Func<Tensor, Tensor, Tensor> _function;
+    private readonly SolverStatistics _statistics;
+    private IAnalyticDynamics? _dynamics;
+    private DynamicsEvaluator? _evaluator;
+
+    /// <param name="function">f(t, y).</param>
+    /// <param name="statistics">Where evaluations are counted.</param>
+    /// <param name="recordsGraph">Whether derivatives are to flow through the evaluations.</param>
+    public RightHandSide(Func<Tensor, Tensor, Tensor> function, SolverStatistics statistics, bool recordsGraph = true)
+    {
+        _function = function;
+        _statistics = statistics;
+        _dynamics = recordsGraph ? null : KnownFunction.Of(function)?.Analytic;
+    }
+
+    /// <summary>
+    /// Evaluates f. The result has the state's shape, type and device, is contiguous, shares no memory with the state and belongs to the caller.
+    /// </summary>
+    public Tensor Evaluate(Tensor time, Tensor state)
+    {
+        Count(state);
+        return Own(_function, time, state);
+    }
+
+    /// <summary>
+    /// The same without a graph, with times as numbers (one a lane) and in memory of the arithmetic: the caller gives the result back to it.
+    /// False where the right-hand side has no evaluator of its own.
+    /// </summary>
+    public bool TryEvaluate(double[] times, Tensor state, StateArithmetic arithmetic, out Tensor derivative)
+    {
+        derivative = null!;
+        if (_dynamics is null)
+            return false;
+        _evaluator ??= _dynamics.CreateEvaluator(state);
+        if (_evaluator is null)
+        {
+            _dynamics = null;
+            return false;
+        }
+        Count(state);
+        derivative = arithmetic.Rent(state);
+        _evaluator.Evaluate(times, state, derivative);
+        return true;
+    }
+
+    public void Dispose() => _evaluator?.Dispose();
+
+    /// <summary>Calls a function and makes its result the caller's.</summary>
+    /// <param name="function">f(t, y).</param>
+    /// <param name="time">t.</param>
+    /// <param name="state">y.</param>
+    /// <param name="made">Is shown the scope of the tensors that the function made; null for no one.</param>
+    public static Tensor Own(Func<Tensor, Tensor, Tensor> function, Tensor time, Tensor state, Action<DisposeScope>? made = null)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor result = function(time, state);
+        made?.Invoke(scope);
+        if (!result.is_contiguous())
+            result = result.contiguous();
+        else if (!scope.Contains(result))
+            // The function's own tensor (a constant, a parameter, the state itself): we must not dispose of it nor see it change.
+            result = result.clone();
+        else if (ReferenceEquals(result, state) || SharesMemory(result, state))
+            result = result.clone();
+        return result.DetachFromDisposeScope();
+    }
+
+    /// <summary>Whether two tensors overlap, as far as that matters: only the memory that the fused kernels work on is ever reused.</summary>
+    internal static bool SharesMemory(Tensor a, Tensor b) =>
+        Kernels.StateKernels.Supports(a) && b.is_contiguous() && a.bytes.Overlaps(b.bytes);
+
+    private void Count(Tensor state)
+    {
+        _statistics.FunctionEvaluations++;
+        _statistics.RowEvaluations += state.dim() == 0 ? 1 : state.size(0);
+    }
+
+    /// <exception cref="InvalidOperationException">A derivative differs from the state in shape, type or device.</exception>
+    internal static void Check(Tensor result, Tensor state)
+    {
+        if (result.dtype != state.dtype || result.device_type != state.device_type || result.device_index != state.device_index || !SameShape(result, state))
+            throw new InvalidOperationException(
+                $"The right-hand side returned {Describe(result)} for a state of {Describe(state)}; dy/dt must have the state's shape, type and device.");
+    }
+
+    private static bool SameShape(Tensor a, Tensor b)
+    {
+        if (a.dim() != b.dim())
+            return false;
+        for (int i = 0; i < a.dim(); i++)
+            if (a.size(i) != b.size(i))
+                return false;
+        return true;
+    }
+
+    internal static string Describe(Tensor tensor) => $"shape [{string.Join(", ", tensor.shape)}], type {tensor.dtype}, device {tensor.device}";
+}
