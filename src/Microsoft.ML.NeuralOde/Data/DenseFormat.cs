@@ -26,6 +26,9 @@ internal sealed class DenseFormat(int width) : RowFormat(width)
     /// <summary>A store of rows that are in a tensor already, which it owns.</summary>
     public FeatureStore StoreOf(Tensor features) => new Store(Width, features);
 
+    /// <summary>Rows that are in a tensor already, which the batch owns.</summary>
+    public static FeatureBatch BatchOf(Tensor features) => new Batch(features);
+
     private sealed class Reader(VectorReader vector) : IFeatureReader
     {
         private readonly float[] _values = new float[vector.Size];
