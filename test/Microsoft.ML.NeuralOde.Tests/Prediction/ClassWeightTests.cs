@@ -4,6 +4,7 @@ using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Regression;
+using Microsoft.ML.NeuralOde.Tests.Support;
 using Microsoft.ML.NeuralOde.Training;
 using TorchSharp;
 using static TorchSharp.torch;
