@@ -1,7 +1,9 @@
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde;
 using Microsoft.ML.NeuralOde.Interop;
+using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Persistence;
+using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML;
 
@@ -461,5 +463,19 @@ public static class NeuralOdeCatalog
     {
         if (contamination is not (> 0 and < 1))
             throw new ArgumentOutOfRangeException(nameof(contamination), contamination, "The contamination must lie between 0 and 1.");
+    }
+
+    /// <summary>
+    /// Makes the right-hand side of a model known by its name, before the model is loaded: model files hold no code. See <see cref="NeuralOdeDynamics.FromModule"/>.
+    /// </summary>
+    /// <param name="catalog">The catalog of components of the <see cref="MLContext"/> that will load the model.</param>
+    /// <param name="dynamics">The right-hand side that the model was trained with.</param>
+    /// <exception cref="ArgumentException">The catalog has other dynamics of that name.</exception>
+    /// <example><code>mlContext.ComponentCatalog.RegisterDynamics(NeuralOdeDynamics.FromModule("oscillator", size => new Oscillator(size)));</code></example>
+    public static void RegisterDynamics(this ComponentCatalog catalog, NeuralOdeDynamics dynamics)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        ArgumentNullException.ThrowIfNull(dynamics);
+        DynamicsCatalog.Of(catalog).Add(dynamics);
     }
 }

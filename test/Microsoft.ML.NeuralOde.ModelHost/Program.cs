@@ -1,11 +1,15 @@
 using System.Globalization;
 using Microsoft.ML;
 using Microsoft.ML.Data;
+using Microsoft.ML.NeuralOde;
+using Microsoft.ML.NeuralOde.ModelHost;
 
-// Usage: MODEL X Y. Prints the predicted label and the scores of the point (X, Y); an exception's type and message on failure.
+// Usage: MODEL X Y [DYNAMICS]. Knows the class Damping by the name DYNAMICS, where it is given. Prints the predicted label and the scores of the point (X, Y); an exception's type and message on failure.
 try
 {
     var mlContext = new MLContext();
+    if (args.Length > 3)
+        mlContext.ComponentCatalog.RegisterDynamics(NeuralOdeDynamics.FromModule(args[3], size => new Damping(size)));
     ITransformer model = mlContext.Model.Load(args[0], out _);
     using PredictionEngine<Point, Prediction> engine = mlContext.Model.CreatePredictionEngine<Point, Prediction>(model);
     var point = new Point { Features = [float.Parse(args[1], CultureInfo.InvariantCulture), float.Parse(args[2], CultureInfo.InvariantCulture)] };

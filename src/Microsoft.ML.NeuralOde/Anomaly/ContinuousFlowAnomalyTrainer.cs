@@ -33,7 +33,6 @@ public sealed partial class ContinuousFlowAnomalyTrainer : ITrainerEstimator<Con
 {
     private readonly IHost _host;
     private readonly Options _options;
-    private readonly FlowFit _fit;
 
     internal ContinuousFlowAnomalyTrainer(IHostEnvironment environment, Options options)
     {
@@ -42,7 +41,6 @@ public sealed partial class ContinuousFlowAnomalyTrainer : ITrainerEstimator<Con
         _host = environment.Register(nameof(ContinuousFlowAnomalyTrainer));
         _options = (Options)options.Clone();
         _options.Validate();
-        _fit = new FlowFit(_host, _options);
     }
 
     /// <inheritdoc/>
@@ -60,7 +58,7 @@ public sealed partial class ContinuousFlowAnomalyTrainer : ITrainerEstimator<Con
     /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
     public SchemaShape GetOutputSchema(SchemaShape inputSchema)
     {
-        _fit.CheckSchema(inputSchema);
+        new FlowFit(_host, _options).CheckSchema(inputSchema);
         return Schemas.WithAnomalyOutputs(inputSchema, _options.PredictedLabelColumnName, _options.ScoreColumnName);
     }
 
@@ -79,8 +77,9 @@ public sealed partial class ContinuousFlowAnomalyTrainer : ITrainerEstimator<Con
     /// <param name="validationData">Data in the same columns; null for what the options say.</param>
     public ContinuousFlowAnomalyTransformer Fit(IDataView input, IDataView? validationData)
     {
-        using FittedFlow fitted = _fit.Run(input, validationData, withEvidence: true);
-        FlowEvidence evidence = fitted.Evidence!;
+        using var fit = new FlowFit(_host, _options, withEvidence: true);
+        (ContinuousFlowModel model, FlowColumns columns, IReadOnlyList<NeuralOdeEpochReport> history) = fit.Fit(input, validationData);
+        FlowEvidence evidence = fit.Evidence!;
         AnomalyScale? scale = _options.Score == FlowAnomalyScore.Density ? null : new AnomalyScale(
             EvidenceScale.Of(evidence.Surprise.data<float>().ToArray()), EvidenceScale.Of(evidence.LatentEnergy.data<float>().ToArray()));
         using DisposeScope scope = NewDisposeScope();
@@ -89,6 +88,6 @@ public sealed partial class ContinuousFlowAnomalyTrainer : ITrainerEstimator<Con
         var output = new AnomalyOutput(
             _options.ScoreColumnName, _options.PredictedLabelColumnName, scale, ScoreQuantiles.Threshold(scores, _options.Contamination), _options.Contamination,
             _options.MissingValues, ScoreQuantiles.Of(scores));
-        return new ContinuousFlowAnomalyTransformer(_host, new ContinuousFlowModel(fitted.Network), fitted.Columns, fitted.History, output);
+        return new ContinuousFlowAnomalyTransformer(_host, model, columns, history, output);
     }
 }

@@ -35,83 +35,28 @@ namespace Microsoft.ML.NeuralOde;
 /// Console.WriteLine(mlContext.MulticlassClassification.Evaluate(model.Transform(test)).MicroAccuracy);
 /// </code>
 /// </example>
-public sealed partial class NeuralOdeClassificationTrainer : ITrainerEstimator<NeuralOdeClassificationTransformer, NeuralOdeModel>
+public sealed partial class NeuralOdeClassificationTrainer : NeuralOdePredictorTrainer<NeuralOdeClassificationTransformer, NeuralOdeClassificationTrainer.Options>
 {
-    private readonly IHost _host;
-    private readonly Options _options;
-    private readonly KeyLabel _label;
-
     internal NeuralOdeClassificationTrainer(IHostEnvironment environment, Options options)
+        : base(environment, options, static column => new KeyLabel(column))
     {
-        ArgumentNullException.ThrowIfNull(environment);
-        ArgumentNullException.ThrowIfNull(options);
-        _host = environment.Register(nameof(NeuralOdeClassificationTrainer));
-        _options = (Options)options.Clone();
-        _options.Validate();
-        _label = new KeyLabel(_options.LabelColumnName);
     }
-
-    /// <inheritdoc/>
-    public TrainerInfo Info { get; } = Schemas.TrainerInfo();
-
-    /// <summary>The feature column that is read.</summary>
-    public SchemaShape.Column FeatureColumn => TrainerUtils.MakeR4VecFeature(_options.FeatureColumnName);
 
     /// <summary>The label column that is read.</summary>
-    public SchemaShape.Column LabelColumn => TrainerUtils.MakeU4ScalarColumn(_options.LabelColumnName);
+    public override SchemaShape.Column LabelColumn => TrainerUtils.MakeU4ScalarColumn(Settings.LabelColumnName);
 
-    /// <summary>The column of weights that is read; null for equal weights.</summary>
-    public SchemaShape.Column? WeightColumn => Schemas.WeightColumn(_options.ExampleWeightColumnName);
+    private protected override OutputKind Outputs => OutputKind.Classes;
 
-    /// <summary>The columns that the fitted model will produce.</summary>
-    /// <param name="inputSchema">The columns of the training data.</param>
-    /// <returns>The input columns and PredictedLabel and Score.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">The feature, label or weight column is missing or has the wrong type.</exception>
-    public SchemaShape GetOutputSchema(SchemaShape inputSchema)
-    {
-        SchemaShape.Column label = PredictorFit.CheckSchema(_host, inputSchema, _options, _label);
-        return Schemas.WithMulticlassOutputs(inputSchema, label, _options.PredictedLabelColumnName, _options.ScoreColumnName);
-    }
+    private protected override SchemaShape WithOutputs(SchemaShape input, SchemaShape.Column label) =>
+        Schemas.WithMulticlassOutputs(input, label, Settings.PredictedLabelColumnName, Settings.ScoreColumnName);
 
-    /// <summary>Trains a model.</summary>
-    /// <param name="input">The training data.</param>
-    /// <returns>The fitted model.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">The feature, label or weight column is missing or has the wrong type.</exception>
-    /// <exception cref="InvalidOperationException">There are no usable rows, fewer than two classes, or a negative weight.</exception>
-    /// <exception cref="NeuralOdeTrainingException">The training diverged; the message says what to try.</exception>
-    /// <exception cref="OperationCanceledException">The training was cancelled.</exception>
-    public NeuralOdeClassificationTransformer Fit(IDataView input) => Fit(input, null, null);
+    private protected override PredictionTask CreateTask(DataViewSchema.Column label) => MulticlassTask.Of(label, Settings.ClassWeighting);
 
-    /// <summary>Trains a model and reports its loss on other data after each epoch.</summary>
-    /// <inheritdoc cref="Fit(IDataView)"/>
-    /// <param name="input">The training data.</param>
-    /// <param name="validationData">Data in the same columns; null for what the options say.</param>
-    public NeuralOdeClassificationTransformer Fit(IDataView input, IDataView? validationData) => Fit(input, validationData, null);
+    private protected override ModelDescription Describe(ModelDescription description, DataViewSchema.Column label) => description with
+        {
+            Columns = new OutputColumns(Settings.ScoreColumnName, Settings.PredictedLabelColumnName),
+            Classes = ClassValues.Of(LabelKeys.Of(label)),
+        };
 
-    /// <summary>Trains a model, beginning with the weights of another one.</summary>
-    /// <inheritdoc cref="Fit(IDataView)"/>
-    /// <param name="input">The training data.</param>
-    /// <param name="initialModel">The model to begin with, of the same structure; it stays as it is.</param>
-    /// <exception cref="ArgumentException">The model has another structure.</exception>
-    public NeuralOdeClassificationTransformer Fit(IDataView input, NeuralOdeModel initialModel)
-    {
-        ArgumentNullException.ThrowIfNull(initialModel);
-        return Fit(input, null, initialModel);
-    }
-
-    /// <summary>Trains a model, beginning with the weights of another one, and reports its loss on other data after each epoch.</summary>
-    /// <inheritdoc cref="Fit(IDataView)"/>
-    /// <param name="input">The training data.</param>
-    /// <param name="validationData">Data in the same columns; null for what the options say.</param>
-    /// <param name="initialModel">The model to begin with, of the same structure; it stays as it is; null for random weights.</param>
-    /// <exception cref="ArgumentException">The model has another structure.</exception>
-    public NeuralOdeClassificationTransformer Fit(IDataView input, IDataView? validationData, NeuralOdeModel? initialModel)
-    {
-        FittedNetwork fitted = new PredictorFit(_host, _options, _label, OutputKind.Classes).Run(
-            label => MulticlassTask.Of(label, _options.ClassWeighting), input, validationData, initialModel);
-        var model = new NeuralOdeModel(fitted.Network, OutputKind.Classes);
-        var columns = new OutputColumns(_options.ScoreColumnName, _options.PredictedLabelColumnName);
-        return new NeuralOdeClassificationTransformer(
-            _host, model, ModelDescription.Of(fitted, _options, columns, LabelKeys.Of(fitted.Label)));
-    }
+    private protected override NeuralOdeClassificationTransformer Create(NeuralOdeModel model, ModelDescription description) => new(Host, model, description);
 }

@@ -31,7 +31,6 @@ public sealed partial class ContinuousFlowDensityEstimator : IEstimator<Continuo
 
     private readonly IHost _host;
     private readonly Options _options;
-    private readonly FlowFit _fit;
 
     internal ContinuousFlowDensityEstimator(IHostEnvironment environment, Options options)
     {
@@ -40,7 +39,6 @@ public sealed partial class ContinuousFlowDensityEstimator : IEstimator<Continuo
         _host = environment.Register(nameof(ContinuousFlowDensityEstimator));
         _options = (Options)options.Clone();
         _options.Validate();
-        _fit = new FlowFit(_host, _options);
     }
 
     /// <summary>The feature column that is read.</summary>
@@ -55,7 +53,7 @@ public sealed partial class ContinuousFlowDensityEstimator : IEstimator<Continuo
     /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
     public SchemaShape GetOutputSchema(SchemaShape inputSchema)
     {
-        _fit.CheckSchema(inputSchema);
+        new FlowFit(_host, _options).CheckSchema(inputSchema);
         return Schemas.WithNumbers(
             inputSchema, (_options.LogDensityColumnName, false), (_options.BitsPerDimensionColumnName, false), (_options.LatentColumnName, true));
     }
@@ -75,9 +73,9 @@ public sealed partial class ContinuousFlowDensityEstimator : IEstimator<Continuo
     /// <param name="validationData">Data in the same columns; null for what the options say.</param>
     public ContinuousFlowDensityTransformer Fit(IDataView input, IDataView? validationData)
     {
-        using FittedFlow fitted = _fit.Run(input, validationData, withEvidence: false);
+        using var fit = new FlowFit(_host, _options);
+        (ContinuousFlowModel model, FlowColumns columns, IReadOnlyList<NeuralOdeEpochReport> history) = fit.Fit(input, validationData);
         return new ContinuousFlowDensityTransformer(
-            _host, new ContinuousFlowModel(fitted.Network), fitted.Columns, fitted.History,
-            new DensityOutput(_options.LogDensityColumnName, _options.BitsPerDimensionColumnName, _options.LatentColumnName));
+            _host, model, columns, history, new DensityOutput(_options.LogDensityColumnName, _options.BitsPerDimensionColumnName, _options.LatentColumnName));
     }
 }

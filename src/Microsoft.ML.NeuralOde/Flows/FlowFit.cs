@@ -32,23 +32,12 @@ internal sealed record FlowColumns(string Features, int[] FeatureDimensions, str
     }
 }
 
-/// <summary>Flows that were fitted.</summary>
-/// <param name="Network">The flows.</param>
-/// <param name="Columns">The columns that they read.</param>
-/// <param name="History">What happened in each epoch.</param>
-/// <param name="Evidence">Of training rows: all rows, or the first of a random order where there are many; null where it was not asked for.</param>
-internal sealed record FittedFlow(FlowNetwork Network, FlowColumns Columns, IReadOnlyList<NeuralOdeEpochReport> History, FlowEvidence? Evidence) : IDisposable
-{
-    /// <summary>Frees the evidence; the network lives on.</summary>
-    public void Dispose()
-    {
-        Evidence?.Surprise.Dispose();
-        Evidence?.LatentEnergy.Dispose();
-    }
-}
-
-/// <summary>From rows to trained flows: what the estimator of densities and the trainer of anomaly detectors share.</summary>
-internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options)
+/// <summary>The training of flows, for densities and detectors of anomalies.</summary>
+/// <param name="host">The trainer's host.</param>
+/// <param name="options">The trainer's options.</param>
+/// <param name="withEvidence">Whether <see cref="Evidence"/> is wanted.</param>
+internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, bool withEvidence = false)
+    : TrainingRun<FlowNetwork>(host, options, new RowColumns(host, options.FeatureColumnName, ConditionOf(options), options.ExampleWeightColumnName)), IDisposable
 {
     private const int ScoringBatch = 1024;
     private const int MostScoredRows = 20_000;
@@ -56,86 +45,75 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options)
     // Of features without tails, in standard deviations.
     private const double UsualRange = 5;
 
-    private readonly RowColumns _columns = new(
-        host, options.FeatureColumnName, options.ConditionColumnName is { } condition ? new NumberLabel(condition, "condition") : null, options.ExampleWeightColumnName);
+    // What the smoothing noise makes of a standard deviation of one.
+    private readonly double _widening = Math.Sqrt(1 + options.Smoothing * options.Smoothing);
+    private RowShape _shape;
+    private ReshapingTables? _reshaping;
 
-    /// <summary>Checks the columns that are read.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
-    public void CheckSchema(SchemaShape schema)
+    /// <summary>
+    /// What the fitted flows say against training rows: all rows, or the first of a random order where there are many; null where it was not asked for.
+    /// </summary>
+    public FlowEvidence? Evidence { get; private set; }
+
+    /// <summary>Frees the evidence; the network lives on.</summary>
+    public void Dispose()
     {
-        ArgumentNullException.ThrowIfNull(schema);
-        Schemas.CheckFeatures(host, schema, options.FeatureColumnName);
-        if (options.ExampleWeightColumnName is { } weight)
-            Schemas.CheckWeight(host, schema, weight);
-        _columns.Label?.Find(host, schema);
+        Evidence?.Surprise.Dispose();
+        Evidence?.LatentEnergy.Dispose();
     }
 
     /// <summary>Trains flows.</summary>
     /// <param name="input">The training data.</param>
     /// <param name="validation">Data for validation; null for what the options say.</param>
-    /// <param name="withEvidence">Whether <see cref="FittedFlow.Evidence"/> is wanted.</param>
-    public FittedFlow Run(IDataView input, IDataView? validation, bool withEvidence)
+    /// <returns>The flows, the columns that they read, and what happened in each epoch.</returns>
+    public (ContinuousFlowModel Model, FlowColumns Columns, IReadOnlyList<NeuralOdeEpochReport> History) Fit(IDataView input, IDataView? validation)
     {
-        ArgumentNullException.ThrowIfNull(input);
-        TorchRuntime.EnsureAvailable();
-        CheckSchema(Schemas.ShapeOf(input.Schema));
-        using IChannel channel = host.Start("Training");
-        Device device = TrainingDevice.Choose(host, channel.Warning);
-        RowShape shape = _columns.ShapeIn(input.Schema);
-        validation ??= options.ValidationSet;
-        if (validation is not null)
-            CheckValidation(validation.Schema, shape);
+        FittedNetwork<FlowNetwork> fitted = Run(input, validation);
+        return (new ContinuousFlowModel(fitted.Network), new FlowColumns(options.FeatureColumnName, fitted.FeatureDimensions, options.ConditionColumnName), fitted.History);
+    }
 
-        int drawn = host.Rand.Next();
-        var surroundings = new TrainingSurroundings(Report, channel.Info, channel.Warning, CheckAlive);
-        using CheckpointStore? checkpoints = CheckpointStore.Open(options);
-        using TrainingData data = TrainingData.Load(
-            options, (input, _columns), validation is null ? null : (validation, _columns), checkpoints, drawn, surroundings, ("the numbers of a condition", $"{shape.Labels}"));
+    protected override RowColumns ValidationColumns(DataViewSchema validation, DataViewSchema training)
+    {
+        RowShape expected = Columns.ShapeIn(training), found = Columns.ShapeIn(validation);
+        if (found.Features != expected.Features)
+            throw Schemas.Mismatch(
+                Host, "validationData", "feature", options.FeatureColumnName, $"{expected.Features} numbers of Single", $"{found.Features} numbers");
+        if (found.Labels != expected.Labels)
+            throw Schemas.Mismatch(
+                Host, "validationData", "condition", options.ConditionColumnName!, $"{expected.Labels} numbers of Single", $"{found.Labels} numbers");
+        Columns.FindWeight(validation);
+        return Columns;
+    }
+
+    protected override void Plan(RowShape shape) => _shape = shape;
+
+    protected override (string Name, string Value)[] Identity() => [("the numbers of a condition", $"{_shape.Labels}")];
+
+    protected override Func<FlowNetwork> Design(TrainingData data, Action<string> warn)
+    {
         RowStatistics statistics = data.Rows.Statistics;
-        CheckRows(statistics, channel);
-        double widening = Math.Sqrt(1 + options.Smoothing * options.Smoothing);
+        CheckRows(statistics, warn);
         int[] whole = options.Dequantization == Dequantization.Integers ? statistics.WholeFeatures() : [];
-        ReshapingTables? reshaping = ReshapingTables.Fit(data.Rows, options.Reshaping, [.. whole, .. statistics.ConstantFeatures()], Seeds.Order(data.Seed, 0));
-        FlowDescription description = Describe(shape, whole, reshaping);
+        _reshaping = ReshapingTables.Fit(data.Rows, options.Reshaping, [.. whole, .. statistics.ConstantFeatures()], Seeds.Order(data.Seed, 0));
+        var description = new FlowDescription(
+            _shape.Features, _shape.Labels, options.EnsembleSize, options.Blocks, [.. options.HiddenLayers], options.Activation, options.Solver.Name,
+            options.ProductionTolerances.Relative, options.ProductionTolerances.Absolute, options.ProductionStepSize ?? options.StepSize, whole, _reshaping?.Slots,
+            _reshaping?.Knots ?? 0);
         CheckSize(description);
-        FlowNetwork network = TorchSeed.Run(Seeds.Weights(data.Seed), () => new FlowNetwork(description, options.SolverOptions()));
-        try
-        {
-            network.Standardize(Scaling(statistics, reshaping, widening), reshaping, shape.Labels > 0 ? statistics.Labels() : null);
-            network.MoveTo(device);
-            using ITrainingRows here = data.Rows is MemoryRows memory ? memory.MoveTo(device) : data.Rows;
-            ITrainingRows epochs = options.BatchesPerEpoch is { } batches ? new RepeatedRows(here, batches, options.BatchSize) : here;
-            var training = new FlowTraining(network, options, options.Smoothing / widening);
-            using var loop = new TrainingLoop(training, epochs, data.Validation, options.Plan(data.Seed, checkpoints), surroundings);
-            IReadOnlyList<NeuralOdeEpochReport> history = loop.Run();
-            FlowEvidence? evidence = withEvidence ? Evidence(network, here, Seeds.Order(data.Seed, 0)) : null;
-            network.MoveTo(CPU);
-            var type = (VectorDataViewType)_columns.FindFeatures(input.Schema).Type;
-            return new FittedFlow(network, new FlowColumns(options.FeatureColumnName, [.. type.Dimensions], options.ConditionColumnName), history, evidence);
-        }
-        catch
-        {
-            network.Dispose();
-            throw;
-        }
-
-        void Report(NeuralOdeEpochReport report)
-        {
-            channel.Info(report.ToString());
-            options.EpochCallback?.Invoke(report);
-        }
+        return () => new FlowNetwork(description, options.SolverOptions());
     }
 
-    private void CheckAlive()
-    {
-        options.CancellationToken.ThrowIfCancellationRequested();
-        host.CheckAlive();
-    }
+    protected override void Prepare(FlowNetwork network, RowStatistics statistics) =>
+        network.Standardize(Scaling(statistics, _reshaping, _widening), _reshaping, _shape.Labels > 0 ? statistics.Labels() : null);
 
-    private FlowDescription Describe(RowShape shape, int[] whole, ReshapingTables? reshaping) => new(
-        shape.Features, shape.Labels, options.EnsembleSize, options.Blocks, [.. options.HiddenLayers], options.Activation, options.Solver.Name,
-        options.ProductionTolerances.Relative, options.ProductionTolerances.Absolute, options.ProductionStepSize ?? options.StepSize,
-        whole, reshaping?.Slots, reshaping?.Knots ?? 0);
+    protected override ITrainable Learner(FlowNetwork network) => new FlowTraining(network, options, options.Smoothing / _widening);
+
+    protected override ITrainingRows Epochs(ITrainingRows rows) => options.BatchesPerEpoch is { } batches ? new RepeatedRows(rows, batches, options.BatchSize) : rows;
+
+    protected override void Finish(FlowNetwork network, ITrainingRows rows, int seed) => Evidence = withEvidence ? Collect(network, rows, Seeds.Order(seed, 0)) : null;
+
+    private static NumberLabel? ConditionOf(ContinuousFlowTrainerOptions options) =>
+        options.ConditionColumnName is { } condition ? new NumberLabel(condition, "condition") : null;
 
     /// <summary>What features, or what they are reshaped to, are scaled by, so that a scale of one standard deviation is one with the noise that smooths them.</summary>
     private (float[] Mean, float[] Scale) Scaling(RowStatistics statistics, ReshapingTables? reshaping, double widening)
@@ -165,7 +143,7 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options)
                 $"features ({description.FeatureCount}).");
     }
 
-    private void CheckRows(RowStatistics statistics, IChannel channel)
+    private void CheckRows(RowStatistics statistics, Action<string> warn)
     {
         if (statistics.Count < 2)
             throw new InvalidOperationException($"The data have {statistics.Count} usable row; a density needs at least two.");
@@ -177,24 +155,12 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options)
             throw new InvalidOperationException(
                 $"The feature column '{options.FeatureColumnName}' has the same value in all rows, up to rounding, in slots {slots}: the density would be infinite. " +
                 "Leave these slots out, or set Smoothing to a positive number.");
-        channel.Warning(
+        warn(
             $"The feature column '{options.FeatureColumnName}' has the same value in all rows, up to rounding, in slots {slots}: their density is that of the smoothing noise, taken " +
             "in the features' own units.");
     }
 
-    private void CheckValidation(DataViewSchema validation, RowShape training)
-    {
-        RowShape found = _columns.ShapeIn(validation);
-        if (found.Features != training.Features)
-            throw Schemas.Mismatch(
-                host, "validationData", "feature", options.FeatureColumnName, $"{training.Features} numbers of Single", $"{found.Features} numbers");
-        if (found.Labels != training.Labels)
-            throw Schemas.Mismatch(
-                host, "validationData", "condition", options.ConditionColumnName!, $"{training.Labels} numbers of Single", $"{found.Labels} numbers");
-        _columns.FindWeight(validation);
-    }
-
-    private FlowEvidence Evidence(FlowNetwork network, ITrainingRows rows, int orderSeed)
+    private FlowEvidence Collect(FlowNetwork network, ITrainingRows rows, int orderSeed)
     {
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();

@@ -1,4 +1,5 @@
 using Microsoft.ML.NeuralOde.Persistence;
+using Microsoft.ML.NeuralOde.Training;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Flows;
@@ -77,7 +78,7 @@ internal sealed record FlowEvidence(Tensor Surprise, Tensor LatentEnergy);
 /// One or several flows on standardised features. The standardisation is part of the density: log p(x) = log p(u) + Σ log scale with
 /// u = (x − mean) · scale; where features are reshaped before it, so are the slopes of their maps.
 /// </summary>
-internal sealed class FlowNetwork : Module<Tensor, Tensor>
+internal sealed class FlowNetwork : Module<Tensor, Tensor>, ITrainedNetwork
 {
     private const string Mean = "mean", Scale = "scale", ConditionMean = "condition_mean", ConditionScale = "condition_scale";
     private const string ReshapedValues = "reshaped_values", ReshapedImages = "reshaped_images";
@@ -261,22 +262,10 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     }
 
     /// <summary>Every weight and statistic by name.</summary>
-    public IReadOnlyList<NamedArray> ToArrays() =>
-        [.. Named().Select(pair => new NamedArray(pair.Name, pair.Tensor.shape, NumbersOf(pair.Tensor)))];
+    public IReadOnlyList<NamedArray> ToArrays() => NamedTensors.ToArrays(Named());
 
     /// <exception cref="InvalidDataException">The arrays are not those of this network.</exception>
-    public void FromArrays(IReadOnlyList<NamedArray> arrays)
-    {
-        Dictionary<string, NamedArray> byName = arrays.ToDictionary(array => array.Name);
-        using IDisposable noGrad = no_grad();
-        foreach ((string name, Tensor target) in Named())
-        {
-            if (!byName.TryGetValue(name, out NamedArray? array) || !array.Shape.AsSpan().SequenceEqual(target.shape))
-                throw PayloadReader.Damaged($"the weights '{name}' are missing or have the wrong shape");
-            using Tensor values = tensor(array.Values, array.Shape, device: CPU);
-            target.copy_(values);
-        }
-    }
+    public void FromArrays(IReadOnlyList<NamedArray> arrays) => NamedTensors.Fill(Named(), arrays.ToDictionary(array => array.Name));
 
     /// <summary>The features reshaped, and the logarithm of all slopes from x to u, the same for all rows where none is.</summary>
     private (Tensor Features, Tensor LogSlope) Reshaped(Tensor features)
@@ -297,12 +286,6 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>
     private IEnumerable<(string Name, Tensor Tensor)> Named() => named_parameters().Select(pair => (pair.name, (Tensor)pair.parameter))
         // Buffers of the flows' own are no part of the model.
         .Concat(named_buffers().Where(pair => !pair.name.Contains('.')).Select(pair => (pair.name, pair.buffer)));
-
-    private static float[] NumbersOf(Tensor tensor)
-    {
-        using DisposeScope scope = NewDisposeScope();
-        return tensor.detach().cpu().contiguous().data<float>().ToArray();
-    }
 
     private Tensor Buffer(string name) => get_buffer(name)!;
 

@@ -1,138 +1,61 @@
-using System.Text.Json.Serialization;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Export;
 using Microsoft.ML.NeuralOde.Persistence;
+using Microsoft.ML.NeuralOde.Training;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Networks;
 
-/// <summary>The structure of a network and how its equation is solved for predictions, as it stands in a model file.</summary>
-/// <param name="FeatureCount">Features of a row.</param>
-/// <param name="OutputCount">Outputs of a row.</param>
-/// <param name="EncoderLayers">Sizes of the encoder's layers.</param>
-/// <param name="DynamicsLayers">Sizes of the hidden layers of the right-hand side.</param>
-/// <param name="EndTime">The equation is solved on [0, EndTime].</param>
-/// <param name="Solver">The numerical method.</param>
-/// <param name="RelativeTolerance">rtol.</param>
-/// <param name="AbsoluteTolerance">atol.</param>
-/// <param name="StepSize">Its fixed step; null for error control.</param>
-/// <param name="SparseFeatures">Whether rows come without their zeros, which then stay zeros; false in files that do not have it.</param>
-internal sealed record NetworkDescription(
-    int FeatureCount, int OutputCount, int[] EncoderLayers, int[] DynamicsLayers, double EndTime, string Solver, double RelativeTolerance, double AbsoluteTolerance,
-    double? StepSize, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] bool SparseFeatures = false)
+/// <summary>
+/// What all kinds of networks have in common: normalised features become the initial state of an equation, and its final state becomes outputs, from features
+/// <c>[batch, features]</c> to outputs <c>[batch, outputs]</c>.
+/// </summary>
+internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwork
 {
-    /// <summary>How the equation is solved for predictions: each row with its own steps, so that no row's result depends on its neighbours.</summary>
-    public OdeSolverOptions ScoringOptions() => new()
-    {
-        Method = OdeMethod.Parse(Solver),
-        RelativeTolerance = RelativeTolerance,
-        AbsoluteTolerance = AbsoluteTolerance,
-        StepSize = StepSize,
-        PerRow = true,
-    };
-
-    /// <summary>The number of weights of such a network; more than any file holds where the product overflows.</summary>
-    public long WeightCount()
-    {
-        try
-        {
-            long count = 0;
-            int[] encoder = [FeatureCount, .. EncoderLayers];
-            int[] dynamics = [encoder[^1], .. DynamicsLayers, encoder[^1]];
-            foreach (int[] sizes in new[] { encoder, dynamics, [encoder[^1], OutputCount] })
-                for (int i = 1; i < sizes.Length; i++)
-                    count = checked(count + ((long)sizes[i - 1] + 1) * sizes[i]);
-            // The weights of time.
-            return checked(count + encoder[^1]);
-        }
-        catch (OverflowException)
-        {
-            return long.MaxValue;
-        }
-    }
-
-    /// <summary>What makes no sense in a description that was read, as a clause; null for nothing.</summary>
-    public string? FindDefect()
-    {
-        if (FeatureCount <= 0 || OutputCount <= 0 || EncoderLayers.Append(1).Concat(DynamicsLayers).Any(size => size <= 0))
-            return "a size of its network is not positive";
-        if (SparseFeatures && EncoderLayers.Length == 0)
-            return "it has sparse features and no layer that takes them";
-        if (EndTime == 0 || !double.IsFinite(EndTime))
-            return $"its end time is {EndTime}";
-        try
-        {
-            ScoringOptions().Validate();
-            return RelativeTolerance > 0 && AbsoluteTolerance > 0 ? null : $"its tolerances are {RelativeTolerance} and {AbsoluteTolerance}";
-        }
-        catch (ArgumentException exception)
-        {
-            return exception.Message;
-        }
-    }
-
-    /// <summary>What differs between two structures, as a clause; null where the weights of one fit the other.</summary>
-    public string? DifferenceOfStructure(NetworkDescription other)
-    {
-        if (FeatureCount != other.FeatureCount)
-            return $"{FeatureCount} and {other.FeatureCount} features";
-        if (OutputCount != other.OutputCount)
-            return $"{OutputCount} and {other.OutputCount} outputs";
-        if (!EncoderLayers.AsSpan().SequenceEqual(other.EncoderLayers))
-            return $"EncoderLayers [{string.Join(", ", EncoderLayers)}] and [{string.Join(", ", other.EncoderLayers)}]";
-        return DynamicsLayers.AsSpan().SequenceEqual(other.DynamicsLayers)
-            ? null
-            : $"DynamicsLayers [{string.Join(", ", DynamicsLayers)}] and [{string.Join(", ", other.DynamicsLayers)}]";
-    }
-}
-
-/// <summary>Normalisation, encoder, ODE block, linear head: from features <c>[batch, features]</c> to outputs <c>[batch, outputs]</c>.</summary>
-internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
-{
-    private readonly Linear[] _encoder;
-    private readonly OdeBlock _block;
-    private readonly Linear _head;
     private Affine? _input;
     private Affine? _output;
 
-    /// <summary>A network with random weights.</summary>
-    public NeuralOdeNetwork(NetworkDescription description)
+    protected NeuralOdeNetwork(NetworkDescription description)
         : base(nameof(NeuralOdeNetwork))
     {
-        // The network outlives whatever dispose scope it is made in.
-        using DisposeScope scope = NewDisposeScope();
         Description = description;
-        int[] sizes = [description.FeatureCount, .. description.EncoderLayers];
-        _encoder = new Linear[description.EncoderLayers.Length];
-        for (int i = 0; i < _encoder.Length; i++)
-        {
-            _encoder[i] = Linear(sizes[i], sizes[i + 1]);
-            if (i == 0 && description.SparseFeatures)
-                SparseLayer.KeepByInput(_encoder[0]);
-            register_module($"encoder{i}", _encoder[i]);
-        }
-        _block = new OdeBlock(new DenseDynamics(sizes[^1], [.. description.DynamicsLayers.Select(size => (long)size)]), description.EndTime, description.ScoringOptions());
-        register_module("ode", _block);
-        _head = Linear(sizes[^1], description.OutputCount);
-        register_module("head", _head);
-        // torch's default device may be another one.
-        if (_head.weight!.device_type != DeviceType.CPU)
-            this.to(CPU);
-        foreach (Parameter parameter in parameters())
-            parameter.DetachFromDisposeScope();
     }
 
     public NetworkDescription Description { get; }
 
     public Device Device { get; private set; } = CPU;
 
-    /// <summary>Linear layers with ReLU between them.</summary>
-    public IReadOnlyList<Linear> Encoder => _encoder;
+    public abstract OdeBlock Block { get; }
 
-    public OdeBlock Block => _block;
+    /// <summary>The equation's initial state of normalised features, with the batch as its first dimension.</summary>
+    protected abstract Tensor Encode(Tensor features);
 
-    public Linear Head => _head;
+    /// <summary>The same of rows without their zeros, which stay zeros.</summary>
+    /// <param name="features">The rows.</param>
+    /// <param name="scale">What features are multiplied with, one number or one a slot; null for nothing.</param>
+    /// <param name="inPieces">Whether the weights of the slots in use are to be a leaf of the graph by themselves.</param>
+    protected virtual EncodedRows Encode(SparseBatch features, Tensor? scale, bool inPieces) =>
+        new(Encode(scale is null ? features.ToDense() : features.ToDense().mul_(scale)), null);
+
+    /// <summary>The weight of which a row without its zeros uses a few slots; null for none.</summary>
+    public virtual Parameter? SlotWeight => null;
+
+    /// <summary>Outputs <c>[batch, outputs]</c>, before they are turned into units of the label, of the equation's final state.</summary>
+    protected abstract Tensor Decode(Tensor state);
+
+    /// <summary>The layers in words, in the order in which normalised features go through them.</summary>
+    protected abstract IEnumerable<NeuralOdeLayerSummary> Layers();
+
+    /// <summary>Writes the network between its normalised features and its outputs as operators.</summary>
+    /// <exception cref="NotSupportedException">It cannot be written; the message names what stands in the way.</exception>
+    protected abstract string Write(OperatorGraph graph, string features, double? stepSize);
+
+    /// <summary>
+    /// The same outputs as <see cref="Solve(Tensor, OdeSolverOptions)"/> with the options for predictions, computed without tensors, with the weights as they are now; null where the kind or
+    /// the options need the general solver.
+    /// </summary>
+    public virtual RowNetwork? ToRowNetwork() => null;
 
     /// <summary>Sets what features are normalised with: (x − mean) · scale.</summary>
     public void NormalizeInput((float[] Mean, float[] Scale) statistics) => Replace(ref _input, statistics);
@@ -150,15 +73,8 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
     public override Tensor forward(Tensor features)
     {
         using DisposeScope scope = NewDisposeScope();
-        return FromOutputs(Solve(features, _block.Options).Outputs).MoveToOuterDisposeScope();
+        return FromOutputs(Solve(features, Block.Options).Outputs).MoveToOuterDisposeScope();
     }
-
-    /// <summary>
-    /// The same outputs as <see cref="Solve(Tensor, OdeSolverOptions)"/> with the options for predictions, computed without tensors, with the weights as they are now; null where the options need
-    /// the general solver.
-    /// </summary>
-    public RowNetwork? ToRowNetwork() => RowNetwork.TryCreate(
-        _input?.Mean, _input?.Scale, _encoder, _block, _block.Options, _head, Description.SparseFeatures);
 
     /// <summary>What turns outputs into units of the label, as numbers; null where they are already.</summary>
     public (float[] Mean, float[] Scale)? OutputStatistics() => _output?.ToNumbers();
@@ -167,35 +83,41 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
     public (float[] Mean, float[] Scale)? InputStatistics() => _input?.ToNumbers();
 
     /// <summary>Outputs before they are turned into units of the label, and what the solve cost.</summary>
-    public (Tensor Outputs, SolverStatistics Statistics) Solve(Tensor features, OdeSolverOptions options) => SolveEncoded(Encode(features), options);
+    public (Tensor Outputs, SolverStatistics Statistics) Solve(Tensor features, OdeSolverOptions options) => SolveEncoded(Encode(Normalized(features)), options);
 
-    /// <summary>Outputs of encoded rows before they are turned into units of the label, and what the solve cost.</summary>
-    public (Tensor Outputs, SolverStatistics Statistics) SolveEncoded(Tensor state, OdeSolverOptions options)
-    {
-        OdeSolution solution = _block.Solve(state, options);
-        return (_head.call(solution.Final), solution.Statistics);
-    }
+    /// <summary>The equation's initial states of rows in the format of the network.</summary>
+    /// <param name="features">The rows.</param>
+    /// <param name="inPieces">Whether the weights of the slots in use are to be a leaf of the graph by themselves.</param>
+    public EncodedRows Encode(FeatureBatch features, bool inPieces) => features is SparseBatch sparse
+        ? Encode(sparse, _input?.Scale, inPieces)
+        : new EncodedRows(Encode(Normalized(features.ToDense())), null);
 
     /// <summary>Outputs for predictions of rows without their zeros, in units of the label.</summary>
     public Tensor Predict(SparseBatch features)
     {
         using DisposeScope scope = NewDisposeScope();
-        return FromOutputs(SolveEncoded(Encode(features, inPieces: false).State, _block.Options).Outputs).MoveToOuterDisposeScope();
-    }
-
-    /// <summary>The ODE's initial states.</summary>
-    /// <param name="features">Rows in the format of the network.</param>
-    /// <param name="inPieces">Whether the first layer's weights of the slots in use are to be leaves of the graph by themselves.</param>
-    public EncodedRows Encode(FeatureBatch features, bool inPieces)
-    {
-        if (features is not SparseBatch sparse)
-            return new EncodedRows(Encode(features.ToDense()), null);
-        EncodedRows first = SparseLayer.Apply(_encoder[0], sparse, _input?.Scale, inPieces);
-        return first with { State = Encode(first.State, layers: 1) };
+        return FromOutputs(SolveEncoded(Encode(features, inPieces: false).State, Block.Options).Outputs).MoveToOuterDisposeScope();
     }
 
     /// <summary>Whether features that are zero stay zero when they are normalised.</summary>
     public bool KeepsZeros => _input is null || !_input.ToNumbers().Mean.AsSpan().ContainsAnyExcept(0f);
+
+    /// <summary>Outputs of encoded rows before they are turned into units of the label, and what the solve cost.</summary>
+    public (Tensor Outputs, SolverStatistics Statistics) SolveEncoded(Tensor state, OdeSolverOptions options)
+    {
+        OdeSolution solution = Block.Solve(state, options);
+        return (Decode(solution.Final), solution.Statistics);
+    }
+
+    /// <summary>The same with what the path costs, a scalar.</summary>
+    public (Tensor Outputs, SolverStatistics Statistics, Tensor Penalty) SolveEncoded(Tensor state, OdeSolverOptions options, PathRegularization regularization)
+    {
+        RegularizedSolution solution = regularization.Solve(Block.Dynamics, state, 0, Block.EndTime, options);
+        return (Decode(solution.Final), solution.Statistics, solution.Penalty);
+    }
+
+    /// <summary>The squared spectral norms of the right-hand side's weights, a scalar.</summary>
+    public Tensor SpectralNorms() => SpectralNorm.Penalty(Block.Dynamics);
 
     /// <summary>The layers in words.</summary>
     public NeuralOdeModelSummary Summarize()
@@ -203,18 +125,10 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
         var layers = new List<NeuralOdeLayerSummary>();
         if (_input is not null)
             layers.Add(new NeuralOdeLayerSummary("normalization", _input.Mean.numel() == 1 ? "one mean and deviation" : "mean and deviation of each feature", 0));
-        int[] sizes = [Description.FeatureCount, .. Description.EncoderLayers];
-        for (int i = 0; i < _encoder.Length; i++)
-            layers.Add(new NeuralOdeLayerSummary($"encoder{i}", $"linear {sizes[i]} to {sizes[i + 1]}{(i < _encoder.Length - 1 ? ", ReLU" : "")}", Count(_encoder[i])));
-        layers.Add(new NeuralOdeLayerSummary("ode", $"dy/dt, layers {string.Join(", ", [sizes[^1], .. Description.DynamicsLayers, sizes[^1]])}, {DynamicsActivation}", Count(_block)));
-        layers.Add(new NeuralOdeLayerSummary("head", $"linear {sizes[^1]} to {Description.OutputCount}", Count(_head)));
+        layers.AddRange(Layers());
         return new NeuralOdeModelSummary(
             layers, Description.Solver, Description.RelativeTolerance, Description.AbsoluteTolerance, Description.StepSize, Description.EndTime);
-
-        static long Count(Module module) => module.parameters().Sum(parameter => parameter.numel());
     }
-
-    private string DynamicsActivation => ((DenseDynamics)_block.Dynamics).Activation.ToString().ToLowerInvariant();
 
     /// <summary>Writes the network as operators.</summary>
     /// <param name="graph">Where the operators go.</param>
@@ -230,35 +144,14 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
             x = graph.Add("Sub", [x, graph.Constant("mean", input.Mean, input.Mean.Length)]);
             x = graph.Add("Mul", [x, graph.Constant("scale", input.Scale, input.Scale.Length)]);
         }
-        for (int i = 0; i < _encoder.Length; i++)
+        x = Write(graph, x, stepSize);
+        if (OutputStatistics() is { } output)
         {
-            x = Write(_encoder[i], x);
-            if (i < _encoder.Length - 1)
-                x = graph.Add("Relu", [x]);
-        }
-        RateExport rate = RateExport.Of(graph, _block.Dynamics, [_head.weight!.shape[1]]);
-        x = OdeExport.Write(graph, rate, _block.EndTime, _block.Options, stepSize, x)[0];
-        x = Write(_head, x);
-        if (OutputStatistics() is { } statistics)
-        {
-            x = graph.Add("Div", [x, graph.Constant("output_scale", statistics.Scale, statistics.Scale.Length)]);
-            x = graph.Add("Add", [x, graph.Constant("output_mean", statistics.Mean, statistics.Mean.Length)]);
+            x = graph.Add("Div", [x, graph.Constant("output_scale", output.Scale, output.Scale.Length)]);
+            x = graph.Add("Add", [x, graph.Constant("output_mean", output.Mean, output.Mean.Length)]);
         }
         return x;
-
-        string Write(Linear layer, string from) => graph.Add(
-            "Gemm", [from, GraphTensors.Write(graph, "weight", layer.weight!), GraphTensors.Write(graph, "bias", layer.bias!)], null, OperatorGraph.Attribute("transB", 1));
     }
-
-    /// <summary>The same with what the path costs, a scalar.</summary>
-    public (Tensor Outputs, SolverStatistics Statistics, Tensor Penalty) SolveEncoded(Tensor state, OdeSolverOptions options, PathRegularization regularization)
-    {
-        RegularizedSolution solution = regularization.Solve(_block.Dynamics, state, 0, _block.EndTime, options);
-        return (_head.call(solution.Final), solution.Statistics, solution.Penalty);
-    }
-
-    /// <summary>The squared spectral norms of the right-hand side's weights, a scalar.</summary>
-    public Tensor SpectralNorms() => SpectralNorm.Penalty(_block.Dynamics);
 
     /// <summary>Moves weights and statistics to a device.</summary>
     public void MoveTo(Device device)
@@ -267,19 +160,13 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
             return;
         Device = device;
         this.to(device);
-        foreach (Parameter parameter in parameters())
-            parameter.DetachFromDisposeScope();
+        KeepState();
         _input?.MoveTo(device);
         _output?.MoveTo(device);
     }
 
     /// <summary>Every weight and statistic by name.</summary>
-    public IReadOnlyList<NamedArray> ToArrays()
-    {
-        // Keeps tensors in the middle of a chain of calls from being finalised while native code reads them.
-        using DisposeScope scope = NewDisposeScope();
-        return [.. Named().Select(pair => new NamedArray(pair.Name, pair.Tensor.shape, pair.Tensor.detach().cpu().contiguous().data<float>().ToArray()))];
-    }
+    public IReadOnlyList<NamedArray> ToArrays() => NamedTensors.ToArrays(Named());
 
     /// <summary>Takes over the weights and statistics of another network of the same structure.</summary>
     public void CopyFrom(NeuralOdeNetwork other) => FromArrays(other.ToArrays());
@@ -294,14 +181,10 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
             throw PayloadReader.Damaged("its sparse features have means other than zero");
         if (Statistics("output_mean", "output_scale", Description.OutputCount) is { } output)
             NormalizeOutput(output);
-        using IDisposable noGrad = no_grad();
-        foreach ((string name, Tensor parameter) in Named())
-        {
-            if (!byName.TryGetValue(name, out NamedArray? array) || !array.Shape.AsSpan().SequenceEqual(parameter.shape))
-                throw PayloadReader.Damaged($"the weights '{name}' are missing or have the wrong shape");
-            using Tensor values = tensor(array.Values, array.Shape, device: CPU);
-            parameter.copy_(values);
-        }
+        NamedTensors.Fill(Named(), byName, Description.Misfit);
+        HashSet<string> known = [.. Named().Select(pair => pair.Name)];
+        if (arrays.FirstOrDefault(array => !known.Contains(array.Name)) is { } left)
+            throw Description.Misfit(left.Name, "belong to no part of it");
 
         (float[] Mean, float[] Scale)? Statistics(string meanName, string scaleName, params ReadOnlySpan<int> lengths)
         {
@@ -311,6 +194,16 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
                 throw PayloadReader.Damaged($"'{meanName}' and '{scaleName}' have {mean.Values.Length} and {scale.Values.Length} numbers");
             return (mean.Values, scale.Values);
         }
+    }
+
+    /// <summary>What features are normalised with, for a scorer without tensors; null for nothing.</summary>
+    protected (Tensor? Mean, Tensor? Scale) Normalization => (_input?.Mean, _input?.Scale);
+
+    /// <summary>Keeps weights and buffers from the dispose scope that they were made in.</summary>
+    protected void KeepState()
+    {
+        foreach ((string _, Tensor tensor) in NamedTensors.Of(this))
+            tensor.DetachFromDisposeScope();
     }
 
     protected override void Dispose(bool disposing)
@@ -323,15 +216,7 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
         base.Dispose(disposing);
     }
 
-    private Tensor Encode(Tensor features) => Encode(_input is null ? features : _input.Apply(features), layers: 0);
-
-    /// <summary>What the encoder makes of the result of its first layers.</summary>
-    private Tensor Encode(Tensor x, int layers)
-    {
-        for (int i = layers; i < _encoder.Length; i++)
-            x = _encoder[i].call(i == 0 ? x : x.relu());
-        return x;
-    }
+    private Tensor Normalized(Tensor features) => _input is null ? features : _input.Apply(features);
 
     private static void Replace(ref Affine? target, (float[] Mean, float[] Scale) statistics)
     {
@@ -341,8 +226,8 @@ internal sealed class NeuralOdeNetwork : Module<Tensor, Tensor>
 
     private IEnumerable<(string Name, Tensor Tensor)> Named()
     {
-        foreach ((string name, Parameter parameter) in named_parameters())
-            yield return (name, parameter);
+        foreach ((string name, Tensor tensor) in NamedTensors.Of(this))
+            yield return (name, tensor);
         if (_input is not null)
         {
             yield return ("mean", _input.Mean);

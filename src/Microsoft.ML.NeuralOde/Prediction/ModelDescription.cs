@@ -20,10 +20,9 @@ internal sealed record ModelDescription(
     NetworkDescription Network, string FeatureColumn, int[] FeatureDimensions, OutputColumns Columns, ClassValues? Classes, IReadOnlyList<NeuralOdeEpochReport> History,
     IReadOnlyDictionary<string, string>? Options = null)
 {
-    public static ModelDescription Of(FittedNetwork fitted, NeuralOdePredictorOptions options, OutputColumns columns, LabelKeys? keys = null) => new(
-        fitted.Network.Description, options.FeatureColumnName, [.. ((VectorDataViewType)fitted.FeatureType).Dimensions], columns,
-        keys is null ? null : ClassValues.Of(keys), fitted.History,
-        OptionTexts.Of(options));
+    /// <summary>What there is to say of a model but for the columns of its predictions.</summary>
+    public static ModelDescription Of(FittedNetwork<NeuralOdeNetwork> fitted, NeuralOdePredictorOptions options) => new(
+        fitted.Network.Description, options.FeatureColumnName, fitted.FeatureDimensions, new OutputColumns(options.ScoreColumnName), null, fitted.History, OptionTexts.Of(options));
 
     /// <summary>What people are to read about a model in its file.</summary>
     public (string Entry, string Text) ToMetadata(NeuralOdeModel model, byte[] payload) => ModelMetadata.Write(

@@ -74,7 +74,7 @@ public sealed class NeuralOdeModel : IRowScorer, IDisposable
     public nn.Module<Tensor, Tensor> CreateModule()
     {
         using SharedNetwork<NeuralOdeNetwork>.Loan loan = Borrow();
-        NeuralOdeNetwork copy = Training.TorchSeed.Run(0, () => new NeuralOdeNetwork(_description));
+        NeuralOdeNetwork copy = Training.TorchSeed.Run(0, _description.Create);
         copy.CopyFrom(loan.Network);
         copy.eval();
         return copy;

@@ -15,8 +15,15 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeTrainerOptions
     /// <summary>Sizes of the encoder's linear layers, with ReLU between them; the last is the size of the ODE's state. Default: 128, 64.</summary>
     public int[] EncoderLayers = [128, 64];
 
-    /// <summary>Sizes of the hidden layers of the right-hand side, with tanh after each. Default: 64.</summary>
+    /// <summary>Sizes of the hidden layers of the right-hand side, with tanh after each; of no use where <see cref="Dynamics"/> is set. Default: 64.</summary>
     public int[] DynamicsLayers = [64];
+
+    /// <summary>
+    /// A module of one's own as the right-hand side, instead of the layers of <see cref="DynamicsLayers"/>; see <see cref="NeuralOdeDynamics.FromModule"/>.
+    /// Default: null, none.
+    /// </summary>
+    [Option(OptionUse.Decides, IsLeftOutWhenNull = true)]
+    public NeuralOdeDynamics? Dynamics;
 
     /// <summary>The ODE is solved on [0, EndTime]. Default: 1.</summary>
     public double EndTime = 1;

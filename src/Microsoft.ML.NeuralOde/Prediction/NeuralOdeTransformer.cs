@@ -11,125 +11,69 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>A fitted trainer of this library: adds what its network predicts to the columns of data.</summary>
-/// <remarks>
-/// <see cref="Transform"/> scores rows in batches while they are read; each row has its own solver steps, so that its score does not depend on its
-/// neighbours. One transformer may serve several threads at once. Disposing of it frees its weights.
-/// </remarks>
-public abstract class NeuralOdeTransformer : ISingleFeaturePredictionTransformer<NeuralOdeModel>, ISingleFeaturePredictionTransformer, IScoringStep, IDisposable
+public abstract class NeuralOdeTransformer
+    : NeuralOdeTransformerBase<NeuralOdeModel>, ISingleFeaturePredictionTransformer<NeuralOdeModel>, ISingleFeaturePredictionTransformer
 {
-    private readonly IHost _host;
-    private readonly string _loaderSignature;
-
     private protected NeuralOdeTransformer(IHostEnvironment environment, string loaderSignature, NeuralOdeModel model, ModelDescription description)
+        : base(environment, loaderSignature, model, description.FeatureColumn, description.FeatureDimensions, description.History)
     {
-        _host = environment.Register(GetType().Name);
-        _loaderSignature = loaderSignature;
-        Model = model;
         Description = description;
-        FeatureColumnType = new VectorDataViewType(NumberDataViewType.Single, description.FeatureDimensions);
     }
-
-    /// <inheritdoc/>
-    public string FeatureColumnName => Description.FeatureColumn;
-
-    /// <inheritdoc/>
-    public DataViewType FeatureColumnType { get; }
-
-    /// <inheritdoc/>
-    public NeuralOdeModel Model { get; }
-
-    /// <summary>What happened in each epoch of the training; saved with the model.</summary>
-    public IReadOnlyList<NeuralOdeEpochReport> TrainingHistory => Description.History;
-
-    /// <inheritdoc/>
-    public bool IsRowToRowMapper => true;
 
     internal ModelDescription Description { get; }
 
-    /// <summary>The columns of the transformed data.</summary>
-    /// <param name="inputSchema">The columns of the data.</param>
-    /// <returns>The input columns and those of the predictions.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">The feature column is missing or has the wrong type or size.</exception>
-    public DataViewSchema GetOutputSchema(DataViewSchema inputSchema) => Bind(inputSchema).Output;
+    private protected override IRowScorer Scorer => Model;
 
-    /// <summary>Adds predictions to data; they are computed when rows are read.</summary>
-    /// <param name="input">The data.</param>
-    /// <returns>The data with the predictions.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">The feature column is missing or has the wrong type or size.</exception>
-    /// <exception cref="ObjectDisposedException">The transformer was disposed of.</exception>
-    public IDataView Transform(IDataView input)
+    private protected override (byte[] Payload, (string Entry, string Text) Metadata) Pack()
     {
-        ArgumentNullException.ThrowIfNull(input);
-        Model.ThrowIfDisposed();
-        ScoredSchema schema = Bind(input.Schema);
-        return new ScoredTransform(input, new ScoredView(input, schema, Model), new RowMapper(schema, Model), schema.Features, this);
-    }
-
-    /// <inheritdoc/>
-    public IRowToRowMapper GetRowToRowMapper(DataViewSchema inputSchema)
-    {
-        Model.ThrowIfDisposed();
-        return new RowMapper(Bind(inputSchema), Model);
-    }
-
-    /// <summary>Frees the weights.</summary>
-    public void Dispose()
-    {
-        Model.Dispose();
-        GC.SuppressFinalize(this);
-    }
-
-    void ICanSaveModel.Save(ModelSaveContext ctx)
-    {
-        ArgumentNullException.ThrowIfNull(ctx);
         using SharedNetwork<NeuralOdeNetwork>.Loan loan = Model.Borrow();
         byte[] payload = new Payload<ModelDescription>(Description, loan.Network.ToArrays()).ToBytes();
-        ModelFile.Save(ctx, _loaderSignature, payload, Description.ToMetadata(Model, payload));
+        return (payload, Description.ToMetadata(Model, payload));
     }
 
-    void IScoringStep.Export(OperatorGraph graph, string features, Func<string, string> output)
+    private protected override void Export(OperatorGraph graph, string features, Func<string, string> output)
     {
         using SharedNetwork<NeuralOdeNetwork>.Loan loan = Model.Borrow();
         PredictionExport.Write(graph, loan.Network, Model.Kind, Description.Columns, features, null, output);
     }
 
-    /// <summary>The columns that the predictions become, for data with certain columns.</summary>
-    private protected abstract ScoreColumn[] Columns(DataViewSchema input);
+    private protected override (DataViewSchema.Column Features, DataViewSchema.Column? Condition) FindInputs(DataViewSchema input)
+    {
+        DataViewSchema.Column features = RowColumns.FindFeatures(Host, input, FeatureColumnName);
+        if (((VectorDataViewType)features.Type).Size != Model.FeatureCount)
+            throw Schemas.Mismatch(Host, nameof(input), "feature", FeatureColumnName, FeatureColumnType.ToString(), features.Type.ToString());
+        return (features, null);
+    }
+
+    private protected override void ThrowIfDisposed() => Model.ThrowIfDisposed();
 
     /// <summary>Reads a model of one kind from ML.NET's file.</summary>
     private protected static (NeuralOdeModel Model, ModelDescription Description) Load(
         IHostEnvironment environment, ModelLoadContext context, string loaderSignature, OutputKind kind) =>
-        ModelFile.Load(environment, context, loaderSignature, payload => Read(payload, kind));
+        ModelFile.Load(environment, context, loaderSignature, payload => Read(payload, kind, DynamicsCatalog.Of(environment)));
 
     /// <summary>Reads a model of one kind from its payload; what is declared is checked before memory is taken for it.</summary>
     /// <exception cref="InvalidDataException">The payload is damaged, of a newer version, or of another kind of model.</exception>
-    internal static (NeuralOdeModel Model, ModelDescription Description) Read(byte[] bytes, OutputKind kind)
+    /// <exception cref="InvalidOperationException">Its right-hand side is a module that is not known.</exception>
+    internal static (NeuralOdeModel Model, ModelDescription Description) Read(byte[] bytes, OutputKind kind, DynamicsCatalog dynamics)
     {
         Payload<ModelDescription> payload = PayloadReader.Read<ModelDescription>(bytes);
         if (payload.Description.FindDefect(kind) is { } defect)
             throw PayloadReader.Damaged(defect);
         if (payload.Description.Network.WeightCount() > payload.Arrays.Sum(array => array.Values.LongLength))
             throw PayloadReader.Damaged("it declares more weights than it holds");
+        ModelDescription description = payload.Description with { Network = payload.Description.Network.Resolve(dynamics) };
         // The random weights that the network starts with are replaced at once; torch's generator stays as it is.
-        NeuralOdeNetwork network = Training.TorchSeed.Run(0, () => new NeuralOdeNetwork(payload.Description.Network));
+        NeuralOdeNetwork network = Training.TorchSeed.Run(0, description.Network.Create);
         try
         {
             network.FromArrays(payload.Arrays);
-            return (new NeuralOdeModel(network, kind), payload.Description);
+            return (new NeuralOdeModel(network, kind), description);
         }
         catch
         {
             network.Dispose();
             throw;
         }
-    }
-
-    private ScoredSchema Bind(DataViewSchema input)
-    {
-        ArgumentNullException.ThrowIfNull(input);
-        DataViewSchema.Column features = RowColumns.FindFeatures(_host, input, FeatureColumnName);
-        if (((VectorDataViewType)features.Type).Size != Model.FeatureCount)
-            throw Schemas.Mismatch(_host, nameof(input), "feature", FeatureColumnName, FeatureColumnType.ToString(), features.Type.ToString());
-        return new ScoredSchema(input, features, Columns(input));
     }
 }

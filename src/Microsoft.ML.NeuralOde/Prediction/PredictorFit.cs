@@ -8,97 +8,92 @@ using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.NeuralOde.Prediction;
 
-/// <summary>A network that was fitted, and what there is to know about its input and its training.</summary>
-internal sealed record FittedNetwork(NeuralOdeNetwork Network, DataViewType FeatureType, DataViewSchema.Column Label, IReadOnlyList<NeuralOdeEpochReport> History);
-
-/// <summary>From rows to a trained network: what the trainers of all labels share.</summary>
-internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options, LabelFormat label, OutputKind kind)
+/// <summary>The training of a network that predicts a label.</summary>
+/// <param name="host">The trainer's host.</param>
+/// <param name="options">The trainer's options.</param>
+/// <param name="label">The label.</param>
+/// <param name="kind">What the network's outputs mean.</param>
+/// <param name="createTask">Makes the task of the label column.</param>
+/// <param name="initialModel">The model whose weights the training begins with; null for random ones.</param>
+internal sealed class PredictorFit(
+    IHost host, NeuralOdePredictorOptions options, LabelFormat label, OutputKind kind, Func<DataViewSchema.Column, PredictionTask> createTask, NeuralOdeModel? initialModel)
+    : TrainingRun<NeuralOdeNetwork>(host, options, new RowColumns(host, options.FeatureColumnName, label, options.ExampleWeightColumnName)), IDisposable
 {
-    private readonly RowColumns _columns = new(host, options.FeatureColumnName, label, options.ExampleWeightColumnName);
+    private PredictionTask? _task;
+    private NetworkDescription? _description;
 
-    /// <summary>Checks the columns that are read.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
-    public static SchemaShape.Column CheckSchema(IHost host, SchemaShape schema, NeuralOdePredictorOptions options, LabelFormat label)
+    /// <summary>The label's column, once the training has begun.</summary>
+    public DataViewSchema.Column Label { get; private set; }
+
+    private PredictionTask Task => _task ?? throw new InvalidOperationException("The training has not begun.");
+
+    private NetworkDescription Description => _description ?? throw new InvalidOperationException("The training has not begun.");
+
+    public void Dispose() => _task?.Dispose();
+
+    protected override void Begin(DataViewSchema schema)
     {
-        ArgumentNullException.ThrowIfNull(schema);
-        Schemas.CheckFeatures(host, schema, options.FeatureColumnName);
-        if (options.ExampleWeightColumnName is { } weight)
-            Schemas.CheckWeight(host, schema, weight);
-        return label.Find(host, schema);
+        Label = label.Find(Host, schema);
+        _task = createTask(Label);
     }
 
-    /// <summary>Trains a network.</summary>
-    /// <param name="createTask">Makes the task of the label column.</param>
-    /// <param name="input">The training data.</param>
-    /// <param name="validation">Data for validation; null for what the options say.</param>
-    /// <param name="initialModel">The model whose weights the training begins with; null for random ones.</param>
-    public FittedNetwork Run(Func<DataViewSchema.Column, PredictionTask> createTask, IDataView input, IDataView? validation, NeuralOdeModel? initialModel)
+    protected override void Plan(RowShape shape)
     {
-        ArgumentNullException.ThrowIfNull(input);
-        TorchRuntime.EnsureAvailable();
-        CheckSchema(host, Schemas.ShapeOf(input.Schema), options, label);
-        using IChannel channel = host.Start("Training");
-        Device device = TrainingDevice.Choose(host, channel.Warning);
-        DataViewSchema.Column labelColumn = label.Find(host, input.Schema);
-        using PredictionTask task = createTask(labelColumn);
-        // A model to begin with that moves zeros needs all numbers.
-        RowColumns columns = _columns with { TakesSparse = options.EncoderLayers.Length > 0 && (initialModel is null || KeepsZeros(initialModel)) };
-        RowShape shape = columns.ShapeIn(input.Schema);
-        validation ??= options.ValidationSet;
-        (IDataView, RowColumns)? validated = validation is null ? null : (validation, ValidationColumns(validation.Schema, input.Schema));
-        NetworkDescription description = Describe(shape.Features, task.OutputCount);
-        CheckSize(description);
-
-        int drawn = host.Rand.Next();
-        var surroundings = new TrainingSurroundings(Report, channel.Info, channel.Warning, CheckAlive);
-        using CheckpointStore? checkpoints = CheckpointStore.Open(options);
-        using TrainingData data = TrainingData.Load(
-            options, (input, columns), validated, checkpoints, drawn, surroundings,
-            ("the number of outputs", $"{task.OutputCount}"), ("the model to begin with", initialModel is null ? "none" : CheckNumberOf(initialModel)));
-        description = description with { SparseFeatures = data.Rows.Format.IsSparse };
-        NeuralOdeNetwork network = TorchSeed.Run(Seeds.Weights(data.Seed), () => new NeuralOdeNetwork(description));
-        try
-        {
-            task.Prepare(data.Rows.Statistics, network);
-            Initialize(network, initialModel, data.Rows.Statistics);
-            network.MoveTo(device);
-            using ITrainingRows here = data.Rows is MemoryRows memory ? memory.MoveTo(device) : data.Rows;
-            using var loop = new TrainingLoop(new PredictorTraining(network, task, options), here, data.Validation, options.Plan(data.Seed, checkpoints), surroundings);
-            IReadOnlyList<NeuralOdeEpochReport> history = loop.Run();
-            network.MoveTo(CPU);
-            return new FittedNetwork(network, _columns.FindFeatures(input.Schema).Type, labelColumn, history);
-        }
-        catch
-        {
-            network.Dispose();
-            throw;
-        }
-
-        void Report(NeuralOdeEpochReport report)
-        {
-            channel.Info(report.ToString());
-            options.EpochCallback?.Invoke(report);
-        }
+        _description = Describe(shape.Features, Task.OutputCount);
+        CheckSize(Description.WeightCount());
+        TorchSeed.Run(0, Description.Probe);
     }
 
-    private void CheckAlive()
+    protected override (string Name, string Value)[] Identity() =>
+        [("the number of outputs", $"{Task.OutputCount}"), ("the model to begin with", initialModel is null ? "none" : CheckNumberOf(initialModel))];
+
+    protected override Func<NeuralOdeNetwork> Design(TrainingData data, Action<string> warn) =>
+        (Description with { SparseFeatures = data.Rows.Format.IsSparse }).Create;
+
+    // A model to begin with that moves zeros needs all numbers.
+    protected override bool TakesSparse => Description.TakesSparse && (initialModel is null || KeepsZeros(initialModel));
+
+    protected override void Prepare(NeuralOdeNetwork network, RowStatistics statistics)
     {
-        options.CancellationToken.ThrowIfCancellationRequested();
-        host.CheckAlive();
+        CheckSize(network.parameters().Sum(parameter => parameter.numel()));
+        Task.Prepare(statistics, network);
+        if (initialModel is not null)
+            BeginWith(network, initialModel);
+        else if (options.Normalization != FeatureNormalization.None)
+            network.NormalizeInput(statistics.Features(options.Normalization));
     }
 
-    private NetworkDescription Describe(int features, int outputs) => new(
-        features, outputs, [.. options.EncoderLayers], [.. options.DynamicsLayers], options.EndTime, options.Solver.Name, options.ProductionTolerances.Relative,
-        options.ProductionTolerances.Absolute, options.ProductionStepSize ?? options.StepSize);
+    protected override ITrainable Learner(NeuralOdeNetwork network) => new PredictorTraining(network, Task, options);
 
-    private void Initialize(NeuralOdeNetwork network, NeuralOdeModel? initialModel, RowStatistics statistics)
+    /// <summary>The columns of data for validation, whose keys may stand for the same classes in another order.</summary>
+    protected override RowColumns ValidationColumns(DataViewSchema validation, DataViewSchema training)
     {
-        if (initialModel is null)
-        {
-            if (options.Normalization != FeatureNormalization.None)
-                network.NormalizeInput(statistics.Features(options.Normalization));
-            return;
-        }
+        DataViewType features = Columns.FindFeatures(training).Type, foundFeatures = Columns.FindFeatures(validation).Type;
+        if (((VectorDataViewType)foundFeatures).Size != ((VectorDataViewType)features).Size)
+            throw Schemas.Mismatch(Host, "validationData", "feature", options.FeatureColumnName, features.ToString(), foundFeatures.ToString());
+        DataViewSchema.Column expected = label.Find(Host, training), found = label.Find(Host, validation);
+        if (label.Width(expected.Type) != label.Width(found.Type))
+            throw Schemas.Mismatch(Host, "validationData", "label", options.LabelColumnName, expected.Type.ToString(), found.Type.ToString());
+        Columns.FindWeight(validation);
+        return label is KeyLabel keys ? Columns with { Label = keys.Matching(expected, found) } : Columns;
+    }
+
+    /// <summary>The kind of network that the options ask for.</summary>
+    private NetworkDescription Describe(int features, int outputs)
+    {
+        SolverTolerances production = options.ProductionTolerances;
+        double? step = options.ProductionStepSize ?? options.StepSize;
+        return options.Dynamics is { } dynamics
+            ? new ModuleDescription(features, outputs, [.. options.EncoderLayers], dynamics.Name, options.EndTime, options.Solver.Name, production.Relative, production.Absolute, step)
+            {
+                Source = dynamics,
+            }
+            : new DenseDescription(
+                features, outputs, [.. options.EncoderLayers], [.. options.DynamicsLayers], options.EndTime, options.Solver.Name, production.Relative, production.Absolute, step);
+    }
+
+    private void BeginWith(NeuralOdeNetwork network, NeuralOdeModel initialModel)
+    {
         using Scoring.SharedNetwork<NeuralOdeNetwork>.Loan loan = initialModel.Borrow();
         string? difference = initialModel.Kind == kind ? network.Description.DifferenceOfStructure(loan.Network.Description) : "it predicts another kind of label";
         if (difference is not null)
@@ -122,25 +117,11 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
         return $"one with check number {check}";
     }
 
-    private static void CheckSize(NetworkDescription description)
+    private void CheckSize(long weights)
     {
-        long weights = description.WeightCount();
         if (weights > ModelFile.MostWeights)
             throw new InvalidOperationException(
                 $"A network of {weights} weights is larger than a model file can be, which holds {ModelFile.MostWeights}. Make EncoderLayers or DynamicsLayers smaller, or the number of " +
-                $"features ({description.FeatureCount}) or of outputs ({description.OutputCount}).");
-    }
-
-    /// <summary>The columns of data for validation, whose keys may stand for the same classes in another order.</summary>
-    private RowColumns ValidationColumns(DataViewSchema validation, DataViewSchema training)
-    {
-        DataViewType features = _columns.FindFeatures(training).Type, foundFeatures = _columns.FindFeatures(validation).Type;
-        if (((VectorDataViewType)foundFeatures).Size != ((VectorDataViewType)features).Size)
-            throw Schemas.Mismatch(host, "validationData", "feature", options.FeatureColumnName, features.ToString(), foundFeatures.ToString());
-        DataViewSchema.Column expected = label.Find(host, training), found = label.Find(host, validation);
-        if (label.Width(expected.Type) != label.Width(found.Type))
-            throw Schemas.Mismatch(host, "validationData", "label", options.LabelColumnName, expected.Type.ToString(), found.Type.ToString());
-        _columns.FindWeight(validation);
-        return label is KeyLabel keys ? _columns with { Label = keys.Matching(expected, found) } : _columns;
+                $"features ({Description.FeatureCount}) or of outputs ({Description.OutputCount}).");
     }
 }

@@ -21,7 +21,7 @@ internal sealed class PredictorTraining : ITrainable
         _solver = options.SolverOptions();
     }
 
-    public Parameter? SlotWeight => _network.Description.SparseFeatures && _network.Device.type == DeviceType.CPU ? _network.Encoder[0].weight : null;
+    public Parameter? SlotWeight => _network.Device.type == DeviceType.CPU ? _network.SlotWeight : null;
 
     public nn.Module Module => _network;
 

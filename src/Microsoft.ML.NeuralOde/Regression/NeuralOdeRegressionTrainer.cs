@@ -33,82 +33,24 @@ namespace Microsoft.ML.NeuralOde;
 /// Console.WriteLine(mlContext.Regression.Evaluate(model.Transform(test)).RootMeanSquaredError);
 /// </code>
 /// </example>
-public sealed partial class NeuralOdeRegressionTrainer : ITrainerEstimator<NeuralOdeRegressionTransformer, NeuralOdeModel>
+public sealed partial class NeuralOdeRegressionTrainer : NeuralOdePredictorTrainer<NeuralOdeRegressionTransformer, NeuralOdeRegressionTrainer.Options>
 {
-    private readonly IHost _host;
-    private readonly Options _options;
-    private readonly NumberLabel _label;
-
     internal NeuralOdeRegressionTrainer(IHostEnvironment environment, Options options)
+        : base(environment, options, static column => new NumberLabel(column))
     {
-        ArgumentNullException.ThrowIfNull(environment);
-        ArgumentNullException.ThrowIfNull(options);
-        _host = environment.Register(nameof(NeuralOdeRegressionTrainer));
-        _options = (Options)options.Clone();
-        _options.Validate();
-        _label = new NumberLabel(_options.LabelColumnName);
     }
-
-    /// <inheritdoc/>
-    public TrainerInfo Info { get; } = Schemas.TrainerInfo();
-
-    /// <summary>The feature column that is read.</summary>
-    public SchemaShape.Column FeatureColumn => TrainerUtils.MakeR4VecFeature(_options.FeatureColumnName);
 
     /// <summary>The label column that is read; one target or a vector of them.</summary>
-    public SchemaShape.Column LabelColumn => TrainerUtils.MakeR4ScalarColumn(_options.LabelColumnName);
+    public override SchemaShape.Column LabelColumn => TrainerUtils.MakeR4ScalarColumn(Settings.LabelColumnName);
 
-    /// <summary>The column of weights that is read; null for equal weights.</summary>
-    public SchemaShape.Column? WeightColumn => Schemas.WeightColumn(_options.ExampleWeightColumnName);
+    private protected override OutputKind Outputs => OutputKind.Values;
 
-    /// <summary>The columns that the fitted model will produce.</summary>
-    /// <param name="inputSchema">The columns of the training data.</param>
-    /// <returns>The input columns and Score.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">The feature, label or weight column is missing or has the wrong type.</exception>
-    public SchemaShape GetOutputSchema(SchemaShape inputSchema)
-    {
-        SchemaShape.Column label = PredictorFit.CheckSchema(_host, inputSchema, _options, _label);
-        return Schemas.WithRegressionOutput(inputSchema, label, _options.ScoreColumnName);
-    }
+    private protected override SchemaShape WithOutputs(SchemaShape input, SchemaShape.Column label) =>
+        Schemas.WithRegressionOutput(input, label, Settings.ScoreColumnName);
 
-    /// <summary>Trains a model.</summary>
-    /// <param name="input">The training data.</param>
-    /// <returns>The fitted model.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">The feature, label or weight column is missing or has the wrong type.</exception>
-    /// <exception cref="InvalidOperationException">There are no usable rows, or a negative weight.</exception>
-    /// <exception cref="NeuralOdeTrainingException">The training diverged; the message says what to try.</exception>
-    /// <exception cref="OperationCanceledException">The training was cancelled.</exception>
-    public NeuralOdeRegressionTransformer Fit(IDataView input) => Fit(input, null, null);
+    private protected override PredictionTask CreateTask(DataViewSchema.Column label) => new RegressionTask(label.Type is VectorDataViewType targets ? targets.Size : 1);
 
-    /// <summary>Trains a model and reports its loss on other data after each epoch.</summary>
-    /// <inheritdoc cref="Fit(IDataView)"/>
-    /// <param name="input">The training data.</param>
-    /// <param name="validationData">Data in the same columns; null for what the options say.</param>
-    public NeuralOdeRegressionTransformer Fit(IDataView input, IDataView? validationData) => Fit(input, validationData, null);
+    private protected override ModelDescription Describe(ModelDescription description, DataViewSchema.Column label) => description with { Columns = new OutputColumns(Settings.ScoreColumnName, IsVector: label.Type is VectorDataViewType) };
 
-    /// <summary>Trains a model, beginning with the weights of another one.</summary>
-    /// <inheritdoc cref="Fit(IDataView)"/>
-    /// <param name="input">The training data.</param>
-    /// <param name="initialModel">The model to begin with, of the same structure; it stays as it is.</param>
-    /// <exception cref="ArgumentException">The model has another structure.</exception>
-    public NeuralOdeRegressionTransformer Fit(IDataView input, NeuralOdeModel initialModel)
-    {
-        ArgumentNullException.ThrowIfNull(initialModel);
-        return Fit(input, null, initialModel);
-    }
-
-    /// <summary>Trains a model, beginning with the weights of another one, and reports its loss on other data after each epoch.</summary>
-    /// <inheritdoc cref="Fit(IDataView)"/>
-    /// <param name="input">The training data.</param>
-    /// <param name="validationData">Data in the same columns; null for what the options say.</param>
-    /// <param name="initialModel">The model to begin with, of the same structure; it stays as it is; null for random weights.</param>
-    /// <exception cref="ArgumentException">The model has another structure.</exception>
-    public NeuralOdeRegressionTransformer Fit(IDataView input, IDataView? validationData, NeuralOdeModel? initialModel)
-    {
-        FittedNetwork fitted = new PredictorFit(_host, _options, _label, OutputKind.Values).Run(
-            label => new RegressionTask(_label.Width(label.Type)), input, validationData, initialModel);
-        var columns = new OutputColumns(_options.ScoreColumnName, IsVector: fitted.Label.Type is VectorDataViewType);
-        return new NeuralOdeRegressionTransformer(
-            _host, new NeuralOdeModel(fitted.Network, OutputKind.Values), ModelDescription.Of(fitted, _options, columns));
-    }
+    private protected override NeuralOdeRegressionTransformer Create(NeuralOdeModel model, ModelDescription description) => new(Host, model, description);
 }

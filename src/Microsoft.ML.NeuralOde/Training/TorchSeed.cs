@@ -5,6 +5,13 @@ internal static class TorchSeed
 {
     private static readonly Lock Gate = new();
 
+    /// <summary>Does something that draws random numbers; the same seed draws the same.</summary>
+    public static void Run(int seed, Action action) => Run(seed, () =>
+    {
+        action();
+        return true;
+    });
+
     /// <summary>Runs a function that draws random numbers; the same seed draws the same.</summary>
     public static T Run<T>(int seed, Func<T> function)
     {

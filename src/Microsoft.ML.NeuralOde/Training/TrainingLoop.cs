@@ -276,11 +276,7 @@ internal sealed class TrainingLoop : IDisposable
                 $"This training is already complete: '{store.FilePath}' holds {_state.CompletedEpochs} of {_plan.NumberOfEpochs} epochs{(_state.IsStopped ? " and was stopped early" : "")}{changed}. Its model is " +
                 "returned and nothing is trained. For more, set NumberOfEpochs higher; to train anew, set ResumeFromCheckpoint to false or delete the file.");
 
-        void Load(string prefix)
-        {
-            foreach ((string name, Tensor target) in NamedTensors.Of(_trainable.Module))
-                NamedTensors.Copy(arrays, prefix + name, target);
-        }
+        void Load(string prefix) => NamedTensors.Fill(NamedTensors.Of(_trainable.Module), arrays, prefix);
     }
 
     private NeuralOdeTrainingException Diverged(string what, int epoch, Exception? inner = null) =>

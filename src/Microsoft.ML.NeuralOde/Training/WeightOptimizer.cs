@@ -139,8 +139,7 @@ internal sealed class WeightOptimizer : IDisposable
             if (_plan.Optimizer == NeuralOdeOptimizer.Sgd && arrays.ContainsKey($"{Prefix}{i}/momentum"))
                 _weights[i].BeginMomentum();
         }
-        foreach ((string name, Tensor target) in Tensors())
-            NamedTensors.Copy(arrays, Prefix + name, target);
+        NamedTensors.Fill(Tensors(), arrays, Prefix);
     }
 
     public void Dispose()

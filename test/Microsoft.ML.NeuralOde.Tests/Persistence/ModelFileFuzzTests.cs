@@ -1,4 +1,5 @@
 using FsCheck;
+using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Persistence;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Tests.Support;
@@ -29,7 +30,7 @@ public sealed class ModelFileFuzzTests : IClassFixture<SavedModels>
     public void What_is_whole_is_read_whoever_wrote_the_archive_and_in_whatever_order()
     {
         PayloadReader.Read<ModelDescription>(_payload).Arrays.Should().NotBeEmpty();
-        using (NeuralOdeTransformer.Read(_payload, OutputKind.Classes).Model)
+        using (NeuralOdeTransformer.Read(_payload, OutputKind.Classes, new DynamicsCatalog()).Model)
             for (int which = 0; which < _models.Archives.Length; which++)
             {
                 List<(string Name, byte[] Bytes)> entries = Mutations.Read(_models.Archives[which]);
@@ -90,7 +91,7 @@ public sealed class ModelFileFuzzTests : IClassFixture<SavedModels>
             {
                 try
                 {
-                    (NeuralOdeModel model, ModelDescription description) = NeuralOdeTransformer.Read(forged, OutputKind.Classes);
+                    (NeuralOdeModel model, ModelDescription description) = NeuralOdeTransformer.Read(forged, OutputKind.Classes, new DynamicsCatalog());
                     using (model)
                     {
                         description.FeatureDimensions.Aggregate(1, (a, b) => a * b).Should().Be(model.FeatureCount);

@@ -83,7 +83,7 @@ public class ClassWeightTests
     {
         using DisposeScope scope = NewDisposeScope();
         using var task = new RegressionTask(2);
-        using NeuralOdeNetwork network = Network(outputs: 2);
+        using EncodedNetwork network = Network(outputs: 2);
         var statistics = DenseRows.Statistics(new RowShape(2, 2, IsWeighted: false));
         // Means 3 and 10, deviations 2 and 10.
         statistics.Add([0, 0], [1, 0], 1);
@@ -105,7 +105,7 @@ public class ClassWeightTests
         bool isWeighted)
     {
         using DisposeScope scope = NewDisposeScope();
-        using NeuralOdeNetwork network = Network(outputs: 3);
+        using EncodedNetwork network = Network(outputs: 3);
         using var task = new MulticlassTask(3, weighting, "Label");
         task.Prepare(Statistics([(0, 6), (1, 2), (2, 4)]), network);
         var options = new NeuralOdeClassificationTrainer.Options { RelativeTolerance = 1e-6, AbsoluteTolerance = 1e-6 };
@@ -140,7 +140,7 @@ public class ClassWeightTests
     public void Penalties_are_part_of_the_objective_and_not_of_the_loss()
     {
         using DisposeScope scope = NewDisposeScope();
-        using NeuralOdeNetwork network = Network(outputs: 3);
+        using EncodedNetwork network = Network(outputs: 3);
         using var task = new MulticlassTask(3, ClassWeighting.None, "Label");
         var batch = new RowBatch(DenseFormat.BatchOf(tensor(new[] { 0.5f, 1, -1, 2 }, [2, 2])), tensor(new[] { 0f, 2 }, [2, 1]), null);
         double norms = network.SpectralNorms().ToDouble();
@@ -165,10 +165,10 @@ public class ClassWeightTests
         }
     }
 
-    private static NeuralOdeNetwork Network(int outputs)
+    private static EncodedNetwork Network(int outputs)
     {
         TorchSharp.torch.random.manual_seed(4);
-        return new NeuralOdeNetwork(new NetworkDescription(2, outputs, [5], [6], 1, "dopri5", 1e-6, 1e-6, null));
+        return new EncodedNetwork(new DenseDescription(2, outputs, [5], [6], 1, "dopri5", 1e-6, 1e-6, null));
     }
 
     private static RowStatistics Statistics((float Label, float Weight)[] rows)

@@ -55,7 +55,7 @@ public class ScoreTests
     /// <summary>The scores of each of seven rows, which must all be the same.</summary>
     private static float[] Score(OutputKind kind, string solver, float[] outputs, Action<NeuralOdeNetwork>? prepare = null)
     {
-        var network = new NeuralOdeNetwork(new NetworkDescription(2, outputs.Length, [4], [4], 1, solver, 1e-3, 1e-3, null));
+        var network = new EncodedNetwork(new DenseDescription(2, outputs.Length, [4], [4], 1, solver, 1e-3, 1e-3, null));
         using (no_grad())
         {
             network.Head.weight!.zero_();

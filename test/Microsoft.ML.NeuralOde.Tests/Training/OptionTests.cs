@@ -129,7 +129,7 @@ public class OptionTests
 
         static (int, int, string, string, double, string, double, double, double?) Described(NeuralOdeRegressionTransformer model)
         {
-            Microsoft.ML.NeuralOde.Networks.NetworkDescription found = model.Model.Network.Description;
+            var found = (Microsoft.ML.NeuralOde.Networks.DenseDescription)model.Model.Network.Description;
             return (found.FeatureCount, found.OutputCount, string.Join(' ', found.EncoderLayers), string.Join(' ', found.DynamicsLayers),
                 found.EndTime, found.Solver,
                 found.RelativeTolerance, found.AbsoluteTolerance, found.StepSize);
