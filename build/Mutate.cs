@@ -28,7 +28,7 @@ string root = Directory.GetCurrentDirectory();
 string[] parts = name.Split('/', 2);
 string project = parts.Length == 1 ? "Microsoft.ML.NeuralOde" : $"Microsoft.ML.NeuralOde.{parts[0]}";
 string room = parts[^1];
-string folder = $"src/{project}/{room}";
+string folder = room == "." ? $"src/{project}" : $"src/{project}/{room}";
 if (!Directory.Exists(folder))
     return Usage($"There is no folder {folder}.");
 string testProject = $"{project}.Tests";
@@ -47,7 +47,8 @@ List<string> command =
         "--concurrency", "1",
     "--reporter", "Json", "--reporter", "Progress", "--output", output, "--config-file", Path.Combine(tree, "build", "stryker.json"),
 ];
-foreach (string pattern in share == 100 ? [$"**/{folder}/**/*.cs"] : Sample(folder, share, seed))
+SearchOption depth = room == "." ? SearchOption.TopDirectoryOnly : SearchOption.AllDirectories;
+foreach (string pattern in share == 100 ? Files(folder, depth).Select(file => $"**/{file}") : Sample(Files(folder, depth), share, seed))
     command.AddRange(["--mutate", pattern]);
 int code = Run(Path.Combine(tree, "test", testProject), "dotnet", command);
 string report = Path.Combine(output, "reports", "mutation-report.json");
@@ -93,20 +94,34 @@ static int Usage(string problem)
 // The rooms of a test project whose tests look at a room: its own, and others where those alone would say little.
 static string[] TestedBy(string project, string room) => (project.EndsWith(".Core", StringComparison.Ordinal), room) switch
 {
+    (true, ".") => ["StepControl", "Solving.OptionAmountTests", "Solving.OptionTextTests", "Solving.FailureTests",
+        "Gradients.AdjointOptionTests"],
     (true, "StepControl") => ["StepControl", "Solving.OptionAmountTests", "Solving.StepGuessTests"],
+    (true, "Stepping") => ["Solving.SolveTests", "Solving.PerRowTests", "Solving.TimeResolutionTests", "Solving.OptionAmountTests"],
     (true, "Kernels") => ["Kernels", "Dynamics"],
     (true, "Methods") => ["Methods", "Solving.OptionAmountTests", "Solving.SolveTests"],
+    (true, "Flows") => ["Modules.Flows"],
+    (true, "PathIntegrals") => ["Regularization", "Dynamics"],
+    (true, "Torch") => ["Runtime"],
     (false, "Data") => ["Data", "Training.StreamingTests", "Training.ValidationKeyTests"],
+    (false, "Datasets") => ["Data"],
     (false, "Anomaly") => ["Anomaly", "Prediction.ThresholdTests"],
+    (false, "Flows") => ["Density"],
+    (false, "Networks") => ["Prediction", "Scoring.RowNetworkTests"],
     _ => [room],
 };
 
+static string[] Files(string folder, SearchOption depth) =>
+    [.. Directory.EnumerateFiles(folder, "*.cs", depth).Select(file => file.Replace('\\', '/').Replace("/./", "/"))
+        .Where(file => !file.Contains("/obj/"))
+        .Order(StringComparer.Ordinal)];
+
 // Blocks of lines, drawn file by file: the same seed draws the same ones.
-static List<string> Sample(string folder, int share, int seed)
+static List<string> Sample(IEnumerable<string> files, int share, int seed)
 {
     var random = new Random(seed);
     var patterns = new List<string>();
-    foreach (string file in Directory.EnumerateFiles(folder, "*.cs", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
+    foreach (string file in files)
     {
         string text = File.ReadAllText(file);
         var spans = new List<string>();
@@ -120,7 +135,7 @@ static List<string> Sample(string folder, int share, int seed)
             start = end;
         }
         if (spans.Count > 0)
-            patterns.Add($"**/{file.Replace('\\', '/')}{string.Concat(spans)}");
+            patterns.Add($"**/{file}{string.Concat(spans)}");
     }
     return patterns;
 }

@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Stepping;
+
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
@@ -5,22 +7,23 @@ namespace Microsoft.ML.NeuralOde;
 /// </summary>
 public sealed class ErrorNorm
 {
-    private ErrorNorm(string name, Func<Tensor, Tensor>? function)
+    private ErrorNorm(string name, ErrorMeasure measure)
     {
         Name = name;
-        Function = function;
+        Measure = measure;
     }
 
     /// <summary>Root of the mean of squares (Hairer, Nørsett and Wanner, II.4.11): the usual choice.</summary>
-    public static ErrorNorm Rms { get; } = new("rms", null);
+    public static ErrorNorm Rms { get; } = new("rms", new RootMeanSquare());
 
     /// <summary>The largest absolute value: every component keeps its tolerance.</summary>
-    public static ErrorNorm Maximum { get; } = new("max", null);
+    public static ErrorNorm Maximum { get; } = new("max", new LargestError());
 
     /// <summary>The norm's name.</summary>
     public string Name { get; }
 
-    internal Func<Tensor, Tensor>? Function { get; }
+    /// <summary>Computes it.</summary>
+    internal ErrorMeasure Measure { get; }
 
     /// <summary>A norm of one's own.</summary>
     /// <param name="name">A name for messages.</param>
@@ -33,7 +36,7 @@ public sealed class ErrorNorm
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
         ArgumentNullException.ThrowIfNull(function);
-        return new ErrorNorm(name, function);
+        return new ErrorNorm(name, new OwnMeasure(name, function));
     }
 
     /// <inheritdoc/>

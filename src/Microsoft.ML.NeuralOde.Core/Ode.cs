@@ -29,8 +29,7 @@ public static class Ode
     public static OdeSolution Solve(Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, OdeSolverOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
-        var function = new KnownFunction(dynamics);
-        return Solve(function.Function, function.Parameters, initialState, TimeGrid.Create(times), times, options);
+        return Solve(new ModuleField(dynamics), initialState, TimeGrid.Create(times), times, options);
     }
 
     /// <summary>Solves an initial value problem whose right-hand side is a module, from one time to another.</summary>
@@ -45,8 +44,7 @@ public static class Ode
     public static OdeSolution Solve(Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double startTime, double endTime, OdeSolverOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
-        var function = new KnownFunction(dynamics);
-        return Solve(function.Function, function.Parameters, initialState, TimeGrid.Of(startTime, endTime), null, options);
+        return Solve(new ModuleField(dynamics), initialState, TimeGrid.Of(startTime, endTime), null, options);
     }
 
     /// <summary>Solves an initial value problem whose right-hand side is a function.</summary>
@@ -65,8 +63,7 @@ public static class Ode
         Func<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, OdeSolverOptions? options = null, IReadOnlyList<Tensor>? parameters = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
-        bool wantsNone = parameters is { Count: 0 } && KnownFunction.Of(dynamics) is null;
-        return Solve(Guarded(dynamics), parameters, initialState, TimeGrid.Create(times), times, options, checksParameters: !wantsNone);
+        return Solve(new FunctionField(dynamics, parameters), initialState, TimeGrid.Create(times), times, options);
     }
 
     /// <summary>Solves an initial value problem whose right-hand side has arguments of its own for each row of the batch, such as controls or conditions.</summary>
@@ -91,10 +88,7 @@ public static class Ode
     {
         ArgumentNullException.ThrowIfNull(dynamics);
         CheckArguments(initialState, rowArguments);
-        var rows = new RowSelection { HasArguments = true };
-        return Solve(
-            UserFunction.RightHandSide((t, y) => dynamics(t, y, rows.Of(rowArguments))), [.. parameters ?? [], .. rowArguments], initialState, TimeGrid.Create(times),
-            times, options, rows, checksParameters: parameters is not { Count: 0 });
+        return Solve(new RowArgumentField(dynamics, rowArguments, parameters), initialState, TimeGrid.Create(times), times, options);
     }
 
     /// <summary>
@@ -164,11 +158,7 @@ public static class Ode
         OdeSolverOptions? options)
     {
         CheckArguments(initialState, rowArguments);
-        var rows = new RowSelection { HasArguments = true };
-        var function = new KnownFunction(
-            UserFunction.RightHandSide((t, y) => forward(t, y, rows.Of(rowArguments))), [.. module.parameters(), .. rowArguments], null)
-        { Module = module };
-        return Solve(function.Function, function.Parameters, initialState, TimeGrid.Create(times), times, options, rows);
+        return Solve(new RowArgumentField(module, forward, rowArguments), initialState, TimeGrid.Create(times), times, options);
     }
 
     private static void CheckArguments(Tensor initialState, IReadOnlyList<Tensor> rowArguments)
@@ -209,8 +199,7 @@ public static class Ode
         var layout = new StateLayout(initialState);
         using DisposeScope scope = NewDisposeScope();
         OdeSolution packed = Solve(
-            UserFunction.RightHandSide((t, y) => layout.PackDerivative(dynamics(t, layout.Unpack(y)), y.dim() == 0 ? 1 : y.shape[0])), parameters, layout.Pack(initialState),
-            TimeGrid.Create(times), times, options, checksParameters: parameters is not { Count: 0 });
+            FunctionField.OfParts(dynamics, layout, parameters), layout.Pack(initialState), TimeGrid.Create(times), times, options);
         Tensor[] states = layout.UnpackTimes(packed.States);
         packed.States.MoveToOuterDisposeScope();
         foreach (Tensor state in states)
@@ -218,23 +207,22 @@ public static class Ode
         return new OdeTupleSolution(packed, states);
     }
 
-    private static OdeSolution Solve(
-        Func<Tensor, Tensor, Tensor> dynamics, IReadOnlyList<Tensor>? parameters, Tensor initialState, TimeGrid grid, Tensor? times, OdeSolverOptions? options,
-        RowSelection? rows = null, bool checksParameters = true)
+    /// <summary>Solves an initial value problem of any kind.</summary>
+    internal static OdeSolution Solve(VectorField equation, Tensor initialState, TimeGrid grid, Tensor? times, OdeSolverOptions? options)
     {
         options ??= new OdeSolverOptions();
         options.Validate();
-        CheckState(initialState, parameters ?? [], options);
-        BackwardFailure.ThrowKept(parameters ?? []);
+        CheckState(initialState, equation.Parameters, options);
+        BackwardFailure.ThrowKept(equation.Parameters);
         Inputs.CheckTolerances(options, initialState);
-        GradientMethod gradient = options.Gradient ?? (parameters is null ? GradientMethod.Direct() : GradientMethod.Checkpointed());
-        var problem = new OdeProblem(dynamics, initialState, times, grid, parameters ?? [], options, gradient) { Rows = rows ?? new RowSelection() };
+        GradientMethod gradient = options.Gradient ?? (equation.NamesParameters ? GradientMethod.Checkpointed() : GradientMethod.Direct());
+        var problem = new OdeProblem(equation, initialState, times, grid, options, gradient);
 
         // A bare function, such as an event's, may use parameters that only the graph knows.
         bool reachesAll = gradient.ReachesAll(options.Method);
         bool needsGradient = is_grad_enabled() && (initialState.requires_grad || problem.TimesRequireGradient || options.Events.Count > 0
-            || (parameters?.Any(parameter => parameter.requires_grad) ?? reachesAll));
-        if (checksParameters && is_grad_enabled())
+            || (equation.NamesParameters ? equation.Parameters.Any(parameter => parameter.requires_grad) : reachesAll));
+        if (equation.MayHideParameters && is_grad_enabled())
         {
             if (!reachesAll)
                 UnnamedParameters.Check(problem);
@@ -244,7 +232,7 @@ public static class Ode
         using DisposeScope scope = NewDisposeScope();
         try
         {
-            Inputs.CheckTimes(problem);
+            TimeChecks.Check(problem);
             OdeSolution solution = options.Events.Count == 0 ? problem.Solve(needsGradient)
                 : options.PerRow ? RowEventSolve.Run(problem, needsGradient, scope)
                 : new EventSolve(problem, needsGradient, scope).Run();
@@ -258,10 +246,6 @@ public static class Ode
                 $"torch could not do what the solve of a state of {RightHandSide.Describe(initialState)} asked for: {UserFunction.FirstLine(exception)}", exception);
         }
     }
-
-    /// <summary>A function that more is known of is guarded already.</summary>
-    private static Func<Tensor, Tensor, Tensor> Guarded(Func<Tensor, Tensor, Tensor> dynamics) =>
-        KnownFunction.Of(dynamics) is null ? UserFunction.RightHandSide(dynamics) : dynamics;
 
     private static void CheckState(Tensor initialState, IReadOnlyList<Tensor> parameters, OdeSolverOptions options)
     {

@@ -177,13 +177,25 @@ public abstract class OdeMethod
     /// <summary>
     /// Whether each step can be undone exactly from its end, as <see cref="GradientMethod.Reversible"/> needs it.
     /// </summary>
-    public virtual bool IsReversible => false;
+    public virtual bool IsReversible => Reversible is not null;
 
     /// <summary>Whether steps solve linear equations, which torch does in float32 and float64 alone.</summary>
     internal virtual bool SolvesEquations => false;
 
-    /// <summary>The factor by which undoing a step of a reversible method amplifies rounding.</summary>
-    internal virtual double UndoGrowth => 1;
+    /// <summary>How the method's steps are undone; null where they cannot be.</summary>
+    internal virtual IReversibleMethod? Reversible => null;
+
+    /// <summary>Whether <see cref="Parse"/> finds the very method by its name, so that the name is enough to keep it by.</summary>
+    internal virtual bool IsKnownByName => true;
+
+    /// <summary>The coefficients of an explicit Runge–Kutta method, which its steps are made of and nothing else; null for other methods.</summary>
+    internal virtual ButcherTableau? ExplicitTableau => null;
+
+    /// <summary>The Runge–Kutta method that solves the adjoint equation of a solve by this one: the method itself, where it is one.</summary>
+    internal virtual OdeMethod AdjointMethod => Dopri5;
+
+    /// <summary>Whether the method must be told of stiffness, whatever that costs, since it then goes on as another.</summary>
+    internal virtual bool SwitchesByStiffness => false;
 
     /// <summary>Whether the rows of a batch may have their own step sizes.</summary>
     internal virtual bool SupportsPerRow => true;
@@ -237,11 +249,43 @@ public abstract class OdeMethod
     public static OdeMethod ReversibleCoupling(OdeMethod method, double coupling = Methods.ReversibleCoupling.DefaultCoupling)
     {
         ArgumentNullException.ThrowIfNull(method);
-        if (method is not ExplicitRungeKutta explicitMethod)
+        if (method.ExplicitTableau is null)
             throw new ArgumentException($"The coupling's method is '{method.Name}'; it must be an explicit Runge–Kutta method such as OdeMethod.Dopri5.", nameof(method));
         if (!(coupling is > 0 and < 1))
             throw new ArgumentOutOfRangeException(nameof(coupling), coupling, "The coupling must lie between 0 and 1, both excluded.");
-        return new ReversibleCoupling(explicitMethod, coupling);
+        return new ReversibleCoupling(method, method.ExplicitTableau, coupling);
+    }
+
+    /// <summary>An explicit Runge–Kutta method of one's own, which works wherever ours do: with every gradient method, per-row steps and events.</summary>
+    /// <example>
+    /// The third-order method that preserves strong stability (C.-W. Shu, S. Osher, 1988):
+    /// <code>
+    /// OdeMethod ssp3 = OdeMethod.ExplicitRungeKutta("ssp3", new RungeKuttaTableau
+    /// {
+    ///     Order = 3,
+    ///     Nodes = [0, 1, 0.5],
+    ///     Matrix = [[], [1], [0.25, 0.25]],
+    ///     Weights = [1.0 / 6, 1.0 / 6, 2.0 / 3],
+    /// });
+    /// </code>
+    /// </example>
+    /// <param name="name">
+    /// Its name in texts. <see cref="Parse"/> does not know it: trainers, whose model files hold the names of methods alone, refuse methods of one's own.
+    /// </param>
+    /// <param name="tableau">Its coefficients.</param>
+    /// <returns>The method: adaptive where the tableau has embedded weights.</returns>
+    /// <exception cref="ArgumentException">
+    /// The name is empty or that of another method; or the tableau is not explicit, not consistent or not of the orders that it states. The message says where.
+    /// </exception>
+    public static OdeMethod ExplicitRungeKutta(string name, RungeKuttaTableau tableau)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
+        ArgumentNullException.ThrowIfNull(tableau);
+        if (name != name.Trim() || name.Any(char.IsControl))
+            throw new ArgumentException($"The name '{name}' begins or ends with a space or holds a control character; choose another.", nameof(name));
+        if (Find(name) is { } other)
+            throw new ArgumentException($"'{name}' is the name of OdeMethod '{other.Name}'; choose another.", nameof(name));
+        return new ExplicitRungeKutta(name, OwnTableau.Check(name, tableau, nameof(tableau)), isKnownByName: false);
     }
 
     /// <summary>The method of a name.</summary>
@@ -254,15 +298,18 @@ public abstract class OdeMethod
     public static OdeMethod Parse(string name)
     {
         ArgumentNullException.ThrowIfNull(name);
-        return FormerName(name.Trim())
-            ?? All.FirstOrDefault(method => string.Equals(method.Name, name.Trim(), StringComparison.OrdinalIgnoreCase))
-            ?? (OdeMethod?)AdamsMethod.FromName(name.Trim())
-            ?? Methods.ReversibleCoupling.FromName(name.Trim())
+        return Find(name.Trim())
             ?? throw new ArgumentException($"There is no ODE method '{name}'; the methods are {string.Join(", ", All.Select(method => method.Name))}.", nameof(name));
     }
 
     /// <inheritdoc/>
     public override string ToString() => Name;
+
+    private static OdeMethod? Find(string name) =>
+        FormerName(name)
+        ?? All.FirstOrDefault(method => string.Equals(method.Name, name, StringComparison.OrdinalIgnoreCase))
+        ?? (OdeMethod?)AdamsMethod.FromName(name)
+        ?? Methods.ReversibleCoupling.FromName(name);
 
     private static OdeMethod? FormerName(string name) => name.ToUpperInvariant() switch
     {

@@ -61,6 +61,20 @@ public sealed record TraceEstimator
         return new TraceEstimator(false, probes, distribution);
     }
 
+    /// <summary>Random vectors for a solve, shape <c>[probes, rows, features]</c>; the caller's.</summary>
+    /// <param name="rows">Rows of the batch.</param>
+    /// <param name="features">Numbers in a row.</param>
+    /// <param name="like">A tensor of the type and on the device that they are to have.</param>
+    internal Tensor Draw(long rows, long features, Tensor like)
+    {
+        long[] shape = [Probes, rows, features];
+        if (Distribution == ProbeDistribution.Gaussian)
+            return randn(shape, like.dtype, like.device).DetachFromDisposeScope();
+        using Tensor bits = randint(0, 2, shape, like.dtype, like.device);
+        using Tensor doubled = bits.Times(2);
+        return doubled.Minus(1).DetachFromDisposeScope();
+    }
+
     /// <inheritdoc/>
     public override string ToString() =>
         IsExact ? "exact" : Probes == 0 ? "auto" : string.Create(CultureInfo.InvariantCulture, $"Hutchinson with {Probes} {Distribution} probes");

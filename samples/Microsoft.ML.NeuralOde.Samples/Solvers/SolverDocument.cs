@@ -18,6 +18,27 @@ internal static class SolverDocument
           time all happen. An output at an event's time is the state before its reset; so is an output so little behind a terminal event that the state moves by less than its tolerance.
         - A ball that bounces ever faster ends in `SolverFailure.EventAccumulation`, as a row status under `PerRow` and with `OnStepLimit = ReturnPartial`.
 
+        ## A method of one's own
+
+        `OdeMethod.ExplicitRungeKutta(name, tableau)` makes a method of any explicit tableau:
+
+        ```csharp
+        OdeMethod ssp3 = OdeMethod.ExplicitRungeKutta("ssp3", new RungeKuttaTableau
+        {
+            Order = 3,
+            Nodes = [0, 1, 0.5],
+            Matrix = [[], [1], [0.25, 0.25]],
+            Weights = [1.0 / 6, 1.0 / 6, 2.0 / 3],
+        });
+        ```
+
+        - It works wherever ours do: fixed steps, or adaptive ones where `EmbeddedWeights` and `EmbeddedOrder` are given; every gradient method; per-row steps; events; reversible
+          couplings; ONNX.
+        - It is checked as ours are: every row sums to its node, nodes lie in the step, weights, embedded weights and interpolant meet all conditions of the orders that they state
+          (one for each rooted tree, to eleven digits). The message names the first condition that is missed. Give coefficients as quotients, or with all their digits.
+        - Between steps the output comes from `Interpolant`, or else from the cubic through both ends of a step with both derivatives.
+        - `OdeMethod.Parse` does not know it. Model files hold the names of methods alone, and so trainers refuse it as their `Solver`.
+
         """;
 
     public static string Write(IReadOnlyList<MethodResult> methods)

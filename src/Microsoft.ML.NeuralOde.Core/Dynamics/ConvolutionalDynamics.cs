@@ -1,5 +1,6 @@
 using Microsoft.ML.NeuralOde.Dynamics;
 using Microsoft.ML.NeuralOde.Kernels;
+using Microsoft.ML.NeuralOde.Stepping;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
@@ -18,7 +19,7 @@ namespace Microsoft.ML.NeuralOde;
 /// minimal filtering (A. Lavin, S. Gray, Fast Algorithms for Convolutional Neural Networks, 2016); results equal those of torch within rounding.
 /// Their normalisations begin with weights 1 and biases 0; those of a new <c>nn.GroupNorm</c> of TorchSharp are uninitialised memory, see docs/gradients.md.
 /// </remarks>
-public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics
+public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics, IClosedDynamics
 {
     internal const double Epsilon = 1e-5;
 

@@ -34,6 +34,7 @@ internal sealed unsafe class ConvolutionalEvaluator<T> : ConvolutionalEvaluator
     public ConvolutionalEvaluator(ConvolutionalDynamics dynamics, int height, int width)
     {
         _dynamics = dynamics;
+        Slots = ConvolutionalSlots.Of(dynamics);
         Plan = new ConvolutionPlan<T>((int)dynamics.Channels, (int)dynamics.Groups, height, width);
         Normalizations =
         [
@@ -53,6 +54,9 @@ internal sealed unsafe class ConvolutionalEvaluator<T> : ConvolutionalEvaluator
     public GroupNormalization<T>[] Normalizations { get; }
 
     public ConvolutionLayer<T>[] Layers { get; }
+
+    /// <summary>Where gradients of the parameters are added, normalisation by normalisation.</summary>
+    public ConvolutionalSlots[] Slots { get; }
 
     /// <summary>Room for an image without gaps.</summary>
     public T* Image => _image.Ensure(Plan.ImageCount);

@@ -82,22 +82,23 @@ internal sealed unsafe class ConvolutionalLinearization<T> : DynamicsLinearizati
     public override void AddParameterGradients(double weight, IReadOnlyList<Tensor?> gradients)
     {
         AddWeightGradients(weight, gradients);
-        int place = 0;
         for (int i = 0; i < _normalized.Length; i++)
         {
-            AddVector(NormSums(0, i) + _plan.Padded, weight, gradients[place++]);
-            AddVector(NormSums(0, i), weight, gradients[place++]);
+            ConvolutionalSlots slots = _evaluator.Slots[i];
+            AddVector(NormSums(0, i) + _plan.Padded, weight, gradients[slots.NormWeight]);
+            AddVector(NormSums(0, i), weight, gradients[slots.NormBias]);
+            Tensor? time = slots.Time is { } place ? gradients[place] : null;
             if (i == Layers.Length)
+            {
+                AddVector(TimeSum(0), weight, time);
                 break;
-            place++;
-            if (gradients[place++] is { } bias)
+            }
+            if (gradients[slots.Bias!.Value] is { } bias)
                 Layers[i].AddBiasGradient(SumOfImages(i, isWeighted: false), T.CreateTruncating(weight), (T*)StateKernels.Address(bias));
-            if (Layers[i].HasTime && gradients[place++] is { } timeWeight)
+            if (time is { } timeWeight)
                 Layers[i].AddTimeGradient(
                     SumOfImages(i, IsPerRow), T.CreateTruncating(IsPerRow ? weight : weight * _times[0]), (T*)StateKernels.Address(timeWeight));
         }
-        if (_evaluator.IsTimeAdded)
-            AddVector(TimeSum(0), weight, gradients[place]);
     }
 
     protected override void Dispose(bool disposing)
@@ -189,7 +190,7 @@ internal sealed unsafe class ConvolutionalLinearization<T> : DynamicsLinearizati
     {
         (int Layer, nint Target)[] wanted =
         [
-            .. Enumerable.Range(0, Layers.Length).Select(i => (Layer: i, Target: gradients[WeightPlace(i)])).Where(place => place.Target is not null)
+            .. Enumerable.Range(0, Layers.Length).Select(i => (Layer: i, Target: gradients[_evaluator.Slots[i].Weight!.Value])).Where(place => place.Target is not null)
                 .Select(place => (place.Layer, (nint)StateKernels.Address(place.Target!))),
         ];
         if (wanted.Length == 0)
@@ -213,8 +214,6 @@ internal sealed unsafe class ConvolutionalLinearization<T> : DynamicsLinearizati
                 _plan.Channels * piece / Pieces, _plan.Channels * (piece + 1) / Pieces, workspace.Taps);
         });
     }
-
-    private int WeightPlace(int layer) => 2 + layer * (Layers[layer].HasTime ? 5 : 4);
 
     private void MultiplyCotangents(ConvolutionWorkspace<T> workspace, int layer, int block, T* gradient, bool isFirst)
     {

@@ -1,5 +1,6 @@
 using Microsoft.ML.NeuralOde.Dynamics;
 using Microsoft.ML.NeuralOde.Kernels;
+using Microsoft.ML.NeuralOde.Stepping;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
@@ -15,7 +16,7 @@ namespace Microsoft.ML.NeuralOde;
 /// On the CPU, in float32 and float64, small networks without gates and conditions are evaluated and differentiated by fused kernels wherever no
 /// graph is recorded.
 /// </remarks>
-public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics, IConditionalDynamics
+public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics, IConditionalDynamics, IClosedDynamics
 {
     private readonly EvaluatorPool<DenseEvaluator> _evaluators = new();
     private readonly EvaluatorPool<DensePathEvaluator> _pathEvaluators = new();

@@ -33,6 +33,7 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
     public DenseEvaluator(DenseDynamics dynamics)
     {
         _dynamics = dynamics;
+        Slots = DenseSlots.Of(dynamics);
         Layers = new DenseLayer<T>[dynamics.Weights.Count];
         for (int i = 0; i < Layers.Length; i++)
             Layers[i] = new DenseLayer<T>(dynamics.Weights[i], dynamics.Biases[i], dynamics.TimeWeight(i), _kernels);
@@ -42,6 +43,9 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
 
     public DenseLayer<T>[] Layers { get; }
 
+    /// <summary>Where gradients of the layers' parameters are added.</summary>
+    public DenseSlots[] Slots { get; }
+
     public DenseKernels<T> Kernels => _kernels;
 
     public Activation Activation => _dynamics.Activation;
@@ -50,8 +54,6 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
 
     /// <summary>Multiplications and additions of one row's evaluation.</summary>
     public double MultiplyAdds { get; }
-
-    public bool IsTimeAdded => _dynamics.Time == TimeDependence.Add;
 
     public override ScalarType Type => typeof(T) == typeof(float) ? ScalarType.Float32 : ScalarType.Float64;
 

@@ -67,16 +67,16 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
     public override void AddParameterGradients(double weight, IReadOnlyList<Tensor?> gradients)
     {
         T alpha = T.CreateTruncating(weight);
-        int place = 0;
         for (int l = 0; l < Layers.Length; l++)
         {
             DenseLayer<T> layer = Layers[l];
+            DenseSlots slots = _evaluator.Slots[l];
             T* delta = _cotangents[l].Start;
-            if (gradients[place++] is { } matrix)
+            if (gradients[slots.Weight] is { } matrix)
                 layer.OuterProducts(delta, _inputs[l].Start, _rows, (T*)StateKernels.Address(matrix), layer.Inputs, alpha, accumulate: true);
-            if (gradients[place++] is { } bias)
+            if (gradients[slots.Bias] is { } bias)
                 AddSum(layer, delta, null, weight, bias);
-            if (layer.HasTime && (_evaluator.IsTimeAdded ? gradients[^1] : gradients[place++]) is { } timeWeight)
+            if (layer.HasTime && slots.Time is { } time && gradients[time] is { } timeWeight)
                 AddSum(layer, delta, Times, _isPerRow ? weight : weight * _time, timeWeight);
         }
     }

@@ -34,6 +34,7 @@ internal sealed unsafe class DensePathEvaluator<T> : DensePathEvaluator
     public DensePathEvaluator(DenseDynamics dynamics)
     {
         _dynamics = dynamics;
+        Slots = DenseSlots.Of(dynamics);
         Layers = new GatedLayer<T>[dynamics.Layers];
         for (int i = 0; i < Layers.Length; i++)
             Layers[i] = new GatedLayer<T>(new DenseLayer<T>(dynamics.Weights[i], dynamics.Biases[i], dynamics.TimeWeight(i), Kernels), dynamics.Gate(i), Kernels);
@@ -44,11 +45,12 @@ internal sealed unsafe class DensePathEvaluator<T> : DensePathEvaluator
 
     public GatedLayer<T>[] Layers { get; }
 
+    /// <summary>Where gradients of the layers' parameters are added.</summary>
+    public DenseSlots[] Slots { get; }
+
     public DenseKernels<T> Kernels { get; } = DenseKernels<T>.Instance;
 
     public Activation Activation => _dynamics.Activation;
-
-    public bool IsTimeAdded => _dynamics.Time == TimeDependence.Add;
 
     public int Features => Layers[0].Dense.Inputs;
 

@@ -108,13 +108,13 @@ internal sealed unsafe class DensePathLinearization<T> : DynamicsLinearization
     {
         T alpha = T.CreateTruncating(weight), time = T.CreateTruncating(Time);
         _evaluator.SetTime(Time, backward: true);
-        int place = 0;
         for (int l = 0; l < Layers.Length; l++)
         {
             DenseLayer<T> layer = Layers[l].Dense;
+            DenseSlots slots = _evaluator.Slots[l];
             Derivatives derived = Derive(l);
             T* matrix = derived.Matrix, sum = derived.Sum, gate = derived.Gate;
-            if (gradients[place++] is { } weights)
+            if (gradients[slots.Weight] is { } weights)
             {
                 T* to = (T*)StateKernels.Address(weights);
                 for (int o = 0; o < layer.Outputs; o++)
@@ -124,15 +124,13 @@ internal sealed unsafe class DensePathLinearization<T> : DynamicsLinearization
                         to[o * layer.Inputs + i] += factor * matrix[o * layer.PaddedInputs + i];
                 }
             }
-            if (gradients[place++] is { } bias)
+            if (gradients[slots.Bias] is { } bias)
                 Add(bias, o => alpha * Layers[l].Gate[o] * sum[o]);
-            if (layer.HasTime && (_evaluator.IsTimeAdded ? gradients[^1] : gradients[place++]) is { } timeWeight)
+            if (layer.HasTime && slots.Time is { } place && gradients[place] is { } timeWeight)
                 Add(timeWeight, o => alpha * time * sum[o]);
-            if (!Layers[l].HasGate)
-                continue;
-            if (gradients[place++] is { } gateWeight)
+            if (slots.GateWeight is { } weightPlace && gradients[weightPlace] is { } gateWeight)
                 Add(gateWeight, o => alpha * time * gate[o]);
-            if (gradients[place++] is { } gateBias)
+            if (slots.GateBias is { } biasPlace && gradients[biasPlace] is { } gateBias)
                 Add(gateBias, o => alpha * gate[o]);
         }
 

@@ -7,21 +7,19 @@ namespace Microsoft.ML.NeuralOde.Gradients;
 /// The equation that is solved on the way back, d(y, λ)/dt = (f, −λᵀ ∂f/∂y), for states of shape <c>[2, …]</c>. What the parameters' gradients need is
 /// kept beside each value until the step is accepted.
 /// </summary>
-internal sealed class AdjointSystem : IAnalyticDynamics, IDisposable
+internal sealed class AdjointSystem : VectorField, IAnalyticDynamics, IDisposable
 {
-    private readonly Pullback _pullback;
+    private readonly PullbackSource _pullbacks;
     private readonly EvaluationsByValue _evaluations = new();
 
-    /// <param name="function">f(t, y).</param>
+    /// <param name="equation">f(t, y).</param>
     /// <param name="parameters">The parameters of f that need gradients.</param>
-    public AdjointSystem(Func<Tensor, Tensor, Tensor> function, IReadOnlyList<Tensor> parameters)
-    {
-        _pullback = new Pullback(function, parameters);
-        Function = new KnownFunction(Evaluate, [], this).Function;
-    }
+    public AdjointSystem(VectorField equation, IReadOnlyList<Tensor> parameters) => _pullbacks = new PullbackSource(equation, parameters);
 
-    /// <summary>The right-hand side.</summary>
-    public Func<Tensor, Tensor, Tensor> Function { get; }
+    /// <summary>None: gradients are sums of our own.</summary>
+    public override IReadOnlyList<Tensor> Parameters => [];
+
+    public override IAnalyticDynamics Analytic => this;
 
     /// <summary>Adds w λᵀ ∂f/∂θ at the place where the right-hand side had this value.</summary>
     public void AddParameters(Tensor value, ParameterSums sums, double weight) => _evaluations[value].AddParameters(sums, weight);
@@ -32,21 +30,21 @@ internal sealed class AdjointSystem : IAnalyticDynamics, IDisposable
     public DynamicsEvaluator? CreateEvaluator(Tensor state)
     {
         using Tensor y = state.select(0, 0);
-        return _pullback.IsAnalytic(y) || StateKernels.Supports(state) ? new Evaluator(this) : null;
+        return _pullbacks.AnalyticFor(y) is not null || StateKernels.Supports(state) ? new Evaluator(this) : null;
     }
 
     public void Dispose()
     {
         Forget(null);
-        _pullback.Dispose();
+        _pullbacks.Dispose();
     }
 
     /// <summary>By tensor operations.</summary>
-    private Tensor Evaluate(Tensor time, Tensor augmented)
+    public override Tensor Evaluate(Tensor time, Tensor augmented)
     {
         using Tensor y = augmented.select(0, 0);
         using Tensor lambda = augmented.select(0, 1);
-        Pullback.Evaluation evaluation = _pullback.Evaluate(time, y, withTime: false);
+        Pullback.Evaluation evaluation = _pullbacks.Graph.Evaluate(time, y, withTime: false);
         using Tensor product = evaluation.PullState(lambda, out _);
         using Tensor rate = product.neg();
         Tensor result = stack([evaluation.Value, rate]);
@@ -63,7 +61,7 @@ internal sealed class AdjointSystem : IAnalyticDynamics, IDisposable
             using Tensor lambda = state.select(0, 1);
             using Tensor rate = derivative.select(0, 1);
             Tensor value = derivative.select(0, 0).DetachFromDisposeScope();
-            system._evaluations.Add(derivative, system._pullback.EvaluateAdjoint(times, y, lambda, value, rate));
+            system._evaluations.Add(derivative, system._pullbacks.For(y).EvaluateAdjoint(times, y, lambda, value, rate));
         }
 
         public override DynamicsLinearization Linearize(ReadOnlySpan<double> times, Tensor state, Tensor derivative) =>

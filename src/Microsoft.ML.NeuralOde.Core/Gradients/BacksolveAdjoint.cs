@@ -1,4 +1,3 @@
-using Microsoft.ML.NeuralOde.Methods;
 using Microsoft.ML.NeuralOde.Solving;
 using Microsoft.ML.NeuralOde.Stepping;
 
@@ -14,7 +13,7 @@ internal sealed class BacksolveAdjoint : GradientMethod
     public BacksolveAdjoint(OdeMethod? method, double? relativeTolerance, double? absoluteTolerance)
         : base("adjoint")
     {
-        if (method is not null and not (ExplicitRungeKutta or ImplicitRungeKutta))
+        if (method is not null && method.AdjointMethod != method)
             throw new ArgumentException($"The adjoint's method is '{method.Name}'; it must be a Runge–Kutta method such as OdeMethod.Dopri5 or OdeMethod.Radau5.", nameof(method));
         RequireTolerance(relativeTolerance, nameof(relativeTolerance));
         RequireTolerance(absoluteTolerance, nameof(absoluteTolerance));
@@ -33,12 +32,7 @@ internal sealed class BacksolveAdjoint : GradientMethod
     {
         OdeSolverOptions backward = problem.Options with
         {
-            Method = _method ?? problem.Options.Method switch
-            {
-                ExplicitRungeKutta or ImplicitRungeKutta => problem.Options.Method,
-                AutoSwitching auto => auto.Stiff,
-                _ => OdeMethod.Dopri5,
-            },
+            Method = _method ?? problem.Options.Method.AdjointMethod,
             RelativeTolerance = _relativeTolerance ?? problem.Options.RelativeTolerance,
             AbsoluteTolerance = _absoluteTolerance ?? problem.Options.AbsoluteTolerance,
             OnStepLimit = StepLimitBehavior.Throw,
@@ -118,7 +112,7 @@ internal sealed class AdjointSolve : DifferentiableSolve
     private Tensor Backward(
         Tensor states, Tensor gradient, int output, int[]? rows, ParameterSums sums, double[]? times, SolverStatistics statistics)
     {
-        Problem.Rows.Rows = rows;
+        VectorField equation = Problem.Equation.OfRows(rows);
         TimeGrid grid = Problem.Grid;
         StepGuess? guess = IsSolvedAlike && Outputs is null ? StepGuess.From(Solution.Statistics) : null;
         OdeSolverOptions options = rows is null ? _options : _options with
@@ -132,14 +126,14 @@ internal sealed class AdjointSolve : DifferentiableSolve
         {
             using DisposeScope scope = NewDisposeScope();
             if (times is not null)
-                times[i] += Rate(grid.Values[i], states[i], gradient[i], statistics);
+                times[i] += Rate(equation, grid.Values[i], states[i], gradient[i], statistics);
             double size = adjoint.Squared().mean().sqrt().ToDouble();
             // λ is solved for in units of its own size, so that the absolute tolerance means the same for every loss.
             Tensor before = size == 0 ? adjoint
-                : Sweep(TimeGrid.Of(grid.Values[i], grid.Values[i - 1]), states[i], adjoint.Over(size), size, options, sums, guess, statistics).Times(size);
+                : Sweep(equation, TimeGrid.Of(grid.Values[i], grid.Values[i - 1]), states[i], adjoint.Over(size), size, options, sums, guess, statistics).Times(size);
             guess = StepGuess.From(statistics) ?? guess;
             if (times is not null && i == 1)
-                times[0] -= Rate(grid.Values[0], states[0], before, statistics);
+                times[0] -= Rate(equation, grid.Values[0], states[0], before, statistics);
             Tensor last = adjoint;
             adjoint = before.Plus(gradient[i - 1]).MoveToOuterDisposeScope();
             last.Dispose();
@@ -154,15 +148,16 @@ internal sealed class AdjointSolve : DifferentiableSolve
         : tolerances.index_select(0, BackwardSweep.Index(rows, tolerances.device));
 
     /// <summary>Solves for y and λ over one interval, adds the parameters' gradients and returns λ at its beginning.</summary>
-    private Tensor Sweep(
-        TimeGrid interval, Tensor state, Tensor adjoint, double size, OdeSolverOptions options, ParameterSums sums, StepGuess? guess, SolverStatistics statistics)
+    private static Tensor Sweep(
+        VectorField equation, TimeGrid interval, Tensor state, Tensor adjoint, double size, OdeSolverOptions options, ParameterSums sums, StepGuess? guess,
+        SolverStatistics statistics)
     {
         long limit = options.MaximumSteps - statistics.AcceptedSteps - statistics.RejectedSteps;
         if (limit > 0)
             options = options with { MaximumSteps = limit };
         // What the solve, or the interval before, tells of the steps is worth more than a guess from derivatives, which costs an evaluation.
-        var task = new IntegrationTask(Problem.Function, state, interval, options, statistics, IsDifferentiable: false) { Guess = guess };
-        return options.Method is ImplicitRungeKutta ? SweepByRows(task, adjoint, size, sums) : SweepExplicitly(task, adjoint, size, sums);
+        var task = new IntegrationTask(equation, state, interval, options, statistics, IsDifferentiable: false) { Guess = guess };
+        return options.Method.SolvesEquations ? SweepByRows(task, adjoint, size, sums) : SweepExplicitly(task, adjoint, size, sums);
     }
 
     /// <param name="task">The problem for y alone.</param>
@@ -171,26 +166,24 @@ internal sealed class AdjointSolve : DifferentiableSolve
     /// <param name="sums">Where parameter gradients are added.</param>
     private static Tensor SweepExplicitly(IntegrationTask task, Tensor adjoint, double size, ParameterSums sums)
     {
-        using var system = new AdjointSystem(task.Function, sums.Active);
+        using var system = new AdjointSystem(task.Equation, sums.Active);
         using Tensor start = stack([task.InitialState, adjoint]);
-        using OdeSolution solution = OdeProblem.Integrate(task with { Function = system.Function, InitialState = start, Recorder = new Quadrature(Accumulate) });
+        using OdeSolution solution = OdeProblem.Integrate(task with { Equation = system, InitialState = start, Recorder = new Quadrature(Accumulate) });
         return solution.States[1][1].clone();
 
         void Accumulate(AcceptedStep step)
         {
-            var stepper = (ExplicitRungeKuttaStepper)step.Stepper;
-            ReadOnlySpan<Tensor> stages = stepper.Stages;
-            ReadOnlySpan<double> weights = stepper.Tableau.B;
-            for (int i = 0; i < stages.Length; i++)
-                if (weights[i] != 0)
-                    system.AddParameters(stages[i], sums, -size * step.Attempt.Span.Size[0] * weights[i]);
-            system.Forget(stepper.Tableau.IsFirstSameAsLast ? stages[^1] : null);
+            StepStages stages = step.Stepper.Stages;
+            for (int i = 0; i < stages.Derivatives.Length; i++)
+                if (stages.B[i] != 0)
+                    system.AddParameters(stages.Derivatives[i], sums, -size * step.Attempt.Span.Size[0] * stages.B[i]);
+            system.Forget(stages.IsLastNext ? stages.Derivatives[^1] : null);
         }
     }
 
-    private Tensor SweepByRows(IntegrationTask task, Tensor adjoint, double size, ParameterSums sums)
+    private static Tensor SweepByRows(IntegrationTask task, Tensor adjoint, double size, ParameterSums sums)
     {
-        using var system = new RowwiseAdjointSystem(Problem, task.InitialState, sums);
+        var system = new RowwiseAdjointSystem(task.Equation, task.Options.Jacobian, task.InitialState, sums);
         using Tensor start = system.Join(task.InitialState, adjoint);
         OdeSolverOptions options = task.Options with
         {
@@ -200,7 +193,7 @@ internal sealed class AdjointSolve : DifferentiableSolve
         };
         using OdeSolution solution = OdeProblem.Integrate(task with
         {
-            Function = system.Evaluate,
+            Equation = system,
             InitialState = start,
             Options = options,
             Recorder = new Quadrature(step => system.Accumulate(step, -size)),
@@ -210,11 +203,11 @@ internal sealed class AdjointSolve : DifferentiableSolve
     }
 
     /// <summary>gᵀ f(t, y).</summary>
-    private double Rate(double time, Tensor state, Tensor gradient, SolverStatistics statistics)
+    private static double Rate(VectorField equation, double time, Tensor state, Tensor gradient, SolverStatistics statistics)
     {
         statistics.FunctionEvaluations++;
         using Tensor t = tensor(time, state.dtype, state.device);
-        using Tensor derivative = RightHandSide.Own(Problem.Function, t, state);
+        using Tensor derivative = RightHandSide.Own(equation, t, state);
         return (derivative * gradient).sum().ToDouble();
     }
 

@@ -11,13 +11,15 @@ internal sealed class BackwardSweep : IDisposable
 {
     private readonly Dictionary<int, StateArithmetic> _arithmetic = [];
     private readonly HeapGuard _heap;
+    private PullbackSource _pullbacks;
+    private int[]? _rows;
 
     /// <param name="problem">The problem.</param>
     /// <param name="like">A tensor like the state.</param>
     /// <param name="withTimes">Whether gradients of the output times are wanted.</param>
     /// <param name="statistics">Where evaluations are counted.</param>
-    /// <param name="pullback">What evaluations of the solve belong to that were kept, which becomes the sweep's; null for none.</param>
-    public BackwardSweep(OdeProblem problem, Tensor like, bool withTimes, SolverStatistics statistics, Pullback? pullback = null)
+    /// <param name="pullbacks">What evaluations of the solve belong to that were kept, which becomes the sweep's; null for none.</param>
+    public BackwardSweep(OdeProblem problem, Tensor like, bool withTimes, SolverStatistics statistics, PullbackSource? pullbacks = null)
     {
         Problem = problem;
         Statistics = statistics;
@@ -32,7 +34,8 @@ internal sealed class BackwardSweep : IDisposable
         }
         IsPerRow = problem.IsPerRow;
         Clock = new Clock(problem.Grid, like, IsPerRow, problem.Options.Discontinuities);
-        Pullback = pullback ?? new Pullback(problem.Function, Parameters.Active);
+        Equation = problem.Equation;
+        _pullbacks = pullbacks ?? new PullbackSource(Equation, Parameters.Active);
     }
 
     public OdeProblem Problem { get; }
@@ -55,13 +58,28 @@ internal sealed class BackwardSweep : IDisposable
     /// <summary>The output times, made of <see cref="TimeLeaves"/> if there are any.</summary>
     public TimeGrid TrackedGrid { get; }
 
-    private Pullback Pullback { get; }
+    /// <summary>The right-hand side of the rows that the sweep stands at.</summary>
+    public VectorField Equation { get; private set; }
 
     /// <summary>
     /// How steps of a method are made again. There is no smaller step to fall back on: as with fixed steps, the equations of implicit methods are
     /// solved to rounding.
     /// </summary>
     public OdeSolverOptions OptionsFor(OdeMethod method) => Problem.Options with { Method = method, StepSize = Problem.Options.StepSize ?? 1 };
+
+    /// <summary>From now on states have these rows of the batch; null for all. Evaluations that were begun must be done.</summary>
+    public void Keep(int[]? rows)
+    {
+        if (ReferenceEquals(rows, _rows) || (rows is not null && _rows is not null && rows.AsSpan().SequenceEqual(_rows)))
+            return;
+        _rows = rows;
+        VectorField equation = Problem.Equation.OfRows(rows);
+        if (ReferenceEquals(equation, Equation))
+            return;
+        Equation = equation;
+        _pullbacks.Dispose();
+        _pullbacks = new PullbackSource(equation, Parameters.Active);
+    }
 
     /// <summary>The state arithmetic for a number of lanes, without a graph.</summary>
     public StateArithmetic Arithmetic(Tensor state, int lanes)
@@ -75,7 +93,7 @@ internal sealed class BackwardSweep : IDisposable
     public Pullback.Evaluation Evaluate(StepSpan span, double fraction, Tensor state)
     {
         Statistics.BackwardEvaluations++;
-        return Pullback.Evaluate(span.At(fraction), Clock, state, Times is not null);
+        return _pullbacks.For(state).Evaluate(span.At(fraction), Clock, state, Times is not null);
     }
 
     /// <summary>
@@ -161,7 +179,7 @@ internal sealed class BackwardSweep : IDisposable
 
     public void Dispose()
     {
-        Pullback.Dispose();
+        _pullbacks.Dispose();
         Parameters.Dispose();
         foreach (Tensor leaf in TimeLeaves)
             leaf.Dispose();

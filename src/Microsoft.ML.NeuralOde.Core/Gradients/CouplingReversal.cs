@@ -7,24 +7,21 @@ namespace Microsoft.ML.NeuralOde.Gradients;
 /// Undoes steps of a reversible coupling: z₀ = z₁ + Ψ_{−h}(t₁, y₁), y₀ = (y₁ − (1 − λ) z₀ − Ψ_h(t₀, z₀)) / λ. The stages that undo a step are those
 /// that its gradients go back through.
 /// </summary>
-internal sealed class CouplingReversal(ReversibleCoupling method, BackwardSweep sweep) : ReversibleStepReversal(sweep)
+internal sealed class CouplingReversal(ButcherTableau tableau, double coupling, BackwardSweep sweep) : ReversibleStepReversal(sweep)
 {
-    private readonly ButcherTableau _tableau = method.Tableau;
-
     public override ReversiblePoint Undo(TapeStep step, ReversiblePoint point, Func<int, Tensor> gradient)
     {
         int lanes = step.Lanes;
-        double[] b = _tableau.B[.._tableau.SolutionStages];
-        double coupling = method.Coupling;
+        double[] b = tableau.B[..tableau.SolutionStages];
         StateArithmetic arithmetic = Sweep.Arithmetic(point.State, lanes);
         using var span = new StepSpan(step.Start, step.End, Sweep.Clock);
         using var back = new StepSpan(step.End, step.Start, Sweep.Clock);
         double[] one = Fill(lanes, 1);
-        var outputs = new ExtensionOutputs(Sweep, _tableau, step, span, gradient);
+        var outputs = new ExtensionOutputs(Sweep, tableau, step, span, gradient);
 
-        using var second = new StageReversal(Sweep, _tableau, back, point.State, point.State, b.Length, kept: []);
+        using var second = new StageReversal(Sweep, tableau, back, point.State, point.State, b.Length, kept: []);
         Tensor twin = arithmetic.Combine(point.Twin, back, b, second.Derivatives);
-        using var first = new StageReversal(Sweep, _tableau, span, twin, twin, outputs.Stages, kept: []);
+        using var first = new StageReversal(Sweep, tableau, span, twin, twin, outputs.Stages, kept: []);
         Tensor between = arithmetic.Combine(null, null, [1 / coupling, 1 - 1 / coupling], [point.State, twin]);
         Tensor state = arithmetic.Combine(between, span, Array.ConvertAll(b, weight => -weight / coupling), first.Derivatives.AsSpan(0, b.Length));
         arithmetic.Release(between);

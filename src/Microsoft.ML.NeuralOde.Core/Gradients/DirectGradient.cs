@@ -21,7 +21,7 @@ internal sealed class DirectGradient : GradientMethod
         TimeGrid grid = problem.TimesRequireGradient ? problem.Grid.Track(problem.Times!, initial.dtype, initial.device) : problem.Grid;
         var memory = new GraphMemory();
         OdeSolution solution = OdeProblem.Integrate(
-            new IntegrationTask(problem.Function, initial, grid, problem.Options, problem.Statistics, IsDifferentiable: true) { Rows = problem.Rows });
+            new IntegrationTask(problem.Equation, initial, grid, problem.Options, problem.Statistics, IsDifferentiable: true));
         problem.Statistics.GraphBytes += memory.EstimateAll(initial);
         return solution;
     }

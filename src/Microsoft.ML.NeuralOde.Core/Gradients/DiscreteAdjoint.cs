@@ -46,19 +46,19 @@ internal sealed class DiscreteAdjoint : GradientMethod
         SolverStatistics before = problem.Statistics.Copy();
         try
         {
-            OdeSolution solution = (recorder is null ? problem : problem with { Function = recorder.Function }).SolveWithoutGradient(tape);
+            OdeSolution solution = (recorder is null ? problem : problem with { Equation = recorder.Equation }).SolveWithoutGradient(tape);
             if (draws?.Found == true && !tape.HasAllEvaluations && draws.AreConfirmed(solution))
             {
                 // Evaluations that are made again would draw other numbers: the solve is made again, so that its graph keeps them all.
                 solution.Dispose();
                 recorder?.Finish();
-                recorder?.Pullback.Dispose();
+                recorder?.Pullbacks.Dispose();
                 draws.Undo();
                 problem.Statistics.Assign(before);
                 return DirectGradient.Instance.Solve(problem);
             }
             problem.Statistics.GraphBytes += tape.NativeBytes;
-            return new DiscreteAdjointSolve(problem, solution, tape, recorder?.Pullback, drewNumbers: draws?.Found == true).Attach();
+            return new DiscreteAdjointSolve(problem, solution, tape, recorder?.Pullbacks, drewNumbers: draws?.Found == true).Attach();
         }
         finally
         {
@@ -75,14 +75,14 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
     private readonly StepTape _tape;
     private readonly bool _drewNumbers;
     // Evaluations lead back once: a second pass through a retained graph makes them again.
-    private Pullback? _evaluated;
+    private PullbackSource? _evaluated;
 
     /// <param name="problem">The problem.</param>
     /// <param name="solution">Its solution.</param>
     /// <param name="tape">The steps.</param>
     /// <param name="evaluated">What the evaluations belong to that were kept; null where none were to be.</param>
     /// <param name="drewNumbers">Whether random numbers were drawn during the solve, by whomever.</param>
-    public DiscreteAdjointSolve(OdeProblem problem, OdeSolution solution, StepTape tape, Pullback? evaluated, bool drewNumbers)
+    public DiscreteAdjointSolve(OdeProblem problem, OdeSolution solution, StepTape tape, PullbackSource? evaluated, bool drewNumbers)
         : base(problem, solution)
     {
         _drewNumbers = drewNumbers;
@@ -107,7 +107,7 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
     {
         Tensor outputs = gradient.contiguous();
         Tensor adjoint = zeros_like(outputs[0]);
-        Pullback? evaluated = TakeEvaluated();
+        PullbackSource? evaluated = TakeEvaluated();
         if (_drewNumbers && evaluated is null && Problem.DrawsRandomNumbers(saved[0], null))
             throw new InvalidOperationException(
                 "The right-hand side draws random numbers, and a second backward pass evaluates it again, with others: its gradients would be wrong. Solve again, "
@@ -123,7 +123,7 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
             if (!reversals.TryGetValue(step.Method!, out StepReversal? reversal))
                 reversals[step.Method!] = reversal = StepReversal.For(step.Method!, sweep);
             Pullback.Evaluation[] stages = evaluated is null ? [] : Again(step.Stages, saved, ref place);
-            Problem.Rows.Rows = step.Rows;
+            sweep.Keep(step.Rows);
             if (step.Rows is null)
             {
                 Tensor? state = stages.Length > 0 && !reversal.NeedsState(step) ? null : replay.StateAt(n);
@@ -152,9 +152,9 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
     }
 
     /// <summary>What the evaluations belong to, once, and unless other parameters need gradients by now.</summary>
-    private Pullback? TakeEvaluated()
+    private PullbackSource? TakeEvaluated()
     {
-        Pullback? evaluated = Interlocked.Exchange(ref _evaluated, null);
+        PullbackSource? evaluated = Interlocked.Exchange(ref _evaluated, null);
         if (evaluated is null || evaluated.Parameters.SequenceEqual(Problem.Parameters.Where(parameter => parameter.requires_grad)))
             return evaluated;
         evaluated.Dispose();

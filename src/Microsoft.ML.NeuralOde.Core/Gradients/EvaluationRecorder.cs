@@ -1,4 +1,3 @@
-using Microsoft.ML.NeuralOde.Methods;
 using Microsoft.ML.NeuralOde.Solving;
 using Microsoft.ML.NeuralOde.Stepping;
 
@@ -11,7 +10,7 @@ namespace Microsoft.ML.NeuralOde.Gradients;
 /// <remarks>The first steps are the ones that are kept: from the step on that does not fit, the solve goes on without graphs.</remarks>
 internal sealed class EvaluationRecorder
 {
-    private readonly Func<Tensor, Tensor, Tensor> _function;
+    private readonly VectorField _equation;
     private readonly bool _withTime;
     private readonly bool _withValue;
     private readonly EvaluationsByValue _pending = new();
@@ -21,26 +20,25 @@ internal sealed class EvaluationRecorder
 
     private EvaluationRecorder(OdeProblem problem, IReadOnlyList<Tensor> parameters, long budget)
     {
-        _function = problem.Function;
+        _equation = problem.Equation;
         _withTime = problem.TimesRequireGradient;
         // Outputs inside adaptive steps, and gradients of times, are made of the derivatives themselves.
         _withValue = _withTime || (problem.Grid.Count > 2 && problem.Options.StepSize is null);
         _budget = budget;
-        Pullback = new Pullback(problem.Function, parameters);
-        KnownFunction? known = KnownFunction.Of(problem.Function);
-        Function = new KnownFunction(Evaluate, known?.Parameters ?? [], known?.Analytic is null ? null : new RecordedDynamics(this)).Function;
+        Pullbacks = new PullbackSource(problem.Equation, parameters);
+        Equation = new RecordedField(this);
     }
 
     /// <summary>f(t, y), to be solved with.</summary>
-    public Func<Tensor, Tensor, Tensor> Function { get; }
+    public VectorField Equation { get; }
 
     /// <summary>What the evaluations belong to.</summary>
-    public Pullback Pullback { get; }
+    public PullbackSource Pullbacks { get; }
 
     /// <summary>A recorder for a solve by explicit Runge–Kutta steps of the whole batch; null for others, and where nothing may be kept.</summary>
     public static EvaluationRecorder? For(OdeProblem problem, long budget)
     {
-        bool hasSuchSteps = problem.Options.Method is ExplicitRungeKutta && !problem.Options.PerRow;
+        bool hasSuchSteps = problem.Options.Method.ExplicitTableau is not null && !problem.Options.PerRow;
         return hasSuchSteps && budget > 0 ? new EvaluationRecorder(problem, [.. problem.Parameters.Where(parameter => parameter.requires_grad)], budget) : null;
     }
 
@@ -49,11 +47,11 @@ internal sealed class EvaluationRecorder
     {
         if (!_isRecording)
             return [];
-        var stepper = (ExplicitRungeKuttaStepper)step.Stepper;
-        var stages = new Pullback.Evaluation[stepper.Tableau.SolutionStages];
+        StepStages made = step.Stepper.Stages;
+        var stages = new Pullback.Evaluation[made.SolutionCount];
         for (int i = 0; i < stages.Length; i++)
         {
-            stages[i] = _pending[stepper.Stages[i]];
+            stages[i] = _pending[made.Derivatives[i]];
             _budget -= Math.Min(_budget + 1, stages[i].Bytes ?? long.MaxValue);
         }
         if (_budget < 0)
@@ -62,7 +60,7 @@ internal sealed class EvaluationRecorder
             return [];
         }
         for (int i = 0; i < stages.Length; i++)
-            _pending.Remove(stepper.Stages[i]);
+            _pending.Remove(made.Derivatives[i]);
         return stages;
     }
 
@@ -76,34 +74,44 @@ internal sealed class EvaluationRecorder
     private Tensor Evaluate(Tensor time, Tensor state)
     {
         if (!_isRecording)
-            return _function(time, state);
-        Pullback.Evaluation evaluation = Pullback.Record(time, state, _withTime, ref _bytes, out Tensor derivative);
+            return _equation.Evaluate(time, state);
+        Pullback.Evaluation evaluation = Pullbacks.Graph.Record(time, state, _withTime, ref _bytes, out Tensor derivative);
         _pending.Add(derivative, evaluation);
         return derivative;
     }
 
-    private void Evaluate(ReadOnlySpan<double> times, Tensor state, Tensor derivative, DynamicsEvaluator evaluator)
+    private void Evaluate(ReadOnlySpan<double> times, Tensor state, Tensor derivative, AnalyticPullback pullback)
     {
         if (_isRecording)
-            _pending.Add(derivative, Pullback.Record(times, state, derivative, _withTime, _withValue));
+            _pending.Add(derivative, pullback.Record(times, state, derivative, _withTime, _withValue));
         else
-            evaluator.Evaluate(times, state, derivative);
+            pullback.Evaluator.Evaluate(times, state, derivative);
+    }
+
+    /// <summary>The right-hand side, each evaluation of which is recorded.</summary>
+    private sealed class RecordedField(EvaluationRecorder recorder) : VectorField
+    {
+        public override IReadOnlyList<Tensor> Parameters => recorder._equation.Parameters;
+
+        public override IAnalyticDynamics? Analytic { get; } = recorder._equation.Analytic is null ? null : new RecordedDynamics(recorder);
+
+        public override Tensor Evaluate(Tensor time, Tensor state) => recorder.Evaluate(time, state);
     }
 
     /// <summary>The same for right-hand sides that differentiate themselves.</summary>
     private sealed class RecordedDynamics(EvaluationRecorder recorder) : IAnalyticDynamics
     {
         public DynamicsEvaluator? CreateEvaluator(Tensor state) =>
-            recorder.Pullback.EvaluatorFor(state) is { } evaluator ? new RecordedEvaluator(recorder, evaluator) : null;
+            recorder.Pullbacks.AnalyticFor(state) is { } pullback ? new RecordedEvaluator(recorder, pullback) : null;
     }
 
-    /// <summary>The evaluator itself is the pullback's, which needs it on the way back.</summary>
-    private sealed class RecordedEvaluator(EvaluationRecorder recorder, DynamicsEvaluator evaluator) : DynamicsEvaluator
+    /// <summary>The evaluator itself stays the pullback's, which needs it on the way back.</summary>
+    private sealed class RecordedEvaluator(EvaluationRecorder recorder, AnalyticPullback pullback) : DynamicsEvaluator
     {
-        public override void Evaluate(ReadOnlySpan<double> times, Tensor state, Tensor derivative) => recorder.Evaluate(times, state, derivative, evaluator);
+        public override void Evaluate(ReadOnlySpan<double> times, Tensor state, Tensor derivative) => recorder.Evaluate(times, state, derivative, pullback);
 
-        public override DynamicsLinearization Linearize(ReadOnlySpan<double> times, Tensor state, Tensor derivative) => evaluator.Linearize(times, state, derivative);
+        public override DynamicsLinearization Linearize(ReadOnlySpan<double> times, Tensor state, Tensor derivative) => pullback.Evaluator.Linearize(times, state, derivative);
 
-        public override void Trace(ReadOnlySpan<double> times, Tensor state, Tensor trace) => evaluator.Trace(times, state, trace);
+        public override void Trace(ReadOnlySpan<double> times, Tensor state, Tensor trace) => pullback.Evaluator.Trace(times, state, trace);
     }
 }

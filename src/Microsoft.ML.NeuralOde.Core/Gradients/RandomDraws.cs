@@ -16,14 +16,14 @@ internal sealed class RandomDraws : IDisposable
     private RandomDraws(OdeProblem problem)
     {
         _problem = problem;
-        _before = new Undisturbed(problem);
+        _before = new Undisturbed(problem.Equation);
     }
 
     /// <summary>Whether there may have been draws.</summary>
-    public bool Found => _before.DrewNumbers || (_problem.InitialState.device_type != DeviceType.CPU && _problem.Reach.Dropout is not null);
+    public bool Found => _before.DrewNumbers || (_problem.InitialState.device_type != DeviceType.CPU && _problem.Equation.Reach.Dropout is not null);
 
     /// <summary>To be called before the solve; null where the right-hand side is known to draw none.</summary>
-    public static RandomDraws? Watch(OdeProblem problem) => problem.MayDisturb ? new RandomDraws(problem) : null;
+    public static RandomDraws? Watch(OdeProblem problem) => problem.Equation.IsComplete ? null : new RandomDraws(problem);
 
     /// <summary>Whether it was the right-hand side.</summary>
     public bool AreConfirmed(OdeSolution solution)

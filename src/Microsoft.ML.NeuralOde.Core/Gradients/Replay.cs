@@ -66,7 +66,7 @@ internal sealed class Replay : IDisposable
         TapeStep first = _tape.Steps[step];
         if (_stepper is null || _rows?.Length != first.Rows?.Length || _stepper.StepMethod != first.Method)
             CreateStepper(first, state);
-        _sweep.Problem.Rows.Rows = _rows = first.Rows;
+        _rightHandSide!.Keep(_rows = first.Rows);
         _stepper!.Start((double[])first.Start.Clone(), _arithmetic!.Copy(state));
     }
 
@@ -93,14 +93,14 @@ internal sealed class Replay : IDisposable
             return;
         _stepper.Keep(Array.ConvertAll(rows, row => Array.IndexOf(_rows!, row)));
         _arithmetic!.Resize(rows.Length);
-        _sweep.Problem.Rows.Rows = _rows = rows;
+        _rightHandSide!.Keep(_rows = rows);
     }
 
     private void CreateStepper(TapeStep step, Tensor state)
     {
         End();
         _arithmetic = StateArithmetic.Create(state, step.Lanes, differentiable: false);
-        _rightHandSide = new RightHandSide(_sweep.Problem.Function, _statistics, recordsGraph: false);
+        _rightHandSide = new RightHandSide(_sweep.Problem.Equation, _statistics, recordsGraph: false);
         var context = new StepperContext(
             _rightHandSide, _arithmetic, _sweep.Clock, _sweep.OptionsFor(step.Method!), _statistics);
         _stepper = step.Method!.CreateStepper(context);

@@ -1,5 +1,4 @@
 using System.Globalization;
-using Microsoft.ML.NeuralOde.Methods;
 using Microsoft.ML.NeuralOde.Solving;
 using Microsoft.ML.NeuralOde.Stepping;
 
@@ -25,7 +24,7 @@ internal sealed class ReversibleGradient : GradientMethod
 
     internal override OdeSolution Solve(OdeProblem problem)
     {
-        var tape = new ReversibleTape(problem.Options.Method.UndoGrowth);
+        var tape = new ReversibleTape(problem.Options.Method.Reversible!.UndoGrowth);
         using var draws = RandomDraws.Watch(problem);
         try
         {
@@ -56,10 +55,10 @@ internal sealed class ReversibleTape(double growth) : IStepRecorder
 
     public void Accept(AcceptedStep step)
     {
-        var stepper = (ReversibleStepper)step.Stepper;
-        if (stepper.IsFresh)
+        ITwin twins = step.Stepper.Twins!;
+        if (twins.IsFresh)
             Stretches.Add(new Stretch(step, growth));
-        Stretches[^1].Add(TapeStep.Of(step), step.Attempt.State, stepper.NextTwin);
+        Stretches[^1].Add(TapeStep.Of(step), step.Attempt.State, twins.NextTwin);
     }
 
     public void Output(int output, int[] lanes, double[] times, bool isAtEnd) =>
@@ -170,7 +169,7 @@ internal sealed class ReversibleSolve : DifferentiableSolve
         Tensor outputs = gradient.contiguous();
         Tensor adjoint = zeros_like(outputs[0]);
         using var sweep = new BackwardSweep(Problem, adjoint, TimesNeedGradient, Solution.Statistics);
-        using var reversal = ReversibleStepReversal.For(Problem.Options.Method, sweep);
+        using var reversal = ReversibleStepReversal.For(Problem.Options.Method.Reversible!, sweep);
         for (int i = _tape.Stretches.Count - 1; i >= 0; i--)
         {
             using DisposeScope scope = NewDisposeScope();
@@ -202,7 +201,7 @@ internal sealed class ReversibleSolve : DifferentiableSolve
             using DisposeScope scope = NewDisposeScope();
             sweep.AfterStep();
             (TapeStep step, _) = stretch.Steps[n].Accepted();
-            sweep.Problem.Rows.Rows = step.Rows;
+            sweep.Keep(step.Rows);
             if (step.Rows is null)
             {
                 ReversiblePoint before = reversal.Undo(step, point, output => outputs[output]);
@@ -234,7 +233,7 @@ internal sealed class ReversibleSolve : DifferentiableSolve
                 mark--;
             }
         }
-        sweep.Problem.Rows.Rows = stretch.Rows;
+        sweep.Keep(stretch.Rows);
         point = reversal.Finish(point);
         Tensor result = point.StateGradient.Plus(point.TwinGradient);
         Release(point, arithmetic);

@@ -9,8 +9,7 @@ internal abstract class ReversibleStepReversal(BackwardSweep sweep) : IDisposabl
     protected BackwardSweep Sweep { get; } = sweep;
 
     /// <summary>The reversal for a method.</summary>
-    public static ReversibleStepReversal For(OdeMethod method, BackwardSweep sweep) =>
-        method is ReversibleCoupling coupling ? new CouplingReversal(coupling, sweep) : new ReversibleHeunReversal(sweep);
+    public static ReversibleStepReversal For(IReversibleMethod method, BackwardSweep sweep) => method.Undo(new Factory(sweep));
 
     /// <summary>The place before a step; its tensors are owned by the arithmetic of the step's lanes.</summary>
     /// <param name="step">The step, with no lane that rejected it.</param>
@@ -30,6 +29,13 @@ internal abstract class ReversibleStepReversal(BackwardSweep sweep) : IDisposabl
         var values = new double[lanes];
         Array.Fill(values, value);
         return values;
+    }
+
+    private sealed class Factory(BackwardSweep sweep) : IUndoFactory<ReversibleStepReversal>
+    {
+        public ReversibleStepReversal ForCoupling(ButcherTableau tableau, double coupling) => new CouplingReversal(tableau, coupling, sweep);
+
+        public ReversibleStepReversal ForReversibleHeun() => new ReversibleHeunReversal(sweep);
     }
 }
 

@@ -8,25 +8,31 @@ namespace Microsoft.ML.NeuralOde.Gradients;
 /// The equation that is solved backward, d(y, λ)/dt = (f, −λᵀ ∂f/∂y), and the parameters' gradients, quadratures of λᵀ ∂f/∂θ along its steps.
 /// </summary>
 /// <remarks>For implicit methods: y and λ lie side by side in each row, <c>[rows, 2n]</c>, since the linear algebra goes row by row.</remarks>
-internal sealed class RowwiseAdjointSystem : IDisposable
+internal sealed class RowwiseAdjointSystem : VectorField
 {
-    private readonly OdeProblem _problem;
+    private readonly VectorField _equation;
+    private readonly Func<Tensor, Tensor, Tensor>? _jacobian;
     private readonly ParameterSums _sums;
-    private readonly Pullback _pullback;
+    private readonly GraphPullback _pullback;
     private readonly long[] _shape;
     private readonly long _rows;
 
-    /// <param name="problem">The problem.</param>
+    /// <param name="equation">f(t, y).</param>
+    /// <param name="jacobian">∂f/∂y from the user; null for autograd.</param>
     /// <param name="like">A tensor like y.</param>
     /// <param name="sums">Where parameter gradients are added.</param>
-    public RowwiseAdjointSystem(OdeProblem problem, Tensor like, ParameterSums sums)
+    public RowwiseAdjointSystem(VectorField equation, Func<Tensor, Tensor, Tensor>? jacobian, Tensor like, ParameterSums sums)
     {
-        _problem = problem;
+        _equation = equation;
+        _jacobian = jacobian;
         _sums = sums;
-        _pullback = new Pullback(problem.Function, sums.Active);
+        _pullback = new GraphPullback(equation, sums.Active);
         _shape = like.shape;
         _rows = JacobianEvaluator.Rows(like);
     }
+
+    /// <summary>None: gradients are sums of our own.</summary>
+    public override IReadOnlyList<Tensor> Parameters => [];
 
     /// <summary>(y, λ) as one tensor.</summary>
     public Tensor Join(Tensor y, Tensor adjoint)
@@ -56,7 +62,7 @@ internal sealed class RowwiseAdjointSystem : IDisposable
     }
 
     /// <summary>d(y, λ)/dt.</summary>
-    public Tensor Evaluate(Tensor time, Tensor joint)
+    public override Tensor Evaluate(Tensor time, Tensor joint)
     {
         using Tensor y = Part(joint, 0);
         using Tensor adjoint = Part(joint, 1);
@@ -73,7 +79,7 @@ internal sealed class RowwiseAdjointSystem : IDisposable
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor jacobian = JacobianEvaluator.Evaluate(
-            (t, y) => RightHandSide.Own(_problem.Function, t, y), _problem.Options.Jacobian, time, Part(joint, 0).contiguous());
+            (t, y) => RightHandSide.Own(_equation, t, y), _jacobian, time, Part(joint, 0).contiguous());
         Tensor zero = zeros_like(jacobian);
         return cat([cat([jacobian, zero], 2), cat([zero, -jacobian.transpose(1, 2)], 2)], 1).MoveToOuterDisposeScope();
     }
@@ -81,24 +87,21 @@ internal sealed class RowwiseAdjointSystem : IDisposable
     /// <summary>Adds w ∫ λᵀ ∂f/∂θ dt over an accepted step by the method's own weights.</summary>
     public void Accumulate(AcceptedStep step, double weight)
     {
-        var stepper = (ImplicitRungeKuttaStepper)step.Stepper;
+        StepStages stages = step.Stepper.Stages;
         StepSpan span = step.Attempt.Span;
         double size = weight * span.Size[0];
-        ImplicitTableau tableau = stepper.Tableau;
         using var arithmetic = new TensorArithmetic(1);
-        for (int i = 0; i < tableau.Stages; i++)
+        for (int i = 0; i < stages.Derivatives.Length; i++)
         {
-            if (tableau.B[i] == 0)
+            if (stages.B[i] == 0)
                 continue;
-            using Tensor stage = arithmetic.Combine(stepper.State, span, tableau.A[i], stepper.Stages);
+            using Tensor stage = arithmetic.Combine(step.Stepper.State, span, stages.A[i], stages.Derivatives);
             using Tensor y = Part(stage, 0);
             using Tensor adjoint = Part(stage, 1);
-            using Tensor time = tensor(span.At(tableau.C[i])[0], y.dtype, y.device);
+            using Tensor time = tensor(span.At(stages.C[i])[0], y.dtype, y.device);
             using Pullback.Evaluation evaluation = _pullback.Evaluate(time, y, withTime: false);
             evaluation.PullState(adjoint, out _).Dispose();
-            evaluation.AddParameters(_sums, size * tableau.B[i]);
+            evaluation.AddParameters(_sums, size * stages.B[i]);
         }
     }
-
-    public void Dispose() => _pullback.Dispose();
 }

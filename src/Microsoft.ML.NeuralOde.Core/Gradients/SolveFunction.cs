@@ -140,7 +140,7 @@ internal abstract class DifferentiableSolve
     /// </summary>
     private Gradients Run(Tensor gradient, IReadOnlyList<Tensor> saved)
     {
-        using var buffers = new BufferState(Problem.Buffers);
+        using var buffers = new BufferState(Problem.Equation.Buffers);
         Gradients gradients;
         try
         {

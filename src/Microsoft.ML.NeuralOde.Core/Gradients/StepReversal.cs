@@ -10,7 +10,7 @@ internal abstract class StepReversal(BackwardSweep sweep)
 
     /// <summary>The reversal for the steps of a method.</summary>
     public static StepReversal For(OdeMethod method, BackwardSweep sweep) =>
-        method is ExplicitRungeKutta explicitMethod ? new ExplicitStepReversal(explicitMethod.Tableau, sweep) : new GraphStepReversal(method, sweep);
+        method.ExplicitTableau is { } tableau ? new ExplicitStepReversal(tableau, sweep) : new GraphStepReversal(method, sweep);
 
     /// <summary>Whether the state at the step's start is needed, where the step's stages were kept.</summary>
     public virtual bool NeedsState(TapeStep step) => true;
@@ -73,7 +73,7 @@ internal sealed class GraphStepReversal(OdeMethod method, BackwardSweep sweep) :
         Tensor start = state!.detach().requires_grad_();
         var statistics = new SolverStatistics();
         var context = new StepperContext(
-            new RightHandSide(Sweep.Problem.Function, statistics), new TensorArithmetic(step.Lanes), new Clock(Sweep.TrackedGrid, start, Sweep.IsPerRow, Sweep.Problem.Options.Discontinuities),
+            new RightHandSide(Sweep.Equation, statistics), new TensorArithmetic(step.Lanes), new Clock(Sweep.TrackedGrid, start, Sweep.IsPerRow, Sweep.Problem.Options.Discontinuities),
             Sweep.OptionsFor(method), statistics);
         using Stepper stepper = method.CreateStepper(context);
         stepper.Start(step.Start, context.Arithmetic.Copy(start));

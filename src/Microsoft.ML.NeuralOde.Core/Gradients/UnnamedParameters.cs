@@ -23,26 +23,26 @@ internal static class UnnamedParameters
     /// <exception cref="ArgumentException">There are such tensors; the message names them and the remedy.</exception>
     public static void Check(OdeProblem problem)
     {
-        KnownFunction? known = KnownFunction.Of(problem.Function);
-        if (known is { IsComplete: true })
+        VectorField equation = problem.Equation;
+        if (!equation.MayHideParameters)
             return;
         Tensor[] named = [.. problem.Parameters.Where(parameter => parameter.requires_grad)];
-        long signature = known?.Module is null ? 0 : Signature(named);
-        if (known?.Module is { } module && SoundModules.TryGetValue(module, out StrongBox<long>? sound) && sound.Value == signature)
+        long signature = equation.Module is null ? 0 : Signature(named);
+        if (equation.Module is { } module && SoundModules.TryGetValue(module, out StrongBox<long>? sound) && sound.Value == signature)
             return;
         (Tensor Tensor, string Path)[] candidates =
-            [.. problem.Reach.Tensors.Where(found => !named.Contains(found.Tensor, ReferenceEqualityComparer.Instance))];
-        if (known?.Module is null && named.Length > 0)
+            [.. equation.Reach.Tensors.Where(found => !named.Contains(found.Tensor, ReferenceEqualityComparer.Instance))];
+        if (equation.Module is null && named.Length > 0)
         {
             if (candidates.Length == 0)
                 return;
-            signature = Signature([.. candidates.Select(candidate => candidate.Tensor), named.Length, .. problem.Reach.Functions]);
+            signature = Signature([.. candidates.Select(candidate => candidate.Tensor), named.Length, .. equation.Reach.Functions]);
             if (SoundFunctions.ContainsKey(signature))
                 return;
         }
         if (named.Length == 0 || candidates.Length > 0)
             Check(problem, named, candidates);
-        if (known?.Module is { } passed)
+        if (equation.Module is { } passed)
         {
             SoundModules.AddOrUpdate(passed, new StrongBox<long>(signature));
         }
@@ -57,17 +57,17 @@ internal static class UnnamedParameters
     /// <summary>Whether there are such tensors, where none of those that are known requires a gradient.</summary>
     public static bool Exist(OdeProblem problem)
     {
-        if (KnownFunction.Of(problem.Function) is { IsComplete: true })
+        if (!problem.Equation.MayHideParameters)
             return false;
         using DisposeScope scope = NewDisposeScope();
-        using var undisturbed = new Undisturbed(problem);
+        using var undisturbed = new Undisturbed(problem.Equation);
         return Evaluate(problem) is not null;
     }
 
     private static void Check(OdeProblem problem, Tensor[] named, (Tensor Tensor, string Path)[] candidates)
     {
         using DisposeScope scope = NewDisposeScope();
-        using var undisturbed = new Undisturbed(problem);
+        using var undisturbed = new Undisturbed(problem.Equation);
         if (Evaluate(problem) is not { } value)
             return;
         (Tensor Tensor, string Path)[] forgotten = [.. candidates.Where(candidate => DependsOn([value], candidate.Tensor) && !IsExplained(candidate.Tensor, named))];
@@ -99,7 +99,7 @@ internal static class UnnamedParameters
     private static ArgumentException Forgotten(OdeProblem problem, (Tensor Tensor, string Path)[] forgotten)
     {
         string which = forgotten.Length == 0 ? "" : $": {string.Join(", ", forgotten.Take(10).Select(Describe))}{(forgotten.Length > 10 ? ", …" : "")}";
-        return KnownFunction.Of(problem.Function)?.Module is { } module
+        return problem.Equation.Module is { } module
             ? new ArgumentException(
                 $"{module.GetType().Name} uses tensors that require gradients and that are not among its parameters(){which}. GradientMethod '{problem.Gradient.Name}' would "
                 + "give them none. Call RegisterComponents() at the end of its constructor; keep layers in a ModuleList or Sequential, not in a List or an array; register single "

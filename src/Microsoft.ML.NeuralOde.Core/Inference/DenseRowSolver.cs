@@ -60,12 +60,12 @@ internal sealed unsafe class DenseRowSolver
     /// <summary>A solver with the block's parameters as they are now; null where block or options need the general one.</summary>
     public static DenseRowSolver? TryCreate(OdeBlock block, OdeSolverOptions options)
     {
-        bool isPlain = options.RelativeTolerances is null && options.AbsoluteTolerances is null && ReferenceEquals(options.Norm, ErrorNorm.Rms)
+        bool isPlain = options.RelativeTolerances is null && options.AbsoluteTolerances is null && options.Norm.Measure.IsRootMeanSquare
             && options.Discontinuities.Count == 0 && options.Events.Count == 0 && options.Progress is null;
-        return isPlain && options.Method is ExplicitRungeKutta method
+        return isPlain && options.Method.ExplicitTableau is { } tableau
             && block.Dynamics is DenseDynamics { Conditions: 0, Time: TimeDependence.None or TimeDependence.Add or TimeDependence.Concatenate } dynamics
             && dynamics.parameters().All(parameter => parameter.dtype == ScalarType.Float32)
-            ? new DenseRowSolver(method.Tableau, options, block.EndTime, dynamics) : null;
+            ? new DenseRowSolver(tableau, options, block.EndTime, dynamics) : null;
     }
 
     /// <summary>Takes a state, <see cref="Width"/> numbers, from time 0 to the end time; a row that cannot be solved becomes NaN.</summary>

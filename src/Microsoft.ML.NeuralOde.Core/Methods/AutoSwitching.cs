@@ -24,6 +24,11 @@ internal sealed class AutoSwitching : OdeMethod
 
     internal override bool SolvesEquations => true;
 
+    /// <summary>The implicit method, which is right for the adjoint equation wherever one of both is.</summary>
+    internal override OdeMethod AdjointMethod => Stiff;
+
+    internal override bool SwitchesByStiffness => true;
+
     internal override Stepper CreateStepper(StepperContext context) => new AutoSwitchingStepper(this, context);
 }
 
@@ -42,8 +47,8 @@ internal sealed class AutoSwitchingStepper : Stepper
     public AutoSwitchingStepper(AutoSwitching method, StepperContext context)
         : base(context)
     {
-        _nonStiff = (ExplicitRungeKuttaStepper)method.NonStiff.CreateStepper(context);
-        _stiff = (ImplicitRungeKuttaStepper)method.Stiff.CreateStepper(context);
+        _nonStiff = method.NonStiff.CreateStepper(context);
+        _stiff = method.Stiff.CreateStepper(context);
         // Well inside the explicit method's stability, or the two would alternate.
         _calmLimit = 0.5 * method.NonStiff.Tableau.StabilityLimit;
         _current = _nonStiff;

@@ -5,8 +5,12 @@ namespace Microsoft.ML.NeuralOde.Methods;
 /// <summary>An explicit Runge–Kutta method: a tableau and nothing else.</summary>
 internal sealed class ExplicitRungeKutta : OdeMethod
 {
-    public ExplicitRungeKutta(string name, ButcherTableau tableau)
-        : base(name, tableau.Order, isAdaptive: tableau.Error is not null) => Tableau = tableau;
+    public ExplicitRungeKutta(string name, ButcherTableau tableau, bool isKnownByName = true)
+        : base(name, tableau.Order, isAdaptive: tableau.Error is not null)
+    {
+        Tableau = tableau;
+        IsKnownByName = isKnownByName;
+    }
 
     public ButcherTableau Tableau { get; }
 
@@ -14,7 +18,13 @@ internal sealed class ExplicitRungeKutta : OdeMethod
 
     public override int InterpolantOrder => Tableau.Extension.Order;
 
-    internal override Stepper CreateStepper(StepperContext context) => new ExplicitRungeKuttaStepper(this, context);
+    internal override bool IsKnownByName { get; }
+
+    internal override ButcherTableau ExplicitTableau => Tableau;
+
+    internal override OdeMethod AdjointMethod => this;
+
+    internal override ExplicitRungeKuttaStepper CreateStepper(StepperContext context) => new ExplicitRungeKuttaStepper(this, context);
 }
 
 internal sealed class ExplicitRungeKuttaStepper : OneStepStepper
@@ -28,11 +38,12 @@ internal sealed class ExplicitRungeKuttaStepper : OneStepStepper
         : base(context)
     {
         StepMethod = method;
+        Tableau = method.Tableau;
         _k = new Tensor[Tableau.Extension.Polynomials.Length];
         _stiffness = StiffnessDetector.Create(Tableau, context);
     }
 
-    public ButcherTableau Tableau => ((ExplicitRungeKutta)StepMethod!).Tableau;
+    public ButcherTableau Tableau { get; }
 
     public override OdeMethod? StepMethod { get; }
 
@@ -41,8 +52,12 @@ internal sealed class ExplicitRungeKuttaStepper : OneStepStepper
 
     public override int ErrorOrder => Tableau.ErrorOrder;
 
-    /// <summary>The stages of the last attempt: k_0 … k_{s−1}.</summary>
-    public ReadOnlySpan<Tensor> Stages => _k.AsSpan(0, Tableau.Stages);
+    public override StepStages Stages => new()
+    {
+        Derivatives = Derivatives, A = Tableau.A, B = Tableau.B, C = Tableau.C, SolutionCount = Tableau.SolutionStages,
+    };
+
+    private ReadOnlySpan<Tensor> Derivatives => _k.AsSpan(0, Tableau.Stages);
 
     public override Tensor Interpolate(double[] times)
     {
@@ -57,7 +72,7 @@ internal sealed class ExplicitRungeKuttaStepper : OneStepStepper
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         using var arithmetic = new TensorArithmetic(Context.Arithmetic.Lanes);
-        Tensor error = arithmetic.Combine(null, Attempt!.Span, Tableau.Error, Stages);
+        Tensor error = arithmetic.Combine(null, Attempt!.Span, Tableau.Error, Derivatives);
         Tensor ratio = StateArithmetic.Ratio(error, State, Attempt.State, Context.Options).reshape(State.shape[0], -1);
         double[] errors = ratio.to(ScalarType.Float64).Squared().mean([1L]).nan_to_num(double.PositiveInfinity).to(CPU).data<double>().ToArray();
         long[] worst = [.. Enumerable.Range(0, errors.Length).Select(row => (long)row).OrderByDescending(row => errors[row]).Take(10)];
@@ -95,8 +110,8 @@ internal sealed class ExplicitRungeKuttaStepper : OneStepStepper
             else
                 arithmetic.Release(input);
         }
-        next ??= arithmetic.Combine(State, span, Tableau.B, Stages);
-        return new StepAttempt(span, next, ExplicitStages.Error(Context, Tableau, span, State, next, Stages));
+        next ??= arithmetic.Combine(State, span, Tableau.B, Derivatives);
+        return new StepAttempt(span, next, ExplicitStages.Error(Context, Tableau, span, State, next, Derivatives));
     }
 
     protected override Tensor? TakeEndDerivative()

@@ -17,7 +17,9 @@ internal sealed class ImplicitRungeKutta : OdeMethod
 
     internal override bool SolvesEquations => true;
 
-    internal override Stepper CreateStepper(StepperContext context) => new ImplicitRungeKuttaStepper(this, context);
+    internal override OdeMethod AdjointMethod => this;
+
+    internal override ImplicitRungeKuttaStepper CreateStepper(StepperContext context) => new ImplicitRungeKuttaStepper(this, context);
 }
 
 internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
@@ -43,10 +45,10 @@ internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
 
     public override OdeMethod? StepMethod { get; }
 
-    public ImplicitTableau Tableau => _tableau;
-
-    /// <summary>The stages of the last attempt: k_0 … k_{s−1}.</summary>
-    public ReadOnlySpan<Tensor> Stages => _k!;
+    public override StepStages Stages => new()
+    {
+        Derivatives = _k!, A = _tableau.A, B = _tableau.B, C = _tableau.C, SolutionCount = _tableau.Stages,
+    };
 
     /// <summary>A bound on the absolute eigenvalues of the Jacobian that was used last, over all rows.</summary>
     public double SpectralBound => _newton.SpectralBound;
@@ -77,14 +79,15 @@ internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
         Tensor first = Derivative();
         Tensor? next = null;
         bool[]? failed = null;
-        foreach ((int start, int count) in _tableau.Groups)
+        foreach (StageGroup group in _tableau.Groups)
         {
-            if (count == 1 && _tableau.A[start][start] == 0)
+            (int start, int count) = group;
+            if (group.IsExplicit)
             {
                 _k[start] = Context.Arithmetic.Copy(first);
                 continue;
             }
-            NewtonSolver.Result result = _newton.Solve(span, State, first, _k!, start, count, _predictor);
+            NewtonSolver.Result result = _newton.Solve(span, State, first, _k!, group, _predictor);
             if (result.Failed is not null)
                 failed = failed is null ? result.Failed : [.. failed.Zip(result.Failed, (x, y) => x || y)];
             for (int i = 0; i < count; i++)
@@ -184,7 +187,7 @@ internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
         Tensor there = Context.Evaluate(times, place);
         using Tensor defect = plain.Combine(null, numbers, [1, -1], [there, slope]);
         Context.Arithmetic.Release(there);
-        using Tensor filtered = _newton.Filter(span, defect, _tableau.Filter);
+        using Tensor filtered = _newton.Filter(span, defect);
         double[] error = Context.Arithmetic.ScaledError(State, next, null, [_tableau.Filter], [filtered], Context.Options);
         return [.. error.Select((e, lane) => outputs[lane] is null ? 0 : e)];
     }
@@ -199,6 +202,6 @@ internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
         Tensor[] inputs = [slope, .. _k!];
         using var plain = new TensorArithmetic(Context.Arithmetic.Lanes);
         using Tensor difference = plain.Combine(null, span, weights, inputs);
-        return _newton.Filter(span, difference, _tableau.Filter);
+        return _newton.Filter(span, difference);
     }
 }

@@ -7,6 +7,8 @@ namespace Microsoft.ML.NeuralOde.Methods;
 /// </remarks>
 internal sealed class ImplicitTableau
 {
+    private readonly List<StageMatrix> _matrices = [];
+
     public ImplicitTableau(
         int order, double[][] a, double[] b, double[] c, double[]? error = null, double startError = 0, int errorOrder = 0, double filter = 0,
         ContinuousExtension? extension = null)
@@ -22,6 +24,7 @@ internal sealed class ImplicitTableau
         IsStifflyAccurate = c[^1] == 1 && a[^1].AsSpan().SequenceEqual(b);
         Extension = extension ?? (IsStifflyAccurate ? Cubic(Math.Min(order, 3)) : null);
         Groups = [.. FindGroups(a)];
+        FilterMatrix = MatrixOf([[filter]]);
     }
 
     public int Order { get; }
@@ -52,8 +55,11 @@ internal sealed class ImplicitTableau
     /// <summary>Whether the last stage is the solution at the step's end.</summary>
     public bool IsStifflyAccurate { get; }
 
-    /// <summary>Stages that must be solved for together: first and count. One each for diagonally implicit methods.</summary>
-    public IReadOnlyList<(int First, int Count)> Groups { get; }
+    /// <summary>Stages that must be solved for together. One each for diagonally implicit methods.</summary>
+    public IReadOnlyList<StageGroup> Groups { get; }
+
+    /// <summary>γ₀ as the matrix whose factors <see cref="NewtonSolver.Filter"/> needs: the same as that of stages with γ₀ on the diagonal.</summary>
+    public StageMatrix FilterMatrix { get; }
 
     public int Stages => B.Length;
 
@@ -99,7 +105,15 @@ internal sealed class ImplicitTableau
         return product;
     }
 
-    private static IEnumerable<(int First, int Count)> FindGroups(double[][] a)
+    private StageMatrix MatrixOf(double[][] rows)
+    {
+        StageMatrix? known = _matrices.Find(matrix => matrix.Equals(rows));
+        if (known is null)
+            _matrices.Add(known = new StageMatrix(rows));
+        return known;
+    }
+
+    private IEnumerable<StageGroup> FindGroups(double[][] a)
     {
         int first = 0;
         int last = 0;
@@ -108,7 +122,7 @@ internal sealed class ImplicitTableau
             last = Math.Max(last, Array.FindLastIndex(a[i], value => value != 0));
             if (last > i)
                 continue;
-            yield return (first, i - first + 1);
+            yield return new StageGroup(first, MatrixOf([.. a[first..(i + 1)].Select(row => row[first..(i + 1)])]));
             first = i + 1;
             last = first;
         }

@@ -29,7 +29,7 @@ internal sealed class NewtonSolver
     private readonly StepperContext _context;
     private readonly OdeSolverOptions _tolerances;
     private readonly double _enough;
-    private readonly Dictionary<string, (Tensor Factors, Tensor Pivots)> _factors = [];
+    private readonly List<KnownFactors> _factors = [];
     private Tensor? _jacobian;
     private bool _isCurrent;
     private double _rate;
@@ -73,11 +73,12 @@ internal sealed class NewtonSolver
         _jacobian = null;
     }
 
-    public Result Solve(StepSpan span, Tensor state, Tensor first, Tensor[] k, int start, int count, StagePredictor? predictor)
+    public Result Solve(StepSpan span, Tensor state, Tensor first, Tensor[] k, StageGroup group, StagePredictor? predictor)
     {
         if (state.numel() == 0)
-            return Nothing(state, count);
+            return Nothing(state, group.Count);
         using DisposeScope scope = NewDisposeScope();
+        (int start, int count) = group;
         bool withGraph = is_grad_enabled() && _context.Arithmetic is TensorArithmetic;
         var bases = new Tensor[count];
         for (int i = 0; i < count; i++)
@@ -87,47 +88,48 @@ internal sealed class NewtonSolver
         using (IDisposable noGrad = no_grad())
         {
             stages = Guess();
-            failed = Iterate(span, state, bases, stages, start, count);
+            failed = Iterate(span, state, bases, stages, group);
             if (failed is not null && !_isCurrent)
             {
                 Forget();
                 stages = Guess();
-                failed = Iterate(span, state, bases, stages, start, count);
+                failed = Iterate(span, state, bases, stages, group);
             }
             if (failed is not null && !IsControlled)
             {
                 stages = Guess();
-                failed = IterateExactly(span, state, bases, stages, start, count);
+                failed = IterateExactly(span, state, bases, stages, group);
             }
         }
         if (withGraph)
-            stages = Correct(span, bases, stages, start, count);
-        Tensor[] derivatives = Derivatives(span, bases, stages, start, count);
+            stages = Correct(span, bases, stages, group);
+        Tensor[] derivatives = Derivatives(span, bases, stages, group);
         var result = new Result(
             Array.ConvertAll(derivatives, d => d.contiguous().DetachFromDisposeScope()), stages[^1].contiguous().DetachFromDisposeScope(), failed);
         foreach (Tensor b in bases)
             _context.Arithmetic.Release(b);
         return result;
 
-        Tensor[] Guess() => predictor?.Predict(span, state, first) ?? Tangent(span, bases, start > 0 ? k[start - 1] : first, start, count);
+        Tensor[] Guess() => predictor?.Predict(span, state, first) ?? Tangent(span, bases, start > 0 ? k[start - 1] : first, group);
     }
 
-    /// <summary>(I − h γ J)⁻¹ e.</summary>
-    public Tensor Filter(StepSpan span, Tensor error, double gamma)
+    /// <summary>(I − h γ₀ J)⁻¹ e.</summary>
+    public Tensor Filter(StepSpan span, Tensor error)
     {
         if (error.numel() == 0)
             return error.clone().DetachFromDisposeScope();
         using DisposeScope scope = NewDisposeScope();
         long rows = JacobianEvaluator.Rows(error);
-        (Tensor factors, Tensor pivots) = Factors(span, [[gamma]], CurrentJacobian(span, null));
+        (Tensor factors, Tensor pivots) = Factors(span, _tableau.FilterMatrix, CurrentJacobian(span, null));
         return linalg.lu_solve(factors, pivots, error.reshape(rows, -1, 1)).reshape(error.shape).contiguous().DetachFromDisposeScope();
     }
 
     private Tensor Base(StepSpan span, Tensor state, Tensor[] k, int stage, int known) =>
         known == 0 ? _context.Arithmetic.Copy(state) : _context.Arithmetic.Combine(state, span, _tableau.A[stage].AsSpan(0, known), k.AsSpan(0, known));
 
-    private Tensor[] Tangent(StepSpan span, Tensor[] bases, Tensor slope, int start, int count)
+    private Tensor[] Tangent(StepSpan span, Tensor[] bases, Tensor slope, StageGroup group)
     {
+        (int start, int count) = group;
         Tensor h = Sizes(span, slope);
         return [.. Enumerable.Range(0, count).Select(i => bases[i].detach().Plus(h * slope.detach().Times(_tableau.A[start + i].Skip(start).Take(count).Sum())))];
     }
@@ -137,9 +139,10 @@ internal sealed class NewtonSolver
         new([.. Enumerable.Range(0, count).Select(_ => zeros_like(state).DetachFromDisposeScope())], state.clone().DetachFromDisposeScope(), null);
 
     /// <summary>Improves the stages in place; says which lanes did not converge, or null.</summary>
-    private bool[]? Iterate(StepSpan span, Tensor state, Tensor[] bases, Tensor[] stages, int start, int count)
+    private bool[]? Iterate(StepSpan span, Tensor state, Tensor[] bases, Tensor[] stages, StageGroup group)
     {
-        (Tensor factors, Tensor pivots) = Factors(span, Block(start, count), CurrentJacobian(span, state));
+        (Tensor factors, Tensor pivots) = Factors(span, group.Matrix, CurrentJacobian(span, state));
+        int count = group.Count;
         double[]? before = null;
         double[]? rounding = null;
         bool[] open = [];
@@ -147,7 +150,7 @@ internal sealed class NewtonSolver
         for (int iteration = 0; iteration < MaximumIterations; iteration++)
         {
             using DisposeScope scope = NewDisposeScope();
-            Tensor residual = Residual(span, bases, stages, start, count);
+            Tensor residual = Residual(span, bases, stages, group);
             Tensor correction = linalg.lu_solve(factors, pivots, residual.unsqueeze(-1)).squeeze(-1);
             Tensor[] parts = Split(correction, state, count);
             double[] norms = Norms(state, stages, parts);
@@ -215,16 +218,17 @@ internal sealed class NewtonSolver
     /// Improves the stages in place with the Jacobians at the stages themselves, by steps that are shortened, row by row, until the residual shrinks: for
     /// equations on which the simplified iteration is slow or diverges. Says which lanes did not converge, or null.
     /// </summary>
-    private bool[]? IterateExactly(StepSpan span, Tensor state, Tensor[] bases, Tensor[] stages, int start, int count)
+    private bool[]? IterateExactly(StepSpan span, Tensor state, Tensor[] bases, Tensor[] stages, StageGroup group)
     {
         const int Halvings = 12;
+        int count = group.Count;
         double[]? before = null;
         bool[] open = [];
         for (int iteration = 0; iteration < MaximumIterations; iteration++)
         {
             using DisposeScope scope = NewDisposeScope();
-            Tensor residual = Residual(span, bases, stages, start, count);
-            (Tensor factors, Tensor pivots) = Factorize(ExactMatrix(span, stages, start, count));
+            Tensor residual = Residual(span, bases, stages, group);
+            (Tensor factors, Tensor pivots) = Factorize(ExactMatrix(span, stages, group));
             Tensor correction = linalg.lu_solve(factors, pivots, residual.unsqueeze(-1)).squeeze(-1);
             double[] norms = Norms(state, stages, Split(correction, state, count));
             open = Open(norms, before, null);
@@ -235,7 +239,7 @@ internal sealed class NewtonSolver
             Tensor[] better = Moved(part);
             for (int halving = 0; halving < Halvings && Array.Exists(norms, norm => norm > 20 * _enough); halving++)
             {
-                Tensor worse = Residual(span, bases, better, start, count).Squared().sum(1, keepdim: true).lt(size).logical_not() & size.gt(Numbers.Zero);
+                Tensor worse = Residual(span, bases, better, group).Squared().sum(1, keepdim: true).lt(size).logical_not() & size.gt(Numbers.Zero);
                 if (!worse.any().item<bool>())
                     break;
                 part = where(worse, part.Times(0.5), part);
@@ -288,19 +292,21 @@ internal sealed class NewtonSolver
     }
 
     /// <summary>One Newton iteration in the graph, with the Jacobians at the stages themselves.</summary>
-    private Tensor[] Correct(StepSpan span, Tensor[] bases, Tensor[] stages, int start, int count)
+    private Tensor[] Correct(StepSpan span, Tensor[] bases, Tensor[] stages, StageGroup group)
     {
         long rows = JacobianEvaluator.Rows(stages[0]);
+        int count = group.Count;
         Tensor[] fixedStages = Array.ConvertAll(stages, stage => stage.detach());
-        Tensor matrix = ExactMatrix(span, fixedStages, start, count);
-        Tensor residual = Residual(span, bases, fixedStages, start, count);
+        Tensor matrix = ExactMatrix(span, fixedStages, group);
+        Tensor residual = Residual(span, bases, fixedStages, group);
         Tensor correction = linalg.solve(matrix, residual.unsqueeze(-1)).reshape(rows, count, -1);
         return [.. fixedStages.Select((stage, i) => stage - correction.select(1, i).reshape(stage.shape))];
     }
 
     /// <summary>The matrix of the stages' equations with the Jacobians at the stages themselves; without a graph.</summary>
-    private Tensor ExactMatrix(StepSpan span, Tensor[] stages, int start, int count)
+    private Tensor ExactMatrix(StepSpan span, Tensor[] stages, StageGroup group)
     {
+        (int start, int count) = group;
         var jacobians = new Tensor[count];
         for (int j = 0; j < count; j++)
         {
@@ -308,15 +314,16 @@ internal sealed class NewtonSolver
             jacobians[j] = JacobianEvaluator.Evaluate(_context, time.detach(), stages[j]);
         }
         using IDisposable noGrad = no_grad();
-        Tensor matrix = Matrix(span, Block(start, count), j => jacobians[j]);
+        Tensor matrix = Matrix(span, group.Matrix.Rows, j => jacobians[j]);
         foreach (Tensor jacobian in jacobians)
             jacobian.Dispose();
         return matrix;
     }
 
     /// <summary>F_i = Y_i − base_i − h Σ_j a_ij f(t_j, Y_j), flattened to <c>[rows, stages · n]</c>.</summary>
-    private Tensor Residual(StepSpan span, Tensor[] bases, Tensor[] stages, int start, int count)
+    private Tensor Residual(StepSpan span, Tensor[] bases, Tensor[] stages, StageGroup group)
     {
+        (int start, int count) = group;
         long rows = JacobianEvaluator.Rows(stages[0]);
         Tensor h = Sizes(span, stages[0]);
         var slopes = new Tensor[count];
@@ -336,8 +343,9 @@ internal sealed class NewtonSolver
     }
 
     /// <summary>k = A⁻¹ (Y − base) / h: that does not amplify what is left of the residual, as f(Y) would.</summary>
-    private Tensor[] Derivatives(StepSpan span, Tensor[] bases, Tensor[] stages, int start, int count)
+    private Tensor[] Derivatives(StepSpan span, Tensor[] bases, Tensor[] stages, StageGroup group)
     {
+        (int start, int count) = group;
         Tensor h = Sizes(span, stages[0]);
         // A lane that stands still, while others make their step again, has moved by nothing.
         if (Array.IndexOf(span.Size, 0) >= 0)
@@ -345,14 +353,10 @@ internal sealed class NewtonSolver
         Tensor[] moved = [.. stages.Select((stage, i) => (stage - bases[i]) / h)];
         if (count == 1)
             return [moved[0].Over(_tableau.A[start][start])];
-        using Tensor block = tensor(Block(start, count).SelectMany(row => row).ToArray(), [count, count], ScalarType.Float64, CPU);
-        using Tensor inverse = linalg.inv(block);
-        double[] values = inverse.data<double>().ToArray();
+        double[] inverse = group.Matrix.Inverse;
         return [.. Enumerable.Range(0, count).Select(i =>
-            Enumerable.Range(0, count).Select(j => moved[j].Times(values[i * count + j])).Aggregate((a, b) => a.Plus(b)))];
+            Enumerable.Range(0, count).Select(j => moved[j].Times(inverse[i * count + j])).Aggregate((a, b) => a.Plus(b)))];
     }
-
-    private double[][] Block(int start, int count) => [.. Enumerable.Range(start, count).Select(i => _tableau.A[i][start..(start + count)])];
 
     private Tensor CurrentJacobian(StepSpan span, Tensor? state)
     {
@@ -362,7 +366,7 @@ internal sealed class NewtonSolver
         using Tensor time = _context.Clock.Tensor(span.Start);
         _jacobian = JacobianEvaluator.Evaluate(_context, time.detach(), state!);
         _isCurrent = true;
-        if (_context.Options.Method is AutoSwitching)
+        if (_context.Options.Method.SwitchesByStiffness)
             SpectralBound = Bound(_jacobian);
         return _jacobian;
     }
@@ -374,17 +378,19 @@ internal sealed class NewtonSolver
         return Math.Min(sizes.sum(1).max().ToDouble(), sizes.sum(2).max().ToDouble());
     }
 
-    private (Tensor Factors, Tensor Pivots) Factors(StepSpan span, double[][] block, Tensor jacobian)
+    private (Tensor Factors, Tensor Pivots) Factors(StepSpan span, StageMatrix stages, Tensor jacobian)
     {
-        string key = string.Join(' ', block.SelectMany(row => row)) + "|" + string.Join(' ', span.Size);
-        if (_factors.TryGetValue(key, out (Tensor Factors, Tensor Pivots) known))
-            return known;
+        foreach (KnownFactors known in _factors)
+            if (known.Stages == stages && known.Sizes.AsSpan().SequenceEqual(span.Size))
+                return (known.Factors, known.Pivots);
         // Another step size needs other factors; those of the last one are not needed again.
         if (_factors.Count > 2)
             ForgetFactors();
         using DisposeScope scope = NewDisposeScope();
-        (Tensor factors, Tensor pivots) = Factorize(Matrix(span, block, _ => jacobian));
-        return _factors[key] = (factors.DetachFromDisposeScope(), pivots.DetachFromDisposeScope());
+        (Tensor factors, Tensor pivots) = Factorize(Matrix(span, stages.Rows, _ => jacobian));
+        var made = new KnownFactors(stages, [.. span.Size], factors.DetachFromDisposeScope(), pivots.DetachFromDisposeScope());
+        _factors.Add(made);
+        return (made.Factors, made.Pivots);
     }
 
     /// <summary>
@@ -438,11 +444,14 @@ internal sealed class NewtonSolver
 
     private void ForgetFactors()
     {
-        foreach ((Tensor factors, Tensor pivots) in _factors.Values)
+        foreach (KnownFactors known in _factors)
         {
-            factors.Dispose();
-            pivots.Dispose();
+            known.Factors.Dispose();
+            known.Pivots.Dispose();
         }
         _factors.Clear();
     }
+
+    /// <summary>The factors of I − h a ⊗ J for some stages, and for the step sizes of the lanes.</summary>
+    private sealed record KnownFactors(StageMatrix Stages, double[] Sizes, Tensor Factors, Tensor Pivots);
 }

@@ -6,17 +6,21 @@ namespace Microsoft.ML.NeuralOde.Methods;
 /// The algebraically reversible coupling of an explicit Runge–Kutta method (S. McCallum, J. Foster, Efficient, accurate and stable gradients for
 /// neural ODEs, 2024): y₁ = λy + (1 − λ)z + Ψ_h(t, z), z₁ = z − Ψ_{−h}(t + h, y₁), where x + Ψ_h(t, x) is a step of the method.
 /// </summary>
-internal sealed class ReversibleCoupling : OdeMethod
+internal sealed class ReversibleCoupling : OdeMethod, IReversibleMethod
 {
     /// <summary>Decaying components leave steps alone up to h |∂f/∂y| = 0.7, which is about what accuracy allows.</summary>
     public const double DefaultCoupling = 0.5;
     private const string Prefix = "reversible_";
 
-    public ReversibleCoupling(ExplicitRungeKutta method, double coupling)
+    /// <param name="method">The explicit Runge–Kutta method.</param>
+    /// <param name="tableau">Its coefficients.</param>
+    /// <param name="coupling">λ.</param>
+    public ReversibleCoupling(OdeMethod method, ButcherTableau tableau, double coupling)
         : base(Prefix + method.Name, method.Order, method.IsAdaptive)
     {
-        Tableau = method.Tableau;
+        Tableau = tableau;
         Coupling = coupling;
+        IsKnownByName = method.IsKnownByName && coupling == DefaultCoupling;
     }
 
     public ButcherTableau Tableau { get; }
@@ -29,11 +33,14 @@ internal sealed class ReversibleCoupling : OdeMethod
 
     public override int InterpolantOrder => Tableau.Extension.Order;
 
-    public override bool IsReversible => true;
+    public double UndoGrowth => 1 / Coupling;
+
+    /// <summary>The name tells of the method, but not of another λ than the usual one.</summary>
+    internal override bool IsKnownByName { get; }
+
+    internal override IReversibleMethod? Reversible => this;
 
     internal override bool IsOneStep => false;
-
-    internal override double UndoGrowth => 1 / Coupling;
 
     /// <summary>The coupling of a name, with the usual λ; null if it is not one.</summary>
     public static ReversibleCoupling? FromName(string name)
@@ -41,8 +48,10 @@ internal sealed class ReversibleCoupling : OdeMethod
         if (!name.StartsWith(Prefix, StringComparison.OrdinalIgnoreCase))
             return null;
         OdeMethod? method = All.FirstOrDefault(m => string.Equals(m.Name, name[Prefix.Length..], StringComparison.OrdinalIgnoreCase));
-        return method is ExplicitRungeKutta explicitMethod ? new ReversibleCoupling(explicitMethod, DefaultCoupling) : null;
+        return method?.ExplicitTableau is { } tableau ? new ReversibleCoupling(method, tableau, DefaultCoupling) : null;
     }
+
+    public T Undo<T>(IUndoFactory<T> factory) => factory.ForCoupling(Tableau, Coupling);
 
     internal override Stepper CreateStepper(StepperContext context) => new ReversibleCouplingStepper(this, context);
 }

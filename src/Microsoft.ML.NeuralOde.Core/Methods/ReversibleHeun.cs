@@ -6,7 +6,7 @@ namespace Microsoft.ML.NeuralOde.Methods;
 /// Reversible Heun (P. Kidger, J. Foster, X. Li, T. Lyons, Efficient and accurate gradients for neural SDEs, 2021): a second state ŷ makes each
 /// step algebraically reversible. ŷ₁ = 2y − ŷ + h f(ŷ), y₁ = y + h (f(ŷ) + f(ŷ₁)) / 2.
 /// </summary>
-internal sealed class ReversibleHeun : OdeMethod
+internal sealed class ReversibleHeun : OdeMethod, IReversibleMethod
 {
     public ReversibleHeun()
         : base("reversible_heun", order: 2, isAdaptive: true)
@@ -15,9 +15,14 @@ internal sealed class ReversibleHeun : OdeMethod
 
     public override int InterpolantOrder => 2;
 
-    public override bool IsReversible => true;
+    /// <summary>Undoing a step is as exact as making it.</summary>
+    public double UndoGrowth => 1;
+
+    internal override IReversibleMethod? Reversible => this;
 
     internal override bool IsOneStep => false;
+
+    public T Undo<T>(IUndoFactory<T> factory) => factory.ForReversibleHeun();
 
     internal override Stepper CreateStepper(StepperContext context) => new ReversibleHeunStepper(context);
 }

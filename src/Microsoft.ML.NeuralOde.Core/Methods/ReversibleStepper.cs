@@ -6,7 +6,7 @@ namespace Microsoft.ML.NeuralOde.Methods;
 /// What the methods share whose steps can be undone: they carry a second state, the twin, beside the first, and both together determine both of
 /// the step before.
 /// </summary>
-internal abstract class ReversibleStepper(StepperContext context) : OneStepStepper(context)
+internal abstract class ReversibleStepper(StepperContext context) : OneStepStepper(context), ITwin
 {
     /// <summary>Without error control the states may differ by this part of the state, or of its change in the step where that is larger.</summary>
     private const double AllowedDrift = 0.05;
@@ -20,10 +20,13 @@ internal abstract class ReversibleStepper(StepperContext context) : OneStepStepp
     /// <summary>The twin where the stepper stands: at a fresh start the state itself.</summary>
     public Tensor Twin => _twin ??= Context.Arithmetic.Copy(State);
 
-    /// <summary>The twin at the end of the attempted step.</summary>
+    /// <inheritdoc/>
+    public override ITwin? Twins => this;
+
+    /// <inheritdoc/>
     public abstract Tensor NextTwin { get; }
 
-    /// <summary>Whether no step has been taken since the last <see cref="Stepper.Start"/>.</summary>
+    /// <inheritdoc/>
     public bool IsFresh { get; private set; } = true;
 
     public override void Keep(int[] lanes)

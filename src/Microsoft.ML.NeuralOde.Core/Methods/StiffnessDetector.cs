@@ -47,7 +47,7 @@ internal sealed class StiffnessDetector
     public void Accepted(Tensor state, StepAttempt attempt, Span<Tensor> k, bool[]? mask)
     {
         // Elsewhere each look would wait for the device; where methods are to be switched, it is needed.
-        if (!StateKernels.Supports(state) && _context.Options.Method is not AutoSwitching)
+        if (!StateKernels.Supports(state) && !_context.Options.Method.SwitchesByStiffness)
             return;
         _context.Arithmetic.Release(_stage);
         _distance = _context.Arithmetic.ScaledError(state, attempt.State, attempt.Span, _difference, k, _context.Options);

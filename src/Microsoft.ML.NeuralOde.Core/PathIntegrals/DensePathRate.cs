@@ -19,6 +19,8 @@ internal sealed class DensePathRate : PathRate, IAnalyticDynamics
             _units = eye(Features, dtype: initialState.dtype, device: initialState.device).unsqueeze(1).DetachFromDisposeScope();
     }
 
+    public override IAnalyticDynamics Analytic => this;
+
     protected override IEnumerable<Tensor> DynamicsParameters => _dynamics.parameters().Where(parameter => !ReferenceEquals(parameter, _dynamics.ConditionWeight));
 
     /// <summary>Evaluates by fused kernels where the divergence is all that is integrated and all rows go the same steps.</summary>

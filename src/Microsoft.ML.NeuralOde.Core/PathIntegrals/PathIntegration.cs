@@ -35,10 +35,8 @@ internal static class PathIntegration
         if (!controlIntegrals && rate.Width > rate.Features)
             options = options with { Norm = StateNorm(options.Norm, rate) };
         Tensor packed = rate.Pack(initialState);
-        IReadOnlyList<Tensor> parameters = rate.Parameters;
-        var function = new KnownFunction(UserFunction.RightHandSide(rate.Evaluate), parameters, rate as IAnalyticDynamics) { Module = dynamics, Plain = rate.Velocity };
-        using OdeSolution solution = Ode.Solve(
-            function.Function, packed, tensor(new[] { start, end }, packed.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32), options, parameters);
+        Tensor times = tensor(new[] { start, end }, packed.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32);
+        using OdeSolution solution = Ode.Solve(new PathField(dynamics, rate), packed, TimeGrid.Create(times), times, options);
         Tensor final = solution.Final;
         var result = new PathResult(
             rate.State(final).MoveToOuterDisposeScope(),
@@ -70,7 +68,7 @@ internal static class PathIntegration
         return ErrorNorm.Custom($"{norm.Name} without integrals", errors =>
         {
             Tensor state = errors.reshape(errors.shape[0], -1, width).narrow(2, 0, features).reshape(errors.shape[0], -1);
-            return norm.Function is { } own ? own(state) : ReferenceEquals(norm, ErrorNorm.Maximum) ? state.abs().amax(1) : state.Squared().mean([1L]).sqrt();
+            return norm.Measure.Of(state);
         });
     }
 }

@@ -23,7 +23,7 @@ internal abstract class PathRate : IDisposable
         _rowData = rowData;
         // Unit vectors give the trace itself, and the sum of their images' squares is the norm.
         if (request is { NeedsJacobian: true, Trace.IsExact: false })
-            _probes = Draw(request.Trace, initialState.shape[0], Features, initialState);
+            _probes = request.Trace.Draw(initialState.shape[0], Features, initialState);
         HasRowNumbers = request.PerRow && (_probes is not null || rowData is not null);
         Width = Features + request.Count + (HasRowNumbers ? 1 : 0);
     }
@@ -42,6 +42,9 @@ internal abstract class PathRate : IDisposable
     /// from there.
     /// </summary>
     public IReadOnlyList<Tensor> Parameters => [.. DynamicsParameters, .. _rowData is { requires_grad: true } ? (Tensor[])[_rowData] : []];
+
+    /// <summary>The rate as a right-hand side with derivatives of its own; null where it is none.</summary>
+    public virtual IAnalyticDynamics? Analytic => null;
 
     protected abstract IEnumerable<Tensor> DynamicsParameters { get; }
 
@@ -123,14 +126,4 @@ internal abstract class PathRate : IDisposable
 
     /// <summary>Disposes what the rate keeps; it cannot be evaluated any more.</summary>
     public virtual void Dispose() => _probes?.Dispose();
-
-    private static Tensor Draw(TraceEstimator trace, long rows, long features, Tensor like)
-    {
-        long[] shape = [trace.Probes, rows, features];
-        if (trace.Distribution == ProbeDistribution.Gaussian)
-            return randn(shape, like.dtype, like.device).DetachFromDisposeScope();
-        using Tensor bits = randint(0, 2, shape, like.dtype, like.device);
-        using Tensor doubled = bits.Times(2);
-        return doubled.Minus(1).DetachFromDisposeScope();
-    }
 }

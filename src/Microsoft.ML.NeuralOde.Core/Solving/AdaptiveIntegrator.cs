@@ -28,7 +28,6 @@ internal sealed class AdaptiveIntegrator : Integrator
     {
         if (_lanes.Length == 0)
             return;
-        Task.Rows.Rows = null;
         Stepper.Start(Times(_ => Grid.Start), CopyInitialState());
         ChooseSteps(Times(_ => Task.Guess?.First ?? Options.FirstStep ?? 0));
         while (_lanes.Length > 0)
@@ -194,7 +193,7 @@ internal sealed class AdaptiveIntegrator : Integrator
         _lanes = Array.ConvertAll(kept, i => _lanes[i]);
         if (kept.Length == 0)
             return;
-        Task.Rows.Rows = Array.ConvertAll(_lanes, lane => lane.Row);
+        Context.RightHandSide.Keep(Array.ConvertAll(_lanes, lane => lane.Row));
         Stepper.Keep(kept);
         Context.Arithmetic.Resize(kept.Length);
     }

@@ -121,10 +121,10 @@ internal sealed class EventSolve
     {
         using IDisposable noGrad = no_grad();
         // The part is solved again: what evaluations draw and count is to be that of one solve.
-        using Undisturbed? undisturbed = _problem.MayDisturb ? new Undisturbed(_problem) : null;
+        using Undisturbed? undisturbed = _problem.Equation.IsComplete ? null : new Undisturbed(_problem.Equation);
         using Tensor initial = state.detach();
         var task = new IntegrationTask(
-            _problem.Function, initial, TimeGrid.Of([from, .. outputs]), Remaining(), _statistics, IsDifferentiable: false, Events: (_problem.Options.Events, starts));
+            _problem.Equation, initial, TimeGrid.Of([from, .. outputs]), Remaining(), _statistics, IsDifferentiable: false, Events: (_problem.Options.Events, starts));
         using var integrator = Integrator.Create(task);
         EventWatcher watcher = integrator.Watcher!;
         RowStatus status;
@@ -173,7 +173,7 @@ internal sealed class EventSolve
             return false;
         using DisposeScope scope = NewDisposeScope();
         _statistics.FunctionEvaluations++;
-        Tensor slope = RightHandSide.Own(_problem.Function, tensor(time, state.dtype, state.device), state);
+        Tensor slope = RightHandSide.Own(_problem.Equation, tensor(time, state.dtype, state.device), state);
         OdeSolverOptions options = _problem.Options;
         return StateArithmetic.Ratio(slope.Times(distance), state, state, options).abs().le(Numbers.One).all().item<bool>();
     }
@@ -226,7 +226,7 @@ internal sealed class EventSolve
         Tensor t = tensor(time, state.dtype, state.device);
         if (!_withGradient)
             return new OdeEventOccurrence(item, t, state);
-        using Tensor slope = RightHandSide.Own(_problem.Function, t, state.detach());
+        using Tensor slope = RightHandSide.Own(_problem.Equation, t, state.detach());
         if (Rate(item, t, state, slope) is not { } rate)
         {
             Tensor still = Undifferentiable.Of(t, state, NoDerivative);

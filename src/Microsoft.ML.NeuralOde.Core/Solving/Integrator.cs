@@ -19,7 +19,7 @@ internal abstract class Integrator : IDisposable
         _heap = new HeapGuard(task.InitialState);
         var clock = new Clock(Grid, task.InitialState, perRow: Options.PerRow && lanes > 0 && this is AdaptiveIntegrator, Options.Discontinuities);
         Context = new StepperContext(
-            new RightHandSide(task.Function, Statistics, task.IsDifferentiable), StateArithmetic.Create(task.InitialState, lanes, task.IsDifferentiable), clock, Options, Statistics);
+            new RightHandSide(task.Equation, Statistics, task.IsDifferentiable), StateArithmetic.Create(task.InitialState, lanes, task.IsDifferentiable), clock, Options, Statistics);
         Stepper = Options.Method.CreateStepper(Context);
         if (task.Events is { } events)
             Watcher = new EventWatcher(events.Events, events.Starts, Context);
@@ -140,7 +140,7 @@ internal abstract class Integrator : IDisposable
 }
 
 /// <summary>An initial value problem in the form the integrators take it.</summary>
-/// <param name="Function">f(t, y).</param>
+/// <param name="Equation">f(t, y).</param>
 /// <param name="InitialState">y at the first output time.</param>
 /// <param name="Grid">The output times.</param>
 /// <param name="Options">How to solve.</param>
@@ -149,12 +149,9 @@ internal abstract class Integrator : IDisposable
 /// <param name="Events">Events to look for, and those at which this part of the solve begins; null for none.</param>
 /// <param name="Recorder">Told of the steps and outputs; null for no one.</param>
 internal sealed record IntegrationTask(
-    Func<Tensor, Tensor, Tensor> Function, Tensor InitialState, TimeGrid Grid, OdeSolverOptions Options, SolverStatistics Statistics, bool IsDifferentiable,
+    VectorField Equation, Tensor InitialState, TimeGrid Grid, OdeSolverOptions Options, SolverStatistics Statistics, bool IsDifferentiable,
     IStepRecorder? Recorder = null, (IReadOnlyList<OdeEvent> Events, IReadOnlyList<EventStart> Starts)? Events = null)
 {
-    /// <summary>Told of the rows for which the right-hand side is evaluated.</summary>
-    public RowSelection Rows { get; init; } = new();
-
     /// <summary>What is known of the steps beforehand, before the options; null for nothing.</summary>
     public StepGuess? Guess { get; init; }
 }

@@ -1,5 +1,3 @@
-using Microsoft.ML.NeuralOde.Stepping;
-
 namespace Microsoft.ML.NeuralOde.Solving;
 
 /// <summary>A solve in which each row of the batch has its own steps and its own events: row by row, since resets and ends part their ways.</summary>
@@ -38,21 +36,10 @@ internal static class RowEventSolve
         }
     }
 
-    private static OdeProblem Alone(OdeProblem problem, int row)
+    private static OdeProblem Alone(OdeProblem problem, int row) => problem with
     {
-        Func<Tensor, Tensor, Tensor> function = problem.Function;
-        if (problem.Rows.HasArguments)
-            function = (t, y) =>
-            {
-                problem.Rows.Rows = [row];
-                return problem.Function(t, y);
-            };
-        return problem with
-        {
-            Function = function,
-            InitialState = problem.InitialState.narrow(0, row, 1),
-            Options = problem.Options with { PerRow = false },
-            Rows = new RowSelection(),
-        };
-    }
+        Equation = problem.Equation.OfRows([row]),
+        InitialState = problem.InitialState.narrow(0, row, 1),
+        Options = problem.Options with { PerRow = false },
+    };
 }

@@ -93,7 +93,7 @@ internal sealed class Reachable
         for (Type? type = value.GetType(); type is not null && type != typeof(object); type = type.BaseType)
             foreach (FieldInfo field in FieldsOf(type))
                 if (!field.IsStatic)
-                    Meet(field.GetValue(value), IsOurs(type) ? path : Join(path, field.Name));
+                    Meet(field.GetValue(value), Join(path, field.Name));
     }
 
     private void OpenModule(Module module, string path)
@@ -136,10 +136,6 @@ internal sealed class Reachable
     /// <summary>Whether a type is neither the system's nor torch's nor ours.</summary>
     private static bool IsForeign(Type type) =>
         type.Assembly != typeof(object).Assembly && type.Assembly != typeof(Tensor).Assembly && type.Namespace?.StartsWith("System", StringComparison.Ordinal) != true;
-
-    /// <summary>Whether a type holds the function that we made of the user's.</summary>
-    private static bool IsOurs(Type type) =>
-        type.Assembly == typeof(Reachable).Assembly && (type.IsDefined(typeof(CompilerGeneratedAttribute), inherit: false) || type == typeof(KnownFunction));
 
     /// <summary>The place as its programmer wrote it: names that the compiler made are left out, or become those of the source.</summary>
     private static string Join(string path, string field)

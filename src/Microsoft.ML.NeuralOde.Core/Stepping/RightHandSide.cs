@@ -3,19 +3,34 @@ namespace Microsoft.ML.NeuralOde.Stepping;
 /// <summary>The right-hand side f(t, y) as the methods call it: counted, checked, and with results that belong to the caller.</summary>
 internal sealed class RightHandSide : IDisposable
 {
-    private readonly Func<Tensor, Tensor, Tensor> _function;
+    private readonly VectorField _whole;
     private readonly SolverStatistics _statistics;
-    private IAnalyticDynamics? _dynamics;
+    private readonly bool _recordsGraph;
+    private VectorField _equation;
+    private IAnalyticDynamics? _analytic;
     private DynamicsEvaluator? _evaluator;
 
-    /// <param name="function">f(t, y).</param>
+    /// <param name="equation">f(t, y).</param>
     /// <param name="statistics">Where evaluations are counted.</param>
     /// <param name="recordsGraph">Whether derivatives are to flow through the evaluations.</param>
-    public RightHandSide(Func<Tensor, Tensor, Tensor> function, SolverStatistics statistics, bool recordsGraph = true)
+    public RightHandSide(VectorField equation, SolverStatistics statistics, bool recordsGraph = true)
     {
-        _function = function;
+        _whole = _equation = equation;
         _statistics = statistics;
-        _dynamics = recordsGraph ? null : KnownFunction.Of(function)?.Analytic;
+        _recordsGraph = recordsGraph;
+        _analytic = recordsGraph ? null : equation.Analytic;
+    }
+
+    /// <summary>From now on states have these rows of the batch; null for all.</summary>
+    public void Keep(int[]? rows)
+    {
+        VectorField equation = _whole.OfRows(rows);
+        if (ReferenceEquals(equation, _equation))
+            return;
+        _equation = equation;
+        _evaluator?.Dispose();
+        _evaluator = null;
+        _analytic = _recordsGraph ? null : equation.Analytic;
     }
 
     /// <summary>
@@ -24,7 +39,7 @@ internal sealed class RightHandSide : IDisposable
     public Tensor Evaluate(Tensor time, Tensor state)
     {
         Count(state);
-        return Own(_function, time, state);
+        return Own(_equation, time, state);
     }
 
     /// <summary>
@@ -34,12 +49,12 @@ internal sealed class RightHandSide : IDisposable
     public bool TryEvaluate(double[] times, Tensor state, StateArithmetic arithmetic, out Tensor derivative)
     {
         derivative = null!;
-        if (_dynamics is null)
+        if (_analytic is null)
             return false;
-        _evaluator ??= _dynamics.CreateEvaluator(state);
+        _evaluator ??= _analytic.CreateEvaluator(state);
         if (_evaluator is null)
         {
-            _dynamics = null;
+            _analytic = null;
             return false;
         }
         Count(state);
@@ -50,20 +65,20 @@ internal sealed class RightHandSide : IDisposable
 
     public void Dispose() => _evaluator?.Dispose();
 
-    /// <summary>Calls a function and makes its result the caller's.</summary>
-    /// <param name="function">f(t, y).</param>
+    /// <summary>Evaluates f and makes its result the caller's.</summary>
+    /// <param name="equation">f(t, y).</param>
     /// <param name="time">t.</param>
     /// <param name="state">y.</param>
-    /// <param name="made">Is shown the scope of the tensors that the function made; null for no one.</param>
-    public static Tensor Own(Func<Tensor, Tensor, Tensor> function, Tensor time, Tensor state, Action<DisposeScope>? made = null)
+    /// <param name="made">Is shown the scope of the tensors that f made; null for no one.</param>
+    public static Tensor Own(VectorField equation, Tensor time, Tensor state, Action<DisposeScope>? made = null)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor result = function(time, state);
+        Tensor result = equation.Evaluate(time, state);
         made?.Invoke(scope);
         if (!result.is_contiguous())
             result = result.contiguous();
         else if (!scope.Contains(result))
-            // The function's own tensor (a constant, a parameter, the state itself): we must not dispose of it nor see it change.
+            // f's own tensor (a constant, a parameter, the state itself): we must not dispose of it nor see it change.
             result = result.clone();
         else if (ReferenceEquals(result, state) || SharesMemory(result, state))
             result = result.clone();

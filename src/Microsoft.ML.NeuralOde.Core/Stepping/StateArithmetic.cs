@@ -58,30 +58,18 @@ internal abstract class StateArithmetic : IDisposable
     public double[] ScaledError(Tensor y0, Tensor y1, StepSpan? step, ReadOnlySpan<double> weights, ReadOnlySpan<Tensor> k, OdeSolverOptions options)
     {
         var result = new double[Lanes];
+        double[] coefficients = Scale(step, weights, k.Length);
         bool scalarTolerances = options.RelativeTolerances is null && options.AbsoluteTolerances is null;
-        if (scalarTolerances && options.Norm.Function is null && StateKernels.Supports(y0))
-        {
-            bool maximum = ReferenceEquals(options.Norm, ErrorNorm.Maximum);
-            StateKernels.ScaledError(
-                result, y0, y1, Scale(step, weights, k.Length), k, options.RelativeTolerance, options.AbsoluteTolerance, maximum);
-            double width = Math.Max(1, (double)y0.numel() / Lanes);
-            for (int lane = 0; lane < Lanes; lane++)
-                result[lane] = maximum ? result[lane] : Math.Sqrt(result[lane] / width);
+        if (scalarTolerances && StateKernels.Supports(y0)
+            && options.Norm.Measure.TryOf(result, y0, y1, coefficients, k, options.RelativeTolerance, options.AbsoluteTolerance))
             return result;
-        }
 
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         using var arithmetic = new TensorArithmetic(Lanes);
-        Tensor error = arithmetic.Combine(null, null, Scale(step, weights, k.Length), k);
+        Tensor error = arithmetic.Combine(null, null, coefficients, k);
         Tensor ratio = Ratio(error, y0, y1, options).reshape(Lanes, -1);
-        Tensor norms = options.Norm.Function is { } own ? UserFunction.Returned(
-                "The error norm", UserFunction.Call("The error norm", ratio, () => own(ratio)), "one number a lane")
-            : ReferenceEquals(options.Norm, ErrorNorm.Maximum) ? ratio.abs().amax(1)
-            : ratio.Squared().mean([1L]).sqrt();
-        if (norms.numel() != Lanes)
-            throw new InvalidOperationException($"The error norm '{options.Norm}' returned shape [{string.Join(", ", norms.shape)}]; it must return one number a lane, shape [{Lanes}].");
-        norms.to(ScalarType.Float64, CPU).contiguous().data<double>().CopyTo(result);
+        options.Norm.Measure.Of(ratio).to(ScalarType.Float64, CPU).contiguous().data<double>().CopyTo(result);
         return result;
     }
 

@@ -47,6 +47,13 @@ internal abstract class Stepper : IDisposable
     /// <summary>The method of the attempted step; null where a step cannot be made again from its start alone.</summary>
     public virtual OdeMethod? StepMethod => null;
 
+    /// <summary>The stages of the step being tried, for Runge–Kutta methods.</summary>
+    /// <exception cref="NotSupportedException">The method is no Runge–Kutta method.</exception>
+    public virtual StepStages Stages => throw new NotSupportedException("The steps of the method have no Runge–Kutta stages.");
+
+    /// <summary>The second state that makes the method's steps reversible; null for methods without.</summary>
+    public virtual ITwin? Twins => null;
+
     /// <summary>Stands at a point afresh: at the start, behind a discontinuity, after a reset. Takes the state over.</summary>
     public abstract void Start(double[] time, Tensor state);
 
@@ -69,6 +76,16 @@ internal abstract class Stepper : IDisposable
     public abstract void Keep(int[] lanes);
 
     public abstract void Dispose();
+}
+
+/// <summary>The second state of a reversible method at work.</summary>
+internal interface ITwin
+{
+    /// <summary>The twin at the end of the attempted step.</summary>
+    Tensor NextTwin { get; }
+
+    /// <summary>Whether no step has been taken since the last <see cref="Stepper.Start"/>.</summary>
+    bool IsFresh { get; }
 }
 
 /// <summary>A step that was tried.</summary>

@@ -1,5 +1,3 @@
-using Microsoft.ML.NeuralOde.Solving;
-
 namespace Microsoft.ML.NeuralOde.Stepping;
 
 /// <summary>Puts back, when it is disposed of, what evaluations changed in passing: torch's random numbers, and buffers of the right-hand side.</summary>
@@ -9,8 +7,8 @@ internal sealed class Undisturbed : IDisposable
     private readonly BufferState _buffers;
     private bool _isKept;
 
-    /// <param name="problem">The problem whose right-hand side is evaluated.</param>
-    public Undisturbed(OdeProblem problem) => _buffers = new BufferState(problem.Buffers);
+    /// <param name="equation">The right-hand side that is evaluated.</param>
+    public Undisturbed(VectorField equation) => _buffers = new BufferState(equation.Buffers);
 
     /// <summary>Whether random numbers were drawn since.</summary>
     public bool DrewNumbers => _random.HasMoved;

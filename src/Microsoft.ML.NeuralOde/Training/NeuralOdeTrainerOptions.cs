@@ -183,6 +183,9 @@ public abstract class NeuralOdeTrainerOptions
             MaximumGradientNorm is null || ((float)MaximumGradientNorm > 0 && MaximumGradientNorm <= float.MaxValue), nameof(MaximumGradientNorm), MaximumGradientNorm,
             "a positive number that float32 holds, or null for no limit");
         Require(Solver is not null, nameof(Solver), Solver, "a method such as OdeMethod.Dopri5");
+        Require(
+            Solver.IsKnownByName, nameof(Solver), $"'{Solver}'",
+            "a method that OdeMethod.Parse finds by its name, which is all that model files hold of it: no tableau of one's own, and no coupling with a λ of its own");
         RequirePositive(RelativeTolerance, nameof(RelativeTolerance));
         RequirePositive(AbsoluteTolerance, nameof(AbsoluteTolerance));
         Require(FinalTolerances?.AreValid != false, nameof(FinalTolerances), FinalTolerances, "positive tolerances or null");

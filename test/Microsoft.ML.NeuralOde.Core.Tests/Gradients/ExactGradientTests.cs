@@ -12,7 +12,7 @@ public class ExactGradientTests
     public static TheoryData<string, double?> Steps()
     {
         var data = new TheoryData<string, double?>();
-        foreach (OdeMethod method in OdeMethod.All.Where(method => (method.IsOneStep || method.IsReversible) && !Costly.Contains(method)))
+        foreach (OdeMethod method in TestMethods.All.Where(method => (method.IsOneStep || method.IsReversible) && !Costly.Contains(method)))
         {
             data.Add(method.Name, 0.07);
             if (method.IsAdaptive && method is not ImplicitRungeKutta)
@@ -26,7 +26,7 @@ public class ExactGradientTests
     }
 
     public static TheoryData<string> PerRow =>
-        [.. OdeMethod.All.Where(method => method.IsAdaptive && method.SupportsPerRow && (method.IsOneStep || method.IsReversible))
+        [.. TestMethods.All.Where(method => method.IsAdaptive && method.SupportsPerRow && (method.IsOneStep || method.IsReversible))
             .Where(method => method is not ImplicitRungeKutta || method == OdeMethod.Kvaerno3).Select(method => method.Name)];
 
     [Theory]
@@ -145,7 +145,7 @@ public class ExactGradientTests
     /// </summary>
     private static OdeSolverOptions Options(string name)
     {
-        OdeMethod method = OdeMethod.Parse(name);
+        OdeMethod method = TestMethods.Named(name);
         return new OdeSolverOptions
         {
             Method = method,

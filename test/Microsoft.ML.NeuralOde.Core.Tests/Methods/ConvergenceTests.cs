@@ -5,17 +5,17 @@ namespace Microsoft.ML.NeuralOde.Core.Tests.Methods;
 
 public class ConvergenceTests
 {
-    public static TheoryData<string> Methods => [.. OdeMethod.All.Where(method => !method.IsForSecondOrderSystems).Select(method => method.Name)];
+    public static TheoryData<string> Methods => [.. TestMethods.All.Where(method => !method.IsForSecondOrderSystems).Select(method => method.Name)];
 
     /// <summary>All but those that put interpolants of several orders together; they have tests of their own.</summary>
     public static TheoryData<string> MethodsWithOneInterpolant =>
-        [.. OdeMethod.All.Where(method => method is not (VariableOrderAdams or AutoSwitching) && !method.IsForSecondOrderSystems).Select(method => method.Name)];
+        [.. TestMethods.All.Where(method => method is not (VariableOrderAdams or AutoSwitching) && !method.IsForSecondOrderSystems).Select(method => method.Name)];
 
     [Theory]
     [MemberData(nameof(Methods))]
     public void Fixed_steps_converge_with_the_order_of_the_method(string name)
     {
-        OdeMethod method = OdeMethod.Parse(name);
+        OdeMethod method = TestMethods.Named(name);
         // Three halvings, from few enough steps on to stay clear of rounding.
         double order = Order(steps => Error(method, steps), method.Order >= 6 ? 4 : 12, halvings: 3);
         if (method is ReversibleCoupling)
@@ -29,7 +29,7 @@ public class ConvergenceTests
     [MemberData(nameof(MethodsWithOneInterpolant))]
     public void The_interpolant_has_its_order(string name)
     {
-        OdeMethod method = OdeMethod.Parse(name);
+        OdeMethod method = TestMethods.Named(name);
         double order = Order(steps => InterpolationError(method, steps), method.InterpolantOrder >= 6 ? 8 : method.InterpolantOrder >= 4 ? 12 : 40);
         order.Should().BeApproximately(method.InterpolantOrder + 1, 0.3, "the local error of one step is O(h^(order + 1))");
     }
@@ -38,7 +38,7 @@ public class ConvergenceTests
     [MemberData(nameof(Methods))]
     public void The_tableau_is_consistent(string name)
     {
-        if (OdeMethod.Parse(name) is not ExplicitRungeKutta method)
+        if (TestMethods.Named(name) is not ExplicitRungeKutta method)
             return;
         ButcherTableau tableau = method.Tableau;
         for (int i = 0; i < tableau.Stages; i++)

@@ -121,7 +121,7 @@ public class DeviceTests
             .Where(call => !call.StartsWith("Microsoft.ML.NeuralOde.Torch.Draws", StringComparison.Ordinal))
             // These take none.
             .Should().OnlyContain(call => call.StartsWith("Microsoft.ML.NeuralOde.Dynamics.ModuleParameters", StringComparison.Ordinal)
-                || call.StartsWith("Microsoft.ML.NeuralOde.PathIntegrals.PathRate", StringComparison.Ordinal));
+                || call.StartsWith("Microsoft.ML.NeuralOde.TraceEstimator", StringComparison.Ordinal));
 
     [Theory]
     [InlineData("weight", float.NaN)]

@@ -187,6 +187,35 @@ public class OptionAmountTests
         seen.Select(progress => progress.FunctionEvaluations).Should().Equal(0, 7, 13, 19);
     }
 
+    [Fact]
+    public void Statistics_count_steps_and_keep_their_extremes()
+    {
+        var statistics = new SolverStatistics();
+        Sizes((t, y) => zeros_like(y), new() { FirstStep = 1.0 / 16, Controller = Doubling }, 1, 1 - 31.0 / 16, statistics);
+        (statistics.AcceptedSteps, statistics.RejectedSteps).Should().Be((5L, 0L));
+        (statistics.SmallestStep, statistics.LargestStep, statistics.StepSum, statistics.NextStep).Should().Be((1.0 / 16, 1, 31.0 / 16, 2));
+        statistics.FunctionEvaluations.Should().Be(31);
+        statistics.ToString().Should().Be("31 evaluations forward, 0 backward; 5 steps accepted, 0 rejected, sizes 0.0625 to 1");
+    }
+
+    [Fact]
+    public void A_failure_names_ten_rows_at_most_with_time_step_and_error()
+    {
+        // Of 25 rows all but the first, third, fifth … are not finite from the start.
+        using Tensor y0 = tensor([.. Enumerable.Range(0, 25).Select(i => i % 2 == 0 ? 1 : double.NaN)], [25, 1]);
+        OdeSolverException failure =
+            FluentActions.Invoking(() => Ode.Solve((t, y) => -y, y0, 2, 3, new OdeSolverOptions { FirstStep = 0.5 })).Should()
+            .Throw<OdeSolverException>().Which;
+        failure.Failure.Should().Be(SolverFailure.NonFinite);
+        failure.Rows.Should().Equal(1, 3, 5, 7, 9, 11, 13, 15, 17, 19);
+        failure.Message.Should().StartWith(
+            "The solution became NaN or infinite at t = 2 with step 0.5, batch rows 1, 3, 5, 7, 9, 11, 13, 15, 17, 19. "
+            + "The initial state itself holds such numbers.");
+
+        Failure(new() { RelativeTolerance = 0, AbsoluteTolerance = 0.2, Norm = ErrorNorm.Maximum }, 0.5, 1).Message.Should().StartWith(
+            "The step size became too small at t = 0 with step 0.5, error 2.5 times the tolerance, batch rows 1, 0. Loosen the tolerances");
+    }
+
     private static double Rms(double a, double b) => Math.Sqrt((a * a + b * b) / 2);
 
     private static OdeSolverException Failure(OdeSolverOptions options, double step, double end)
@@ -197,11 +226,12 @@ public class OptionAmountTests
         return FluentActions.Invoking(() => Ode.Solve((t, y) => slope * t, y0, 0, end, single)).Should().Throw<OdeSolverException>().Which;
     }
 
-    private static double[] Sizes(Func<Tensor, Tensor, Tensor> f, OdeSolverOptions options, double from, double to)
+    private static double[] Sizes(Func<Tensor, Tensor, Tensor> f, OdeSolverOptions options, double from, double to,
+        SolverStatistics? statistics = null)
     {
         using Tensor y0 = ones(1, ScalarType.Float64);
         var recorder = new Recorder();
-        var task = new IntegrationTask(f, y0, TimeGrid.Of(from, to), options, new SolverStatistics(), IsDifferentiable: false, recorder);
+        var task = new IntegrationTask(new FunctionField(f), y0, TimeGrid.Of(from, to), options, statistics ?? new(), IsDifferentiable: false, recorder);
         OdeProblem.Integrate(task).Dispose();
         return [.. recorder.Steps];
     }

@@ -171,7 +171,7 @@ public class SolveTests
         // Errors go into the next sizes with the order of the estimate plus one, 5 for Dormand and Prince's pair.
         var statistics = new SolverStatistics();
         var recorder = new ErrorRecorder(statistics);
-        OdeProblem.Integrate(new IntegrationTask(Problems.VanDerPol5, y0, TimeGrid.Of(0, 10), Tight with { Controller = controller },
+        OdeProblem.Integrate(new IntegrationTask(new FunctionField(Problems.VanDerPol5), y0, TimeGrid.Of(0, 10), Tight with { Controller = controller },
             statistics, IsDifferentiable: false, recorder))
             .Dispose();
         List<(double Size, double Error, bool WasRejected)> steps = recorder.Steps;

@@ -19,7 +19,7 @@ internal sealed class SteppedMethod : IDisposable
         var statistics = new SolverStatistics();
         StateArithmetic arithmetic = StateArithmetic.Create(y0, 1, differentiable: false);
         var context = new StepperContext(
-            new RightHandSide(f, statistics), arithmetic, new Clock(TimeGrid.Of(0, 1), y0, perRow: false), options, statistics);
+            new RightHandSide(new FunctionField(f), statistics), arithmetic, new Clock(TimeGrid.Of(0, 1), y0, perRow: false), options, statistics);
         Stepper stepper = options.Method.CreateStepper(context);
         stepper.Start([0], arithmetic.Copy(y0));
         return new SteppedMethod(stepper, arithmetic);

@@ -40,4 +40,38 @@ public class PassThroughTests
         for (int i = 0; i < kept.Count; i++)
             kept[i].DenseValues().Should().Equal(rows[i].Features);
     }
+
+    [Fact]
+    public void Rows_are_read_ahead_256_at_a_time()
+    {
+        int read = 0;
+        var definition = SchemaDefinition.Create(typeof(TableRow));
+        definition["Features"].ColumnType = new VectorDataViewType(NumberDataViewType.Single, 2);
+        IDataView counted = _mlContext.Data.LoadFromEnumerable(Counting(), definition);
+        using NeuralOdeRegressionTransformer model = _mlContext.Regression.Trainers.NeuralOde(new NeuralOdeRegressionTrainer.Options
+        {
+            LabelColumnName = "Target",
+            NumberOfEpochs = 1,
+            EncoderLayers = [4],
+            DynamicsLayers = [4],
+        }).Fit(TabularData.View(_mlContext, TabularData.Circle(20)));
+        IDataView scored = model.Transform(counted);
+        using DataViewRowCursor cursor = scored.GetRowCursor([scored.Schema["Target"], scored.Schema["Score"]]);
+        for (int row = 0; row < 600; row++)
+        {
+            cursor.MoveNext().Should().BeTrue();
+            cursor.Position.Should().Be(row);
+            read.Should().Be(row < 256 ? 256 : row < 512 ? 512 : 600);
+        }
+        cursor.MoveNext().Should().BeFalse();
+
+        IEnumerable<TableRow> Counting()
+        {
+            foreach (TableRow row in TabularData.Circle(600))
+            {
+                read++;
+                yield return row;
+            }
+        }
+    }
 }

@@ -145,6 +145,24 @@ public sealed class MessageTests
     [Fact]
     public void Reports_leave_out_evaluations_that_there_are_none_of()
     {
+        new NeuralOdeEpochReport
+        {
+            Epoch = 3,
+            NumberOfEpochs = 20,
+            TrainLoss = 0.12345,
+            MetricName = "accuracy",
+            TrainMetric = 0.5,
+            ValidationLoss = 1,
+            ValidationMetric = 0.98765,
+            NfeForward = 20.26,
+            NfeBackward = 31.5,
+            Seconds = 1.234,
+        }.ToString().Should().Be(
+            "epoch 3/20: loss 0.1235, accuracy 50.00 %, validation loss 1.0000, validation accuracy 98.77 %, "
+            + "evaluations 20.3 forward 31.5 backward, 1.23 s");
+        new NeuralOdeEpochReport { Epoch = 1, NumberOfEpochs = 1, TrainLoss = 2, MetricName = "RMSE", TrainMetric = 123.456789,
+            NfeForward = 7 }.ToString()
+            .Should().Be("epoch 1/1: loss 2.0000, RMSE 123.46, evaluations 7.0 forward, 0.00 s");
         new NeuralOdeEpochReport { Epoch = 1, NumberOfEpochs = 2, NfeForward = 20, NfeBackward = 31.5 }.ToString().Should().Contain("evaluations 20.0 forward 31.5 backward");
         new NeuralOdeEpochReport { Epoch = 1, NumberOfEpochs = 2, NfeForward = 20 }.ToString().Should().Contain("evaluations 20.0 forward,").And.NotContain("backward");
         new NeuralOdeEpochReport { Epoch = 1, NumberOfEpochs = 2 }.ToString().Should().NotContain("evaluations");

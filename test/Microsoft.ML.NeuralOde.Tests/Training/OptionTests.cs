@@ -30,6 +30,8 @@ public class OptionTests
         { nameof(Options.WeightDecay), -0.1, "zero or a positive number" },
         { nameof(Options.MaximumGradientNorm), 0.0, "a positive number or null" },
         { nameof(Options.Solver), null, "a method such as OdeMethod.Dopri5" },
+        { nameof(Options.Solver), OwnEuler, "a method that OdeMethod.Parse finds by its name, which is all that model files hold of it: *" },
+        { nameof(Options.Solver), OdeMethod.ReversibleCoupling(OdeMethod.Rk4, 0.9), "a method that OdeMethod.Parse finds by its name, *" },
         { nameof(Options.RelativeTolerance), 0.0, "a positive number" },
         { nameof(Options.AbsoluteTolerance), -1.0, "a positive number" },
         { nameof(Options.FinalTolerances), new SolverTolerances(0, 1), "positive tolerances or null" },
@@ -49,6 +51,9 @@ public class OptionTests
         { nameof(Options.DynamicsLayers), new[] { 3, 0 }, "a list of positive sizes" },
         { nameof(Options.EndTime), 0.0, "a finite number other than zero" },
     };
+
+    private static OdeMethod OwnEuler =>
+        OdeMethod.ExplicitRungeKutta("my euler", new RungeKuttaTableau { Order = 1, Nodes = [0], Matrix = [[]], Weights = [1] });
 
     [Theory]
     [MemberData(nameof(WrongValues))]

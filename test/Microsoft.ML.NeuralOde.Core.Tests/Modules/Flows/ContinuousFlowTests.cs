@@ -122,11 +122,11 @@ public class ContinuousFlowTests
         using DisposeScope scope = NewDisposeScope();
         random.manual_seed(9);
         ContinuousFlow flow = Strong(2, new ContinuousFlowOptions { Hidden = [8], Conditions = 1, Solver = Tight });
-        const int Count = 5000;
+        const int Count = 2100;
         Tensor condition = randn(Count, 1);
         Tensor noise = flow.Base.Sample(Count, new Generator(3));
         Tensor samples = flow.Sample(Count, condition, new Generator(3));
-        foreach (int first in new[] { 0, 2040, 4990 })
+        foreach (int first in new[] { 0, 2040, 2090 })
             Problems.MaximumDifference(samples[first..(first + 10)], flow.Decode(noise[first..(first + 10)], condition[first..(first + 10)]).Data.detach()).Should().BeLessThan(1e-5);
     }
 

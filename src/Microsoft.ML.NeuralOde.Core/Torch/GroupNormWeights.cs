@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using TorchSharp.Modules;
 
-namespace Microsoft.ML.NeuralOde.Dynamics;
+namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>Finds group normalisations whose weights nobody has set: TorchSharp leaves those of a new <see cref="GroupNorm"/> as the memory was.</summary>
 internal static class GroupNormWeights

@@ -1,0 +1,74 @@
+using Microsoft.ML.NeuralOde.Kernels;
+
+namespace Microsoft.ML.NeuralOde.Stepping;
+
+/// <summary>How an <see cref="ErrorNorm"/> makes one number of the errors of all components: by tensor operations, and by kernels where there are some.</summary>
+internal abstract class ErrorMeasure
+{
+    /// <summary>Whether it is the root of the mean of squares, which solvers without tensors know too.</summary>
+    public virtual bool IsRootMeanSquare => false;
+
+    /// <summary>One number a lane, in the current scope.</summary>
+    /// <param name="errors">The errors in units of the tolerances, shape <c>[lanes, components]</c>.</param>
+    public abstract Tensor Of(Tensor errors);
+
+    /// <summary>
+    /// The same of h Σ_j w_j k_j over atol + rtol max(|y0|, |y1|), in memory that <see cref="StateKernels"/> support; false where there is no kernel.
+    /// </summary>
+    /// <param name="result">One number a lane.</param>
+    /// <param name="y0">The state at the step's start.</param>
+    /// <param name="y1">That at its end.</param>
+    /// <param name="coefficients">h w, lane-major.</param>
+    /// <param name="k">The stage derivatives.</param>
+    /// <param name="rtol">The relative tolerance.</param>
+    /// <param name="atol">The absolute tolerance.</param>
+    public virtual bool TryOf(
+        Span<double> result, Tensor y0, Tensor y1, ReadOnlySpan<double> coefficients, ReadOnlySpan<Tensor> k, double rtol, double atol) => false;
+}
+
+/// <summary>The root of the mean of squares.</summary>
+internal sealed class RootMeanSquare : ErrorMeasure
+{
+    public override bool IsRootMeanSquare => true;
+
+    public override Tensor Of(Tensor errors) => errors.Squared().mean([1L]).sqrt();
+
+    public override bool TryOf(
+        Span<double> result, Tensor y0, Tensor y1, ReadOnlySpan<double> coefficients, ReadOnlySpan<Tensor> k, double rtol, double atol)
+    {
+        StateKernels.ScaledError(result, y0, y1, coefficients, k, rtol, atol, maximum: false);
+        double width = Math.Max(1, (double)y0.numel() / result.Length);
+        foreach (ref double lane in result)
+            lane = Math.Sqrt(lane / width);
+        return true;
+    }
+}
+
+/// <summary>The largest absolute value.</summary>
+internal sealed class LargestError : ErrorMeasure
+{
+    public override Tensor Of(Tensor errors) => errors.abs().amax(1);
+
+    public override bool TryOf(
+        Span<double> result, Tensor y0, Tensor y1, ReadOnlySpan<double> coefficients, ReadOnlySpan<Tensor> k, double rtol, double atol)
+    {
+        StateKernels.ScaledError(result, y0, y1, coefficients, k, rtol, atol, maximum: true);
+        return true;
+    }
+}
+
+/// <summary>A user's function.</summary>
+internal sealed class OwnMeasure(string name, Func<Tensor, Tensor> function) : ErrorMeasure
+{
+    private const string What = "The error norm";
+
+    public override Tensor Of(Tensor errors)
+    {
+        Tensor norms = UserFunction.Returned(What, UserFunction.Call(What, errors, () => function(errors)), "one number a lane");
+        long lanes = errors.shape[0];
+        if (norms.numel() != lanes)
+            throw new InvalidOperationException(
+                $"{What} '{name}' returned shape [{string.Join(", ", norms.shape)}]; it must return one number a lane, shape [{lanes}].");
+        return norms;
+    }
+}

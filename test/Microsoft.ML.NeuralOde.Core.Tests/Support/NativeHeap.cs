@@ -1,0 +1,48 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
+
+namespace Microsoft.ML.NeuralOde.Core.Tests.Support;
+
+/// <summary>The heap of glibc, in which libtorch's tensors lie, as its own books have it: the same in every run, whatever the machine does besides.</summary>
+internal static partial class NativeHeap
+{
+    public static bool IsKnown { get; } = OperatingSystem.IsLinux() && NativeLibrary.TryGetExport(NativeLibrary.GetMainProgramHandle(), "malloc_info", out _);
+
+    /// <summary>Bytes that are in use: neither holes nor what is kept for later.</summary>
+    public static long BytesInUse()
+    {
+        nint stream = OpenMemoryStream(out nint text, out nuint length);
+        try
+        {
+            _ = MallocInfo(0, stream);
+            _ = Close(stream);
+            stream = 0;
+            string books = Marshal.PtrToStringUTF8(text, (int)length);
+            // The sums over all arenas stand at the end.
+            string sums = books[(books.LastIndexOf("</heap>", StringComparison.Ordinal) + 1)..];
+            return Size(sums, "system type=\"current\"") + Size(sums, "total type=\"mmap\"") - Size(sums, "total type=\"fast\"") - Size(sums, "total type=\"rest\"");
+        }
+        finally
+        {
+            if (stream != 0)
+                _ = Close(stream);
+            Free(text);
+        }
+    }
+
+    private static long Size(string sums, string entry) =>
+        long.Parse(Regex.Match(sums, $"<{entry}[^>]* size=\"(\\d+)\"").Groups[1].ValueSpan, CultureInfo.InvariantCulture);
+
+    [LibraryImport("libc", EntryPoint = "open_memstream")]
+    private static partial nint OpenMemoryStream(out nint text, out nuint length);
+
+    [LibraryImport("libc", EntryPoint = "malloc_info")]
+    private static partial int MallocInfo(int options, nint stream);
+
+    [LibraryImport("libc", EntryPoint = "fclose")]
+    private static partial int Close(nint stream);
+
+    [LibraryImport("libc", EntryPoint = "free")]
+    private static partial void Free(nint memory);
+}
