@@ -5,17 +5,22 @@ internal sealed class CheckNumber
 {
     private ulong _value = 0x9E3779B97F4A7C15;
 
-    public void Add(float number)
-    {
-        // One round of the finalizer of SplitMix64 (G. Steele, D. Lea, C. Flood, 2014): no two states become the same.
-        ulong z = (_value ^ BitConverter.SingleToUInt32Bits(number)) * 0xBF58476D1CE4E5B9;
-        _value = z ^ (z >> 29);
-    }
+    public void Add(float number) => Add(BitConverter.SingleToUInt32Bits(number));
+
+    /// <summary>Adds what another number was made of, as one.</summary>
+    public void Add(CheckNumber other) => Add(other._value);
 
     public void Add(ReadOnlySpan<float> numbers)
     {
         foreach (float number in numbers)
             Add(number);
+    }
+
+    private void Add(ulong bits)
+    {
+        // One round of the finalizer of SplitMix64 (G. Steele, D. Lea, C. Flood, 2014): no two states become the same.
+        ulong z = (_value ^ bits) * 0xBF58476D1CE4E5B9;
+        _value = z ^ (z >> 29);
     }
 
     public override string ToString() => $"{_value:x16}";

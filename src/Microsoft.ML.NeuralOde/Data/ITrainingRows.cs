@@ -1,9 +1,9 @@
 namespace Microsoft.ML.NeuralOde.Data;
 
-/// <summary>Some rows as tensors: features <c>[rows, features]</c>, labels <c>[rows, numbers]</c> and weights <c>[rows]</c> in float32.</summary>
-internal sealed record RowBatch(Tensor Features, Tensor? Labels, Tensor? Weights) : IDisposable
+/// <summary>Some rows as tensors: features in their format, labels <c>[rows, numbers]</c> and weights <c>[rows]</c> in float32.</summary>
+internal sealed record RowBatch(FeatureBatch Features, Tensor? Labels, Tensor? Weights) : IDisposable
 {
-    public long Count => Features.shape[0];
+    public long Count => Features.Count;
 
     public void Dispose()
     {
@@ -18,6 +18,9 @@ internal interface ITrainingRows : IDisposable
 {
     /// <summary>The number of rows.</summary>
     long Count { get; }
+
+    /// <summary>What the features of a row are.</summary>
+    RowFormat Format { get; }
 
     /// <summary>What is known of the rows after one pass.</summary>
     RowStatistics Statistics { get; }

@@ -1,39 +1,45 @@
-using System.Runtime.InteropServices;
-
 namespace Microsoft.ML.NeuralOde.Data;
 
 /// <summary>Rows that are held in memory, read once.</summary>
 internal sealed class MemoryRows : ITrainingRows
 {
-    private readonly Tensor _features;
+    private readonly FeatureStore _features;
     private readonly Tensor? _labels;
     private readonly Tensor? _weights;
 
-    public MemoryRows(Tensor features, Tensor? labels, Tensor? weights, RowStatistics statistics)
+    public MemoryRows(RowFormat format, FeatureStore features, Tensor? labels, Tensor? weights, RowStatistics statistics)
     {
+        Format = format;
         _features = features;
         _labels = labels;
         _weights = weights;
         Statistics = statistics;
     }
 
-    public long Count => _features.shape[0];
+    public long Count => _features.Count;
+
+    public RowFormat Format { get; }
 
     public RowStatistics Statistics { get; }
 
+    /// <summary>Rows in the host's memory, with their statistics.</summary>
+    public static MemoryRows Of(RowFormat format, FeatureStore features, Tensor? labels, Tensor? weights) =>
+        new(format, features, labels, weights, StatisticsOf(format, features, labels, weights));
+
     public IEnumerable<RowBatch> Batches(int batchSize, int? orderSeed = null, long firstBatch = 0)
     {
-        using Tensor? order = orderSeed is { } seed ? tensor(Order(Count, new Random(seed)), device: _features.device) : null;
+        long[] order = orderSeed is { } seed ? Order(Count, new Random(seed)) : [];
+        using Tensor? index = orderSeed is null ? null : tensor(order, device: _features.Device);
         for (long first = firstBatch * batchSize; first < Count; first += batchSize)
         {
             long size = Math.Min(batchSize, Count - first);
-            if (order is null)
+            if (index is null)
             {
-                yield return new RowBatch(_features.narrow(0, first, size), _labels?.narrow(0, first, size), _weights?.narrow(0, first, size));
+                yield return new RowBatch(_features.Slice(first, size), _labels?.narrow(0, first, size), _weights?.narrow(0, first, size));
                 continue;
             }
-            using Tensor rows = order.narrow(0, first, size);
-            yield return Take(rows);
+            using Tensor rows = index.narrow(0, first, size);
+            yield return new RowBatch(_features.Take(order.AsSpan((int)first, (int)size), rows), Take(_labels, rows), Take(_weights, rows));
         }
     }
 
@@ -47,10 +53,10 @@ internal sealed class MemoryRows : ITrainingRows
     /// <summary>The same rows on a device; these here are disposed of.</summary>
     public MemoryRows MoveTo(Device device)
     {
-        if (device.type == _features.device_type)
+        FeatureStore features = _features.MoveTo(device);
+        if (features == _features)
             return this;
-        var moved = new MemoryRows(
-            _features.to(device).DetachFromDisposeScope(), _labels?.to(device).DetachFromDisposeScope(), _weights?.to(device).DetachFromDisposeScope(), Statistics);
+        var moved = new MemoryRows(Format, features, _labels?.to(device).DetachFromDisposeScope(), _weights?.to(device).DetachFromDisposeScope(), Statistics);
         Dispose();
         return moved;
     }
@@ -62,28 +68,16 @@ internal sealed class MemoryRows : ITrainingRows
         _weights?.Dispose();
     }
 
-    /// <summary>The statistics of rows whose tensors lie in the host's memory.</summary>
-    public static RowStatistics StatisticsOf(Tensor features, Tensor? labels, Tensor? weights)
+    private static RowStatistics StatisticsOf(RowFormat format, FeatureStore features, Tensor? labels, Tensor? weights)
     {
-        var shape = new RowShape((int)features.shape[1], (int)(labels?.shape[1] ?? 0), weights is not null);
-        var statistics = new RowStatistics(shape);
-        long count = features.shape[0];
-        // A span reaches over 2 GiB at most: a piece at a time.
-        long piece = Math.Max(1, (1L << 28) / Math.Max(1, shape.Features));
-        for (long first = 0; first < count; first += piece)
-        {
-            long size = Math.Min(piece, count - first);
-            using Tensor x = features.narrow(0, first, size);
-            using Tensor? y = labels?.narrow(0, first, size);
-            using Tensor? w = weights?.narrow(0, first, size);
-            ReadOnlySpan<float> xs = Values(x), ys = y is null ? default : Values(y), ws = w is null ? default : Values(w);
-            for (int i = 0; i < size; i++)
-                statistics.Add(xs.Slice(i * shape.Features, shape.Features), ys.Slice(i * shape.Labels, shape.Labels), w is null ? 1 : ws[i]);
-        }
+        var shape = new RowShape(format.Width, (int)(labels?.shape[1] ?? 0), weights is not null);
+        var statistics = new RowStatistics(format, shape);
+        float[] ys = Values(labels), ws = Values(weights);
+        features.Visit((row, x) => statistics.Add(x, ys.AsSpan((int)row * shape.Labels, shape.Labels), weights is null ? 1 : ws[row]));
         return statistics;
     }
 
-    private static ReadOnlySpan<float> Values(Tensor tensor) => MemoryMarshal.Cast<byte, float>(tensor.bytes);
+    private static float[] Values(Tensor? tensor) => tensor is null ? [] : tensor.data<float>().ToArray();
 
     private static long[] Order(long count, Random random)
     {
@@ -96,12 +90,9 @@ internal sealed class MemoryRows : ITrainingRows
 
     private MemoryRows Part(ReadOnlySpan<long> rows)
     {
-        using Tensor index = tensor(rows.ToArray(), device: _features.device);
-        RowBatch part = Take(index);
-        return new MemoryRows(part.Features, part.Labels, part.Weights, StatisticsOf(part.Features, part.Labels, part.Weights));
+        using Tensor index = tensor(rows.ToArray(), device: _features.Device);
+        return Of(Format, _features.Select(rows, index), Take(_labels, index), Take(_weights, index));
     }
 
-    private RowBatch Take(Tensor rows) => new(
-        _features.index_select(0, rows).DetachFromDisposeScope(), _labels?.index_select(0, rows).DetachFromDisposeScope(),
-        _weights?.index_select(0, rows).DetachFromDisposeScope());
+    private static Tensor? Take(Tensor? from, Tensor rows) => from?.index_select(0, rows).DetachFromDisposeScope();
 }

@@ -6,6 +6,8 @@ internal sealed class RepeatedRows(ITrainingRows rows, int batchesPerEpoch, int 
     /// <summary>The number of rows in an epoch, counted as often as they come.</summary>
     public long Count => (long)batchesPerEpoch * batchSize;
 
+    public RowFormat Format => rows.Format;
+
     public RowStatistics Statistics => rows.Statistics;
 
     public IEnumerable<RowBatch> Batches(int batchSize, int? orderSeed = null, long firstBatch = 0)

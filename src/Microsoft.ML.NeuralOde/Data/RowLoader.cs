@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace Microsoft.ML.NeuralOde.Data;
 
 /// <summary>Which part of the rows of a data view: a row is drawn for validation by its number and a seed, the same in every pass.</summary>
@@ -19,15 +17,21 @@ internal readonly record struct RowSplit(int Seed, double Fraction, bool Validat
 /// <summary>Reads data for training: into memory where they fit into the budget, otherwise as a stream in every epoch.</summary>
 internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<string> warn, Action checkAlive)
 {
-    private const long ChunkBytes = 1 << 26;
     private const int RowsBetweenChecks = 256;
 
     /// <summary>All rows of a data view.</summary>
     /// <param name="data">The data.</param>
     /// <param name="use">What they are for.</param>
+    /// <param name="format">What the features of a row are to be; null for what suits the data.</param>
     /// <exception cref="InvalidOperationException">There is no usable row, a weight is negative, or a vector has another length than its column's type.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
-    public ITrainingRows Load(IDataView data, RowUse use = RowUse.Training) => (ITrainingRows?)ReadIntoMemory(data, use) ?? Stream(data, use);
+    public ITrainingRows Load(IDataView data, RowUse use = RowUse.Training, RowFormat? format = null)
+    {
+        format ??= columns.TakesSparse && SparseFormat.Suits(data, columns)
+            ? new SparseFormat(columns.ShapeIn(data.Schema).Features)
+            : new DenseFormat(columns.ShapeIn(data.Schema).Features);
+        return (ITrainingRows?)ReadIntoMemory(data, use, format) ?? Stream(data, use, format);
+    }
 
     /// <summary>The rows of a data view in two parts.</summary>
     /// <inheritdoc cref="Split"/>
@@ -44,7 +48,7 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
         using (all)
         {
             if (all is not MemoryRows memory)
-                return SplitStream(data, fraction, seed);
+                return SplitStream(data, fraction, seed, all.Format);
             long count = (long)Math.Round(all.Count * fraction);
             CheckParts(fraction, all.Count, count);
             (MemoryRows front, MemoryRows back) = memory.Split(count, new Random(seed));
@@ -58,10 +62,10 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
             throw new InvalidOperationException($"ValidationFraction {fraction} of {all} rows leaves {validation} for validation; both parts need rows.");
     }
 
-    private StreamedRows Stream(IDataView data, RowUse use)
+    private StreamedRows Stream(IDataView data, RowUse use, RowFormat format)
     {
-        using var reader = new RowReader(data, columns);
-        var statistics = new RowStatistics(columns.ShapeIn(data.Schema));
+        using var reader = new RowReader(data, columns, format);
+        var statistics = new RowStatistics(format, columns.ShapeIn(data.Schema));
         for (long row = 0; reader.MoveNext(); row++)
         {
             Check(row);
@@ -69,74 +73,65 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
         }
         RequireRows(statistics.Count, reader, use);
         Warn(reader, use);
-        return new StreamedRows(data, columns, null, statistics, memoryBudget);
+        return new StreamedRows(data, columns, format, null, statistics, memoryBudget);
     }
 
-    private (ITrainingRows Training, ITrainingRows Validation) SplitStream(IDataView data, double fraction, int seed)
+    private (ITrainingRows Training, ITrainingRows Validation) SplitStream(IDataView data, double fraction, int seed, RowFormat format)
     {
         RowSplit trained = new(seed, fraction, Validation: false), validated = new(seed, fraction, Validation: true);
-        using var reader = new RowReader(data, columns);
+        using var reader = new RowReader(data, columns, format);
         RowShape shape = columns.ShapeIn(data.Schema);
-        RowStatistics training = new(shape), validation = new(shape);
+        RowStatistics training = new(format, shape), validation = new(format, shape);
         for (long row = 0; reader.MoveNext(); row++)
         {
             Check(row);
             (trained.Contains(row) ? training : validation).Add(reader.Features, reader.Labels, reader.Weight);
         }
         CheckParts(fraction, training.Count + validation.Count, validation.Count);
-        return (new StreamedRows(data, columns, trained, training, memoryBudget), new StreamedRows(data, columns, validated, validation, memoryBudget));
+        return (
+            new StreamedRows(data, columns, format, trained, training, memoryBudget), new StreamedRows(data, columns, format, validated, validation, memoryBudget));
     }
 
     /// <summary>Null where the rows do not fit into the budget.</summary>
-    private MemoryRows? ReadIntoMemory(IDataView data, RowUse use)
+    private MemoryRows? ReadIntoMemory(IDataView data, RowUse use, RowFormat format)
     {
         RowShape shape = columns.ShapeIn(data.Schema);
-        if (data.GetRowCount() is { } known && known > memoryBudget / shape.Bytes)
+        long? expected = data.GetRowCount() / columns.Part.Count;
+        if (!format.IsSparse && expected > memoryBudget / shape.Bytes)
             return null;
-        int capacity = (int)Math.Clamp(data.GetRowCount() ?? 8192, 1, Math.Max(1, ChunkBytes / (sizeof(float) * (long)shape.Features)));
-        var chunks = new List<Tensor>();
+        FeatureStore features = format.CreateStore(expected);
         var labels = new List<float>();
         var weights = new List<float>();
         try
         {
-            using var reader = new RowReader(data, columns);
-            int used = capacity;
-            long count = 0;
-            for (; reader.MoveNext(); count++)
+            using var reader = new RowReader(data, columns, format);
+            long bytes = 0;
+            while (reader.MoveNext())
             {
-                Check(count);
-                if (count >= memoryBudget / shape.Bytes)
-                    return null;
-                if (used == capacity)
+                Check(features.Count);
+                bytes += format.BytesOf(reader.Features) + shape.LabelBytes;
+                if (bytes > memoryBudget)
                 {
-                    chunks.Add(empty([capacity, shape.Features], ScalarType.Float32, CPU).DetachFromDisposeScope());
-                    used = 0;
+                    features.Dispose();
+                    return null;
                 }
-                reader.Features.CopyTo(MemoryMarshal.Cast<byte, float>(chunks[^1].bytes).Slice(used * shape.Features, shape.Features));
+                features.Add(reader.Features);
                 labels.AddRange(reader.Labels);
                 if (shape.IsWeighted)
                     weights.Add(reader.Weight);
-                used++;
             }
-            RequireRows(count, reader, use);
+            RequireRows(features.Count, reader, use);
             Warn(reader, use);
-            Tensor features = Join(chunks, used);
-            Tensor? y = shape.Labels == 0 ? null : tensor(labels.ToArray(), [count, shape.Labels], device: CPU).DetachFromDisposeScope();
+            features.Complete();
+            Tensor? y = shape.Labels == 0 ? null : tensor(labels.ToArray(), [features.Count, shape.Labels], device: CPU).DetachFromDisposeScope();
             Tensor? w = shape.IsWeighted ? tensor(weights.ToArray(), device: CPU).DetachFromDisposeScope() : null;
-            return new MemoryRows(features, y, w, MemoryRows.StatisticsOf(features, y, w));
+            return MemoryRows.Of(format, features, y, w);
         }
-        finally
+        catch
         {
-            foreach (Tensor chunk in chunks)
-                chunk.Dispose();
+            features.Dispose();
+            throw;
         }
-    }
-
-    private static Tensor Join(List<Tensor> chunks, int used)
-    {
-        using Tensor last = chunks[^1].narrow(0, 0, used);
-        Tensor joined = chunks.Count == 1 ? last.alias() : cat([.. chunks.SkipLast(1), last]);
-        return joined.DetachFromDisposeScope();
     }
 
     private void Check(long row)

@@ -11,6 +11,13 @@ namespace Microsoft.ML.NeuralOde.Data;
 /// <param name="WeightColumn">A column of Single; null for equal weights.</param>
 internal sealed record RowColumns(IExceptionContext Context, string FeatureColumn, LabelFormat? Label = null, string? WeightColumn = null)
 {
+    /// <summary>Whether what is trained takes rows without their zeros.</summary>
+    public bool TakesSparse { get; init; }
+
+    /// <summary>Which of the rows are read: all, or a part of them.</summary>
+    public RowPart Part { get; init; } = RowPart.All;
+
+
     /// <exception cref="ArgumentOutOfRangeException">The column is missing or has the wrong type.</exception>
     public static DataViewSchema.Column FindFeatures(IExceptionContext context, DataViewSchema schema, string name)
     {
@@ -38,10 +45,41 @@ internal sealed record RowColumns(IExceptionContext Context, string FeatureColum
     }
 }
 
+/// <summary>
+/// Part k of n of the rows that can be used, for several processes that share them: every n-th row from row k on. Each row is in one part, in the order of the
+/// data, and no part has more than one row more than another.
+/// </summary>
+internal readonly record struct RowPart
+{
+    /// <param name="index">k, from 0.</param>
+    /// <param name="count">n.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such part.</exception>
+    public RowPart(int index, int count)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(count);
+        ArgumentOutOfRangeException.ThrowIfNegative(index);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, count);
+        Index = index;
+        Count = count;
+    }
+
+    public static RowPart All { get; } = new(0, 1);
+
+    public int Index { get; }
+
+    public int Count { get; }
+
+    /// <summary>Whether a row, counted from 0, belongs to the part.</summary>
+    public bool Contains(long row) => row % Count == Index;
+}
+
 /// <summary>How many numbers a row has: its features, its label, its weight.</summary>
 internal readonly record struct RowShape(int Features, int Labels, bool IsWeighted)
 {
-    public long Bytes => sizeof(float) * ((long)Features + Labels + (IsWeighted ? 1 : 0));
+    public long Bytes => sizeof(float) * (long)Features + LabelBytes;
+
+    /// <summary>What the label and the weight take.</summary>
+    public long LabelBytes => sizeof(float) * ((long)Labels + (IsWeighted ? 1 : 0));
 }
 
 /// <summary>Goes through the rows of a data view, over those with a missing value, and tells how many those were.</summary>
@@ -49,25 +87,24 @@ internal sealed class RowReader : IDisposable
 {
     private readonly RowColumns _columns;
     private readonly DataViewRowCursor _cursor;
-    private readonly VectorReader _getFeatures;
+    private readonly IFeatureReader _features;
     private readonly LabelFormat.Reader? _getLabel;
     private readonly ValueGetter<float>? _getWeight;
-    private readonly float[] _features;
     private readonly float[] _labels;
     private float _weight = 1;
     private long _noLabel;
     private long _noWeight;
     private long _badFeatures;
+    private long _usable;
     private string _firstBadFeature = "";
 
-    public RowReader(IDataView data, RowColumns columns)
+    public RowReader(IDataView data, RowColumns columns, RowFormat format)
     {
         _columns = columns;
         DataViewSchema.Column features = columns.FindFeatures(data.Schema);
         DataViewSchema.Column? label = columns.Label?.Find(columns.Context, data.Schema);
         DataViewSchema.Column? weight = columns.FindWeight(data.Schema);
         RowShape shape = columns.ShapeIn(data.Schema);
-        _features = new float[shape.Features];
         _labels = new float[shape.Labels];
         List<DataViewSchema.Column> active = [features];
         if (label is not null)
@@ -75,12 +112,12 @@ internal sealed class RowReader : IDisposable
         if (weight is not null)
             active.Add(weight.Value);
         _cursor = data.GetRowCursor(active);
-        _getFeatures = new VectorReader(_cursor, features, "feature");
+        _features = format.Open(_cursor, features);
         _getLabel = label is { } labelColumn ? columns.Label!.Open(_cursor, labelColumn) : null;
         _getWeight = weight is { } weightColumn ? _cursor.GetGetter<float>(weightColumn) : null;
     }
 
-    public ReadOnlySpan<float> Features => _features;
+    public RowValues Features => _features.Current;
 
     public ReadOnlySpan<float> Labels => _labels;
 
@@ -107,7 +144,7 @@ internal sealed class RowReader : IDisposable
         }
     }
 
-    /// <summary>Moves to the next row that has all its values.</summary>
+    /// <summary>Moves to the next row of the part that has all its values.</summary>
     /// <exception cref="InvalidOperationException">A weight is negative, or a vector has another length than its column's type.</exception>
     public bool MoveNext()
     {
@@ -123,25 +160,19 @@ internal sealed class RowReader : IDisposable
                 _noWeight++;
                 continue;
             }
-            _getFeatures.Read(_features);
-            int slot = FirstNotFinite(_features);
-            if (slot < 0)
+            if (_features.Read().FindNotFinite() is { } bad)
+            {
+                if (_badFeatures++ == 0)
+                    _firstBadFeature = $"{bad.Value} in row {_cursor.Position}, slot {bad.Slot}";
+                continue;
+            }
+            if (_columns.Part.Contains(_usable++))
                 return true;
-            if (_badFeatures++ == 0)
-                _firstBadFeature = $"{_features[slot]} in row {_cursor.Position}, slot {slot}";
         }
         return false;
     }
 
     public void Dispose() => _cursor.Dispose();
-
-    private static int FirstNotFinite(ReadOnlySpan<float> row)
-    {
-        for (int slot = 0; slot < row.Length; slot++)
-            if (!float.IsFinite(row[slot]))
-                return slot;
-        return -1;
-    }
 
     private bool ReadWeight()
     {

@@ -14,24 +14,27 @@ internal sealed class StreamedRows : ITrainingRows
     private readonly int _poolRows;
     private Pool? _pool;
 
-    public StreamedRows(IDataView data, RowColumns columns, RowSplit? split, RowStatistics statistics, long memoryBudget)
+    public StreamedRows(IDataView data, RowColumns columns, RowFormat format, RowSplit? split, RowStatistics statistics, long memoryBudget)
     {
         _data = data;
         _columns = columns;
         _split = split;
         _shape = columns.ShapeIn(data.Schema);
+        Format = format;
         Statistics = statistics;
-        long widest = Math.Max(_shape.Features, Math.Max(_shape.Labels, 1));
-        _poolRows = (int)Math.Clamp(memoryBudget / _shape.Bytes, 1, Math.Min(Count, Array.MaxLength / widest));
+        long most = Math.Min(format.MostPoolRows, Array.MaxLength / Math.Max(_shape.Labels, 1));
+        _poolRows = (int)Math.Clamp(memoryBudget / (statistics.MeanFeatureBytes + _shape.LabelBytes), 1, Math.Min(Count, most));
     }
 
     public long Count => Statistics.Count;
+
+    public RowFormat Format { get; }
 
     public RowStatistics Statistics { get; }
 
     public IEnumerable<RowBatch> Batches(int batchSize, int? orderSeed = null, long firstBatch = 0)
     {
-        var batch = new Pool(_shape, (int)Math.Min(batchSize, Count));
+        var batch = new Pool(Format, _shape, (int)Math.Min(batchSize, Count));
         long rows = 0, batches = 0;
         foreach ((Pool pool, int slot) in orderSeed is { } seed ? Shuffled(new Random(seed)) : InOrder())
         {
@@ -49,7 +52,7 @@ internal sealed class StreamedRows : ITrainingRows
 
     private IEnumerable<(Pool Pool, int Slot)> InOrder()
     {
-        var one = new Pool(_shape, 1);
+        var one = new Pool(Format, _shape, 1);
         foreach (RowReader reader in Read())
         {
             one.Set(0, reader);
@@ -59,7 +62,7 @@ internal sealed class StreamedRows : ITrainingRows
 
     private IEnumerable<(Pool Pool, int Slot)> Shuffled(Random random)
     {
-        Pool pool = _pool ??= new Pool(_shape, _poolRows);
+        Pool pool = _pool ??= new Pool(Format, _shape, _poolRows);
         int filled = 0;
         foreach (RowReader reader in Read())
         {
@@ -83,7 +86,7 @@ internal sealed class StreamedRows : ITrainingRows
 
     private IEnumerable<RowReader> Read()
     {
-        using var reader = new RowReader(_data, _columns);
+        using var reader = new RowReader(_data, _columns, Format);
         for (long row = 0; reader.MoveNext(); row++)
             if (_split?.Contains(row) != false)
                 yield return reader;
@@ -96,10 +99,10 @@ internal sealed class StreamedRows : ITrainingRows
                 $"The data view gave {rows} usable rows in this epoch and {Count} at first; data that are trained on must not change meanwhile.");
     }
 
-    /// <summary>Places for rows, in flat arrays.</summary>
-    private sealed class Pool(RowShape shape, int capacity)
+    /// <summary>Places for rows.</summary>
+    private sealed class Pool(RowFormat format, RowShape shape, int capacity)
     {
-        private readonly float[] _features = new float[(long)capacity * shape.Features];
+        private readonly FeaturePool _features = format.CreatePool(capacity);
         private readonly float[] _labels = new float[(long)capacity * shape.Labels];
         private readonly float[] _weights = new float[shape.IsWeighted ? capacity : 0];
 
@@ -107,7 +110,7 @@ internal sealed class StreamedRows : ITrainingRows
 
         public void Set(int slot, RowReader row)
         {
-            row.Features.CopyTo(_features.AsSpan(slot * shape.Features));
+            _features.Set(slot, row.Features);
             row.Labels.CopyTo(_labels.AsSpan(slot * shape.Labels));
             if (shape.IsWeighted)
                 _weights[slot] = row.Weight;
@@ -115,14 +118,14 @@ internal sealed class StreamedRows : ITrainingRows
 
         public void Copy(Pool source, int from, int to)
         {
-            source._features.AsSpan(from * shape.Features, shape.Features).CopyTo(_features.AsSpan(to * shape.Features));
+            _features.Set(to, source._features.Row(from));
             source._labels.AsSpan(from * shape.Labels, shape.Labels).CopyTo(_labels.AsSpan(to * shape.Labels));
             if (shape.IsWeighted)
                 _weights[to] = source._weights[from];
         }
 
         public RowBatch ToBatch(int rows) => new(
-            ToTensor(_features, rows, shape.Features), shape.Labels == 0 ? null : ToTensor(_labels, rows, shape.Labels),
+            _features.ToBatch(rows), shape.Labels == 0 ? null : ToTensor(_labels, rows, shape.Labels),
             shape.IsWeighted ? tensor(_weights.AsSpan(0, rows).ToArray(), device: CPU).DetachFromDisposeScope() : null);
 
         private static Tensor ToTensor(float[] values, int rows, int width)

@@ -28,6 +28,34 @@ internal sealed class VectorReader(DataViewRow row, DataViewSchema.Column column
         _values.CopyTo(target);
     }
 
+    /// <summary>Reads the numbers of the current row's vector that are not zero, missing ones among them.</summary>
+    /// <param name="slots">Takes their slots, ascending; made larger where they need more room.</param>
+    /// <param name="values">Takes the numbers.</param>
+    /// <returns>How many there are.</returns>
+    /// <exception cref="InvalidOperationException">The vector has another length than its type.</exception>
+    public int ReadNonZeros(ref int[] slots, ref float[] values)
+    {
+        _getter(ref _values);
+        if (_values.Length != Size)
+            throw WrongLength(_values.Length);
+        ReadOnlySpan<float> found = _values.GetValues();
+        ReadOnlySpan<int> places = _values.IsDense ? default : _values.GetIndices();
+        int count = 0;
+        for (int i = 0; i < found.Length; i++)
+        {
+            if (found[i] == 0)
+                continue;
+            if (count == values.Length)
+            {
+                Array.Resize(ref slots, Math.Max(16, 2 * count));
+                Array.Resize(ref values, slots.Length);
+            }
+            slots[count] = _values.IsDense ? i : places[i];
+            values[count++] = found[i];
+        }
+        return count;
+    }
+
     private InvalidOperationException WrongLength(int found)
     {
         string numbers = found switch

@@ -171,7 +171,7 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
             using (batch)
             {
                 CheckAlive();
-                FlowEvidence evidence = network.Evidence(batch.Features.to(network.Device), batch.Labels?.to(network.Device));
+                FlowEvidence evidence = network.Evidence(batch.Features.To(network.Device).ToDense(), batch.Labels?.to(network.Device));
                 surprises.Add(evidence.Surprise);
                 energies.Add(evidence.LatentEnergy);
                 count += batch.Count;

@@ -33,7 +33,7 @@ internal sealed class FlowTraining : ITrainable
     {
         Device device = _network.Device;
         using Generator generator = new(unchecked((ulong)seed), CPU);
-        Tensor features = batch.Features.to(device);
+        Tensor features = batch.Features.To(device).ToDense();
         Tensor u = _network.ToFlow(features);
         Tensor? conditions = _network.ToFlowCondition(batch.Labels?.to(device));
         Tensor? weights = batch.Weights?.to(device);

@@ -77,7 +77,7 @@ internal sealed record ReshapingTables(int[] Slots, int Knots, float[] Values, f
         foreach (RowBatch batch in rows.Batches(BatchSize, orderSeed))
         {
             using (batch)
-            using (Tensor transposed = batch.Features.t())
+            using (Tensor transposed = batch.Features.ToDense().t())
             using (Tensor here = transposed.cpu())
             using (Tensor features = here.contiguous())
             {

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Module = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>;
 
 namespace Microsoft.ML.NeuralOde.Networks;
@@ -9,6 +10,9 @@ internal abstract record EncodedDescription(
 {
     /// <summary>The size of the equation's state.</summary>
     protected int StateSize => EncoderLayers.Length > 0 ? EncoderLayers[^1] : FeatureCount;
+
+    [JsonIgnore]
+    public override bool TakesSparse => EncoderLayers.Length > 0;
 
     public override NeuralOdeNetwork Create() => new EncodedNetwork(this);
 

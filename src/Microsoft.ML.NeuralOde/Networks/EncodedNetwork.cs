@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Export;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
@@ -26,6 +27,8 @@ internal sealed class EncodedNetwork : NeuralOdeNetwork
         for (int i = 0; i < _encoder.Length; i++)
         {
             _encoder[i] = Linear(sizes[i], sizes[i + 1]);
+            if (i == 0 && description.SparseFeatures)
+                SparseLayer.KeepByInput(_encoder[0]);
             register_module($"encoder{i}", _encoder[i]);
         }
         Block = new OdeBlock(description.CreateDynamics(), description.EndTime, description.ScoringOptions());
@@ -43,17 +46,24 @@ internal sealed class EncodedNetwork : NeuralOdeNetwork
     /// <summary>The layer behind the equation.</summary>
     public Linear Head => _head;
 
-    public override RowNetwork? ToRowNetwork() => RowNetwork.TryCreate(Normalization.Mean, Normalization.Scale, _encoder, Block, Block.Options, _head);
+    public override RowNetwork? ToRowNetwork() => RowNetwork.TryCreate(
+        Normalization.Mean, Normalization.Scale, _encoder, Block, Block.Options, _head, _description.SparseFeatures);
 
-    protected override Tensor Encode(Tensor features)
+    public override Parameter? SlotWeight => _description.SparseFeatures ? _encoder[0].weight : null;
+
+    protected override Tensor Encode(Tensor features) => Encode(features, layers: 0);
+
+    protected override EncodedRows Encode(SparseBatch features, Tensor? scale, bool inPieces)
     {
-        Tensor x = features;
-        for (int i = 0; i < _encoder.Length; i++)
-        {
-            x = _encoder[i].call(x);
-            if (i < _encoder.Length - 1)
-                x = x.relu();
-        }
+        EncodedRows first = SparseLayer.Apply(_encoder[0], features, scale, inPieces);
+        return first with { State = Encode(first.State, layers: 1) };
+    }
+
+    /// <summary>What the encoder makes of the result of its first layers.</summary>
+    private Tensor Encode(Tensor x, int layers)
+    {
+        for (int i = layers; i < _encoder.Length; i++)
+            x = _encoder[i].call(i == 0 ? x : x.relu());
         return x;
     }
 

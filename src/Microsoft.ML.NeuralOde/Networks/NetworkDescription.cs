@@ -16,6 +16,14 @@ internal abstract record NetworkDescription(
     /// <summary>The version of the kind's description.</summary>
     public abstract int Version { get; }
 
+    /// <summary>Whether rows come without their zeros, which then stay zeros; false in files that do not have it.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool SparseFeatures { get; init; }
+
+    /// <summary>Whether such a network can take rows without their zeros.</summary>
+    [JsonIgnore]
+    public virtual bool TakesSparse => false;
+
     /// <summary>A network with random weights.</summary>
     public abstract NeuralOdeNetwork Create();
 
@@ -50,6 +58,8 @@ internal abstract record NetworkDescription(
     {
         if (FeatureCount <= 0 || OutputCount <= 0)
             return "a size of its network is not positive";
+        if (SparseFeatures && !TakesSparse)
+            return "it has sparse features and no layer that takes them";
         if (EndTime == 0 || !double.IsFinite(EndTime))
             return $"its end time is {EndTime}";
         try

@@ -1,6 +1,8 @@
+using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Export;
 using Microsoft.ML.NeuralOde.Persistence;
 using Microsoft.ML.NeuralOde.Training;
+using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Networks;
@@ -28,6 +30,16 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
 
     /// <summary>The equation's initial state of normalised features, with the batch as its first dimension.</summary>
     protected abstract Tensor Encode(Tensor features);
+
+    /// <summary>The same of rows without their zeros, which stay zeros.</summary>
+    /// <param name="features">The rows.</param>
+    /// <param name="scale">What features are multiplied with, one number or one a slot; null for nothing.</param>
+    /// <param name="inPieces">Whether the weights of the slots in use are to be a leaf of the graph by themselves.</param>
+    protected virtual EncodedRows Encode(SparseBatch features, Tensor? scale, bool inPieces) =>
+        new(Encode(scale is null ? features.ToDense() : features.ToDense().mul_(scale)), null);
+
+    /// <summary>The weight of which a row without its zeros uses a few slots; null for none.</summary>
+    public virtual Parameter? SlotWeight => null;
 
     /// <summary>Outputs <c>[batch, outputs]</c>, before they are turned into units of the label, of the equation's final state.</summary>
     protected abstract Tensor Decode(Tensor state);
@@ -71,16 +83,36 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
     public (float[] Mean, float[] Scale)? InputStatistics() => _input?.ToNumbers();
 
     /// <summary>Outputs before they are turned into units of the label, and what the solve cost.</summary>
-    public (Tensor Outputs, SolverStatistics Statistics) Solve(Tensor features, OdeSolverOptions options)
+    public (Tensor Outputs, SolverStatistics Statistics) Solve(Tensor features, OdeSolverOptions options) => SolveEncoded(Encode(Normalized(features)), options);
+
+    /// <summary>The equation's initial states of rows in the format of the network.</summary>
+    /// <param name="features">The rows.</param>
+    /// <param name="inPieces">Whether the weights of the slots in use are to be a leaf of the graph by themselves.</param>
+    public EncodedRows Encode(FeatureBatch features, bool inPieces) => features is SparseBatch sparse
+        ? Encode(sparse, _input?.Scale, inPieces)
+        : new EncodedRows(Encode(Normalized(features.ToDense())), null);
+
+    /// <summary>Outputs for predictions of rows without their zeros, in units of the label.</summary>
+    public Tensor Predict(SparseBatch features)
     {
-        OdeSolution solution = Block.Solve(Encode(Normalized(features)), options);
+        using DisposeScope scope = NewDisposeScope();
+        return FromOutputs(SolveEncoded(Encode(features, inPieces: false).State, Block.Options).Outputs).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Whether features that are zero stay zero when they are normalised.</summary>
+    public bool KeepsZeros => _input is null || !_input.ToNumbers().Mean.AsSpan().ContainsAnyExcept(0f);
+
+    /// <summary>Outputs of encoded rows before they are turned into units of the label, and what the solve cost.</summary>
+    public (Tensor Outputs, SolverStatistics Statistics) SolveEncoded(Tensor state, OdeSolverOptions options)
+    {
+        OdeSolution solution = Block.Solve(state, options);
         return (Decode(solution.Final), solution.Statistics);
     }
 
     /// <summary>The same with what the path costs, a scalar.</summary>
-    public (Tensor Outputs, SolverStatistics Statistics, Tensor Penalty) Solve(Tensor features, OdeSolverOptions options, PathRegularization regularization)
+    public (Tensor Outputs, SolverStatistics Statistics, Tensor Penalty) SolveEncoded(Tensor state, OdeSolverOptions options, PathRegularization regularization)
     {
-        RegularizedSolution solution = regularization.Solve(Block.Dynamics, Encode(Normalized(features)), 0, Block.EndTime, options);
+        RegularizedSolution solution = regularization.Solve(Block.Dynamics, state, 0, Block.EndTime, options);
         return (Decode(solution.Final), solution.Statistics, solution.Penalty);
     }
 
@@ -145,6 +177,8 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
         Dictionary<string, NamedArray> byName = arrays.ToDictionary(array => array.Name);
         if (Statistics("mean", "scale", 1, Description.FeatureCount) is { } input)
             NormalizeInput(input);
+        if (Description.SparseFeatures && !KeepsZeros)
+            throw PayloadReader.Damaged("its sparse features have means other than zero");
         if (Statistics("output_mean", "output_scale", Description.OutputCount) is { } output)
             NormalizeOutput(output);
         NamedTensors.Fill(Named(), byName, Description.Misfit);

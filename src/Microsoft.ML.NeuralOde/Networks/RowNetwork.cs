@@ -1,4 +1,5 @@
 using System.Buffers;
+using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Inference;
 using Microsoft.ML.NeuralOde.Kernels;
 using TorchSharp.Modules;
@@ -18,20 +19,22 @@ internal sealed unsafe class RowNetwork
 
     private readonly float[]? _mean;
     private readonly float[]? _scale;
+    private readonly SparseLinear? _first;
     private readonly PackedLinear[] _encoder;
     private readonly DenseRowSolver _solver;
     private readonly PackedLinear _head;
     private readonly int _width;
 
-    private RowNetwork(float[]? mean, float[]? scale, PackedLinear[] encoder, DenseRowSolver solver, PackedLinear head)
+    private RowNetwork(float[]? mean, float[]? scale, int features, SparseLinear? first, PackedLinear[] encoder, DenseRowSolver solver, PackedLinear head)
     {
+        _first = first;
         _mean = mean;
         _scale = scale;
         _encoder = encoder;
         _solver = solver;
         _head = head;
-        _width = encoder.Append(head).Max(layer => layer.Width);
-        FeatureCount = encoder.Length > 0 ? encoder[0].Inputs : solver.Features;
+        _width = Math.Max(encoder.Append(head).Max(layer => layer.Width), first is null ? 0 : PackedLinear.Pad(first.Outputs));
+        FeatureCount = features;
     }
 
     public int FeatureCount { get; }
@@ -45,17 +48,37 @@ internal sealed unsafe class RowNetwork
     /// <param name="block">The ODE block.</param>
     /// <param name="options">How to solve.</param>
     /// <param name="head">The last layer.</param>
-    public static RowNetwork? TryCreate(Tensor? mean, Tensor? scale, IReadOnlyList<Linear> encoder, OdeBlock block, OdeSolverOptions options, Linear head) =>
-        DenseRowSolver.TryCreate(block, options) is { } solver
-            ? new RowNetwork(mean is null ? null : Values(mean), scale is null ? null : Values(scale), [.. encoder.Select(Pack)], solver, Pack(head))
-            : null;
+    /// <param name="isSparse">Whether rows come without their zeros, and the mean is zero.</param>
+    public static RowNetwork? TryCreate(
+        Tensor? mean, Tensor? scale, IReadOnlyList<Linear> encoder, OdeBlock block, OdeSolverOptions options, Linear head, bool isSparse = false)
+    {
+        if (DenseRowSolver.TryCreate(block, options) is not { } solver)
+            return null;
+        float[]? means = mean is null ? null : Values(mean), scales = scale is null ? null : Values(scale);
+        int features = encoder.Count > 0 ? (int)encoder[0].weight!.shape[1] : solver.Features;
+        return isSparse
+            ? new RowNetwork(null, null, features, new SparseLinear(encoder[0].weight!, encoder[0].bias, scales), [.. encoder.Skip(1).Select(Pack)], solver, Pack(head))
+            : new RowNetwork(means, scales, features, null, [.. encoder.Select(Pack)], solver, Pack(head));
+    }
 
     /// <summary>The outputs of some rows, on several threads where there are many.</summary>
     public void Forward(float[] features, int rows, float[] outputs)
     {
+        if (_first is not null)
+        {
+            Forward(SparseRows.Of(features, rows, FeatureCount), outputs);
+            return;
+        }
         // Two blocks or fewer are not worth another thread.
         int workers = Math.Max(1, Math.Min(get_num_threads(), (rows + Block - 1) / Block / 2));
         RowBlocks.Run(workers, rows, Block, (_, start, count) => ForwardBlock(features, outputs, (int)start, (int)count));
+    }
+
+    /// <summary>The outputs of rows without their zeros, the same to the last bit as those of the same rows with them.</summary>
+    public void Forward(SparseRows rows, float[] outputs)
+    {
+        int workers = Math.Max(1, Math.Min(get_num_threads(), (rows.Count + Block - 1) / Block / 2));
+        RowBlocks.Run(workers, rows.Count, Block, (_, start, count) => ForwardBlock(rows, outputs, (int)start, (int)count));
     }
 
     private static PackedLinear Pack(Linear layer)
@@ -81,21 +104,9 @@ internal sealed unsafe class RowNetwork
             {
                 float* x = start;
                 float* even = x + count * FeatureCount;
-                float* odd = even + layer;
-                float* states = odd + layer;
-                float* scratch = states + count * _solver.Width;
                 Normalize(features.AsSpan(first * FeatureCount, count * FeatureCount), new Span<float>(x, count * FeatureCount));
-                float* encoded = Encode(x, count, even, odd, out int stride);
-                for (int row = 0; row < count; row++)
-                {
-                    float* state = states + row * _solver.Width;
-                    new Span<float>(encoded + row * stride, _solver.Features).CopyTo(new Span<float>(state, _solver.Features));
-                    new Span<float>(state + _solver.Features, _solver.Width - _solver.Features).Clear();
-                    _solver.Solve(state, scratch);
-                }
-                _head.Apply(states, _solver.Width, count, even, _width);
-                for (int row = 0; row < count; row++)
-                    new ReadOnlySpan<float>(even + row * _width, OutputCount).CopyTo(outputs.AsSpan((first + row) * OutputCount, OutputCount));
+                float* encoded = Encode(x, FeatureCount, count, even, even + layer, out int stride);
+                Solve(encoded, stride, even, even + 2 * layer, outputs, first, count);
             }
         }
         finally
@@ -104,10 +115,49 @@ internal sealed unsafe class RowNetwork
         }
     }
 
-    private float* Encode(float* x, int count, float* even, float* odd, out int stride)
+    private void ForwardBlock(SparseRows rows, float[] outputs, int first, int count)
+    {
+        int layer = count * _width;
+        float[] memory = ArrayPool<float>.Shared.Rent(3 * layer + count * _solver.Width + _solver.ScratchLength);
+        try
+        {
+            fixed (float* start = memory)
+            {
+                float* x = start;
+                for (int row = 0; row < count; row++)
+                    _first!.Apply(rows.Row(first + row), new Span<float>(x + row * _width, _first.Outputs));
+                if (_encoder.Length > 0)
+                    Activations.Apply(Activation.Relu, x, layer);
+                float* even = x + layer;
+                float* encoded = Encode(x, _width, count, even, even + layer, out int stride);
+                Solve(encoded, stride, even, even + 2 * layer, outputs, first, count);
+            }
+        }
+        finally
+        {
+            ArrayPool<float>.Shared.Return(memory);
+        }
+    }
+
+    private void Solve(float* encoded, int stride, float* target, float* states, float[] outputs, int first, int count)
+    {
+        float* scratch = states + count * _solver.Width;
+        for (int row = 0; row < count; row++)
+        {
+            float* state = states + row * _solver.Width;
+            new Span<float>(encoded + row * stride, _solver.Features).CopyTo(new Span<float>(state, _solver.Features));
+            new Span<float>(state + _solver.Features, _solver.Width - _solver.Features).Clear();
+            _solver.Solve(state, scratch);
+        }
+        _head.Apply(states, _solver.Width, count, target, _width);
+        for (int row = 0; row < count; row++)
+            new ReadOnlySpan<float>(target + row * _width, OutputCount).CopyTo(outputs.AsSpan((first + row) * OutputCount, OutputCount));
+    }
+
+    private float* Encode(float* x, int xStride, int count, float* even, float* odd, out int stride)
     {
         float* input = x;
-        stride = FeatureCount;
+        stride = xStride;
         for (int i = 0; i < _encoder.Length; i++)
         {
             float* target = i % 2 == 0 ? even : odd;

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Scoring;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
@@ -105,7 +106,33 @@ public sealed class NeuralOdeModel : IRowScorer, IDisposable
         using DisposeScope scope = NewDisposeScope();
         Tensor input = empty([rows, FeatureCount], ScalarType.Float32, CPU);
         MemoryMarshal.AsBytes(features.AsSpan(0, rows * FeatureCount)).CopyTo(input.bytes);
-        Tensor predicted = loan.Network.call(input);
+        Finish(loan.Network.call(input), rows, outputs);
+    }
+
+    bool IRowScorer.TakesSparse => _description.SparseFeatures;
+
+    RowScoring IRowScorer.Open(int capacity) => _description.SparseFeatures ? new SparseScoring(Score) : new DenseScoring(this, capacity);
+
+    private void Score(SparseRows rows, float[] outputs)
+    {
+        ThrowIfDisposed();
+        if (_rows is not null)
+        {
+            _rows.Forward(rows, outputs);
+            Finish(outputs, rows.Count);
+            return;
+        }
+        using SharedNetwork<NeuralOdeNetwork>.Loan loan = Borrow();
+        using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        using SparseBatch batch = rows.ToBatch(FeatureCount);
+        Finish(loan.Network.Predict(batch), rows.Count, outputs);
+    }
+
+    /// <summary>Makes scores of the network's outputs.</summary>
+    private void Finish(Tensor predicted, int rows, float[] outputs)
+    {
+        using DisposeScope scope = NewDisposeScope();
         Tensor result = (_kind switch
         {
             OutputKind.Classes => predicted.softmax(1),

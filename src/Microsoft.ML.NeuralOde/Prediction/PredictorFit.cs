@@ -47,7 +47,11 @@ internal sealed class PredictorFit(
     protected override (string Name, string Value)[] Identity() =>
         [("the number of outputs", $"{Task.OutputCount}"), ("the model to begin with", initialModel is null ? "none" : CheckNumberOf(initialModel))];
 
-    protected override Func<NeuralOdeNetwork> Design(TrainingData data, Action<string> warn) => Description.Create;
+    protected override Func<NeuralOdeNetwork> Design(TrainingData data, Action<string> warn) =>
+        (Description with { SparseFeatures = data.Rows.Format.IsSparse }).Create;
+
+    // A model to begin with that moves zeros needs all numbers.
+    protected override bool TakesSparse => Description.TakesSparse && (initialModel is null || KeepsZeros(initialModel));
 
     protected override void Prepare(NeuralOdeNetwork network, RowStatistics statistics)
     {
@@ -96,6 +100,12 @@ internal sealed class PredictorFit(
             throw new ArgumentException($"The model to begin with has another structure than this trainer makes: {difference}.", nameof(initialModel));
         // Its statistics stay as well: the weights belong to them.
         network.CopyFrom(loan.Network);
+    }
+
+    private static bool KeepsZeros(NeuralOdeModel model)
+    {
+        using Scoring.SharedNetwork<NeuralOdeNetwork>.Loan loan = model.Borrow();
+        return loan.Network.KeepsZeros;
     }
 
     private static string CheckNumberOf(NeuralOdeModel model)

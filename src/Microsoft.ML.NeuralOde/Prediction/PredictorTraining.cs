@@ -1,6 +1,7 @@
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Training;
+using TorchSharp.Modules;
 
 namespace Microsoft.ML.NeuralOde.Prediction;
 
@@ -20,6 +21,8 @@ internal sealed class PredictorTraining : ITrainable
         _solver = options.SolverOptions();
     }
 
+    public Parameter? SlotWeight => _network.Device.type == DeviceType.CPU ? _network.SlotWeight : null;
+
     public nn.Module Module => _network;
 
     public TrainingMetric Metric => _task.Metric;
@@ -27,21 +30,23 @@ internal sealed class PredictorTraining : ITrainable
     public BatchResult Loss(RowBatch batch, TrainingMoment moment)
     {
         OdeSolverOptions solver = With(_options.TolerancesAt(moment.Progress));
-        Tensor features = batch.Features.to(_network.Device);
+        EncodedRows encoded = _network.Encode(batch.Features.To(_network.Device), moment.InPieces);
         if (!_options.Regularization.IsActive)
         {
-            (Tensor outputs, SolverStatistics statistics) = _network.Solve(features, solver);
-            return Penalized(Result(batch, outputs, statistics), null);
+            (Tensor outputs, SolverStatistics statistics) = _network.SolveEncoded(encoded.State, solver);
+            return Penalized(Result(batch, outputs, statistics, encoded.Slots), null);
         }
         // The estimator of the Jacobian's norm draws random vectors.
-        (Tensor regularized, SolverStatistics cost, Tensor penalty) = TorchSeed.Run(moment.Seed, () => _network.Solve(features, solver, _options.Regularization));
-        return Penalized(Result(batch, regularized, cost), penalty);
+        (Tensor regularized, SolverStatistics cost, Tensor penalty) = TorchSeed.Run(
+            moment.Seed, () => _network.SolveEncoded(encoded.State, solver, _options.Regularization));
+        return Penalized(Result(batch, regularized, cost, encoded.Slots), penalty);
     }
 
     public BatchResult Evaluate(RowBatch batch)
     {
-        (Tensor outputs, SolverStatistics statistics) = _network.Solve(batch.Features.to(_network.Device), With(_options.EvaluationTolerances) with { PerRow = true });
-        return Result(batch, outputs, statistics);
+        EncodedRows encoded = _network.Encode(batch.Features.To(_network.Device), inPieces: false);
+        (Tensor outputs, SolverStatistics statistics) = _network.SolveEncoded(encoded.State, With(_options.EvaluationTolerances) with { PerRow = true });
+        return Result(batch, outputs, statistics, null);
     }
 
     private OdeSolverOptions With(SolverTolerances tolerances) => _solver with { RelativeTolerance = tolerances.Relative, AbsoluteTolerance = tolerances.Absolute };
@@ -52,7 +57,7 @@ internal sealed class PredictorTraining : ITrainable
         return result with { Objective = _options.SpectralNormPenalty > 0 ? objective.Plus(_network.SpectralNorms().Times(_options.SpectralNormPenalty)) : objective };
     }
 
-    private BatchResult Result(RowBatch batch, Tensor outputs, SolverStatistics statistics)
+    private BatchResult Result(RowBatch batch, Tensor outputs, SolverStatistics statistics, SlotWeights? slots)
     {
         Device device = _network.Device;
         Tensor labels = batch.Labels!.to(device);
@@ -60,7 +65,7 @@ internal sealed class PredictorTraining : ITrainable
         Tensor? rowWeights = Product(weights, _task.Weights(labels));
         (Tensor loss, double weight) = Mean(_task.Losses(outputs, labels), rowWeights);
         (Tensor figure, double figureWeight) = Mean(_task.Figures(outputs.detach(), labels), weights);
-        return new BatchResult(loss, loss.detach(), weight, figure, figureWeight, statistics);
+        return new BatchResult(loss, loss.detach(), weight, figure, figureWeight, statistics, slots);
     }
 
     private static Tensor? Product(Tensor? a, Tensor? b) => a is null ? b : b is null ? a : a * b;

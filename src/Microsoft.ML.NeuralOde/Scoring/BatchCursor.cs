@@ -24,7 +24,7 @@ internal sealed class BatchCursor : DataViewRowCursor
     private readonly long[] _batches;
     private readonly ValueGetter<DataViewRowId> _getId;
     private readonly ScorerInput? _scorerInput;
-    private readonly float[] _features = [];
+    private readonly RowScoring? _scoring;
     private readonly float[] _outputs = [];
     private int _count;
     private int _current = -1;
@@ -49,7 +49,7 @@ internal sealed class BatchCursor : DataViewRowCursor
         if (!_scores)
             return;
         _scorerInput = new ScorerInput(input, schema);
-        _features = new float[_batchSize * scorer.FeatureCount];
+        _scoring = scorer.Open(_batchSize);
         _outputs = new float[_batchSize * scorer.OutputCount];
     }
 
@@ -102,7 +102,7 @@ internal sealed class BatchCursor : DataViewRowCursor
     {
         if (_active.Any(index => !_schema.IsScore(index) && !RowBuffer.CanReadAhead(_schema.Input[index].Type)))
             return 1;
-        long row = _scores ? sizeof(float) * ((long)_scorer.FeatureCount + _scorer.OutputCount) : 1;
+        long row = _scores ? sizeof(float) * ((_scorer.TakesSparse ? 0L : _scorer.FeatureCount) + _scorer.OutputCount) : 1;
         return (int)Math.Clamp(MostBytes / row, 1, LargestBatch);
     }
 
@@ -112,6 +112,7 @@ internal sealed class BatchCursor : DataViewRowCursor
         _current = -1;
         foreach (RowBuffer? buffer in _buffers)
             buffer?.Clear(release: _wasLarge);
+        _scoring?.Clear();
         long bytes = 0;
         while (_count < _batchSize && bytes < MostBytes && _input.MoveNext())
         {
@@ -119,12 +120,12 @@ internal sealed class BatchCursor : DataViewRowCursor
             _batches[_count] = _input.Batch;
             foreach (RowBuffer? buffer in _buffers)
                 bytes += buffer?.Read(_count) ?? 0;
-            _scorerInput?.Read(_features.AsSpan(_count * _scorer.FeatureCount, _scorer.FeatureCount));
+            bytes += _scoring?.Read(_scorerInput!) ?? 0;
             _count++;
         }
         _wasLarge = bytes >= MostBytes;
-        if (_scores && _count > 0)
-            _scorer.Score(_features, _count, _outputs);
+        if (_count > 0)
+            _scoring?.Score(_outputs);
         return _count > 0;
     }
 }

@@ -8,5 +8,12 @@ internal interface IRowScorer
 
     int OutputCount { get; }
 
+    /// <summary>Whether rows are wanted without their zeros.</summary>
+    bool TakesSparse => false;
+
     void Score(float[] features, int rows, float[] outputs);
+
+    /// <summary>Room for rows to score together.</summary>
+    /// <param name="capacity">How many at most.</param>
+    RowScoring Open(int capacity) => new DenseScoring(this, capacity);
 }

@@ -7,9 +7,8 @@ internal sealed class ScoredRow : DataViewRow
 {
     private readonly DataViewRow _input;
     private readonly ScoredSchema _schema;
-    private readonly IRowScorer _scorer;
     private readonly HashSet<int> _active;
-    private readonly float[] _features;
+    private readonly RowScoring _scoring;
     private readonly float[] _outputs;
     private ScorerInput? _scorerInput;
     private long _scored = -1;
@@ -18,9 +17,8 @@ internal sealed class ScoredRow : DataViewRow
     {
         _input = input;
         _schema = schema;
-        _scorer = scorer;
         _active = [.. active.Select(column => column.Index)];
-        _features = new float[scorer.FeatureCount];
+        _scoring = scorer.Open(1);
         _outputs = new float[scorer.OutputCount];
     }
 
@@ -54,8 +52,9 @@ internal sealed class ScoredRow : DataViewRow
     {
         if (_scored != _input.Position || _scored < 0)
         {
-            _scorerInput!.Read(_features);
-            _scorer.Score(_features, 1, _outputs);
+            _scoring.Clear();
+            _scoring.Read(_scorerInput!);
+            _scoring.Score(_outputs);
             _scored = _input.Position;
         }
         return _outputs;

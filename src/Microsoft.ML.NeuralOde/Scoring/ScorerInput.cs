@@ -22,4 +22,8 @@ internal sealed class ScorerInput
         // Missing values are the scorer's affair, as they are among the features.
         _getCondition?.Invoke(target[_features.Size..]);
     }
+
+    /// <summary>Reads the features that are not zero; there is no condition beside such features.</summary>
+    /// <inheritdoc cref="VectorReader.ReadNonZeros"/>
+    public int ReadNonZeros(ref int[] slots, ref float[] values) => _features.ReadNonZeros(ref slots, ref values);
 }

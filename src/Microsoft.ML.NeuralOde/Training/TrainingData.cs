@@ -26,7 +26,7 @@ internal sealed record TrainingData(ITrainingRows Rows, ITrainingRows? Validatio
         try
         {
             if (validation is { } own)
-                validationRows = Loader(own.Columns).Load(own.Data, RowUse.Validation);
+                validationRows = Loader(own.Columns).Load(own.Data, RowUse.Validation, rows.Format);
             checkpoints?.Identify(options, rows, validationRows, surroundings.Warn, more);
             int seed = options.Seed ?? checkpoints?.Found?.Seed ?? drawnSeed;
             if (validation is null && options.ValidationFraction is { } share)

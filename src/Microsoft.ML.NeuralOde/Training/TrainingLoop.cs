@@ -11,7 +11,9 @@ namespace Microsoft.ML.NeuralOde.Training;
 /// <param name="Info">Takes a line for the log.</param>
 /// <param name="Warn">Takes a warning.</param>
 /// <param name="CheckAlive">Throws where the training is to end.</param>
-internal sealed record TrainingSurroundings(Action<NeuralOdeEpochReport> Report, Action<string> Info, Action<string> Warn, Action CheckAlive);
+/// <param name="Exchange">Gets the gradients of each step before it is made; null for nobody.</param>
+internal sealed record TrainingSurroundings(
+    Action<NeuralOdeEpochReport> Report, Action<string> Info, Action<string> Warn, Action CheckAlive, IGradientExchange? Exchange = null);
 
 /// <summary>
 /// The training loop: shuffled batches, an optimizer, one report an epoch, validation, early stopping, checkpoints. Knows a module with a loss and no task.
@@ -46,7 +48,7 @@ internal sealed class TrainingLoop : IDisposable
         _plan = plan;
         _surroundings = surroundings;
         _monitor = new EvaluationMonitor(surroundings.Warn);
-        _optimizer = new WeightOptimizer(plan, trainable.Module);
+        _optimizer = new WeightOptimizer(plan, trainable.Module, trainable.SlotWeight);
     }
 
     private long BatchesPerEpoch => (_rows.Count + _plan.BatchSize - 1) / _plan.BatchSize;
@@ -65,6 +67,7 @@ internal sealed class TrainingLoop : IDisposable
             RunEpoch();
             trained = true;
         }
+        _optimizer.Settle();
         CheckWeights();
         if (trained)
             SaveCheckpoint();
@@ -126,9 +129,10 @@ internal sealed class TrainingLoop : IDisposable
         using DisposeScope scope = NewDisposeScope();
         double progress = Math.Min(1, _state.Step / (double)(BatchesPerEpoch * _plan.NumberOfEpochs));
         _optimizer.ZeroGradients();
+        _optimizer.BringUpToDate(batch.Features.UsedSlots);
         try
         {
-            BatchResult result = _trainable.Loss(batch, new TrainingMoment(Seeds.Batch(_plan.Seed, _state.Step), progress));
+            BatchResult result = _trainable.Loss(batch, new TrainingMoment(Seeds.Batch(_plan.Seed, _state.Step), progress, _optimizer.HasSlots));
             try
             {
                 result.Objective.backward();
@@ -152,10 +156,12 @@ internal sealed class TrainingLoop : IDisposable
             // Before the step: these weights have just proved good.
             if (_plan.Checkpoints is { IsDue: true })
                 SaveCheckpoint();
+            IReadOnlyList<WeightGradient> gradients = _optimizer.Gradients(result.Slots);
+            _surroundings.Exchange?.Exchange(gradients, result.Weight);
             if (_plan.MaximumGradientNorm is { } maximum)
-                nn.utils.clip_grad_norm_(_trainable.Module.parameters(), maximum);
+                Clip(gradients, maximum);
             sums.LearningRate = _plan.LearningRates.At(progress);
-            _optimizer.Step(sums.LearningRate);
+            _optimizer.Step(sums.LearningRate, gradients);
             sums.Add(result, loss);
             _monitor.Add(result.Statistics, epoch);
         }
@@ -166,10 +172,19 @@ internal sealed class TrainingLoop : IDisposable
         _state.Step++;
     }
 
+    private void Clip(IReadOnlyList<WeightGradient> gradients, double maximum)
+    {
+        if (_optimizer.HasSlots)
+            WeightGradient.Clip(gradients, maximum);
+        else
+            nn.utils.clip_grad_norm_(_trainable.Module.parameters(), maximum);
+    }
+
     private (double Loss, double? Metric)? Validate()
     {
         if (_validation is null)
             return null;
+        _optimizer.Settle();
         _trainable.Module.eval();
         using IDisposable noGrad = no_grad();
         var sums = new EpochSums();
@@ -222,6 +237,7 @@ internal sealed class TrainingLoop : IDisposable
     {
         if (_plan.Checkpoints is not { } store)
             return;
+        _optimizer.Settle();
         CheckWeights();
         store.Save(
             new CheckpointDescription(_plan.Seed, store.Identity, _state, _optimizer.Steps),

@@ -62,7 +62,7 @@ internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOption
         int drawn = host.Rand.Next();
         var surroundings = new TrainingSurroundings(Report, channel.Info, channel.Warning, CheckAlive);
         using CheckpointStore? checkpoints = CheckpointStore.Open(options);
-        using TrainingData data = TrainingData.Load(options, (input, columns), validated, checkpoints, drawn, surroundings, Identity());
+        using TrainingData data = TrainingData.Load(options, (input, columns with { TakesSparse = TakesSparse }), validated, checkpoints, drawn, surroundings, Identity());
         Func<TNetwork> create = Design(data, channel.Warning);
         TNetwork network = TorchSeed.Run(Seeds.Weights(data.Seed), create);
         try
@@ -88,6 +88,9 @@ internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOption
             options.EpochCallback?.Invoke(report);
         }
     }
+
+    /// <summary>Whether what is trained takes rows without their zeros; asked after <see cref="Plan"/>.</summary>
+    protected virtual bool TakesSparse => false;
 
     /// <summary>Looks at the columns of the training data.</summary>
     protected virtual void Begin(DataViewSchema schema)

@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Persistence;
 using TorchSharp.Modules;
 
@@ -11,7 +12,9 @@ namespace Microsoft.ML.NeuralOde.Training;
 internal sealed class WeightOptimizer : IDisposable
 {
     private const string Prefix = "optimizer/";
-    private const double MeanDecay = 0.9, SquareDecay = 0.999, Epsilon = 1e-8;
+    private const string SlotPrefix = "slots/";
+
+    public const double MeanDecay = 0.9, SquareDecay = 0.999, Epsilon = 1e-8;
 
     private static readonly Scalar KeptMean = MeanDecay, NewMean = 1 - MeanDecay, KeptSquare = SquareDecay, NewSquare = 1 - SquareDecay;
 
@@ -20,15 +23,54 @@ internal sealed class WeightOptimizer : IDisposable
 
     private readonly TrainingPlan _plan;
     private readonly Weight[] _weights;
+    private readonly SlotOptimizer? _slots;
+    private readonly string _slotsName = "";
 
-    public WeightOptimizer(TrainingPlan plan, nn.Module module)
+    /// <param name="plan">How to train.</param>
+    /// <param name="module">What has the weights.</param>
+    /// <param name="slotWeight">The one of them of which batches use a few slots; null for none.</param>
+    public WeightOptimizer(TrainingPlan plan, nn.Module module, Parameter? slotWeight = null)
     {
         _plan = plan;
-        _weights = [.. module.parameters().Select(parameter => new Weight(parameter, plan.Optimizer != NeuralOdeOptimizer.Sgd))];
+        var weights = new List<Weight>();
+        foreach ((string name, Parameter parameter) in module.named_parameters())
+        {
+            if (ReferenceEquals(parameter, slotWeight) && SlotOptimizer.Suits(plan))
+                (_slots, _slotsName) = (new SlotOptimizer(plan, parameter), name);
+            else
+                weights.Add(new Weight(name, parameter, plan.Optimizer != NeuralOdeOptimizer.Sgd));
+        }
+        _weights = [.. weights];
     }
 
+    /// <summary>Whether there is a weight that moves slot by slot.</summary>
+    public bool HasSlots => _slots is not null;
+
     /// <summary>The steps that were made with each parameter, where the optimizer counts them.</summary>
-    public long[] Steps => [.. _weights.Select(weight => weight.Steps)];
+    public long[] Steps => [.. _weights.Select(weight => weight.Steps), .. _slots is null ? Array.Empty<long>() : [_slots.Steps]];
+
+    /// <summary>Before the weights of some slots are read: makes the steps for them that have waited.</summary>
+    public void BringUpToDate(long[]? slots)
+    {
+        if (slots is not null)
+            _slots?.BringUpToDate(slots);
+    }
+
+    /// <summary>Before all weights are read: makes all steps that have waited.</summary>
+    public void Settle() => _slots?.Settle();
+
+    /// <summary>The gradients of the weights that have one; in the caller's dispose scope.</summary>
+    /// <param name="slots">The weights of the slots in use, where there are such.</param>
+    public IReadOnlyList<WeightGradient> Gradients(SlotWeights? slots = null)
+    {
+        var gradients = new List<WeightGradient>(_weights.Length + 1);
+        foreach (Weight weight in _weights)
+            if (weight.Parameter.grad is { } gradient)
+                gradients.Add(new WeightGradient(weight.Name, gradient));
+        if (_slots is not null && slots is not null)
+            gradients.Add(new WeightGradient(_slotsName, slots.Values.grad ?? zeros_like(slots.Values), slots.Slots));
+        return gradients;
+    }
 
     public void ZeroGradients()
     {
@@ -39,15 +81,27 @@ internal sealed class WeightOptimizer : IDisposable
         }
     }
 
+    /// <summary>One step by the gradients that the weights have.</summary>
     public void Step(double learningRate)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Step(learningRate, Gradients());
+    }
+
+    /// <summary>One step.</summary>
+    /// <param name="learningRate">The learning rate.</param>
+    /// <param name="gradients">What <see cref="Gradients"/> gave, or what became of it.</param>
+    public void Step(double learningRate, IReadOnlyList<WeightGradient> gradients)
     {
         using IDisposable noGrad = no_grad();
         using Scalar decay = _plan.WeightDecay, down = -learningRate, momentum = _plan.Momentum;
+        int next = 0;
         foreach (Weight weight in _weights)
         {
-            using DisposeScope scope = NewDisposeScope();
-            if (weight.Parameter.grad is not { } gradient)
+            if (next == gradients.Count || gradients[next].Name != weight.Name)
                 continue;
+            using DisposeScope scope = NewDisposeScope();
+            Tensor gradient = gradients[next++].Values;
             if (_plan.Optimizer == NeuralOdeOptimizer.AdamW)
                 weight.Parameter.Multiply(1 - learningRate * _plan.WeightDecay);
             else if (_plan.WeightDecay != 0)
@@ -59,20 +113,25 @@ internal sealed class WeightOptimizer : IDisposable
             else
                 weight.Parameter.add_(gradient, down);
         }
+        if (_slots is not null && next < gradients.Count)
+            _slots.Step(learningRate, gradients[next].Slots!, gradients[next].Values);
     }
 
-    /// <summary>The number of tensors that it remembers.</summary>
-    public int ArrayCount => Tensors().Count();
+    /// <summary>The number of arrays that it remembers.</summary>
+    public int ArrayCount => Tensors().Count() + (_slots?.ArrayCount ?? 0);
 
     /// <summary>Moments and momenta, each copied when it is asked for.</summary>
-    public IEnumerable<NamedArray> ToArrays() => Tensors().Select(pair => NamedTensors.ToArray(Prefix + pair.Name, pair.Tensor));
+    public IEnumerable<NamedArray> ToArrays() => Tensors().Select(pair => NamedTensors.ToArray(Prefix + pair.Name, pair.Tensor))
+        .Concat(_slots?.ToArrays().Select(array => array with { Name = Prefix + SlotPrefix + array.Name }) ?? []);
 
     /// <summary>Puts back what <see cref="ToArrays"/> and <see cref="Steps"/> gave.</summary>
     /// <exception cref="InvalidDataException">The arrays are not those of this optimizer.</exception>
     public void Restore(IReadOnlyDictionary<string, NamedArray> arrays, long[] steps)
     {
-        if (steps.Length != _weights.Length)
-            throw PayloadReader.Damaged($"the optimizer has {_weights.Length} parameters and the checkpoint {steps.Length}");
+        int count = _weights.Length + (_slots is null ? 0 : 1);
+        if (steps.Length != count)
+            throw PayloadReader.Damaged($"the optimizer has {count} parameters and the checkpoint {steps.Length}");
+        _slots?.Restore(arrays, Prefix + SlotPrefix, steps[^1]);
         for (int i = 0; i < _weights.Length; i++)
         {
             _weights[i].Steps = steps[i];
@@ -97,12 +156,15 @@ internal sealed class WeightOptimizer : IDisposable
         private readonly Tensor? _mean, _square;
         private Tensor? _momentum;
 
-        public Weight(Parameter parameter, bool hasMoments)
+        public Weight(string name, Parameter parameter, bool hasMoments)
         {
+            Name = name;
             Parameter = parameter;
             if (hasMoments)
                 (_mean, _square) = (Zeros(), Zeros());
         }
+
+        public string Name { get; }
 
         public Parameter Parameter { get; }
 

@@ -11,7 +11,7 @@ public class RowAmountTests
     [Fact]
     public void Means_and_scales_are_those_of_the_values()
     {
-        var statistics = new RowStatistics(new RowShape(3, 1, IsWeighted: true));
+        var statistics = DenseRows.Statistics(new RowShape(3, 1, IsWeighted: true));
         // The first slot 1, 3, 8; the second is constant; the third is not whole.
         statistics.Add([1, 7, 0.5f], [2], 1);
         statistics.Add([3, 7, 1.5f], [4], 0.5f);
@@ -38,7 +38,7 @@ public class RowAmountTests
     [Fact]
     public void Values_far_from_zero_keep_their_deviation_and_rounding_alone_is_none()
     {
-        var statistics = new RowStatistics(new RowShape(2, 0, IsWeighted: false));
+        var statistics = DenseRows.Statistics(new RowShape(2, 0, IsWeighted: false));
         // Neighbours in float32 at 2^24 are 2 apart.
         foreach (int i in new[] { 0, 8, 16 })
             statistics.Add([(1 << 24) + i, (1 << 24) + i / 8], [], 1);
@@ -118,7 +118,7 @@ public class RowAmountTests
         var columns = new RowColumns((Runtime.IExceptionContext)_mlContext, "Features", new NumberLabel("Target"), "Weight");
         IDataView data = TabularData.View(_mlContext,
             [.. Enumerable.Range(0, 100).Select(i => new TableRow { Features = [i, 5], Target = 2 * i, Weight = 3 * i })]);
-        using var stream = new StreamedRows(data, columns, null, memory.Statistics, poolRows * 16);
+        using var stream = new StreamedRows(data, columns, memory.Format, null, memory.Statistics, poolRows * 16);
         foreach (int? seed in new int?[] { null, 1 })
         {
             var seen = new List<float>();
@@ -126,7 +126,7 @@ public class RowAmountTests
             foreach (RowBatch batch in stream.Batches(32, seed))
                 using (batch)
                 {
-                    float[] x = [.. batch.Features.contiguous().data<float>().ToArray().Where((_, i) => i % 2 == 0)];
+                    float[] x = [.. batch.Features.ToDense().contiguous().data<float>().ToArray().Where((_, i) => i % 2 == 0)];
                     batch.Labels!.contiguous().data<float>().ToArray().Should().Equal(x.Select(value => 2 * value));
                     batch.Weights!.contiguous().data<float>().ToArray().Should().Equal(x.Select(value => 3 * value));
                     seen.AddRange(x);
@@ -158,7 +158,7 @@ public class RowAmountTests
         static float[][] Read(IEnumerable<RowBatch> batches) => [.. batches.Select(batch =>
         {
             using (batch)
-                return batch.Features.contiguous().data<float>().ToArray().Where((_, i) => i % 2 == 0).ToArray();
+                return batch.Features.ToDense().contiguous().data<float>().ToArray().Where((_, i) => i % 2 == 0).ToArray();
         })];
     }
 

@@ -167,7 +167,7 @@ public class FeatureReshapingTests
     private static ReshapingTables? Fit(float[][] rows, params int[] excluded)
     {
         using Tensor features = tensor(rows.SelectMany(row => row).ToArray(), [rows.Length, rows[0].Length]);
-        using var all = new MemoryRows(features, null, null, MemoryRows.StatisticsOf(features, null, null));
+        using var all = MemoryRows.Of(new DenseFormat(rows[0].Length), new DenseFormat(rows[0].Length).StoreOf(features), null, null);
         return ReshapingTables.Fit(all, FeatureReshaping.IrregularFeatures, excluded, orderSeed: 1);
     }
 

@@ -87,7 +87,7 @@ public class FlowAmountTests
                 sum += method == FlowTrainingMethod.FlowMatching
                     ? VelocityMatching.Loss(flow, u, v, w, new PathDraw(37, 0.3, coverage, 3), generator).ToDouble()
                     : -(flow.LogDensity(u + 0.3 * randn(3, 2, generator: generator), v) * w).sum().ToDouble() / 8;
-            using var batch = new RowBatch(x.clone(), c.clone(), w.clone());
+            using var batch = new RowBatch(DenseFormat.BatchOf(x.clone()), c.clone(), w.clone());
             BatchResult result = isTraining ? training.Loss(batch, new TrainingMoment(seed, 0)) : training.Evaluate(batch);
             result.Loss.ToDouble().Should().BeApproximately(sum / members, 1e-4 * Math.Abs(sum));
             result.Weight.Should().Be(8);

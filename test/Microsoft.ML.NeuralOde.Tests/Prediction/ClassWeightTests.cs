@@ -4,6 +4,7 @@ using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Regression;
+using Microsoft.ML.NeuralOde.Tests.Support;
 using Microsoft.ML.NeuralOde.Training;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -83,7 +84,7 @@ public class ClassWeightTests
         using DisposeScope scope = NewDisposeScope();
         using var task = new RegressionTask(2);
         using EncodedNetwork network = Network(outputs: 2);
-        var statistics = new RowStatistics(new RowShape(2, 2, IsWeighted: false));
+        var statistics = DenseRows.Statistics(new RowShape(2, 2, IsWeighted: false));
         // Means 3 and 10, deviations 2 and 10.
         statistics.Add([0, 0], [1, 0], 1);
         statistics.Add([0, 0], [5, 20], 1);
@@ -114,7 +115,7 @@ public class ClassWeightTests
             ? [12.0 / 18, 2, 1] : [1, 1, 1];
         Tensor features = tensor(new[] { 0.5f, 1, -1, 2, 0, 0, 3, -2 }, [4, 2]);
         Tensor? weights = isWeighted ? tensor(given) : null;
-        var batch = new RowBatch(features, tensor(classes, [4, 1]), weights);
+        var batch = new RowBatch(DenseFormat.BatchOf(features), tensor(classes, [4, 1]), weights);
         double[] p = network.call(features).softmax(1).to(ScalarType.Float64).contiguous().data<double>().ToArray();
         double loss = 0, all = 0, hits = 0;
         for (int i = 0; i < 4; i++)
@@ -141,7 +142,7 @@ public class ClassWeightTests
         using DisposeScope scope = NewDisposeScope();
         using EncodedNetwork network = Network(outputs: 3);
         using var task = new MulticlassTask(3, ClassWeighting.None, "Label");
-        var batch = new RowBatch(tensor(new[] { 0.5f, 1, -1, 2 }, [2, 2]), tensor(new[] { 0f, 2 }, [2, 1]), null);
+        var batch = new RowBatch(DenseFormat.BatchOf(tensor(new[] { 0.5f, 1, -1, 2 }, [2, 2])), tensor(new[] { 0f, 2 }, [2, 1]), null);
         double norms = network.SpectralNorms().ToDouble();
         norms.Should().BePositive();
         double plain = Loss(_ => { }).Loss.ToDouble();
@@ -172,7 +173,7 @@ public class ClassWeightTests
 
     private static RowStatistics Statistics((float Label, float Weight)[] rows)
     {
-        var statistics = new RowStatistics(new RowShape(1, 1, IsWeighted: true));
+        var statistics = DenseRows.Statistics(new RowShape(1, 1, IsWeighted: true));
         foreach ((float label, float weight) in rows)
             statistics.Add([0], [label], weight);
         return statistics;

@@ -180,7 +180,7 @@ public class LoopAmountTests
 
         private static BatchResult Result(RowBatch batch)
         {
-            Tensor x = batch.Features.squeeze(1), w = batch.Weights ?? ones_like(x);
+            Tensor x = batch.Features.ToDense().squeeze(1), w = batch.Weights ?? ones_like(x);
             double weight = w.sum().ToDouble();
             Tensor loss = (x * w).sum() / Math.Max(weight, 1e-30), figure = (x * x * w).sum() / Math.Max(weight, 1e-30);
             return new BatchResult(loss, loss, weight, figure, weight, ScheduleTests.Cost((int)batch.Count));

@@ -129,7 +129,7 @@ public class StreamingTests
     private StreamedRows Stream(ITrainingRows all, int poolRows)
     {
         var columns = new RowColumns((Runtime.IExceptionContext)_mlContext, "Features", new NumberLabel("Target"), "Weight");
-        return new StreamedRows(Data(), columns, null, all.Statistics, poolRows * columns.ShapeIn(Data().Schema).Bytes);
+        return new StreamedRows(Data(), columns, all.Format, null, all.Statistics, poolRows * columns.ShapeIn(Data().Schema).Bytes);
     }
 
     private IDataView Data() => TabularData.View(_mlContext, [.. Enumerable.Range(0, 200).Select(i => new TableRow { Features = [i, 5], Target = 2 * i, Weight = 3 * i })]);
@@ -143,7 +143,7 @@ public class StreamingTests
         {
             using (batch)
             {
-                float[] features = batch.Features.contiguous().data<float>().ToArray();
+                float[] features = batch.Features.ToDense().contiguous().data<float>().ToArray();
                 float[] x = [.. features.Where((_, i) => i % 2 == 0)];
                 if (batch.Labels is not null)
                 {

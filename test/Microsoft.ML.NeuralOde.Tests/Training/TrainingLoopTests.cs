@@ -63,7 +63,7 @@ public sealed class TrainingLoopTests : IDisposable
     private static StreamedRows Stream(IDataView data, RowColumns columns)
     {
         using ITrainingRows all = new RowLoader(columns, 1 << 20, _ => { }, () => { }).Load(data);
-        return new StreamedRows(data, columns, null, all.Statistics, 50 * columns.ShapeIn(data.Schema).Bytes);
+        return new StreamedRows(data, columns, all.Format, null, all.Statistics, 50 * columns.ShapeIn(data.Schema).Bytes);
     }
 
     private sealed class Row
@@ -98,7 +98,7 @@ public sealed class TrainingLoopTests : IDisposable
             if (_batches++ == _stopAfter)
                 throw new OperationCanceledException();
             batch.Labels.Should().BeNull();
-            Tensor loss = (batch.Features - _point).square().mean() * (1 + 0.01 * new Random(moment.Seed).NextDouble());
+            Tensor loss = (batch.Features.ToDense() - _point).square().mean() * (1 + 0.01 * new Random(moment.Seed).NextDouble());
             return new BatchResult(loss, loss.detach(), batch.Count, null, 0, new SolverStatistics());
         }
 
