@@ -184,8 +184,8 @@ internal static class LibstdcxxRequirement
 /// MSBuild task: makes a copy of libLibTorchSharp.so loadable where the system's libstdc++ is older than GCC 13's.
 /// </summary>
 /// <remarks>
-/// The task edits the copy in an output folder (never the package cache). Nothing happens where the system's libstdc++ has the version. A file
-/// that cannot be relaxed is left as it is and fails the build.
+/// The task edits the copy in an output folder (never the package cache). Nothing happens where the system's libstdc++ has the version. A
+/// file that cannot be relaxed is left as it is and fails the build.
 /// </remarks>
 public class RelaxLibstdcxxRequirement : Microsoft.Build.Utilities.Task
 {

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Microsoft.ML.NeuralOde.Samples;
 
 /// <summary>
-/// Ctrl-C and SIGTERM as a token: commands end by themselves, so that bars are cleared and files are whole. A second signal ends the process at once,
-/// with the cursor where it was.
+/// Ctrl-C and SIGTERM as a token: commands end by themselves, so that bars are cleared and files are whole. A second signal ends the
+/// process at once, with the cursor where it was.
 /// </summary>
 internal sealed class Interruption : IDisposable
 {

@@ -6,7 +6,9 @@ internal static class NearMiss
     /// <summary>" Did you mean 'name'?", or nothing where no name is near.</summary>
     public static string Hint(string text, IEnumerable<string> names) => Find(text, names) is { } name ? $" Did you mean '{name}'?" : "";
 
-    /// <summary>The name that the text begins, or that differs from it by the fewest characters, at most one in three; null for none.</summary>
+    /// <summary>
+    /// The name that the text begins, or that differs from it by the fewest characters, at most one in three; null for none.
+    /// </summary>
     public static string? Find(string text, IEnumerable<string> names)
     {
         string wanted = text.Trim().ToLowerInvariant();

@@ -10,8 +10,8 @@ using Scalar.AspNetCore;
 namespace Microsoft.ML.NeuralOde.Service;
 
 /// <summary>
-/// Serves a model over HTTP. What a request has to be follows from the model: <c>GET /openapi/v1.json</c> describes it, and the page at <c>/</c> tries it. A changed
-/// model file is taken while requests go on.
+/// Serves a model over HTTP. What a request has to be follows from the model: <c>GET /openapi/v1.json</c> describes it, and the page at
+/// <c>/</c> tries it. A changed model file is taken while requests go on.
 /// </summary>
 internal static class PredictionService
 {

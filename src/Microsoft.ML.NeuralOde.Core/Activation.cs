@@ -32,14 +32,14 @@ public enum TimeDependence
     Gate,
 
     /// <summary>
-    /// Every layer's result is multiplied by σ(t g + c) and t w is added (W. Grathwohl, R. T. Q. Chen, J. Bettencourt, I. Sutskever, D. Duvenaud,
-    /// FFJORD, 2019): the default of <see cref="ContinuousFlow"/>.
+    /// Every layer's result is multiplied by σ(t g + c) and t w is added (W. Grathwohl, R. T. Q. Chen, J. Bettencourt, I. Sutskever, D.
+    /// Duvenaud, FFJORD, 2019): the default of <see cref="ContinuousFlow"/>.
     /// </summary>
     ConcatSquash,
 
     /// <summary>
-    /// W (t, sin πt, cos πt, …, sin 4πt, cos 4πt) is added in every layer, with a learned matrix W: for dynamics on [0, 1] that change quickly at some times
-    /// and slowly at others, as those of flow matching do.
+    /// W (t, sin πt, cos πt, …, sin 4πt, cos 4πt) is added in every layer, with a learned matrix W: for dynamics on [0, 1] that change
+    /// quickly at some times and slowly at others, as those of flow matching do.
     /// </summary>
     Fourier,
 }

@@ -2,18 +2,19 @@ namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
 /// A right-hand side that computes its values and derivatives itself, without the autograd graph. A module handed to <see cref="Ode"/> that
-/// implements this beside <c>forward</c> is evaluated through it wherever no graph is recorded: on the way forward, and on the way back in the
-/// gradient methods that do not differentiate the solver's own operations.
+/// implements this beside <c>forward</c> is evaluated through it wherever no graph is recorded: on the way forward, and on the way back in
+/// the gradient methods that do not differentiate the solver's own operations.
 /// </summary>
 /// <remarks>
-/// Both must compute the same function; <c>forward</c> stays in use where a graph is needed and where <see cref="CreateEvaluator"/> declines.
-/// Forward hooks of the module are not called. <see cref="DenseDynamics"/> and <see cref="ConvolutionalDynamics"/> implement
+/// Both must compute the same function; <c>forward</c> stays in use where a graph is needed and where <see cref="CreateEvaluator"/>
+/// declines. Forward hooks of the module are not called. <see cref="DenseDynamics"/> and <see cref="ConvolutionalDynamics"/> implement
 /// it; any other module works without.
 /// </remarks>
 public interface IAnalyticDynamics
 {
     /// <summary>Prepares evaluations with the parameters as they are now. May be called by several threads at once.</summary>
-    /// <param name="state">A state like those to come: same type, device and shape but for the number of rows (its first dimension).</param>
+    /// <param name="state">A state like those to come: same type, device and shape but for the number of rows (its first
+    /// dimension).</param>
     /// <returns>An evaluator for one solve, to be disposed of; null where such states are better left to <c>forward</c>.</returns>
     DynamicsEvaluator? CreateEvaluator(Tensor state);
 }
@@ -23,8 +24,8 @@ public interface IAnalyticDynamics
 public abstract class DynamicsEvaluator : IDisposable
 {
     /// <summary>
-    /// Most memory of an evaluator that waits for the next solve: room for the evaluations that <see cref="GradientMethod.Checkpointed"/> keeps by
-    /// default, and for as much again that a step needs.
+    /// Most memory of an evaluator that waits for the next solve: room for the evaluations that <see cref="GradientMethod.Checkpointed"/>
+    /// keeps by default, and for as much again that a step needs.
     /// </summary>
     internal const long MostBytesKept = 2 * Gradients.DiscreteAdjoint.DefaultEvaluationBytes;
 
@@ -86,13 +87,14 @@ public abstract class DynamicsEvaluator : IDisposable
 public abstract class DynamicsLinearization : IDisposable
 {
     /// <summary>
-    /// How many bytes it holds, so that <see cref="GradientMethod.Checkpointed"/> may keep linearizations from the solve for the way back, within its
-    /// budget; null, the default: unknown, and none is kept.
+    /// How many bytes it holds, so that <see cref="GradientMethod.Checkpointed"/> may keep linearizations from the solve for the way back,
+    /// within its budget; null, the default: unknown, and none is kept.
     /// </summary>
     public virtual long? MemoryBytes => null;
 
     /// <summary>Computes λᵀ ∂f/∂y, and λᵀ ∂f/∂t where it is asked for.</summary>
-    /// <param name="cotangent">λ, contiguous, of the state's shape. Later changes of it must not matter to <see cref="AddParameterGradients"/>.</param>
+    /// <param name="cotangent">λ, contiguous, of the state's shape. Later changes of it must not matter to
+    /// <see cref="AddParameterGradients"/>.</param>
     /// <param name="state">Where λᵀ ∂f/∂y is written: contiguous, of the state's shape; shares no memory with λ.</param>
     /// <param name="times">Where λᵀ ∂f/∂t is written, one number for each time that was given; empty where it is not needed.</param>
     public abstract void Pull(Tensor cotangent, Tensor state, Span<double> times);

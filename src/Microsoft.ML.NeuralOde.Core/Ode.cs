@@ -8,20 +8,25 @@ namespace Microsoft.ML.NeuralOde;
 
 /// <summary>Solves initial value problems dy/dt = f(t, y), y(t₀) = y₀, differentiably.</summary>
 /// <remarks>
-/// A result is right within its tolerances, or an exception says what is wrong. Refused are: tensors that are null or disposed of, and modules with such
-/// parameters (<see cref="ArgumentNullException"/>, <see cref="ObjectDisposedException"/>); states that are not of a floating-point type, times that are not
-/// finite and strictly monotone, tolerances that fit no component (<see cref="ArgumentException"/>); times between which the state's type has too few
-/// numbers, such as 1e6 to 1e6 + 1 in float32, unless f does not depend on time (<see cref="ArgumentException"/>); an f that returns null, a tensor that is
-/// disposed of, or one of another shape, type or device than the state (<see cref="InvalidOperationException"/>). Exceptions of f itself come through as they
-/// are; what torch says is put into one line (<see cref="InvalidOperationException"/>). What cannot be solved, such as a pole, a state or an f that is NaN, or events that accumulate, is an
+/// A result is right within its tolerances, or an exception says what is wrong. Refused are: tensors that are null or disposed of, and
+/// modules with such parameters (<see cref="ArgumentNullException"/>, <see cref="ObjectDisposedException"/>); states that are not of a
+/// floating-point type, times that are not finite and strictly monotone, tolerances that fit no component
+/// (<see cref="ArgumentException"/>); times between which the state's type has too few numbers, such as 1e6 to 1e6 + 1 in float32, unless f
+/// does not depend on time (<see cref="ArgumentException"/>); an f that returns null, a tensor that is disposed of, or one of another
+/// shape, type or device than the state (<see cref="InvalidOperationException"/>). Exceptions of f itself come through as they are; what
+/// torch says is put into one line (<see cref="InvalidOperationException"/>). What cannot be solved, such as a pole, a state or an f that
+/// is NaN, or events that accumulate, is an
 /// <see cref="OdeSolverException"/> with time and rows. f may change the state that it is given: the solver goes on with its own.
 /// </remarks>
 public static class Ode
 {
     /// <summary>Solves an initial value problem whose right-hand side is a module; its parameters receive gradients.</summary>
-    /// <param name="dynamics">f: <c>forward(t, y)</c> returns dy/dt in the shape of y. t is a scalar tensor (per row under <see cref="OdeSolverOptions.PerRow"/>).</param>
-    /// <param name="initialState">y₀, of any shape, as a rule <c>[batch, features]</c>; float32 or float64 (other floating types work too).</param>
-    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial state.</param>
+    /// <param name="dynamics">f: <c>forward(t, y)</c> returns dy/dt in the shape of y. t is a scalar tensor (per row under
+    /// <see cref="OdeSolverOptions.PerRow"/>).</param>
+    /// <param name="initialState">y₀, of any shape, as a rule <c>[batch, features]</c>; float32 or float64 (other floating types work
+    /// too).</param>
+    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial
+    /// state.</param>
     /// <param name="options">How to solve; null for the defaults.</param>
     /// <returns>The states at the output times, <c>[times, batch, …]</c>, and what they cost.</returns>
     /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
@@ -33,8 +38,10 @@ public static class Ode
     }
 
     /// <summary>Solves an initial value problem whose right-hand side is a module, from one time to another.</summary>
-    /// <param name="dynamics">f: <c>forward(t, y)</c> returns dy/dt in the shape of y. t is a scalar tensor (per row under <see cref="OdeSolverOptions.PerRow"/>).</param>
-    /// <param name="initialState">y₀, of any shape, as a rule <c>[batch, features]</c>; float32 or float64 (other floating types work too).</param>
+    /// <param name="dynamics">f: <c>forward(t, y)</c> returns dy/dt in the shape of y. t is a scalar tensor (per row under
+    /// <see cref="OdeSolverOptions.PerRow"/>).</param>
+    /// <param name="initialState">y₀, of any shape, as a rule <c>[batch, features]</c>; float32 or float64 (other floating types work
+    /// too).</param>
     /// <param name="startTime">The time of the initial state.</param>
     /// <param name="endTime">The time of the final state; may lie before the start.</param>
     /// <param name="options">How to solve; null for the defaults.</param>
@@ -50,11 +57,13 @@ public static class Ode
     /// <summary>Solves an initial value problem whose right-hand side is a function.</summary>
     /// <param name="dynamics">f(t, y) returns dy/dt in the shape of y.</param>
     /// <param name="initialState">y₀, of any shape, as a rule <c>[batch, features]</c>.</param>
-    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial state.</param>
+    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial
+    /// state.</param>
     /// <param name="options">How to solve; null for the defaults.</param>
     /// <param name="parameters">
-    /// The tensors that f uses and that are to receive gradients, all of them: f must not use others that require gradients. Null if they are not known:
-    /// then only <see cref="GradientMethod.Direct"/>, the default in that case, reaches them. An empty list says that none are wanted, whatever f uses.
+    /// The tensors that f uses and that are to receive gradients, all of them: f must not use others that require gradients. Null if they
+    /// are not known: then only <see cref="GradientMethod.Direct"/>, the default in that case, reaches them. An empty list says that none
+    /// are wanted, whatever f uses.
     /// </param>
     /// <returns>The states at the output times, <c>[times, batch, …]</c>, and what they cost.</returns>
     /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
@@ -66,18 +75,22 @@ public static class Ode
         return Solve(new FunctionField(dynamics, parameters), initialState, TimeGrid.Create(times), times, options);
     }
 
-    /// <summary>Solves an initial value problem whose right-hand side has arguments of its own for each row of the batch, such as controls or conditions.</summary>
+    /// <summary>
+    /// Solves an initial value problem whose right-hand side has arguments of its own for each row of the batch, such as controls or
+    /// conditions.
+    /// </summary>
     /// <param name="dynamics">
-    /// f(t, y, arguments) returns dy/dt in the shape of y. Under <see cref="OdeSolverOptions.PerRow"/> rows finish at different times: f is then given
-    /// fewer rows of y, and the same rows of the arguments.
+    /// f(t, y, arguments) returns dy/dt in the shape of y. Under <see cref="OdeSolverOptions.PerRow"/> rows finish at different times: f is
+    /// then given fewer rows of y, and the same rows of the arguments.
     /// </param>
     /// <param name="initialState">y₀, shape <c>[batch, …]</c>.</param>
-    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial state.</param>
+    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial
+    /// state.</param>
     /// <param name="rowArguments">Tensors of shape <c>[batch, …]</c> on the state's device. They receive gradients.</param>
     /// <param name="options">How to solve; null for the defaults.</param>
     /// <param name="parameters">
-    /// The tensors besides the arguments that f uses and that are to receive gradients, all of them; null where f uses none. An empty list says that none
-    /// are wanted, whatever f uses.
+    /// The tensors besides the arguments that f uses and that are to receive gradients, all of them; null where f uses none. An empty list
+    /// says that none are wanted, whatever f uses.
     /// </param>
     /// <returns>The states at the output times, <c>[times, batch, …]</c>, and what they cost.</returns>
     /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
@@ -92,15 +105,16 @@ public static class Ode
     }
 
     /// <summary>
-    /// Solves an initial value problem whose right-hand side is a module with arguments of its own for each row of the batch; the module's parameters and the
-    /// arguments receive gradients.
+    /// Solves an initial value problem whose right-hand side is a module with arguments of its own for each row of the batch; the module's
+    /// parameters and the arguments receive gradients.
     /// </summary>
     /// <param name="dynamics">
-    /// f: <c>forward(t, y, arguments)</c> returns dy/dt in the shape of y. Under <see cref="OdeSolverOptions.PerRow"/> rows finish at different times: f is then
-    /// given fewer rows of y, and the same rows of the arguments.
+    /// f: <c>forward(t, y, arguments)</c> returns dy/dt in the shape of y. Under <see cref="OdeSolverOptions.PerRow"/> rows finish at
+    /// different times: f is then given fewer rows of y, and the same rows of the arguments.
     /// </param>
     /// <param name="initialState">y₀, shape <c>[batch, …]</c>.</param>
-    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial state.</param>
+    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial
+    /// state.</param>
     /// <param name="rowArguments">Tensors of shape <c>[batch, …]</c> on the state's device.</param>
     /// <param name="options">How to solve; null for the defaults.</param>
     /// <returns>The states at the output times, <c>[times, batch, …]</c>, and what they cost.</returns>
@@ -115,9 +129,11 @@ public static class Ode
     }
 
     /// <summary>The same with one argument, such as a control: <c>forward(t, y, argument)</c>.</summary>
-    /// <param name="dynamics">f: <c>forward(t, y, argument)</c> returns dy/dt in the shape of y; see the overload for several arguments.</param>
+    /// <param name="dynamics">f: <c>forward(t, y, argument)</c> returns dy/dt in the shape of y; see the overload for several
+    /// arguments.</param>
     /// <param name="initialState">y₀, shape <c>[batch, …]</c>.</param>
-    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial state.</param>
+    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial
+    /// state.</param>
     /// <param name="rowArgument">A tensor of shape <c>[batch, …]</c> on the state's device.</param>
     /// <param name="options">How to solve; null for the defaults.</param>
     /// <returns>The states at the output times, <c>[times, batch, …]</c>, and what they cost.</returns>
@@ -131,10 +147,15 @@ public static class Ode
         return Solve(dynamics, (t, y, arguments) => dynamics.call(t, y, arguments[0]), initialState, times, [rowArgument], options);
     }
 
-    /// <summary>Solves an initial value problem under a condition for each row, f(t, y; c); the module's parameters and the condition receive gradients.</summary>
-    /// <param name="dynamics">f, a module that is evaluated by <see cref="IConditionalDynamics.Evaluate"/>, such as <see cref="DenseDynamics"/>.</param>
+    /// <summary>
+    /// Solves an initial value problem under a condition for each row, f(t, y; c); the module's parameters and the condition receive
+    /// gradients.
+    /// </summary>
+    /// <param name="dynamics">f, a module that is evaluated by <see cref="IConditionalDynamics.Evaluate"/>, such as
+    /// <see cref="DenseDynamics"/>.</param>
     /// <param name="initialState">y₀, shape <c>[batch, features]</c>.</param>
-    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial state.</param>
+    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial
+    /// state.</param>
     /// <param name="condition">c, shape <c>[batch, conditions]</c>.</param>
     /// <param name="options">How to solve; null for the defaults.</param>
     /// <returns>The states at the output times, <c>[times, batch, features]</c>, and what they cost.</returns>
@@ -176,15 +197,20 @@ public static class Ode
         }
     }
 
-    /// <summary>Solves an initial value problem whose state is several tensors, such as position and velocity, or a state and a log-density.</summary>
+    /// <summary>
+    /// Solves an initial value problem whose state is several tensors, such as position and velocity, or a state and a log-density.
+    /// </summary>
     /// <param name="dynamics">f(t, parts of y) returns the derivative of each part, in its shape.</param>
     /// <param name="initialState">
-    /// The parts of y₀, of any shapes, of one floating type and on one device. Where all have the same first dimension, it is the batch, and
+    /// The parts of y₀, of any shapes, of one floating type and on one device. Where all have the same first dimension, it is the batch,
+    /// and
     /// <see cref="OdeSolverOptions.PerRow"/> may be used.
     /// </param>
-    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial state.</param>
+    /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial
+    /// state.</param>
     /// <param name="options">How to solve; null for the defaults. Events are not available.</param>
-    /// <param name="parameters">The tensors that f uses and that are to receive gradients; null if they are not known (see the overload for one tensor).</param>
+    /// <param name="parameters">The tensors that f uses and that are to receive gradients; null if they are not known (see the overload for
+    /// one tensor).</param>
     /// <returns>The parts of the state at the output times, and what they cost.</returns>
     /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
     /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>

@@ -3,8 +3,8 @@ using static TorchSharp.torch.nn;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
-/// A layer that is continuous in depth: the state that an ordinary differential equation reaches at its end time when the input is its initial
-/// state. May serve several threads at once.
+/// A layer that is continuous in depth: the state that an ordinary differential equation reaches at its end time when the input is its
+/// initial state. May serve several threads at once.
 /// </summary>
 public sealed class OdeBlock : Module<Tensor, Tensor>
 {

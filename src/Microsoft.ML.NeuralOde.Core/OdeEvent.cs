@@ -16,18 +16,20 @@ public enum EventDirection
 }
 
 /// <summary>
-/// Something that happens when a function of time and state passes zero: it is recorded, and may end the solve or set the state anew. Its time and
-/// state carry gradients, also with respect to what the function itself depends on.
+/// Something that happens when a function of time and state passes zero: it is recorded, and may end the solve or set the state anew. Its
+/// time and state carry gradients, also with respect to what the function itself depends on.
 /// </summary>
 /// <remarks>
-/// The function is looked at along the interpolant of each accepted step, in as many pieces as it takes until a polynomial through its values describes it:
-/// however often a smooth function passes zero in a step, each time is found. Where even small pieces do not do (noise, jumps), passages may be missed, and
-/// <see cref="OdeSolution.EventsMayBeMissed"/> says so; a smaller MaximumStep helps. To touch zero is not to pass it. The time is found on the
-/// interpolant and, for events that interrupt the solve, polished by a step that ends there.
+/// The function is looked at along the interpolant of each accepted step, in as many pieces as it takes until a polynomial through its
+/// values describes it: however often a smooth function passes zero in a step, each time is found. Where even small pieces do not do
+/// (noise, jumps), passages may be missed, and
+/// <see cref="OdeSolution.EventsMayBeMissed"/> says so; a smaller MaximumStep helps. To touch zero is not to pass it. The time is found on
+/// the interpolant and, for events that interrupt the solve, polished by a step that ends there.
 /// <para>
-/// Several events may interrupt the solve at the same time: all are recorded, in their order in the options, and their resets are applied one
-/// after the other. An output at the time of a reset is the state before it. Behind a reset an event begins on the side to which the derivative leads;
-/// where it follows itself so fast that the state's type holds nothing in between, the solve fails with <see cref="SolverFailure.EventAccumulation"/>.
+/// Several events may interrupt the solve at the same time: all are recorded, in their order in the options, and their resets are applied
+/// one after the other. An output at the time of a reset is the state before it. Behind a reset an event begins on the side to which the
+/// derivative leads; where it follows itself so fast that the state's type holds nothing in between, the solve fails with
+/// <see cref="SolverFailure.EventAccumulation"/>.
 /// </para>
 /// </remarks>
 public sealed class OdeEvent
@@ -40,7 +42,8 @@ public sealed class OdeEvent
     /// <param name="direction">Which sign changes count.</param>
     /// <param name="isTerminal">Whether the solve ends there.</param>
     /// <param name="reset">
-    /// Gives the state with which the solve goes on, from time and state at the event, in the same shape; null for no change. Not together with
+    /// Gives the state with which the solve goes on, from time and state at the event, in the same shape; null for no change. Not together
+    /// with
     /// <paramref name="isTerminal"/>.
     /// </param>
     /// <exception cref="ArgumentException">A terminal event has a reset.</exception>
@@ -101,5 +104,6 @@ public sealed class OdeEvent
 /// <param name="Event">The event.</param>
 /// <param name="Time">When, a scalar tensor; carries gradients.</param>
 /// <param name="State">The state there, before any reset; carries gradients.</param>
-/// <param name="Row">The row of the batch whose event it is, under <see cref="OdeSolverOptions.PerRow"/>; null where it is that of the whole batch.</param>
+/// <param name="Row">The row of the batch whose event it is, under <see cref="OdeSolverOptions.PerRow"/>; null where it is that of the
+/// whole batch.</param>
 public sealed record OdeEventOccurrence(OdeEvent Event, Tensor Time, Tensor State, int? Row = null);

@@ -81,32 +81,38 @@ public abstract class OdeMethod
     public static OdeMethod Kvaerno3 { get; } = new ImplicitRungeKutta("kvaerno3", ImplicitTableaux.Kvaerno3);
 
     /// <summary>
-    /// ESDIRK4(3)6L[2]SA, diagonally implicit, order 4, adaptive: L-stable (C. A. Kennedy, M. H. Carpenter, Additive Runge–Kutta schemes for
-    /// convection–diffusion–reaction equations, 2003).
+    /// ESDIRK4(3)6L[2]SA, diagonally implicit, order 4, adaptive: L-stable (C. A. Kennedy, M. H. Carpenter, Additive Runge–Kutta schemes
+    /// for convection–diffusion–reaction equations, 2003).
     /// </summary>
     public static OdeMethod Esdirk4 { get; } = new ImplicitRungeKutta("esdirk4", ImplicitTableaux.Esdirk4);
 
     /// <summary>
-    /// ESDIRK5(4)7L[2]SA2, diagonally implicit, order 5, adaptive: L-stable (C. A. Kennedy, M. H. Carpenter, Diagonally implicit Runge–Kutta methods
-    /// for stiff ODEs, 2019).
+    /// ESDIRK5(4)7L[2]SA2, diagonally implicit, order 5, adaptive: L-stable (C. A. Kennedy, M. H. Carpenter, Diagonally implicit
+    /// Runge–Kutta methods for stiff ODEs, 2019).
     /// </summary>
     public static OdeMethod Esdirk5 { get; } = new ImplicitRungeKutta("esdirk5", ImplicitTableaux.Esdirk5);
 
     /// <summary>
-    /// Another name of <see cref="Esdirk4"/>, which took the place of Kværnø's method of order 4: a stage of hers lies behind the step's end, and so f was
-    /// asked outside the interval. <see cref="Parse"/> knows “kvaerno4” too, so that saved models can be loaded.
+    /// Another name of <see cref="Esdirk4"/>, which took the place of Kværnø's method of order 4: a stage of hers lies behind the step's
+    /// end, and so f was asked outside the interval. <see cref="Parse"/> knows “kvaerno4” too, so that saved models can be loaded.
     /// </summary>
     [EditorBrowsable(EditorBrowsableState.Never)]
     public static OdeMethod Kvaerno4 => Esdirk4;
 
-    /// <summary>Another name of <see cref="Esdirk5"/>, for the reason of <see cref="Kvaerno4"/>; “kvaerno5” for <see cref="Parse"/>.</summary>
+    /// <summary>
+    /// Another name of <see cref="Esdirk5"/>, for the reason of <see cref="Kvaerno4"/>; “kvaerno5” for <see cref="Parse"/>.
+    /// </summary>
     [EditorBrowsable(EditorBrowsableState.Never)]
     public static OdeMethod Kvaerno5 => Esdirk5;
 
-    /// <summary>Two-stage Radau IIA, order 3, adaptive: L-stable (Hairer and Wanner, Solving Ordinary Differential Equations II, IV.5).</summary>
+    /// <summary>
+    /// Two-stage Radau IIA, order 3, adaptive: L-stable (Hairer and Wanner, Solving Ordinary Differential Equations II, IV.5).
+    /// </summary>
     public static OdeMethod Radau3 { get; } = new ImplicitRungeKutta("radau3", ImplicitTableaux.Radau3);
 
-    /// <summary>Three-stage Radau IIA, order 5, adaptive: L-stable, the standard choice for stiff problems at tight tolerances (the same, IV.8).</summary>
+    /// <summary>
+    /// Three-stage Radau IIA, order 5, adaptive: L-stable, the standard choice for stiff problems at tight tolerances (the same, IV.8).
+    /// </summary>
     public static OdeMethod Radau5 { get; } = new ImplicitRungeKutta("radau5", ImplicitTableaux.Radau5);
 
     /// <summary>Two-stage Gauss–Legendre, order 4, fixed steps: symplectic, A-stable.</summary>
@@ -126,26 +132,29 @@ public abstract class OdeMethod
     public static OdeMethod SemiImplicitEuler { get; } = new SymplecticMethod("semi_implicit_euler", isLeapfrog: false);
 
     /// <summary>
-    /// Leapfrog (Störmer–Verlet, kick–drift–kick) for second-order systems, order 2, fixed steps: symplectic where accelerations do not depend on
-    /// velocities. See <see cref="IsForSecondOrderSystems"/>.
+    /// Leapfrog (Störmer–Verlet, kick–drift–kick) for second-order systems, order 2, fixed steps: symplectic where accelerations do not
+    /// depend on velocities. See <see cref="IsForSecondOrderSystems"/>.
     /// </summary>
     public static OdeMethod Leapfrog { get; } = new SymplecticMethod("leapfrog", isLeapfrog: true);
 
     /// <summary>
-    /// Adams methods of order 1 to 12 (predictor, evaluation, corrector, evaluation) that choose order and step as they go, two evaluations a step:
-    /// for smooth problems, tight tolerances and long intervals (L. F. Shampine, M. K. Gordon, Computer Solution of Ordinary Differential Equations,
-    /// 1975). Neither per-row step sizes nor gradients for the output times. With a fixed step size it is <see cref="AdamsBashforthMoulton"/> of order 4, which
+    /// Adams methods of order 1 to 12 (predictor, evaluation, corrector, evaluation) that choose order and step as they go, two evaluations
+    /// a step: for smooth problems, tight tolerances and long intervals (L. F. Shampine, M. K. Gordon, Computer Solution of Ordinary
+    /// Differential Equations, 1975). Neither per-row step sizes nor gradients for the output times. With a fixed step size it is
+    /// <see cref="AdamsBashforthMoulton"/> of order 4, which
     /// <see cref="Order"/> tells.
     /// </summary>
     public static OdeMethod Adams { get; } = new VariableOrderAdams();
 
     /// <summary>
-    /// <see cref="Dopri5"/> while stability does not limit its steps, <see cref="Radau5"/> where it does: for problems of which it is not known
-    /// whether, or where, they are stiff. Decides for the whole batch; not for per-row step sizes.
+    /// <see cref="Dopri5"/> while stability does not limit its steps, <see cref="Radau5"/> where it does: for problems of which it is not
+    /// known whether, or where, they are stiff. Decides for the whole batch; not for per-row step sizes.
     /// </summary>
     public static OdeMethod Auto { get; } = new AutoSwitching("auto", (ExplicitRungeKutta)Dopri5, (ImplicitRungeKutta)Radau5);
 
-    /// <summary>Every method, in the order of the documentation; of the Adams methods those of order 4, of the reversible couplings one.</summary>
+    /// <summary>
+    /// Every method, in the order of the documentation; of the Adams methods those of order 4, of the reversible couplings one.
+    /// </summary>
     public static IReadOnlyList<OdeMethod> All { get; } =
     [
         Euler, Midpoint, Heun2, Heun3, Ralston, Rk4, Rk4ThreeEighths, AdaptiveHeun, Fehlberg2, Bosh3, Tsit5, Dopri5, Dopri8,
@@ -160,8 +169,8 @@ public abstract class OdeMethod
     public int Order { get; }
 
     /// <summary>
-    /// The stages of a step: the states at which the right-hand side is evaluated, of which the first or the last may be shared with the step before or
-    /// behind. For methods that switch, those of the explicit one.
+    /// The stages of a step: the states at which the right-hand side is evaluated, of which the first or the last may be shared with the
+    /// step before or behind. For methods that switch, those of the explicit one.
     /// </summary>
     public virtual int Stages => 1;
 
@@ -169,8 +178,8 @@ public abstract class OdeMethod
     public abstract int InterpolantOrder { get; }
 
     /// <summary>
-    /// Whether the method is for second-order systems only: the state's last dimension then holds positions in its first half and velocities in its
-    /// second, and the right-hand side returns velocities and accelerations in the same places.
+    /// Whether the method is for second-order systems only: the state's last dimension then holds positions in its first half and
+    /// velocities in its second, and the right-hand side returns velocities and accelerations in the same places.
     /// </summary>
     public virtual bool IsForSecondOrderSystems => false;
 
@@ -188,10 +197,14 @@ public abstract class OdeMethod
     /// <summary>Whether <see cref="Parse"/> finds the very method by its name, so that the name is enough to keep it by.</summary>
     internal virtual bool IsKnownByName => true;
 
-    /// <summary>The coefficients of an explicit Runge–Kutta method, which its steps are made of and nothing else; null for other methods.</summary>
+    /// <summary>
+    /// The coefficients of an explicit Runge–Kutta method, which its steps are made of and nothing else; null for other methods.
+    /// </summary>
     internal virtual ButcherTableau? ExplicitTableau => null;
 
-    /// <summary>The Runge–Kutta method that solves the adjoint equation of a solve by this one: the method itself, where it is one.</summary>
+    /// <summary>
+    /// The Runge–Kutta method that solves the adjoint equation of a solve by this one: the method itself, where it is one.
+    /// </summary>
     internal virtual OdeMethod AdjointMethod => Dopri5;
 
     /// <summary>Whether the method must be told of stiffness, whatever that costs, since it then goes on as another.</summary>
@@ -210,8 +223,8 @@ public abstract class OdeMethod
     public bool IsAdaptive { get; }
 
     /// <summary>
-    /// Adams–Bashforth, explicit, fixed steps, one evaluation a step; the first steps are made by a Runge–Kutta method. The steps may change their
-    /// length. Without gradients for the output times.
+    /// Adams–Bashforth, explicit, fixed steps, one evaluation a step; the first steps are made by a Runge–Kutta method. The steps may
+    /// change their length. Without gradients for the output times.
     /// </summary>
     /// <param name="order">The order, 1 to 8.</param>
     /// <returns>The method.</returns>
@@ -219,8 +232,8 @@ public abstract class OdeMethod
     public static OdeMethod AdamsBashforth(int order = 4) => new AdamsMethod(order, corrects: false);
 
     /// <summary>
-    /// Adams–Bashforth–Moulton, predictor and one correction (PECE), fixed steps, two evaluations a step: more stable than Adams–Bashforth alone.
-    /// Without gradients for the output times.
+    /// Adams–Bashforth–Moulton, predictor and one correction (PECE), fixed steps, two evaluations a step: more stable than Adams–Bashforth
+    /// alone. Without gradients for the output times.
     /// </summary>
     /// <param name="order">The order, 1 to 8.</param>
     /// <returns>The method.</returns>
@@ -233,15 +246,16 @@ public abstract class OdeMethod
     /// (S. McCallum, J. Foster, Efficient, accurate and stable gradients for neural ODEs, 2024).
     /// </summary>
     /// <remarks>
-    /// For problems that neither decay nor grow much within a step: the difference of the two states is multiplied by λ e^(−hμ) for a component that
-    /// follows y′ = μy. Where components decay, steps must keep h |μ| below −ln λ, or the states move apart. Under error control their difference
-    /// is part of a step's error, so that steps become shorter and, with λ near 1, very short. Without, a solve whose states differ by more than 5 % of the
-    /// state (or of its change in the step) fails with <see cref="SolverFailure.Drift"/>.
+    /// For problems that neither decay nor grow much within a step: the difference of the two states is multiplied by λ e^(−hμ) for a
+    /// component that follows y′ = μy. Where components decay, steps must keep h |μ| below −ln λ, or the states move apart. Under error
+    /// control their difference is part of a step's error, so that steps become shorter and, with λ near 1, very short. Without, a solve
+    /// whose states differ by more than 5 % of the state (or of its change in the step) fails with <see cref="SolverFailure.Drift"/>.
     /// </remarks>
     /// <param name="method">The explicit Runge–Kutta method, such as <see cref="Bosh3"/> or <see cref="Dopri5"/>.</param>
     /// <param name="coupling">
-    /// λ, which lies between 0 and 1: 1 − λ pulls the two states together in each step, and undoing N steps amplifies rounding by λ^(−N). Gradients therefore
-    /// keep both states at every so many steps: at λ = 0.5 every 16 in float64 and every 6 in float32, at 0.9 every 109 and 43. Default: 0.5.
+    /// λ, which lies between 0 and 1: 1 − λ pulls the two states together in each step, and undoing N steps amplifies rounding by λ^(−N).
+    /// Gradients therefore keep both states at every so many steps: at λ = 0.5 every 16 in float64 and every 6 in float32, at 0.9 every 109
+    /// and 43. Default: 0.5.
     /// </param>
     /// <returns>The method; its name is “reversible_” and the method's.</returns>
     /// <exception cref="ArgumentException">The method is not an explicit Runge–Kutta method.</exception>
@@ -256,7 +270,9 @@ public abstract class OdeMethod
         return new ReversibleCoupling(method, method.ExplicitTableau, coupling);
     }
 
-    /// <summary>An explicit Runge–Kutta method of one's own, which works wherever ours do: with every gradient method, per-row steps and events.</summary>
+    /// <summary>
+    /// An explicit Runge–Kutta method of one's own, which works wherever ours do: with every gradient method, per-row steps and events.
+    /// </summary>
     /// <example>
     /// The third-order method that preserves strong stability (C.-W. Shu, S. Osher, 1988):
     /// <code>
@@ -270,12 +286,14 @@ public abstract class OdeMethod
     /// </code>
     /// </example>
     /// <param name="name">
-    /// Its name in texts. <see cref="Parse"/> does not know it: trainers, whose model files hold the names of methods alone, refuse methods of one's own.
+    /// Its name in texts. <see cref="Parse"/> does not know it: trainers, whose model files hold the names of methods alone, refuse methods
+    /// of one's own.
     /// </param>
     /// <param name="tableau">Its coefficients.</param>
     /// <returns>The method: adaptive where the tableau has embedded weights.</returns>
     /// <exception cref="ArgumentException">
-    /// The name is empty or that of another method; or the tableau is not explicit, not consistent or not of the orders that it states. The message says where.
+    /// The name is empty or that of another method; or the tableau is not explicit, not consistent or not of the orders that it states. The
+    /// message says where.
     /// </exception>
     public static OdeMethod ExplicitRungeKutta(string name, RungeKuttaTableau tableau)
     {

@@ -18,14 +18,17 @@ public enum RowStatus
     /// <summary>Under per-row step sizes: the row's state or derivative became NaN or infinite.</summary>
     NonFinite,
 
-    /// <summary>Events that reset the state follow each other faster than can be told apart: see <see cref="SolverFailure.EventAccumulation"/>.</summary>
+    /// <summary>
+    /// Events that reset the state follow each other faster than can be told apart: see <see cref="SolverFailure.EventAccumulation"/>.
+    /// </summary>
     EventAccumulation,
 }
 
 /// <summary>The solution of an initial value problem at the times that were asked for.</summary>
 /// <remarks>
-/// Dispose of it (<c>using</c>) as soon as its states, or the loss made of them, were used: tensors are memory outside the managed heap, and a solution with
-/// gradients holds a graph of many. Of those that are not disposed of the garbage collector is told, and frees them when it comes round.
+/// Dispose of it (<c>using</c>) as soon as its states, or the loss made of them, were used: tensors are memory outside the managed heap,
+/// and a solution with gradients holds a graph of many. Of those that are not disposed of the garbage collector is told, and frees them
+/// when it comes round.
 /// </remarks>
 public sealed class OdeSolution : IDisposable
 {
@@ -41,7 +44,9 @@ public sealed class OdeSolution : IDisposable
         _status = status;
     }
 
-    /// <summary>The states at the output times, shape <c>[times, …]</c> with the shape of the initial state behind the first dimension.</summary>
+    /// <summary>
+    /// The states at the output times, shape <c>[times, …]</c> with the shape of the initial state behind the first dimension.
+    /// </summary>
     public Tensor States
     {
         get
@@ -52,7 +57,8 @@ public sealed class OdeSolution : IDisposable
     }
 
     /// <summary>
-    /// The state at the last output time, or at the terminal event that ended the solve, in the shape of the initial state; a new tensor at each call.
+    /// The state at the last output time, or at the terminal event that ended the solve, in the shape of the initial state; a new tensor at
+    /// each call.
     /// </summary>
     public Tensor Final
     {
@@ -73,8 +79,8 @@ public sealed class OdeSolution : IDisposable
     public IReadOnlyList<OdeEventOccurrence> Events { get; }
 
     /// <summary>
-    /// Whether an event function was so rough along a step (noise, or oscillations that some hundred pieces of the step do not resolve) that it may have passed
-    /// zero unnoticed.
+    /// Whether an event function was so rough along a step (noise, or oscillations that some hundred pieces of the step do not resolve)
+    /// that it may have passed zero unnoticed.
     /// </summary>
     public bool EventsMayBeMissed { get; internal init; }
 
@@ -88,9 +94,10 @@ public sealed class OdeSolution : IDisposable
     public IReadOnlyList<RowStatus> Status => _status;
 
     /// <summary>
-    /// Throws what made a backward pass through this solution fail: an exception of the right-hand side, of the solver, or of a cancellation, as what it is.
-    /// The call that started the pass threw it already, but inside the text of an <see cref="System.Runtime.InteropServices.ExternalException"/>; on devices
-    /// other than the CPU the autograd engine keeps it to itself, and the next use of the solution or of its parameters throws it.
+    /// Throws what made a backward pass through this solution fail: an exception of the right-hand side, of the solver, or of a
+    /// cancellation, as what it is. The call that started the pass threw it already, but inside the text of an
+    /// <see cref="System.Runtime.InteropServices.ExternalException"/>; on devices other than the CPU the autograd engine keeps it to
+    /// itself, and the next use of the solution or of its parameters throws it.
     /// </summary>
     public void ThrowIfBackwardFailed() => Statistics.ThrowIfBackwardFailed();
 

@@ -21,8 +21,8 @@ public enum SolverFailure
     Drift,
 
     /// <summary>
-    /// Events that reset the state follow each other ever faster, until nothing lies between them any more that the state's type can hold: a bouncing ball
-    /// that comes to rest.
+    /// Events that reset the state follow each other ever faster, until nothing lies between them any more that the state's type can hold:
+    /// a bouncing ball that comes to rest.
     /// </summary>
     EventAccumulation,
 }

@@ -29,8 +29,8 @@ public sealed record OdeSolverOptions
     public double RelativeTolerance { get; init; } = 1e-5;
 
     /// <summary>
-    /// atol, the absolute tolerance on the local error of a step, in the unit of the state. Default: 1e-6. May be 0 where the relative tolerance is not:
-    /// components that are and stay 0 have no error.
+    /// atol, the absolute tolerance on the local error of a step, in the unit of the state. Default: 1e-6. May be 0 where the relative
+    /// tolerance is not: components that are and stay 0 have no error.
     /// </summary>
     public double AbsoluteTolerance { get; init; } = 1e-6;
 
@@ -41,8 +41,8 @@ public sealed record OdeSolverOptions
     public Tensor? RelativeTolerances { get; init; }
 
     /// <summary>
-    /// atol per component, broadcast against the state; replaces <see cref="AbsoluteTolerance"/>. No component may have relative and absolute tolerance 0.
-    /// Under <see cref="PerRow"/> tolerances are the same for all rows.
+    /// atol per component, broadcast against the state; replaces <see cref="AbsoluteTolerance"/>. No component may have relative and
+    /// absolute tolerance 0. Under <see cref="PerRow"/> tolerances are the same for all rows.
     /// </summary>
     public Tensor? AbsoluteTolerances { get; init; }
 
@@ -50,7 +50,8 @@ public sealed record OdeSolverOptions
     public ErrorNorm Norm { get; init; } = ErrorNorm.Rms;
 
     /// <summary>
-    /// How the error of a step sets the size of the next. Default: null, which is <see cref="StepController.Predictive"/> for implicit methods and
+    /// How the error of a step sets the size of the next. Default: null, which is <see cref="StepController.Predictive"/> for implicit
+    /// methods and
     /// <see cref="StepController.Integral"/> for the others.
     /// </summary>
     public StepController? Controller { get; init; }
@@ -62,12 +63,14 @@ public sealed record OdeSolverOptions
     /// </summary>
     public double? StepSize { get; init; }
 
-    /// <summary>Size of the first step of an adaptive solve. Default: null, chosen from the derivative (Hairer, Nørsett and Wanner, II.4).</summary>
+    /// <summary>
+    /// Size of the first step of an adaptive solve. Default: null, chosen from the derivative (Hairer, Nørsett and Wanner, II.4).
+    /// </summary>
     public double? FirstStep { get; init; }
 
     /// <summary>
-    /// An adaptive solve that would need smaller steps than this fails. Default: 0, which is four times the distance of float64 numbers at the time that
-    /// was reached.
+    /// An adaptive solve that would need smaller steps than this fails. Default: 0, which is four times the distance of float64 numbers at
+    /// the time that was reached.
     /// </summary>
     public double MinimumStep { get; init; }
 
@@ -88,22 +91,23 @@ public sealed record OdeSolverOptions
     public bool PerRow { get; init; }
 
     /// <summary>
-    /// Times at which the right-hand side jumps or has a kink. A step ends exactly there, and the next starts afresh. The right-hand side is never asked at such
-    /// a time itself but one number of the state's type before or behind it, on the side of the step: neither rounding to float32 nor the way it compares
-    /// matters. Also at the first and last output time. Default: none.
+    /// Times at which the right-hand side jumps or has a kink. A step ends exactly there, and the next starts afresh. The right-hand side
+    /// is never asked at such a time itself but one number of the state's type before or behind it, on the side of the step: neither
+    /// rounding to float32 nor the way it compares matters. Also at the first and last output time. Default: none.
     /// </summary>
     public IReadOnlyList<double> Discontinuities { get; init; } = [];
 
     /// <summary>
-    /// For implicit methods: ∂f/∂y at (t, y), shape <c>[rows, n, n]</c> with the n components of a row in their order in memory (a state of one
-    /// dimension is one row). Default: null, computed through autograd, for which f must treat the rows of a batch independently of each other.
+    /// For implicit methods: ∂f/∂y at (t, y), shape <c>[rows, n, n]</c> with the n components of a row in their order in memory (a state of
+    /// one dimension is one row). Default: null, computed through autograd, for which f must treat the rows of a batch independently of
+    /// each other.
     /// </summary>
     public Func<Tensor, Tensor, Tensor>? Jacobian { get; init; }
 
     /// <summary>
-    /// Events to look for: zeros of functions of time and state, which may end the solve or reset the state. Each part of the solve between resets is
-    /// solved twice, first to find the events. Under <see cref="PerRow"/> each row has events of its own, is solved by itself, and reaches the event
-    /// functions as a batch of one. Default: none.
+    /// Events to look for: zeros of functions of time and state, which may end the solve or reset the state. Each part of the solve between
+    /// resets is solved twice, first to find the events. Under <see cref="PerRow"/> each row has events of its own, is solved by itself,
+    /// and reaches the event functions as a batch of one. Default: none.
     /// </summary>
     public IReadOnlyList<OdeEvent> Events { get; init; } = [];
 
@@ -120,7 +124,8 @@ public sealed record OdeSolverOptions
     public CancellationToken CancellationToken { get; init; }
 
     /// <summary>Checks every option.</summary>
-    /// <exception cref="ArgumentException">An option has a value that makes no sense; the message names it, the value and the remedy.</exception>
+    /// <exception cref="ArgumentException">An option has a value that makes no sense; the message names it, the value and the
+    /// remedy.</exception>
     public void Validate()
     {
         RequireOption(Method is not null, nameof(Method), Method, "a method such as OdeMethod.Dopri5");

@@ -11,7 +11,9 @@ public sealed class OdeTupleSolution : IDisposable
         States = states;
     }
 
-    /// <summary>Each part of the state at the output times, shape <c>[times, …]</c> with the shape of the part behind the first dimension.</summary>
+    /// <summary>
+    /// Each part of the state at the output times, shape <c>[times, …]</c> with the shape of the part behind the first dimension.
+    /// </summary>
     public IReadOnlyList<Tensor> States { get; }
 
     /// <summary>What the solve cost; grows with the backward pass.</summary>

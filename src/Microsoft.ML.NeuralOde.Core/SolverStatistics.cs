@@ -36,18 +36,22 @@ public sealed class SolverStatistics
     public long Factorizations { get; internal set; }
 
     /// <summary>
-    /// Whether the problem looked stiff to an explicit method: steps limited by stability, not by accuracy. Noticed by the methods of order 5 and 8,
-    /// whose stages show it at no cost, and by <see cref="OdeMethod.Auto"/>.
+    /// Whether the problem looked stiff to an explicit method: steps limited by stability, not by accuracy. Noticed by the methods of order
+    /// 5 and 8, whose stages show it at no cost, and by <see cref="OdeMethod.Auto"/>.
     /// </summary>
     public bool IsStiff { get; internal set; }
 
     /// <summary>
-    /// Why the backward pass failed; null where it did not. The autograd engine cannot pass exceptions on: after a failure all gradients are
-    /// NaN, the reason stands here, and the call that started the pass throws an <see cref="System.Runtime.InteropServices.ExternalException"/> that quotes it.
+    /// Why the backward pass failed; null where it did not. The autograd engine cannot pass exceptions on: after a failure all gradients
+    /// are NaN, the reason stands here, and the call that started the pass throws an
+    /// <see cref="System.Runtime.InteropServices.ExternalException"/> that quotes it.
     /// </summary>
     public Exception? BackwardFailure { get; private set; }
 
-    /// <summary>Throws <see cref="BackwardFailure"/>, if there is one, as what it is: an <see cref="OperationCanceledException"/> after a cancellation, say.</summary>
+    /// <summary>
+    /// Throws <see cref="BackwardFailure"/>, if there is one, as what it is: an <see cref="OperationCanceledException"/> after a
+    /// cancellation, say.
+    /// </summary>
     public void ThrowIfBackwardFailed()
     {
         if (BackwardFailure is not { } failure)
@@ -77,15 +81,17 @@ public sealed class SolverStatistics
     }
 
     /// <summary>
-    /// Rows of the batch whose own gradient is NaN, because they failed, or were not solved to the end, before an output that the loss depends on. The gradients of
-    /// parameters and times are those of what was reached.
+    /// Rows of the batch whose own gradient is NaN, because they failed, or were not solved to the end, before an output that the loss
+    /// depends on. The gradients of parameters and times are those of what was reached.
     /// </summary>
     public IReadOnlyList<long> RowsWithoutGradient { get; internal set; } = [];
 
     /// <summary>About how many bytes outside the managed heap the graph of the solution holds.</summary>
     internal long GraphBytes { get; set; }
 
-    /// <summary>The size that the step control chose behind the last step taken; 0 before it. Of some row, under per-row step sizes.</summary>
+    /// <summary>
+    /// The size that the step control chose behind the last step taken; 0 before it. Of some row, under per-row step sizes.
+    /// </summary>
     internal double NextStep { get; set; }
 
     /// <summary>The sizes of all steps together.</summary>

@@ -84,9 +84,9 @@ public sealed class StepController
         new(integral, proportional, derivative, safety, minimumFactor, maximumFactor);
 
     /// <summary>
-    /// Gustafsson's predictive controller for implicit methods: where errors grow from step to step, it expects them to go on growing. A step that
-    /// could become only a little longer stays as it is, so that factorisations can be used again (K. Gustafsson, Control-theoretic techniques for
-    /// stepsize selection in implicit Runge–Kutta methods, ACM TOMS 20, 1994).
+    /// Gustafsson's predictive controller for implicit methods: where errors grow from step to step, it expects them to go on growing. A
+    /// step that could become only a little longer stays as it is, so that factorisations can be used again (K. Gustafsson,
+    /// Control-theoretic techniques for stepsize selection in implicit Runge–Kutta methods, ACM TOMS 20, 1994).
     /// </summary>
     /// <param name="safety">Factor on the suggested size; default 0.9.</param>
     /// <param name="minimumFactor">Strongest decrease; default 0.2.</param>

@@ -26,13 +26,14 @@ public sealed record TraceEstimator
     }
 
     /// <summary>
-    /// Exact where it is cheap (up to 4 features; any number for <see cref="DenseDynamics"/> with at most two hidden layers) and whenever the
-    /// model is in evaluation mode; else Hutchinson's estimator with one Rademacher probe.
+    /// Exact where it is cheap (up to 4 features; any number for <see cref="DenseDynamics"/> with at most two hidden layers) and whenever
+    /// the model is in evaluation mode; else Hutchinson's estimator with one Rademacher probe.
     /// </summary>
     public static TraceEstimator Auto { get; } = new(false, 0, ProbeDistribution.Rademacher);
 
     /// <summary>
-    /// The sum of ∂fᵢ/∂yᵢ: products with the weight matrices for <see cref="DenseDynamics"/>, one vector–Jacobian product a feature for others.
+    /// The sum of ∂fᵢ/∂yᵢ: products with the weight matrices for <see cref="DenseDynamics"/>, one vector–Jacobian product a feature for
+    /// others.
     /// </summary>
     public static TraceEstimator Exact { get; } = new(true, 0, ProbeDistribution.Rademacher);
 
@@ -46,8 +47,8 @@ public sealed record TraceEstimator
     public ProbeDistribution Distribution { get; }
 
     /// <summary>
-    /// The mean of εᵀ (∂f/∂y) ε over random ε, unbiased at a cost that does not depend on the number of features (M. F. Hutchinson, 1990). The
-    /// probes are the same throughout a solve, so that its right-hand side is smooth, and new in the next.
+    /// The mean of εᵀ (∂f/∂y) ε over random ε, unbiased at a cost that does not depend on the number of features (M. F. Hutchinson, 1990).
+    /// The probes are the same throughout a solve, so that its right-hand side is smooth, and new in the next.
     /// </summary>
     /// <param name="probes">Number of random vectors a row; the variance falls with its inverse.</param>
     /// <param name="distribution">How they are distributed.</param>

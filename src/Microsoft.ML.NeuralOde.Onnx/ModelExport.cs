@@ -12,7 +12,8 @@ internal static class ModelExport
 {
     private const string Batch = RateExport.Batch;
 
-    /// <exception cref="NotSupportedException">The model cannot be written; the message names the option that stands in the way.</exception>
+    /// <exception cref="NotSupportedException">The model cannot be written; the message names the option that stands in the
+    /// way.</exception>
     /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
     public static ModelProto Create(NeuralOdeTransformer transformer, double? stepSize)
     {

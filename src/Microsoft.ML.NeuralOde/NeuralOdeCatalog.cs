@@ -14,7 +14,8 @@ public static class NeuralOdeCatalog
     /// <param name="catalog">The catalog.</param>
     /// <param name="labelColumnName">The label column, a key.</param>
     /// <param name="featureColumnName">The feature column, a vector of <see cref="float"/> of known size.</param>
-    /// <param name="exampleWeightColumnName">A column of <see cref="float"/> by which rows count more or less; null for equal weights.</param>
+    /// <param name="exampleWeightColumnName">A column of <see cref="float"/> by which rows count more or less; null for equal
+    /// weights.</param>
     /// <param name="numberOfEpochs">Passes over the training data.</param>
     /// <param name="batchSize">Rows in a batch.</param>
     /// <param name="learningRate">The learning rate.</param>
@@ -73,7 +74,8 @@ public static class NeuralOdeCatalog
     /// <param name="catalog">The catalog.</param>
     /// <param name="labelColumnName">The label column, <see cref="bool"/>.</param>
     /// <param name="featureColumnName">The feature column, a vector of <see cref="float"/> of known size.</param>
-    /// <param name="exampleWeightColumnName">A column of <see cref="float"/> by which rows count more or less; null for equal weights.</param>
+    /// <param name="exampleWeightColumnName">A column of <see cref="float"/> by which rows count more or less; null for equal
+    /// weights.</param>
     /// <param name="numberOfEpochs">Passes over the training data.</param>
     /// <param name="batchSize">Rows in a batch.</param>
     /// <param name="learningRate">The learning rate.</param>
@@ -130,9 +132,11 @@ public static class NeuralOdeCatalog
 
     /// <summary>Creates a trainer of neural ODE regressions.</summary>
     /// <param name="catalog">The catalog.</param>
-    /// <param name="labelColumnName">The label column, <see cref="float"/>, or a vector of <see cref="float"/> of known size for several targets.</param>
+    /// <param name="labelColumnName">The label column, <see cref="float"/>, or a vector of <see cref="float"/> of known size for several
+    /// targets.</param>
     /// <param name="featureColumnName">The feature column, a vector of <see cref="float"/> of known size.</param>
-    /// <param name="exampleWeightColumnName">A column of <see cref="float"/> by which rows count more or less; null for equal weights.</param>
+    /// <param name="exampleWeightColumnName">A column of <see cref="float"/> by which rows count more or less; null for equal
+    /// weights.</param>
     /// <param name="numberOfEpochs">Passes over the training data.</param>
     /// <param name="batchSize">Rows in a batch.</param>
     /// <param name="learningRate">The learning rate.</param>
@@ -191,7 +195,8 @@ public static class NeuralOdeCatalog
     /// <param name="catalog">The catalog.</param>
     /// <param name="outputColumnName">The column of log p, which will be <see cref="float"/>.</param>
     /// <param name="featureColumnName">The feature column, a vector of <see cref="float"/> of known size.</param>
-    /// <param name="conditionColumnName">A column of <see cref="float"/>, or of vectors of it of known size, on which the density depends; null for none.</param>
+    /// <param name="conditionColumnName">A column of <see cref="float"/>, or of vectors of it of known size, on which the density depends;
+    /// null for none.</param>
     /// <param name="numberOfEpochs">Epochs, each of <see cref="ContinuousFlowTrainerOptions.BatchesPerEpoch"/> batches.</param>
     /// <param name="batchSize">Rows in a batch.</param>
     /// <param name="learningRate">The highest learning rate.</param>
@@ -241,7 +246,8 @@ public static class NeuralOdeCatalog
     /// <summary>Creates a trainer of anomaly detectors that learn the density of normal rows.</summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="featureColumnName">The feature column, a vector of <see cref="float"/> of known size.</param>
-    /// <param name="conditionColumnName">A column of <see cref="float"/>, or of vectors of it of known size, on which it depends what is normal; null for none.</param>
+    /// <param name="conditionColumnName">A column of <see cref="float"/>, or of vectors of it of known size, on which it depends what is
+    /// normal; null for none.</param>
     /// <param name="numberOfEpochs">Epochs, each of <see cref="ContinuousFlowTrainerOptions.BatchesPerEpoch"/> batches.</param>
     /// <param name="batchSize">Rows in a batch.</param>
     /// <param name="learningRate">The highest learning rate.</param>
@@ -287,12 +293,16 @@ public static class NeuralOdeCatalog
         return new ContinuousFlowAnomalyTrainer(Environments.Of(catalog), options);
     }
 
-    /// <summary>Saves a model to a file that <see cref="LoadSealed(ModelOperationsCatalog, string, out DataViewSchema?, SealedModelOptions?)"/> can check before it trusts it.</summary>
+    /// <summary>
+    /// Saves a model to a file that <see cref="LoadSealed(ModelOperationsCatalog, string, out DataViewSchema?, SealedModelOptions?)"/> can
+    /// check before it trusts it.
+    /// </summary>
     /// <inheritdoc cref="SaveSealed(ModelOperationsCatalog, ITransformer, DataViewSchema?, Stream)"/>
     /// <param name="catalog">The catalog.</param>
     /// <param name="model">The model: any pipeline.</param>
     /// <param name="inputSchema">The columns of its input; null to leave them out.</param>
-    /// <param name="file">The file; replaced at once when the new one is complete, so that a service that reads it never sees half of it.</param>
+    /// <param name="file">The file; replaced at once when the new one is complete, so that a service that reads it never sees half of
+    /// it.</param>
     public static string SaveSealed(this ModelOperationsCatalog catalog, ITransformer model, DataViewSchema? inputSchema, string file)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(file);
@@ -302,16 +312,20 @@ public static class NeuralOdeCatalog
         return seal;
     }
 
-    /// <summary>Saves a model as <see cref="ModelOperationsCatalog.Save(ITransformer, DataViewSchema, Stream)"/> does, with a seal.</summary>
+    /// <summary>
+    /// Saves a model as <see cref="ModelOperationsCatalog.Save(ITransformer, DataViewSchema, Stream)"/> does, with a seal.
+    /// </summary>
     /// <remarks>
-    /// The seal is an entry “NeuralOde.sha256” with the SHA-256 of every other entry, those of ML.NET included, in the format of the program sha256sum.
+    /// The seal is an entry “NeuralOde.sha256” with the SHA-256 of every other entry, those of ML.NET included, in the format of the
+    /// program sha256sum.
     /// <see cref="ModelOperationsCatalog.Load(string, out DataViewSchema)"/> reads such files, too, without looking at the seal.
     /// </remarks>
     /// <param name="catalog">The catalog.</param>
     /// <param name="model">The model: any pipeline.</param>
     /// <param name="inputSchema">The columns of its input; null to leave them out.</param>
     /// <param name="stream">Receives the archive; stays open.</param>
-    /// <returns>The seal's SHA-256, which stands for the whole model: the value for <see cref="SealedModelOptions.ExpectedSeal"/>.</returns>
+    /// <returns>The seal's SHA-256, which stands for the whole model: the value for
+    /// <see cref="SealedModelOptions.ExpectedSeal"/>.</returns>
     public static string SaveSealed(this ModelOperationsCatalog catalog, ITransformer model, DataViewSchema? inputSchema, Stream stream)
     {
         ArgumentNullException.ThrowIfNull(catalog);
@@ -321,7 +335,9 @@ public static class NeuralOdeCatalog
         return ModelSeal.Write(archive, stream);
     }
 
-    /// <summary>Loads a model from a file of <see cref="SaveSealed(ModelOperationsCatalog, ITransformer, DataViewSchema?, string)"/>.</summary>
+    /// <summary>
+    /// Loads a model from a file of <see cref="SaveSealed(ModelOperationsCatalog, ITransformer, DataViewSchema?, string)"/>.
+    /// </summary>
     /// <inheritdoc cref="LoadSealed(ModelOperationsCatalog, Stream, out DataViewSchema?, SealedModelOptions?)"/>
     /// <param name="catalog">The catalog.</param>
     /// <param name="file">The file; it may be replaced meanwhile.</param>
@@ -334,12 +350,16 @@ public static class NeuralOdeCatalog
         return SealedModel.Load(catalog, stream, $"The model file '{file}'", options, out inputSchema);
     }
 
-    /// <summary>Loads a model that <see cref="SaveSealed(ModelOperationsCatalog, ITransformer, DataViewSchema?, Stream)"/> wrote, after checking all of it.</summary>
+    /// <summary>
+    /// Loads a model that <see cref="SaveSealed(ModelOperationsCatalog, ITransformer, DataViewSchema?, Stream)"/> wrote, after checking all
+    /// of it.
+    /// </summary>
     /// <remarks>
     /// <para>
-    /// ML.NET's reader takes whatever memory a file declares, and notices few changes. Here the archive's structure and the hash of every entry are checked first,
-    /// and ML.NET is given a clean copy of what was checked: an archive that is truncated, altered, mixed from two or declares sizes that it does not have is refused.
-    /// The seal in the file finds accidents, and changes by those who do not make the seal anew; against the others give
+    /// ML.NET's reader takes whatever memory a file declares, and notices few changes. Here the archive's structure and the hash of every
+    /// entry are checked first, and ML.NET is given a clean copy of what was checked: an archive that is truncated, altered, mixed from two
+    /// or declares sizes that it does not have is refused. The seal in the file finds accidents, and changes by those who do not make the
+    /// seal anew; against the others give
     /// <see cref="SealedModelOptions.ExpectedSeal"/>.
     /// </para>
     /// <para>The model needs the memory of its entries, unpacked, twice while it loads.</para>
@@ -349,7 +369,8 @@ public static class NeuralOdeCatalog
     /// <param name="inputSchema">The columns of the model's input; null where they were not saved.</param>
     /// <param name="options">Limits, and the seal that is expected; null for the defaults.</param>
     /// <returns>The model; dispose of it.</returns>
-    /// <exception cref="InvalidDataException">The file is refused; the message names it, the entry, what was found and what would be right.</exception>
+    /// <exception cref="InvalidDataException">The file is refused; the message names it, the entry, what was found and what would be
+    /// right.</exception>
     /// <exception cref="TorchRuntimeException">The native library cannot be loaded.</exception>
     public static ITransformer LoadSealed(this ModelOperationsCatalog catalog, Stream stream, out DataViewSchema? inputSchema, SealedModelOptions? options = null) =>
         SealedModel.Load(catalog, stream, "The model archive", options, out inputSchema);
@@ -420,12 +441,15 @@ public static class NeuralOdeCatalog
         return ModelSteps.ReplaceLast<ContinuousFlowAnomalyTransformer>(model, step => step.WithThreshold(Environments.Of(catalog), threshold));
     }
 
-    /// <summary>A detector of anomalies for another contamination, without a new training: so large a share of the training rows lies above the new threshold.</summary>
+    /// <summary>
+    /// A detector of anomalies for another contamination, without a new training: so large a share of the training rows lies above the new
+    /// threshold.
+    /// </summary>
     /// <param name="catalog">The catalog.</param>
     /// <param name="model">The detector. It shares its weights with the result: they are freed when one of both is disposed of.</param>
     /// <param name="contamination">
-    /// The share, between 0 and 1. The model keeps the scores of up to 4,096 training rows; of more, it keeps that many at equal distances in their order, which
-    /// is what a share is exact to.
+    /// The share, between 0 and 1. The model keeps the scores of up to 4,096 training rows; of more, it keeps that many at equal distances
+    /// in their order, which is what a share is exact to.
     /// </param>
     /// <returns>The detector with the new threshold, which is saved with it.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The contamination does not lie between 0 and 1.</exception>
@@ -466,12 +490,14 @@ public static class NeuralOdeCatalog
     }
 
     /// <summary>
-    /// Makes the right-hand side of a model known by its name, before the model is loaded: model files hold no code. See <see cref="NeuralOdeDynamics.FromModule"/>.
+    /// Makes the right-hand side of a model known by its name, before the model is loaded: model files hold no code. See
+    /// <see cref="NeuralOdeDynamics.FromModule"/>.
     /// </summary>
     /// <param name="catalog">The catalog of components of the <see cref="MLContext"/> that will load the model.</param>
     /// <param name="dynamics">The right-hand side that the model was trained with.</param>
     /// <exception cref="ArgumentException">The catalog has other dynamics of that name.</exception>
-    /// <example><code>mlContext.ComponentCatalog.RegisterDynamics(NeuralOdeDynamics.FromModule("oscillator", size => new Oscillator(size)));</code></example>
+    /// <example><code>mlContext.ComponentCatalog.RegisterDynamics(NeuralOdeDynamics.FromModule("oscillator", size => new
+    /// Oscillator(size)));</code></example>
     public static void RegisterDynamics(this ComponentCatalog catalog, NeuralOdeDynamics dynamics)
     {
         ArgumentNullException.ThrowIfNull(catalog);

@@ -6,10 +6,12 @@ using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.NeuralOde;
 
-/// <summary>What all fitted models of this library have in common: they add what a network says of each row to the columns of data.</summary>
+/// <summary>
+/// What all fitted models of this library have in common: they add what a network says of each row to the columns of data.
+/// </summary>
 /// <remarks>
-/// <see cref="Transform"/> scores rows in batches while they are read; with fixed steps, or its own steps for each row, a row's score does not depend on its
-/// neighbours. One transformer may serve several threads at once. Disposing of it frees its weights.
+/// <see cref="Transform"/> scores rows in batches while they are read; with fixed steps, or its own steps for each row, a row's score does
+/// not depend on its neighbours. One transformer may serve several threads at once. Disposing of it frees its weights.
 /// </remarks>
 /// <typeparam name="TModel">The trained network.</typeparam>
 public abstract class NeuralOdeTransformerBase<TModel> : IScoringStep, IDisposable

@@ -6,7 +6,9 @@ namespace Microsoft.ML.NeuralOde.Benchmarks;
 /// <summary>Programs that are run for what they print.</summary>
 internal static class ChildProcess
 {
-    /// <summary>What must come before the arguments of this program when it is started again: its assembly, where <c>dotnet</c> runs it.</summary>
+    /// <summary>
+    /// What must come before the arguments of this program when it is started again: its assembly, where <c>dotnet</c> runs it.
+    /// </summary>
     public static string[] Host =>
         Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet" ? [Assembly.GetExecutingAssembly().Location] : [];
 

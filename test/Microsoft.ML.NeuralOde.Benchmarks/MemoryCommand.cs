@@ -4,7 +4,9 @@ using Microsoft.ML.NeuralOde.Benchmarks.Workloads;
 
 namespace Microsoft.ML.NeuralOde.Benchmarks;
 
-/// <summary>The command <c>memory</c>: one measurement of memory growth, in this process. <c>compare</c> starts it once for each figure.</summary>
+/// <summary>
+/// The command <c>memory</c>: one measurement of memory growth, in this process. <c>compare</c> starts it once for each figure.
+/// </summary>
 internal static class MemoryCommand
 {
     public static System.CommandLine.Command Create()

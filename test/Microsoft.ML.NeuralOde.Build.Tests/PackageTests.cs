@@ -13,8 +13,8 @@ using System.Xml.Linq;
 namespace Microsoft.ML.NeuralOde.Build.Tests;
 
 /// <summary>
-/// The packages as a user gets them: packed from a copy of the sources below a folder named “src”, restored by a program outside the repository that trains, saves and scores,
-/// in two versions whose model files go both ways. Needs the SDK alone.
+/// The packages as a user gets them: packed from a copy of the sources below a folder named “src”, restored by a program outside the
+/// repository that trains, saves and scores, in two versions whose model files go both ways. Needs the SDK alone.
 /// </summary>
 public sealed class PackageTests : IDisposable
 {

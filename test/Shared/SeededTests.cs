@@ -6,9 +6,9 @@ using Xunit.Sdk;
 namespace Microsoft.ML.NeuralOde.TestData;
 
 /// <summary>
-/// Starts each test method with torch's random numbers in a state of its own, so that it draws the same numbers alone, among others and in any
-/// order of the classes, which xunit draws anew in each run. <c>NEURALODE_TEST_SEED</c>, a number, gives all of them other draws: a test that
-/// then fails leans on the numbers it happens to draw.
+/// Starts each test method with torch's random numbers in a state of its own, so that it draws the same numbers alone, among others and in
+/// any order of the classes, which xunit draws anew in each run. <c>NEURALODE_TEST_SEED</c>, a number, gives all of them other draws: a
+/// test that then fails leans on the numbers it happens to draw.
 /// </summary>
 public sealed class SeededTests(IMessageSink messages) : XunitTestFramework(messages)
 {

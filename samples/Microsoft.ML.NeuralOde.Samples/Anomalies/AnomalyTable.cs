@@ -15,8 +15,8 @@ internal sealed class AnomalyRow
 }
 
 /// <summary>
-/// A table of rows that may be anomalies: a CSV file with a header. Where its last column is called "label", 1 marks anomalies and 0 normal rows, and the
-/// model learns from normal rows alone; without labels it learns from all rows.
+/// A table of rows that may be anomalies: a CSV file with a header. Where its last column is called "label", 1 marks anomalies and 0 normal
+/// rows, and the model learns from normal rows alone; without labels it learns from all rows.
 /// </summary>
 internal sealed class AnomalyTable
 {
@@ -38,7 +38,9 @@ internal sealed class AnomalyTable
 
     public bool IsLabelled { get; }
 
-    /// <summary>Of the normal rows, in the file's order, those whose position modulo 5 is below 3; all rows where there are no labels.</summary>
+    /// <summary>
+    /// Of the normal rows, in the file's order, those whose position modulo 5 is below 3; all rows where there are no labels.
+    /// </summary>
     public IReadOnlyList<AnomalyRow> Training { get; }
 
     /// <summary>The other normal rows and all anomalies; all rows where there are no labels.</summary>

@@ -3,7 +3,8 @@ using System.Globalization;
 namespace Microsoft.ML.NeuralOde.Samples.Anomalies;
 
 /// <summary>
-/// What other detectors reach: <c>baselines.csv</c> beside the data, with a column <c>dataset</c> and, behind the column <c>anomalies</c>, one a detector.
+/// What other detectors reach: <c>baselines.csv</c> beside the data, with a column <c>dataset</c> and, behind the column <c>anomalies</c>,
+/// one a detector.
 /// </summary>
 internal sealed class BaselineTable
 {

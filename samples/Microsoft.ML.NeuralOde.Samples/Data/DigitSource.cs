@@ -2,7 +2,9 @@ using Microsoft.ML.NeuralOde.Samples.Output;
 
 namespace Microsoft.ML.NeuralOde.Samples.Data;
 
-/// <summary>Chooses the digits: a folder that was named, the folder of the environment, the mirrors if allowed, or the embedded ones.</summary>
+/// <summary>
+/// Chooses the digits: a folder that was named, the folder of the environment, the mirrors if allowed, or the embedded ones.
+/// </summary>
 internal static class DigitSource
 {
     public const string EnvironmentVariable = "NEURALODE_DATA";

@@ -78,7 +78,9 @@ internal sealed class DensityStory(DensitySettings settings)
         return Stopwatch.GetElapsedTime(started).TotalSeconds / steps;
     }
 
-    /// <summary>Up over the first steps, then down along a cosine to zero, so that the last steps average the noise of the batches away.</summary>
+    /// <summary>
+    /// Up over the first steps, then down along a cosine to zero, so that the last steps average the noise of the batches away.
+    /// </summary>
     private void SetLearningRate(optim.Optimizer optimizer, int step, int steps)
     {
         double warm = Math.Min(1, (step + 1) / (0.02 * steps + 1));

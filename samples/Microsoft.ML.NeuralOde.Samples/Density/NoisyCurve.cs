@@ -1,8 +1,8 @@
 namespace Microsoft.ML.NeuralOde.Samples.Density;
 
 /// <summary>
-/// Points on curves, each as likely as the others, moved by normal noise of equal size in both coordinates, and where a curve is a band also
-/// uniformly within a square.
+/// Points on curves, each as likely as the others, moved by normal noise of equal size in both coordinates, and where a curve is a band
+/// also uniformly within a square.
 /// </summary>
 internal sealed class NoisyCurve : ToyDensity
 {
@@ -107,7 +107,8 @@ internal sealed class NoisyCurve : ToyDensity
     private static (double X, double Y) Circle(double radius, double turns) => (radius * Math.Cos(2 * Math.PI * turns), radius * Math.Sin(2 * Math.PI * turns));
 
     /// <param name="At">A point for each number from 0 to 1, which are equally likely.</param>
-    /// <param name="Band">Side of the square within which the point moves, from the point up and right, or, where negative, down and left.</param>
+    /// <param name="Band">Side of the square within which the point moves, from the point up and right, or, where negative, down and
+    /// left.</param>
     /// <param name="IsPoint">Whether all its points are one.</param>
     private sealed record Curve(Func<double, (double X, double Y)> At, double Band = 0, bool IsPoint = false);
 }

@@ -96,8 +96,8 @@ internal sealed class Pinwheel(string name) : ToyDensity(name)
     }
 
     /// <summary>
-    /// The sum over all (u, v) that lead to the point of p(u) p(v) / |∂(x, y)/∂(u, v)|: along each arm, the zeros in u of the difference between u and
-    /// the first coordinate of the point turned back by the angle that belongs to u.
+    /// The sum over all (u, v) that lead to the point of p(u) p(v) / |∂(x, y)/∂(u, v)|: along each arm, the zeros in u of the difference
+    /// between u and the first coordinate of the point turned back by the angle that belongs to u.
     /// </summary>
     public override double LogDensity(double x, double y)
     {

@@ -10,7 +10,9 @@ internal static class DigitImage
     // Of 255: a digit on black has a dark border, and strokes that are bright somewhere.
     private const int LightBorder = 96, LightImage = 144, FaintInk = 64;
 
-    /// <summary>The files that the arguments name; of a folder all its image files, those in folders below it too, by their names.</summary>
+    /// <summary>
+    /// The files that the arguments name; of a folder all its image files, those in folders below it too, by their names.
+    /// </summary>
     /// <exception cref="UserException">A folder holds no image file.</exception>
     public static IEnumerable<string> Find(IEnumerable<string> paths) => paths.SelectMany(path =>
     {

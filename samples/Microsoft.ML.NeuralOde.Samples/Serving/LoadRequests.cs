@@ -5,7 +5,9 @@ using Microsoft.ML.NeuralOde.Samples.Data;
 
 namespace Microsoft.ML.NeuralOde.Samples.Serving;
 
-/// <summary>Bodies that a running service understands: digits where its model takes images or so many pixels, random numbers otherwise.</summary>
+/// <summary>
+/// Bodies that a running service understands: digits where its model takes images or so many pixels, random numbers otherwise.
+/// </summary>
 internal sealed class LoadRequests
 {
     private const int Count = 200;

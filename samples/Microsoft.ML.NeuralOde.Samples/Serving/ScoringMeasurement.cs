@@ -51,7 +51,9 @@ internal sealed class ScoringMeasurement(int rows, TimeSpan duration, Display di
         return [.. Measure(step, step.Rows(rows))];
     }
 
-    /// <summary>Trains the reference model, and one that has to be scored through torch, on the embedded digits, and measures both.</summary>
+    /// <summary>
+    /// Trains the reference model, and one that has to be scored through torch, on the embedded digits, and measures both.
+    /// </summary>
     /// <param name="save">Where the reference model goes; null for nowhere.</param>
     public ScoringFigure[] OfReference(OutputFile? save)
     {

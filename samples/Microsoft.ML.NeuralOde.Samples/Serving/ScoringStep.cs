@@ -34,7 +34,9 @@ internal sealed class ScoringStep
 
     public int FeatureCount { get; }
 
-    /// <summary>The last step of this library in a model; null where there is none, or where it takes a condition beside the features.</summary>
+    /// <summary>
+    /// The last step of this library in a model; null where there is none, or where it takes a condition beside the features.
+    /// </summary>
     public static ScoringStep? Find(MLContext mlContext, ITransformer model) => Steps(model).Reverse().Select(step => step switch
     {
         NeuralOdeTransformer network => new ScoringStep(mlContext, network, network.FeatureColumnName, network.FeatureColumnType),

@@ -97,7 +97,9 @@ internal static class TabularSets
         })]);
     }
 
-    /// <summary>The first regression problem of J. H. Friedman, Multivariate Adaptive Regression Splines, 1991: ten features, of which five matter.</summary>
+    /// <summary>
+    /// The first regression problem of J. H. Friedman, Multivariate Adaptive Regression Splines, 1991: ten features, of which five matter.
+    /// </summary>
     private static TabularSet Friedman()
     {
         var random = new Random(2);

@@ -2,7 +2,9 @@ using Microsoft.ML.Data;
 
 namespace Microsoft.ML.NeuralOde.Samples.Tabular;
 
-/// <summary>A trainer that takes part, with its defaults; linear ones get normalised features, which the others make themselves or do not need.</summary>
+/// <summary>
+/// A trainer that takes part, with its defaults; linear ones get normalised features, which the others make themselves or do not need.
+/// </summary>
 internal sealed record TabularTrainer(string Name, Func<MLContext, IEstimator<ITransformer>> Create);
 
 /// <summary>Who takes part in each task.</summary>

@@ -25,7 +25,9 @@ internal static class Problems
         return Result(status, status < StatusCodes.Status500InternalServerError ? exception!.Message : null).ExecuteAsync(context);
     }
 
-    /// <summary>The status of an exception: the server's own complaints about a request keep their status, everything else is 500.</summary>
+    /// <summary>
+    /// The status of an exception: the server's own complaints about a request keep their status, everything else is 500.
+    /// </summary>
     public static int StatusOf(Exception exception) => exception switch
     {
         RequestException request => request.Status,

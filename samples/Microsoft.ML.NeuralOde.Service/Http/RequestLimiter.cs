@@ -9,7 +9,9 @@ namespace Microsoft.ML.NeuralOde.Service.Http;
 /// <summary>Endpoints with this mark take part in the limits of requests.</summary>
 internal sealed class IsLimited;
 
-/// <summary>How many predictions are made at a time, and how many one client may ask for: ASP.NET's rate limiter, with the model's limits.</summary>
+/// <summary>
+/// How many predictions are made at a time, and how many one client may ask for: ASP.NET's rate limiter, with the model's limits.
+/// </summary>
 internal static class RequestLimiter
 {
     private const int BurstSeconds = 10;

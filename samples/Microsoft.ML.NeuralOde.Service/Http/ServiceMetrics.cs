@@ -4,7 +4,9 @@ using Prometheus;
 
 namespace Microsoft.ML.NeuralOde.Service.Http;
 
-/// <summary>What the service counts, by System.Diagnostics.Metrics; each service has a registry of its own, which Prometheus reads.</summary>
+/// <summary>
+/// What the service counts, by System.Diagnostics.Metrics; each service has a registry of its own, which Prometheus reads.
+/// </summary>
 internal sealed class ServiceMetrics : IDisposable
 {
     public const string MeterName = "neuralode";

@@ -6,8 +6,8 @@ using Microsoft.Net.Http.Headers;
 namespace Microsoft.ML.NeuralOde.Service.Inputs;
 
 /// <summary>
-/// Reads rows from multipart/form-data: a part a field, its content the image's file, the text, or JSON. For several rows each field is given as many times as
-/// there are rows, in their order.
+/// Reads rows from multipart/form-data: a part a field, its content the image's file, the text, or JSON. For several rows each field is
+/// given as many times as there are rows, in their order.
 /// </summary>
 internal static class FormRequest
 {

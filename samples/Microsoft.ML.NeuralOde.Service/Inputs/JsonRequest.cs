@@ -4,8 +4,9 @@ using Microsoft.ML.NeuralOde.Service.Http;
 namespace Microsoft.ML.NeuralOde.Service.Inputs;
 
 /// <summary>
-/// Reads rows from JSON: <c>{"features": [1, 2]}</c>, or several as <c>{"rows": [{"features": [1, 2]}, …]}</c>. Where the model reads one field alone, a row of
-/// several may be its bare value: <c>{"rows": [[1, 2], …]}</c>. What is wrong ends the reading at once, so that nothing is kept of it.
+/// Reads rows from JSON: <c>{"features": [1, 2]}</c>, or several as <c>{"rows": [{"features": [1, 2]}, …]}</c>. Where the model reads one
+/// field alone, a row of several may be its bare value: <c>{"rows": [[1, 2], …]}</c>. What is wrong ends the reading at once, so that
+/// nothing is kept of it.
 /// </summary>
 internal static class JsonRequest
 {

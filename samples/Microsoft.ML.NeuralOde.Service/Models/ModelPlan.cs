@@ -6,8 +6,8 @@ using Microsoft.ML.NeuralOde.Service.Settings;
 namespace Microsoft.ML.NeuralOde.Service.Models;
 
 /// <summary>
-/// What a model reads of a request, how it is scored, and what it answers: all of it follows from the model. Steps that load images from files are left out; their
-/// images come with the requests, and no request makes the service read a file.
+/// What a model reads of a request, how it is scored, and what it answers: all of it follows from the model. Steps that load images from
+/// files are left out; their images come with the requests, and no request makes the service read a file.
 /// </summary>
 internal sealed class ModelPlan
 {

@@ -9,7 +9,8 @@ internal static class ModelReader
 {
     private const string Seal = "NeuralOde.sha256";
 
-    /// <returns>The model, the columns of the data that it was saved with (null if none), and whether a seal says that the file is whole.</returns>
+    /// <returns>The model, the columns of the data that it was saved with (null if none), and whether a seal says that the file is
+    /// whole.</returns>
     /// <exception cref="InvalidDataException">The file is damaged or no model.</exception>
     public static (ITransformer Model, DataViewSchema? Schema, bool IsSealed) Load(MLContext mlContext, byte[] bytes, ModelSettings settings)
     {

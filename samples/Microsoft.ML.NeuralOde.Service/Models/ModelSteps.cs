@@ -29,7 +29,8 @@ internal sealed class ModelSteps
     public ITransformer Scorer => new TransformerChain<ITransformer>([.. _steps]);
 
     /// <param name="model">The model; chains in chains are taken apart.</param>
-    /// <param name="saved">The columns of the data that it was saved with. ML.NET does not save columns of images, and may have been given none.</param>
+    /// <param name="saved">The columns of the data that it was saved with. ML.NET does not save columns of images, and may have been given
+    /// none.</param>
     /// <exception cref="ModelFileException">A column is missing, or an image's path is computed.</exception>
     public static ModelSteps Of(ITransformer model, DataViewSchema? saved)
     {
@@ -107,7 +108,10 @@ internal sealed class ModelSteps
         };
     }
 
-    /// <summary>Images that are not resized have the size that the features tell: [planes, height, width], or [height, width, planes] where pixels are interleaved.</summary>
+    /// <summary>
+    /// Images that are not resized have the size that the features tell: [planes, height, width], or [height, width, planes] where pixels
+    /// are interleaved.
+    /// </summary>
     private ImageDataViewType ImageType()
     {
         if (_all.Any(step => step is ImageResizingTransformer))

@@ -9,8 +9,8 @@ using Microsoft.ML.NeuralOde.Service.Settings;
 namespace Microsoft.ML.NeuralOde.Service.Models;
 
 /// <summary>
-/// One loaded model and the engines that share it. Engines are not thread-safe, so that each request borrows one; the transformer is, and all of them use it. It
-/// lives until it is retired and the last request that uses it has ended.
+/// One loaded model and the engines that share it. Engines are not thread-safe, so that each request borrows one; the transformer is, and
+/// all of them use it. It lives until it is retired and the last request that uses it has ended.
 /// </summary>
 internal sealed class ServingModel
 {
@@ -53,7 +53,8 @@ internal sealed class ServingModel
     public DateTimeOffset LoadedAt { get; } = DateTimeOffset.UtcNow;
 
     /// <summary>Loads a model and tries it.</summary>
-    /// <exception cref="ModelFileException">The file is missing, damaged or no model that can be served, or the model scores nothing.</exception>
+    /// <exception cref="ModelFileException">The file is missing, damaged or no model that can be served, or the model scores
+    /// nothing.</exception>
     public static ServingModel Load(ServiceSettings settings, int generation)
     {
         ITransformer? transformer = null;
@@ -184,7 +185,9 @@ internal sealed class ServingModel
         }
     }
 
-    /// <summary>A model that loads but gives no finite scores and no label must not replace one that does, both one by one and in batches.</summary>
+    /// <summary>
+    /// A model that loads but gives no finite scores and no label must not replace one that does, both one by one and in batches.
+    /// </summary>
     private void Try()
     {
         RequestException? failure = null;

@@ -27,7 +27,9 @@ internal sealed class LimitSettings
     /// <summary>How long a request's body may take to come: a client that sends slowly keeps others waiting.</summary>
     public TimeSpan BodyTime { get; set; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>Requests a second and client address, in bursts of up to ten seconds' worth; null for any number. More are refused with 429.</summary>
+    /// <summary>
+    /// Requests a second and client address, in bursts of up to ten seconds' worth; null for any number. More are refused with 429.
+    /// </summary>
     public int? RequestsPerSecond { get; set; }
 
     public void Check()

@@ -6,10 +6,14 @@ internal sealed class ModelSettings
     /// <summary>The model file, saved by SaveSealed or Save.</summary>
     public string File { get; set; } = "model.zip";
 
-    /// <summary>The only seal that is served; null for any file that is as it was saved. With it, another model needs another configuration.</summary>
+    /// <summary>
+    /// The only seal that is served; null for any file that is as it was saved. With it, another model needs another configuration.
+    /// </summary>
     public string? Seal { get; set; }
 
-    /// <summary>Whether files without a seal are refused. What such a file says about sizes is believed, so that it must come from a trusted source.</summary>
+    /// <summary>
+    /// Whether files without a seal are refused. What such a file says about sizes is believed, so that it must come from a trusted source.
+    /// </summary>
     public bool RequireSeal { get; set; }
 
     /// <summary>Most bytes of a model, unpacked.</summary>

@@ -94,7 +94,9 @@ internal sealed unsafe class ConvolutionLayer<T>
         Transform(isFlipped: true, Backward);
     }
 
-    /// <summary>Adds α Gᵀ (Σ of the parts) G, given ∂L/∂U as <c>[point, outputs, padded inputs]</c>, to the gradient of the weights.</summary>
+    /// <summary>
+    /// Adds α Gᵀ (Σ of the parts) G, given ∂L/∂U as <c>[point, outputs, padded inputs]</c>, to the gradient of the weights.
+    /// </summary>
     public void AddWeightGradient(T* parts, int count, T alpha, T* gradient, int firstOutput, int endOutput, T* taps)
     {
         int channels = _plan.Channels;
@@ -149,7 +151,9 @@ internal sealed unsafe class ConvolutionLayer<T>
         return row >= 0 && row < _plan.Height && column >= 0 && column < _plan.Width;
     }
 
-    /// <summary>G g Gᵀ of all filters, <c>[point, outputs, padded inputs]</c>; flipped, the filters of the convolution that goes back.</summary>
+    /// <summary>
+    /// G g Gᵀ of all filters, <c>[point, outputs, padded inputs]</c>; flipped, the filters of the convolution that goes back.
+    /// </summary>
     private void Transform(bool isFlipped, T* to)
     {
         int channels = _plan.Channels;

@@ -7,7 +7,9 @@ namespace Microsoft.ML.NeuralOde.Dynamics;
 internal sealed class ConvolutionPlan<T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
-    /// <summary>Tiles that go through the products together: enough rows for a product, and few enough that all points stay in the cache.</summary>
+    /// <summary>
+    /// Tiles that go through the products together: enough rows for a product, and few enough that all points stay in the cache.
+    /// </summary>
     private const int BlockTiles = 64;
 
     /// <summary>Blocks of a chunk; a larger batch makes larger chunks.</summary>

@@ -64,7 +64,9 @@ internal sealed unsafe class ConvolutionWorkspace<T>
         _plan.Filters.TransformInput(
             _bordered.Start, _plan.BorderedRow, _plan.Padded, _plan.TilesY, _plan.TilesX, _inputs.Start + image * _plan.Tiles * _plan.Padded, _plan.PointStep);
 
-    /// <summary>Transforms a cotangent without gaps, in place of an output; it becomes image number <paramref name="image"/> of the block.</summary>
+    /// <summary>
+    /// Transforms a cotangent without gaps, in place of an output; it becomes image number <paramref name="image"/> of the block.
+    /// </summary>
     public void TransformCotangent(T* cotangent, int image)
     {
         T* tiled = cotangent;
@@ -89,7 +91,9 @@ internal sealed unsafe class ConvolutionWorkspace<T>
                 images * _plan.Tiles, _plan.Channels, _plan.Padded, null, T.One, accumulate: false);
     }
 
-    /// <summary>∂L/∂U of a block from its transformed cotangents and inputs, <c>[point, outputs, padded inputs]</c>; added, or put there.</summary>
+    /// <summary>
+    /// ∂L/∂U of a block from its transformed cotangents and inputs, <c>[point, outputs, padded inputs]</c>; added, or put there.
+    /// </summary>
     public void MultiplyCotangent(T* gradient, int images, bool accumulate)
     {
         int matrix = _plan.Channels * _plan.Padded;

@@ -7,17 +7,18 @@ using static TorchSharp.torch.nn;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
-/// A convolutional right-hand side for images: normalise, activate, convolve, twice, and normalise (R. T. Q. Chen, Y. Rubanova, J. Bettencourt,
-/// D. Duvenaud, Neural Ordinary Differential Equations, 2018). States have shape <c>[batch, channels, height, width]</c>.
+/// A convolutional right-hand side for images: normalise, activate, convolve, twice, and normalise (R. T. Q. Chen, Y. Rubanova, J.
+/// Bettencourt, D. Duvenaud, Neural Ordinary Differential Equations, 2018). States have shape <c>[batch, channels, height, width]</c>.
 /// </summary>
 /// <remarks>
-/// Convolutions are 3×3 and keep the size of the image; normalisation is group normalisation. Time as one more input channel of a convolution
-/// adds t times an image that depends on the weights alone: the convolution itself stays as narrow as without time.
+/// Convolutions are 3×3 and keep the size of the image; normalisation is group normalisation. Time as one more input channel of a
+/// convolution adds t times an image that depends on the weights alone: the convolution itself stays as narrow as without time.
 /// Parameters: <c>norm_weight0</c> … <c>norm_bias2</c>, <c>weight0</c>, <c>bias0</c>, <c>weight1</c>, <c>bias1</c>, and, where time enters,
 /// <c>time_weight0</c>, <c>time_weight1</c> or <c>time_weight</c>.
-/// On the CPU, in float32 and float64, they are evaluated and differentiated by kernels of their own wherever no graph is recorded, with convolutions by
-/// minimal filtering (A. Lavin, S. Gray, Fast Algorithms for Convolutional Neural Networks, 2016); results equal those of torch within rounding.
-/// Their normalisations begin with weights 1 and biases 0; those of a new <c>nn.GroupNorm</c> of TorchSharp are uninitialised memory, see docs/gradients.md.
+/// On the CPU, in float32 and float64, they are evaluated and differentiated by kernels of their own wherever no graph is recorded, with
+/// convolutions by minimal filtering (A. Lavin, S. Gray, Fast Algorithms for Convolutional Neural Networks, 2016); results equal those of
+/// torch within rounding. Their normalisations begin with weights 1 and biases 0; those of a new <c>nn.GroupNorm</c> of TorchSharp are
+/// uninitialised memory, see docs/gradients.md.
 /// </remarks>
 public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics, IClosedDynamics
 {
@@ -36,16 +37,18 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
     /// <summary>Creates dynamics with random convolutions, uniform in ±1/√inputs, and normalisations that begin without effect.</summary>
     /// <param name="channels">Channels of the state.</param>
     /// <param name="groups">
-    /// Groups of the normalisation, a divisor of <paramref name="channels"/>; null for the largest one up to 32 that leaves at least two channels in each. A channel that is
-    /// normalised by itself has mean 0 over its image at the end, so that a head which takes means over images learns nothing from the dynamics. The groups
-    /// are not part of a saved state: weights of dynamics that had a channel a group, as was the default for 2 to 32 channels once, need them given here.
+    /// Groups of the normalisation, a divisor of <paramref name="channels"/>; null for the largest one up to 32 that leaves at least two
+    /// channels in each. A channel that is normalised by itself has mean 0 over its image at the end, so that a head which takes means over
+    /// images learns nothing from the dynamics. The groups are not part of a saved state: weights of dynamics that had a channel a group,
+    /// as was the default for 2 to 32 channels once, need them given here.
     /// </param>
     /// <param name="activation">The non-linearity before each convolution.</param>
-    /// <param name="time">How time enters: as one more channel of each convolution, as a learned vector (one number a channel) times t, or not.</param>
+    /// <param name="time">How time enters: as one more channel of each convolution, as a learned vector (one number a channel) times t, or
+    /// not.</param>
     /// <param name="convolutionType">
-    /// The type convolutions are computed in; null for that of the state. <see cref="ScalarType.BFloat16"/> makes a convolution faster on processors
-    /// with instructions for it, at relative errors of about 0.004, which cost an adaptive solve more steps: measure before choosing it, and take
-    /// tolerances no tighter than 1e-3.
+    /// The type convolutions are computed in; null for that of the state. <see cref="ScalarType.BFloat16"/> makes a convolution faster on
+    /// processors with instructions for it, at relative errors of about 0.004, which cost an adaptive solve more steps: measure before
+    /// choosing it, and take tolerances no tighter than 1e-3.
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">An argument makes no sense.</exception>
     public ConvolutionalDynamics(
@@ -166,8 +169,8 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
         StateKernels.Supports(state) && (ConvolutionType is null || ConvolutionType == state.dtype) && parameters().All(parameter => Fits(parameter, state));
 
     /// <summary>
-    /// A single channel of larger images leaves most of each register unused, which measurement does not forgive; beyond the other bounds the transforms
-    /// take more memory than they are worth.
+    /// A single channel of larger images leaves most of each register unused, which measurement does not forgive; beyond the other bounds
+    /// the transforms take more memory than they are worth.
     /// </summary>
     private bool IsLeftToTorch(long[] shape)
     {

@@ -16,7 +16,8 @@ internal abstract class ConvolutionalEvaluator : DynamicsEvaluator
 /// <inheritdoc/>
 /// <remarks>
 /// Images become channels-last. Blocks of them go through all layers together, so that what is between the layers stays in the cache; the
-/// convolutions are matrix products between the transforms of minimal filtering. Blocks are the same whatever the number of threads, and so are results.
+/// convolutions are matrix products between the transforms of minimal filtering. Blocks are the same whatever the number of threads, and so
+/// are results.
 /// </remarks>
 internal sealed unsafe class ConvolutionalEvaluator<T> : ConvolutionalEvaluator
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
@@ -93,7 +94,9 @@ internal sealed unsafe class ConvolutionalEvaluator<T> : ConvolutionalEvaluator
         return linearization;
     }
 
-    /// <summary>Room for the cotangents of the convolutions: few are alive at once, so that the memory is likely to be in the cache.</summary>
+    /// <summary>
+    /// Room for the cotangents of the convolutions: few are alive at once, so that the memory is likely to be in the cache.
+    /// </summary>
     public Scratch<T>[] RentCotangents() =>
         _freeCotangents.TryPop(out Scratch<T>[]? free) ? free : [.. Enumerable.Range(0, Layers.Length).Select(_ => new Scratch<T>())];
 

@@ -4,8 +4,8 @@ using Microsoft.ML.NeuralOde.Kernels;
 namespace Microsoft.ML.NeuralOde.Dynamics;
 
 /// <summary>
-/// The derivatives of <see cref="ConvolutionalDynamics"/> at one point: the normalised images of all layers, from which the rest is computed again,
-/// and after a pull the cotangents of the convolutions.
+/// The derivatives of <see cref="ConvolutionalDynamics"/> at one point: the normalised images of all layers, from which the rest is
+/// computed again, and after a pull the cotangents of the convolutions.
 /// </summary>
 /// <remarks>Gradients of parameters are sums over the chunks of the plan, each in a place of its own, added up in their order.</remarks>
 internal sealed unsafe class ConvolutionalLinearization<T> : DynamicsLinearization
@@ -38,7 +38,9 @@ internal sealed unsafe class ConvolutionalLinearization<T> : DynamicsLinearizati
 
     private bool IsPerRow => _times.Length > 1;
 
-    /// <summary>Sums of a chunk: two vectors of channels for each normalisation, one for the time that is added, and images for each convolution.</summary>
+    /// <summary>
+    /// Sums of a chunk: two vectors of channels for each normalisation, one for the time that is added, and images for each convolution.
+    /// </summary>
     private int SumCount => _plan.Padded * (2 * _normalized.Length + 1) + 2 * Layers.Length * _plan.ImageCount;
 
     /// <summary>Makes room for a number of rows.</summary>

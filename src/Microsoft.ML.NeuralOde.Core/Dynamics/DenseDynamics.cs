@@ -7,14 +7,15 @@ using static TorchSharp.torch.nn;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
-/// A fully connected network as a right-hand side: f(t, y) for y of shape <c>[batch, features]</c>, linear layers with an activation between them.
+/// A fully connected network as a right-hand side: f(t, y) for y of shape <c>[batch, features]</c>, linear layers with an activation
+/// between them.
 /// </summary>
 /// <remarks>
 /// Parameters: <c>weight0</c>, <c>bias0</c>, …, one pair a layer, and, where time enters, <c>time_weight</c> (added to the result) or
-/// <c>time_weight0</c>, … (added in every layer, which is what a concatenated time amounts to) and <c>gate_weight0</c>, <c>gate_bias0</c>, …;
-/// with a conditioning vector <c>condition_weight</c> (the vector is further input of the first layer).
-/// On the CPU, in float32 and float64, small networks without gates and conditions are evaluated and differentiated by fused kernels wherever no
-/// graph is recorded.
+/// <c>time_weight0</c>, … (added in every layer, which is what a concatenated time amounts to) and <c>gate_weight0</c>, <c>gate_bias0</c>,
+/// …; with a conditioning vector <c>condition_weight</c> (the vector is further input of the first layer).
+/// On the CPU, in float32 and float64, small networks without gates and conditions are evaluated and differentiated by fused kernels
+/// wherever no graph is recorded.
 /// </remarks>
 public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics, IConditionalDynamics, IClosedDynamics
 {
@@ -22,8 +23,9 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     private readonly EvaluatorPool<DensePathEvaluator> _pathEvaluators = new();
 
     /// <summary>
-    /// A larger weight matrix does not stay in a core's cache, for which our product has no blocks: libtorch's takes over. Measured: with 1,024 units evaluations
-    /// are 1.6 to 2.3 times as fast as libtorch's, with 1,536 still 1.3 to 1.8 times; other processors may have smaller caches.
+    /// A larger weight matrix does not stay in a core's cache, for which our product has no blocks: libtorch's takes over. Measured: with
+    /// 1,024 units evaluations are 1.6 to 2.3 times as fast as libtorch's, with 1,536 still 1.3 to 1.8 times; other processors may have
+    /// smaller caches.
     /// </summary>
     private const long LargestFusedMatrix = 1024 * 1024;
 
@@ -197,7 +199,10 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
         _ => null,
     };
 
-    /// <summary>Prepares evaluations together with the trace estimated by probes, shape <c>[probes, batch, features]</c>; null where torch does better.</summary>
+    /// <summary>
+    /// Prepares evaluations together with the trace estimated by probes, shape <c>[probes, batch, features]</c>; null where torch does
+    /// better.
+    /// </summary>
     internal DensePathEvaluator? CreatePathEvaluator(Tensor packed, Tensor probes, double probeWeight)
     {
         if (!HasKernelsFor(packed) || !DenseKernels<float>.HasCurvature(Activation))
@@ -255,7 +260,8 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     }
 
     /// <summary>
-    /// What time and condition make of a layer: x ↦ (x Wᵀ) ⊙ gate + shift. Shapes <c>[width]</c>, or <c>[batch, width]</c> where rows differ.
+    /// What time and condition make of a layer: x ↦ (x Wᵀ) ⊙ gate + shift. Shapes <c>[width]</c>, or <c>[batch, width]</c> where rows
+    /// differ.
     /// </summary>
     internal (Tensor? Gate, Tensor Shift) Modulation(int layer, Tensor t, Tensor? projected)
     {
@@ -272,7 +278,9 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
         return (gate, timeWeight is null ? shift : shift.Plus(t * timeWeight));
     }
 
-    /// <summary>t and its sines and cosines: of shape <c>[numbers]</c> for a scalar, <c>[batch, numbers]</c> for one number a row.</summary>
+    /// <summary>
+    /// t and its sines and cosines: of shape <c>[numbers]</c> for a scalar, <c>[batch, numbers]</c> for one number a row.
+    /// </summary>
     private static Tensor FourierOf(Tensor t)
     {
         Tensor column = t.dim() == 0 ? t.reshape(1) : t;

@@ -3,7 +3,9 @@ using Microsoft.ML.NeuralOde.Kernels;
 
 namespace Microsoft.ML.NeuralOde.Dynamics;
 
-/// <summary>The derivatives of <see cref="DenseDynamics"/> at one point: inputs and slopes of all layers, and after a pull their cotangents.</summary>
+/// <summary>
+/// The derivatives of <see cref="DenseDynamics"/> at one point: inputs and slopes of all layers, and after a pull their cotangents.
+/// </summary>
 internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {

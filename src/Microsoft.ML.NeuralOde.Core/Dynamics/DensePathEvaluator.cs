@@ -6,8 +6,8 @@ using TorchSharp.Modules;
 namespace Microsoft.ML.NeuralOde.Dynamics;
 
 /// <summary>
-/// Evaluates <see cref="DenseDynamics"/> together with the trace of their Jacobian by fused kernels: states of shape <c>[batch, features + 1]</c>, the
-/// trace's integral in the last column. The mathematics is that of <see cref="DenseTangents"/>.
+/// Evaluates <see cref="DenseDynamics"/> together with the trace of their Jacobian by fused kernels: states of shape <c>[batch, features +
+/// 1]</c>, the trace's integral in the last column. The mathematics is that of <see cref="DenseTangents"/>.
 /// </summary>
 internal abstract class DensePathEvaluator : DynamicsEvaluator
 {
@@ -22,7 +22,9 @@ internal abstract class DensePathEvaluator : DynamicsEvaluator
 internal sealed unsafe class DensePathEvaluator<T> : DensePathEvaluator
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
-    /// <summary>Rows that go through all layers together, with their tangents, so that what is between the layers stays in the cache.</summary>
+    /// <summary>
+    /// Rows that go through all layers together, with their tangents, so that what is between the layers stays in the cache.
+    /// </summary>
     private const int BlockRows = 64;
 
     private readonly DenseDynamics _dynamics;

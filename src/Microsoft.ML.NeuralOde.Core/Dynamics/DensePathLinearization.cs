@@ -4,8 +4,8 @@ using Microsoft.ML.NeuralOde.Kernels;
 namespace Microsoft.ML.NeuralOde.Dynamics;
 
 /// <summary>
-/// The derivatives of dense dynamics and of the trace of their Jacobian at one point. State and tangents are stacked: <c>batch</c> rows of the state,
-/// then as many for each tangent.
+/// The derivatives of dense dynamics and of the trace of their Jacobian at one point. State and tangents are stacked: <c>batch</c> rows of
+/// the state, then as many for each tangent.
 /// </summary>
 internal sealed unsafe class DensePathLinearization<T> : DynamicsLinearization
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
@@ -50,7 +50,9 @@ internal sealed unsafe class DensePathLinearization<T> : DynamicsLinearization
         _products.Ensure(rows * widest);
     }
 
-    /// <summary>Computes f and the trace of a block of rows at the time the layers are set to, and keeps what their derivatives need.</summary>
+    /// <summary>
+    /// Computes f and the trace of a block of rows at the time the layers are set to, and keeps what their derivatives need.
+    /// </summary>
     /// <param name="state">The state.</param>
     /// <param name="derivative">Where f and the trace are written.</param>
     /// <param name="start">The block's first row.</param>

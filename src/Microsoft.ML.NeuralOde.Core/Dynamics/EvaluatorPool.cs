@@ -1,9 +1,11 @@
 namespace Microsoft.ML.NeuralOde.Dynamics;
 
-/// <summary>Evaluators that wait, with their memory, for the next solve. Belongs to the dynamics they are made for and ends with them.</summary>
+/// <summary>
+/// Evaluators that wait, with their memory, for the next solve. Belongs to the dynamics they are made for and ends with them.
+/// </summary>
 /// <remarks>
-/// Evaluators lead back to their dynamics. Here nothing else leads to them: a bag of the system's keeps what threads put into it in places of theirs, which
-/// live as long as the threads, and the dynamics with it.
+/// Evaluators lead back to their dynamics. Here nothing else leads to them: a bag of the system's keeps what threads put into it in places
+/// of theirs, which live as long as the threads, and the dynamics with it.
 /// </remarks>
 internal sealed class EvaluatorPool<T>
     where T : class

@@ -4,7 +4,9 @@ using TorchSharp.Modules;
 
 namespace Microsoft.ML.NeuralOde.Dynamics;
 
-/// <summary>Group normalisation of an image (Y. Wu, K. He, Group Normalization, 2018) with the activation behind it, and both back.</summary>
+/// <summary>
+/// Group normalisation of an image (Y. Wu, K. He, Group Normalization, 2018) with the activation behind it, and both back.
+/// </summary>
 internal sealed unsafe class GroupNormalization<T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {

@@ -2,7 +2,9 @@ using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Dynamics;
 
-/// <summary>Where a module's parameters stand in <c>parameters()</c>, by their names: the order in which their gradients are added.</summary>
+/// <summary>
+/// Where a module's parameters stand in <c>parameters()</c>, by their names: the order in which their gradients are added.
+/// </summary>
 internal sealed class ParameterSlots
 {
     private readonly Dictionary<string, int> _places = [];

@@ -63,8 +63,8 @@ public sealed class StandardNormalBase : BaseDistribution
 }
 
 /// <summary>
-/// A mixture of Gaussians with independent components: Σ πₖ N(z; μₖ, diag sₖ²). Means, scales and weights are parameters and are learned with
-/// the flow, unless they are frozen.
+/// A mixture of Gaussians with independent components: Σ πₖ N(z; μₖ, diag sₖ²). Means, scales and weights are parameters and are learned
+/// with the flow, unless they are frozen.
 /// </summary>
 public sealed class GaussianMixtureBase : BaseDistribution
 {

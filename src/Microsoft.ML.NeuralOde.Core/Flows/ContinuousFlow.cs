@@ -5,16 +5,19 @@ using static TorchSharp.torch.nn;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
-/// A continuous normalizing flow: an invertible map between data and a simple density, and thereby a density of the data that can be evaluated
-/// exactly and sampled (R. T. Q. Chen et al., Neural Ordinary Differential Equations, 2018; W. Grathwohl et al., FFJORD, 2019).
+/// A continuous normalizing flow: an invertible map between data and a simple density, and thereby a density of the data that can be
+/// evaluated exactly and sampled (R. T. Q. Chen et al., Neural Ordinary Differential Equations, 2018; W. Grathwohl et al., FFJORD, 2019).
 /// </summary>
 /// <remarks>
 /// A row x, standardised, is z(0) of dz/dt = f(z, t); with z(1) the density is
-/// log p(x) = log p₁(z(1)) + ∫₀¹ tr(∂f/∂z) dt − Σ log scale, where p₁ is the base distribution and the last term belongs to the standardisation.
-/// Backward in time the same equation turns samples of p₁ into samples of the data. Several blocks are solved one after the other.
+/// log p(x) = log p₁(z(1)) + ∫₀¹ tr(∂f/∂z) dt − Σ log scale, where p₁ is the base distribution and the last term belongs to the
+/// standardisation. Backward in time the same equation turns samples of p₁ into samples of the data. Several blocks are solved one after
+/// the other.
 /// <para>
-/// <c>forward(x)</c> is log p(x), shape <c>[batch]</c>. Train by <see cref="NegativeLogLikelihood"/> or by <see cref="FlowMatching.Loss"/>. In evaluation mode (<c>eval()</c>)
-/// <see cref="TraceEstimator.Auto"/> is exact and <see cref="ContinuousFlowOptions.EvaluationSolver"/> applies. May serve several threads at once.
+/// <c>forward(x)</c> is log p(x), shape <c>[batch]</c>. Train by <see cref="NegativeLogLikelihood"/> or by <see cref="FlowMatching.Loss"/>.
+/// In evaluation mode (<c>eval()</c>)
+/// <see cref="TraceEstimator.Auto"/> is exact and <see cref="ContinuousFlowOptions.EvaluationSolver"/> applies. May serve several threads
+/// at once.
 /// </para>
 /// </remarks>
 public sealed class ContinuousFlow : Module<Tensor, Tensor>
@@ -38,8 +41,8 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
     /// <summary>Creates a flow with dynamics of one's own.</summary>
     /// <param name="features">Size of a row.</param>
     /// <param name="dynamics">
-    /// f of each block, <c>forward(t, z)</c> with z of shape <c>[batch, features]</c>; rows must not depend on each other. The flow owns them. Where
-    /// they take a condition they implement <see cref="IConditionalDynamics"/>.
+    /// f of each block, <c>forward(t, z)</c> with z of shape <c>[batch, features]</c>; rows must not depend on each other. The flow owns
+    /// them. Where they take a condition they implement <see cref="IConditionalDynamics"/>.
     /// </param>
     /// <param name="options">How the flow is solved; null for the defaults. What describes dense dynamics is not used.</param>
     /// <param name="baseDistribution">p₁, which the flow then owns; null for the standard normal density.</param>
@@ -88,7 +91,9 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
     /// <summary>The standardisation of the data; null where there is none.</summary>
     public Standardization? Standardization => _standardization;
 
-    /// <summary>Adds rows to the moments by which the data are standardised. Call it before training, with all data or batch by batch.</summary>
+    /// <summary>
+    /// Adds rows to the moments by which the data are standardised. Call it before training, with all data or batch by batch.
+    /// </summary>
     /// <param name="rows">Data, shape <c>[rows, features]</c>.</param>
     /// <exception cref="ArgumentException">The shape is wrong, or a value is NaN or infinite.</exception>
     public void Observe(Tensor rows) => _standardization?.Observe(rows);
@@ -111,7 +116,9 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
         return Encode(data, condition).LogDensity.MoveToOuterDisposeScope();
     }
 
-    /// <summary>The loss of maximum likelihood: the mean of −log p(x), plus the penalties of <see cref="ContinuousFlowOptions.Regularization"/>.</summary>
+    /// <summary>
+    /// The loss of maximum likelihood: the mean of −log p(x), plus the penalties of <see cref="ContinuousFlowOptions.Regularization"/>.
+    /// </summary>
     /// <param name="data">x, shape <c>[batch, features]</c>.</param>
     /// <param name="condition">c, shape <c>[batch, conditions]</c>; null where the flow has none.</param>
     /// <returns>A scalar.</returns>
@@ -189,7 +196,8 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
     /// <param name="intervals">Number of equal intervals of each block's time at whose ends the points are wanted.</param>
     /// <param name="condition">c, shape <c>[batch, conditions]</c>; null where the flow has none.</param>
     /// <returns>
-    /// Shape <c>[blocks · intervals + 1, batch, features]</c>, the base distribution first and the data last, all in the data's units; without a graph.
+    /// Shape <c>[blocks · intervals + 1, batch, features]</c>, the base distribution first and the data last, all in the data's units;
+    /// without a graph.
     /// </returns>
     /// <exception cref="ArgumentException">A shape is wrong or the number is not positive.</exception>
     /// <exception cref="OdeSolverException">The flow cannot be solved; the message says why and what to try.</exception>

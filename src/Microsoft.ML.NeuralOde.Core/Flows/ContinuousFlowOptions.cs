@@ -14,8 +14,8 @@ public sealed record ContinuousFlowOptions
     public TimeDependence Time { get; init; } = TimeDependence.ConcatSquash;
 
     /// <summary>
-    /// Factor on the weights with which the dynamics start. Default: 1. Gates start at about one half, which 2 to 3 makes up for: large data sets are
-    /// then learned in fewer steps; with few data the smooth start of the default keeps from overfitting.
+    /// Factor on the weights with which the dynamics start. Default: 1. Gates start at about one half, which 2 to 3 makes up for: large
+    /// data sets are then learned in fewer steps; with few data the smooth start of the default keeps from overfitting.
     /// </summary>
     public double InitialGain { get; init; } = 1;
 
@@ -31,15 +31,18 @@ public sealed record ContinuousFlowOptions
     /// <summary>Size of the conditioning vector; 0, the default, for none.</summary>
     public long Conditions { get; init; }
 
-    /// <summary>Whether the data are standardised inside the model, by the moments of what <see cref="ContinuousFlow.Observe"/> was given. Default: true.</summary>
+    /// <summary>
+    /// Whether the data are standardised inside the model, by the moments of what <see cref="ContinuousFlow.Observe"/> was given. Default:
+    /// true.
+    /// </summary>
     public bool Standardize { get; init; } = true;
 
     /// <summary>How the divergence of the dynamics is computed. Default: <see cref="TraceEstimator.Auto"/>.</summary>
     public TraceEstimator Trace { get; init; } = TraceEstimator.Auto;
 
     /// <summary>
-    /// How the flow is solved in training mode. Default: <see cref="OdeMethod.Dopri5"/> at rtol 1e-5 and atol 1e-7; looser ones, or fixed steps, are
-    /// cheaper.
+    /// How the flow is solved in training mode. Default: <see cref="OdeMethod.Dopri5"/> at rtol 1e-5 and atol 1e-7; looser ones, or fixed
+    /// steps, are cheaper.
     /// </summary>
     public OdeSolverOptions Solver { get; init; } = new() { RelativeTolerance = 1e-5, AbsoluteTolerance = 1e-7 };
 
@@ -47,8 +50,8 @@ public sealed record ContinuousFlowOptions
     public OdeSolverOptions? EvaluationSolver { get; init; }
 
     /// <summary>
-    /// Whether the log-density, and the integrals of the regularisation, take part in the error control. Default: true; without them steps may be
-    /// larger and the density less accurate than the state.
+    /// Whether the log-density, and the integrals of the regularisation, take part in the error control. Default: true; without them steps
+    /// may be larger and the density less accurate than the state.
     /// </summary>
     public bool ControlLogDensityError { get; init; } = true;
 
@@ -56,7 +59,8 @@ public sealed record ContinuousFlowOptions
     public PathRegularization Regularization { get; init; } = PathRegularization.None;
 
     /// <summary>Checks every option.</summary>
-    /// <exception cref="ArgumentException">An option has a value that makes no sense; the message names it, the value and the remedy.</exception>
+    /// <exception cref="ArgumentException">An option has a value that makes no sense; the message names it, the value and the
+    /// remedy.</exception>
     public void Validate()
     {
         Require(Hidden is not null && Hidden.All(size => size > 0), nameof(Hidden), Hidden is null ? null : $"[{string.Join(", ", Hidden)}]", "a list of positive sizes");

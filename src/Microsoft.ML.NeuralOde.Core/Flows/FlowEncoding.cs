@@ -1,6 +1,9 @@
 namespace Microsoft.ML.NeuralOde;
 
-/// <summary>Where a flow carried a batch, and the log-density of the data: the result of <see cref="ContinuousFlow.Encode"/> or <see cref="ContinuousFlow.Decode"/>.</summary>
+/// <summary>
+/// Where a flow carried a batch, and the log-density of the data: the result of <see cref="ContinuousFlow.Encode"/> or
+/// <see cref="ContinuousFlow.Decode"/>.
+/// </summary>
 public sealed class FlowEncoding : IDisposable
 {
     private readonly NativeMemory _memory;

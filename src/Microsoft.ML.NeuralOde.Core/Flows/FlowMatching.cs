@@ -12,10 +12,10 @@ public enum FlowPairing
     Independent,
 
     /// <summary>
-    /// The one that makes the sum of squared distances in the batch smallest: paths cross less, the flow gets straighter and cheaper to solve
-    /// (A. Tong et al., Improving and Generalizing Flow-Based Generative Models with Minibatch Optimal Transport, 2024). Under a condition rows are paired
-    /// among those of equal condition, since the flow must carry the whole base density to the data of each; a row whose condition no other row of the
-    /// batch has gets an independent sample.
+    /// The one that makes the sum of squared distances in the batch smallest: paths cross less, the flow gets straighter and cheaper to
+    /// solve (A. Tong et al., Improving and Generalizing Flow-Based Generative Models with Minibatch Optimal Transport, 2024). Under a
+    /// condition rows are paired among those of equal condition, since the flow must carry the whole base density to the data of each; a
+    /// row whose condition no other row of the batch has gets an independent sample.
     /// </summary>
     OptimalTransport,
 }
@@ -27,22 +27,22 @@ public sealed record FlowMatchingOptions
     public FlowPairing Pairing { get; init; } = FlowPairing.Independent;
 
     /// <summary>
-    /// Rows among which the optimal pairing is sought; its cost grows with their number's third power, so larger batches, or larger parts of a batch
-    /// with one condition, are paired in groups. Default: 256.
+    /// Rows among which the optimal pairing is sought; its cost grows with their number's third power, so larger batches, or larger parts
+    /// of a batch with one condition, are paired in groups. Default: 256.
     /// </summary>
     public int PairingGroup { get; init; } = 256;
 
     /// <summary>
-    /// Standard deviation of the noise added to the points of a path, in units of the standardised data. Default: 0, straight lines. A small positive
-    /// number smooths the learned density.
+    /// Standard deviation of the noise added to the points of a path, in units of the standardised data. Default: 0, straight lines. A
+    /// small positive number smooths the learned density.
     /// </summary>
     public double Noise { get; init; }
 
     /// <summary>
-    /// Whether the target at a point is the mean over all rows of the batch, weighted by how likely each is to have led there, instead of the row
-    /// that did (Y. Xu, S. Tong, T. Jaakkola, Stable Target Field for Reduced Variance Score Estimation in Diffusion Models, 2023). Much less noise
-    /// in the loss where a batch covers the data, as it does in few dimensions; batch² · features more work. Needs the standard normal base,
-    /// independent pairing, no noise and no condition. Default: false.
+    /// Whether the target at a point is the mean over all rows of the batch, weighted by how likely each is to have led there, instead of
+    /// the row that did (Y. Xu, S. Tong, T. Jaakkola, Stable Target Field for Reduced Variance Score Estimation in Diffusion Models, 2023).
+    /// Much less noise in the loss where a batch covers the data, as it does in few dimensions; batch² · features more work. Needs the
+    /// standard normal base, independent pairing, no noise and no condition. Default: false.
     /// </summary>
     public bool AverageTargets { get; init; }
 
@@ -62,22 +62,25 @@ public sealed record FlowMatchingOptions
 }
 
 /// <summary>
-/// Trains a <see cref="ContinuousFlow"/> without solving it (Y. Lipman, R. T. Q. Chen, H. Ben-Hamu, M. Nickel, M. Le, Flow Matching for Generative
-/// Modeling, 2023; in the form of straight paths also X. Liu, C. Gong, Q. Liu, Flow Straight and Fast, 2023). Afterwards the flow has the same exact
-/// likelihood as any other.
+/// Trains a <see cref="ContinuousFlow"/> without solving it (Y. Lipman, R. T. Q. Chen, H. Ben-Hamu, M. Nickel, M. Le, Flow Matching for
+/// Generative Modeling, 2023; in the form of straight paths also X. Liu, C. Gong, Q. Liu, Flow Straight and Fast, 2023). Afterwards the
+/// flow has the same exact likelihood as any other.
 /// </summary>
 public static class FlowMatching
 {
-    /// <summary>Earliest time at which targets are averaged: before, one row has all the weight, and dividing by the time would cost digits.</summary>
+    /// <summary>
+    /// Earliest time at which targets are averaged: before, one row has all the weight, and dividing by the time would cost digits.
+    /// </summary>
     private const double EarliestAverage = 2e-3;
 
     /// <summary>
-    /// The mean of ‖f(z_t, t) − (z₁ − z₀)‖² over the straight paths z_t = (1 − t) z₀ + t z₁ from standardised rows z₀ to samples z₁ of the base
-    /// distribution, at random times: its minimum is the flow that carries the one density to the other. Divided by the number of features.
+    /// The mean of ‖f(z_t, t) − (z₁ − z₀)‖² over the straight paths z_t = (1 − t) z₀ + t z₁ from standardised rows z₀ to samples z₁ of the
+    /// base distribution, at random times: its minimum is the flow that carries the one density to the other. Divided by the number of
+    /// features.
     /// </summary>
     /// <param name="flow">
-    /// The flow; several blocks divide the path's time among them. <see cref="ContinuousFlow.Observe"/> should have seen the data. Parameters of the base
-    /// distribution get no gradient.
+    /// The flow; several blocks divide the path's time among them. <see cref="ContinuousFlow.Observe"/> should have seen the data.
+    /// Parameters of the base distribution get no gradient.
     /// </param>
     /// <param name="data">x, shape <c>[batch, features]</c>.</param>
     /// <param name="condition">c, shape <c>[batch, conditions]</c>; null where the flow has none.</param>
@@ -152,8 +155,8 @@ public static class FlowMatching
     }
 
     /// <summary>
-    /// E[z₁ − z₀ | z_t] = (z_t − E[z₀ | z_t]) / t, where the rows of the batch are what z₀ may have been: z_t is normal around (1 − t) z₀ with
-    /// standard deviation t.
+    /// E[z₁ − z₀ | z_t] = (z_t − E[z₀ | z_t]) / t, where the rows of the batch are what z₀ may have been: z_t is normal around (1 − t) z₀
+    /// with standard deviation t.
     /// </summary>
     private static Tensor Average(Tensor start, Tensor points, Tensor times)
     {
@@ -167,8 +170,8 @@ public static class FlowMatching
 
     /// <summary>The place in <paramref name="end"/> of each row's partner, which is paired with a row of the same condition.</summary>
     /// <remarks>
-    /// A flow carries all of the base density to the data of each condition. Chosen among rows of several conditions, the nearest samples of one condition's
-    /// rows would be a part of it.
+    /// A flow carries all of the base density to the data of each condition. Chosen among rows of several conditions, the nearest samples
+    /// of one condition's rows would be a part of it.
     /// </remarks>
     private static Tensor Pair(Tensor start, Tensor end, Tensor? condition, int largestGroup)
     {

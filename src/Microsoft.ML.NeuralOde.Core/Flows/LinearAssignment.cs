@@ -1,7 +1,8 @@
 namespace Microsoft.ML.NeuralOde.Flows;
 
 /// <summary>
-/// The assignment of rows to columns with the least total cost, by shortest augmenting paths (R. Jonker, A. Volgenant, 1987), at a cost of n³.
+/// The assignment of rows to columns with the least total cost, by shortest augmenting paths (R. Jonker, A. Volgenant, 1987), at a cost of
+/// n³.
 /// </summary>
 internal static class LinearAssignment
 {
@@ -26,7 +27,9 @@ internal static class LinearAssignment
         return columnOf;
     }
 
-    /// <summary>Lets each column ask its lowest cost and take the row that has it, where that row is free: most rows find a place at once.</summary>
+    /// <summary>
+    /// Lets each column ask its lowest cost and take the row that has it, where that row is free: most rows find a place at once.
+    /// </summary>
     private static void Reduce(ReadOnlySpan<double> costs, int n, double[] price, int[] columnOf, int[] rowOf)
     {
         var lowest = new int[n];
@@ -40,7 +43,9 @@ internal static class LinearAssignment
                 (columnOf[lowest[j]], rowOf[j]) = (j, lowest[j]);
     }
 
-    /// <summary>Dijkstra's shortest path, in reduced costs, from a free row to a free column; the assignments along it change sides.</summary>
+    /// <summary>
+    /// Dijkstra's shortest path, in reduced costs, from a free row to a free column; the assignments along it change sides.
+    /// </summary>
     private static void Augment(
         ReadOnlySpan<double> costs, int n, int start, double[] price, int[] columnOf, int[] rowOf, double[] distance, int[] previous, bool[] done)
     {

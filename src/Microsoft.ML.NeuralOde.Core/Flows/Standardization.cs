@@ -3,8 +3,8 @@ using static TorchSharp.torch.nn;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
-/// Brings each feature to mean 0 and standard deviation 1 by the moments of all data seen so far. They are buffers of the module, saved with it,
-/// and change only in <see cref="Observe"/>.
+/// Brings each feature to mean 0 and standard deviation 1 by the moments of all data seen so far. They are buffers of the module, saved
+/// with it, and change only in <see cref="Observe"/>.
 /// </summary>
 public sealed class Standardization : Module<Tensor, Tensor>
 {

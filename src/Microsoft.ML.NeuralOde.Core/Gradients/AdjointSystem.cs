@@ -4,8 +4,8 @@ using Microsoft.ML.NeuralOde.Stepping;
 namespace Microsoft.ML.NeuralOde.Gradients;
 
 /// <summary>
-/// The equation that is solved on the way back, d(y, λ)/dt = (f, −λᵀ ∂f/∂y), for states of shape <c>[2, …]</c>. What the parameters' gradients need is
-/// kept beside each value until the step is accepted.
+/// The equation that is solved on the way back, d(y, λ)/dt = (f, −λᵀ ∂f/∂y), for states of shape <c>[2, …]</c>. What the parameters'
+/// gradients need is kept beside each value until the step is accepted.
 /// </summary>
 internal sealed class AdjointSystem : VectorField, IAnalyticDynamics, IDisposable
 {

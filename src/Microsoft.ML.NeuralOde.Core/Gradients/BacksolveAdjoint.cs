@@ -108,7 +108,9 @@ internal sealed class AdjointSolve : DifferentiableSolve
             Array.ConvertAll(sums.Finish(), sum => sum?.MoveToOuterDisposeScope()));
     }
 
-    /// <summary>λ at the first output time, from that at an output, for some rows of the batch; adds to the gradients of parameters and times.</summary>
+    /// <summary>
+    /// λ at the first output time, from that at an output, for some rows of the batch; adds to the gradients of parameters and times.
+    /// </summary>
     private Tensor Backward(
         Tensor states, Tensor gradient, int output, int[]? rows, ParameterSums sums, double[]? times, SolverStatistics statistics)
     {
@@ -155,7 +157,8 @@ internal sealed class AdjointSolve : DifferentiableSolve
         long limit = options.MaximumSteps - statistics.AcceptedSteps - statistics.RejectedSteps;
         if (limit > 0)
             options = options with { MaximumSteps = limit };
-        // What the solve, or the interval before, tells of the steps is worth more than a guess from derivatives, which costs an evaluation.
+        // What the solve, or the interval before, tells of the steps is worth more than a guess from derivatives, which costs an
+        // evaluation.
         var task = new IntegrationTask(equation, state, interval, options, statistics, IsDifferentiable: false) { Guess = guess };
         return options.Method.SolvesEquations ? SweepByRows(task, adjoint, size, sums) : SweepExplicitly(task, adjoint, size, sums);
     }

@@ -62,8 +62,8 @@ internal sealed class BackwardSweep : IDisposable
     public VectorField Equation { get; private set; }
 
     /// <summary>
-    /// How steps of a method are made again. There is no smaller step to fall back on: as with fixed steps, the equations of implicit methods are
-    /// solved to rounding.
+    /// How steps of a method are made again. There is no smaller step to fall back on: as with fixed steps, the equations of implicit
+    /// methods are solved to rounding.
     /// </summary>
     public OdeSolverOptions OptionsFor(OdeMethod method) => Problem.Options with { Method = method, StepSize = Problem.Options.StepSize ?? 1 };
 
@@ -97,8 +97,8 @@ internal sealed class BackwardSweep : IDisposable
     }
 
     /// <summary>
-    /// Pulls a cotangent of f back: adds the gradients of parameters and times, and returns that of the state, which is the caller's. Of the evaluation
-    /// only the value is left.
+    /// Pulls a cotangent of f back: adds the gradients of parameters and times, and returns that of the state, which is the caller's. Of
+    /// the evaluation only the value is left.
     /// </summary>
     public Tensor Pull(Pullback.Evaluation evaluation, Tensor cotangent, StepSpan span, double fraction)
     {
@@ -141,7 +141,8 @@ internal sealed class BackwardSweep : IDisposable
     /// <summary>Adds the gradients of the place of an output, a fraction of the step that depends on three times.</summary>
     /// <param name="output">The output.</param>
     /// <param name="span">The step.</param>
-    /// <param name="slopes">Gradient times slope, lane by lane: the derivative with respect to the fraction, divided by the step size.</param>
+    /// <param name="slopes">Gradient times slope, lane by lane: the derivative with respect to the fraction, divided by the step
+    /// size.</param>
     public void AddPlace(StepOutput output, StepSpan span, double[] slopes)
     {
         for (int lane = 0; lane < slopes.Length; lane++)

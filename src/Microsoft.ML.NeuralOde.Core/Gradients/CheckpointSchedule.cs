@@ -8,9 +8,10 @@ internal static class CheckpointSchedule
     /// <paramref name="levels"/>, or its length where there is room.
     /// </summary>
     /// <remarks>
-    /// A state is dispensable where a later one has a higher level. The newest has level 0, unless none is dispensable: then the one before it goes
-    /// and it is one level higher. That repeats no step more often than the best schedule for the number of steps made so far (Q. Wang, P. Moin,
-    /// G. Iaccarino, Minimal repetition dynamic checkpointing algorithm for unsteady adjoint calculation, SIAM J. Sci. Comput. 31, 2009).
+    /// A state is dispensable where a later one has a higher level. The newest has level 0, unless none is dispensable: then the one before
+    /// it goes and it is one level higher. That repeats no step more often than the best schedule for the number of steps made so far (Q.
+    /// Wang, P. Moin, G. Iaccarino, Minimal repetition dynamic checkpointing algorithm for unsteady adjoint calculation, SIAM J. Sci.
+    /// Comput. 31, 2009).
     /// </remarks>
     /// <param name="levels">The levels of the states that are kept, oldest first; the first, the initial state, is never given up.</param>
     /// <param name="capacity">How many may be kept, at least 2.</param>
@@ -32,9 +33,10 @@ internal static class CheckpointSchedule
     }
 
     /// <summary>
-    /// After how many steps to keep the next state, where <paramref name="steps"/> steps are still to be reversed from a state that is kept and
-    /// <paramref name="free"/> more may be kept: the binomial schedule, which makes the fewest steps (A. Griewank, A. Walther, Algorithm 799:
-    /// revolve, ACM Trans. Math. Softw. 26, 2000). No less than <paramref name="steps"/> where there is nothing to keep.
+    /// After how many steps to keep the next state, where <paramref name="steps"/> steps are still to be reversed from a state that is kept
+    /// and
+    /// <paramref name="free"/> more may be kept: the binomial schedule, which makes the fewest steps (A. Griewank, A. Walther, Algorithm
+    /// 799: revolve, ACM Trans. Math. Softw. 26, 2000). No less than <paramref name="steps"/> where there is nothing to keep.
     /// </summary>
     public static int Next(int steps, int free)
     {
@@ -47,7 +49,9 @@ internal static class CheckpointSchedule
         return (int)Math.Max(Math.Max(1, Reach(snapshots, repetitions - 2)), steps - Reach(snapshots - 1, repetitions));
     }
 
-    /// <summary>How many steps some snapshots can reverse so that none is made more often than <paramref name="repetitions"/> times: (s + r over s).</summary>
+    /// <summary>
+    /// How many steps some snapshots can reverse so that none is made more often than <paramref name="repetitions"/> times: (s + r over s).
+    /// </summary>
     public static long Reach(int snapshots, int repetitions)
     {
         if (repetitions < 0)

@@ -4,8 +4,8 @@ using Microsoft.ML.NeuralOde.Stepping;
 namespace Microsoft.ML.NeuralOde.Gradients;
 
 /// <summary>
-/// Undoes steps of a reversible coupling: z₀ = z₁ + Ψ_{−h}(t₁, y₁), y₀ = (y₁ − (1 − λ) z₀ − Ψ_h(t₀, z₀)) / λ. The stages that undo a step are those
-/// that its gradients go back through.
+/// Undoes steps of a reversible coupling: z₀ = z₁ + Ψ_{−h}(t₁, y₁), y₀ = (y₁ − (1 − λ) z₀ − Ψ_h(t₀, z₀)) / λ. The stages that undo a step
+/// are those that its gradients go back through.
 /// </summary>
 internal sealed class CouplingReversal(ButcherTableau tableau, double coupling, BackwardSweep sweep) : ReversibleStepReversal(sweep)
 {

@@ -2,7 +2,9 @@ using Microsoft.ML.NeuralOde.Solving;
 
 namespace Microsoft.ML.NeuralOde.Gradients;
 
-/// <summary>The discrete adjoint: the accepted steps are differentiated, the last first, each made again unless its evaluations were kept.</summary>
+/// <summary>
+/// The discrete adjoint: the accepted steps are differentiated, the last first, each made again unless its evaluations were kept.
+/// </summary>
 internal sealed class DiscreteAdjoint : GradientMethod
 {
     /// <summary>What evaluations that are kept may take by default.</summary>
@@ -90,7 +92,9 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
         _evaluated = evaluated;
     }
 
-    /// <summary>The states that are kept, tensors of the evaluations that are, and the parameters if any are: torch then tells if one was changed.</summary>
+    /// <summary>
+    /// The states that are kept, tensors of the evaluations that are, and the parameters if any are: torch then tells if one was changed.
+    /// </summary>
     protected override IReadOnlyList<Tensor> Saved
     {
         get
@@ -161,7 +165,9 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
         return null;
     }
 
-    /// <summary>The evaluations of a step, with the tensors that were saved for them and that end at a place, which goes back to their start.</summary>
+    /// <summary>
+    /// The evaluations of a step, with the tensors that were saved for them and that end at a place, which goes back to their start.
+    /// </summary>
     private static Pullback.Evaluation[] Again(Pullback.Evaluation[] stages, IReadOnlyList<Tensor> saved, ref int place)
     {
         var again = new Pullback.Evaluation[stages.Length];

@@ -4,8 +4,8 @@ using Microsoft.ML.NeuralOde.Stepping;
 namespace Microsoft.ML.NeuralOde.Gradients;
 
 /// <summary>
-/// Evaluates the right-hand side during a solve so that derivatives can be asked for afterwards, and keeps those evaluations that accepted steps are
-/// made of as long as they fit into a budget: they need not be made again on the way back.
+/// Evaluates the right-hand side during a solve so that derivatives can be asked for afterwards, and keeps those evaluations that accepted
+/// steps are made of as long as they fit into a budget: they need not be made again on the way back.
 /// </summary>
 /// <remarks>The first steps are the ones that are kept: from the step on that does not fit, the solve goes on without graphs.</remarks>
 internal sealed class EvaluationRecorder
@@ -35,14 +35,18 @@ internal sealed class EvaluationRecorder
     /// <summary>What the evaluations belong to.</summary>
     public PullbackSource Pullbacks { get; }
 
-    /// <summary>A recorder for a solve by explicit Runge–Kutta steps of the whole batch; null for others, and where nothing may be kept.</summary>
+    /// <summary>
+    /// A recorder for a solve by explicit Runge–Kutta steps of the whole batch; null for others, and where nothing may be kept.
+    /// </summary>
     public static EvaluationRecorder? For(OdeProblem problem, long budget)
     {
         bool hasSuchSteps = problem.Options.Method.ExplicitTableau is not null && !problem.Options.PerRow;
         return hasSuchSteps && budget > 0 ? new EvaluationRecorder(problem, [.. problem.Parameters.Where(parameter => parameter.requires_grad)], budget) : null;
     }
 
-    /// <summary>The evaluations that a step about to be accepted is made of, which are the caller's; none where they are not to be kept.</summary>
+    /// <summary>
+    /// The evaluations that a step about to be accepted is made of, which are the caller's; none where they are not to be kept.
+    /// </summary>
     public Pullback.Evaluation[] Claim(AcceptedStep step)
     {
         if (!_isRecording)

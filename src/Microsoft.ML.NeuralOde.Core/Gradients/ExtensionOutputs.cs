@@ -3,7 +3,9 @@ using Microsoft.ML.NeuralOde.Stepping;
 
 namespace Microsoft.ML.NeuralOde.Gradients;
 
-/// <summary>The outputs that were taken from an explicit Runge–Kutta step: those at its end, and those on the method's own interpolant.</summary>
+/// <summary>
+/// The outputs that were taken from an explicit Runge–Kutta step: those at its end, and those on the method's own interpolant.
+/// </summary>
 internal sealed class ExtensionOutputs
 {
     private readonly BackwardSweep _sweep;
@@ -57,7 +59,10 @@ internal sealed class ExtensionOutputs
         return weights;
     }
 
-    /// <summary>What the places σ = (t − t₀) / h of the outputs inside the step contribute to the gradients of the times: the slope there is Σ_i p_i′(σ) k_i.</summary>
+    /// <summary>
+    /// What the places σ = (t − t₀) / h of the outputs inside the step contribute to the gradients of the times: the slope there is Σ_i
+    /// p_i′(σ) k_i.
+    /// </summary>
     /// <param name="k">The stages.</param>
     /// <param name="linear">What the interpolant has besides, linear in σ: a state that it is multiplied with; null for nothing.</param>
     public void AddPlaces(Tensor[] k, Tensor? linear = null)

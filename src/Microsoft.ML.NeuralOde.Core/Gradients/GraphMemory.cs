@@ -2,8 +2,8 @@ namespace Microsoft.ML.NeuralOde.Gradients;
 
 /// <summary>Estimates what the graph of a piece of work holds: made before the work, and asked after it.</summary>
 /// <remarks>
-/// torch does not tell what a graph holds. Mostly these are tensors that the work made and that still live in its scope; those it disposed of itself
-/// are taken to be as large on average.
+/// torch does not tell what a graph holds. Mostly these are tensors that the work made and that still live in its scope; those it disposed
+/// of itself are taken to be as large on average.
 /// </remarks>
 internal sealed class GraphMemory
 {

@@ -3,7 +3,8 @@ using Microsoft.ML.NeuralOde.Stepping;
 namespace Microsoft.ML.NeuralOde.Gradients;
 
 /// <summary>
-/// Evaluates the right-hand side so that its vector–Jacobian products can be asked for: <see cref="GraphPullback"/> through the autograd graph,
+/// Evaluates the right-hand side so that its vector–Jacobian products can be asked for: <see cref="GraphPullback"/> through the autograd
+/// graph,
 /// <see cref="AnalyticPullback"/> by what the right-hand side itself knows. <see cref="PullbackSource"/> tells which one a state takes.
 /// </summary>
 internal abstract class Pullback
@@ -16,8 +17,8 @@ internal abstract class Pullback
     public abstract Evaluation Evaluate(double[] times, Clock clock, Tensor state, bool withTime);
 
     /// <summary>
-    /// f at a point in memory that the kernels work on, written to <paramref name="value"/>, and −λᵀ ∂f/∂y, written to <paramref name="rate"/>. Derivatives
-    /// of the parameters may be added from what is returned.
+    /// f at a point in memory that the kernels work on, written to <paramref name="value"/>, and −λᵀ ∂f/∂y, written to
+    /// <paramref name="rate"/>. Derivatives of the parameters may be added from what is returned.
     /// </summary>
     public abstract Evaluation EvaluateAdjoint(ReadOnlySpan<double> times, Tensor state, Tensor cotangent, Tensor value, Tensor rate);
 
@@ -33,7 +34,9 @@ internal abstract class Pullback
         /// <summary>About how much memory it holds; null where that is unknown.</summary>
         public abstract long? Bytes { get; }
 
-        /// <summary>Tensors that an autograd node may hold in its stead, until it is made <see cref="Again"/>; none where it must live on itself.</summary>
+        /// <summary>
+        /// Tensors that an autograd node may hold in its stead, until it is made <see cref="Again"/>; none where it must live on itself.
+        /// </summary>
         public virtual IReadOnlyList<Tensor> Saved => [];
 
         /// <summary>λᵀ ∂f/∂y, and λᵀ ∂f/∂t where it was asked for; can be asked for once. The results are the caller's.</summary>

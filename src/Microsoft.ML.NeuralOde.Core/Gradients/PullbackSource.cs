@@ -2,7 +2,9 @@ using Microsoft.ML.NeuralOde.Stepping;
 
 namespace Microsoft.ML.NeuralOde.Gradients;
 
-/// <summary>The pullbacks of one right-hand side during one solve: analytic where it differentiates itself, through the graph elsewhere.</summary>
+/// <summary>
+/// The pullbacks of one right-hand side during one solve: analytic where it differentiates itself, through the graph elsewhere.
+/// </summary>
 internal sealed class PullbackSource : IDisposable
 {
     private readonly IReadOnlyList<Tensor> _all;

@@ -3,10 +3,13 @@ using Microsoft.ML.NeuralOde.Stepping;
 
 namespace Microsoft.ML.NeuralOde.Gradients;
 
-/// <summary>Notices that a right-hand side draws random numbers during a solve, as dropout does: evaluations made again are not the same then.</summary>
+/// <summary>
+/// Notices that a right-hand side draws random numbers during a solve, as dropout does: evaluations made again are not the same then.
+/// </summary>
 /// <remarks>
-/// That torch's generator moved says that somebody drew; it may have been another thread. Whether it was the right-hand side, two evaluations at the same
-/// place tell. The generators of other devices cannot be looked at: there modules for dropout are looked for instead.
+/// That torch's generator moved says that somebody drew; it may have been another thread. Whether it was the right-hand side, two
+/// evaluations at the same place tell. The generators of other devices cannot be looked at: there modules for dropout are looked for
+/// instead.
 /// </remarks>
 internal sealed class RandomDraws : IDisposable
 {

@@ -1,6 +1,8 @@
 namespace Microsoft.ML.NeuralOde.Gradients;
 
-/// <summary>Which outputs the rows of a batch reached, where some failed or the solve ended early; a batch without rows of its own counts as one.</summary>
+/// <summary>
+/// Which outputs the rows of a batch reached, where some failed or the solve ended early; a batch without rows of its own counts as one.
+/// </summary>
 internal sealed class ReachedOutputs
 {
     private readonly bool[] _reached;
@@ -23,7 +25,9 @@ internal sealed class ReachedOutputs
     public static ReachedOutputs? Of(OdeSolution solution, bool perRow) =>
         solution.Status.All(status => status == RowStatus.Completed) ? null : new ReachedOutputs(solution.States.detach(), perRow);
 
-    /// <summary>The rows that reached an output and no later one, output by output, the last first; rows are null for the whole batch.</summary>
+    /// <summary>
+    /// The rows that reached an output and no later one, output by output, the last first; rows are null for the whole batch.
+    /// </summary>
     public IEnumerable<(int Output, int[]? Rows)> Groups()
     {
         for (int output = _times - 1; output >= 0; output--)
@@ -35,7 +39,8 @@ internal sealed class ReachedOutputs
     }
 
     /// <summary>
-    /// Makes the gradient of the initial state NaN in rows that the loss depends on beyond what they reached; returns these rows. In the current scope.
+    /// Makes the gradient of the initial state NaN in rows that the loss depends on beyond what they reached; returns these rows. In the
+    /// current scope.
     /// </summary>
     public IReadOnlyList<long> MarkMissing(Tensor outputs, Tensor? initial)
     {

@@ -2,7 +2,9 @@ using Microsoft.ML.NeuralOde.Stepping;
 
 namespace Microsoft.ML.NeuralOde.Gradients;
 
-/// <summary>Gives the states at the starts of the steps, the last first: from those that were kept, making steps again in between.</summary>
+/// <summary>
+/// Gives the states at the starts of the steps, the last first: from those that were kept, making steps again in between.
+/// </summary>
 internal sealed class Replay : IDisposable
 {
     private readonly BackwardSweep _sweep;
@@ -26,7 +28,9 @@ internal sealed class Replay : IDisposable
             _kept.Push((tape.Checkpoints[i].Step, states[i], false));
     }
 
-    /// <summary>The state at the start of a step, before which no other was asked for that lies further ahead; valid until the next call.</summary>
+    /// <summary>
+    /// The state at the start of a step, before which no other was asked for that lies further ahead; valid until the next call.
+    /// </summary>
     public Tensor StateAt(int step)
     {
         while (_kept.Peek().Step > step)

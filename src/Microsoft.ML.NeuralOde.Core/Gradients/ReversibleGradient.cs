@@ -45,8 +45,8 @@ internal sealed class ReversibleGradient : GradientMethod
 }
 
 /// <summary>
-/// The accepted steps of a solve with a reversible method, and both of its states at the end of each stretch without a fresh start, and at so many
-/// places inside it that undoing the steps between them does not amplify rounding to anything that matters.
+/// The accepted steps of a solve with a reversible method, and both of its states at the end of each stretch without a fresh start, and at
+/// so many places inside it that undoing the steps between them does not amplify rounding to anything that matters.
 /// </summary>
 /// <param name="growth">The factor by which undoing a step amplifies rounding.</param>
 internal sealed class ReversibleTape(double growth) : IStepRecorder
@@ -240,7 +240,9 @@ internal sealed class ReversibleSolve : DifferentiableSolve
         return result;
     }
 
-    /// <summary>Undone steps must lead back to where they came from; rounding may keep them from it where components grow or the coupling is loose.</summary>
+    /// <summary>
+    /// Undone steps must lead back to where they came from; rounding may keep them from it where components grow or the coupling is loose.
+    /// </summary>
     private void Check(Tensor undone, Tensor kept, TapeStep step)
     {
         if (kept.numel() == 0)

@@ -3,8 +3,8 @@ using Microsoft.ML.NeuralOde.Stepping;
 namespace Microsoft.ML.NeuralOde.Gradients;
 
 /// <summary>
-/// Undoes steps of reversible Heun: ŷ₀ = 2y₁ − ŷ₁ − h f(ŷ₁), y₀ = y₁ − h (f(ŷ₀) + f(ŷ₁)) / 2. The slope at a step's start is that at the end of the
-/// step before: it is evaluated once and pulled back once, when both have told its gradient.
+/// Undoes steps of reversible Heun: ŷ₀ = 2y₁ − ŷ₁ − h f(ŷ₁), y₀ = y₁ − h (f(ŷ₀) + f(ŷ₁)) / 2. The slope at a step's start is that at the
+/// end of the step before: it is evaluated once and pulled back once, when both have told its gradient.
 /// </summary>
 internal sealed class ReversibleHeunReversal(BackwardSweep sweep) : ReversibleStepReversal(sweep)
 {

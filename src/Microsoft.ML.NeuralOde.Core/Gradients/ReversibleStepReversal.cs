@@ -17,7 +17,9 @@ internal abstract class ReversibleStepReversal(BackwardSweep sweep) : IDisposabl
     /// <param name="gradient">The gradient of an output, for the rows of the step.</param>
     public abstract ReversiblePoint Undo(TapeStep step, ReversiblePoint point, Func<int, Tensor> gradient);
 
-    /// <summary>Adds to a place what is held back for the next step to be undone, where it is not the one before in time. Takes the place over.</summary>
+    /// <summary>
+    /// Adds to a place what is held back for the next step to be undone, where it is not the one before in time. Takes the place over.
+    /// </summary>
     public virtual ReversiblePoint Finish(ReversiblePoint point) => point;
 
     public virtual void Dispose()
@@ -40,8 +42,8 @@ internal abstract class ReversibleStepReversal(BackwardSweep sweep) : IDisposabl
 }
 
 /// <summary>
-/// The outputs that were taken from a step: those at its end, and those on the cubic through its ends. What they add to the gradients of the step's
-/// states and slopes.
+/// The outputs that were taken from a step: those at its end, and those on the cubic through its ends. What they add to the gradients of
+/// the step's states and slopes.
 /// </summary>
 internal sealed class HermiteOutputs
 {

@@ -5,9 +5,12 @@ using Microsoft.ML.NeuralOde.Stepping;
 namespace Microsoft.ML.NeuralOde.Gradients;
 
 /// <summary>
-/// The equation that is solved backward, d(y, λ)/dt = (f, −λᵀ ∂f/∂y), and the parameters' gradients, quadratures of λᵀ ∂f/∂θ along its steps.
+/// The equation that is solved backward, d(y, λ)/dt = (f, −λᵀ ∂f/∂y), and the parameters' gradients, quadratures of λᵀ ∂f/∂θ along its
+/// steps.
 /// </summary>
-/// <remarks>For implicit methods: y and λ lie side by side in each row, <c>[rows, 2n]</c>, since the linear algebra goes row by row.</remarks>
+/// <remarks>
+/// For implicit methods: y and λ lie side by side in each row, <c>[rows, 2n]</c>, since the linear algebra goes row by row.
+/// </remarks>
 internal sealed class RowwiseAdjointSystem : VectorField
 {
     private readonly VectorField _equation;
@@ -73,7 +76,8 @@ internal sealed class RowwiseAdjointSystem : VectorField
     }
 
     /// <summary>
-    /// The Jacobian for Newton iterations, ∂f/∂y and −(∂f/∂y)ᵀ on the diagonal: that λ depends on y costs an iteration, not a second derivative.
+    /// The Jacobian for Newton iterations, ∂f/∂y and −(∂f/∂y)ᵀ on the diagonal: that λ depends on y costs an iteration, not a second
+    /// derivative.
     /// </summary>
     public Tensor Jacobian(Tensor time, Tensor joint)
     {

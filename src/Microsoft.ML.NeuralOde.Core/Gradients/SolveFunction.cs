@@ -135,8 +135,8 @@ internal abstract class DifferentiableSolve
     }
 
     /// <summary>
-    /// The backward pass, after which buffers are as they were: evaluations made again must not be counted by batch normalisation again. Rows that did not
-    /// reach an output that the loss depends on have no gradient of their own.
+    /// The backward pass, after which buffers are as they were: evaluations made again must not be counted by batch normalisation again.
+    /// Rows that did not reach an output that the loss depends on have no gradient of their own.
     /// </summary>
     private Gradients Run(Tensor gradient, IReadOnlyList<Tensor> saved)
     {

@@ -4,12 +4,12 @@ using Microsoft.ML.NeuralOde.Stepping;
 namespace Microsoft.ML.NeuralOde.Gradients;
 
 /// <summary>
-/// The stages of an explicit Runge–Kutta step, k_i = f(t + c_i h, x + h Σ_j a_ij k_j): evaluates them again, unless they were kept, and carries
-/// gradients of the k_i back to x, the parameters and the times.
+/// The stages of an explicit Runge–Kutta step, k_i = f(t + c_i h, x + h Σ_j a_ij k_j): evaluates them again, unless they were kept, and
+/// carries gradients of the k_i back to x, the parameters and the times.
 /// </summary>
 /// <remarks>
-/// Where the result is Σ_i w_i h k_i and g its gradient, stage i gets K̄_i = h (w_i g + Σ_{j&gt;i} a_ji v_j) and gives v_i = K̄_iᵀ ∂f/∂y at its input;
-/// x gets Σ_i v_i (E. Hairer, C. Lubich, G. Wanner, Geometric Numerical Integration, VI.10, for the transposed method).
+/// Where the result is Σ_i w_i h k_i and g its gradient, stage i gets K̄_i = h (w_i g + Σ_{j&gt;i} a_ji v_j) and gives v_i = K̄_iᵀ ∂f/∂y at
+/// its input; x gets Σ_i v_i (E. Hairer, C. Lubich, G. Wanner, Geometric Numerical Integration, VI.10, for the transposed method).
 /// </remarks>
 internal sealed class StageReversal : IDisposable
 {

@@ -3,7 +3,9 @@ using Microsoft.ML.NeuralOde.Stepping;
 
 namespace Microsoft.ML.NeuralOde.Gradients;
 
-/// <summary>Carries gradients backward over one step, which it makes again from the state at its start, unless its stages were kept.</summary>
+/// <summary>
+/// Carries gradients backward over one step, which it makes again from the state at its start, unless its stages were kept.
+/// </summary>
 internal abstract class StepReversal(BackwardSweep sweep)
 {
     protected BackwardSweep Sweep { get; } = sweep;
@@ -62,7 +64,9 @@ internal sealed class ExplicitStepReversal(ButcherTableau tableau, BackwardSweep
     }
 }
 
-/// <summary>The reversal of any step that depends on its start alone: the step is made again as part of a graph, which is then walked back.</summary>
+/// <summary>
+/// The reversal of any step that depends on its start alone: the step is made again as part of a graph, which is then walked back.
+/// </summary>
 internal sealed class GraphStepReversal(OdeMethod method, BackwardSweep sweep) : StepReversal(sweep)
 {
     public override Tensor Reverse(

@@ -6,12 +6,14 @@ using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Gradients;
 
-/// <summary>Finds tensors that a right-hand side depends on and that would get no gradient, because the gradient method was not told of them.</summary>
+/// <summary>
+/// Finds tensors that a right-hand side depends on and that would get no gradient, because the gradient method was not told of them.
+/// </summary>
 /// <remarks>
-/// Where none of the tensors that are known requires a gradient, an evaluation of f at a state that requires none tells at once. Where some do, the result
-/// requires a gradient anyway: then tensors that f can reach are asked whether the result depends on them. What was found sound is not looked at again as long
-/// as the tensors stay the same: modules with their parameters, functions with the tensors that they can reach. Built-in dynamics are never looked at. The
-/// evaluation is not counted, and leaves random numbers and buffers as they were.
+/// Where none of the tensors that are known requires a gradient, an evaluation of f at a state that requires none tells at once. Where some
+/// do, the result requires a gradient anyway: then tensors that f can reach are asked whether the result depends on them. What was found
+/// sound is not looked at again as long as the tensors stay the same: modules with their parameters, functions with the tensors that they
+/// can reach. Built-in dynamics are never looked at. The evaluation is not counted, and leaves random numbers and buffers as they were.
 /// </remarks>
 internal static class UnnamedParameters
 {

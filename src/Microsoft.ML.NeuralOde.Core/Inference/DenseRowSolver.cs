@@ -6,8 +6,8 @@ using Microsoft.ML.NeuralOde.StepControl;
 namespace Microsoft.ML.NeuralOde.Inference;
 
 /// <summary>
-/// Solves an <see cref="OdeBlock"/> of <see cref="DenseDynamics"/> by an explicit Runge–Kutta method, one row at a time and without a tensor: for
-/// scoring, where each row has its own steps anyway. The steps are those that <see cref="Ode"/> would choose, up to rounding.
+/// Solves an <see cref="OdeBlock"/> of <see cref="DenseDynamics"/> by an explicit Runge–Kutta method, one row at a time and without a
+/// tensor: for scoring, where each row has its own steps anyway. The steps are those that <see cref="Ode"/> would choose, up to rounding.
 /// </summary>
 internal sealed unsafe class DenseRowSolver
 {

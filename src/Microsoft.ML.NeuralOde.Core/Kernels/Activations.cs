@@ -26,7 +26,8 @@ internal static class Exponential<T, V>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Split(V x, out V power, out V product)
     {
-        // Adding 1.5 · 2^(bits of the significand) rounds to an integer, which then stands in the lowest bits: with the exponent's bias added, 2^n.
+        // Adding 1.5 · 2^(bits of the significand) rounds to an integer, which then stands in the lowest bits: with the exponent's bias
+        // added, 2^n.
         V magic = Constant(typeof(T) == typeof(float) ? 12582912.0 + 127 : 6755399441055744.0 + 1023);
         V shifted = V.MultiplyAdd(x, Constant(1.44269504088896340736), magic);
         V n = shifted - magic;

@@ -21,13 +21,15 @@ internal abstract unsafe class DenseKernels<T>
     public abstract int Pad(long count);
 
     /// <summary>
-    /// C = A B + bias, or C += α A B. A is <c>rows × depth</c> with any strides; the rows of B and the bias are padded; those of C need not be.
+    /// C = A B + bias, or C += α A B. A is <c>rows × depth</c> with any strides; the rows of B and the bias are padded; those of C need not
+    /// be.
     /// </summary>
     public abstract void Multiply(
         T* a, nint aRow, nint aStep, T* b, nint bRow, T* c, nint cRow, nint rows, nint depth, nint columns, T* bias, T alpha, bool accumulate);
 
     /// <summary>
-    /// x ← act(x + t w) in place, and act′ where <paramref name="slope"/> is not null. t is one number a row, and w a vector; both null for none.
+    /// x ← act(x + t w) in place, and act′ where <paramref name="slope"/> is not null. t is one number a row, and w a vector; both null for
+    /// none.
     /// </summary>
     public abstract void Activate(Activation activation, T* x, T* slope, nint row, nint rows, T* times, T* timeWeight);
 
@@ -72,7 +74,8 @@ internal sealed unsafe class DenseKernels<T, V> : DenseKernels<T>
     public override void Multiply(
         T* a, nint aRow, nint aStep, T* b, nint bRow, T* c, nint cRow, nint rows, nint depth, nint columns, T* bias, T alpha, bool accumulate)
     {
-        // Where sums wait that are not stored as they are. The tiles must not allocate it: sums that live across a call are kept in memory all along.
+        // Where sums wait that are not stored as they are. The tiles must not allocate it: sums that live across a call are kept in memory
+        // all along.
         T* tile = stackalloc T[16 * V.Count];
         nint column = 0;
         while (column < columns)

@@ -5,8 +5,9 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.NeuralOde.Kernels;
 
 /// <summary>
-/// The transforms of minimal filtering in two dimensions. Images are channels-last, with padded channels and whole tiles of m × m positions; the
-/// transforms of a tile are (m + 2)² vectors of channels, one a point, at a distance of <c>pointStep</c>, and the tiles follow one another.
+/// The transforms of minimal filtering in two dimensions. Images are channels-last, with padded channels and whole tiles of m × m
+/// positions; the transforms of a tile are (m + 2)² vectors of channels, one a point, at a distance of <c>pointStep</c>, and the tiles
+/// follow one another.
 /// </summary>
 internal abstract unsafe class FilterKernels<T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
@@ -66,7 +67,8 @@ internal sealed unsafe class FilterKernels<T, V, TFilter> : FilterKernels<T>
     public FilterKernels()
         : base(TFilter.Outputs)
     {
-        // G: powers of the points, each row divided by the product of the point's distances from the others; the last row is that of infinity.
+        // G: powers of the points, each row divided by the product of the point's distances from the others; the last row is that of
+        // infinity.
         ReadOnlySpan<double> points = TFilter.Points;
         _g = new Scratch<T>(Taps * Inputs);
         _rows = _g.Start;

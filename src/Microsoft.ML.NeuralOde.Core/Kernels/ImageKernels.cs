@@ -17,7 +17,9 @@ internal readonly unsafe struct Plane<T>(T* start, nint row)
     public nint Row => row;
 }
 
-/// <summary>Passes over a channels-last image, in the widest registers the machine has. Vectors of channels are padded as the image is.</summary>
+/// <summary>
+/// Passes over a channels-last image, in the widest registers the machine has. Vectors of channels are padded as the image is.
+/// </summary>
 internal abstract unsafe class ImageKernels<T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
@@ -32,15 +34,17 @@ internal abstract unsafe class ImageKernels<T>
     /// <summary>sum ← Σ (x − mean)² over the positions.</summary>
     public abstract void SumSquares(Plane<T> x, T* mean, int height, int width, int channels, T* sum);
 
-    /// <summary>target ← scale times the sum over each channel's group: groups of <paramref name="size"/> channels that follow one another.</summary>
+    /// <summary>
+    /// target ← scale times the sum over each channel's group: groups of <paramref name="size"/> channels that follow one another.
+    /// </summary>
     public abstract void SumGroups(T* source, int channels, int size, T scale, T* target);
 
     /// <summary>x ← 1 / √(x + epsilon) over padded memory.</summary>
     public abstract void InverseRoot(T* x, int count, T epsilon);
 
     /// <summary>
-    /// to ← act(z weight + bias) with z = (x − mean) inverse; z is kept in <paramref name="normalized"/>, an image without gaps, where that is not null.
-    /// No activation: act is the identity. No mean: z is x.
+    /// to ← act(z weight + bias) with z = (x − mean) inverse; z is kept in <paramref name="normalized"/>, an image without gaps, where that
+    /// is not null. No activation: act is the identity. No mean: z is x.
     /// </summary>
     public abstract void Normalize(
         Activation? activation, Plane<T> x, T* mean, T* inverse, T* weight, T* bias, int height, int width, int channels, T* normalized, Plane<T> to);
@@ -51,7 +55,10 @@ internal abstract unsafe class ImageKernels<T>
     public abstract void PullActivation(
         Activation? activation, Plane<T> cotangent, T* normalized, T* weight, T* bias, int height, int width, int channels, T* sum, T* products);
 
-    /// <summary>to ← λ scale − (offset + z slope). z and <paramref name="to"/> are images without gaps; a second copy goes to a plane where there is one.</summary>
+    /// <summary>
+    /// to ← λ scale − (offset + z slope). z and <paramref name="to"/> are images without gaps; a second copy goes to a plane where there is
+    /// one.
+    /// </summary>
     public abstract void PullNormalization(
         Plane<T> cotangent, T* normalized, T* scale, T* offset, T* slope, int height, int width, int channels, T* to, Plane<T> copy);
 

@@ -4,9 +4,9 @@ using System.Runtime.CompilerServices;
 namespace Microsoft.ML.NeuralOde.Kernels;
 
 /// <summary>
-/// One dimension of the minimal filtering algorithm F(m, 3) (S. Winograd, Arithmetic Complexity of Computations, 1980; A. Lavin, S. Gray, Fast Algorithms
-/// for Convolutional Neural Networks, 2016): m outputs of a filter g of three taps over m + 2 inputs d are Aᵀ((G g) ⊙ (Bᵀ d)), with m + 2
-/// multiplications. The matrices belong to m + 1 finite points, at which polynomials are evaluated, and infinity.
+/// One dimension of the minimal filtering algorithm F(m, 3) (S. Winograd, Arithmetic Complexity of Computations, 1980; A. Lavin, S. Gray,
+/// Fast Algorithms for Convolutional Neural Networks, 2016): m outputs of a filter g of three taps over m + 2 inputs d are Aᵀ((G g) ⊙ (Bᵀ
+/// d)), with m + 2 multiplications. The matrices belong to m + 1 finite points, at which polynomials are evaluated, and infinity.
 /// </summary>
 /// <remarks>Numbers lie in memory at a distance of <c>step</c>, a register of them each.</remarks>
 internal unsafe interface IMinimalFilter<T>

@@ -5,8 +5,8 @@ namespace Microsoft.ML.NeuralOde.Kernels;
 
 /// <summary>Work on rows that are independent of each other, in blocks of rows, on as many threads as torch uses.</summary>
 /// <remarks>
-/// The blocks depend on the number of rows alone, so that results do not depend on the number of threads. The calling thread takes blocks too, and
-/// waits for none that was not begun: a busy thread pool costs speed, never progress.
+/// The blocks depend on the number of rows alone, so that results do not depend on the number of threads. The calling thread takes blocks
+/// too, and waits for none that was not begun: a busy thread pool costs speed, never progress.
 /// </remarks>
 internal static class RowBlocks
 {
@@ -56,7 +56,9 @@ internal static class RowBlocks
         Interlocked.CompareExchange(ref _current, null, job);
     }
 
-    /// <summary>A thread of the pool that helps, and stays at hand for a moment: in a solve the next work comes sooner than a thread wakes.</summary>
+    /// <summary>
+    /// A thread of the pool that helps, and stays at hand for a moment: in a solve the next work comes sooner than a thread wakes.
+    /// </summary>
     private sealed class Assistant : IThreadPoolWorkItem
     {
         private static readonly long Patience = Stopwatch.Frequency / 10_000;

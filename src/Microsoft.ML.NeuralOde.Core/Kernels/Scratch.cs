@@ -2,7 +2,9 @@ using System.Runtime.CompilerServices;
 
 namespace Microsoft.ML.NeuralOde.Kernels;
 
-/// <summary>Memory that stays where it is and grows as needed; aligned to cache lines. Starts as zeros; growing forgets the contents.</summary>
+/// <summary>
+/// Memory that stays where it is and grows as needed; aligned to cache lines. Starts as zeros; growing forgets the contents.
+/// </summary>
 internal sealed unsafe class Scratch<T>
     where T : unmanaged
 {

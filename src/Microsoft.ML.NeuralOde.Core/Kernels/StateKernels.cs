@@ -10,7 +10,9 @@ namespace Microsoft.ML.NeuralOde.Kernels;
 /// </summary>
 internal static unsafe class StateKernels
 {
-    /// <summary>Numbers of a large lane that a thread has at a time; a partial sum of float32 numbers of this length is still accurate.</summary>
+    /// <summary>
+    /// Numbers of a large lane that a thread has at a time; a partial sum of float32 numbers of this length is still accurate.
+    /// </summary>
     private const int BlockSize = 32768;
 
     /// <summary>A number costs as much as this many multiply–adds, since it comes from memory.</summary>

@@ -3,8 +3,9 @@ using Microsoft.ML.NeuralOde.Stepping;
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>
-/// Adams methods with fixed order: explicit (Adams–Bashforth), or with one correction (Adams–Bashforth–Moulton, PECE). The coefficients come from
-/// the actual times of the steps, so that steps may change their length; the first steps are made by a Runge–Kutta method of order 8.
+/// Adams methods with fixed order: explicit (Adams–Bashforth), or with one correction (Adams–Bashforth–Moulton, PECE). The coefficients
+/// come from the actual times of the steps, so that steps may change their length; the first steps are made by a Runge–Kutta method of
+/// order 8.
 /// </summary>
 internal sealed class AdamsMethod : OdeMethod
 {

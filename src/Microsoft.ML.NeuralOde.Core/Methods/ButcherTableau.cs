@@ -39,8 +39,8 @@ internal sealed class ButcherTableau
     public double[]? Error { get; }
 
     /// <summary>
-    /// Weights of a second estimate e₃ of lower order, where the method has one: the error is then |e|² / √(|e|² + 0.01 |e₃|²), which behaves
-    /// as an estimate of higher order than both.
+    /// Weights of a second estimate e₃ of lower order, where the method has one: the error is then |e|² / √(|e|² + 0.01 |e₃|²), which
+    /// behaves as an estimate of higher order than both.
     /// </summary>
     public double[]? SecondError { get; }
 

@@ -29,7 +29,10 @@ internal sealed class ExplicitRungeKutta : OdeMethod
 
 internal sealed class ExplicitRungeKuttaStepper : OneStepStepper
 {
-    /// <summary>Stages of the step being tried, those that only the interpolant needs behind the method's own. The first is the derivative at the start.</summary>
+    /// <summary>
+    /// Stages of the step being tried, those that only the interpolant needs behind the method's own. The first is the derivative at the
+    /// start.
+    /// </summary>
     private readonly Tensor[] _k;
     private readonly StiffnessDetector? _stiffness;
     private int _extraStages;

@@ -6,8 +6,8 @@ namespace Microsoft.ML.NeuralOde.Methods;
 internal static class ExplicitStages
 {
     /// <summary>
-    /// k₀ … k_{s−1}, the caller's but for k₀, which is <paramref name="first"/>. The stage that is f at the step's end is left out where only the
-    /// solution is wanted.
+    /// k₀ … k_{s−1}, the caller's but for k₀, which is <paramref name="first"/>. The stage that is f at the step's end is left out where
+    /// only the solution is wanted.
     /// </summary>
     public static Tensor[] Evaluate(
         StepperContext context, ButcherTableau tableau, StepSpan span, Tensor state, Tensor first, bool forSolutionOnly = false)

@@ -1,7 +1,8 @@
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>
-/// The cubic through two points with their slopes, at a fraction s of the way: y(s) = (1 − End) y₀ + End y₁ + h (StartSlope f₀ + EndSlope f₁).
+/// The cubic through two points with their slopes, at a fraction s of the way: y(s) = (1 − End) y₀ + End y₁ + h (StartSlope f₀ + EndSlope
+/// f₁).
 /// </summary>
 internal readonly record struct HermiteBasis(double End, double StartSlope, double EndSlope)
 {

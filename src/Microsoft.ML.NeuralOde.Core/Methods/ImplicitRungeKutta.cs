@@ -160,10 +160,12 @@ internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
     }
 
     /// <summary>
-    /// The error of the interpolant at an output time inside the step, in units of the tolerance, lane by lane; null where no output is inside. On stiff
-    /// problems the step's end may be exact, and its estimate small, where the polynomial between is neither.
+    /// The error of the interpolant at an output time inside the step, in units of the tolerance, lane by lane; null where no output is
+    /// inside. On stiff problems the step's end may be exact, and its estimate small, where the polynomial between is neither.
     /// </summary>
-    /// <remarks>γ₀ (I − h γ₀ J)⁻¹ h (f(t, u) − u′) for the interpolant u: the matrix makes the defect of a stiff component one of its place.</remarks>
+    /// <remarks>
+    /// γ₀ (I − h γ₀ J)⁻¹ h (f(t, u) − u′) for the interpolant u: the matrix makes the defect of a stiff component one of its place.
+    /// </remarks>
     private double[]? InterpolationError(StepSpan span, Tensor first, Tensor next)
     {
         double?[] outputs = [.. span.Start.Zip(span.End, Context.Clock.OutputInside)];

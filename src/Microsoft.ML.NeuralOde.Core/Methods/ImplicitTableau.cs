@@ -2,8 +2,8 @@ namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>The coefficients of an implicit Runge–Kutta method; a_ij of all stages, also above the diagonal.</summary>
 /// <remarks>
-/// Y_i = y + h Σ_j a_ij f(t + c_j h, Y_j), y₁ = y + h Σ b_i k_i. The error estimate is (I − h γ₀ J)⁻¹ h (e₀ f(t, y) + Σ e_i k_i): the matrix
-/// keeps it bounded on stiff components (E. Hairer, G. Wanner, Solving Ordinary Differential Equations II, IV.8).
+/// Y_i = y + h Σ_j a_ij f(t + c_j h, Y_j), y₁ = y + h Σ b_i k_i. The error estimate is (I − h γ₀ J)⁻¹ h (e₀ f(t, y) + Σ e_i k_i): the
+/// matrix keeps it bounded on stiff components (E. Hairer, G. Wanner, Solving Ordinary Differential Equations II, IV.8).
 /// </remarks>
 internal sealed class ImplicitTableau
 {
@@ -47,8 +47,8 @@ internal sealed class ImplicitTableau
     public double Filter { get; }
 
     /// <summary>
-    /// The interpolant over the stages or, where it has one row more, over f at the step's start and the stages; null where the last stage is not the
-    /// solution at the step's end, and f there must be evaluated for one.
+    /// The interpolant over the stages or, where it has one row more, over f at the step's start and the stages; null where the last stage
+    /// is not the solution at the step's end, and f there must be evaluated for one.
     /// </summary>
     public ContinuousExtension? Extension { get; }
 
@@ -58,14 +58,16 @@ internal sealed class ImplicitTableau
     /// <summary>Stages that must be solved for together. One each for diagonally implicit methods.</summary>
     public IReadOnlyList<StageGroup> Groups { get; }
 
-    /// <summary>γ₀ as the matrix whose factors <see cref="NewtonSolver.Filter"/> needs: the same as that of stages with γ₀ on the diagonal.</summary>
+    /// <summary>
+    /// γ₀ as the matrix whose factors <see cref="NewtonSolver.Filter"/> needs: the same as that of stages with γ₀ on the diagonal.
+    /// </summary>
     public StageMatrix FilterMatrix { get; }
 
     public int Stages => B.Length;
 
     /// <summary>
-    /// The integrals, in units of the step, of the Lagrange polynomials over the nodes from the step's end to a distance behind it: how far the
-    /// solution's collocation polynomial moves on there.
+    /// The integrals, in units of the step, of the Lagrange polynomials over the nodes from the step's end to a distance behind it: how far
+    /// the solution's collocation polynomial moves on there.
     /// </summary>
     public double[] ExtrapolationWeights(double distance)
     {

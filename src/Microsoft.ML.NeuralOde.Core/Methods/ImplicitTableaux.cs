@@ -11,7 +11,10 @@ internal static class ImplicitTableaux
 
     public static ImplicitTableau Trapezoid { get; } = new(order: 2, a: [[0, 0], [1.0 / 2, 1.0 / 2]], b: [1.0 / 2, 1.0 / 2], c: [0, 1]);
 
-    /// <summary>R. Alexander, Diagonally implicit Runge–Kutta methods for stiff ODEs, SIAM J. Numer. Anal. 14, 1977; estimate of order 1 from the first stage.</summary>
+    /// <summary>
+    /// R. Alexander, Diagonally implicit Runge–Kutta methods for stiff ODEs, SIAM J. Numer. Anal. 14, 1977; estimate of order 1 from the
+    /// first stage.
+    /// </summary>
     public static ImplicitTableau Sdirk2 { get; } = AlexanderSdirk2(1 - 1 / Math.Sqrt(2));
 
     /// <summary>M. E. Hosea, L. F. Shampine, Analysis and implementation of TR-BDF2, Appl. Numer. Math. 20, 1996.</summary>
@@ -26,7 +29,8 @@ internal static class ImplicitTableaux
     public static ImplicitTableau Esdirk4 { get; } = FourthOrderEsdirk();
 
     /// <summary>
-    /// ESDIRK5(4)7L[2]SA2 (C. A. Kennedy, M. H. Carpenter, Diagonally implicit Runge–Kutta methods for stiff ODEs, Appl. Numer. Math. 146, 2019).
+    /// ESDIRK5(4)7L[2]SA2 (C. A. Kennedy, M. H. Carpenter, Diagonally implicit Runge–Kutta methods for stiff ODEs, Appl. Numer. Math. 146,
+    /// 2019).
     /// </summary>
     public static ImplicitTableau Esdirk5 { get; } = FifthOrderEsdirk();
 
@@ -34,7 +38,9 @@ internal static class ImplicitTableaux
     public static ImplicitTableau Radau3 { get; } = Collocation(
         3, [[5.0 / 12, -1.0 / 12], [3.0 / 4, 1.0 / 4]], [3.0 / 4, 1.0 / 4], [1.0 / 3, 1], startWeight: 0.4);
 
-    /// <summary>Three-stage Radau IIA with its classical estimate, whose weight on f at the start is the inverse of the real eigenvalue of A⁻¹.</summary>
+    /// <summary>
+    /// Three-stage Radau IIA with its classical estimate, whose weight on f at the start is the inverse of the real eigenvalue of A⁻¹.
+    /// </summary>
     public static ImplicitTableau Radau5 { get; } = RadauThreeStages(Math.Sqrt(6));
 
     public static ImplicitTableau Gauss4 { get; } = GaussTwoStages(Math.Sqrt(3) / 6);
@@ -52,8 +58,8 @@ internal static class ImplicitTableaux
             error: [w - (1 - w) / 3, w - (3 * w + 1) / 3, d - d / 3], errorOrder: 2, filter: d);
     }
 
-    // A. Kværnø, Singly diagonally implicit Runge–Kutta methods with an explicit first stage, BIT 44, 2004. The estimate is the difference of
-    // the last two stages, both of which are solutions at the step's end. Her methods of order 4 and 5 have nodes behind the step's end.
+    // A. Kværnø, Singly diagonally implicit Runge–Kutta methods with an explicit first stage, BIT 44, 2004. The estimate is the difference
+    // of the last two stages, both of which are solutions at the step's end. Her methods of order 4 and 5 have nodes behind the step's end.
     private static ImplicitTableau KvaernoThree(double g) => Kvaerno(3, g,
     [
         [],
@@ -78,7 +84,8 @@ internal static class ImplicitTableaux
         double[] embedded =
             [4586570599.0 / 29645900160, 0, 178811875.0 / 945068544, 814220225.0 / 1159782912, -3700637.0 / 11593932, 61727.0 / 225920];
         double[] b = [.. a[^1]];
-        // The condition left over lets one error of order 5 grow to that at the step's end, with which all the others stay below those there.
+        // The condition left over lets one error of order 5 grow to that at the step's end, with which all the others stay below those
+        // there.
         double[] last = Times(a, Power(c, 3));
         var extension = ContinuousExtension.Meeting(4, [.. FourthOrderConditions(a, c), (last, [0, 0, 0, 0, Dot(b, last)])]);
         return new(4, a, b, c, Difference(embedded, b), errorOrder: 3, filter: G, extension: extension);
@@ -107,7 +114,8 @@ internal static class ImplicitTableaux
             -1011318518279.0 / 9693750372484, 1914490192573.0 / 13754262428401,
         ];
         double[] b = [.. a[^1]];
-        // Order 5 on linear equations; and equal weights of the first two stages, as in a, keep stiff components bounded inside the step too.
+        // Order 5 on linear equations; and equal weights of the first two stages, as in a, keep stiff components bounded inside the step
+        // too.
         var extension = ContinuousExtension.Meeting(
             4, [.. FourthOrderConditions(a, c), (Times(a, Times(a, Power(c, 2))), [0, 0, 0, 0, 1.0 / 60]), ([1, -1, 0, 0, 0, 0, 0], [0])]);
         return new(5, a, b, c, Difference(embedded, b), errorOrder: 4, filter: G, extension: extension);

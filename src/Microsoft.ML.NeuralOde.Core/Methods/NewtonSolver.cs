@@ -4,12 +4,13 @@ using Microsoft.ML.NeuralOde.Stepping;
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>
-/// Solves the stage equations of implicit methods by a simplified Newton iteration, row by row in one batch: the Jacobian is that at the step's
-/// start, or an earlier one as long as the iteration converges fast with it; factorisations are reused between stages with the same diagonal.
+/// Solves the stage equations of implicit methods by a simplified Newton iteration, row by row in one batch: the Jacobian is that at the
+/// step's start, or an earlier one as long as the iteration converges fast with it; factorisations are reused between stages with the same
+/// diagonal.
 /// </summary>
 /// <remarks>
-/// Where a graph is wanted, the equations are solved without it, and one more iteration with the exact matrix becomes part of it: by the implicit
-/// function theorem that gives the stages their exact first derivatives.
+/// Where a graph is wanted, the equations are solved without it, and one more iteration with the exact matrix becomes part of it: by the
+/// implicit function theorem that gives the stages their exact first derivatives.
 /// </remarks>
 internal sealed class NewtonSolver
 {
@@ -47,7 +48,9 @@ internal sealed class NewtonSolver
         IsControlled = isControlled;
     }
 
-    /// <summary>A bound on the absolute eigenvalues of the Jacobian that was used last: the smaller of its row-sum and column-sum norms.</summary>
+    /// <summary>
+    /// A bound on the absolute eigenvalues of the Jacobian that was used last: the smaller of its row-sum and column-sum norms.
+    /// </summary>
     public double SpectralBound { get; private set; } = double.PositiveInfinity;
 
     private bool IsControlled { get; }
@@ -215,8 +218,8 @@ internal sealed class NewtonSolver
     }
 
     /// <summary>
-    /// Improves the stages in place with the Jacobians at the stages themselves, by steps that are shortened, row by row, until the residual shrinks: for
-    /// equations on which the simplified iteration is slow or diverges. Says which lanes did not converge, or null.
+    /// Improves the stages in place with the Jacobians at the stages themselves, by steps that are shortened, row by row, until the
+    /// residual shrinks: for equations on which the simplified iteration is slow or diverges. Says which lanes did not converge, or null.
     /// </summary>
     private bool[]? IterateExactly(StepSpan span, Tensor state, Tensor[] bases, Tensor[] stages, StageGroup group)
     {

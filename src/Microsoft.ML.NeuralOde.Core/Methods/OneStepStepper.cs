@@ -3,8 +3,8 @@ using Microsoft.ML.NeuralOde.Stepping;
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>
-/// What methods share that go from one point to the next: where they stand, the derivative there, and the step being tried. The interpolant is the
-/// cubic through both ends of the step with both derivatives, unless a method has its own.
+/// What methods share that go from one point to the next: where they stand, the derivative there, and the step being tried. The interpolant
+/// is the cubic through both ends of the step with both derivatives, unless a method has its own.
 /// </summary>
 internal abstract class OneStepStepper : Stepper
 {

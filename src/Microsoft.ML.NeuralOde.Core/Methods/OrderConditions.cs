@@ -3,15 +3,17 @@ using System.Globalization;
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>
-/// The conditions under which weights over the stages of a Runge–Kutta method make a solution of an order: one for each rooted tree t of at most so many
-/// nodes, Σ b_i Φ_i(t) = 1 / γ(t) (J. C. Butcher, Numerical Methods for Ordinary Differential Equations, 31).
+/// The conditions under which weights over the stages of a Runge–Kutta method make a solution of an order: one for each rooted tree t of at
+/// most so many nodes, Σ b_i Φ_i(t) = 1 / γ(t) (J. C. Butcher, Numerical Methods for Ordinary Differential Equations, 31).
 /// </summary>
 internal sealed class OrderConditions
 {
     /// <summary>Up to here there are 7,813 trees.</summary>
     public const int MaximumOrder = 12;
 
-    /// <summary>How much of the sum of absolute values may be missing: what is left of coefficients that were given with all their digits.</summary>
+    /// <summary>
+    /// How much of the sum of absolute values may be missing: what is left of coefficients that were given with all their digits.
+    /// </summary>
     private const double Tolerance = 1e-11;
 
     private readonly List<Elementary> _trees = [];

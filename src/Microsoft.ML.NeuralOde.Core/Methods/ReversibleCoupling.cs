@@ -3,8 +3,9 @@ using Microsoft.ML.NeuralOde.Stepping;
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>
-/// The algebraically reversible coupling of an explicit Runge–Kutta method (S. McCallum, J. Foster, Efficient, accurate and stable gradients for
-/// neural ODEs, 2024): y₁ = λy + (1 − λ)z + Ψ_h(t, z), z₁ = z − Ψ_{−h}(t + h, y₁), where x + Ψ_h(t, x) is a step of the method.
+/// The algebraically reversible coupling of an explicit Runge–Kutta method (S. McCallum, J. Foster, Efficient, accurate and stable
+/// gradients for neural ODEs, 2024): y₁ = λy + (1 − λ)z + Ψ_h(t, z), z₁ = z − Ψ_{−h}(t + h, y₁), where x + Ψ_h(t, x) is a step of the
+/// method.
 /// </summary>
 internal sealed class ReversibleCoupling : OdeMethod, IReversibleMethod
 {
@@ -57,8 +58,9 @@ internal sealed class ReversibleCoupling : OdeMethod, IReversibleMethod
 }
 
 /// <summary>
-/// The coupling at work. With d = y − z and hλ_f = x for a component with the eigenvalue λ_f of ∂f/∂y, d₁ = λ e^(−x) d: decaying components move
-/// the states apart unless |x| &lt; −ln λ. So the error of a step is the method's own estimate or, where it is larger and has grown, |d₁|.
+/// The coupling at work. With d = y − z and hλ_f = x for a component with the eigenvalue λ_f of ∂f/∂y, d₁ = λ e^(−x) d: decaying components
+/// move the states apart unless |x| &lt; −ln λ. So the error of a step is the method's own estimate or, where it is larger and has grown,
+/// |d₁|.
 /// </summary>
 internal sealed class ReversibleCouplingStepper(ReversibleCoupling method, StepperContext context) : ReversibleStepper(context)
 {
@@ -149,7 +151,8 @@ internal sealed class ReversibleCouplingStepper(ReversibleCoupling method, Stepp
             double[] after = arithmetic.ScaledError(State, next, null, [1, -1], [next, _nextTwin!], Context.Options);
             for (int lane = 0; lane < after.Length; lane++)
             {
-                // A smaller step cannot undo what earlier ones left: where the states come closer, however far apart they are, the step is good as it is.
+                // A smaller step cannot undo what earlier ones left: where the states come closer, however far apart they are, the step is
+                // good as it is.
                 double apart = after[lane] <= before[lane] ? Math.Min(after[lane], GoodAsItIs) : after[lane] / Math.Max(1, before[lane]);
                 if (!(apart <= Math.Max(error![lane], NoticeableDrift)))
                     drift = new StateDrift(DriftRemark, []);

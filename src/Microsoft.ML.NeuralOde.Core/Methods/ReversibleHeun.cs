@@ -3,8 +3,8 @@ using Microsoft.ML.NeuralOde.Stepping;
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>
-/// Reversible Heun (P. Kidger, J. Foster, X. Li, T. Lyons, Efficient and accurate gradients for neural SDEs, 2021): a second state ŷ makes each
-/// step algebraically reversible. ŷ₁ = 2y − ŷ + h f(ŷ), y₁ = y + h (f(ŷ) + f(ŷ₁)) / 2.
+/// Reversible Heun (P. Kidger, J. Foster, X. Li, T. Lyons, Efficient and accurate gradients for neural SDEs, 2021): a second state ŷ makes
+/// each step algebraically reversible. ŷ₁ = 2y − ŷ + h f(ŷ), y₁ = y + h (f(ŷ) + f(ŷ₁)) / 2.
 /// </summary>
 internal sealed class ReversibleHeun : OdeMethod, IReversibleMethod
 {

@@ -3,12 +3,14 @@ using Microsoft.ML.NeuralOde.Stepping;
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>
-/// What the methods share whose steps can be undone: they carry a second state, the twin, beside the first, and both together determine both of
-/// the step before.
+/// What the methods share whose steps can be undone: they carry a second state, the twin, beside the first, and both together determine
+/// both of the step before.
 /// </summary>
 internal abstract class ReversibleStepper(StepperContext context) : OneStepStepper(context), ITwin
 {
-    /// <summary>Without error control the states may differ by this part of the state, or of its change in the step where that is larger.</summary>
+    /// <summary>
+    /// Without error control the states may differ by this part of the state, or of its change in the step where that is larger.
+    /// </summary>
     private const double AllowedDrift = 0.05;
 
     /// <summary>Differences below this part of the largest state so far do not matter.</summary>
@@ -45,7 +47,9 @@ internal abstract class ReversibleStepper(StepperContext context) : OneStepStepp
     /// <summary>Gives <see cref="NextTwin"/> away.</summary>
     protected abstract Tensor TakeNextTwin();
 
-    /// <summary>How far the states are apart at the step's end, where there is no error control to notice; null if that is no matter.</summary>
+    /// <summary>
+    /// How far the states are apart at the step's end, where there is no error control to notice; null if that is no matter.
+    /// </summary>
     protected StateDrift? FindDrift(Tensor next, Tensor nextTwin)
     {
         if (IsControlled || next.numel() == 0)

@@ -17,7 +17,9 @@ internal sealed class StageGroup(int first, StageMatrix matrix)
     public void Deconstruct(out int start, out int count) => (start, count) = (First, Count);
 }
 
-/// <summary>A square part of a, the same object for all groups of a tableau in which it stands: what follows from it is computed once.</summary>
+/// <summary>
+/// A square part of a, the same object for all groups of a tableau in which it stands: what follows from it is computed once.
+/// </summary>
 internal sealed class StageMatrix
 {
     private readonly Lazy<double[]> _inverse;

@@ -3,13 +3,15 @@ using Microsoft.ML.NeuralOde.Stepping;
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>
-/// Where the Newton iteration for coupled stages starts: on the polynomial through the derivatives of the last accepted step, continued, or, where
-/// there is none, on the tangent (E. Hairer, G. Wanner, Solving Ordinary Differential Equations II, IV.8).
+/// Where the Newton iteration for coupled stages starts: on the polynomial through the derivatives of the last accepted step, continued,
+/// or, where there is none, on the tangent (E. Hairer, G. Wanner, Solving Ordinary Differential Equations II, IV.8).
 /// </summary>
 /// <remarks>Works without a graph.</remarks>
 internal sealed class StagePredictor(ImplicitTableau tableau, StepperContext context)
 {
-    /// <summary>Derivatives at the stages of the last accepted step, and its size lane by lane; zero where no step was accepted yet.</summary>
+    /// <summary>
+    /// Derivatives at the stages of the last accepted step, and its size lane by lane; zero where no step was accepted yet.
+    /// </summary>
     private Tensor[]? _slopes;
     private double[] _sizes = [];
 

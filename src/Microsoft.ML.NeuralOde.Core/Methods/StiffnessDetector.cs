@@ -7,9 +7,9 @@ namespace Microsoft.ML.NeuralOde.Methods;
 /// Notices, lane by lane, when stability and not accuracy limits the steps of an explicit method.
 /// </summary>
 /// <remarks>
-/// Where a stage at the step's end has another input Y than the solution y₁, h ‖f(y₁) − f(Y)‖ / ‖y₁ − Y‖ estimates h|λ| of the dominant eigenvalue.
-/// Fifteen steps near the boundary of stability, not interrupted by six that are not, mean stiffness (E. Hairer, G. Wanner, Solving Ordinary
-/// Differential Equations II, IV.2).
+/// Where a stage at the step's end has another input Y than the solution y₁, h ‖f(y₁) − f(Y)‖ / ‖y₁ − Y‖ estimates h|λ| of the dominant
+/// eigenvalue. Fifteen steps near the boundary of stability, not interrupted by six that are not, mean stiffness (E. Hairer, G. Wanner,
+/// Solving Ordinary Differential Equations II, IV.2).
 /// </remarks>
 internal sealed class StiffnessDetector
 {

@@ -3,8 +3,8 @@ using Microsoft.ML.NeuralOde.Stepping;
 namespace Microsoft.ML.NeuralOde.Methods;
 
 /// <summary>
-/// Methods for second-order systems, which update positions and velocities in turn: the state's last dimension holds positions in its first half and
-/// velocities in its second, and f returns their derivatives in the same places.
+/// Methods for second-order systems, which update positions and velocities in turn: the state's last dimension holds positions in its first
+/// half and velocities in its second, and f returns their derivatives in the same places.
 /// </summary>
 internal sealed class SymplecticMethod : OdeMethod
 {

@@ -29,10 +29,10 @@ internal sealed class VariableOrderAdams : OdeMethod
 }
 
 /// <remarks>
-/// With q derivatives known, a polynomial through them predicts; the correction uses one through f at the prediction as well. The difference between
-/// the corrections of two neighbouring orders is the error of the lower one; the higher one is propagated. Order and step are chosen as by Shampine
-/// and Gordon: in the beginning both grow with every step; later the order moves by one where a neighbour's error is smaller, and the step is
-/// doubled, kept or reduced, since equal steps keep the estimates reliable.
+/// With q derivatives known, a polynomial through them predicts; the correction uses one through f at the prediction as well. The
+/// difference between the corrections of two neighbouring orders is the error of the lower one; the higher one is propagated. Order and
+/// step are chosen as by Shampine and Gordon: in the beginning both grow with every step; later the order moves by one where a neighbour's
+/// error is smaller, and the step is doubled, kept or reduced, since equal steps keep the estimates reliable.
 /// </remarks>
 internal sealed class VariableOrderAdamsStepper(StepperContext context) : OneStepStepper(context)
 {

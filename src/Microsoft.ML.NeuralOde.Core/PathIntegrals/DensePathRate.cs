@@ -1,7 +1,8 @@
 namespace Microsoft.ML.NeuralOde.PathIntegrals;
 
 /// <summary>
-/// Path rates of <see cref="DenseDynamics"/>: the exact trace by <see cref="DenseTrace"/> where it applies, else <see cref="DenseTangents"/>.
+/// Path rates of <see cref="DenseDynamics"/>: the exact trace by <see cref="DenseTrace"/> where it applies, else
+/// <see cref="DenseTangents"/>.
 /// </summary>
 internal sealed class DensePathRate : PathRate, IAnalyticDynamics
 {

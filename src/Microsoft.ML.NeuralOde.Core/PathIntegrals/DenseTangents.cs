@@ -8,8 +8,8 @@ namespace Microsoft.ML.NeuralOde.PathIntegrals;
 /// </summary>
 /// <remarks>
 /// State and tangents are stacked, shape <c>[1 + tangents, batch, width]</c>, so that a layer is one matrix product:
-/// A = X Wᵀ; the state's slice goes on as h = σ(p) with p = A₀ ⊙ g + s, the others as σ′(p) ⊙ A ⊙ g. Backward, with a bar for the derivative of
-/// the loss, p̄ = σ′ ⊙ h̄ + σ″ ⊙ Σ (A ⊙ g) ⊙ ū over the tangents u.
+/// A = X Wᵀ; the state's slice goes on as h = σ(p) with p = A₀ ⊙ g + s, the others as σ′(p) ⊙ A ⊙ g. Backward, with a bar for the
+/// derivative of the loss, p̄ = σ′ ⊙ h̄ + σ″ ⊙ Σ (A ⊙ g) ⊙ ū over the tangents u.
 /// </remarks>
 internal static class DenseTangents
 {
@@ -35,7 +35,8 @@ internal static class DenseTangents
     }
 
     /// <summary>
-    /// The packed rate through ordinary operations. <paramref name="saved"/> gets, layer by layer, X, A and, except for the last layer, σ′(p).
+    /// The packed rate through ordinary operations. <paramref name="saved"/> gets, layer by layer, X, A and, except for the last layer,
+    /// σ′(p).
     /// </summary>
     internal static Tensor Evaluate(
         Network network, Tensor packed, Tensor? tangents, Tensor[] weights, Tensor?[] gates, Tensor[] shifts, List<Tensor>? saved)

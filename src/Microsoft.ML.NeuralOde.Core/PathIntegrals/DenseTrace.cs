@@ -3,11 +3,12 @@ using Microsoft.ML.NeuralOde.Dynamics;
 namespace Microsoft.ML.NeuralOde.PathIntegrals;
 
 /// <summary>
-/// The exact trace of the Jacobian of a dense network of at most three linear layers, at a cost that does not grow with the number of features.
+/// The exact trace of the Jacobian of a dense network of at most three linear layers, at a cost that does not grow with the number of
+/// features.
 /// </summary>
 /// <remarks>
-/// The Jacobian is W₃′ D₂ W₂′ D₁ W₁ with diagonal D and, a prime meaning that a layer's gate multiplies its rows, its trace is δ₂ᵀ M δ₁ with
-/// M = W₂ ⊙ (W₁ W₃′)ᵀ and δᵢ = σ′(pᵢ) ⊙ gᵢ: one matrix product over the batch instead of one a feature.
+/// The Jacobian is W₃′ D₂ W₂′ D₁ W₁ with diagonal D and, a prime meaning that a layer's gate multiplies its rows, its trace is δ₂ᵀ M δ₁
+/// with M = W₂ ⊙ (W₁ W₃′)ᵀ and δᵢ = σ′(pᵢ) ⊙ gᵢ: one matrix product over the batch instead of one a feature.
 /// </remarks>
 internal static class DenseTrace
 {

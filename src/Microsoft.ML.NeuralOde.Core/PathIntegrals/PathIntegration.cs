@@ -3,7 +3,9 @@ using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.PathIntegrals;
 
-/// <summary>A final state and the integrals along the way to it; those that were not asked for are null. Tensors are the caller's.</summary>
+/// <summary>
+/// A final state and the integrals along the way to it; those that were not asked for are null. Tensors are the caller's.
+/// </summary>
 internal sealed record PathResult(Tensor State, Tensor? Divergence, Tensor? KineticEnergy, Tensor? JacobianNorm, SolverStatistics Statistics);
 
 /// <summary>Solves for a state together with integrals along its path.</summary>

@@ -3,8 +3,8 @@ using static TorchSharp.torch.nn;
 namespace Microsoft.ML.NeuralOde.PathIntegrals;
 
 /// <summary>
-/// The right-hand side of a state with path integrals: the state's features and, behind them in each row, one column a quantity. Where rows may
-/// leave the batch and something belongs to them by place, a last column holds their numbers, at rate zero.
+/// The right-hand side of a state with path integrals: the state's features and, behind them in each row, one column a quantity. Where rows
+/// may leave the batch and something belongs to them by place, a last column holds their numbers, at rate zero.
 /// </summary>
 internal abstract class PathRate : IDisposable
 {
@@ -38,8 +38,8 @@ internal abstract class PathRate : IDisposable
     public long Width { get; }
 
     /// <summary>
-    /// What the rate depends on and may carry derivatives; what only the data of the rows were made from is not among them, since the graph goes on
-    /// from there.
+    /// What the rate depends on and may carry derivatives; what only the data of the rows were made from is not among them, since the graph
+    /// goes on from there.
     /// </summary>
     public IReadOnlyList<Tensor> Parameters => [.. DynamicsParameters, .. _rowData is { requires_grad: true } ? (Tensor[])[_rowData] : []];
 

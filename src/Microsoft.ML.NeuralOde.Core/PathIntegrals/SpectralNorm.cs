@@ -3,16 +3,18 @@ using static TorchSharp.torch.nn;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
-/// The largest singular values of a module's weight matrices: their product bounds how fast the module's output changes with its input, and for the
-/// right-hand side of an equation how stiff it can become.
+/// The largest singular values of a module's weight matrices: their product bounds how fast the module's output changes with its input, and
+/// for the right-hand side of an equation how stiff it can become.
 /// </summary>
 public static class SpectralNorm
 {
     /// <summary>
-    /// The sum of the squared largest singular values of all weight matrices (Y. Yoshida, T. Miyato, Spectral Norm Regularization for Improving the Generalizability of Deep
-    /// Learning, 2017), for which there are gradients: multiply it with a small number and add it to a loss.
+    /// The sum of the squared largest singular values of all weight matrices (Y. Yoshida, T. Miyato, Spectral Norm Regularization for
+    /// Improving the Generalizability of Deep Learning, 2017), for which there are gradients: multiply it with a small number and add it to
+    /// a loss.
     /// </summary>
-    /// <param name="module">A module; its parameters with two or more dimensions count, each as a matrix of its first dimension by the rest.</param>
+    /// <param name="module">A module; its parameters with two or more dimensions count, each as a matrix of its first dimension by the
+    /// rest.</param>
     /// <param name="iterations">Steps of the power iteration that finds the singular vectors, from the same vector each time.</param>
     /// <returns>A scalar, in the graph.</returns>
     /// <exception cref="ArgumentException">The module has no weight matrix.</exception>

@@ -44,7 +44,8 @@ internal sealed class AdaptiveIntegrator : Integrator
     }
 
     /// <summary>
-    /// Tries one step in every lane, takes it where it is good enough, and sets the sizes of the next; false where an event ended the solve.
+    /// Tries one step in every lane, takes it where it is good enough, and sets the sizes of the next; false where an event ended the
+    /// solve.
     /// </summary>
     private bool Step()
     {
@@ -252,8 +253,8 @@ internal sealed class AdaptiveIntegrator : Integrator
     }
 
     /// <summary>
-    /// Whether the state is much larger than at the start and would double within some thousand more of such steps, as it does before a pole; and the
-    /// batch rows, at most ten, that do.
+    /// Whether the state is much larger than at the start and would double within some thousand more of such steps, as it does before a
+    /// pole; and the batch rows, at most ten, that do.
     /// </summary>
     private (bool IsTrue, IReadOnlyList<long> Rows) BlowingUp(double step)
     {

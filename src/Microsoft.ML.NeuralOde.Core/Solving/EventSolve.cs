@@ -5,8 +5,8 @@ namespace Microsoft.ML.NeuralOde.Solving;
 /// <summary>A solve with events: ordinary solves from one event that resets the state to the next, joined.</summary>
 /// <remarks>
 /// An event's time t* is found without a graph. The part of the solve up to t* is then an ordinary differentiable solve that ends at the
-/// constant t*, and one Newton correction in the graph, t = t* − (g − |g|) / ġ with |·| held constant, gives t its derivatives; the state moves
-/// along with slope f. (The implicit function theorem; R. T. Q. Chen, B. Amos, M. Nickel, Learning Neural Event Functions, 2021.)
+/// constant t*, and one Newton correction in the graph, t = t* − (g − |g|) / ġ with |·| held constant, gives t its derivatives; the state
+/// moves along with slope f. (The implicit function theorem; R. T. Q. Chen, B. Amos, M. Nickel, Learning Neural Event Functions, 2021.)
 /// </remarks>
 internal sealed class EventSolve
 {
@@ -28,7 +28,8 @@ internal sealed class EventSolve
     /// <param name="problem">The problem.</param>
     /// <param name="withGradient">Whether derivatives are wanted.</param>
     /// <param name="scope">The current scope; what the solution does not need ends with it.</param>
-    /// <param name="returnsPartial">Whether a solve that fails returns as far as it came, like a row of a batch whose rows have their own steps.</param>
+    /// <param name="returnsPartial">Whether a solve that fails returns as far as it came, like a row of a batch whose rows have their own
+    /// steps.</param>
     public EventSolve(OdeProblem problem, bool withGradient, DisposeScope scope, bool returnsPartial = false)
     {
         _statistics = problem.Statistics;
@@ -92,8 +93,8 @@ internal sealed class EventSolve
     }
 
     /// <summary>
-    /// Whether resets, this one included, follow each other so fast that rounding of their times governs the solve: more of them than there are events within
-    /// a few numbers, or a hundred within some more.
+    /// Whether resets, this one included, follow each other so fast that rounding of their times governs the solve: more of them than there
+    /// are events within a few numbers, or a hundred within some more.
     /// </summary>
     private bool IsAccumulating(double time)
     {
@@ -161,8 +162,8 @@ internal sealed class EventSolve
     }
 
     /// <summary>
-    /// Whether an output time behind an event is the event's time: within rounding, or, where the solve ends there, so near that the state moves by less than its
-    /// tolerance.
+    /// Whether an output time behind an event is the event's time: within rounding, or, where the solve ends there, so near that the state
+    /// moves by less than its tolerance.
     /// </summary>
     private bool IsAtOnce(double time, double output, double before, Tensor state, FoundEvent found)
     {
@@ -187,7 +188,9 @@ internal sealed class EventSolve
         _ => null,
     };
 
-    /// <summary>Solves from event to event at the output times and event times between, and returns the index of the next output time.</summary>
+    /// <summary>
+    /// Solves from event to event at the output times and event times between, and returns the index of the next output time.
+    /// </summary>
     private int SolvePart(Tensor state, Tensor? start, double from, double end, int next, Stretch stretch)
     {
         int direction = _problem.Grid.Direction;
@@ -207,7 +210,9 @@ internal sealed class EventSolve
         return stop;
     }
 
-    /// <summary>The times of a part as a tensor, where they carry gradients: its start and the output times in it do, event times do not.</summary>
+    /// <summary>
+    /// The times of a part as a tensor, where they carry gradients: its start and the output times in it do, event times do not.
+    /// </summary>
     private Tensor? Times(double[] values, Tensor? start, int next, int stop)
     {
         if (start is null && !_problem.TimesRequireGradient)

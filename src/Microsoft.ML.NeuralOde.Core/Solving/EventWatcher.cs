@@ -20,7 +20,9 @@ internal sealed class EventWatcher
     /// <summary>Events of one step that are nearer to each other than this fraction of it may be at one time.</summary>
     private const double AtOneTime = 0.01;
 
-    /// <summary>Times that differ by no more than so many numbers of their type are one: rounding of the state moves events as far.</summary>
+    /// <summary>
+    /// Times that differ by no more than so many numbers of their type are one: rounding of the state moves events as far.
+    /// </summary>
     private const int AtOnce = 32;
 
     /// <summary>After so many steps whose pieces did not resolve an event function, it is looked at coarsely.</summary>
@@ -158,8 +160,8 @@ internal sealed class EventWatcher
     private static bool Counts(OdeEvent item, int before) => item.Direction == EventDirection.Both || (before < 0) == (item.Direction == EventDirection.Rising);
 
     /// <summary>
-    /// How fast g leaves its zero at the start of this part of the solve, per step; null where the part does not begin at such a zero of this event. The sign is
-    /// that of the derivative, which a bounce leaves no doubt about when its flight is too short for samples.
+    /// How fast g leaves its zero at the start of this part of the solve, per step; null where the part does not begin at such a zero of
+    /// this event. The sign is that of the derivative, which a bounce leaves no doubt about when its flight is too short for samples.
     /// </summary>
     private double? Departure(OdeEvent item, double first, Stepper stepper, StepAttempt attempt)
     {

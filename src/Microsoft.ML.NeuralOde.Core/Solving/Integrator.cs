@@ -3,8 +3,8 @@ using Microsoft.ML.NeuralOde.Stepping;
 namespace Microsoft.ML.NeuralOde.Solving;
 
 /// <summary>
-/// Drives a method from the first output time to the last: either by equal steps, or by steps that the error sets. Knows nothing of why it is
-/// called: with <c>differentiable</c> its arithmetic becomes part of the caller's graph.
+/// Drives a method from the first output time to the last: either by equal steps, or by steps that the error sets. Knows nothing of why it
+/// is called: with <c>differentiable</c> its arithmetic becomes part of the caller's graph.
 /// </summary>
 internal abstract class Integrator : IDisposable
 {
@@ -82,7 +82,8 @@ internal abstract class Integrator : IDisposable
     }
 
     /// <summary>
-    /// Goes to an event inside the attempted step by a step of its own, which is more exact than the interpolant, and keeps the state there.
+    /// Goes to an event inside the attempted step by a step of its own, which is more exact than the interpolant, and keeps the state
+    /// there.
     /// </summary>
     protected void StopAtEvent(double time)
     {
@@ -91,7 +92,8 @@ internal abstract class Integrator : IDisposable
         double slope = Watcher.Slope;
         StepAttempt attempt = Stepper.Try([time]);
         double value = Watcher.Evaluate(item, time, attempt.State);
-        // Newton's iteration, with the interpolant's slope first and then with secants; the place is so close that one or two corrections are all it takes.
+        // Newton's iteration, with the interpolant's slope first and then with secants; the place is so close that one or two corrections
+        // are all it takes.
         for (int i = 0; i < 3 && value != 0 && slope != 0; i++)
         {
             double next = time - value / slope;

@@ -23,7 +23,9 @@ internal sealed record OdeProblem(
 
     public bool TimesRequireGradient => Times is { requires_grad: true };
 
-    /// <summary>f at a time and a state of the whole batch, outside the solve: neither counted nor checked, and the state is a copy without a graph.</summary>
+    /// <summary>
+    /// f at a time and a state of the whole batch, outside the solve: neither counted nor checked, and the state is a copy without a graph.
+    /// </summary>
     public Tensor? EvaluateAside(double time, Tensor state)
     {
         Tensor copy = state.detach().clone();

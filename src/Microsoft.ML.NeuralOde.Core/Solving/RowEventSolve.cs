@@ -1,6 +1,8 @@
 namespace Microsoft.ML.NeuralOde.Solving;
 
-/// <summary>A solve in which each row of the batch has its own steps and its own events: row by row, since resets and ends part their ways.</summary>
+/// <summary>
+/// A solve in which each row of the batch has its own steps and its own events: row by row, since resets and ends part their ways.
+/// </summary>
 internal static class RowEventSolve
 {
     /// <inheritdoc cref="EventSolve(OdeProblem, bool, DisposeScope, bool)"/>

@@ -1,12 +1,12 @@
 namespace Microsoft.ML.NeuralOde.Solving;
 
 /// <summary>
-/// Finds the sign changes of a function on [0, 1]: by polynomials through its values at Chebyshev points, on pieces that are halved until the polynomial
-/// describes the function.
+/// Finds the sign changes of a function on [0, 1]: by polynomials through its values at Chebyshev points, on pieces that are halved until
+/// the polynomial describes the function.
 /// </summary>
 /// <remarks>
-/// The coefficients of a smooth function fall fast; those of one that oscillates between its samples do not (J. P. Boyd, Solving Transcendental Equations,
-/// 2014, ch. 2). A value at one more place guards against functions that vanish at the points.
+/// The coefficients of a smooth function fall fast; those of one that oscillates between its samples do not (J. P. Boyd, Solving
+/// Transcendental Equations, 2014, ch. 2). A value at one more place guards against functions that vanish at the points.
 /// </remarks>
 internal sealed class SignChanges
 {
@@ -69,7 +69,9 @@ internal sealed class SignChanges
         return new Result(brackets, sign, isComplete);
     }
 
-    /// <summary>A zero between two places of different sign: regula falsi in the Illinois form, with bisection where that is slow.</summary>
+    /// <summary>
+    /// A zero between two places of different sign: regula falsi in the Illinois form, with bisection where that is slow.
+    /// </summary>
     public static double Root(Func<double, double> value, Bracket bracket)
     {
         (double left, double before, double right, double after, _) = bracket;
@@ -170,8 +172,8 @@ internal sealed class SignChanges
     }
 
     /// <summary>
-    /// Looks where the polynomial comes to zero between values of one sign, and adds the function's value there; false where the polynomial is not
-    /// sure to the last.
+    /// Looks where the polynomial comes to zero between values of one sign, and adds the function's value there; false where the polynomial
+    /// is not sure to the last.
     /// </summary>
     private bool LookBetween(List<(double Place, double Value)> places, double[] coefficients, double error, double from, double width)
     {

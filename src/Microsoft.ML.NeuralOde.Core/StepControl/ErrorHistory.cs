@@ -1,6 +1,9 @@
 namespace Microsoft.ML.NeuralOde.StepControl;
 
-/// <summary>What step control remembers of the last steps, and how the error of a step sets the size of the next: as a factor on the size that was tried.</summary>
+/// <summary>
+/// What step control remembers of the last steps, and how the error of a step sets the size of the next: as a factor on the size that was
+/// tried.
+/// </summary>
 internal sealed class ErrorHistory
 {
     /// <summary>Tolerance over error of the last accepted step and of the one before.</summary>

@@ -2,7 +2,9 @@ using Microsoft.ML.NeuralOde.Stepping;
 
 namespace Microsoft.ML.NeuralOde.StepControl;
 
-/// <summary>The size of an adaptive solve's first step (E. Hairer, S. P. Nørsett, G. Wanner, Solving Ordinary Differential Equations I, II.4).</summary>
+/// <summary>
+/// The size of an adaptive solve's first step (E. Hairer, S. P. Nørsett, G. Wanner, Solving Ordinary Differential Equations I, II.4).
+/// </summary>
 internal static class InitialStep
 {
     /// <summary>

@@ -2,9 +2,9 @@ namespace Microsoft.ML.NeuralOde.Stepping;
 
 /// <summary>Makes the time tensors that right-hand sides are given, from float64 numbers, in the state's type and on its device.</summary>
 /// <remarks>
-/// One lane gives a scalar; per-row times have shape <c>[rows, 1, …]</c>, which broadcasts against the state. A step that ends at a declared jump of the
-/// right-hand side, or begins there, spans the time up to it exactly, but f is asked one number of the state's type before or behind it: rounding and
-/// either way of comparing then leave it on the step's own side.
+/// One lane gives a scalar; per-row times have shape <c>[rows, 1, …]</c>, which broadcasts against the state. A step that ends at a
+/// declared jump of the right-hand side, or begins there, spans the time up to it exactly, but f is asked one number of the state's type
+/// before or behind it: rounding and either way of comparing then leave it on the step's own side.
 /// </remarks>
 internal sealed class Clock
 {
@@ -47,7 +47,9 @@ internal sealed class Clock
     /// <summary>A time inside a step, on the step's own side of the jumps around it.</summary>
     public double Inside(double time, double start, double end) => Beside(time, start + (end - start) / 2, end < start ? -1 : 1);
 
-    /// <summary>A time, kept between the jumps around a place; where the place is a jump, it means the side that the direction leads to.</summary>
+    /// <summary>
+    /// A time, kept between the jumps around a place; where the place is a jump, it means the side that the direction leads to.
+    /// </summary>
     private double Beside(double time, double place, int direction)
     {
         int next = Array.BinarySearch(_jumps!, place);

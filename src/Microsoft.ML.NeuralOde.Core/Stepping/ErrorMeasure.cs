@@ -2,7 +2,10 @@ using Microsoft.ML.NeuralOde.Kernels;
 
 namespace Microsoft.ML.NeuralOde.Stepping;
 
-/// <summary>How an <see cref="ErrorNorm"/> makes one number of the errors of all components: by tensor operations, and by kernels where there are some.</summary>
+/// <summary>
+/// How an <see cref="ErrorNorm"/> makes one number of the errors of all components: by tensor operations, and by kernels where there are
+/// some.
+/// </summary>
 internal abstract class ErrorMeasure
 {
     /// <summary>Whether it is the root of the mean of squares, which solvers without tensors know too.</summary>
@@ -13,7 +16,8 @@ internal abstract class ErrorMeasure
     public abstract Tensor Of(Tensor errors);
 
     /// <summary>
-    /// The same of h Σ_j w_j k_j over atol + rtol max(|y0|, |y1|), in memory that <see cref="StateKernels"/> support; false where there is no kernel.
+    /// The same of h Σ_j w_j k_j over atol + rtol max(|y0|, |y1|), in memory that <see cref="StateKernels"/> support; false where there is
+    /// no kernel.
     /// </summary>
     /// <param name="result">One number a lane.</param>
     /// <param name="y0">The state at the step's start.</param>

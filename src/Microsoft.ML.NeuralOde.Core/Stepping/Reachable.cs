@@ -6,8 +6,8 @@ using Module = TorchSharp.torch.nn.Module;
 namespace Microsoft.ML.NeuralOde.Stepping;
 
 /// <summary>
-/// What a right-hand side can reach from its own fields: for messages that name a forgotten tensor, and for what evaluations change in passing. It is
-/// no source of facts on which a result depends: what lies further away is not found.
+/// What a right-hand side can reach from its own fields: for messages that name a forgotten tensor, and for what evaluations change in
+/// passing. It is no source of facts on which a result depends: what lies further away is not found.
 /// </summary>
 internal sealed class Reachable
 {

@@ -34,7 +34,8 @@ internal sealed class RightHandSide : IDisposable
     }
 
     /// <summary>
-    /// Evaluates f. The result has the state's shape, type and device, is contiguous, shares no memory with the state and belongs to the caller.
+    /// Evaluates f. The result has the state's shape, type and device, is contiguous, shares no memory with the state and belongs to the
+    /// caller.
     /// </summary>
     public Tensor Evaluate(Tensor time, Tensor state)
     {
@@ -43,8 +44,8 @@ internal sealed class RightHandSide : IDisposable
     }
 
     /// <summary>
-    /// The same without a graph, with times as numbers (one a lane) and in memory of the arithmetic: the caller gives the result back to it.
-    /// False where the right-hand side has no evaluator of its own.
+    /// The same without a graph, with times as numbers (one a lane) and in memory of the arithmetic: the caller gives the result back to
+    /// it. False where the right-hand side has no evaluator of its own.
     /// </summary>
     public bool TryEvaluate(double[] times, Tensor state, StateArithmetic arithmetic, out Tensor derivative)
     {
@@ -85,7 +86,9 @@ internal sealed class RightHandSide : IDisposable
         return result.DetachFromDisposeScope();
     }
 
-    /// <summary>Whether two tensors overlap, as far as that matters: only the memory that the fused kernels work on is ever reused.</summary>
+    /// <summary>
+    /// Whether two tensors overlap, as far as that matters: only the memory that the fused kernels work on is ever reused.
+    /// </summary>
     internal static bool SharesMemory(Tensor a, Tensor b) =>
         Kernels.StateKernels.Supports(a) && b.is_contiguous() && a.bytes.Overlaps(b.bytes);
 

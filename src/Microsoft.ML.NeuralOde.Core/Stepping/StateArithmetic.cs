@@ -42,7 +42,9 @@ internal abstract class StateArithmetic : IDisposable
     /// <summary>Gives a state back.</summary>
     public abstract void Release(Tensor? state);
 
-    /// <summary>From now on only these lanes exist; states of the old size are the caller's to <see cref="Keep"/> or release before.</summary>
+    /// <summary>
+    /// From now on only these lanes exist; states of the old size are the caller's to <see cref="Keep"/> or release before.
+    /// </summary>
     public virtual void Resize(int lanes) => Lanes = lanes;
 
     /// <summary>The named lanes of a state, which is released.</summary>

@@ -1,8 +1,8 @@
 namespace Microsoft.ML.NeuralOde.Stepping;
 
 /// <summary>
-/// How a state of several tensors lies in one: row by row side by side where all have the same first dimension (so that rows stay rows), else one
-/// behind the other.
+/// How a state of several tensors lies in one: row by row side by side where all have the same first dimension (so that rows stay rows),
+/// else one behind the other.
 /// </summary>
 internal sealed class StateLayout
 {

@@ -34,7 +34,8 @@ internal sealed class StepSpan : IDisposable
     public StepSpan AsNumbers() => new(Start, End, _clock, trackedSize: null);
 
     /// <summary>
-    /// The times at a fraction of the step at which the right-hand side is to be asked: exactly <see cref="End"/> at 1, unless it jumps there.
+    /// The times at a fraction of the step at which the right-hand side is to be asked: exactly <see cref="End"/> at 1, unless it jumps
+    /// there.
     /// </summary>
     public double[] At(double fraction)
     {

@@ -3,7 +3,9 @@ namespace Microsoft.ML.NeuralOde.Stepping;
 /// <summary>What a method needs to know of the solve it runs in.</summary>
 internal sealed record StepperContext(RightHandSide RightHandSide, StateArithmetic Arithmetic, Clock Clock, OdeSolverOptions Options, SolverStatistics Statistics)
 {
-    /// <summary>f at times (one a lane) from which steps leave, and a state; the caller owns the result, and gives it back to the arithmetic.</summary>
+    /// <summary>
+    /// f at times (one a lane) from which steps leave, and a state; the caller owns the result, and gives it back to the arithmetic.
+    /// </summary>
     public Tensor Evaluate(double[] times, Tensor state)
     {
         if (RightHandSide.TryEvaluate(Clock.Leaving(times), state, Arithmetic, out Tensor derivative))
@@ -93,8 +95,10 @@ internal interface ITwin
 /// <param name="State">The state at its end; owned by the stepper.</param>
 /// <param name="Error">Its error in units of the tolerance, lane by lane; null where the method estimates none.</param>
 /// <param name="NewtonFailed">Whether the stage equations of an implicit method could not be solved in some lane.</param>
-/// <param name="NextFactor">By how much the next step should differ from this one, where the method knows better than the step control; else null.</param>
-/// <param name="Drift">What to tell of the two states of a reversible method, where they are too far apart or limit the step; else null.</param>
+/// <param name="NextFactor">By how much the next step should differ from this one, where the method knows better than the step control;
+/// else null.</param>
+/// <param name="Drift">What to tell of the two states of a reversible method, where they are too far apart or limit the step; else
+/// null.</param>
 internal sealed record StepAttempt(
     StepSpan Span, Tensor State, double[]? Error, bool NewtonFailed = false, double? NextFactor = null, StateDrift? Drift = null);
 

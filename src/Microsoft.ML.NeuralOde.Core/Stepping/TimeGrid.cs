@@ -89,7 +89,9 @@ internal sealed class TimeGrid
         return _tracked[segment].Plus(part);
     }
 
-    /// <summary>The output times around a time, and the place between them: time = (1 − fraction) values[i] + fraction values[i + 1].</summary>
+    /// <summary>
+    /// The output times around a time, and the place between them: time = (1 − fraction) values[i] + fraction values[i + 1].
+    /// </summary>
     public (int Segment, double Fraction) Locate(double time)
     {
         if (Count == 1)

@@ -1,6 +1,8 @@
 namespace Microsoft.ML.NeuralOde.Stepping;
 
-/// <summary>Puts back, when it is disposed of, what evaluations changed in passing: torch's random numbers, and buffers of the right-hand side.</summary>
+/// <summary>
+/// Puts back, when it is disposed of, what evaluations changed in passing: torch's random numbers, and buffers of the right-hand side.
+/// </summary>
 internal sealed class Undisturbed : IDisposable
 {
     private readonly RandomState _random = RandomState.Now();

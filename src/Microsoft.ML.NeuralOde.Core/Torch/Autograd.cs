@@ -4,8 +4,9 @@ namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>Vector–Jacobian products through the autograd graph. Errors of the engine become exceptions that explain them.</summary>
 /// <remarks>
-/// TorchSharp's <c>autograd.grad</c> has no guard: an error inside it ends the process. Its <c>backward</c> has one, but adds to the gradients of parameters, as
-/// other threads may be doing. The interpreter of TorchScript calls the same engine, is guarded and returns the derivatives.
+/// TorchSharp's <c>autograd.grad</c> has no guard: an error inside it ends the process. Its <c>backward</c> has one, but adds to the
+/// gradients of parameters, as other threads may be doing. The interpreter of TorchScript calls the same engine, is guarded and returns the
+/// derivatives.
 /// </remarks>
 internal static class Autograd
 {

@@ -6,10 +6,11 @@ namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>How a failure inside a node of the autograd graph gets out of the engine.</summary>
 /// <remarks>
-/// The engine's native code calls nodes and lets no exception through: one that leaves a node ends the process. So a node that fails returns NaN and leaves
-/// an error message where native functions leave theirs for the managed caller, and <c>backward</c> or <c>autograd.grad</c>, whichever started
-/// the engine, throws it as an <see cref="ExternalException"/>. Nodes of devices other than the CPU run on threads of their own, where nobody would find
-/// the message: their failures are kept, and thrown by the next use of the solution or of the parameters.
+/// The engine's native code calls nodes and lets no exception through: one that leaves a node ends the process. So a node that fails
+/// returns NaN and leaves an error message where native functions leave theirs for the managed caller, and <c>backward</c> or
+/// <c>autograd.grad</c>, whichever started the engine, throws it as an <see cref="ExternalException"/>. Nodes of devices other than the CPU
+/// run on threads of their own, where nobody would find the message: their failures are kept, and thrown by the next use of the solution or
+/// of the parameters.
 /// </remarks>
 internal static class BackwardFailure
 {
@@ -47,7 +48,10 @@ internal static class BackwardFailure
         return full_like(input, Numbers.NaN, requires_grad: false);
     }
 
-    /// <summary>Tells whoever started the engine of a failure. To be called at the very end of a node: native calls behind it would erase the message.</summary>
+    /// <summary>
+    /// Tells whoever started the engine of a failure. To be called at the very end of a node: native calls behind it would erase the
+    /// message.
+    /// </summary>
     /// <param name="exception">What happened.</param>
     /// <param name="device">The device that the node works on.</param>
     /// <returns>False where the failure cannot be told now.</returns>
@@ -106,7 +110,9 @@ internal static class BackwardFailure
         ExceptionDispatchInfo.Throw(exception);
     }
 
-    /// <summary>Takes failures of nodes on this thread while it lasts: for calls of the engine that are ours, and need no message.</summary>
+    /// <summary>
+    /// Takes failures of nodes on this thread while it lasts: for calls of the engine that are ours, and need no message.
+    /// </summary>
     internal sealed class Watch : IDisposable
     {
         private readonly Watch? _outer = _watch;

@@ -2,8 +2,8 @@ namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>Random numbers on any device.</summary>
 /// <remarks>
-/// The generators of TorchSharp are the processor's, whatever device they are given, and torch draws on another device only with one of its own. So with a
-/// generator numbers are drawn here and moved, the same on every device; without one they are drawn where they are wanted.
+/// The generators of TorchSharp are the processor's, whatever device they are given, and torch draws on another device only with one of its
+/// own. So with a generator numbers are drawn here and moved, the same on every device; without one they are drawn where they are wanted.
 /// </remarks>
 internal static class Draws
 {

@@ -3,7 +3,9 @@ using TorchSharp.Modules;
 
 namespace Microsoft.ML.NeuralOde.Torch;
 
-/// <summary>Finds group normalisations whose weights nobody has set: TorchSharp leaves those of a new <see cref="GroupNorm"/> as the memory was.</summary>
+/// <summary>
+/// Finds group normalisations whose weights nobody has set: TorchSharp leaves those of a new <see cref="GroupNorm"/> as the memory was.
+/// </summary>
 internal static class GroupNormWeights
 {
     // No weight of a model in use is larger, and none but 0 is smaller; leftovers of addresses and small integers are.

@@ -4,9 +4,9 @@ namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>Keeps long solves and backward sweeps from growing the process through holes in the C library's heap.</summary>
 /// <remarks>
-/// libtorch aligns its tensors, and glibc serves an aligned request only from a hole that is larger than it. While tensors come and go, small objects
-/// settle at the edges of holes, which are then never used again: the process grows with every step, though nothing is leaked and no more tensors live
-/// than before. The pages of such holes are given back when glibc is asked to. Other C libraries do not need it.
+/// libtorch aligns its tensors, and glibc serves an aligned request only from a hole that is larger than it. While tensors come and go,
+/// small objects settle at the edges of holes, which are then never used again: the process grows with every step, though nothing is leaked
+/// and no more tensors live than before. The pages of such holes are given back when glibc is asked to. Other C libraries do not need it.
 /// </remarks>
 internal sealed partial class HeapGuard
 {

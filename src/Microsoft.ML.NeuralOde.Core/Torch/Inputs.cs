@@ -21,7 +21,8 @@ internal static class Inputs
                 $"The state has type {state.dtype} on {state.device}, the dynamics' parameters {parameter.dtype} on {parameter.device}; move one to the other's by to(…).", name);
     }
 
-    /// <exception cref="ArgumentException">Tolerances of single components do not fit the state, are not numbers from 0 up, or ask for the impossible.</exception>
+    /// <exception cref="ArgumentException">Tolerances of single components do not fit the state, are not numbers from 0 up, or ask for the
+    /// impossible.</exception>
     public static void CheckTolerances(OdeSolverOptions options, Tensor state)
     {
         if (options.RelativeTolerances is null && options.AbsoluteTolerances is null)

@@ -1,8 +1,8 @@
 namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>
-/// Native memory that an object of ours keeps alive: the garbage collector sees the small object alone, and would let gigabytes wait for it. It is told once
-/// so much waits that it matters: who disposes of solutions causes no collections.
+/// Native memory that an object of ours keeps alive: the garbage collector sees the small object alone, and would let gigabytes wait for
+/// it. It is told once so much waits that it matters: who disposes of solutions causes no collections.
 /// </summary>
 internal sealed class NativeMemory : IDisposable
 {

@@ -1,11 +1,14 @@
 namespace Microsoft.ML.NeuralOde;
 
-/// <summary>Sums of tensors, and arithmetic of tensors with numbers, that are safe beside the garbage collections of other threads.</summary>
+/// <summary>
+/// Sums of tensors, and arithmetic of tensors with numbers, that are safe beside the garbage collections of other threads.
+/// </summary>
 /// <remarks>
-/// TorchSharp turns a number into a <see cref="Scalar"/>, an object with a finalizer that frees native memory, and hands torch a pointer into it; nothing
-/// keeps the object alive after that. A collection that another thread starts at the wrong moment frees the number while torch reads it (“Expected
-/// false to be true”). The sum of two tensors is concerned as well, since it has a factor of 1. Here every <see cref="Scalar"/> outlives the call.
-/// In the root namespace, so that its methods come before those that TorchSharp has under the same names.
+/// TorchSharp turns a number into a <see cref="Scalar"/>, an object with a finalizer that frees native memory, and hands torch a pointer
+/// into it; nothing keeps the object alive after that. A collection that another thread starts at the wrong moment frees the number while
+/// torch reads it (“Expected false to be true”). The sum of two tensors is concerned as well, since it has a factor of 1. Here every
+/// <see cref="Scalar"/> outlives the call. In the root namespace, so that its methods come before those that TorchSharp has under the same
+/// names.
 /// </remarks>
 internal static class Numbers
 {

@@ -4,9 +4,10 @@ namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>How long libgomp's threads, on which libtorch works on Linux, stay awake for the next piece of work.</summary>
 /// <remarks>
-/// By default they spin for milliseconds and keep the cores from everything else in the process: our own kernels, the data reader, a service's requests.
-/// Some microseconds bridge the gap between two operations as well. Measured with two threads on two cores: a step of a flow takes two thirds of the
-/// time, an epoch of a small network with built-in dynamics as well, and one with user-written dynamics the same as before.
+/// By default they spin for milliseconds and keep the cores from everything else in the process: our own kernels, the data reader, a
+/// service's requests. Some microseconds bridge the gap between two operations as well. Measured with two threads on two cores: a step of a
+/// flow takes two thirds of the time, an epoch of a small network with built-in dynamics as well, and one with user-written dynamics the
+/// same as before.
 /// </remarks>
 internal static partial class OpenMPWaiting
 {

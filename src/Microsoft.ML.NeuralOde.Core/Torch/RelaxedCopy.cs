@@ -6,8 +6,8 @@ using Microsoft.ML.NeuralOde.Build;
 namespace Microsoft.ML.NeuralOde.Torch;
 
 /// <summary>
-/// A copy of libLibTorchSharp.so without its requirement on the libstdc++ of GCC 13, for programs that the build step did not reach: scripts, single-file
-/// bundles, images built on a newer system.
+/// A copy of libLibTorchSharp.so without its requirement on the libstdc++ of GCC 13, for programs that the build step did not reach:
+/// scripts, single-file bundles, images built on a newer system.
 /// </summary>
 [SupportedOSPlatform("linux")]
 internal static class RelaxedCopy

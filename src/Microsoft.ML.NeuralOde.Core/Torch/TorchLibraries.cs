@@ -5,7 +5,9 @@ using System.Runtime.Versioning;
 
 namespace Microsoft.ML.NeuralOde.Torch;
 
-/// <summary>Finds torch's native libraries where .NET does not, and makes TorchSharp's loadable where the system's libstdc++ is too old for it.</summary>
+/// <summary>
+/// Finds torch's native libraries where .NET does not, and makes TorchSharp's loadable where the system's libstdc++ is too old for it.
+/// </summary>
 internal static class TorchLibraries
 {
     private const string Native = "LibTorchSharp";
@@ -16,7 +18,9 @@ internal static class TorchLibraries
     [ThreadStatic]
     private static bool _isAsking;
 
-    /// <summary>Offers help whenever .NET does not find the library, whether TorchSharp loads it or one of its functions is called.</summary>
+    /// <summary>
+    /// Offers help whenever .NET does not find the library, whether TorchSharp loads it or one of its functions is called.
+    /// </summary>
     public static void Watch()
     {
         if (AssemblyLoadContext.GetLoadContext(TorchSharp) is { } context)
@@ -85,7 +89,9 @@ internal static class TorchLibraries
         }
     }
 
-    /// <summary>Loads the files by their paths, TorchSharp's as a relaxed copy where it must be; null where they are not all there.</summary>
+    /// <summary>
+    /// Loads the files by their paths, TorchSharp's as a relaxed copy where it must be; null where they are not all there.
+    /// </summary>
     [SupportedOSPlatform("linux")]
     private static nint? LoadByPath()
     {
@@ -106,7 +112,9 @@ internal static class TorchLibraries
         }
     }
 
-    /// <summary>Where the natives lie when assemblies are taken from the package cache itself, as F# Interactive and notebooks do.</summary>
+    /// <summary>
+    /// Where the natives lie when assemblies are taken from the package cache itself, as F# Interactive and notebooks do.
+    /// </summary>
     private static IEnumerable<string> PackageFolders()
     {
         string platform = TorchLoadDiagnosis.CurrentPlatform();

@@ -15,14 +15,15 @@ public static class TorchRuntime
     /// any thread and as often as wanted: the probe runs once a process, later calls repeat its result.
     /// </summary>
     /// <remarks>
-    /// The trainers and models of ML.NET make this call themselves, and modules of this library that cannot load torch fail with the same exception. As soon as anything
-    /// of this library is used, before torch is loaded:
+    /// The trainers and models of ML.NET make this call themselves, and modules of this library that cannot load torch fail with the same
+    /// exception. As soon as anything of this library is used, before torch is loaded:
     /// <list type="bullet">
-    /// <item>On Linux, torch's idle threads sleep after some microseconds instead of spinning for milliseconds, unless the environment variable GOMP_SPINCOUNT or
-    /// OMP_WAIT_POLICY says otherwise.</item>
-    /// <item>On 64-bit Intel Linux whose libstdc++ is older than GCC 13's, a copy of TorchSharp's native library without that requirement is loaded where the plain load
-    /// fails. It is kept in <c>$XDG_CACHE_HOME/Microsoft.ML.NeuralOde</c> (<c>~/.cache</c> by default), readable and writable by the user alone, and compared on
-    /// each use; where no such folder can be written, a temporary file serves that is deleted once it is loaded.</item>
+    /// <item>On Linux, torch's idle threads sleep after some microseconds instead of spinning for milliseconds, unless the environment
+    /// variable GOMP_SPINCOUNT or OMP_WAIT_POLICY says otherwise.</item>
+    /// <item>On 64-bit Intel Linux whose libstdc++ is older than GCC 13's, a copy of TorchSharp's native library without that requirement
+    /// is loaded where the plain load fails. It is kept in <c>$XDG_CACHE_HOME/Microsoft.ML.NeuralOde</c> (<c>~/.cache</c> by default),
+    /// readable and writable by the user alone, and compared on each use; where no such folder can be written, a temporary file serves that
+    /// is deleted once it is loaded.</item>
     /// </list>
     /// A script whose first lines touch torch before anything of this library calls <see cref="EnsureAvailable"/> first.
     /// </remarks>

@@ -5,7 +5,8 @@ namespace Microsoft.ML.NeuralOde.Anomaly;
 /// <param name="PredictedLabel">The predicted label's column.</param>
 /// <param name="Scale">How the score is made; null for −log p itself.</param>
 /// <param name="Threshold">The score above which a row is an anomaly.</param>
-/// <param name="Contamination">The share of the training rows that the threshold was chosen by; null for a threshold that was chosen by itself.</param>
+/// <param name="Contamination">The share of the training rows that the threshold was chosen by; null for a threshold that was chosen by
+/// itself.</param>
 /// <param name="MissingValues">What becomes of rows that cannot be scored.</param>
 /// <param name="TrainingScores">The scores of the training rows; null in files that do not have them.</param>
 internal sealed record AnomalyOutput(

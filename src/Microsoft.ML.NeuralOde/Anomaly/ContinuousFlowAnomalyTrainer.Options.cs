@@ -27,14 +27,14 @@ public sealed partial class ContinuousFlowAnomalyTrainer
         public FlowAnomalyScore Score = FlowAnomalyScore.DensityOrLatent;
 
         /// <summary>
-        /// The share of the training rows that lie above the threshold of PredictedLabel, between 0 and 1: about how many false alarms are accepted where the
-        /// training data are clean. Default: 0.05.
+        /// The share of the training rows that lie above the threshold of PredictedLabel, between 0 and 1: about how many false alarms are
+        /// accepted where the training data are clean. Default: 0.05.
         /// </summary>
         public double Contamination = FlowDefaults.Contamination;
 
         /// <summary>
-        /// What is said of rows with missing values when they are scored. Default: <see cref="MissingValueHandling.Anomaly"/>, since a detector that passes over a
-        /// sensor that has failed is worse than a false alarm.
+        /// What is said of rows with missing values when they are scored. Default: <see cref="MissingValueHandling.Anomaly"/>, since a
+        /// detector that passes over a sensor that has failed is worse than a false alarm.
         /// </summary>
         public MissingValueHandling MissingValues = MissingValueHandling.Anomaly;
 

@@ -7,25 +7,29 @@ using Microsoft.ML.Trainers;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
-/// Trains a detector of anomalies: a continuous normalizing flow learns the density of rows that are, at least for the most part, normal; the less probable a
-/// row is, the more it is an anomaly (W. Grathwohl et al., FFJORD, 2019; for the training Y. Lipman et al., Flow Matching for Generative Modeling, 2023).
+/// Trains a detector of anomalies: a continuous normalizing flow learns the density of rows that are, at least for the most part, normal;
+/// the less probable a row is, the more it is an anomaly (W. Grathwohl et al., FFJORD, 2019; for the training Y. Lipman et al., Flow
+/// Matching for Generative Modeling, 2023).
 /// </summary>
 /// <remarks>
-/// <para>Created by <see cref="NeuralOdeCatalog.ContinuousFlow(AnomalyDetectionCatalog.AnomalyDetectionTrainers, string, string, int, int, double, double, double, int)"/>.</para>
+/// <para>Created by
+/// <see cref="NeuralOdeCatalog.ContinuousFlow(AnomalyDetectionCatalog.AnomalyDetectionTrainers, string, string, int, int, double, double, double, int)"/>.</para>
 /// <list type="table">
 /// <item><term>Feature column</term><description>a vector of <see cref="float"/> of known size and any dimensions</description></item>
 /// <item><term>Label column</term><description>none: the training is unsupervised</description></item>
-/// <item><term>Condition column</term><description><see cref="float"/> or a vector of it of known size, if any: what is normal may depend on it</description></item>
+/// <item><term>Condition column</term><description><see cref="float"/> or a vector of it of known size, if any: what is normal may depend
+/// on it</description></item>
 /// <item><term>Weight column</term><description><see cref="float"/>, if any</description></item>
-/// <item><term>Output columns</term><description><c>Score</c>, <see cref="float"/>, the larger the less normal; <c>PredictedLabel</c>, <see cref="bool"/>, true for
-/// anomalies</description></item>
+/// <item><term>Output columns</term><description><c>Score</c>, <see cref="float"/>, the larger the less normal; <c>PredictedLabel</c>,
+/// <see cref="bool"/>, true for anomalies</description></item>
 /// <item><term>Normalisation</term><description>part of the model</description></item>
 /// <item><term>Caching</term><description>not needed, see <see cref="NeuralOdeTrainerOptions.MemoryBudgetMegabytes"/></description></item>
 /// </list>
 /// <para>
-/// The score says how much less probable a row is than the training rows usually are, see <see cref="FlowAnomalyScore"/>; it is a mean over the flows of
-/// <see cref="ContinuousFlowTrainerOptions.EnsembleSize"/>. PredictedLabel is true above the threshold that the share <see cref="Options.Contamination"/> of the
-/// training rows exceeds. Rows with missing values are left out of the training with
+/// The score says how much less probable a row is than the training rows usually are, see <see cref="FlowAnomalyScore"/>; it is a mean over
+/// the flows of
+/// <see cref="ContinuousFlowTrainerOptions.EnsembleSize"/>. PredictedLabel is true above the threshold that the share
+/// <see cref="Options.Contamination"/> of the training rows exceeds. Rows with missing values are left out of the training with
 /// one warning, and get the score NaN afterwards; <see cref="Options.MissingValues"/> says whether they are anomalies.
 /// </para>
 /// </remarks>
@@ -66,7 +70,8 @@ public sealed partial class ContinuousFlowAnomalyTrainer : ITrainerEstimator<Con
     /// <param name="input">The training data.</param>
     /// <returns>The fitted detector.</returns>
     /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
-    /// <exception cref="InvalidOperationException">There are fewer than two usable rows, a negative weight, or a constant feature without smoothing.</exception>
+    /// <exception cref="InvalidOperationException">There are fewer than two usable rows, a negative weight, or a constant feature without
+    /// smoothing.</exception>
     /// <exception cref="NeuralOdeTrainingException">The training diverged; the message says what to try.</exception>
     /// <exception cref="OperationCanceledException">The training was cancelled.</exception>
     public ContinuousFlowAnomalyTransformer Fit(IDataView input) => Fit(input, null);

@@ -12,7 +12,9 @@ using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.NeuralOde;
 
-/// <summary>A fitted <see cref="ContinuousFlowAnomalyTrainer"/>: adds the anomaly score of each row, and whether it is an anomaly.</summary>
+/// <summary>
+/// A fitted <see cref="ContinuousFlowAnomalyTrainer"/>: adds the anomaly score of each row, and whether it is an anomaly.
+/// </summary>
 public sealed class ContinuousFlowAnomalyTransformer : ContinuousFlowTransformer, ISingleFeaturePredictionTransformer<ContinuousFlowModel>, ISingleFeaturePredictionTransformer
 {
     internal const string LoaderSignature = "ContinuousFlowAnomaly";
@@ -45,7 +47,8 @@ public sealed class ContinuousFlowAnomalyTransformer : ContinuousFlowTransformer
         With(environment, _output with { Threshold = threshold, Contamination = null });
 
     /// <summary>The same model with the threshold that another share of the training rows exceeds; both share the weights.</summary>
-    /// <exception cref="InvalidOperationException">The model comes from a file that does not hold the scores of its training rows.</exception>
+    /// <exception cref="InvalidOperationException">The model comes from a file that does not hold the scores of its training
+    /// rows.</exception>
     internal ContinuousFlowAnomalyTransformer WithContamination(IHostEnvironment environment, double contamination)
     {
         ScoreQuantiles scores = _output.TrainingScores ?? throw new InvalidOperationException(

@@ -1,6 +1,8 @@
 namespace Microsoft.ML.NeuralOde;
 
-/// <summary>What a detector of anomalies says of a row with a feature that is missing (NaN) or infinite. Its score is NaN in any case.</summary>
+/// <summary>
+/// What a detector of anomalies says of a row with a feature that is missing (NaN) or infinite. Its score is NaN in any case.
+/// </summary>
 public enum MissingValueHandling
 {
     /// <summary>It is no anomaly.</summary>

@@ -11,8 +11,8 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
-/// A fitted <see cref="NeuralOdeBinaryClassificationTrainer"/>: adds the predicted label, the score (the logarithm of the odds of true) and the
-/// probability of true.
+/// A fitted <see cref="NeuralOdeBinaryClassificationTrainer"/>: adds the predicted label, the score (the logarithm of the odds of true) and
+/// the probability of true.
 /// </summary>
 public sealed class NeuralOdeBinaryClassificationTransformer : NeuralOdeTransformer
 {
@@ -28,7 +28,8 @@ public sealed class NeuralOdeBinaryClassificationTransformer : NeuralOdeTransfor
 
     /// <summary>
     /// The score above which the predicted label is true. 0, which is probability 0.5, unless
-    /// <see cref="NeuralOdeCatalog.ChangeModelThreshold(BinaryClassificationCatalog, NeuralOdeBinaryClassificationTransformer, float)"/> changed it.
+    /// <see cref="NeuralOdeCatalog.ChangeModelThreshold(BinaryClassificationCatalog, NeuralOdeBinaryClassificationTransformer, float)"/>
+    /// changed it.
     /// </summary>
     public float Threshold => Description.Columns.Threshold;
 

@@ -12,7 +12,8 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
-/// A fitted <see cref="NeuralOdeClassificationTrainer"/>: adds the predicted label, a key with the label's values, and the probability of each class.
+/// A fitted <see cref="NeuralOdeClassificationTrainer"/>: adds the predicted label, a key with the label's values, and the probability of
+/// each class.
 /// </summary>
 public sealed class NeuralOdeClassificationTransformer : NeuralOdeTransformer
 {

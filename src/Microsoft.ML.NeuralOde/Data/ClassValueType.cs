@@ -4,7 +4,9 @@ using Microsoft.ML.Data;
 
 namespace Microsoft.ML.NeuralOde.Data;
 
-/// <summary>A type that the values of keys may have: values as texts, which stand in model files, and the same values again, to the last bit.</summary>
+/// <summary>
+/// A type that the values of keys may have: values as texts, which stand in model files, and the same values again, to the last bit.
+/// </summary>
 internal abstract class ClassValueType(PrimitiveDataViewType type)
 {
     private const string TimeFormat = "yyyy-MM-ddTHH:mm:ss.fffffff";

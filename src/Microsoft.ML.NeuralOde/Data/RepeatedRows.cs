@@ -1,6 +1,9 @@
 namespace Microsoft.ML.NeuralOde.Data;
 
-/// <summary>Rows whose epochs have a given number of batches, whatever the number of rows: they are gone through as often as it takes, each time in a new order.</summary>
+/// <summary>
+/// Rows whose epochs have a given number of batches, whatever the number of rows: they are gone through as often as it takes, each time in
+/// a new order.
+/// </summary>
 internal sealed class RepeatedRows(ITrainingRows rows, int batchesPerEpoch, int batchSize) : ITrainingRows
 {
     /// <summary>The number of rows in an epoch, counted as often as they come.</summary>

@@ -31,8 +31,8 @@ internal interface IFeatureReader
 }
 
 /// <summary>
-/// What the features of a row are to a training: how they are read, counted, held in memory or in a pool, and handed out in batches. Everything else
-/// (labels, weights, orders, parts, budgets) is the same for all formats.
+/// What the features of a row are to a training: how they are read, counted, held in memory or in a pool, and handed out in batches.
+/// Everything else (labels, weights, orders, parts, budgets) is the same for all formats.
 /// </summary>
 /// <param name="width">The numbers of a row's vector.</param>
 internal abstract class RowFormat(int width)

@@ -1,6 +1,8 @@
 namespace Microsoft.ML.NeuralOde.Data;
 
-/// <summary>Which part of the rows of a data view: a row is drawn for validation by its number and a seed, the same in every pass.</summary>
+/// <summary>
+/// Which part of the rows of a data view: a row is drawn for validation by its number and a seed, the same in every pass.
+/// </summary>
 internal readonly record struct RowSplit(int Seed, double Fraction, bool Validation)
 {
     public bool Contains(long row)
@@ -23,7 +25,8 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
     /// <param name="data">The data.</param>
     /// <param name="use">What they are for.</param>
     /// <param name="format">What the features of a row are to be; null for what suits the data.</param>
-    /// <exception cref="InvalidOperationException">There is no usable row, a weight is negative, or a vector has another length than its column's type.</exception>
+    /// <exception cref="InvalidOperationException">There is no usable row, a weight is negative, or a vector has another length than its
+    /// column's type.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
     public ITrainingRows Load(IDataView data, RowUse use = RowUse.Training, RowFormat? format = null)
     {

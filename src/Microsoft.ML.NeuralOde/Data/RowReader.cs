@@ -46,8 +46,8 @@ internal sealed record RowColumns(IExceptionContext Context, string FeatureColum
 }
 
 /// <summary>
-/// Part k of n of the rows that can be used, for several processes that share them: every n-th row from row k on. Each row is in one part, in the order of the
-/// data, and no part has more than one row more than another.
+/// Part k of n of the rows that can be used, for several processes that share them: every n-th row from row k on. Each row is in one part,
+/// in the order of the data, and no part has more than one row more than another.
 /// </summary>
 internal readonly record struct RowPart
 {

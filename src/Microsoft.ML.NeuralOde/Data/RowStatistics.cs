@@ -40,7 +40,10 @@ internal sealed class RowStatistics(RowFormat format, RowShape shape)
             AddLabel(labels[0], weight);
     }
 
-    /// <summary>Takes over what was seen of another part of the rows, which comes behind this one; the check number becomes one of both check numbers.</summary>
+    /// <summary>
+    /// Takes over what was seen of another part of the rows, which comes behind this one; the check number becomes one of both check
+    /// numbers.
+    /// </summary>
     /// <exception cref="ArgumentException">The rows of the two parts are of different formats.</exception>
     public void Merge(RowStatistics other)
     {

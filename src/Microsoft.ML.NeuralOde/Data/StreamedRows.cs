@@ -2,8 +2,8 @@ namespace Microsoft.ML.NeuralOde.Data;
 
 /// <summary>Rows that are read again in every epoch and shuffled on their way: what does not fit into memory.</summary>
 /// <remarks>
-/// Shuffling: a pool of rows as large as the memory budget allows is kept full; a row that leaves it for a batch is drawn at random, and the next
-/// one of the data takes its place. Rows move by the pool's size at most towards the front, and any distance towards the back.
+/// Shuffling: a pool of rows as large as the memory budget allows is kept full; a row that leaves it for a batch is drawn at random, and
+/// the next one of the data takes its place. Rows move by the pool's size at most towards the front, and any distance towards the back.
 /// </remarks>
 internal sealed class StreamedRows : ITrainingRows
 {

@@ -3,8 +3,8 @@ using Microsoft.ML.Data;
 namespace Microsoft.ML.NeuralOde.Data;
 
 /// <summary>
-/// Reads vectors of Single that are as long as the type of their column says. ML.NET does not check that: an array that is null, too short or too long comes
-/// through its views and prediction engines as it is, and a vector without numbers leaves what it is copied to as it was.
+/// Reads vectors of Single that are as long as the type of their column says. ML.NET does not check that: an array that is null, too short
+/// or too long comes through its views and prediction engines as it is, and a vector without numbers leaves what it is copied to as it was.
 /// </summary>
 /// <param name="row">The row that moves.</param>
 /// <param name="column">A vector of Single of known size.</param>

@@ -13,7 +13,8 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
-/// A fitted <see cref="ContinuousFlowDensityEstimator"/>: adds log p of each row, and on demand bits per dimension and the row's latent vector; draws samples.
+/// A fitted <see cref="ContinuousFlowDensityEstimator"/>: adds log p of each row, and on demand bits per dimension and the row's latent
+/// vector; draws samples.
 /// </summary>
 public sealed class ContinuousFlowDensityTransformer : ContinuousFlowTransformer
 {

@@ -1,6 +1,9 @@
 namespace Microsoft.ML.NeuralOde.Export;
 
-/// <summary><see cref="ConvolutionalDynamics"/> on images of one size: twice group normalisation, activation and convolution, and a normalisation at the end.</summary>
+/// <summary>
+/// <see cref="ConvolutionalDynamics"/> on images of one size: twice group normalisation, activation and convolution, and a normalisation at
+/// the end.
+/// </summary>
 internal sealed class ConvolutionalRateExport : RateExport
 {
     private const int Convolutions = 2;

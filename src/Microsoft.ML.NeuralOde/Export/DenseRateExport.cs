@@ -3,8 +3,8 @@ using TorchSharp.Modules;
 namespace Microsoft.ML.NeuralOde.Export;
 
 /// <summary>
-/// <see cref="DenseDynamics"/>: layers x ↦ (x Wᵀ + b) ⊙ gate + shift with activations between them, and on demand the trace of ∂f/∂y, exactly: the
-/// rows of the identity go through the layers' derivatives beside the state.
+/// <see cref="DenseDynamics"/>: layers x ↦ (x Wᵀ + b) ⊙ gate + shift with activations between them, and on demand the trace of ∂f/∂y,
+/// exactly: the rows of the identity go through the layers' derivatives beside the state.
 /// </summary>
 internal sealed class DenseRateExport : RateExport
 {

@@ -4,8 +4,8 @@ using Microsoft.ML.NeuralOde.StepControl;
 namespace Microsoft.ML.NeuralOde.Export;
 
 /// <summary>
-/// Writes the solution of an equation as ONNX operators: the stages of an explicit Runge–Kutta method in equal steps, one after the other where they are
-/// few, in a Loop where they are many.
+/// Writes the solution of an equation as ONNX operators: the stages of an explicit Runge–Kutta method in equal steps, one after the other
+/// where they are few, in a Loop where they are many.
 /// </summary>
 internal sealed class OdeExport
 {
@@ -29,8 +29,12 @@ internal sealed class OdeExport
         _b = Weights(tableau.B, h);
     }
 
-    /// <summary>The parts of the state at the end time, of an equation on [0, <paramref name="endTime"/>] whose initial state is the results <paramref name="state"/>.</summary>
-    /// <exception cref="NotSupportedException">The solver cannot be written; the message names the option that stands in the way.</exception>
+    /// <summary>
+    /// The parts of the state at the end time, of an equation on [0, <paramref name="endTime"/>] whose initial state is the results
+    /// <paramref name="state"/>.
+    /// </summary>
+    /// <exception cref="NotSupportedException">The solver cannot be written; the message names the option that stands in the
+    /// way.</exception>
     public static string[] Write(OperatorGraph graph, RateExport rate, double endTime, OdeSolverOptions options, double? stepSize, params string[] state)
     {
         if (options.Method.ExplicitTableau is not { } tableau)

@@ -4,8 +4,8 @@ namespace Microsoft.ML.NeuralOde.Export;
 internal readonly record struct OperatorAttribute(string Name, object Value);
 
 /// <summary>
-/// A graph of ONNX operators, built node by node, whatever it is written to in the end. Results are names; a name is given once. Operators are those that all
-/// operator sets from 9 on have in common, or are written here in the way of the set at hand.
+/// A graph of ONNX operators, built node by node, whatever it is written to in the end. Results are names; a name is given once. Operators
+/// are those that all operator sets from 9 on have in common, or are written here in the way of the set at hand.
 /// </summary>
 internal abstract class OperatorGraph
 {

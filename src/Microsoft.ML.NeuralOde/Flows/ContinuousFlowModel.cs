@@ -4,7 +4,10 @@ using Microsoft.ML.NeuralOde.Scoring;
 
 namespace Microsoft.ML.NeuralOde;
 
-/// <summary>A trained continuous normalizing flow, or several side by side: a density that can be evaluated and sampled. May serve several threads at once.</summary>
+/// <summary>
+/// A trained continuous normalizing flow, or several side by side: a density that can be evaluated and sampled. May serve several threads
+/// at once.
+/// </summary>
 public sealed class ContinuousFlowModel : IDisposable
 {
     private readonly SharedNetwork<FlowNetwork> _network;
@@ -42,8 +45,8 @@ public sealed class ContinuousFlowModel : IDisposable
     internal FlowDescription Description { get; }
 
     /// <summary>
-    /// A copy of the flows as a module of TorchSharp, in evaluation mode: from features and conditions side by side, <c>[batch, features + conditions]</c>, to log p in
-    /// nats, <c>[batch]</c>.
+    /// A copy of the flows as a module of TorchSharp, in evaluation mode: from features and conditions side by side, <c>[batch, features +
+    /// conditions]</c>, to log p in nats, <c>[batch]</c>.
     /// </summary>
     /// <returns>The module, the caller's; training it does not change this model.</returns>
     /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>

@@ -2,9 +2,10 @@ namespace Microsoft.ML.NeuralOde;
 
 /// <summary>What the estimator of densities and the trainer of anomaly detectors have in common: the flow, and how it is trained.</summary>
 /// <remarks>
-/// The defaults differ from other trainers' where flows need it: 30 epochs (60 for anomalies) of 100 batches of up to 1,024 rows, a learning rate of 0.002 that rises during
-/// the first twentieth and falls along a cosine, gradients limited to a norm of 1, and the classical Runge–Kutta method with 16 steps, which makes a row's
-/// score independent of its neighbours. Features are standardised inside the model, one by one.
+/// The defaults differ from other trainers' where flows need it: 30 epochs (60 for anomalies) of 100 batches of up to 1,024 rows, a
+/// learning rate of 0.002 that rises during the first twentieth and falls along a cosine, gradients limited to a norm of 1, and the
+/// classical Runge–Kutta method with 16 steps, which makes a row's score independent of its neighbours. Features are standardised inside
+/// the model, one by one.
 /// </remarks>
 public abstract class ContinuousFlowTrainerOptions : NeuralOdeTrainerOptions
 {
@@ -30,7 +31,9 @@ public abstract class ContinuousFlowTrainerOptions : NeuralOdeTrainerOptions
     /// <summary>How the flow is trained. Default: <see cref="FlowTrainingMethod.FlowMatching"/>.</summary>
     public FlowTrainingMethod Method = FlowTrainingMethod.FlowMatching;
 
-    /// <summary>Sizes of the hidden layers of the flow's right-hand side; with up to two the trace is exact and cheap. Default: 256, 256.</summary>
+    /// <summary>
+    /// Sizes of the hidden layers of the flow's right-hand side; with up to two the trace is exact and cheap. Default: 256, 256.
+    /// </summary>
     public int[] HiddenLayers = [256, 256];
 
     /// <summary>The non-linearity between them, a smooth one. Default: <see cref="Activation.Silu"/>.</summary>
@@ -40,44 +43,46 @@ public abstract class ContinuousFlowTrainerOptions : NeuralOdeTrainerOptions
     public int Blocks = 1;
 
     /// <summary>
-    /// Flows side by side, from different random weights. Their densities, or for anomalies their scores, are averaged, which makes them steadier, at
-    /// that many times the cost. Default: 1.
+    /// Flows side by side, from different random weights. Their densities, or for anomalies their scores, are averaged, which makes them
+    /// steadier, at that many times the cost. Default: 1.
     /// </summary>
     public int EnsembleSize = 1;
 
     /// <summary>
-    /// Batches in an epoch; rows are shuffled again whenever all have been seen. Null for one pass over the rows. Default: 100, so that small data sets are
-    /// trained as long as large ones.
+    /// Batches in an epoch; rows are shuffled again whenever all have been seen. Null for one pass over the rows. Default: 100, so that
+    /// small data sets are trained as long as large ones.
     /// </summary>
     public int? BatchesPerEpoch = FlowDefaults.BatchesPerEpoch;
 
     /// <summary>
-    /// Points on paths from noise to data that each batch is trained with in flow matching. The batch's rows all take part in each point's velocity, which
-    /// is why batches are large and points few. Default: 192.
+    /// Points on paths from noise to data that each batch is trained with in flow matching. The batch's rows all take part in each point's
+    /// velocity, which is why batches are large and points few. Default: 192.
     /// </summary>
     public int PathsPerBatch = FlowDefaults.PathsPerBatch;
 
     /// <summary>
-    /// The share of those points, from 0 to 1, that is put beside the data, up to <see cref="CoverageReach"/> away, where a flow would otherwise be left to
-    /// chance: what makes outliers reliably improbable. Velocities are exact there too; needs flow matching without a condition. Default: 0 for densities, 0.3 for
-    /// anomalies.
+    /// The share of those points, from 0 to 1, that is put beside the data, up to <see cref="CoverageReach"/> away, where a flow would
+    /// otherwise be left to chance: what makes outliers reliably improbable. Velocities are exact there too; needs flow matching without a
+    /// condition. Default: 0 for densities, 0.3 for anomalies.
     /// </summary>
     public double CoverageShare;
 
-    /// <summary>The largest distance of such points from a row, as the standard deviation of noise in the features' units. Default: 2.</summary>
+    /// <summary>
+    /// The largest distance of such points from a row, as the standard deviation of noise in the features' units. Default: 2.
+    /// </summary>
     public double CoverageReach = FlowDefaults.CoverageReach;
 
     /// <summary>
-    /// Standard deviation, in the features' units (see <see cref="FeatureScale"/>), of Gaussian noise added to the rows in training: the learned density is smoothed by it, which keeps it
-    /// finite where values repeat and guards small data sets against overfitting (C. Rothfuss et al., Noise Regularization for Conditional Density Estimation,
-    /// 2019). Default: 0.05 for densities, 0.45 for anomalies.
+    /// Standard deviation, in the features' units (see <see cref="FeatureScale"/>), of Gaussian noise added to the rows in training: the
+    /// learned density is smoothed by it, which keeps it finite where values repeat and guards small data sets against overfitting (C.
+    /// Rothfuss et al., Noise Regularization for Conditional Density Estimation, 2019). Default: 0.05 for densities, 0.45 for anomalies.
     /// </summary>
     public double Smoothing = FlowDefaults.Smoothing;
 
     /// <summary>
-    /// Which features are reshaped by a monotone map, chosen by up to 20,000 rows whatever their weights. Features that are dequantised are not.
-    /// Default: <see cref="FeatureReshaping.None"/> for densities, <see cref="FeatureReshaping.IrregularFeatures"/> for anomalies; take None where many
-    /// anomalies are among the training rows.
+    /// Which features are reshaped by a monotone map, chosen by up to 20,000 rows whatever their weights. Features that are dequantised are
+    /// not. Default: <see cref="FeatureReshaping.None"/> for densities, <see cref="FeatureReshaping.IrregularFeatures"/> for anomalies;
+    /// take None where many anomalies are among the training rows.
     /// </summary>
     public FeatureReshaping Reshaping = FeatureReshaping.None;
 
@@ -87,7 +92,9 @@ public abstract class ContinuousFlowTrainerOptions : NeuralOdeTrainerOptions
     /// </summary>
     public FlowFeatureScale FeatureScale = FlowFeatureScale.StandardDeviation;
 
-    /// <summary>Which features are dequantised. Default: <see cref="Dequantization.None"/>; <see cref="Smoothing"/> does for most.</summary>
+    /// <summary>
+    /// Which features are dequantised. Default: <see cref="Dequantization.None"/>; <see cref="Smoothing"/> does for most.
+    /// </summary>
     public Dequantization Dequantization = Dequantization.None;
 
     internal override NeuralOdeTrainerOptions Clone()

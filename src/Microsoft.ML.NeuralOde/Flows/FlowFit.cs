@@ -51,7 +51,8 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     private ReshapingTables? _reshaping;
 
     /// <summary>
-    /// What the fitted flows say against training rows: all rows, or the first of a random order where there are many; null where it was not asked for.
+    /// What the fitted flows say against training rows: all rows, or the first of a random order where there are many; null where it was
+    /// not asked for.
     /// </summary>
     public FlowEvidence? Evidence { get; private set; }
 
@@ -115,7 +116,10 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     private static NumberLabel? ConditionOf(ContinuousFlowTrainerOptions options) =>
         options.ConditionColumnName is { } condition ? new NumberLabel(condition, "condition") : null;
 
-    /// <summary>What features, or what they are reshaped to, are scaled by, so that a scale of one standard deviation is one with the noise that smooths them.</summary>
+    /// <summary>
+    /// What features, or what they are reshaped to, are scaled by, so that a scale of one standard deviation is one with the noise that
+    /// smooths them.
+    /// </summary>
     private (float[] Mean, float[] Scale) Scaling(RowStatistics statistics, ReshapingTables? reshaping, double widening)
     {
         (float[] mean, float[] scale) = statistics.Features(FeatureNormalization.PerSlot);

@@ -35,7 +35,9 @@ internal sealed record FlowDescription(
         PerRow = StepSize is null,
     };
 
-    /// <summary>The number of weights of such flows, but for those of time and conditions; as a floating-point number, which does not overflow.</summary>
+    /// <summary>
+    /// The number of weights of such flows, but for those of time and conditions; as a floating-point number, which does not overflow.
+    /// </summary>
     public double WeightCount()
     {
         double weights = 0;
@@ -45,7 +47,9 @@ internal sealed record FlowDescription(
         return weights * Members * Blocks;
     }
 
-    /// <summary>What makes no sense in a description that was read from a file with so many numbers, as a clause; null for nothing.</summary>
+    /// <summary>
+    /// What makes no sense in a description that was read from a file with so many numbers, as a clause; null for nothing.
+    /// </summary>
     public string? FindDefect(long numbers)
     {
         if (FeatureCount <= 0 || ConditionCount < 0 || Members <= 0 || Blocks <= 0 || HiddenLayers.Any(size => size <= 0))

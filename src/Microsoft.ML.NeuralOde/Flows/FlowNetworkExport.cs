@@ -5,7 +5,10 @@ namespace Microsoft.ML.NeuralOde.Flows;
 /// <summary>Writes what flows side by side have in common as operators.</summary>
 internal static class FlowNetworkExport
 {
-    /// <summary>u = (x − mean) · scale within bounds, a column that is 0, but NaN for rows with values that are not finite, and log of the scales' product.</summary>
+    /// <summary>
+    /// u = (x − mean) · scale within bounds, a column that is 0, but NaN for rows with values that are not finite, and log of the scales'
+    /// product.
+    /// </summary>
     public static (string U, string Incomplete, double LogScale) Standardize(OperatorGraph graph, FlowNetwork network, string features)
     {
         if (network.Description.ReshapedSlots is { } slots)

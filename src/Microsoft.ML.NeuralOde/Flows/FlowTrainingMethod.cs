@@ -10,8 +10,8 @@ public enum FlowTrainingMethod
     FlowMatching,
 
     /// <summary>
-    /// Maximum likelihood, through the solver (W. Grathwohl et al., FFJORD, 2019): many times slower, for a few features and where the last tenth of a
-    /// nat counts.
+    /// Maximum likelihood, through the solver (W. Grathwohl et al., FFJORD, 2019): many times slower, for a few features and where the last
+    /// tenth of a nat counts.
     /// </summary>
     MaximumLikelihood,
 }
@@ -23,8 +23,8 @@ public enum Dequantization
     None,
 
     /// <summary>
-    /// Those whose values are all whole numbers: counts, codes of categories, one-hot slots. The density at a whole number is then the probability of
-    /// the unit interval around it, and samples are rounded.
+    /// Those whose values are all whole numbers: counts, codes of categories, one-hot slots. The density at a whole number is then the
+    /// probability of the unit interval around it, and samples are rounded.
     /// </summary>
     Integers,
 }

@@ -23,7 +23,9 @@ internal sealed record ReshapingTables(int[] Slots, int Knots, float[] Values, f
     private const double LongTails = 3;
     private const double FrequentValue = 0.25;
 
-    /// <summary>Tables of the features that are to have them, by rows in random order up to a number; null where no feature is to.</summary>
+    /// <summary>
+    /// Tables of the features that are to have them, by rows in random order up to a number; null where no feature is to.
+    /// </summary>
     /// <param name="rows">The training rows.</param>
     /// <param name="which">Which features.</param>
     /// <param name="excluded">Slots that keep their values.</param>
@@ -146,7 +148,10 @@ internal sealed record ReshapingTables(int[] Slots, int Knots, float[] Values, f
         /// <summary>Of the rows' images.</summary>
         public double Range => _images[^1] - _images[0];
 
-        /// <summary>Writes the table: beyond the ends, and where it is longer than it need be, a standard deviation of the feature counts one of the images' units.</summary>
+        /// <summary>
+        /// Writes the table: beyond the ends, and where it is longer than it need be, a standard deviation of the feature counts one of the
+        /// images' units.
+        /// </summary>
         public void Write(Span<float> values, Span<float> images)
         {
             for (int i = 0; i < values.Length; i++)

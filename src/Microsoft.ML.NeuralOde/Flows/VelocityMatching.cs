@@ -8,14 +8,16 @@ namespace Microsoft.ML.NeuralOde.Flows;
 internal readonly record struct PathDraw(int Count, double Noise, double Coverage, double Reach);
 
 /// <summary>
-/// Flow matching along arcs, x_t = cos(φ) x + sin(φ) z with φ = πt/2 from data x to noise z (M. Albergo, E. Vanden-Eijnden, Building Normalizing Flows with
-/// Stochastic Interpolants, 2023): for data of unit variance all x_t have unit variance, so that the network meets one scale at all times.
+/// Flow matching along arcs, x_t = cos(φ) x + sin(φ) z with φ = πt/2 from data x to noise z (M. Albergo, E. Vanden-Eijnden, Building
+/// Normalizing Flows with Stochastic Interpolants, 2023): for data of unit variance all x_t have unit variance, so that the network meets
+/// one scale at all times.
 /// </summary>
 /// <remarks>
-/// The velocity that a flow learns at x_t is the mean of φ′ (cos φ z − sin φ x) over all x and z that meet there. With rows x_i and Gaussian smoothing of
-/// width σ it is known in closed form, a mean over the rows with weights ∝ exp(−|x_t − cos φ x_i|² / 2s²), s² = (σ cos φ)² + sin² φ. Learning this mean instead of
-/// single pairs takes the noise out of the gradients (Y. Xu, S. Tong, T. Jaakkola, Stable Target Field for Reduced Variance Score Estimation, 2023), and it
-/// holds wherever x_t lies: points may be drawn beside the data as well, where outliers will be.
+/// The velocity that a flow learns at x_t is the mean of φ′ (cos φ z − sin φ x) over all x and z that meet there. With rows x_i and
+/// Gaussian smoothing of width σ it is known in closed form, a mean over the rows with weights ∝ exp(−|x_t − cos φ x_i|² / 2s²), s² = (σ
+/// cos φ)² + sin² φ. Learning this mean instead of single pairs takes the noise out of the gradients (Y. Xu, S. Tong, T. Jaakkola, Stable
+/// Target Field for Reduced Variance Score Estimation, 2023), and it holds wherever x_t lies: points may be drawn beside the data as well,
+/// where outliers will be.
 /// </remarks>
 internal static class VelocityMatching
 {
@@ -62,7 +64,9 @@ internal static class VelocityMatching
         return FlowMatching.VelocityError(flow, times, points, velocities, conditions).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The standard deviation of each point's noise: σ, and for a share of them anything between σ and the reach, evenly in its logarithm.</summary>
+    /// <summary>
+    /// The standard deviation of each point's noise: σ, and for a share of them anything between σ and the reach, evenly in its logarithm.
+    /// </summary>
     private static Tensor Spread(PathDraw draw, Device device, Generator generator)
     {
         using Scalar coverage = draw.Coverage, noise = draw.Noise;

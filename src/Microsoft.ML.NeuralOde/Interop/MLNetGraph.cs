@@ -21,8 +21,8 @@ internal sealed class MLNetGraph : OperatorGraph
     }
 
     /// <summary>
-    /// ML.NET's nodes take no inner graphs, so that all steps stand in the graph. ONNX Runtime's time for opening a model grows with the square of their number:
-    /// measured with Runge–Kutta steps of fourth order, 1 s for 34 steps and 19 s for 100.
+    /// ML.NET's nodes take no inner graphs, so that all steps stand in the graph. ONNX Runtime's time for opening a model grows with the
+    /// square of their number: measured with Runge–Kutta steps of fourth order, 1 s for 34 steps and 19 s for 100.
     /// </summary>
     public override int MostUnrolledSteps => 64;
 

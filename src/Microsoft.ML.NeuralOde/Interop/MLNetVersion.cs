@@ -7,8 +7,8 @@ using Microsoft.ML.Data;
 namespace Microsoft.ML.NeuralOde.Interop;
 
 /// <summary>
-/// Looks, before any of them is called, whether the ML.NET that is loaded has the internal members that this library calls. They are no promise of ML.NET's: a version
-/// that was not tested may lack one, and the runtime would only say that a method was not found.
+/// Looks, before any of them is called, whether the ML.NET that is loaded has the internal members that this library calls. They are no
+/// promise of ML.NET's: a version that was not tested may lack one, and the runtime would only say that a method was not found.
 /// </summary>
 internal static class MLNetVersion
 {
@@ -16,7 +16,8 @@ internal static class MLNetVersion
 
     private static readonly Lazy<string?> Problem = new(FindProblem);
 
-    /// <exception cref="NotSupportedException">The ML.NET that is loaded lacks a member; the message names it, and the version that was tested.</exception>
+    /// <exception cref="NotSupportedException">The ML.NET that is loaded lacks a member; the message names it, and the version that was
+    /// tested.</exception>
     public static void Check()
     {
         if (Problem.Value is { } problem)
@@ -97,7 +98,8 @@ internal static class MLNetVersion
 /// <summary>The environments of ML.NET's catalogs, where every use of this library begins.</summary>
 internal static class Environments
 {
-    // Where a member that a method calls is missing, the method cannot even be entered: the calls are in methods of their own, behind the check.
+    // Where a member that a method calls is missing, the method cannot even be entered: the calls are in methods of their own, behind the
+    // check.
 
     public static Runtime.IHostEnvironment Of(TrainCatalogBase.CatalogInstantiatorBase catalog)
     {

@@ -24,7 +24,8 @@ internal static class ModelFile
     }
 
     /// <summary>Reads a payload and makes of it what it holds.</summary>
-    /// <exception cref="InvalidDataException">The entry is truncated, damaged or written by a newer version; the message names it.</exception>
+    /// <exception cref="InvalidDataException">The entry is truncated, damaged or written by a newer version; the message names
+    /// it.</exception>
     /// <exception cref="NotSupportedException">The ML.NET that is loaded lacks what this library calls.</exception>
     public static T Load<T>(IHostEnvironment environment, ModelLoadContext context, string loaderSignature, Func<byte[], T> read)
     {

@@ -26,7 +26,9 @@ internal static class Schemas
                 context, "inputSchema", "feature", name, "a vector of Single of known size", column.GetTypeString() + VectorRemedy(column.Kind, column.ItemType, column.IsKey));
     }
 
-    /// <summary>What makes a column a vector of Single of known size, in brackets behind what was found; empty where nothing simple does.</summary>
+    /// <summary>
+    /// What makes a column a vector of Single of known size, in brackets behind what was found; empty where nothing simple does.
+    /// </summary>
     public static string VectorRemedy(DataViewType type) => type is VectorDataViewType vector
         ? VectorRemedy(vector.IsKnownSize ? SchemaShape.Column.VectorKind.Vector : SchemaShape.Column.VectorKind.VariableVector, vector.ItemType, vector.ItemType is KeyDataViewType)
         : VectorRemedy(SchemaShape.Column.VectorKind.Scalar, type, type is KeyDataViewType);

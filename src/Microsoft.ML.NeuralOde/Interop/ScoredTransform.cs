@@ -17,9 +17,9 @@ internal interface IScoringStep : ITransformer
 }
 
 /// <summary>
-/// Scored data as ML.NET's conversion to ONNX wants to find them. It walks from the end of a chain back to its source, takes what is no such transform for the
-/// source, and leaves out, with no more than a warning, what says that it cannot be written. A model without one of its steps is wrong, so that
-/// everything that stands in the way is an exception here.
+/// Scored data as ML.NET's conversion to ONNX wants to find them. It walks from the end of a chain back to its source, takes what is no
+/// such transform for the source, and leaves out, with no more than a warning, what says that it cannot be written. A model without one of
+/// its steps is wrong, so that everything that stands in the way is an exception here.
 /// </summary>
 /// <param name="source">The data.</param>
 /// <param name="scored">The same with scores behind its columns.</param>

@@ -4,7 +4,9 @@ using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.NeuralOde.Networks;
 
-/// <summary>The dynamics that an <see cref="MLContext"/> knows by name. It belongs to the context's catalog of components and lives as long.</summary>
+/// <summary>
+/// The dynamics that an <see cref="MLContext"/> knows by name. It belongs to the context's catalog of components and lives as long.
+/// </summary>
 internal sealed class DynamicsCatalog
 {
     private static readonly ConditionalWeakTable<ComponentCatalog, DynamicsCatalog> Catalogs = [];

@@ -3,7 +3,9 @@ using Module = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.to
 
 namespace Microsoft.ML.NeuralOde.Networks;
 
-/// <summary>Networks whose right-hand side is a module of the user's. A file holds its name and its weights; the class is found by the name.</summary>
+/// <summary>
+/// Networks whose right-hand side is a module of the user's. A file holds its name and its weights; the class is found by the name.
+/// </summary>
 /// <param name="FeatureCount">Features of a row.</param>
 /// <param name="OutputCount">Outputs of a row.</param>
 /// <param name="EncoderLayers">Sizes of the linear layers in front of the equation.</param>

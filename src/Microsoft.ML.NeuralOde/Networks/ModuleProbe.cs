@@ -4,8 +4,8 @@ using Module = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.to
 namespace Microsoft.ML.NeuralOde.Networks;
 
 /// <summary>
-/// Looks at a module of the user's before it is trained: what would end a training after hours, or make a model that cannot be saved or whose scores depend on
-/// a row's neighbours, is told at once.
+/// Looks at a module of the user's before it is trained: what would end a training after hours, or make a model that cannot be saved or
+/// whose scores depend on a row's neighbours, is told at once.
 /// </summary>
 internal sealed class ModuleProbe
 {

@@ -3,8 +3,9 @@ using System.Text.Json.Serialization;
 namespace Microsoft.ML.NeuralOde.Networks;
 
 /// <summary>
-/// The structure of a network and how its equation is solved for predictions, as it stands in a model file. Each kind of network is a record of its own, which makes
-/// the networks of its kind and knows what can be wrong with a description; a new one is entered in <see cref="NetworkKind.All"/>.
+/// The structure of a network and how its equation is solved for predictions, as it stands in a model file. Each kind of network is a
+/// record of its own, which makes the networks of its kind and knows what can be wrong with a description; a new one is entered in
+/// <see cref="NetworkKind.All"/>.
 /// </summary>
 [JsonConverter(typeof(NetworkDescriptionConverter))]
 internal abstract record NetworkDescription(
@@ -38,12 +39,14 @@ internal abstract record NetworkDescription(
     }
 
     /// <summary>
-    /// The number of weights of such a network, as far as the description tells; more than any file holds where it overflows. No memory is taken for a network
-    /// that has more of them than its file.
+    /// The number of weights of such a network, as far as the description tells; more than any file holds where it overflows. No memory is
+    /// taken for a network that has more of them than its file.
     /// </summary>
     public abstract long WeightCount();
 
-    /// <summary>How the equation is solved for predictions: each row with its own steps, so that no row's result depends on its neighbours.</summary>
+    /// <summary>
+    /// How the equation is solved for predictions: each row with its own steps, so that no row's result depends on its neighbours.
+    /// </summary>
     public OdeSolverOptions ScoringOptions() => new()
     {
         Method = OdeMethod.Parse(Solver),

@@ -27,7 +27,9 @@ internal sealed record NetworkKind(string Name, int Version, Type Description)
     }
 }
 
-/// <summary>Reads the description that a kind's name announces. Files from before there were kinds name none and hold dense networks.</summary>
+/// <summary>
+/// Reads the description that a kind's name announces. Files from before there were kinds name none and hold dense networks.
+/// </summary>
 internal sealed class NetworkDescriptionConverter : JsonConverter<NetworkDescription>
 {
     public override NetworkDescription Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)

@@ -8,7 +8,8 @@ namespace Microsoft.ML.NeuralOde;
 /// (see <see cref="NeuralOdePredictorOptions.Dynamics"/>).
 /// </summary>
 /// <remarks>
-/// A model file holds the module's name, its parameters and its buffers, but no code: whoever loads the model registers the same module under the same name before, by
+/// A model file holds the module's name, its parameters and its buffers, but no code: whoever loads the model registers the same module
+/// under the same name before, by
 /// <see cref="NeuralOdeCatalog.RegisterDynamics"/>.
 /// </remarks>
 /// <example>
@@ -36,9 +37,9 @@ public sealed class NeuralOdeDynamics
     /// <summary>A right-hand side that is a module of TorchSharp.</summary>
     /// <param name="name">Its name in model files.</param>
     /// <param name="create">
-    /// Makes the module, given the size of the state, which is the last of <see cref="NeuralOdePredictorOptions.EncoderLayers"/>: a new one at each call, with all weights of
-    /// type Float32 among its parameters and buffers. Its forward(t, y) takes y of shape <c>[batch, state]</c> and t, a scalar or of shape <c>[batch, 1]</c>, and returns
-    /// dy/dt in the shape of y, each row of its own row alone.
+    /// Makes the module, given the size of the state, which is the last of <see cref="NeuralOdePredictorOptions.EncoderLayers"/>: a new one
+    /// at each call, with all weights of type Float32 among its parameters and buffers. Its forward(t, y) takes y of shape <c>[batch,
+    /// state]</c> and t, a scalar or of shape <c>[batch, 1]</c>, and returns dy/dt in the shape of y, each row of its own row alone.
     /// </param>
     /// <returns>The right-hand side, for options and for <see cref="NeuralOdeCatalog.RegisterDynamics"/>.</returns>
     /// <exception cref="ArgumentException">The name is empty.</exception>

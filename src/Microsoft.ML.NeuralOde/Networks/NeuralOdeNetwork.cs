@@ -8,7 +8,8 @@ using static TorchSharp.torch.nn;
 namespace Microsoft.ML.NeuralOde.Networks;
 
 /// <summary>
-/// What all kinds of networks have in common: normalised features become the initial state of an equation, and its final state becomes outputs, from features
+/// What all kinds of networks have in common: normalised features become the initial state of an equation, and its final state becomes
+/// outputs, from features
 /// <c>[batch, features]</c> to outputs <c>[batch, outputs]</c>.
 /// </summary>
 internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwork
@@ -52,8 +53,8 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
     protected abstract string Write(OperatorGraph graph, string features, double? stepSize);
 
     /// <summary>
-    /// The same outputs as <see cref="Solve(Tensor, OdeSolverOptions)"/> with the options for predictions, computed without tensors, with the weights as they are now; null where the kind or
-    /// the options need the general solver.
+    /// The same outputs as <see cref="Solve(Tensor, OdeSolverOptions)"/> with the options for predictions, computed without tensors, with
+    /// the weights as they are now; null where the kind or the options need the general solver.
     /// </summary>
     public virtual RowNetwork? ToRowNetwork() => null;
 
@@ -135,7 +136,8 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
     /// <param name="features">The features, <c>[batch, features]</c>.</param>
     /// <param name="stepSize">The size of the solver's steps; null for the network's own.</param>
     /// <returns>Outputs for predictions, in units of the label.</returns>
-    /// <exception cref="NotSupportedException">The network cannot be written; the message names the option that stands in the way.</exception>
+    /// <exception cref="NotSupportedException">The network cannot be written; the message names the option that stands in the
+    /// way.</exception>
     public string Export(OperatorGraph graph, string features, double? stepSize)
     {
         string x = features;

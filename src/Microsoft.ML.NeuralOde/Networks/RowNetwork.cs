@@ -8,9 +8,9 @@ using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 namespace Microsoft.ML.NeuralOde.Networks;
 
 /// <summary>
-/// A trained network as plain arrays: normalisation, encoder, ODE block and head, without a tensor. Each row is computed by itself and in the same
-/// order of operations whatever its neighbours, so that its outputs are the same to the last bit alone and in any batch. Has no state that a
-/// call changes.
+/// A trained network as plain arrays: normalisation, encoder, ODE block and head, without a tensor. Each row is computed by itself and in
+/// the same order of operations whatever its neighbours, so that its outputs are the same to the last bit alone and in any batch. Has no
+/// state that a call changes.
 /// </summary>
 internal sealed unsafe class RowNetwork
 {

@@ -5,16 +5,20 @@ namespace Microsoft.ML.NeuralOde.Networks;
 
 /// <summary>What an encoder made of rows.</summary>
 /// <param name="State">The result, <c>[rows, state]</c>, in the graph where it is asked for.</param>
-/// <param name="Slots">The weights of the slots in use, where they are leaves of the graph by themselves; null where the whole weight is the leaf.</param>
+/// <param name="Slots">The weights of the slots in use, where they are leaves of the graph by themselves; null where the whole weight is
+/// the leaf.</param>
 internal sealed record EncodedRows(Tensor State, SlotWeights? Slots);
 
 /// <summary>
-/// A linear layer over rows without their zeros: y = b + Σ x_s W_s over the slots s of a row. Only the weights of the slots in use are read, and only they get a
-/// gradient: its cost is that of the numbers that are there.
+/// A linear layer over rows without their zeros: y = b + Σ x_s W_s over the slots s of a row. Only the weights of the slots in use are
+/// read, and only they get a gradient: its cost is that of the numbers that are there.
 /// </summary>
 internal static class SparseLayer
 {
-    /// <summary>Lays a layer's weights <c>[outputs, inputs]</c> out input by input, so that those of an input lie beside each other. Values and shape stay.</summary>
+    /// <summary>
+    /// Lays a layer's weights <c>[outputs, inputs]</c> out input by input, so that those of an input lie beside each other. Values and
+    /// shape stay.
+    /// </summary>
     public static void KeepByInput(Linear layer)
     {
         using DisposeScope scope = NewDisposeScope();

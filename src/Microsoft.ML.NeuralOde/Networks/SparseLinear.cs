@@ -5,8 +5,8 @@ using Microsoft.ML.NeuralOde.Data;
 namespace Microsoft.ML.NeuralOde.Networks;
 
 /// <summary>
-/// A linear layer for rows without their zeros: its weights lie input by input, and only those of the inputs that are there are read. The numbers of a row are
-/// added in the order of their slots, so that a zero that is written out changes no bit.
+/// A linear layer for rows without their zeros: its weights lie input by input, and only those of the inputs that are there are read. The
+/// numbers of a row are added in the order of their slots, so that a zero that is written out changes no bit.
 /// </summary>
 internal sealed unsafe class SparseLinear
 {

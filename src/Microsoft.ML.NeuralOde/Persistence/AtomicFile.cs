@@ -1,8 +1,8 @@
 namespace Microsoft.ML.NeuralOde.Persistence;
 
 /// <summary>
-/// Replaces files at once: whoever reads sees the whole old file or the whole new one, also after a crash. Several writers of one file do not disturb
-/// each other: each writes beside it under a name of its own, and the last one to finish stays.
+/// Replaces files at once: whoever reads sees the whole old file or the whole new one, also after a crash. Several writers of one file do
+/// not disturb each other: each writes beside it under a name of its own, and the last one to finish stays.
 /// </summary>
 internal static class AtomicFile
 {

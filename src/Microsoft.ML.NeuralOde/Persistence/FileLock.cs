@@ -1,8 +1,8 @@
 namespace Microsoft.ML.NeuralOde.Persistence;
 
 /// <summary>
-/// A file that one holder at a time has, in all processes of the machine. The operating system takes it back from a process that ends in whatever way: what
-/// such a process leaves is a file that anybody may take.
+/// A file that one holder at a time has, in all processes of the machine. The operating system takes it back from a process that ends in
+/// whatever way: what such a process leaves is a file that anybody may take.
 /// </summary>
 internal sealed class FileLock : IDisposable
 {
@@ -52,7 +52,10 @@ internal sealed class FileLock : IDisposable
         _file.Dispose();
     }
 
-    /// <summary>Whether an open file is the one under a path: the last holder may have deleted it after it was opened here, and another may have made a new one.</summary>
+    /// <summary>
+    /// Whether an open file is the one under a path: the last holder may have deleted it after it was opened here, and another may have
+    /// made a new one.
+    /// </summary>
     private static bool Owns(FileStream file, string path)
     {
         // Whole even seconds, which every file system keeps.

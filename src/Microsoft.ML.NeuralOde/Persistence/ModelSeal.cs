@@ -5,12 +5,12 @@ using System.Text;
 namespace Microsoft.ML.NeuralOde.Persistence;
 
 /// <summary>
-/// The seal of a model archive: one more entry, with the SHA-256 of each of the others. Its own SHA-256 stands for the content of the whole model,
-/// whatever the archive's time stamps and compression.
+/// The seal of a model archive: one more entry, with the SHA-256 of each of the others. Its own SHA-256 stands for the content of the whole
+/// model, whatever the archive's time stamps and compression.
 /// </summary>
 /// <remarks>
-/// The entry is text, UTF-8, as the program sha256sum reads it: a line with the format's version, then a line an entry, “hash, two blanks, name”, in the order
-/// of the names. There is one way to write a seal, so that no byte of it can change unnoticed.
+/// The entry is text, UTF-8, as the program sha256sum reads it: a line with the format's version, then a line an entry, “hash, two blanks,
+/// name”, in the order of the names. There is one way to write a seal, so that no byte of it can change unnoticed.
 /// </remarks>
 internal sealed class ModelSeal
 {

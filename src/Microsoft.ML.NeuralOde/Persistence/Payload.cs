@@ -10,8 +10,8 @@ internal sealed record NamedArray(string Name, long[] Shape, float[] Values);
 
 /// <summary>What a model file holds: a description of the model's kind and structure, and arrays.</summary>
 /// <remarks>
-/// The bytes: “NODE”, format version (int32), length of the description (int32), the description (JSON, UTF-8), the number of arrays (int32),
-/// each array as name, rank, dimensions, float32 values, and at the end the SHA-256 of all that. Little-endian.
+/// The bytes: “NODE”, format version (int32), length of the description (int32), the description (JSON, UTF-8), the number of arrays
+/// (int32), each array as name, rank, dimensions, float32 values, and at the end the SHA-256 of all that. Little-endian.
 /// </remarks>
 internal sealed record Payload<T>(T Description, IReadOnlyList<NamedArray> Arrays)
 {
@@ -160,7 +160,9 @@ internal static class PayloadReader
         return new NamedArray(name, shape, values);
     }
 
-    /// <summary>Reads a number of things, each of which takes some bytes, and refuses more than the file has room for: before anything is allocated.</summary>
+    /// <summary>
+    /// Reads a number of things, each of which takes some bytes, and refuses more than the file has room for: before anything is allocated.
+    /// </summary>
     private static int ReadSize(BinaryReader reader, int bytesEach)
     {
         int count = reader.ReadInt32();

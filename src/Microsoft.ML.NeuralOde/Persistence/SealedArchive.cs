@@ -6,13 +6,13 @@ using System.Text;
 namespace Microsoft.ML.NeuralOde.Persistence;
 
 /// <summary>
-/// Checks a sealed archive and copies it: ML.NET is given an archive that was written here, from entries whose hashes are right, and never the file
-/// itself. What a file declares about sizes is compared with what it holds, and costs no memory.
+/// Checks a sealed archive and copies it: ML.NET is given an archive that was written here, from entries whose hashes are right, and never
+/// the file itself. What a file declares about sizes is compared with what it holds, and costs no memory.
 /// </summary>
 /// <remarks>
-/// ML.NET itself takes what its entries declare: <c>TransformerChain</c> allocates as many places as its Model.key says transforms, every one-to-one
-/// transform as many pairs of columns as its own says (2³⁰ of them are 17 GB), and no checksum is compared, not even the zip archive's. Only the hashes keep such
-/// numbers from it, because the format of an entry is known to its class alone.
+/// ML.NET itself takes what its entries declare: <c>TransformerChain</c> allocates as many places as its Model.key says transforms, every
+/// one-to-one transform as many pairs of columns as its own says (2³⁰ of them are 17 GB), and no checksum is compared, not even the zip
+/// archive's. Only the hashes keep such numbers from it, because the format of an entry is known to its class alone.
 /// </remarks>
 internal sealed class SealedArchive
 {

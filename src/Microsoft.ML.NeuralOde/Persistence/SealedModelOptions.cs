@@ -4,8 +4,9 @@ namespace Microsoft.ML.NeuralOde;
 public sealed class SealedModelOptions
 {
     /// <summary>
-    /// The seal that the file must bear, as <c>SaveSealed</c> returned it; null for any. The file's own seal finds accidents and changes by those who do not
-    /// make it anew; one that is kept apart from the file, in the deployment's configuration, also finds deliberate forgeries.
+    /// The seal that the file must bear, as <c>SaveSealed</c> returned it; null for any. The file's own seal finds accidents and changes by
+    /// those who do not make it anew; one that is kept apart from the file, in the deployment's configuration, also finds deliberate
+    /// forgeries.
     /// </summary>
     public string? ExpectedSeal { get; init; }
 
@@ -16,7 +17,8 @@ public sealed class SealedModelOptions
     public int MaximumEntries { get; init; } = 10_000;
 
     /// <summary>
-    /// Assemblies, by their simple names, whose classes the model may use besides those of ML.NET and of this library, whose names begin with
+    /// Assemblies, by their simple names, whose classes the model may use besides those of ML.NET and of this library, whose names begin
+    /// with
     /// <c>Microsoft.ML.</c> A model file names the assemblies that read it, and ML.NET loads them: others are refused before that. None.
     /// </summary>
     public IReadOnlyCollection<string> TrustedAssemblies { get; init; } = [];

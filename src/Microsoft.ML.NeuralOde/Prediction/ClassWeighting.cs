@@ -7,8 +7,8 @@ public enum ClassWeighting
     None,
 
     /// <summary>
-    /// In inverse proportion to the number of rows of their class, so that all classes count the same: rows / (classes · rows of the class). For data
-    /// in which some classes are rare.
+    /// In inverse proportion to the number of rows of their class, so that all classes count the same: rows / (classes · rows of the
+    /// class). For data in which some classes are rare.
     /// </summary>
     Balanced,
 }

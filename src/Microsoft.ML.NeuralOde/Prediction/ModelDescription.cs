@@ -30,7 +30,9 @@ internal sealed record ModelDescription(
         new { Column = FeatureColumn, Type = $"Vector<Single, {string.Join(", ", FeatureDimensions)}>" }, Columns, model.Summary,
         new Dictionary<string, object?> { ["classes"] = Classes, ["options"] = Options }, History, payload);
 
-    /// <summary>What makes no sense in a description that was read, or does not suit a kind of model, as a clause; null for nothing.</summary>
+    /// <summary>
+    /// What makes no sense in a description that was read, or does not suit a kind of model, as a clause; null for nothing.
+    /// </summary>
     public string? FindDefect(OutputKind kind)
     {
         if (Network.FindDefect() is { } defect)
@@ -62,8 +64,8 @@ internal sealed record OutputColumns(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] float Threshold = 0);
 
 /// <summary>
-/// The values of classes: texts; or numbers that floating-point numbers hold, and the name of their type; or values of any other type as texts, and its
-/// name, which programs that only know the first two leave aside.
+/// The values of classes: texts; or numbers that floating-point numbers hold, and the name of their type; or values of any other type as
+/// texts, and its name, which programs that only know the first two leave aside.
 /// </summary>
 internal sealed record ClassValues(
     IReadOnlyList<string>? Text, IReadOnlyList<double>? Numbers, string? NumberType, IReadOnlyList<string>? Values = null, string? ValueType = null)

@@ -30,8 +30,8 @@ public sealed class NeuralOdeModel : IRowScorer, IDisposable
     public int FeatureCount => _description.FeatureCount;
 
     /// <summary>
-    /// The number of scores of a row: the classes, whose probabilities they are; two for a binary classification, the score (the logarithm of the odds)
-    /// and the probability of true; the targets of a regression.
+    /// The number of scores of a row: the classes, whose probabilities they are; two for a binary classification, the score (the logarithm
+    /// of the odds) and the probability of true; the targets of a regression.
     /// </summary>
     public int OutputCount => _kind == OutputKind.Odds ? 2 : _description.OutputCount;
 
@@ -66,8 +66,8 @@ public sealed class NeuralOdeModel : IRowScorer, IDisposable
     internal OutputKind Kind => _kind;
 
     /// <summary>
-    /// A copy of the network as a module of TorchSharp, in evaluation mode: from features <c>[batch, features]</c> to the logits of the classes, to the logarithm of the
-    /// odds of true, <c>[batch, 1]</c>, or to the targets in units of the label.
+    /// A copy of the network as a module of TorchSharp, in evaluation mode: from features <c>[batch, features]</c> to the logits of the
+    /// classes, to the logarithm of the odds of true, <c>[batch, 1]</c>, or to the targets in units of the label.
     /// </summary>
     /// <returns>The module, the caller's; training it does not change this model.</returns>
     /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>

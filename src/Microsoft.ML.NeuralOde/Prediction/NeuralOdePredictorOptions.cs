@@ -12,15 +12,19 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeTrainerOptions
     /// <summary>The column of the scores. Default: “Score”.</summary>
     public string ScoreColumnName = DefaultColumnNames.Score;
 
-    /// <summary>Sizes of the encoder's linear layers, with ReLU between them; the last is the size of the ODE's state. Default: 128, 64.</summary>
+    /// <summary>
+    /// Sizes of the encoder's linear layers, with ReLU between them; the last is the size of the ODE's state. Default: 128, 64.
+    /// </summary>
     public int[] EncoderLayers = [128, 64];
 
-    /// <summary>Sizes of the hidden layers of the right-hand side, with tanh after each; of no use where <see cref="Dynamics"/> is set. Default: 64.</summary>
+    /// <summary>
+    /// Sizes of the hidden layers of the right-hand side, with tanh after each; of no use where <see cref="Dynamics"/> is set. Default: 64.
+    /// </summary>
     public int[] DynamicsLayers = [64];
 
     /// <summary>
-    /// A module of one's own as the right-hand side, instead of the layers of <see cref="DynamicsLayers"/>; see <see cref="NeuralOdeDynamics.FromModule"/>.
-    /// Default: null, none.
+    /// A module of one's own as the right-hand side, instead of the layers of <see cref="DynamicsLayers"/>; see
+    /// <see cref="NeuralOdeDynamics.FromModule"/>. Default: null, none.
     /// </summary>
     [Option(OptionUse.Decides, IsLeftOutWhenNull = true)]
     public NeuralOdeDynamics? Dynamics;
@@ -29,8 +33,8 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeTrainerOptions
     public double EndTime = 1;
 
     /// <summary>
-    /// Penalties on the kinetic energy of the paths and on the Jacobian of the right-hand side, which keep the equation easy to solve; 0.01 is a good
-    /// beginning for each. Default: none.
+    /// Penalties on the kinetic energy of the paths and on the Jacobian of the right-hand side, which keep the equation easy to solve; 0.01
+    /// is a good beginning for each. Default: none.
     /// </summary>
     [Option(OptionUse.MayChange)]
     public PathRegularization Regularization = PathRegularization.None;

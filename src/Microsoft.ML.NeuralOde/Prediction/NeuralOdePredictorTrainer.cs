@@ -63,7 +63,8 @@ public abstract class NeuralOdePredictorTrainer<TTransformer, TOptions> : ITrain
     /// <returns>The fitted model.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The feature, label or weight column is missing or has the wrong type.</exception>
     /// <exception cref="InvalidOperationException">
-    /// There are no usable rows, for a classifier rows of fewer than two classes, or a negative weight; or the module of <see cref="NeuralOdePredictorOptions.Dynamics"/> is not fit.
+    /// There are no usable rows, for a classifier rows of fewer than two classes, or a negative weight; or the module of
+    /// <see cref="NeuralOdePredictorOptions.Dynamics"/> is not fit.
     /// </exception>
     /// <exception cref="NeuralOdeTrainingException">The training diverged; the message says what to try.</exception>
     /// <exception cref="OperationCanceledException">The training was cancelled.</exception>

@@ -13,7 +13,8 @@ internal static class PredictionExport
     /// <param name="features">The features, <c>[batch, features]</c>.</param>
     /// <param name="stepSize">The size of the solver's steps; null for the model's own.</param>
     /// <param name="output">The name that the result is to have that becomes a column.</param>
-    /// <exception cref="NotSupportedException">The model cannot be written; the message names the option that stands in the way.</exception>
+    /// <exception cref="NotSupportedException">The model cannot be written; the message names the option that stands in the
+    /// way.</exception>
     public static void Write(
         OperatorGraph graph, NeuralOdeNetwork network, OutputKind kind, OutputColumns columns, string features, double? stepSize, Func<string, string> output)
     {

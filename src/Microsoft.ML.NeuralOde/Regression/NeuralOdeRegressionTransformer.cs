@@ -11,7 +11,8 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
-/// A fitted <see cref="NeuralOdeRegressionTrainer"/>: adds the score, a number for a label that is one number, a vector for a vector of targets.
+/// A fitted <see cref="NeuralOdeRegressionTrainer"/>: adds the score, a number for a label that is one number, a vector for a vector of
+/// targets.
 /// </summary>
 public sealed class NeuralOdeRegressionTransformer : NeuralOdeTransformer
 {

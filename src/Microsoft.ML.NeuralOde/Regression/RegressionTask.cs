@@ -5,7 +5,9 @@ using Microsoft.ML.NeuralOde.Training;
 
 namespace Microsoft.ML.NeuralOde.Regression;
 
-/// <summary>Numbers, squared errors: of targets with their mean and scale taken out in the loss, in their own units in the figure.</summary>
+/// <summary>
+/// Numbers, squared errors: of targets with their mean and scale taken out in the loss, in their own units in the figure.
+/// </summary>
 internal sealed class RegressionTask(int targets) : PredictionTask
 {
     private NeuralOdeNetwork? _network;

@@ -3,8 +3,8 @@ using Microsoft.ML.Data;
 namespace Microsoft.ML.NeuralOde.Scoring;
 
 /// <summary>
-/// Reads a batch of rows ahead, scores it at once, and hands the rows out one by one. Beside columns of objects, such as images, no row is read ahead; and
-/// otherwise as many as keep within a bound of memory.
+/// Reads a batch of rows ahead, scores it at once, and hands the rows out one by one. Beside columns of objects, such as images, no row is
+/// read ahead; and otherwise as many as keep within a bound of memory.
 /// </summary>
 internal sealed class BatchCursor : DataViewRowCursor
 {

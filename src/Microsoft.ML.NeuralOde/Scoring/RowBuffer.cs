@@ -18,8 +18,9 @@ internal abstract class RowBuffer
     }
 
     /// <summary>
-    /// Whether a column's values may be read before somebody asks for them: numbers, texts, times and vectors of them. Objects, such as images, may take any memory, and
-    /// belong to whoever asks for them: each time one is asked for, another one is made, which the one who asked disposes of.
+    /// Whether a column's values may be read before somebody asks for them: numbers, texts, times and vectors of them. Objects, such as
+    /// images, may take any memory, and belong to whoever asks for them: each time one is asked for, another one is made, which the one who
+    /// asked disposes of.
     /// </summary>
     public static bool CanReadAhead(DataViewType type)
     {

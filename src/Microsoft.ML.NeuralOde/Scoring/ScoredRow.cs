@@ -2,7 +2,9 @@ using Microsoft.ML.Data;
 
 namespace Microsoft.ML.NeuralOde.Scoring;
 
-/// <summary>One row after the other, as a prediction engine wants them: each is scored once, when the first of its scores is asked for.</summary>
+/// <summary>
+/// One row after the other, as a prediction engine wants them: each is scored once, when the first of its scores is asked for.
+/// </summary>
 internal sealed class ScoredRow : DataViewRow
 {
     private readonly DataViewRow _input;

@@ -1,8 +1,8 @@
 namespace Microsoft.ML.NeuralOde.Scoring;
 
 /// <summary>
-/// A network that several threads use while one of them may dispose of it: from then on nobody gets it any more, and its memory is freed when the last one
-/// that has it is done. Without this, native code would read weights that are gone.
+/// A network that several threads use while one of them may dispose of it: from then on nobody gets it any more, and its memory is freed
+/// when the last one that has it is done. Without this, native code would read weights that are gone.
 /// </summary>
 /// <param name="network">The network; owned from now on.</param>
 /// <param name="owner">The type of what users dispose of.</param>

@@ -12,13 +12,14 @@ namespace Microsoft.ML.NeuralOde.Training;
 internal sealed record CheckpointDescription(int Seed, IReadOnlyDictionary<string, string> Identity, TrainingState State, long[] OptimizerSteps);
 
 /// <summary>
-/// The file in which a training is kept for the case that it is interrupted. It is written beside and then renamed, so that at every moment there is
-/// one whole checkpoint, the last or the one before it.
+/// The file in which a training is kept for the case that it is interrupted. It is written beside and then renamed, so that at every moment
+/// there is one whole checkpoint, the last or the one before it.
 /// </summary>
 /// <remarks>
-/// A folder may hold the trainings of several data, the folds of a cross-validation: the first is kept in <see cref="FileName"/>, each other in a file with its
-/// data's check number in its name. Trainings of the same data share a file, and which of them goes on is a question of their options. A lock,
-/// held from <see cref="Identify"/> on, keeps two trainings of the same data from working at the same time.
+/// A folder may hold the trainings of several data, the folds of a cross-validation: the first is kept in <see cref="FileName"/>, each
+/// other in a file with its data's check number in its name. Trainings of the same data share a file, and which of them goes on is a
+/// question of their options. A lock, held from <see cref="Identify"/> on, keeps two trainings of the same data from working at the same
+/// time.
 /// </remarks>
 internal sealed class CheckpointStore : IDisposable
 {
@@ -75,7 +76,8 @@ internal sealed class CheckpointStore : IDisposable
     /// <param name="validation">Validation data of their own; null for none.</param>
     /// <param name="warn">Takes warnings.</param>
     /// <param name="more">What else decides what the weights mean, by name.</param>
-    /// <exception cref="InvalidOperationException">The checkpoint belongs to a training with other options, or a training of the same data is under way.</exception>
+    /// <exception cref="InvalidOperationException">The checkpoint belongs to a training with other options, or a training of the same data
+    /// is under way.</exception>
     /// <exception cref="InvalidDataException">The checkpoint is damaged.</exception>
     public void Identify(
         NeuralOdeTrainerOptions options, ITrainingRows rows, ITrainingRows? validation, Action<string>? warn = null, params ReadOnlySpan<(string Name, string Value)> more)

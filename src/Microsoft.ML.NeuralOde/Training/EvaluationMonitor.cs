@@ -1,8 +1,8 @@
 namespace Microsoft.ML.NeuralOde.Training;
 
 /// <summary>
-/// Watches how many evaluations of the right-hand side a batch needs. Dynamics that become hard to solve make training slow long before it fails:
-/// that is worth one warning.
+/// Watches how many evaluations of the right-hand side a batch needs. Dynamics that become hard to solve make training slow long before it
+/// fails: that is worth one warning.
 /// </summary>
 internal sealed class EvaluationMonitor(Action<string> warn)
 {

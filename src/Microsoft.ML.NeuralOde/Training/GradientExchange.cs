@@ -1,8 +1,8 @@
 namespace Microsoft.ML.NeuralOde.Training;
 
 /// <summary>
-/// Stands between the way back through a batch and the optimizer's step: for gradients that are to be summed over several processes. Called in every step, on the
-/// training thread, with the gradients in one order; clipping and the step follow.
+/// Stands between the way back through a batch and the optimizer's step: for gradients that are to be summed over several processes. Called
+/// in every step, on the training thread, with the gradients in one order; clipping and the step follow.
 /// </summary>
 internal interface IGradientExchange
 {

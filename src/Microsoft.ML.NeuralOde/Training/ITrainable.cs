@@ -6,17 +6,20 @@ namespace Microsoft.ML.NeuralOde.Training;
 /// <summary>Where a training stands when a batch is due.</summary>
 /// <param name="Seed">For random numbers of this batch alone.</param>
 /// <param name="Progress">The share of all batches that was seen, 0 to 1.</param>
-/// <param name="InPieces">Whether the weights of the slots in use are wanted as <see cref="BatchResult.Slots"/>, and <see cref="ITrainable.SlotWeight"/> gets no gradient.</param>
+/// <param name="InPieces">Whether the weights of the slots in use are wanted as <see cref="BatchResult.Slots"/>, and
+/// <see cref="ITrainable.SlotWeight"/> gets no gradient.</param>
 internal readonly record struct TrainingMoment(int Seed, double Progress, bool InPieces = false);
 
 /// <summary>What a module made of a batch.</summary>
 /// <param name="Objective">What is to become small: a scalar, in the graph where it is asked for.</param>
 /// <param name="Loss">The objective without penalties, the weighted mean of the rows' losses: a scalar.</param>
 /// <param name="Weight">The sum of the weights behind that mean.</param>
-/// <param name="Figure">The weighted mean of the figure that goes with the loss (see <see cref="ITrainable.Metric"/>): a scalar; null without one.</param>
+/// <param name="Figure">The weighted mean of the figure that goes with the loss (see <see cref="ITrainable.Metric"/>): a scalar; null
+/// without one.</param>
 /// <param name="FigureWeight">The sum of the weights behind that mean.</param>
 /// <param name="Statistics">What the solve cost.</param>
-/// <param name="Slots">The weights of the slots in use, where the moment asked for them; null where the whole weight is in the graph.</param>
+/// <param name="Slots">The weights of the slots in use, where the moment asked for them; null where the whole weight is in the
+/// graph.</param>
 internal readonly record struct BatchResult(
     Tensor Objective, Tensor Loss, double Weight, Tensor? Figure, double FigureWeight, SolverStatistics Statistics, SlotWeights? Slots = null);
 
@@ -31,7 +34,8 @@ internal interface ITrainable
     nn.Module Module { get; }
 
     /// <summary>
-    /// The weight <c>[outputs, slots]</c> of which a batch of sparse rows uses a few slots, in the host's memory and slot by slot; null where there is none.
+    /// The weight <c>[outputs, slots]</c> of which a batch of sparse rows uses a few slots, in the host's memory and slot by slot; null
+    /// where there is none.
     /// </summary>
     Parameter? SlotWeight => null;
 

@@ -9,10 +9,16 @@ public enum LearningRateSchedule
     /// <summary>It falls from its value to zero along half a cosine (I. Loshchilov, F. Hutter, SGDR, 2017, without restarts).</summary>
     CosineAnnealing,
 
-    /// <summary>It rises from a 25th to its value in the first 30 % of the steps and falls to almost zero in the rest (L. N. Smith, Super-convergence, 2018).</summary>
+    /// <summary>
+    /// It rises from a 25th to its value in the first 30 % of the steps and falls to almost zero in the rest (L. N. Smith,
+    /// Super-convergence, 2018).
+    /// </summary>
     OneCycle,
 
-    /// <summary>It is multiplied by <see cref="NeuralOdeTrainerOptions.LearningRateStepFactor"/> after every <see cref="NeuralOdeTrainerOptions.LearningRateStepEpochs"/> epochs.</summary>
+    /// <summary>
+    /// It is multiplied by <see cref="NeuralOdeTrainerOptions.LearningRateStepFactor"/> after every
+    /// <see cref="NeuralOdeTrainerOptions.LearningRateStepEpochs"/> epochs.
+    /// </summary>
     Step,
 }
 

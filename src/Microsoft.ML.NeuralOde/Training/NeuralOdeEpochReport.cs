@@ -29,13 +29,17 @@ public sealed class NeuralOdeEpochReport
     /// <summary>Fraction of the rows that were classified rightly; null for other models than classifiers.</summary>
     public double? TrainAccuracy => MetricName == Accuracy ? TrainMetric : null;
 
-    /// <summary>Fraction of the validation rows that are classified rightly; null without them and for other models than classifiers.</summary>
+    /// <summary>
+    /// Fraction of the validation rows that are classified rightly; null without them and for other models than classifiers.
+    /// </summary>
     public double? ValidationAccuracy => MetricName == Accuracy ? ValidationMetric : null;
 
     /// <summary>Evaluations of the right-hand side on the way forward, mean over the batches.</summary>
     public double NfeForward { get; init; }
 
-    /// <summary>Evaluations of the right-hand side on the way back, mean over the batches; none where those of the way forward were kept.</summary>
+    /// <summary>
+    /// Evaluations of the right-hand side on the way back, mean over the batches; none where those of the way forward were kept.
+    /// </summary>
     public double NfeBackward { get; init; }
 
     /// <summary>Duration of the epoch in seconds, validation included.</summary>

@@ -68,7 +68,10 @@ public abstract class NeuralOdeTrainerOptions
     [Option(OptionUse.MayChange)]
     public double AbsoluteTolerance = TrainingDefaults.AbsoluteTolerance;
 
-    /// <summary>The tolerances at the end of the training, reached in equal ratios: cheap steps first, accurate ones last. Default: null, the same all the time.</summary>
+    /// <summary>
+    /// The tolerances at the end of the training, reached in equal ratios: cheap steps first, accurate ones last. Default: null, the same
+    /// all the time.
+    /// </summary>
     [Option(OptionUse.MayChange)]
     public SolverTolerances? FinalTolerances;
 
@@ -80,13 +83,16 @@ public abstract class NeuralOdeTrainerOptions
     [Option(OptionUse.MayChange)]
     public SolverTolerances ProductionTolerances = SolverTolerances.Production;
 
-    /// <summary>Step size in training and validation: of methods without error control (null for one step), or of others, which then do without. Default: null.</summary>
+    /// <summary>
+    /// Step size in training and validation: of methods without error control (null for one step), or of others, which then do without.
+    /// Default: null.
+    /// </summary>
     [Option(OptionUse.MayChange)]
     public double? StepSize;
 
     /// <summary>
-    /// Step size of the fitted model; a number makes the method do without error control, so that a prediction always costs the same. Default: null,
-    /// which is <see cref="StepSize"/>.
+    /// Step size of the fitted model; a number makes the method do without error control, so that a prediction always costs the same.
+    /// Default: null, which is <see cref="StepSize"/>.
     /// </summary>
     [Option(OptionUse.MayChange)]
     public double? ProductionStepSize;
@@ -95,7 +101,10 @@ public abstract class NeuralOdeTrainerOptions
     [Option(OptionUse.MayChange)]
     public GradientMethod GradientMethod = GradientMethod.Checkpointed();
 
-    /// <summary>How features are normalised. Default: <see cref="FeatureNormalization.PerSlot"/>; for pixels and the like <see cref="FeatureNormalization.Global"/> is better.</summary>
+    /// <summary>
+    /// How features are normalised. Default: <see cref="FeatureNormalization.PerSlot"/>; for pixels and the like
+    /// <see cref="FeatureNormalization.Global"/> is better.
+    /// </summary>
     public FeatureNormalization Normalization = FeatureNormalization.PerSlot;
 
     /// <summary>Seed of the weights and of the order of rows. Default: null, drawn from the MLContext, whose seed decides.</summary>
@@ -106,39 +115,43 @@ public abstract class NeuralOdeTrainerOptions
     [Option(OptionUse.Unwritten)]
     public IDataView? ValidationSet;
 
-    /// <summary>Fraction of the rows kept from training for that, where no validation set is given; between 0 and 1. Default: null.</summary>
+    /// <summary>
+    /// Fraction of the rows kept from training for that, where no validation set is given; between 0 and 1. Default: null.
+    /// </summary>
     public double? ValidationFraction;
 
     /// <summary>
-    /// The training ends when the validation loss has not fallen for so many epochs. Needs validation data. Default: null, all epochs are made.
+    /// The training ends when the validation loss has not fallen for so many epochs. Needs validation data. Default: null, all epochs are
+    /// made.
     /// </summary>
     [Option(OptionUse.MayChange)]
     public int? EarlyStoppingPatience;
 
     /// <summary>
-    /// Whether the model gets the weights of the epoch with the smallest validation loss instead of the last ones, where there are validation
-    /// data. Default: true.
+    /// Whether the model gets the weights of the epoch with the smallest validation loss instead of the last ones, where there are
+    /// validation data. Default: true.
     /// </summary>
     [Option(OptionUse.MayChange)]
     public bool KeepBestWeights = true;
 
     /// <summary>
-    /// Data up to this size, in units of 2^20 bytes (four bytes a number), are read once and held in memory, with up to twice this while they are read. Larger
-    /// data are read as a stream in every epoch and shuffled in a pool of this size. Default: 1024.
+    /// Data up to this size, in units of 2^20 bytes (four bytes a number), are read once and held in memory, with up to twice this while
+    /// they are read. Larger data are read as a stream in every epoch and shuffled in a pool of this size. Default: 1024.
     /// </summary>
     public int MemoryBudgetMegabytes = 1024;
 
     /// <summary>
-    /// A folder in which the training is kept for the case that it is interrupted, in one file, neuralode.checkpoint; made where it is missing. The
-    /// same training, begun again, goes on from there and ends with the same weights, to the last bit on a processor. The file stays after the training. Trainings
-    /// of other data, such as the folds of a cross-validation, get files of their own beside it. Default: null, none.
+    /// A folder in which the training is kept for the case that it is interrupted, in one file, neuralode.checkpoint; made where it is
+    /// missing. The same training, begun again, goes on from there and ends with the same weights, to the last bit on a processor. The file
+    /// stays after the training. Trainings of other data, such as the folds of a cross-validation, get files of their own beside it.
+    /// Default: null, none.
     /// </summary>
     [Option(OptionUse.Apart)]
     public string? CheckpointFolder;
 
     /// <summary>
-    /// The time from one checkpoint to the next; zero for one after every batch. One that cannot be written is warned of and tried again after that time.
-    /// Default: one minute.
+    /// The time from one checkpoint to the next; zero for one after every batch. One that cannot be written is warned of and tried again
+    /// after that time. Default: one minute.
     /// </summary>
     [Option(OptionUse.Apart)]
     public TimeSpan CheckpointInterval = TimeSpan.FromMinutes(1);

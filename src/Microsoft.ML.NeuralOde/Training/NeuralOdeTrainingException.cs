@@ -1,6 +1,9 @@
 namespace Microsoft.ML.NeuralOde;
 
-/// <summary>A training broke off because the loss, the gradients or the solution of the equation left the realm of numbers. The message says what to try.</summary>
+/// <summary>
+/// A training broke off because the loss, the gradients or the solution of the equation left the realm of numbers. The message says what to
+/// try.
+/// </summary>
 public sealed class NeuralOdeTrainingException : InvalidOperationException
 {
     internal NeuralOdeTrainingException(string what, int epoch, string? checkpoint, Exception? inner)

@@ -3,7 +3,9 @@ namespace Microsoft.ML.NeuralOde.Training;
 /// <summary>What an option is to a training that goes on from a checkpoint, and to people who read a model file.</summary>
 internal enum OptionUse
 {
-    /// <summary>It decides what the weights, the optimizer's memory and the place in the data mean: it must be the same when a training goes on.</summary>
+    /// <summary>
+    /// It decides what the weights, the optimizer's memory and the place in the data mean: it must be the same when a training goes on.
+    /// </summary>
     Decides,
 
     /// <summary>It may be another when a training goes on.</summary>
@@ -23,7 +25,8 @@ internal sealed class OptionAttribute(OptionUse use) : Attribute
     public OptionUse Use { get; } = use;
 
     /// <summary>
-    /// Whether it is not written at all while it is null: an option that came later, so that a training without it is known by the same texts as before.
+    /// Whether it is not written at all while it is null: an option that came later, so that a training without it is known by the same
+    /// texts as before.
     /// </summary>
     public bool IsLeftOutWhenNull { get; init; }
 }

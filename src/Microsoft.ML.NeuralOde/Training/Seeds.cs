@@ -1,8 +1,8 @@
 namespace Microsoft.ML.NeuralOde.Training;
 
 /// <summary>
-/// Seeds made of a seed: one for each use and each moment, so that a training which goes on after an interruption draws the same random numbers
-/// without their generators' state being kept.
+/// Seeds made of a seed: one for each use and each moment, so that a training which goes on after an interruption draws the same random
+/// numbers without their generators' state being kept.
 /// </summary>
 internal static class Seeds
 {

@@ -6,9 +6,10 @@ using TorchSharp.Modules;
 namespace Microsoft.ML.NeuralOde.Training;
 
 /// <summary>
-/// The steps of <see cref="WeightOptimizer"/> for a weight <c>[outputs, slots]</c> of which a batch uses a few slots. A slot that is not in use still moves: by what
-/// its moments remember, and by weight decay. It does so when it is needed again, step by step with the learning rates of the time, so that the result is that of
-/// the same steps made at once, up to rounding, and does not depend on when it is asked for.
+/// The steps of <see cref="WeightOptimizer"/> for a weight <c>[outputs, slots]</c> of which a batch uses a few slots. A slot that is not in
+/// use still moves: by what its moments remember, and by weight decay. It does so when it is needed again, step by step with the learning
+/// rates of the time, so that the result is that of the same steps made at once, up to rounding, and does not depend on when it is asked
+/// for.
 /// </summary>
 /// <remarks>Moments stay as they were after a slot's last use; what has become of them since is a power of their decay.</remarks>
 internal sealed unsafe class SlotOptimizer
@@ -58,7 +59,9 @@ internal sealed unsafe class SlotOptimizer
 
     private bool IsAdam => _kind != NeuralOdeOptimizer.Sgd;
 
-    /// <summary>Whether slots that are not in use can wait: where their gradients are zero, which weight decay as a part of the gradient is not.</summary>
+    /// <summary>
+    /// Whether slots that are not in use can wait: where their gradients are zero, which weight decay as a part of the gradient is not.
+    /// </summary>
     public static bool Suits(TrainingPlan plan) => plan.Optimizer == NeuralOdeOptimizer.AdamW || plan.WeightDecay == 0;
 
     /// <summary>Makes all steps up to now for some slots.</summary>

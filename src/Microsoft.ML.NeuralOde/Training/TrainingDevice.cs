@@ -5,7 +5,8 @@ namespace Microsoft.ML.NeuralOde.Training;
 /// <summary>Where a training computes: the graphics processor that the MLContext names, or the processor.</summary>
 internal static class TrainingDevice
 {
-    /// <exception cref="InvalidOperationException">The graphics processor is not available and the MLContext does not allow the processor.</exception>
+    /// <exception cref="InvalidOperationException">The graphics processor is not available and the MLContext does not allow the
+    /// processor.</exception>
     public static Device Choose(IHostEnvironment environment, Action<string> warn)
     {
         if (environment is not IHostEnvironmentInternal { GpuDeviceId: { } id } context)

@@ -16,11 +16,12 @@ internal sealed record TrainingSurroundings(
     Action<NeuralOdeEpochReport> Report, Action<string> Info, Action<string> Warn, Action CheckAlive, IGradientExchange? Exchange = null);
 
 /// <summary>
-/// The training loop: shuffled batches, an optimizer, one report an epoch, validation, early stopping, checkpoints. Knows a module with a loss and no task.
+/// The training loop: shuffled batches, an optimizer, one report an epoch, validation, early stopping, checkpoints. Knows a module with a
+/// loss and no task.
 /// </summary>
 /// <remarks>
-/// Everything random in a batch or an epoch comes from a seed made for it (see <see cref="Seeds"/>), so that a checkpoint, which may be taken
-/// before any step, needs no generator's state: the epoch's order is made again, and the batches that were done are left out.
+/// Everything random in a batch or an epoch comes from a seed made for it (see <see cref="Seeds"/>), so that a checkpoint, which may be
+/// taken before any step, needs no generator's state: the epoch's order is made again, and the batches that were done are left out.
 /// </remarks>
 internal sealed class TrainingLoop : IDisposable
 {

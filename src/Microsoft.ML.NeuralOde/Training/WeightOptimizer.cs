@@ -6,8 +6,8 @@ namespace Microsoft.ML.NeuralOde.Training;
 
 /// <summary>Moves weights against their gradients, and gives what it remembers as arrays.</summary>
 /// <remarks>
-/// The formulas and the order of their operations are torch's. TorchSharp's own optimizers hand torch numbers that a garbage collection on another thread may
-/// free meanwhile, see <see cref="Numbers"/>: a training beside other work would fail now and then.
+/// The formulas and the order of their operations are torch's. TorchSharp's own optimizers hand torch numbers that a garbage collection on
+/// another thread may free meanwhile, see <see cref="Numbers"/>: a training beside other work would fail now and then.
 /// </remarks>
 internal sealed class WeightOptimizer : IDisposable
 {

@@ -2,7 +2,9 @@ using Microsoft.ML.Data;
 
 namespace Microsoft.ML.NeuralOde.Benchmarks.Devices;
 
-/// <summary>The trainers of ML.NET on a device: the model that comes out scores on the processor, and the same once it is saved and loaded.</summary>
+/// <summary>
+/// The trainers of ML.NET on a device: the model that comes out scores on the processor, and the same once it is saved and loaded.
+/// </summary>
 internal static class TrainerChecks
 {
     public static IEnumerable<DeviceCheck> All()

@@ -1,6 +1,8 @@
 namespace Microsoft.ML.NeuralOde.Benchmarks.Workloads;
 
-/// <summary>Images and labels as tensors: MNIST where it is given, else random images of its shape, of which as many pixels are black.</summary>
+/// <summary>
+/// Images and labels as tensors: MNIST where it is given, else random images of its shape, of which as many pixels are black.
+/// </summary>
 internal sealed class Digits
 {
     private const double ShareOfInk = 0.19;

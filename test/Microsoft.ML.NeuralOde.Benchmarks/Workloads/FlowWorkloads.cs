@@ -32,7 +32,10 @@ internal static class FlowWorkloads
                     line.GetProperty("loss").GetDouble())
                 : null);
 
-    /// <summary>Another flow is trained first, until the runtime has compiled everything for good; how many evaluations a flow takes grows as it learns.</summary>
+    /// <summary>
+    /// Another flow is trained first, until the runtime has compiled everything for good; how many evaluations a flow takes grows as it
+    /// learns.
+    /// </summary>
     private static Outcome Measure(int dimension, TraceEstimator trace, bool quick, GradientMethod? gradient)
     {
         if (!quick)

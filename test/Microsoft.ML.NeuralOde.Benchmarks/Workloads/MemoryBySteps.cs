@@ -10,7 +10,9 @@ internal static class MemoryBySteps
     private const int BatchSize = 2048;
     private const int Width = 64;
 
-    /// <summary>Growth of the resident memory, in MB, to its peak; of this process, so that each measurement needs a process of its own.</summary>
+    /// <summary>
+    /// Growth of the resident memory, in MB, to its peak; of this process, so that each measurement needs a process of its own.
+    /// </summary>
     public static double Measure(int steps, string gradient)
     {
         using DisposeScope outer = NewDisposeScope();

@@ -3,8 +3,8 @@ using static TorchSharp.torch.nn;
 namespace Microsoft.ML.NeuralOde.Benchmarks.Workloads;
 
 /// <summary>
-/// The reference model: 784 → 128 → ReLU → 64 → ODE block on [0, 1] → 10, with f(t, h) = Linear(64, 64) → tanh → Linear(64, 64), and a learned
-/// vector times t.
+/// The reference model: 784 → 128 → ReLU → 64 → ODE block on [0, 1] → 10, with f(t, h) = Linear(64, 64) → tanh → Linear(64, 64), and a
+/// learned vector times t.
 /// </summary>
 internal sealed class SeedNetwork : Module<Tensor, Tensor>
 {

@@ -21,8 +21,8 @@ public sealed class ConvolutionalEvaluatorTests : IDisposable
     }
 
     /// <summary>
-    /// Channels on both sides of every register width, images that tiles of 2, 3 and 4 positions cover with and without remainder, batches of one image,
-    /// of less than a block and of several.
+    /// Channels on both sides of every register width, images that tiles of 2, 3 and 4 positions cover with and without remainder, batches
+    /// of one image, of less than a block and of several.
     /// </summary>
     private static readonly (int Rows, int Channels, int Groups, int Height, int Width)[] Shapes =
     [

@@ -15,7 +15,8 @@ public class CheckpointScheduleTests
     [InlineData(1024, 33)]
     public void Known_numbers_of_steps_are_reversed_with_the_fewest_that_are_possible(int steps, int states)
     {
-        // The optimum of Griewank and Walther, (2000), Theorem 1: r l − (c + r over c + 1), of which the last state of each needs no step of its own.
+        // The optimum of Griewank and Walther, (2000), Theorem 1: r l − (c + r over c + 1), of which the last state of each needs no step
+        // of its own.
         int repetitions = 0;
         while (Binomial(states + repetitions, repetitions) < steps)
             repetitions++;

@@ -140,8 +140,8 @@ public class ExactGradientTests
     }
 
     /// <summary>
-    /// Loose tolerances, so that agreement to solver accuracy would not do; but the iteration of implicit methods is as exact as the tolerances ask, and
-    /// through it their steps are chosen.
+    /// Loose tolerances, so that agreement to solver accuracy would not do; but the iteration of implicit methods is as exact as the
+    /// tolerances ask, and through it their steps are chosen.
     /// </summary>
     private static OdeSolverOptions Options(string name)
     {

@@ -33,7 +33,8 @@ public class FlatMemoryTests
         OdeSolverOptions options = With(gradient);
         for (int i = 0; i < 5; i++)
             Round(dynamics, options, disposes: true);
-        // What is left behind is left behind each time; what else lives in the process, the test runner's messages among it, comes and goes.
+        // What is left behind is left behind each time; what else lives in the process, the test runner's messages among it, comes and
+        // goes.
         (long tensors, long pressure, long managed) least = (long.MaxValue, long.MaxValue, long.MaxValue);
         for (int batch = 0; batch < 3 && !IsFlat(); batch++)
         {
@@ -47,7 +48,9 @@ public class FlatMemoryTests
         bool IsFlat() => least.tensors <= 0 && least.pressure <= 0 && least.managed < ManagedBytes;
     }
 
-    /// <summary>By how much the counts of tensors, of bytes that the collector is told of, and of managed bytes grow in many rounds.</summary>
+    /// <summary>
+    /// By how much the counts of tensors, of bytes that the collector is told of, and of managed bytes grow in many rounds.
+    /// </summary>
     private static (long Tensors, long Pressure, long Managed) Growth(string dynamics, OdeSolverOptions options)
     {
         Collect();
@@ -186,8 +189,8 @@ public class FlatMemoryTests
     };
 
     /// <summary>
-    /// Creates, solves and differentiates; returns how many parameters were made: torch's count of tensors goes up by one with each, for good, since a parameter
-    /// takes over what it is made of.
+    /// Creates, solves and differentiates; returns how many parameters were made: torch's count of tensors goes up by one with each, for
+    /// good, since a parameter takes over what it is made of.
     /// </summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static int Round(string kind, OdeSolverOptions options, bool disposes)

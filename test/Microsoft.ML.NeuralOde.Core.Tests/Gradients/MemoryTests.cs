@@ -2,7 +2,9 @@ using Microsoft.ML.NeuralOde.Core.Tests.Support;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Gradients;
 
-/// <summary>What the C library's heap holds in long solves. Where its books are not known, on other systems, there is nothing to measure.</summary>
+/// <summary>
+/// What the C library's heap holds in long solves. Where its books are not known, on other systems, there is nothing to measure.
+/// </summary>
 public class MemoryTests
 {
     private const int Few = 12, Many = 150;

@@ -4,8 +4,8 @@ using TorchSharp.Modules;
 namespace Microsoft.ML.NeuralOde.Core.Tests.Gradients;
 
 /// <summary>
-/// Right-hand sides that draw random numbers, or count their evaluations: evaluations made again on the way back would be others. Every gradient method gives
-/// the gradients of <see cref="GradientMethod.Direct"/> for the same seed, or refuses.
+/// Right-hand sides that draw random numbers, or count their evaluations: evaluations made again on the way back would be others. Every
+/// gradient method gives the gradients of <see cref="GradientMethod.Direct"/> for the same seed, or refuses.
 /// </summary>
 public class RandomDynamicsTests
 {
@@ -153,7 +153,8 @@ public class RandomDynamicsTests
                 OdeSolverOptions with = withEvent ? options with { Events = [new OdeEvent((t, y) => (t - 5).sum())] } : options;
                 using OdeSolution solution = isModule ? Ode.Solve(module, y0, 0, 1, with) : Ode.Solve((t, y) => module.call(t, y), y0, times, with, [.. module.parameters()]);
                 double counted = module.Norm.get_buffer("num_batches_tracked")!.ToDouble();
-                // With an event the first of two passes is not counted, and those through implicit equations are not counted evaluations alone.
+                // With an event the first of two passes is not counted, and those through implicit equations are not counted evaluations
+                // alone.
                 if (method != "gl4")
                     counted.Should().Be(solution.Statistics.FunctionEvaluations / (withEvent ? 2 : 1));
                 using Tensor mean = module.Norm.get_buffer("running_mean")!.clone();

@@ -3,7 +3,9 @@ using TorchSharp.Modules;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Gradients;
 
-/// <summary>Right-hand sides that depend on tensors which a gradient method does not know of: the gradients would be missing without a word.</summary>
+/// <summary>
+/// Right-hand sides that depend on tensors which a gradient method does not know of: the gradients would be missing without a word.
+/// </summary>
 public sealed class UnnamedParameterTests : IDisposable
 {
     private static readonly Tensor StaticWeight = tensor(new[] { 0.5 }).requires_grad_().DetachFromDisposeScope();

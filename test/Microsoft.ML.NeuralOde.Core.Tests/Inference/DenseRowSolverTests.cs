@@ -114,8 +114,8 @@ public sealed class DenseRowSolverTests
         DenseRowSolver solver = DenseRowSolver.TryCreate(block, options)!;
         solver.Should().NotBeNull();
         float[] found = Run(solver, start.data<float>().ToArray());
-        // Equal steps leave rounding alone. Error estimates are small differences, so that rounding moves the steps that they choose: two solutions then
-        // differ by a few times the tolerance.
+        // Equal steps leave rounding alone. Error estimates are small differences, so that rounding moves the steps that they choose: two
+        // solutions then differ by a few times the tolerance.
         bool isAdaptive = options.Method.IsAdaptive && options.StepSize is null;
         // Where f has kinks, the error depends on how steps happen to lie around them.
         float tolerances = !isAdaptive ? 0.02f : dynamics.Activation == Activation.Relu ? 5 : 1;

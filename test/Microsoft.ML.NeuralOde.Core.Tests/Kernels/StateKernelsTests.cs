@@ -2,7 +2,9 @@ using Microsoft.ML.NeuralOde.Kernels;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Kernels;
 
-/// <summary>The arithmetic of a step on states of less than a block and of several, against torch and with every number of threads.</summary>
+/// <summary>
+/// The arithmetic of a step on states of less than a block and of several, against torch and with every number of threads.
+/// </summary>
 public class StateKernelsTests
 {
     [Theory]

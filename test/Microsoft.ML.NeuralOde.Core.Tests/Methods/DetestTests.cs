@@ -3,7 +3,9 @@ using Microsoft.ML.NeuralOde.Methods;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Methods;
 
-/// <summary>Adaptive methods keep their tolerance on the problems of Hull et al.: the error at the end is a moderate multiple of it.</summary>
+/// <summary>
+/// Adaptive methods keep their tolerance on the problems of Hull et al.: the error at the end is a moderate multiple of it.
+/// </summary>
 public class DetestTests
 {
     [Theory]

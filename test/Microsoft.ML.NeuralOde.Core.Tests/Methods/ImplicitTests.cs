@@ -271,7 +271,9 @@ public class ImplicitTests
     private static double Tree(ImplicitTableau t, Func<double, double, double> function) =>
         Enumerable.Range(0, t.Stages).Sum(i => t.B[i] * function(t.C[i], t.A[i].Zip(t.C, (a, c) => a * c).Sum()));
 
-    /// <summary>The rooted trees of order 1 to 5 as vectors over the stages, the first of which may be f at the step's start, and their densities.</summary>
+    /// <summary>
+    /// The rooted trees of order 1 to 5 as vectors over the stages, the first of which may be f at the step's start, and their densities.
+    /// </summary>
     private static (int Order, double[] Tree, double Density)[] Trees(double[][] a, double[] c, int start = 0)
     {
         double[] Times(double[] x, double[] y) => [.. x.Zip(y, (left, right) => left * right)];

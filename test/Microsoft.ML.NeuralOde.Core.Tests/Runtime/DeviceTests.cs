@@ -3,7 +3,10 @@ using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Runtime;
 
-/// <summary>What can be said about devices where there is only the processor: the device <c>meta</c>, which has shapes and no numbers, stands for another.</summary>
+/// <summary>
+/// What can be said about devices where there is only the processor: the device <c>meta</c>, which has shapes and no numbers, stands for
+/// another.
+/// </summary>
 public class DeviceTests
 {
     private static readonly Device Elsewhere = new("meta");

@@ -46,7 +46,8 @@ public class DiscontinuityTests
                     double first = backward ? 3 * (1 - place) : place, second = backward ? first - place : first - 3 * (1 - place);
                     solution.States[1, 0].ToDouble().Should().BeApproximately(first, tolerance);
                     solution.States[2, 0].ToDouble().Should().BeApproximately(second, tolerance);
-                    // Rounding of short types, and Newton's iteration in them, may ask for another step; a jump seen from both sides asks for a dozen.
+                    // Rounding of short types, and Newton's iteration in them, may ask for another step; a jump seen from both sides asks
+                    // for a dozen.
                     if (type == ScalarType.Float64 || (type == ScalarType.Float32 && method is ExplicitRungeKutta))
                         solution.Statistics.RejectedSteps.Should().Be(0);
                 }

@@ -3,9 +3,9 @@ using System.Text.Json;
 namespace Microsoft.ML.NeuralOde.Core.Tests.Support;
 
 /// <summary>
-/// The test set of T. E. Hull, W. H. Enright, B. M. Fellen and A. E. Sedgwick, Comparing numerical methods for ordinary differential equations, SIAM
-/// J. Numer. Anal. 9, 1972: five classes of five problems on [0, 20]. The final states in detest.json are by SciPy's DOP853 at tolerance 3e-14,
-/// which its LSODA confirms to 1e-9 or better.
+/// The test set of T. E. Hull, W. H. Enright, B. M. Fellen and A. E. Sedgwick, Comparing numerical methods for ordinary differential
+/// equations, SIAM J. Numer. Anal. 9, 1972: five classes of five problems on [0, 20]. The final states in detest.json are by SciPy's DOP853
+/// at tolerance 3e-14, which its LSODA confirms to 1e-9 or better.
 /// </summary>
 internal sealed record Detest(string Name, Func<Tensor, Tensor, Tensor> F, double[] InitialState)
 {
@@ -45,7 +45,9 @@ internal sealed record Detest(string Name, Func<Tensor, Tensor, Tensor> F, doubl
         new("E5", (t, y) => stack([y[1], (1 + y[1].square()).sqrt() / (25 - t)]), [0, 0]),
     ];
 
-    /// <summary>Mass of the sun with the inner planets, masses of the outer planets, and the gravitational constant, in the paper's units.</summary>
+    /// <summary>
+    /// Mass of the sun with the inner planets, masses of the outer planets, and the gravitational constant, in the paper's units.
+    /// </summary>
     private const double SunMass = 1.00000597682, Gravity = 2.95912208286;
 
     private static double[] Masses => [0.000954786104043, 0.000285583733151, 0.0000437273164546, 0.0000517759138449, 0.00000277777777777778];

@@ -4,7 +4,9 @@ using System.Text.RegularExpressions;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Support;
 
-/// <summary>The heap of glibc, in which libtorch's tensors lie, as its own books have it: the same in every run, whatever the machine does besides.</summary>
+/// <summary>
+/// The heap of glibc, in which libtorch's tensors lie, as its own books have it: the same in every run, whatever the machine does besides.
+/// </summary>
 internal static partial class NativeHeap
 {
     public static bool IsKnown { get; } = OperatingSystem.IsLinux() && NativeLibrary.TryGetExport(NativeLibrary.GetMainProgramHandle(), "malloc_info", out _);

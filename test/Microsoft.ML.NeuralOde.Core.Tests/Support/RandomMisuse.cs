@@ -1,10 +1,14 @@
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Support;
 
-/// <summary>Wrong uses of the public surface, made by chance: each ends in a right result or in an exception of ours or of the user's own.</summary>
+/// <summary>
+/// Wrong uses of the public surface, made by chance: each ends in a right result or in an exception of ours or of the user's own.
+/// </summary>
 internal sealed class RandomMisuse
 {
-    /// <summary>Whether uses are made that break autograd's graphs; they end the process where autograd is called without a guard.</summary>
+    /// <summary>
+    /// Whether uses are made that break autograd's graphs; they end the process where autograd is called without a guard.
+    /// </summary>
     private static readonly bool BreaksGraphs = Environment.GetEnvironmentVariable("NEURALODE_BREAK_GRAPHS") == "1";
 
     private static readonly ScalarType[] Types =

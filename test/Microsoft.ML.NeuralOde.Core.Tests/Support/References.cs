@@ -2,7 +2,9 @@ using System.Text.Json;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Support;
 
-/// <summary>Values from outside: states by SciPy's DOP853 and Radau at tolerance 1e-12, gradients by an independent float64 program.</summary>
+/// <summary>
+/// Values from outside: states by SciPy's DOP853 and Radau at tolerance 1e-12, gradients by an independent float64 program.
+/// </summary>
 internal static class References
 {
     private static readonly JsonElement Root = Load();

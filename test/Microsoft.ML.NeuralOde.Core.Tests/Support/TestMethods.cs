@@ -3,13 +3,17 @@ namespace Microsoft.ML.NeuralOde.Core.Tests.Support;
 /// <summary>The methods that properties are tested with: ours, and users' own as they might write them. A new one is a line here.</summary>
 internal static class TestMethods
 {
-    /// <summary>C.-W. Shu, S. Osher, Efficient implementation of essentially non-oscillatory shock-capturing schemes, J. Comp. Phys. 77, 1988.</summary>
+    /// <summary>
+    /// C.-W. Shu, S. Osher, Efficient implementation of essentially non-oscillatory shock-capturing schemes, J. Comp. Phys. 77, 1988.
+    /// </summary>
     public static RungeKuttaTableau ShuOsher3 => new()
     {
         Order = 3, Nodes = [0, 1, 0.5], Matrix = [[], [1], [0.25, 0.25]], Weights = [1.0 / 6, 1.0 / 6, 2.0 / 3],
     };
 
-    /// <summary>E. Fehlberg, Low-order classical Runge–Kutta formulas with stepsize control, NASA TR R-315, 1969; the higher order goes on.</summary>
+    /// <summary>
+    /// E. Fehlberg, Low-order classical Runge–Kutta formulas with stepsize control, NASA TR R-315, 1969; the higher order goes on.
+    /// </summary>
     public static RungeKuttaTableau Fehlberg5 => new()
     {
         Order = 5,

@@ -6,8 +6,9 @@ using TorchScalar = TorchSharp.Scalar;
 namespace Microsoft.ML.NeuralOde.Core.Tests.Support;
 
 /// <summary>
-/// Finds the calls in which TorchSharp makes a <see cref="TorchScalar"/> that nothing keeps alive: conversions of numbers that are neither static nor in a local
-/// variable, operators on tensors and numbers, those functions of two tensors that have a factor of 1 inside, and readings of a tensor's number.
+/// Finds the calls in which TorchSharp makes a <see cref="TorchScalar"/> that nothing keeps alive: conversions of numbers that are neither
+/// static nor in a local variable, operators on tensors and numbers, those functions of two tensors that have a factor of 1 inside, and
+/// readings of a tensor's number.
 /// </summary>
 internal static class UnguardedNumbers
 {

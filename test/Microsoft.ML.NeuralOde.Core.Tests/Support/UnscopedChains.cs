@@ -6,12 +6,12 @@ using Tensor = TorchSharp.torch.Tensor;
 namespace Microsoft.ML.NeuralOde.Core.Tests.Support;
 
 /// <summary>
-/// Finds chains of calls, as in <c>a.detach().cpu()</c>, that run where no dispose scope is open: nothing but the stack holds the tensor in the middle, which a
-/// collection on another thread may finalise while native code reads it.
+/// Finds chains of calls, as in <c>a.detach().cpu()</c>, that run where no dispose scope is open: nothing but the stack holds the tensor in
+/// the middle, which a collection on another thread may finalise while native code reads it.
 /// </summary>
 /// <remarks>
-/// A method runs in a scope if it opens one itself or is called, directly or not, only by methods that do. Whoever is called from outside (public methods,
-/// and overrides of other libraries' methods) does not.
+/// A method runs in a scope if it opens one itself or is called, directly or not, only by methods that do. Whoever is called from outside
+/// (public methods, and overrides of other libraries' methods) does not.
 /// </remarks>
 internal static class UnscopedChains
 {

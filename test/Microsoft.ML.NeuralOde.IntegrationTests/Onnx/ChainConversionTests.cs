@@ -2,7 +2,10 @@ using Microsoft.ML.Data;
 
 namespace Microsoft.ML.NeuralOde.IntegrationTests.Onnx;
 
-/// <summary>ML.NET's own ConvertToOnnx of chains with steps of this library: the same scores through ApplyOnnxModel, or an exception that says what stands in the way.</summary>
+/// <summary>
+/// ML.NET's own ConvertToOnnx of chains with steps of this library: the same scores through ApplyOnnxModel, or an exception that says what
+/// stands in the way.
+/// </summary>
 public sealed class ChainConversionTests : IDisposable
 {
     private const float Tolerance = 1e-5f;

@@ -7,7 +7,9 @@ namespace Microsoft.ML.NeuralOde.IntegrationTests.Samples;
 /// <summary>A real density of 43 features, from 1,000 rows.</summary>
 public class MiniBooneTests
 {
-    /// <summary>Test log-likelihood, in nats on standardised features, of the best mixture of Gaussians in the folder's list of baselines.</summary>
+    /// <summary>
+    /// Test log-likelihood, in nats on standardised features, of the best mixture of Gaussians in the folder's list of baselines.
+    /// </summary>
     private const double BestMixture = -28.9955;
 
     [RealData("density")]

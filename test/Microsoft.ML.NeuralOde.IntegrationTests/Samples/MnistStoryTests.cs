@@ -45,8 +45,8 @@ public sealed class MnistStoryTests : IClassFixture<MnistStoryTests.LearnedDigit
 
         epochs.Select(e => e.GetProperty("epoch").GetInt32()).Should().Equal(Enumerable.Range(1, epochs.Length));
         epochs[^1].GetProperty("trainLoss").GetDouble().Should().BeLessThan(epochs[0].GetProperty("trainLoss").GetDouble());
-        // Seven evaluations are the least that the default method needs for the first step: one to start and six in the step. The default gradient keeps
-        // those of such short solves, and needs no others.
+        // Seven evaluations are the least that the default method needs for the first step: one to start and six in the step. The default
+        // gradient keeps those of such short solves, and needs no others.
         epochs.Should().OnlyContain(e => e.GetProperty("nfeForward").GetDouble() >= 7 && e.GetProperty("nfeBackward").GetDouble() == 0);
     }
 

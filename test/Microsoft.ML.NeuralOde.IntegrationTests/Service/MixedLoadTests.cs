@@ -10,8 +10,8 @@ using Xunit.Abstractions;
 namespace Microsoft.ML.NeuralOde.IntegrationTests.Service;
 
 /// <summary>
-/// The service as a process of its own under mixed load, while good, wrong and broken models change places in its file: every answer is the right one of the model
-/// that it names. A short form by default; NEURALODE_SOAK_SECONDS makes it longer.
+/// The service as a process of its own under mixed load, while good, wrong and broken models change places in its file: every answer is the
+/// right one of the model that it names. A short form by default; NEURALODE_SOAK_SECONDS makes it longer.
 /// </summary>
 [Trait("Category", "Slow")]
 public sealed partial class MixedLoadTests(ITestOutputHelper output) : IDisposable
@@ -238,7 +238,9 @@ public sealed partial class MixedLoadTests(ITestOutputHelper output) : IDisposab
         return File.ReadAllBytes(file);
     }
 
-    /// <summary>A run of bytes is changed: a single one may be part of an archive's time stamp, which says nothing of its content.</summary>
+    /// <summary>
+    /// A run of bytes is changed: a single one may be part of an archive's time stamp, which says nothing of its content.
+    /// </summary>
     private static byte[] Flipped(byte[] bytes)
     {
         byte[] other = [.. bytes];

@@ -141,8 +141,8 @@ public class TrainingTests
         for (int i = 0; i < repetitions; i++)
             CancelAfterOneEpoch();
 
-        // torch's own count of live tensors grows by one with each parameter that is made, even if all are disposed of; one tensor more each
-        // time would show.
+        // torch's own count of live tensors grows by one with each parameter that is made, even if all are disposed of; one tensor more
+        // each time would show.
         (Count() - before).Should().BeLessThan(repetitions * (parameters + 1));
 
         void CancelAfterOneEpoch()

@@ -4,8 +4,8 @@ using Microsoft.ML.NeuralOde.Tests.Support;
 namespace Microsoft.ML.NeuralOde.Tests.Conformance;
 
 /// <summary>
-/// Arrays that are null, too short or too long where a column promises a length: ML.NET hands them on as they are, and no number of another row may take the
-/// place of those that are missing.
+/// Arrays that are null, too short or too long where a column promises a length: ML.NET hands them on as they are, and no number of another
+/// row may take the place of those that are missing.
 /// </summary>
 public sealed class ArrayLengthTests
 {

@@ -5,8 +5,8 @@ using Microsoft.ML.NeuralOde.Tests.Support;
 namespace Microsoft.ML.NeuralOde.Tests.Conformance;
 
 /// <summary>
-/// What ML.NET checks of its own estimators: bad schemas are refused everywhere, the columns that are promised are those that come, a model says the same
-/// after saving and loading, and cursors agree whatever columns they are asked for.
+/// What ML.NET checks of its own estimators: bad schemas are refused everywhere, the columns that are promised are those that come, a model
+/// says the same after saving and loading, and cursors agree whatever columns they are asked for.
 /// </summary>
 internal static class Conformance
 {

@@ -134,7 +134,8 @@ public class FeatureReshapingTests
     [Fact]
     public void What_a_few_large_values_hide_is_found()
     {
-        // One feature is the exponential of twice the other: in standard deviations nearly all rows have the same value of it, and nothing is seen of the relation.
+        // One feature is the exponential of twice the other: in standard deviations nearly all rows have the same value of it, and nothing
+        // is seen of the relation.
         var random = new Random(1);
         List<DensityRow> normal = [.. Enumerable.Range(0, 1500).Select(_ => Row(0))];
         List<DensityRow> test = [.. Enumerable.Range(0, 600).Select(i => i % 4 == 0 ? Row(i % 8 == 0 ? 1.5 : -1.5) : Row(0))];

@@ -10,7 +10,10 @@ using Options = Microsoft.ML.NeuralOde.NeuralOdeRegressionTrainer.Options;
 
 namespace Microsoft.ML.NeuralOde.Tests.Networks;
 
-/// <summary>Networks whose right-hand side is a module of the user's: trained, scored, saved and loaded as others are, and refused where it is not fit.</summary>
+/// <summary>
+/// Networks whose right-hand side is a module of the user's: trained, scored, saved and loaded as others are, and refused where it is not
+/// fit.
+/// </summary>
 public sealed class OwnDynamicsTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("own-dynamics").FullName;

@@ -6,8 +6,8 @@ using Microsoft.ML.NeuralOde.Tests.Support;
 namespace Microsoft.ML.NeuralOde.Tests.Persistence;
 
 /// <summary>
-/// Model files of every format version so far. Their scores, in scores.json, were computed from the files by scores.py, an independent program in
-/// another language; README.md beside them says how both are made.
+/// Model files of every format version so far. Their scores, in scores.json, were computed from the files by scores.py, an independent
+/// program in another language; README.md beside them says how both are made.
 /// </summary>
 public sealed class FixtureTests
 {

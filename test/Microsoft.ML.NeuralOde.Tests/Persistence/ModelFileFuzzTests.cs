@@ -7,8 +7,8 @@ using Microsoft.ML.NeuralOde.Tests.Support;
 namespace Microsoft.ML.NeuralOde.Tests.Persistence;
 
 /// <summary>
-/// Model files that somebody damaged or forged: always an exception that says so, or the very same model; never a crash, a hang, or gigabytes.
-/// 21,500 mutations in all, each within 64 MB.
+/// Model files that somebody damaged or forged: always an exception that says so, or the very same model; never a crash, a hang, or
+/// gigabytes. 21,500 mutations in all, each within 64 MB.
 /// </summary>
 [Trait("Category", "Slow")]
 public sealed class ModelFileFuzzTests : IClassFixture<SavedModels>

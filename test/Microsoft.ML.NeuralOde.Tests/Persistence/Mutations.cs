@@ -66,7 +66,9 @@ internal static class Mutations
         return [.. body, .. SHA256.HashData(body)];
     }
 
-    /// <summary>An archive with the contents of two entries exchanged, one missing, one twice, one damaged or one of another archive.</summary>
+    /// <summary>
+    /// An archive with the contents of two entries exchanged, one missing, one twice, one damaged or one of another archive.
+    /// </summary>
     public static byte[] Rebuild(byte[] archive, byte[] other, Random random)
     {
         List<(string Name, byte[] Bytes)> entries = Read(archive);
@@ -107,7 +109,9 @@ internal static class Mutations
         throw new InvalidOperationException("The archive holds no payload.");
     }
 
-    /// <summary>An archive that declares another size, offset, method or checksum of one entry, in the entry's own header or in the directory.</summary>
+    /// <summary>
+    /// An archive that declares another size, offset, method or checksum of one entry, in the entry's own header or in the directory.
+    /// </summary>
     public static byte[] Declare(byte[] archive, Random random)
     {
         byte[] changed = (byte[])archive.Clone();

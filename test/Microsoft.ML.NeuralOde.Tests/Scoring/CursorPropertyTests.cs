@@ -4,7 +4,9 @@ using Microsoft.ML.NeuralOde.Tests.Support;
 
 namespace Microsoft.ML.NeuralOde.Tests.Scoring;
 
-/// <summary>Random schemas, sizes, columns and orders: a scored view is its source and the scores, whatever is asked of it in what order.</summary>
+/// <summary>
+/// Random schemas, sizes, columns and orders: a scored view is its source and the scores, whatever is asked of it in what order.
+/// </summary>
 public sealed class CursorPropertyTests : IClassFixture<CursorPropertyTests.Model>
 {
     private readonly MLContext _mlContext = new(1);

@@ -5,7 +5,9 @@ using Microsoft.ML.NeuralOde.Tests.Support;
 
 namespace Microsoft.ML.NeuralOde.Tests.Scoring;
 
-/// <summary>Models that are disposed of while other threads use them: whole results or an ObjectDisposedException, and never a crash.</summary>
+/// <summary>
+/// Models that are disposed of while other threads use them: whole results or an ObjectDisposedException, and never a crash.
+/// </summary>
 public sealed class DisposalTests
 {
     private readonly MLContext _mlContext = new(1);

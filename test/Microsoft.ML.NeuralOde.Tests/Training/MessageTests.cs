@@ -168,7 +168,9 @@ public sealed class MessageTests
         new NeuralOdeEpochReport { Epoch = 1, NumberOfEpochs = 2 }.ToString().Should().NotContain("evaluations");
     }
 
-    /// <summary>A value is refused by name when the trainer is made, or the training ends, well or in an exception that says what to do.</summary>
+    /// <summary>
+    /// A value is refused by name when the trainer is made, or the training ends, well or in an exception that says what to do.
+    /// </summary>
     private void Try(Type type, Action<NeuralOdeTrainerOptions> change, string option, string what)
     {
         var options = (NeuralOdeTrainerOptions)Activator.CreateInstance(type)!;

@@ -106,7 +106,8 @@ public class StreamingTests
     [Trait("Category", "Slow")]
     public void Data_of_600_MB_train_in_a_process_that_may_not_have_600_MB()
     {
-        // 500,000 rows of 301 numbers are 574 MiB. The managed heap may not hold them; the peak of resident memory says that nothing else does.
+        // 500,000 rows of 301 numbers are 574 MiB. The managed heap may not hold them; the peak of resident memory says that nothing else
+        // does.
         var start = new ProcessStartInfo(Environment.ProcessPath!.EndsWith("dotnet", StringComparison.Ordinal) ? Environment.ProcessPath : "dotnet")
         {
             RedirectStandardOutput = true,

@@ -72,7 +72,9 @@ public sealed class TrainingLoopTests : IDisposable
         public float[] Features { get; set; } = [];
     }
 
-    /// <summary>Finds the point with the smallest squared distance from the rows; each distance is disturbed at random, as an estimator's would be.</summary>
+    /// <summary>
+    /// Finds the point with the smallest squared distance from the rows; each distance is disturbed at random, as an estimator's would be.
+    /// </summary>
     private sealed class Centre : nn.Module, ITrainable, IDisposable
     {
         private readonly TorchSharp.Modules.Parameter _point;

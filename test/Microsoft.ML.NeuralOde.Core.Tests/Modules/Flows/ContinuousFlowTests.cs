@@ -207,7 +207,8 @@ public class ContinuousFlowTests
         using DisposeScope scope = NewDisposeScope();
         using IDisposable noGrad = no_grad();
         random.manual_seed(8);
-        // A solenoidal rotation plus a divergence that only the density feels: f = 0 at the origin, so the state alone needs no small steps.
+        // A solenoidal rotation plus a divergence that only the density feels: f = 0 at the origin, so the state alone needs no small
+        // steps.
         var dynamics = new Sharp();
         Tensor x = zeros(4, 2);
         long Evaluations(bool control) => new ContinuousFlow(2, [dynamics], new ContinuousFlowOptions { ControlLogDensityError = control, Standardize = false })

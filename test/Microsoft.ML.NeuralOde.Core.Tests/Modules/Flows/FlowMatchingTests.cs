@@ -173,8 +173,8 @@ public class FlowMatchingTests
         using var flow = new ContinuousFlow(2, new ContinuousFlowOptions { Hidden = [16], Standardize = false });
         Tensor x = randn(4096, 2);
         double Loss(bool average) => FlowMatching.Loss(flow, x, options: new FlowMatchingOptions { AverageTargets = average }).ToDouble();
-        // For standard normal data E[z₁ − z₀ | z_t] is (2t − 1) / (t² + (1 − t)²) z_t: what the loss loses is the rest of the variance of 2,
-        // ∫ 2 − (2t − 1)² / (t² + (1 − t)²) dt = π/2.
+        // For standard normal data E[z₁ − z₀ | z_t] is (2t − 1) / (t² + (1 − t)²) z_t: what the loss loses is the rest of the variance of
+        // 2, ∫ 2 − (2t − 1)² / (t² + (1 − t)²) dt = π/2.
         (Loss(false) - Loss(true)).Should().BeApproximately(Math.PI / 2, 0.08);
         Action paired = () => FlowMatching.Loss(flow, x, options: new FlowMatchingOptions { AverageTargets = true, Pairing = FlowPairing.OptimalTransport });
         paired.Should().Throw<ArgumentException>().WithMessage("*Pairing must be Independent*");
