@@ -42,6 +42,9 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     private const int ScoringBatch = 1024;
     private const int MostScoredRows = 20_000;
 
+    // From here on a flow is slow, and wide features are mostly zeros, which a flow computes as it computes all others.
+    private const int Wide = 4096;
+
     // Of features without tails, in standard deviations.
     private const double UsualRange = 5;
 
@@ -151,6 +154,11 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     {
         if (statistics.Count < 2)
             throw new InvalidOperationException($"The data have {statistics.Count} usable row; a density needs at least two.");
+        if (_shape.Features >= Wide)
+            warn(
+                $"The feature column '{options.FeatureColumnName}' has {_shape.Features} slots. A flow computes each of them for each row, zeros too: "
+                + $"{options.BatchSize * (long)_shape.Features * sizeof(float) >> 20} MiB for each stage of a step of a batch of {options.BatchSize} rows. "
+                + "Reduce them first, for instance by ProjectToPrincipalComponents or SelectFeaturesBasedOnCount.");
         int[] constant = statistics.ConstantFeatures();
         if (constant.Length == 0)
             return;

@@ -77,6 +77,32 @@ public sealed class ChainConversionTests : IDisposable
     }
 
     [Fact]
+    public void A_model_of_hashed_words_scores_the_same()
+    {
+        List<Phrase> phrases = Phrase.Draw(60);
+        IDataView data = _mlContext.Data.LoadFromEnumerable(phrases);
+        var chain = _mlContext.Transforms.Text.TokenizeIntoWords("Words", "Text")
+            .Append(_mlContext.Transforms.Text.ProduceHashedWordBags("Features", "Text", numberOfBits: 12, ngramLength: 1))
+            .Append(_mlContext.BinaryClassification.Trainers.NeuralOde(new NeuralOdeBinaryClassificationTrainer.Options
+            {
+                NumberOfEpochs = 3,
+                BatchSize = 16,
+                EncoderLayers = [6],
+                DynamicsLayers = [5],
+                Solver = OdeMethod.Rk4,
+                StepSize = 0.25,
+            }));
+        TransformerChain<NeuralOdeBinaryClassificationTransformer> model = chain.Fit(data);
+        IDataView hashed = model.Take(2).Aggregate(data, (view, step) => step.Transform(view));
+        IDataView features = _mlContext.Transforms.SelectColumns("Features", "Label").Fit(hashed).Transform(hashed);
+
+        (IDataView expected, IDataView found) = Convert(model.LastTransformer, features);
+
+        Same<float>(expected, found, "Score");
+        Same<float>(expected, found, "Probability");
+    }
+
+    [Fact]
     public void Images_and_rows_with_missing_values_score_the_same()
     {
         SchemaDefinition schema = SchemaDefinition.Create(typeof(Row));
@@ -237,6 +263,26 @@ public sealed class ChainConversionTests : IDisposable
         : [.. view.GetColumn<ReadOnlyMemory<char>>(column).Select(value => value.ToString())];
 
     private IDataView View() => _mlContext.Data.LoadFromEnumerable(_rows);
+
+    private sealed class Phrase
+    {
+        public string Text { get; set; } = "";
+
+        public bool Label { get; set; }
+
+        public static List<Phrase> Draw(int count)
+        {
+            var random = new Random(4);
+            return
+            [
+                .. Enumerable.Range(0, count).Select(i => new Phrase
+                {
+                    Text = string.Join(' ', Enumerable.Range(0, 8).Select(_ => $"{(i % 2 == 0 ? "good" : "bad")}{random.Next(200)}")),
+                    Label = i % 2 == 0,
+                }),
+            ];
+        }
+    }
 
     private sealed class Row
     {
