@@ -57,7 +57,11 @@ internal sealed class ExplicitRungeKuttaStepper : OneStepStepper
 
     public override StepStages Stages => new()
     {
-        Derivatives = Derivatives, A = Tableau.A, B = Tableau.B, C = Tableau.C, SolutionCount = Tableau.SolutionStages,
+        Derivatives = Derivatives,
+        A = Tableau.A,
+        B = Tableau.B,
+        C = Tableau.C,
+        SolutionCount = Tableau.SolutionStages,
     };
 
     private ReadOnlySpan<Tensor> Derivatives => _k.AsSpan(0, Tableau.Stages);

@@ -47,7 +47,11 @@ internal sealed class ImplicitRungeKuttaStepper : OneStepStepper
 
     public override StepStages Stages => new()
     {
-        Derivatives = _k!, A = _tableau.A, B = _tableau.B, C = _tableau.C, SolutionCount = _tableau.Stages,
+        Derivatives = _k!,
+        A = _tableau.A,
+        B = _tableau.B,
+        C = _tableau.C,
+        SolutionCount = _tableau.Stages,
     };
 
     /// <summary>A bound on the absolute eigenvalues of the Jacobian that was used last, over all rows.</summary>

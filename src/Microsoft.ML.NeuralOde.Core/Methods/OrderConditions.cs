@@ -100,7 +100,10 @@ internal sealed class OrderConditions
 
         public Elementary With(Elementary child) => this with
         {
-            Values = Product(Values, child.Next), Sizes = Product(Sizes, child.NextSizes), Density = Density * child.Density, Children = [.. Children, child],
+            Values = Product(Values, child.Next),
+            Sizes = Product(Sizes, child.NextSizes),
+            Density = Density * child.Density,
+            Children = [.. Children, child],
         };
 
         /// <summary>Φ as a formula: “1”, “c”, “c c”, “a(c)” and so on.</summary>

@@ -53,9 +53,9 @@ public sealed partial class NeuralOdeBinaryClassificationTrainer : NeuralOdePred
     private protected override PredictionTask CreateTask(DataViewSchema.Column label) => new BinaryTask(Settings.ClassWeighting, label.Name);
 
     private protected override ModelDescription Describe(ModelDescription description, DataViewSchema.Column label) => description with
-        {
-            Columns = new OutputColumns(Settings.ScoreColumnName, Settings.PredictedLabelColumnName, Settings.ProbabilityColumnName),
-        };
+    {
+        Columns = new OutputColumns(Settings.ScoreColumnName, Settings.PredictedLabelColumnName, Settings.ProbabilityColumnName),
+    };
 
     private protected override NeuralOdeBinaryClassificationTransformer Create(NeuralOdeModel model, ModelDescription description) => new(Host, model, description);
 }

@@ -56,10 +56,10 @@ public sealed partial class NeuralOdeClassificationTrainer : NeuralOdePredictorT
     private protected override PredictionTask CreateTask(DataViewSchema.Column label) => MulticlassTask.Of(label, Settings.ClassWeighting);
 
     private protected override ModelDescription Describe(ModelDescription description, DataViewSchema.Column label) => description with
-        {
-            Columns = new OutputColumns(Settings.ScoreColumnName, Settings.PredictedLabelColumnName),
-            Classes = ClassValues.Of(LabelKeys.Of(label)),
-        };
+    {
+        Columns = new OutputColumns(Settings.ScoreColumnName, Settings.PredictedLabelColumnName),
+        Classes = ClassValues.Of(LabelKeys.Of(label)),
+    };
 
     private protected override NeuralOdeClassificationTransformer Create(NeuralOdeModel model, ModelDescription description) => new(Host, model, description);
 }

@@ -161,7 +161,12 @@ public class OwnTableauTests
         // The collocation quadratic of the midpoint rule: p = (σ − σ², σ²).
         OdeMethod midpoint = OdeMethod.ExplicitRungeKutta("my midpoint", new RungeKuttaTableau
         {
-            Order = 2, Nodes = [0, 0.5], Matrix = [[], [0.5]], Weights = [0, 1], Interpolant = [[1, -1], [0, 1]], InterpolantOrder = 2,
+            Order = 2,
+            Nodes = [0, 0.5],
+            Matrix = [[], [0.5]],
+            Weights = [0, 1],
+            Interpolant = [[1, -1], [0, 1]],
+            InterpolantOrder = 2,
         });
         midpoint.InterpolantOrder.Should().Be(2);
         using Tensor y0 = tensor(new[] { 1.0 });
@@ -213,8 +218,14 @@ public class OwnTableauTests
 
         public RungeKuttaTableau Tableau() => new()
         {
-            Order = Order, Nodes = Nodes, Matrix = Matrix, Weights = Weights, EmbeddedWeights = Embedded, EmbeddedOrder = EmbeddedOrder,
-            Interpolant = Interpolant, InterpolantOrder = InterpolantOrder,
+            Order = Order,
+            Nodes = Nodes,
+            Matrix = Matrix,
+            Weights = Weights,
+            EmbeddedWeights = Embedded,
+            EmbeddedOrder = EmbeddedOrder,
+            Interpolant = Interpolant,
+            InterpolantOrder = InterpolantOrder,
         };
     }
 }

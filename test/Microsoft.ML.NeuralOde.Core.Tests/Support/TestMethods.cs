@@ -8,7 +8,10 @@ internal static class TestMethods
     /// </summary>
     public static RungeKuttaTableau ShuOsher3 => new()
     {
-        Order = 3, Nodes = [0, 1, 0.5], Matrix = [[], [1], [0.25, 0.25]], Weights = [1.0 / 6, 1.0 / 6, 2.0 / 3],
+        Order = 3,
+        Nodes = [0, 1, 0.5],
+        Matrix = [[], [1], [0.25, 0.25]],
+        Weights = [1.0 / 6, 1.0 / 6, 2.0 / 3],
     };
 
     /// <summary>

@@ -160,8 +160,15 @@ public sealed class MessageTests
         }.ToString().Should().Be(
             "epoch 3/20: loss 0.1235, accuracy 50.00 %, validation loss 1.0000, validation accuracy 98.77 %, "
             + "evaluations 20.3 forward 31.5 backward, 1.23 s");
-        new NeuralOdeEpochReport { Epoch = 1, NumberOfEpochs = 1, TrainLoss = 2, MetricName = "RMSE", TrainMetric = 123.456789,
-            NfeForward = 7 }.ToString()
+        new NeuralOdeEpochReport
+        {
+            Epoch = 1,
+            NumberOfEpochs = 1,
+            TrainLoss = 2,
+            MetricName = "RMSE",
+            TrainMetric = 123.456789,
+            NfeForward = 7
+        }.ToString()
             .Should().Be("epoch 1/1: loss 2.0000, RMSE 123.46, evaluations 7.0 forward, 0.00 s");
         new NeuralOdeEpochReport { Epoch = 1, NumberOfEpochs = 2, NfeForward = 20, NfeBackward = 31.5 }.ToString().Should().Contain("evaluations 20.0 forward 31.5 backward");
         new NeuralOdeEpochReport { Epoch = 1, NumberOfEpochs = 2, NfeForward = 20 }.ToString().Should().Contain("evaluations 20.0 forward,").And.NotContain("backward");
