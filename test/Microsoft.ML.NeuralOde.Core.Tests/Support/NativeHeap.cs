@@ -33,11 +33,17 @@ internal static partial class NativeHeap
         }
     }
 
+    /// <summary>Gives the pages of all holes back, so that what comes after takes pages of its own.</summary>
+    public static void Trim() => _ = MallocTrim(0);
+
     private static long Size(string sums, string entry) =>
         long.Parse(Regex.Match(sums, $"<{entry}[^>]* size=\"(\\d+)\"").Groups[1].ValueSpan, CultureInfo.InvariantCulture);
 
     [LibraryImport("libc", EntryPoint = "open_memstream")]
     private static partial nint OpenMemoryStream(out nint text, out nuint length);
+
+    [LibraryImport("libc", EntryPoint = "malloc_trim")]
+    private static partial int MallocTrim(nuint pad);
 
     [LibraryImport("libc", EntryPoint = "malloc_info")]
     private static partial int MallocInfo(int options, nint stream);

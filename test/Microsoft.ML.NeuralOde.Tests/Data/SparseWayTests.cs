@@ -16,7 +16,7 @@ public sealed class SparseWayTests : IDisposable
     {
         List<Phrase> phrases = Phrase.Draw(400, seed: 1), others = Phrase.Draw(200, seed: 2);
         IDataView data = _mlContext.Data.LoadFromEnumerable(phrases);
-        ITransformer model = _mlContext.Transforms.Text.ProduceHashedWordBags("Features", "Text", numberOfBits: 17, ngramLength: 1)
+        var model = _mlContext.Transforms.Text.ProduceHashedWordBags("Features", "Text", numberOfBits: 17, ngramLength: 1)
             .Append(_mlContext.BinaryClassification.Trainers.NeuralOde(Small(new NeuralOdeBinaryClassificationTrainer.Options { NumberOfEpochs = 5 })))
             .Fit(data);
         IDataView scored = model.Transform(_mlContext.Data.LoadFromEnumerable(others));
@@ -45,7 +45,7 @@ public sealed class SparseWayTests : IDisposable
             }),
         ];
         IDataView data = SparseData.View(_mlContext, rows, Width);
-        ITransformer model = Fit(new NeuralOdeBinaryClassificationTrainer.Options { NumberOfEpochs = 30, LearningRate = 0.05 }, data);
+        NeuralOdeBinaryClassificationTransformer model = Fit(new NeuralOdeBinaryClassificationTrainer.Options { NumberOfEpochs = 30, LearningRate = 0.05 }, data);
         _mlContext.BinaryClassification.Evaluate(model.Transform(data)).Accuracy.Should().Be(1);
     }
 
@@ -53,7 +53,7 @@ public sealed class SparseWayTests : IDisposable
     public void A_solver_that_needs_tensors_scores_rows_with_their_zeros_as_without()
     {
         IDataView data = SparseData.View(_mlContext, SparseData.Rows(120, 2048), 2048);
-        ITransformer model = Fit(new NeuralOdeBinaryClassificationTrainer.Options { Solver = OdeMethod.TrBdf2, NumberOfEpochs = 1 }, data);
+        NeuralOdeBinaryClassificationTransformer model = Fit(new NeuralOdeBinaryClassificationTrainer.Options { Solver = OdeMethod.TrBdf2, NumberOfEpochs = 1 }, data);
 
         float[] sparse = Scores(model, SparseData.Rows(50, 2048, seed: 2));
         float[] dense = Scores(model, SparseData.Rows(50, 2048, seed: 2, dense: _ => true));
@@ -85,12 +85,12 @@ public sealed class SparseWayTests : IDisposable
             }),
         ];
         IDataView data = SparseData.View(_mlContext, rows, 1024);
-        ITransformer model = Fit(new NeuralOdeBinaryClassificationTrainer.Options { NumberOfEpochs = 15 }, data);
+        NeuralOdeBinaryClassificationTransformer model = Fit(new NeuralOdeBinaryClassificationTrainer.Options { NumberOfEpochs = 15 }, data);
 
         var importance = _mlContext.BinaryClassification.PermutationFeatureImportance(model, data, permutationCount: 1);
 
         importance.Should().HaveCount(1024);
-        importance.MinBy(slot => slot.Value.Accuracy.Mean).Key.Should().Be("Slot 7");
+        importance.Select((metrics, slot) => (metrics.Accuracy.Mean, slot)).Min().slot.Should().Be(7);
     }
 
     [Fact]
