@@ -65,7 +65,8 @@ internal sealed class OrderConditions
             if (!(Math.Abs(found - expected) <= Tolerance * Math.Max(size, expected)))
                 return string.Create(
                     CultureInfo.InvariantCulture,
-                    $"the condition of order {tree.Nodes} Σ {name}_i ({tree}) = {(expected == 0 ? "0" : $"1/{tree.Density}")} is missed by {found - expected:G3}");
+                    $"the condition of order {tree.Nodes} Σ {name}_i ({tree}) = {(expected == 0 ? "0" : $"1/{tree.Density}")} is missed by "
+                    + $"{found - expected:G3}");
         }
         return null;
     }
@@ -100,7 +101,10 @@ internal sealed class OrderConditions
 
         public Elementary With(Elementary child) => this with
         {
-            Values = Product(Values, child.Next), Sizes = Product(Sizes, child.NextSizes), Density = Density * child.Density, Children = [.. Children, child],
+            Values = Product(Values, child.Next),
+            Sizes = Product(Sizes, child.NextSizes),
+            Density = Density * child.Density,
+            Children = [.. Children, child],
         };
 
         /// <summary>Φ as a formula: “1”, “c”, “c c”, “a(c)” and so on.</summary>

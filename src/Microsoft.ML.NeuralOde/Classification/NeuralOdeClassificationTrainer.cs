@@ -38,7 +38,8 @@ namespace Microsoft.ML.NeuralOde;
 /// Console.WriteLine(mlContext.MulticlassClassification.Evaluate(model.Transform(test)).MicroAccuracy);
 /// </code>
 /// </example>
-public sealed partial class NeuralOdeClassificationTrainer : NeuralOdePredictorTrainer<NeuralOdeClassificationTransformer, NeuralOdeClassificationTrainer.Options>
+public sealed partial class NeuralOdeClassificationTrainer
+    : NeuralOdePredictorTrainer<NeuralOdeClassificationTransformer, NeuralOdeClassificationTrainer.Options>
 {
     internal NeuralOdeClassificationTrainer(IHostEnvironment environment, Options options)
         : base(environment, options, static column => new KeyLabel(column))
@@ -56,10 +57,11 @@ public sealed partial class NeuralOdeClassificationTrainer : NeuralOdePredictorT
     private protected override PredictionTask CreateTask(DataViewSchema.Column label) => MulticlassTask.Of(label, Settings.ClassWeighting);
 
     private protected override ModelDescription Describe(ModelDescription description, DataViewSchema.Column label) => description with
-        {
-            Columns = new OutputColumns(Settings.ScoreColumnName, Settings.PredictedLabelColumnName),
-            Classes = ClassValues.Of(LabelKeys.Of(label)),
-        };
+    {
+        Columns = new OutputColumns(Settings.ScoreColumnName, Settings.PredictedLabelColumnName),
+        Classes = ClassValues.Of(LabelKeys.Of(label)),
+    };
 
-    private protected override NeuralOdeClassificationTransformer Create(NeuralOdeModel model, ModelDescription description) => new(Host, model, description);
+    private protected override NeuralOdeClassificationTransformer Create(NeuralOdeModel model, ModelDescription description) =>
+        new(Host, model, description);
 }
