@@ -68,7 +68,8 @@ public abstract class GradientMethod
     /// <returns>The gradient method.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The number of checkpoints is not positive, or the number of bytes is
     /// negative.</exception>
-    public static GradientMethod Checkpointed(int? checkpoints = null, long? evaluationBytes = null) => new DiscreteAdjoint(checkpoints, evaluationBytes);
+    public static GradientMethod Checkpointed(int? checkpoints = null, long? evaluationBytes = null) =>
+        new DiscreteAdjoint(checkpoints, evaluationBytes);
 
     /// <summary>
     /// Undoes each step exactly on the way back, so that only the last states are kept: the exact derivatives of the discrete solution, in
@@ -91,7 +92,9 @@ public abstract class GradientMethod
         ArgumentNullException.ThrowIfNull(name);
         GradientMethod[] all = Array.ConvertAll(Defaults, create => create());
         return Array.Find(all, method => string.Equals(method.Name, name.Trim(), StringComparison.OrdinalIgnoreCase))
-            ?? throw new ArgumentException($"There is no gradient method '{name}'; the methods are {string.Join(", ", all.Select(method => method.Name))}.", nameof(name));
+            ?? throw new ArgumentException(
+                $"There is no gradient method '{name}'; the methods are {string.Join(", ", all.Select(method => method.Name))}.",
+                nameof(name));
     }
 
     /// <summary>The name, and in parentheses what differs from the defaults.</summary>
@@ -99,7 +102,8 @@ public abstract class GradientMethod
     public override string ToString() => Name;
 
     /// <summary>The name with what differs from the defaults; null for what does not.</summary>
-    private protected string Describe(params ReadOnlySpan<string?> differences) => OptionText.Join(differences) is { Length: > 0 } text ? $"{Name} ({text})" : Name;
+    private protected string Describe(params ReadOnlySpan<string?> differences) =>
+        OptionText.Join(differences) is { Length: > 0 } text ? $"{Name} ({text})" : Name;
 
     /// <exception cref="ArgumentException">The gradient method does not fit the other options.</exception>
     internal virtual void Check(OdeSolverOptions options)

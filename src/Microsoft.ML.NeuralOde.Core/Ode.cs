@@ -48,7 +48,8 @@ public static class Ode
     /// <returns>The states at both times, <c>[2, batch, …]</c>, and what they cost.</returns>
     /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
     /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
-    public static OdeSolution Solve(Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double startTime, double endTime, OdeSolverOptions? options = null)
+    public static OdeSolution Solve(
+        Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double startTime, double endTime, OdeSolverOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
         return Solve(new ModuleField(dynamics), initialState, TimeGrid.Of(startTime, endTime), null, options);
@@ -69,7 +70,8 @@ public static class Ode
     /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
     /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
     public static OdeSolution Solve(
-        Func<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, OdeSolverOptions? options = null, IReadOnlyList<Tensor>? parameters = null)
+        Func<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, OdeSolverOptions? options = null,
+        IReadOnlyList<Tensor>? parameters = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
         return Solve(new FunctionField(dynamics, parameters), initialState, TimeGrid.Create(times), times, options);
@@ -161,13 +163,15 @@ public static class Ode
     /// <returns>The states at the output times, <c>[times, batch, features]</c>, and what they cost.</returns>
     /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
     /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
-    public static OdeSolution Solve(IConditionalDynamics dynamics, Tensor initialState, Tensor times, Tensor condition, OdeSolverOptions? options = null)
+    public static OdeSolution Solve(
+        IConditionalDynamics dynamics, Tensor initialState, Tensor times, Tensor condition, OdeSolverOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
         ArgumentNullException.ThrowIfNull(condition);
         if (dynamics is not Module module)
             throw new ArgumentException(
-                $"{dynamics.GetType().Name} is no module, so that its parameters are not known; pass a function of its Evaluate and name them.", nameof(dynamics));
+                $"{dynamics.GetType().Name} is no module, so that its parameters are not known; "
+                + "pass a function of its Evaluate and name them.", nameof(dynamics));
         if (condition.dim() != 2 || condition.shape[1] != dynamics.Conditions)
             throw new ArgumentException(
                 $"The condition has shape [{string.Join(", ", condition.shape)}]; it must be [batch, {dynamics.Conditions}].", nameof(condition));
@@ -175,8 +179,8 @@ public static class Ode
     }
 
     private static OdeSolution Solve(
-        Module module, Func<Tensor, Tensor, IReadOnlyList<Tensor>, Tensor> forward, Tensor initialState, Tensor times, IReadOnlyList<Tensor> rowArguments,
-        OdeSolverOptions? options)
+        Module module, Func<Tensor, Tensor, IReadOnlyList<Tensor>, Tensor> forward, Tensor initialState, Tensor times,
+        IReadOnlyList<Tensor> rowArguments, OdeSolverOptions? options)
     {
         CheckArguments(initialState, rowArguments);
         return Solve(new RowArgumentField(module, forward, rowArguments), initialState, TimeGrid.Create(times), times, options);
@@ -192,7 +196,8 @@ public static class Ode
             Inputs.RequireAlive(rowArguments[i], nameof(rowArguments), $"Row argument {i}");
             if (initialState.dim() == 0 || rowArguments[i].dim() == 0 || rowArguments[i].shape[0] != initialState.shape[0])
                 throw new ArgumentException(
-                    $"Argument {i} has shape [{string.Join(", ", rowArguments[i].shape)}]; it must have one entry a row of the initial state, whose shape is [{string.Join(", ", initialState.shape)}].",
+                    $"Argument {i} has shape [{string.Join(", ", rowArguments[i].shape)}]; "
+                    + $"it must have one entry a row of the initial state, whose shape is [{string.Join(", ", initialState.shape)}].",
                     nameof(rowArguments));
         }
     }
@@ -215,8 +220,8 @@ public static class Ode
     /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
     /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
     public static OdeTupleSolution Solve(
-        Func<Tensor, IReadOnlyList<Tensor>, IReadOnlyList<Tensor>> dynamics, IReadOnlyList<Tensor> initialState, Tensor times, OdeSolverOptions? options = null,
-        IReadOnlyList<Tensor>? parameters = null)
+        Func<Tensor, IReadOnlyList<Tensor>, IReadOnlyList<Tensor>> dynamics, IReadOnlyList<Tensor> initialState, Tensor times,
+        OdeSolverOptions? options = null, IReadOnlyList<Tensor>? parameters = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
         ArgumentNullException.ThrowIfNull(initialState);
@@ -269,7 +274,8 @@ public static class Ode
         catch (ExternalException exception)
         {
             throw new InvalidOperationException(
-                $"torch could not do what the solve of a state of {RightHandSide.Describe(initialState)} asked for: {UserFunction.FirstLine(exception)}", exception);
+                $"torch could not do what the solve of a state of {RightHandSide.Describe(initialState)} asked for: "
+                + $"{UserFunction.FirstLine(exception)}", exception);
         }
     }
 
@@ -279,13 +285,16 @@ public static class Ode
         foreach (Tensor parameter in parameters)
             Inputs.RequireAlive(parameter, nameof(parameters), "A parameter of the dynamics");
         if (!initialState.is_floating_point())
-            throw new ArgumentException($"The initial state has type {initialState.dtype}; it must be a floating-point tensor, such as float32.", nameof(initialState));
+            throw new ArgumentException(
+                $"The initial state has type {initialState.dtype}; it must be a floating-point tensor, "
+                + "such as float32.", nameof(initialState));
         options.Method.CheckType(initialState, nameof(initialState));
         if (options.PerRow && initialState.dim() == 0)
             throw new ArgumentException("The initial state is a scalar; PerRow needs a first dimension, the batch.", nameof(initialState));
         Tensor? elsewhere = parameters.FirstOrDefault(p => p.device_type != initialState.device_type || p.device_index != initialState.device_index);
         if (elsewhere is not null)
             throw new ArgumentException(
-                $"The initial state is on {initialState.device}, but a parameter of the dynamics is on {elsewhere.device}; move both to one device.", nameof(initialState));
+                $"The initial state is on {initialState.device}, but a parameter of the dynamics is on {elsewhere.device}; "
+                + "move both to one device.", nameof(initialState));
     }
 }

@@ -50,7 +50,9 @@ public sealed class OdeBlock : Module<Tensor, Tensor>
 
     /// <summary>The dynamics, the time interval and the solver.</summary>
     /// <returns>For instance “OdeBlock(DenseDynamics(2, 16, 2; Tanh; time Add), t from 0 to 1, dopri5, rtol 1e-05, atol 1e-06)”.</returns>
-    public override string ToString() => $"{nameof(OdeBlock)}({(_dynamics is IAnalyticDynamics ? _dynamics.ToString() : _dynamics.GetName())}, t from 0 to {OptionText.Of(EndTime)}, {Options})";
+    public override string ToString() =>
+        $"{nameof(OdeBlock)}({(_dynamics is IAnalyticDynamics ? _dynamics.ToString() : _dynamics.GetName())}, "
+        + $"t from 0 to {OptionText.Of(EndTime)}, {Options})";
 
     /// <summary>Solves and tells the cost, or solves in another way.</summary>
     /// <param name="input">The initial state, shape <c>[batch, …]</c>.</param>

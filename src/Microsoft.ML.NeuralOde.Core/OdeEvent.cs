@@ -48,7 +48,8 @@ public sealed class OdeEvent
     /// </param>
     /// <exception cref="ArgumentException">A terminal event has a reset.</exception>
     public OdeEvent(
-        Func<Tensor, Tensor, Tensor> function, EventDirection direction = EventDirection.Both, bool isTerminal = false, Func<Tensor, Tensor, Tensor>? reset = null)
+        Func<Tensor, Tensor, Tensor> function, EventDirection direction = EventDirection.Both, bool isTerminal = false,
+        Func<Tensor, Tensor, Tensor>? reset = null)
     {
         ArgumentNullException.ThrowIfNull(function);
         if (isTerminal && reset is not null)
@@ -82,7 +83,8 @@ public sealed class OdeEvent
             FunctionName, UserFunction.Call(FunctionName, state, () => Function(time, state.clone())), "one number, as a tensor with one element");
         if (value.numel() != 1 || value.is_complex())
             throw new InvalidOperationException(
-                $"{FunctionName} returned shape [{string.Join(", ", value.shape)}] of type {value.dtype}; it must return one number, as a tensor with one element.");
+                $"{FunctionName} returned shape [{string.Join(", ", value.shape)}] of type {value.dtype}; "
+                + "it must return one number, as a tensor with one element.");
         return value.reshape([]);
     }
 
@@ -95,7 +97,8 @@ public sealed class OdeEvent
         if (!next.shape.AsSpan().SequenceEqual(state.shape) || next.dtype != state.dtype
             || next.device_type != state.device_type || next.device_index != state.device_index)
             throw new InvalidOperationException(
-                $"{ResetName} returned {RightHandSide.Describe(next)} for a state of {RightHandSide.Describe(state)}; both must have the same shape, type and device.");
+                $"{ResetName} returned {RightHandSide.Describe(next)} for a state of {RightHandSide.Describe(state)}; "
+                + "both must have the same shape, type and device.");
         return next;
     }
 }

@@ -264,7 +264,9 @@ public abstract class OdeMethod
     {
         ArgumentNullException.ThrowIfNull(method);
         if (method.ExplicitTableau is null)
-            throw new ArgumentException($"The coupling's method is '{method.Name}'; it must be an explicit Runge–Kutta method such as OdeMethod.Dopri5.", nameof(method));
+            throw new ArgumentException(
+                $"The coupling's method is '{method.Name}'; it must be an explicit Runge–Kutta method such as OdeMethod.Dopri5.",
+                nameof(method));
         if (!(coupling is > 0 and < 1))
             throw new ArgumentOutOfRangeException(nameof(coupling), coupling, "The coupling must lie between 0 and 1, both excluded.");
         return new ReversibleCoupling(method, method.ExplicitTableau, coupling);
@@ -317,7 +319,8 @@ public abstract class OdeMethod
     {
         ArgumentNullException.ThrowIfNull(name);
         return Find(name.Trim())
-            ?? throw new ArgumentException($"There is no ODE method '{name}'; the methods are {string.Join(", ", All.Select(method => method.Name))}.", nameof(name));
+            ?? throw new ArgumentException(
+                $"There is no ODE method '{name}'; the methods are {string.Join(", ", All.Select(method => method.Name))}.", nameof(name));
     }
 
     /// <inheritdoc/>

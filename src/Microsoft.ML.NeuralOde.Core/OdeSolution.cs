@@ -70,7 +70,8 @@ public sealed class OdeSolution : IDisposable
                 return Events[^1].State.alias();
             using DisposeScope scope = NewDisposeScope();
             Tensor last = States[-1];
-            return cat([.. _status.Select((status, row) => status == RowStatus.Event ? Events.Last(e => e.Row == row).State : last.narrow(0, row, 1))])
+            return cat([.. _status.Select((status, row) =>
+                status == RowStatus.Event ? Events.Last(e => e.Row == row).State : last.narrow(0, row, 1))])
                 .MoveToOuterDisposeScope();
         }
     }

@@ -77,8 +77,9 @@ public sealed class OdeSolverException : Exception
         string error = double.IsNaN(norm) ? "" : string.Create(CultureInfo.InvariantCulture, $", error {norm:G3} times the tolerance");
         string who = rows.Count switch { 0 => "", 1 => $", batch row {rows[0]}", _ => $", batch rows {string.Join(", ", rows)}" };
         if (blowsUp)
-            return $"The solution blows up {where}{error}{who}: it grows beyond all bounds in finite time. {(detail.Length == 0 ? "" : detail + " ")}" +
-                "End the time interval before that, or bound the dynamics (tanh, weight decay, gradient clipping); no tolerance and no method helps.";
+            return $"The solution blows up {where}{error}{who}: it grows beyond all bounds in finite time. " +
+                $"{(detail.Length == 0 ? "" : detail + " ")}End the time interval before that, " +
+                "or bound the dynamics (tanh, weight decay, gradient clipping); no tolerance and no method helps.";
         string what = failure switch
         {
             SolverFailure.EventAccumulation => "Events accumulate",
@@ -102,8 +103,8 @@ public sealed class OdeSolverException : Exception
             SolverFailure.Drift =>
                 "Take smaller steps, or an ordinary method such as OdeMethod.Dopri5 with GradientMethod.Checkpointed, which has no second state.",
             SolverFailure.EventAccumulation =>
-                "Make the event terminal, or have its reset change to dynamics that stay on their side (a ball at rest), once it follows itself that fast; " +
-                "or end the time interval before. OnStepLimit = ReturnPartial returns what was reached.",
+                "Make the event terminal, or have its reset change to dynamics that stay on their side (a ball at rest), once it follows " +
+                "itself that fast; or end the time interval before. OnStepLimit = ReturnPartial returns what was reached.",
             _ => "Use smaller steps or looser tolerances, or supply the exact Jacobian.",
         };
         return $"{what} {where}{error}{who}. {(detail.Length == 0 ? "" : detail + " ")}{remedy}";

@@ -129,12 +129,15 @@ public sealed record OdeSolverOptions
     public void Validate()
     {
         RequireOption(Method is not null, nameof(Method), Method, "a method such as OdeMethod.Dopri5");
-        RequireOption(RelativeTolerance >= 0 && double.IsFinite(RelativeTolerance), nameof(RelativeTolerance), RelativeTolerance, "zero or a positive number");
-        RequireOption(AbsoluteTolerance >= 0 && double.IsFinite(AbsoluteTolerance), nameof(AbsoluteTolerance), AbsoluteTolerance, "zero or a positive number");
-        RequireOption(RelativeTolerance > 0 || AbsoluteTolerance > 0 || RelativeTolerances is not null || AbsoluteTolerances is not null, nameof(AbsoluteTolerance), AbsoluteTolerance,
-            "positive where the relative tolerance is zero");
+        RequireOption(RelativeTolerance >= 0 && double.IsFinite(RelativeTolerance), nameof(RelativeTolerance), RelativeTolerance,
+            "zero or a positive number");
+        RequireOption(AbsoluteTolerance >= 0 && double.IsFinite(AbsoluteTolerance), nameof(AbsoluteTolerance), AbsoluteTolerance,
+            "zero or a positive number");
+        RequireOption(RelativeTolerance > 0 || AbsoluteTolerance > 0 || RelativeTolerances is not null || AbsoluteTolerances is not null,
+            nameof(AbsoluteTolerance), AbsoluteTolerance, "positive where the relative tolerance is zero");
         RequireOption(StepSize is null || (StepSize > 0 && double.IsFinite(StepSize.Value)), nameof(StepSize), StepSize, "a positive number or null");
-        RequireOption(FirstStep is null || (FirstStep > 0 && double.IsFinite(FirstStep.Value)), nameof(FirstStep), FirstStep, "a positive number or null");
+        RequireOption(FirstStep is null || (FirstStep > 0 && double.IsFinite(FirstStep.Value)), nameof(FirstStep), FirstStep,
+            "a positive number or null");
         RequireOption(MinimumStep >= 0 && double.IsFinite(MinimumStep), nameof(MinimumStep), MinimumStep, "zero or a positive number");
         RequireOption(MaximumStep > 0, nameof(MaximumStep), MaximumStep, "a positive number");
         RequireOption(MaximumStep >= MinimumStep, nameof(MaximumStep), MaximumStep, $"no smaller than MinimumStep, {MinimumStep}");
@@ -143,7 +146,8 @@ public sealed record OdeSolverOptions
         RequireOption(Events is not null && Events.All(item => item is not null), nameof(Events), Events, "a list of events");
         Gradient?.Check(this);
         RequireOption(!PerRow || Method!.SupportsPerRow, nameof(PerRow), PerRow, $"false with '{Method!.Name}', which decides for the whole batch");
-        RequireOption(Discontinuities is not null && Discontinuities.All(double.IsFinite), nameof(Discontinuities), Discontinuities, "a list of finite times");
+        RequireOption(Discontinuities is not null && Discontinuities.All(double.IsFinite), nameof(Discontinuities), Discontinuities,
+            "a list of finite times");
     }
 
     /// <summary>The method and its accuracy or steps, and every other option that is not at its default.</summary>
@@ -155,7 +159,8 @@ public sealed record OdeSolverOptions
             Method?.Name ?? "no method",
             Method is null || StepSize is not null || !Method.IsAdaptive ? null : Tolerance("rtol", RelativeTolerance, RelativeTolerances),
             Method is null || StepSize is not null || !Method.IsAdaptive ? null : Tolerance("atol", AbsoluteTolerance, AbsoluteTolerances),
-            StepSize is { } step ? $"steps of {OptionText.Of(step)}" : Method is { IsAdaptive: false } ? "one step from each output time to the next" : null,
+            StepSize is { } step ? $"steps of {OptionText.Of(step)}"
+                : Method is { IsAdaptive: false } ? "one step from each output time to the next" : null,
             Norm == defaults.Norm ? null : $"norm {Norm?.Name ?? "null"}",
             Controller is null ? null : $"controller {Controller}",
             FirstStep is { } first ? $"first step {OptionText.Of(first)}" : null,
@@ -164,13 +169,16 @@ public sealed record OdeSolverOptions
             MaximumSteps == defaults.MaximumSteps ? null : $"at most {MaximumSteps} steps",
             OnStepLimit == defaults.OnStepLimit ? null : "partial solutions at the step limit",
             PerRow ? "steps of its own for each row" : null,
-            Discontinuities is { Count: > 0 } ? $"{Discontinuities.Count} {(Discontinuities.Count == 1 ? "discontinuity" : "discontinuities")}" : null,
+            Discontinuities is { Count: > 0 }
+                ? $"{Discontinuities.Count} {(Discontinuities.Count == 1 ? "discontinuity" : "discontinuities")}"
+                : null,
             Jacobian is null ? null : "a given Jacobian",
             Events is { Count: > 0 } ? $"{Events.Count} {(Events.Count == 1 ? "event" : "events")}" : null,
             Gradient is null ? null : $"gradient {Gradient}");
     }
 
-    private static string Tolerance(string name, double one, Tensor? perComponent) => perComponent is null ? $"{name} {OptionText.Of(one)}" : $"{name} per component";
+    private static string Tolerance(string name, double one, Tensor? perComponent) =>
+        perComponent is null ? $"{name} {OptionText.Of(one)}" : $"{name} per component";
 
     private static void RequireOption(bool condition, string option, object? found, string expected)
     {

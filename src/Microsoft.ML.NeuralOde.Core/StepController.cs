@@ -23,7 +23,8 @@ public sealed class StepController
         RequireCoefficient(safety is > 0 and <= 1, nameof(safety), safety, "above 0 and at most 1");
         RequireCoefficient(minimumFactor is > 0 and < 1, nameof(minimumFactor), minimumFactor, "between 0 and 1");
         RequireCoefficient(maximumFactor > 1, nameof(maximumFactor), maximumFactor, "above 1");
-        RequireCoefficient(integral > 0 && double.IsFinite(integral + proportional + derivative), nameof(integral), integral, "positive, and all coefficients finite");
+        RequireCoefficient(integral > 0 && double.IsFinite(integral + proportional + derivative), nameof(integral), integral,
+            "positive, and all coefficients finite");
         Beta1 = integral + proportional + derivative;
         Beta2 = -(proportional + 2 * derivative);
         Beta3 = derivative;
@@ -98,8 +99,8 @@ public sealed class StepController
     /// <summary>The coefficients of the filter and its limits.</summary>
     /// <returns>For instance “(β = 1, 0, 0; safety 0.9; factors 0.2 to 10)”.</returns>
     public override string ToString() =>
-        $"{(_isPredictive ? "predictive " : "")}(β = {OptionText.Of(Beta1)}, {OptionText.Of(Beta2)}, {OptionText.Of(Beta3)}; safety {OptionText.Of(Safety)}; "
-        + $"factors {OptionText.Of(MinimumFactor)} to {OptionText.Of(MaximumFactor)})";
+        $"{(_isPredictive ? "predictive " : "")}(β = {OptionText.Of(Beta1)}, {OptionText.Of(Beta2)}, {OptionText.Of(Beta3)}; "
+        + $"safety {OptionText.Of(Safety)}; factors {OptionText.Of(MinimumFactor)} to {OptionText.Of(MaximumFactor)})";
 
     /// <summary>By how much the step behind an accepted one should differ from it.</summary>
     /// <param name="inverse">Tolerance over error of the accepted step.</param>

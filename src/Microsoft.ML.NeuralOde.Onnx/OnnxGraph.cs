@@ -170,6 +170,10 @@ internal sealed class OnnxGraph : OperatorGraph
             dimensions.Dim.Add(long.TryParse(size, out long number)
                 ? new TensorShapeProto.Types.Dimension { DimValue = number }
                 : new TensorShapeProto.Types.Dimension { DimParam = size });
-        return new ValueInfoProto { Name = name, Type = new TypeProto { TensorType = new TypeProto.Types.Tensor { ElemType = (int)type, Shape = dimensions } } };
+        return new ValueInfoProto
+        {
+            Name = name,
+            Type = new TypeProto { TensorType = new TypeProto.Types.Tensor { ElemType = (int)type, Shape = dimensions } },
+        };
     }
 }

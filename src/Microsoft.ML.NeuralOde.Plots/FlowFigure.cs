@@ -30,7 +30,8 @@ public static class FlowFigure
         ArgumentNullException.ThrowIfNull(flow);
         ArgumentNullException.ThrowIfNull(data);
         if (flow.Features != 2 || flow.Conditions != 0)
-            throw new ArgumentException($"The flow has {flow.Features} features and {flow.Conditions} conditions; it must have 2 and 0 to be drawn.", nameof(flow));
+            throw new ArgumentException(
+                $"The flow has {flow.Features} features and {flow.Conditions} conditions; it must have 2 and 0 to be drawn.", nameof(flow));
         if (data.dim() != 2 || data.shape[1] != 2 || data.shape[0] < 2)
             throw new ArgumentException($"The data have shape [{string.Join(", ", data.shape)}]; it must be [points, 2].", nameof(data));
 
@@ -68,7 +69,8 @@ public static class FlowFigure
         flow.eval();
         try
         {
-            float[] values = cat([.. points.split(4096).Select(part => flow.LogDensity(part).exp())]).to(ScalarType.Float32).cpu().data<float>().ToArray();
+            float[] values = cat([.. points.split(4096).Select(part => flow.LogDensity(part).exp())]).to(ScalarType.Float32).cpu()
+                .data<float>().ToArray();
             var grid = new double[GridPoints, GridPoints];
             for (int i = 0; i < values.Length; i++)
                 grid[i / GridPoints, i % GridPoints] = values[i];
@@ -85,7 +87,12 @@ public static class FlowFigure
     private static PlotModel Scatter(string title, Tensor points, Window window, double size)
     {
         float[] values = points.to(ScalarType.Float32).cpu().contiguous().data<float>().ToArray();
-        var series = new ScatterSeries { MarkerType = MarkerType.Circle, MarkerSize = size, MarkerFill = OxyColor.FromAColor(150, OxyColors.SteelBlue) };
+        var series = new ScatterSeries
+        {
+            MarkerType = MarkerType.Circle,
+            MarkerSize = size,
+            MarkerFill = OxyColor.FromAColor(150, OxyColors.SteelBlue),
+        };
         for (int i = 0; i < values.Length; i += 2)
             series.Points.Add(new ScatterPoint(values[i], values[i + 1]));
         PlotModel model = Model(title, window);
@@ -112,7 +119,14 @@ public static class FlowFigure
 
     private static PlotModel Model(string title, Window window)
     {
-        var model = new PlotModel { Title = title, TitleFontSize = 13, TitleFontWeight = FontWeights.Normal, PlotAreaBorderColor = OxyColors.Gray, Padding = new OxyThickness(4) };
+        var model = new PlotModel
+        {
+            Title = title,
+            TitleFontSize = 13,
+            TitleFontWeight = FontWeights.Normal,
+            PlotAreaBorderColor = OxyColors.Gray,
+            Padding = new OxyThickness(4),
+        };
         model.Axes.Add(Axis(AxisPosition.Bottom, window.Left, window.Right));
         model.Axes.Add(Axis(AxisPosition.Left, window.Bottom, window.Top));
         return model;

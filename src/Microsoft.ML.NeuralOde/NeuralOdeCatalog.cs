@@ -343,7 +343,8 @@ public static class NeuralOdeCatalog
     /// <param name="file">The file; it may be replaced meanwhile.</param>
     /// <param name="inputSchema">The columns of the model's input; null where they were not saved.</param>
     /// <param name="options">Limits, and the seal that is expected; null for the defaults.</param>
-    public static ITransformer LoadSealed(this ModelOperationsCatalog catalog, string file, out DataViewSchema? inputSchema, SealedModelOptions? options = null)
+    public static ITransformer LoadSealed(
+        this ModelOperationsCatalog catalog, string file, out DataViewSchema? inputSchema, SealedModelOptions? options = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(file);
         using var stream = new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete);
@@ -372,7 +373,8 @@ public static class NeuralOdeCatalog
     /// <exception cref="InvalidDataException">The file is refused; the message names it, the entry, what was found and what would be
     /// right.</exception>
     /// <exception cref="TorchRuntimeException">The native library cannot be loaded.</exception>
-    public static ITransformer LoadSealed(this ModelOperationsCatalog catalog, Stream stream, out DataViewSchema? inputSchema, SealedModelOptions? options = null) =>
+    public static ITransformer LoadSealed(
+        this ModelOperationsCatalog catalog, Stream stream, out DataViewSchema? inputSchema, SealedModelOptions? options = null) =>
         SealedModel.Load(catalog, stream, "The model archive", options, out inputSchema);
 
     /// <summary>A binary classifier with another threshold: true is predicted for scores above it.</summary>
@@ -409,7 +411,8 @@ public static class NeuralOdeCatalog
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentNullException.ThrowIfNull(model);
         CheckThreshold(threshold);
-        return ModelSteps.ReplaceLast<NeuralOdeBinaryClassificationTransformer>(model, step => step.WithThreshold(Environments.Of(catalog), threshold));
+        return ModelSteps.ReplaceLast<NeuralOdeBinaryClassificationTransformer>(model, step =>
+            step.WithThreshold(Environments.Of(catalog), threshold));
     }
 
     /// <summary>A detector of anomalies with another threshold: rows with scores above it are anomalies.</summary>
@@ -474,7 +477,8 @@ public static class NeuralOdeCatalog
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentNullException.ThrowIfNull(model);
         CheckContamination(contamination);
-        return ModelSteps.ReplaceLast<ContinuousFlowAnomalyTransformer>(model, step => step.WithContamination(Environments.Of(catalog), contamination));
+        return ModelSteps.ReplaceLast<ContinuousFlowAnomalyTransformer>(model, step =>
+            step.WithContamination(Environments.Of(catalog), contamination));
     }
 
     private static void CheckThreshold(float threshold)

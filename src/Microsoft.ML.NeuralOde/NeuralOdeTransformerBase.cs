@@ -18,7 +18,8 @@ public abstract class NeuralOdeTransformerBase<TModel> : IScoringStep, IDisposab
     where TModel : class, IDisposable
 {
     private protected NeuralOdeTransformerBase(
-        IHostEnvironment environment, string loaderSignature, TModel model, string featureColumn, int[] featureDimensions, IReadOnlyList<NeuralOdeEpochReport> history)
+        IHostEnvironment environment, string loaderSignature, TModel model, string featureColumn, int[] featureDimensions,
+        IReadOnlyList<NeuralOdeEpochReport> history)
     {
         Host = environment.Register(GetType().Name);
         Signature = loaderSignature;

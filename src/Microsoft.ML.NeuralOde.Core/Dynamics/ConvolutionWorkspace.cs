@@ -62,7 +62,8 @@ internal sealed unsafe class ConvolutionWorkspace<T>
     /// <summary>Transforms the bordered image; it becomes image number <paramref name="image"/> of the block.</summary>
     public void TransformInput(int image) =>
         _plan.Filters.TransformInput(
-            _bordered.Start, _plan.BorderedRow, _plan.Padded, _plan.TilesY, _plan.TilesX, _inputs.Start + image * _plan.Tiles * _plan.Padded, _plan.PointStep);
+            _bordered.Start, _plan.BorderedRow, _plan.Padded, _plan.TilesY, _plan.TilesX,
+            _inputs.Start + image * _plan.Tiles * _plan.Padded, _plan.PointStep);
 
     /// <summary>
     /// Transforms a cotangent without gaps, in place of an output; it becomes image number <paramref name="image"/> of the block.
@@ -87,8 +88,9 @@ internal sealed unsafe class ConvolutionWorkspace<T>
         int matrix = _plan.Channels * _plan.Padded;
         for (int p = 0; p < _plan.Filters.Points; p++)
             _dense.Multiply(
-                _inputs.Start + p * _plan.PointStep, _plan.Padded, 1, weights + p * matrix, _plan.Padded, _products.Start + p * _plan.PointStep, _plan.Padded,
-                images * _plan.Tiles, _plan.Channels, _plan.Padded, null, T.One, accumulate: false);
+                _inputs.Start + p * _plan.PointStep, _plan.Padded, 1, weights + p * matrix, _plan.Padded,
+                _products.Start + p * _plan.PointStep, _plan.Padded, images * _plan.Tiles, _plan.Channels, _plan.Padded, null, T.One,
+                accumulate: false);
     }
 
     /// <summary>
@@ -99,12 +101,13 @@ internal sealed unsafe class ConvolutionWorkspace<T>
         int matrix = _plan.Channels * _plan.Padded;
         for (int p = 0; p < _plan.Filters.Points; p++)
             _dense.Multiply(
-                _products.Start + p * _plan.PointStep, 1, _plan.Padded, _inputs.Start + p * _plan.PointStep, _plan.Padded, gradient + p * matrix, _plan.Padded,
-                _plan.Channels, images * _plan.Tiles, _plan.Padded, null, T.One, accumulate);
+                _products.Start + p * _plan.PointStep, 1, _plan.Padded, _inputs.Start + p * _plan.PointStep, _plan.Padded,
+                gradient + p * matrix, _plan.Padded, _plan.Channels, images * _plan.Tiles, _plan.Padded, null, T.One, accumulate);
     }
 
     /// <summary>Transforms the products of an image back, into <see cref="Output"/>.</summary>
     public void TransformOutput(int image) =>
         _plan.Filters.TransformOutput(
-            _products.Start + image * _plan.Tiles * _plan.Padded, _plan.PointStep, _plan.TilesY, _plan.TilesX, _tiled.Start, _plan.TiledRow, _plan.Padded);
+            _products.Start + image * _plan.Tiles * _plan.Padded, _plan.PointStep, _plan.TilesY, _plan.TilesX, _tiled.Start, _plan.TiledRow,
+            _plan.Padded);
 }

@@ -52,7 +52,8 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">An argument makes no sense.</exception>
     public ConvolutionalDynamics(
-        long channels, long? groups = null, Activation activation = Activation.Relu, TimeDependence time = TimeDependence.Concatenate, ScalarType? convolutionType = null)
+        long channels, long? groups = null, Activation activation = Activation.Relu, TimeDependence time = TimeDependence.Concatenate,
+        ScalarType? convolutionType = null)
         : base(nameof(ConvolutionalDynamics))
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(channels);
@@ -105,7 +106,8 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
     /// <summary>The channels and groups, the activation and how time enters.</summary>
     /// <returns>For instance “ConvolutionalDynamics(64 channels, 32 groups; Relu; time Concatenate)”.</returns>
     public override string ToString() =>
-        $"{nameof(ConvolutionalDynamics)}({Channels} channels, {Groups} groups; {Activation}; time {Time}{(ConvolutionType is { } type ? $"; convolutions in {type}" : "")})";
+        $"{nameof(ConvolutionalDynamics)}({Channels} channels, {Groups} groups; {Activation}; "
+        + $"time {Time}{(ConvolutionType is { } type ? $"; convolutions in {type}" : "")})";
 
     internal IReadOnlyList<Parameter> NormWeights => _normWeights;
 
@@ -128,11 +130,13 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
         Inputs.RequireAlive(t, nameof(t), "The time");
         Inputs.RequireAlive(y, nameof(y), "The state");
         if (y.dim() != 4 || y.size(1) != Channels)
-            throw new ArgumentException($"The state has shape [{string.Join(", ", y.shape)}]; these dynamics need [batch, {Channels}, height, width].", nameof(y));
+            throw new ArgumentException(
+                $"The state has shape [{string.Join(", ", y.shape)}]; these dynamics need [batch, {Channels}, height, width].", nameof(y));
         Inputs.RequireLike(y, _weights[0], nameof(y));
         if (t.dim() > 0 && (t.dtype != y.dtype || (t.numel() != 1 && (t.dim() != 4 || t.numel() != y.size(0)))))
             throw new ArgumentException(
-                $"The time has shape [{string.Join(", ", t.shape)}] and type {t.dtype}; it must be a scalar, or one number a row, [batch, 1, 1, 1], in the state's type {y.dtype}.", nameof(t));
+                $"The time has shape [{string.Join(", ", t.shape)}] and type {t.dtype}; it must be a scalar, or one number a row, "
+                + $"[batch, 1, 1, 1], in the state's type {y.dtype}.", nameof(t));
         using DisposeScope scope = NewDisposeScope();
         Tensor x = y;
         for (int i = 0; i < Convolutions; i++)
@@ -166,7 +170,8 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
     internal void Return(ConvolutionalEvaluator evaluator) => _evaluators.Return(evaluator);
 
     private bool HasKernelsFor(Tensor state) =>
-        StateKernels.Supports(state) && (ConvolutionType is null || ConvolutionType == state.dtype) && parameters().All(parameter => Fits(parameter, state));
+        StateKernels.Supports(state) && (ConvolutionType is null || ConvolutionType == state.dtype)
+            && parameters().All(parameter => Fits(parameter, state));
 
     /// <summary>
     /// A single channel of larger images leaves most of each register unused, which measurement does not forgive; beyond the other bounds

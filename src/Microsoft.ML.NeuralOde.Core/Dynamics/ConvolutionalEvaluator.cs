@@ -40,7 +40,8 @@ internal sealed unsafe class ConvolutionalEvaluator<T> : ConvolutionalEvaluator
         Normalizations =
         [
             .. Enumerable.Range(0, dynamics.NormWeights.Count).Select(i => new GroupNormalization<T>(
-                dynamics.NormWeights[i], dynamics.NormBiases[i], i < dynamics.Weights.Count ? dynamics.Activation : null, ConvolutionalDynamics.Epsilon, Plan)),
+                dynamics.NormWeights[i], dynamics.NormBiases[i], i < dynamics.Weights.Count ? dynamics.Activation : null,
+                ConvolutionalDynamics.Epsilon, Plan)),
         ];
         Layers =
         [
@@ -71,7 +72,8 @@ internal sealed unsafe class ConvolutionalEvaluator<T> : ConvolutionalEvaluator
     private int StateCount => Plan.Channels * Plan.Height * Plan.Width;
 
     public override bool Fits(Tensor state) =>
-        state.dtype == (typeof(T) == typeof(float) ? ScalarType.Float32 : ScalarType.Float64) && state.shape[2] == Plan.Height && state.shape[3] == Plan.Width;
+        state.dtype == (typeof(T) == typeof(float) ? ScalarType.Float32 : ScalarType.Float64) && state.shape[2] == Plan.Height
+            && state.shape[3] == Plan.Width;
 
     public override void Refresh()
     {
@@ -157,7 +159,8 @@ internal sealed unsafe class ConvolutionalEvaluator<T> : ConvolutionalEvaluator
         if (!isPerRow)
             foreach (ConvolutionLayer<T> layer in Layers)
                 layer.SetTime(times[0]);
-        Run(Plan.Blocks(rows), Layers.Length * Plan.MultiplyAdds(rows), (workspace, block) => RunBlock(workspace, block, rows, (T*)from, (T*)to, isPerRow, linearization));
+        Run(Plan.Blocks(rows), Layers.Length * Plan.MultiplyAdds(rows), (workspace, block) =>
+            RunBlock(workspace, block, rows, (T*)from, (T*)to, isPerRow, linearization));
     }
 
     private void RunBlock(
@@ -186,7 +189,8 @@ internal sealed unsafe class ConvolutionalEvaluator<T> : ConvolutionalEvaluator
                 Plane<T> target = isLast ? workspace.Image : workspace.Inside;
                 T* normalized = linearization is null ? null : linearization.Normalized(i, row);
                 T* inverse = linearization is null ? workspace.Inverse : linearization.Inverse(i, row);
-                Normalizations[i].Normalize(x, shift, isLast ? Bias(time, workspace) : Normalizations[i].Bias, normalized, inverse, target, workspace.Temporary);
+                Normalizations[i].Normalize(
+                    x, shift, isLast ? Bias(time, workspace) : Normalizations[i].Bias, normalized, inverse, target, workspace.Temporary);
                 if (isLast)
                     Save(target, to, row);
                 else

@@ -192,7 +192,8 @@ internal sealed unsafe class ConvolutionalLinearization<T> : DynamicsLinearizati
     {
         (int Layer, nint Target)[] wanted =
         [
-            .. Enumerable.Range(0, Layers.Length).Select(i => (Layer: i, Target: gradients[_evaluator.Slots[i].Weight!.Value])).Where(place => place.Target is not null)
+            .. Enumerable.Range(0, Layers.Length).Select(i => (Layer: i, Target: gradients[_evaluator.Slots[i].Weight!.Value]))
+                .Where(place => place.Target is not null)
                 .Select(place => (place.Layer, (nint)StateKernels.Address(place.Target!))),
         ];
         if (wanted.Length == 0)
@@ -203,7 +204,8 @@ internal sealed unsafe class ConvolutionalLinearization<T> : DynamicsLinearizati
         {
             (int first, int end) = _plan.Chunk(item % chunks, chunks, _rows);
             for (int block = first; block < end; block++)
-                MultiplyCotangents(workspace, wanted[item / chunks].Layer, block, (T*)parts + (nint)item * _plan.WeightCount, isFirst: block == first);
+                MultiplyCotangents(
+                    workspace, wanted[item / chunks].Layer, block, (T*)parts + (nint)item * _plan.WeightCount, isFirst: block == first);
         });
         // Each piece of work has some of the outputs of a layer.
         const int Pieces = 4;

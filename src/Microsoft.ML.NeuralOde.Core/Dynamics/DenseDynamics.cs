@@ -118,7 +118,8 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <summary>The layers' sizes, the activation and what else enters.</summary>
     /// <returns>For instance “DenseDynamics(2, 16, 2; Tanh; time Add)”.</returns>
     public override string ToString() =>
-        $"{nameof(DenseDynamics)}({string.Join(", ", [Features, .. Hidden, Features])}; {Activation}; time {Time}{(Conditions > 0 ? $"; {Conditions} conditions" : "")})";
+        $"{nameof(DenseDynamics)}({string.Join(", ", [Features, .. Hidden, Features])}; {Activation}; "
+        + $"time {Time}{(Conditions > 0 ? $"; {Conditions} conditions" : "")})";
 
     /// <summary>Number of linear layers.</summary>
     internal int Layers => _weights.Length;
@@ -188,7 +189,8 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
         Inputs.RequireLike(y, _weights[0], nameof(y));
         if (t.dim() > 0 && (t.dtype != y.dtype || t.numel() > Math.Max(1, y.numel() / Features) || t.size(-1) != 1))
             throw new ArgumentException(
-                $"The time has shape [{string.Join(", ", t.shape)}] and type {t.dtype}; it must be a scalar, or one number a row, [batch, 1], in the state's type {y.dtype}.", nameof(t));
+                $"The time has shape [{string.Join(", ", t.shape)}] and type {t.dtype}; it must be a scalar, or one number a row, "
+                + $"[batch, 1], in the state's type {y.dtype}.", nameof(t));
     }
 
     /// <summary>What time adds to layer <paramref name="layer"/>; null for nothing.</summary>
@@ -240,7 +242,8 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
         if (_conditionWeight is null)
             throw new ArgumentException("These dynamics take no condition; call forward(t, y).", nameof(condition));
         if (condition.dim() != 2 || condition.shape[1] != Conditions)
-            throw new ArgumentException($"The condition has shape [{string.Join(", ", condition.shape)}]; it must be [batch, {Conditions}].", nameof(condition));
+            throw new ArgumentException(
+                $"The condition has shape [{string.Join(", ", condition.shape)}]; it must be [batch, {Conditions}].", nameof(condition));
         Inputs.RequireLike(condition, _conditionWeight, nameof(condition));
         return functional.linear(condition, _conditionWeight);
     }

@@ -134,7 +134,8 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
         DenseLayer<T> layer = Layers[l];
         bool isLast = l == Layers.Length - 1;
         int columns = isLast ? layer.Outputs : layer.PaddedOutputs;
-        _kernels.Multiply(x, xStride, 1, layer.Transposed, layer.PaddedOutputs, y, yStride, rows, layer.Inputs, columns, layer.Shift, T.One, accumulate: false);
+        _kernels.Multiply(x, xStride, 1, layer.Transposed, layer.PaddedOutputs, y, yStride, rows, layer.Inputs, columns, layer.Shift, T.One,
+            accumulate: false);
         if (isLast && perRow != null && layer.HasTime)
             for (nint r = 0; r < rows; r++)
                 for (int i = 0; i < layer.Outputs; i++)
@@ -159,7 +160,8 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
     {
         int workers = RowBlocks.Workers(rows, BlockRows, rows * MultiplyAdds);
         if (_hidden.Length < workers)
-            _hidden = [.. _hidden, .. Enumerable.Range(_hidden.Length, workers - _hidden.Length).Select(_ => new Scratch<T>(2 * BlockRows * _widest))];
+            _hidden = [.. _hidden,
+                .. Enumerable.Range(_hidden.Length, workers - _hidden.Length).Select(_ => new Scratch<T>(2 * BlockRows * _widest))];
         RowBlocks.Run(workers, rows, BlockRows, body);
     }
 
@@ -274,8 +276,9 @@ internal sealed unsafe class DenseLayer<T>
         {
             for (nint from = 0; from < rows; from += BlockDepth)
                 _kernels.Multiply(
-                    delta + from * PaddedOutputs + start, 1, PaddedOutputs, inputs + from * PaddedInputs, PaddedInputs, gradient + start * stride, stride, count,
-                    Math.Min(BlockDepth, rows - from), stride, null, alpha, accumulate || from > 0);
+                    delta + from * PaddedOutputs + start, 1, PaddedOutputs, inputs + from * PaddedInputs, PaddedInputs,
+                    gradient + start * stride, stride, count, Math.Min(BlockDepth, rows - from), stride, null, alpha,
+                    accumulate || from > 0);
         });
 
     /// <summary>Takes the weights over; says whether the matrix changed.</summary>

@@ -91,7 +91,8 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
     }
 
     private void Run(RowBlocks.Body body) =>
-        RowBlocks.Run(RowBlocks.Workers(_rows, DenseEvaluator<T>.BlockRows, _rows * _evaluator.MultiplyAdds), _rows, DenseEvaluator<T>.BlockRows, body);
+        RowBlocks.Run(RowBlocks.Workers(_rows, DenseEvaluator<T>.BlockRows, _rows * _evaluator.MultiplyAdds), _rows,
+            DenseEvaluator<T>.BlockRows, body);
 
     /// <summary>f of a block of rows.</summary>
     private void Evaluate(T* state, T* derivative, nint start, nint count)
@@ -107,7 +108,8 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
             T* y = (isLast ? derivative : _inputs[l + 1].Start) + start * stride;
             _evaluator.Forward(l, _inputs[l].Start + start * layer.PaddedInputs, layer.PaddedInputs, y, stride, count, times);
             if (!isLast)
-                _kernels.Activate(_evaluator.Activation, y, _slopes[l].Start + start * stride, stride, count, layer.HasTime ? times : null, layer.TimeWeight);
+                _kernels.Activate(_evaluator.Activation, y, _slopes[l].Start + start * stride, stride, count, layer.HasTime ? times : null,
+                    layer.TimeWeight);
         }
     }
 
@@ -122,7 +124,8 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
             DenseLayer<T> layer = Layers[l];
             nint stride = l == 0 ? layer.Inputs : layer.PaddedInputs;
             T* next = (l == 0 ? state : _cotangents[l - 1].Start) + start * stride;
-            _kernels.Multiply(delta, layer.PaddedOutputs, 1, layer.Rows, layer.PaddedInputs, next, stride, count, layer.Outputs, stride, null, T.One, accumulate: false);
+            _kernels.Multiply(delta, layer.PaddedOutputs, 1, layer.Rows, layer.PaddedInputs, next, stride, count, layer.Outputs, stride,
+                null, T.One, accumulate: false);
             if (l > 0)
                 _kernels.MultiplyBy(next, _slopes[l - 1].Start + start * stride, count * stride);
             delta = next;

@@ -39,7 +39,8 @@ internal sealed unsafe class DensePathEvaluator<T> : DensePathEvaluator
         Slots = DenseSlots.Of(dynamics);
         Layers = new GatedLayer<T>[dynamics.Layers];
         for (int i = 0; i < Layers.Length; i++)
-            Layers[i] = new GatedLayer<T>(new DenseLayer<T>(dynamics.Weights[i], dynamics.Biases[i], dynamics.TimeWeight(i), Kernels), dynamics.Gate(i), Kernels);
+            Layers[i] = new GatedLayer<T>(
+                new DenseLayer<T>(dynamics.Weights[i], dynamics.Biases[i], dynamics.TimeWeight(i), Kernels), dynamics.Gate(i), Kernels);
         _multiplyAdds = Layers.Sum(layer => (double)layer.Dense.Inputs * layer.Dense.Outputs);
     }
 
@@ -82,7 +83,8 @@ internal sealed unsafe class DensePathEvaluator<T> : DensePathEvaluator
         int workers = Workers(rows);
         // Nothing is kept: each thread passes its blocks through the same memory.
         if (_passing.Length < workers)
-            _passing = [.. _passing, .. Enumerable.Range(_passing.Length, workers - _passing.Length).Select(_ => new DensePathLinearization<T>(this))];
+            _passing = [.. _passing,
+                .. Enumerable.Range(_passing.Length, workers - _passing.Length).Select(_ => new DensePathLinearization<T>(this))];
         for (int i = 0; i < workers; i++)
             _passing[i].Prepare(BlockRows);
         RowBlocks.Run(workers, rows, BlockRows, (worker, start, count) => _passing[worker].Evaluate(from, to, start, count, rows, place: 0));

@@ -155,7 +155,8 @@ internal sealed unsafe class DensePathLinearization<T> : DynamicsLinearization
     {
         DenseLayer<T> layer = Layers[l].Dense;
         _kernels.Multiply(
-            x, layer.PaddedInputs, 1, Layers[l].Transposed, layer.PaddedOutputs, y, layer.PaddedOutputs, rows, layer.Inputs, layer.PaddedOutputs, shift, T.One, accumulate: false);
+            x, layer.PaddedInputs, 1, Layers[l].Transposed, layer.PaddedOutputs, y, layer.PaddedOutputs, rows, layer.Inputs,
+            layer.PaddedOutputs, shift, T.One, accumulate: false);
     }
 
     /// <summary>Carries the cotangents of a block of rows back through the layers.</summary>
@@ -171,8 +172,8 @@ internal sealed unsafe class DensePathLinearization<T> : DynamicsLinearization
             T* next = _memory[l - 1].Cotangents.Start + start * stride;
             for (int k = 0; k <= tangents; k++)
                 _kernels.Multiply(
-                    delta + k * _rows * layer.PaddedOutputs, layer.PaddedOutputs, 1, Layers[l].Rows, stride, next + k * between, stride, count, layer.Outputs, stride, null,
-                    T.One, accumulate: false);
+                    delta + k * _rows * layer.PaddedOutputs, layer.PaddedOutputs, 1, Layers[l].Rows, stride, next + k * between, stride,
+                    count, layer.Outputs, stride, null, T.One, accumulate: false);
             T* sum = _products.Start + start * stride;
             T* images = _memory[l - 1].Images.Start + start * stride;
             T* slopes = _memory[l - 1].Slopes.Start + start * stride;
@@ -188,7 +189,8 @@ internal sealed unsafe class DensePathLinearization<T> : DynamicsLinearization
         }
         DenseLayer<T> first = Layers[0].Dense;
         T* to = outgoing + start * (Features + 1);
-        _kernels.Multiply(delta, first.PaddedOutputs, 1, Layers[0].Rows, first.PaddedInputs, to, Features + 1, count, first.Outputs, Features, null, T.One, accumulate: false);
+        _kernels.Multiply(delta, first.PaddedOutputs, 1, Layers[0].Rows, first.PaddedInputs, to, Features + 1, count, first.Outputs,
+            Features, null, T.One, accumulate: false);
         // The integral itself does not enter the rate.
         for (nint r = 0; r < count; r++)
             to[r * (Features + 1) + Features] = T.Zero;

@@ -82,14 +82,19 @@ public sealed class GaussianMixtureBase : BaseDistribution
         if (weights is not null)
             Inputs.RequireAlive(weights, nameof(weights), "The tensor of weights");
         if (scales?.is_floating_point() == false || weights?.is_floating_point() == false)
-            throw new ArgumentException($"Scales and weights must be of a floating-point type, as the means are, {means.dtype}.", scales?.is_floating_point() == false ? nameof(scales) : nameof(weights));
+            throw new ArgumentException($"Scales and weights must be of a floating-point type, as the means are, {means.dtype}.",
+                scales?.is_floating_point() == false ? nameof(scales) : nameof(weights));
         using DisposeScope scope = NewDisposeScope();
         scales ??= ones_like(means);
         weights ??= ones([means.shape[0]], means.dtype, means.device);
         if (!scales.shape.AsSpan().SequenceEqual(means.shape) || scales.le(Numbers.Zero).any().item<bool>())
-            throw new ArgumentException($"The scales have shape [{string.Join(", ", scales.shape)}]; they must be positive and of the means' shape [{string.Join(", ", means.shape)}].", nameof(scales));
+            throw new ArgumentException(
+                $"The scales have shape [{string.Join(", ", scales.shape)}]; "
+                + $"they must be positive and of the means' shape [{string.Join(", ", means.shape)}].", nameof(scales));
         if (weights.dim() != 1 || weights.shape[0] != means.shape[0] || weights.le(Numbers.Zero).any().item<bool>())
-            throw new ArgumentException($"The weights have shape [{string.Join(", ", weights.shape)}]; they must be {means.shape[0]} positive numbers.", nameof(weights));
+            throw new ArgumentException(
+                $"The weights have shape [{string.Join(", ", weights.shape)}]; "
+                + $"they must be {means.shape[0]} positive numbers.", nameof(weights));
         Register("means", means, isLearned);
         Register("log_scales", scales.log(), isLearned);
         Register("logits", weights.log(), isLearned);
@@ -131,7 +136,8 @@ public sealed class GaussianMixtureBase : BaseDistribution
             throw new ArgumentException($"The means have type {means.dtype}; they must be of a floating-point type.", nameof(means));
         return means.dim() == 2 && means.numel() > 0
             ? means.shape[1]
-            : throw new ArgumentException($"The means have shape [{string.Join(", ", means.shape)}]; it must be [components, features].", nameof(means));
+            : throw new ArgumentException(
+                $"The means have shape [{string.Join(", ", means.shape)}]; it must be [components, features].", nameof(means));
     }
 
     private void Register(string name, Tensor value, bool isLearned)

@@ -48,7 +48,8 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
     /// <param name="baseDistribution">p₁, which the flow then owns; null for the standard normal density.</param>
     /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
     public ContinuousFlow(
-        long features, IReadOnlyList<Module<Tensor, Tensor, Tensor>> dynamics, ContinuousFlowOptions? options = null, BaseDistribution? baseDistribution = null)
+        long features, IReadOnlyList<Module<Tensor, Tensor, Tensor>> dynamics, ContinuousFlowOptions? options = null,
+        BaseDistribution? baseDistribution = null)
         : base(nameof(ContinuousFlow))
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(features);
@@ -58,7 +59,8 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
         if (dynamics.Count == 0)
             throw new ArgumentException("There are no dynamics; a flow needs at least one block.", nameof(dynamics));
         if (baseDistribution is not null && baseDistribution.Features != features)
-            throw new ArgumentException($"The base distribution has {baseDistribution.Features} features; it must have {features}.", nameof(baseDistribution));
+            throw new ArgumentException(
+                $"The base distribution has {baseDistribution.Features} features; it must have {features}.", nameof(baseDistribution));
         Features = features;
         Options = options;
         Base = baseDistribution ?? new StandardNormalBase(features);
@@ -164,7 +166,8 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
         }
         Tensor data = _standardization?.Invert(z) ?? z.alias();
         logDensity = logDensity.Plus(LogDeterminant);
-        return new FlowEncoding(data.MoveToOuterDisposeScope(), latent.alias().MoveToOuterDisposeScope(), logDensity.MoveToOuterDisposeScope(), null, statistics);
+        return new FlowEncoding(data.MoveToOuterDisposeScope(), latent.alias().MoveToOuterDisposeScope(),
+            logDensity.MoveToOuterDisposeScope(), null, statistics);
     }
 
     /// <summary>Draws independent samples.</summary>
@@ -227,13 +230,15 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
         if (condition is not null)
             Inputs.RequireAlive(condition, nameof(condition), "The condition");
         if (!rows.is_floating_point())
-            throw new ArgumentException($"The rows have type {rows.dtype}; they must be of a floating-point type, that of the flow's parameters.", name);
+            throw new ArgumentException(
+                $"The rows have type {rows.dtype}; they must be of a floating-point type, that of the flow's parameters.", name);
         if (rows.dim() != 2 || rows.shape[1] != Features)
             throw new ArgumentException($"The rows have shape [{string.Join(", ", rows.shape)}]; it must be [batch, {Features}].", name);
         if (OtherDeviceThan(rows) is { } elsewhere)
             throw new ArgumentException($"The rows are on {rows.device}, the flow is on {elsewhere}; move both to one device.", name);
         if (condition is not null && OtherDeviceThan(condition) is { } other)
-            throw new ArgumentException($"The condition is on {condition.device}, the flow is on {other}; move both to one device.", nameof(condition));
+            throw new ArgumentException(
+                $"The condition is on {condition.device}, the flow is on {other}; move both to one device.", nameof(condition));
         string found = condition is null ? "is missing" : $"has shape [{string.Join(", ", condition.shape)}]";
         if (Conditions == 0 && condition is not null)
             throw new ArgumentException($"The condition {found}, but this flow takes none.", nameof(condition));
@@ -306,8 +311,8 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
         }
         logDensity = logDensity!.Plus(Base.call(z)).Plus(LogDeterminant);
         return new FlowEncoding(
-            data.alias().MoveToOuterDisposeScope(), z.MoveToOuterDisposeScope(), logDensity.MoveToOuterDisposeScope(), penalty?.MoveToOuterDisposeScope(),
-            statistics);
+            data.alias().MoveToOuterDisposeScope(), z.MoveToOuterDisposeScope(), logDensity.MoveToOuterDisposeScope(),
+            penalty?.MoveToOuterDisposeScope(), statistics);
     }
 
     private PathResult Solve(int block, Tensor z, double from, double to, PathQuantities quantities, Tensor? condition)
@@ -315,7 +320,8 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
         Module<Tensor, Tensor, Tensor> dynamics = _blocks[block];
         bool takesCondition = dynamics is IConditionalDynamics { Conditions: > 0 };
         OdeSolverOptions solver = training ? Options.Solver : Options.EvaluationSolver ?? Options.Solver;
-        return PathIntegration.Solve(dynamics, z, from, to, solver, quantities, Options.Trace, takesCondition ? condition : null, Options.ControlLogDensityError);
+        return PathIntegration.Solve(
+            dynamics, z, from, to, solver, quantities, Options.Trace, takesCondition ? condition : null, Options.ControlLogDensityError);
     }
 
     private static DenseDynamics[] Dense(long features, ContinuousFlowOptions options)

@@ -63,9 +63,11 @@ public sealed record ContinuousFlowOptions
     /// remedy.</exception>
     public void Validate()
     {
-        Require(Hidden is not null && Hidden.All(size => size > 0), nameof(Hidden), Hidden is null ? null : $"[{string.Join(", ", Hidden)}]", "a list of positive sizes");
+        Require(Hidden is not null && Hidden.All(size => size > 0), nameof(Hidden),
+            Hidden is null ? null : $"[{string.Join(", ", Hidden)}]", "a list of positive sizes");
         Require(Enum.IsDefined(Activation), nameof(Activation), Activation, "one of the activations");
-        Require(Activation != Activation.Relu, nameof(Activation), Activation, "a smooth one such as Tanh or Softplus: the divergence of others jumps");
+        Require(Activation != Activation.Relu, nameof(Activation), Activation,
+            "a smooth one such as Tanh or Softplus: the divergence of others jumps");
         Require(Enum.IsDefined(Time), nameof(Time), Time, "one of the time dependences");
         Require(InitialGain > 0 && double.IsFinite(InitialGain), nameof(InitialGain), InitialGain, "a positive number");
         Require(InputScale > 0 && double.IsFinite(InputScale), nameof(InputScale), InputScale, "a positive number");
@@ -84,7 +86,8 @@ public sealed record ContinuousFlowOptions
     public override string ToString() => OptionText.Join(
         $"hidden [{string.Join(", ", Hidden ?? [])}]", $"{Activation}", $"time {Time}", $"{Blocks} {(Blocks == 1 ? "block" : "blocks")}",
         Conditions > 0 ? $"{Conditions} conditions" : null, Standardize ? null : "data as they are", $"trace {Trace}", $"solver {Solver}",
-        EvaluationSolver is null ? null : $"evaluation solver {EvaluationSolver}", ControlLogDensityError ? null : "log-density without error control",
+        EvaluationSolver is null ? null : $"evaluation solver {EvaluationSolver}",
+        ControlLogDensityError ? null : "log-density without error control",
         Regularization is { IsActive: true } ? $"{Regularization}" : null);
 
     private static void Require(bool condition, string option, object? found, string expected)

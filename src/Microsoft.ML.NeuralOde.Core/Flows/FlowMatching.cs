@@ -53,11 +53,15 @@ public sealed record FlowMatchingOptions
         if (!Enum.IsDefined(Pairing))
             throw new ArgumentException($"{nameof(FlowMatchingOptions)}.{nameof(Pairing)} is {Pairing}; there is no such pairing.", nameof(Pairing));
         if (PairingGroup < 2)
-            throw new ArgumentException($"{nameof(FlowMatchingOptions)}.{nameof(PairingGroup)} is {PairingGroup}; it must be at least 2.", nameof(PairingGroup));
+            throw new ArgumentException(
+                $"{nameof(FlowMatchingOptions)}.{nameof(PairingGroup)} is {PairingGroup}; it must be at least 2.", nameof(PairingGroup));
         if (!(Noise >= 0 && double.IsFinite(Noise)))
-            throw new ArgumentException($"{nameof(FlowMatchingOptions)}.{nameof(Noise)} is {Noise}; it must be zero or a positive number.", nameof(Noise));
+            throw new ArgumentException(
+                $"{nameof(FlowMatchingOptions)}.{nameof(Noise)} is {Noise}; it must be zero or a positive number.", nameof(Noise));
         if (AverageTargets && (Pairing != FlowPairing.Independent || Noise > 0))
-            throw new ArgumentException($"{nameof(FlowMatchingOptions)}.{nameof(AverageTargets)} is set; {nameof(Pairing)} must be Independent and {nameof(Noise)} 0 then.", nameof(AverageTargets));
+            throw new ArgumentException(
+                $"{nameof(FlowMatchingOptions)}.{nameof(AverageTargets)} is set; "
+                + $"{nameof(Pairing)} must be Independent and {nameof(Noise)} 0 then.", nameof(AverageTargets));
     }
 }
 
@@ -96,7 +100,9 @@ public static class FlowMatching
         options.Validate();
         flow.CheckTrainable(data, condition);
         if (options.AverageTargets && (condition is not null || flow.Base is not StandardNormalBase))
-            throw new ArgumentException($"{nameof(FlowMatchingOptions.AverageTargets)} needs a flow without condition and with a standard normal base.", nameof(options));
+            throw new ArgumentException(
+                $"{nameof(FlowMatchingOptions.AverageTargets)} needs a flow without condition and with a standard normal base.",
+                nameof(options));
         using DisposeScope scope = NewDisposeScope();
         long rows = data.shape[0];
         Tensor start, end;
@@ -112,7 +118,8 @@ public static class FlowMatching
         }
 
         // One time in each of as many equal intervals as there are rows: uniform over all, with less variance.
-        Tensor times = Numbers.Range(rows, start.dtype, start.device).Plus(Draws.Uniform([rows], start.dtype, start.device, generator)).Over(rows).unsqueeze(1);
+        Tensor times = Numbers.Range(rows, start.dtype, start.device).Plus(Draws.Uniform([rows], start.dtype, start.device, generator))
+            .Over(rows).unsqueeze(1);
         if (options.AverageTargets)
             times = times.AtLeast(EarliestAverage);
         Tensor points = lerp(start, end, times);

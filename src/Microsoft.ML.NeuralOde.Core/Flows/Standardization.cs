@@ -108,7 +108,9 @@ public sealed class Standardization : Module<Tensor, Tensor>
     {
         Inputs.RequireAlive(data, name, "The tensor of rows");
         if (data.dim() == 0 || data.size(-1) != Features || data.is_complex())
-            throw new ArgumentException($"The rows have shape [{string.Join(", ", data.shape)}] and type {data.dtype}; they must be real numbers, [batch, {Features}].", name);
+            throw new ArgumentException(
+                $"The rows have shape [{string.Join(", ", data.shape)}] and type {data.dtype}; "
+                + $"they must be real numbers, [batch, {Features}].", name);
     }
 
     private Tensor Scale()

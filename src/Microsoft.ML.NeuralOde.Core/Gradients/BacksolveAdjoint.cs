@@ -14,7 +14,9 @@ internal sealed class BacksolveAdjoint : GradientMethod
         : base("adjoint")
     {
         if (method is not null && method.AdjointMethod != method)
-            throw new ArgumentException($"The adjoint's method is '{method.Name}'; it must be a Runge–Kutta method such as OdeMethod.Dopri5 or OdeMethod.Radau5.", nameof(method));
+            throw new ArgumentException(
+                $"The adjoint's method is '{method.Name}'; it must be a Runge–Kutta method such as OdeMethod.Dopri5 or OdeMethod.Radau5.",
+                nameof(method));
         RequireTolerance(relativeTolerance, nameof(relativeTolerance));
         RequireTolerance(absoluteTolerance, nameof(absoluteTolerance));
         _method = method;
@@ -98,7 +100,8 @@ internal sealed class AdjointSolve : DifferentiableSolve
                     continue;
                 }
                 Tensor index = BackwardSweep.Index(rows, adjoint.device);
-                adjoint.index_copy_(0, index, Backward(saved[0].index_select(1, index), gradient.index_select(1, index), output, rows, sums, times, statistics));
+                adjoint.index_copy_(0, index,
+                    Backward(saved[0].index_select(1, index), gradient.index_select(1, index), output, rows, sums, times, statistics));
             }
         }
         Solution.Statistics.BackwardEvaluations += statistics.FunctionEvaluations;
@@ -132,7 +135,8 @@ internal sealed class AdjointSolve : DifferentiableSolve
             double size = adjoint.Squared().mean().sqrt().ToDouble();
             // λ is solved for in units of its own size, so that the absolute tolerance means the same for every loss.
             Tensor before = size == 0 ? adjoint
-                : Sweep(equation, TimeGrid.Of(grid.Values[i], grid.Values[i - 1]), states[i], adjoint.Over(size), size, options, sums, guess, statistics).Times(size);
+                : Sweep(equation, TimeGrid.Of(grid.Values[i], grid.Values[i - 1]), states[i], adjoint.Over(size), size, options, sums,
+                    guess, statistics).Times(size);
             guess = StepGuess.From(statistics) ?? guess;
             if (times is not null && i == 1)
                 times[0] -= Rate(equation, grid.Values[0], states[0], before, statistics);
@@ -151,8 +155,8 @@ internal sealed class AdjointSolve : DifferentiableSolve
 
     /// <summary>Solves for y and λ over one interval, adds the parameters' gradients and returns λ at its beginning.</summary>
     private static Tensor Sweep(
-        VectorField equation, TimeGrid interval, Tensor state, Tensor adjoint, double size, OdeSolverOptions options, ParameterSums sums, StepGuess? guess,
-        SolverStatistics statistics)
+        VectorField equation, TimeGrid interval, Tensor state, Tensor adjoint, double size, OdeSolverOptions options, ParameterSums sums,
+        StepGuess? guess, SolverStatistics statistics)
     {
         long limit = options.MaximumSteps - statistics.AcceptedSteps - statistics.RejectedSteps;
         if (limit > 0)
@@ -171,7 +175,8 @@ internal sealed class AdjointSolve : DifferentiableSolve
     {
         using var system = new AdjointSystem(task.Equation, sums.Active);
         using Tensor start = stack([task.InitialState, adjoint]);
-        using OdeSolution solution = OdeProblem.Integrate(task with { Equation = system, InitialState = start, Recorder = new Quadrature(Accumulate) });
+        using OdeSolution solution = OdeProblem.Integrate(
+            task with { Equation = system, InitialState = start, Recorder = new Quadrature(Accumulate) });
         return solution.States[1][1].clone();
 
         void Accumulate(AcceptedStep step)

@@ -29,7 +29,8 @@ internal sealed class BackwardSweep : IDisposable
         TrackedGrid = problem.Grid;
         if (withTimes)
         {
-            TimeLeaves = Array.ConvertAll(problem.Grid.Values, value => tensor(value, like.dtype, like.device).requires_grad_().DetachFromDisposeScope());
+            TimeLeaves = Array.ConvertAll(problem.Grid.Values, value =>
+                tensor(value, like.dtype, like.device).requires_grad_().DetachFromDisposeScope());
             TrackedGrid = problem.Grid.Track(TimeLeaves);
         }
         IsPerRow = problem.IsPerRow;

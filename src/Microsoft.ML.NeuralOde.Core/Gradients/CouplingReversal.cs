@@ -29,7 +29,8 @@ internal sealed class CouplingReversal(ButcherTableau tableau, double coupling, 
         // z₁ = z₀ − Ψ_{−h}(t₁, y₁); the step of the second stages is −h.
         second.Pull([point.TwinGradient], [[.. Enumerable.Range(0, lanes * b.Length).Select(i => -b[i % b.Length])]]);
         Tensor stateGradient = Sweep.Sum(
-            lanes, [new Term(point.StateGradient, one), .. outputs.AtEnd.Select(g => new Term(g, one)), .. second.Pulled.Select(v => new Term(v, one))]);
+            lanes, [new Term(point.StateGradient, one), .. outputs.AtEnd.Select(g => new Term(g, one)),
+                .. second.Pulled.Select(v => new Term(v, one))]);
         // y₁ = λy₀ + (1 − λ)z₀ + Ψ_h(t₀, z₀), and inside the step y(σ) = (1 − w) y₀ + w z₀ + h Σ_i p_i(σ) k_i with w = (1 − λ) σ.
         first.Pull([stateGradient, .. outputs.Incoming], [outputs.EndWeights(), .. outputs.Inside.Select(output => outputs.Weights(output))]);
         Tensor twinBefore = Sweep.Sum(

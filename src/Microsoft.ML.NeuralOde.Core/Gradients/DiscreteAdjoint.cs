@@ -20,7 +20,8 @@ internal sealed class DiscreteAdjoint : GradientMethod
         if (checkpoints < 1)
             throw new ArgumentOutOfRangeException(nameof(checkpoints), checkpoints, "At least one state must be kept, the initial one.");
         if (evaluationBytes < 0)
-            throw new ArgumentOutOfRangeException(nameof(evaluationBytes), evaluationBytes, "The memory for evaluations cannot be negative; 0 keeps none.");
+            throw new ArgumentOutOfRangeException(
+                nameof(evaluationBytes), evaluationBytes, "The memory for evaluations cannot be negative; 0 keeps none.");
         _budget = new CheckpointBudget(checkpoints);
         // Who counts states is short of memory.
         _evaluationBytes = evaluationBytes ?? (checkpoints is null ? DefaultEvaluationBytes : 0);
@@ -114,8 +115,8 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
         PullbackSource? evaluated = TakeEvaluated();
         if (_drewNumbers && evaluated is null && Problem.DrawsRandomNumbers(saved[0], null))
             throw new InvalidOperationException(
-                "The right-hand side draws random numbers, and a second backward pass evaluates it again, with others: its gradients would be wrong. Solve again, "
-                + "or take GradientMethod.Direct().");
+                "The right-hand side draws random numbers, and a second backward pass evaluates it again, with others: "
+                + "its gradients would be wrong. Solve again, or take GradientMethod.Direct().");
         int place = saved.Count - (evaluated?.Parameters.Count ?? 0);
         using var sweep = new BackwardSweep(Problem, adjoint, TimesNeedGradient, Solution.Statistics, evaluated);
         using var replay = new Replay(sweep, _tape, [.. saved.Take(_tape.Checkpoints.Count)]);

@@ -41,7 +41,9 @@ internal sealed class EvaluationRecorder
     public static EvaluationRecorder? For(OdeProblem problem, long budget)
     {
         bool hasSuchSteps = problem.Options.Method.ExplicitTableau is not null && !problem.Options.PerRow;
-        return hasSuchSteps && budget > 0 ? new EvaluationRecorder(problem, [.. problem.Parameters.Where(parameter => parameter.requires_grad)], budget) : null;
+        return hasSuchSteps && budget > 0
+            ? new EvaluationRecorder(problem, [.. problem.Parameters.Where(parameter => parameter.requires_grad)], budget)
+            : null;
     }
 
     /// <summary>
@@ -112,9 +114,11 @@ internal sealed class EvaluationRecorder
     /// <summary>The evaluator itself stays the pullback's, which needs it on the way back.</summary>
     private sealed class RecordedEvaluator(EvaluationRecorder recorder, AnalyticPullback pullback) : DynamicsEvaluator
     {
-        public override void Evaluate(ReadOnlySpan<double> times, Tensor state, Tensor derivative) => recorder.Evaluate(times, state, derivative, pullback);
+        public override void Evaluate(ReadOnlySpan<double> times, Tensor state, Tensor derivative) =>
+            recorder.Evaluate(times, state, derivative, pullback);
 
-        public override DynamicsLinearization Linearize(ReadOnlySpan<double> times, Tensor state, Tensor derivative) => pullback.Evaluator.Linearize(times, state, derivative);
+        public override DynamicsLinearization Linearize(ReadOnlySpan<double> times, Tensor state, Tensor derivative) =>
+            pullback.Evaluator.Linearize(times, state, derivative);
 
         public override void Trace(ReadOnlySpan<double> times, Tensor state, Tensor trace) => pullback.Evaluator.Trace(times, state, trace);
     }

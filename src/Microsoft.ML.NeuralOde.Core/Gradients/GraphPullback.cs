@@ -138,7 +138,8 @@ internal sealed class GraphPullback : Pullback
             _time.Dispose();
         }
 
-        public override Evaluation Again(IReadOnlyList<Tensor> saved) => new GraphEvaluation(_all, saved[0], saved[1], _withTime ? saved[2] : _time, _withTime);
+        public override Evaluation Again(IReadOnlyList<Tensor> saved) =>
+            new GraphEvaluation(_all, saved[0], saved[1], _withTime ? saved[2] : _time, _withTime);
 
         public override void Dispose()
         {

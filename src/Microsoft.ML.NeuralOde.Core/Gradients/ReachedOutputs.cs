@@ -47,7 +47,9 @@ internal sealed class ReachedOutputs
         bool[] wanted = Any(outputs.ne(Numbers.Zero));
         long[] missing =
         [
-            .. Enumerable.Range(0, _rows).Where(row => Enumerable.Range(0, _times).Any(time => wanted[time * _rows + row] && !Reached(time, row))).Select(row => (long)row),
+            .. Enumerable.Range(0, _rows)
+                .Where(row => Enumerable.Range(0, _times).Any(time => wanted[time * _rows + row] && !Reached(time, row)))
+                .Select(row => (long)row),
         ];
         if (missing.Length > 0 && initial is not null && !_perRow)
             initial.fill_(Numbers.NaN);

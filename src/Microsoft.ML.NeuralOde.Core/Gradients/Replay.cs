@@ -91,7 +91,8 @@ internal sealed class Replay : IDisposable
         }
         bool[] accepted = [.. Enumerable.Range(0, step.Lanes).Select(lane => step.Start[lane] != step.End[lane])];
         if (_stepper.Try(step.End).NewtonFailed)
-            throw new OdeSolverException(SolverFailure.Newton, step.Start[0], step.End[0] - step.Start[0], double.NaN, [], "This was on the way back.");
+            throw new OdeSolverException(
+                SolverFailure.Newton, step.Start[0], step.End[0] - step.Start[0], double.NaN, [], "This was on the way back.");
         _stepper.Accept(accepted);
         if (_tape.Steps[index + 1].Rows is not { } rows || rows.AsSpan().SequenceEqual(_rows))
             return;

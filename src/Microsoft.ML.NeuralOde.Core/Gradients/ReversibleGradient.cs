@@ -18,7 +18,8 @@ internal sealed class ReversibleGradient : GradientMethod
     {
         if (!options.Method.IsReversible)
             throw new ArgumentException(
-                $"{nameof(OdeSolverOptions)}.{nameof(options.Gradient)} is '{Name}' and {nameof(options.Method)} is '{options.Method.Name}', whose steps cannot be undone; " +
+                $"{nameof(OdeSolverOptions)}.{nameof(options.Gradient)} is '{Name}' and {nameof(options.Method)} is " +
+                $"'{options.Method.Name}', whose steps cannot be undone; " +
                 "take OdeMethod.ReversibleHeun or OdeMethod.ReversibleCoupling(…), or another gradient method.", nameof(options));
     }
 
@@ -195,7 +196,8 @@ internal sealed class ReversibleSolve : DifferentiableSolve
         (Tensor state, Tensor twin, Tensor marks) = (kept[0], kept[1], kept[2]);
         int mark = stretch.MarkedSteps.Count - 1;
         StateArithmetic arithmetic = sweep.Arithmetic(state, stretch.Rows?.Length ?? 1);
-        var point = new ReversiblePoint(arithmetic.Copy(state), arithmetic.Copy(twin), arithmetic.Copy(adjoint), zeros_like(state).DetachFromDisposeScope());
+        var point = new ReversiblePoint(
+            arithmetic.Copy(state), arithmetic.Copy(twin), arithmetic.Copy(adjoint), zeros_like(state).DetachFromDisposeScope());
         for (int n = stretch.Steps.Count - 1; n >= 0; n--)
         {
             using DisposeScope scope = NewDisposeScope();
@@ -213,7 +215,8 @@ internal sealed class ReversibleSolve : DifferentiableSolve
             Tensor places = stretch.Index(step.Rows, state.device);
             Tensor rows = BackwardSweep.Index(step.Rows, state.device);
             ReversiblePoint part = reversal.Undo(
-                step, ReversiblePoint.Of([.. point.All.Select(tensor => tensor.index_select(0, places))]), output => outputs[output].index_select(0, rows));
+                step, ReversiblePoint.Of([.. point.All.Select(tensor => tensor.index_select(0, places))]), output =>
+                    outputs[output].index_select(0, rows));
             part = reversal.Finish(part);
             foreach ((Tensor all, Tensor some) in point.All.Zip(part.All))
                 all.index_copy_(0, places, some);
@@ -251,10 +254,12 @@ internal sealed class ReversibleSolve : DifferentiableSolve
         double away = (undone - kept).abs().max().ToDouble() / Math.Max(kept.abs().max().ToDouble(), double.Epsilon);
         if (away <= tolerated)
             return;
-        string where = string.Create(CultureInfo.InvariantCulture, $"at t = {step.Start[0]:G6} the state that comes back differs from the solve's by {away:G2} of its size");
+        string where = string.Create(CultureInfo.InvariantCulture,
+            $"at t = {step.Start[0]:G6} the state that comes back differs from the solve's by {away:G2} of its size");
         throw new InvalidOperationException(
-            $"The steps of '{Problem.Options.Method.Name}' could not be undone: {where}, since undoing steps amplifies rounding where components grow. " +
-            "Take an ordinary method such as OdeMethod.Dopri5 with GradientMethod.Checkpointed, shorten the interval, or use float64.");
+            $"The steps of '{Problem.Options.Method.Name}' could not be undone: {where}, since undoing steps amplifies rounding where " +
+            "components grow. Take an ordinary method such as OdeMethod.Dopri5 with GradientMethod.Checkpointed, shorten the interval, " +
+            "or use float64.");
     }
 
     private static void Release(ReversiblePoint point, StateArithmetic arithmetic)

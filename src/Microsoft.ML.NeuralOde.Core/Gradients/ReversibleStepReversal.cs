@@ -63,7 +63,8 @@ internal sealed class HermiteOutputs
     }
 
     /// <summary>What the state at the step's end gets.</summary>
-    public IEnumerable<Term> End => Terms(basis => basis.End).Concat(_atEnd.Select(g => new Term(g, Enumerable.Repeat(1.0, _span.Start.Length).ToArray())));
+    public IEnumerable<Term> End =>
+        Terms(basis => basis.End).Concat(_atEnd.Select(g => new Term(g, Enumerable.Repeat(1.0, _span.Start.Length).ToArray())));
 
     /// <summary>What the state at the step's start gets.</summary>
     public IEnumerable<Term> Start => Terms(basis => 1 - basis.End);

@@ -85,8 +85,9 @@ internal abstract class DifferentiableSolve
             {
                 if (failure is null && is_grad_enabled())
                     failure = new NotSupportedException(
-                        $"The gradient of an ODE solve was asked for with a graph of its own (create_graph: true), for second derivatives, which gradients by " +
-                        $"'{solve.Problem.Gradient.Name}' do not have: set {nameof(OdeSolverOptions)}.{nameof(OdeSolverOptions.Gradient)} to GradientMethod.Direct().");
+                        "The gradient of an ODE solve was asked for with a graph of its own (create_graph: true), for second " +
+                        $"derivatives, which gradients by '{solve.Problem.Gradient.Name}' do not have: " +
+                        $"set {nameof(OdeSolverOptions)}.{nameof(OdeSolverOptions.Gradient)} to GradientMethod.Direct().");
                 if (failure is null)
                 {
                     saved = Unpack(ctx);
@@ -124,13 +125,14 @@ internal abstract class DifferentiableSolve
             List<Tensor> saved = context.get_saved_variables();
             return saved.TrueForAll(tensor => tensor is not null)
                 ? saved
-                : throw new InvalidOperationException("What the backward pass of the solution needs is gone; solve again, and keep what the solution was made of alive.");
+                : throw new InvalidOperationException(
+                    "What the backward pass of the solution needs is gone; solve again, and keep what the solution was made of alive.");
         }
         catch (System.Runtime.InteropServices.ExternalException exception)
         {
             throw new InvalidOperationException(
-                "A parameter of the right-hand side was changed between the solve and its backward pass, by a step of an optimiser, say: the solution's gradients "
-                + "belong to the old value. Call backward() first, or solve again.", exception);
+                "A parameter of the right-hand side was changed between the solve and its backward pass, by a step of an optimiser, say: "
+                + "the solution's gradients belong to the old value. Call backward() first, or solve again.", exception);
         }
     }
 

@@ -77,7 +77,8 @@ internal sealed class GraphStepReversal(OdeMethod method, BackwardSweep sweep) :
         Tensor start = state!.detach().requires_grad_();
         var statistics = new SolverStatistics();
         var context = new StepperContext(
-            new RightHandSide(Sweep.Equation, statistics), new TensorArithmetic(step.Lanes), new Clock(Sweep.TrackedGrid, start, Sweep.IsPerRow, Sweep.Problem.Options.Discontinuities),
+            new RightHandSide(Sweep.Equation, statistics), new TensorArithmetic(step.Lanes),
+            new Clock(Sweep.TrackedGrid, start, Sweep.IsPerRow, Sweep.Problem.Options.Discontinuities),
             Sweep.OptionsFor(method), statistics);
         using Stepper stepper = method.CreateStepper(context);
         stepper.Start(step.Start, context.Arithmetic.Copy(start));

@@ -72,7 +72,8 @@ internal static class UnnamedParameters
         using var undisturbed = new Undisturbed(problem.Equation);
         if (Evaluate(problem) is not { } value)
             return;
-        (Tensor Tensor, string Path)[] forgotten = [.. candidates.Where(candidate => DependsOn([value], candidate.Tensor) && !IsExplained(candidate.Tensor, named))];
+        (Tensor Tensor, string Path)[] forgotten =
+            [.. candidates.Where(candidate => DependsOn([value], candidate.Tensor) && !IsExplained(candidate.Tensor, named))];
         if (forgotten.Length > 0 || named.Length == 0)
             throw Forgotten(problem, forgotten);
     }
@@ -89,26 +90,33 @@ internal static class UnnamedParameters
     {
         if (named.Length == 0)
             return false;
-        return DependsOn(Array.ConvertAll(named, known => known.alias()), tensor) || (!tensor.is_leaf && Array.Exists(named, known => DependsOn([tensor], known)));
+        return DependsOn(Array.ConvertAll(named, known => known.alias()), tensor)
+            || (!tensor.is_leaf && Array.Exists(named, known => DependsOn([tensor], known)));
     }
 
     private static bool DependsOn(Tensor[] values, Tensor tensor)
     {
-        Tensor?[] derivatives = Autograd.Pull("the right-hand side", values, [tensor], [.. values.Select(value => zeros_like(value))], retainGraph: true);
+        Tensor?[] derivatives = Autograd.Pull(
+            "the right-hand side", values, [tensor], [.. values.Select(value => zeros_like(value))], retainGraph: true);
         return derivatives[0] is not null;
     }
 
     private static ArgumentException Forgotten(OdeProblem problem, (Tensor Tensor, string Path)[] forgotten)
     {
-        string which = forgotten.Length == 0 ? "" : $": {string.Join(", ", forgotten.Take(10).Select(Describe))}{(forgotten.Length > 10 ? ", …" : "")}";
+        string which = forgotten.Length == 0
+            ? ""
+            : $": {string.Join(", ", forgotten.Take(10).Select(Describe))}{(forgotten.Length > 10 ? ", …" : "")}";
         return problem.Equation.Module is { } module
             ? new ArgumentException(
-                $"{module.GetType().Name} uses tensors that require gradients and that are not among its parameters(){which}. GradientMethod '{problem.Gradient.Name}' would "
-                + "give them none. Call RegisterComponents() at the end of its constructor; keep layers in a ModuleList or Sequential, not in a List or an array; register single "
-                + "tensors by register_parameter. Where none is wanted, set requires_grad to false, or solve under torch.no_grad(). GradientMethod.Direct() reaches all of them.")
+                $"{module.GetType().Name} uses tensors that require gradients and that are not among its parameters(){which}. "
+                + $"GradientMethod '{problem.Gradient.Name}' would give them none. Call RegisterComponents() at the end of its "
+                + "constructor; keep layers in a ModuleList or Sequential, not in a List or an array; register single tensors by "
+                + "register_parameter. Where none is wanted, set requires_grad to false, or solve under torch.no_grad(). "
+                + "GradientMethod.Direct() reaches all of them.")
             : new ArgumentException(
-                $"The right-hand side uses tensors that require gradients and that are not among its parameters{which}. GradientMethod '{problem.Gradient.Name}' would give them "
-                + "none. Name all of them in 'parameters' (a module's are [.. module.parameters()]), detach() those that are not to be trained, or take GradientMethod.Direct(). "
+                $"The right-hand side uses tensors that require gradients and that are not among its parameters{which}. GradientMethod "
+                + $"'{problem.Gradient.Name}' would give them none. Name all of them in 'parameters' "
+                + "(a module's are [.. module.parameters()]), detach() those that are not to be trained, or take GradientMethod.Direct(). "
                 + "An empty list says that no gradients are wanted.");
 
         static string Describe((Tensor Tensor, string Path) found) =>

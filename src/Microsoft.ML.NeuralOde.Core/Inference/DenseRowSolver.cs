@@ -29,7 +29,8 @@ internal sealed unsafe class DenseRowSolver
         _end = end;
         _activation = dynamics.Activation;
         Features = (int)dynamics.Features;
-        Dictionary<string, float[]> parameters = dynamics.named_parameters().ToDictionary(p => p.name, p => p.parameter.detach().cpu().contiguous().data<float>().ToArray());
+        Dictionary<string, float[]> parameters = dynamics.named_parameters()
+            .ToDictionary(p => p.name, p => p.parameter.detach().cpu().contiguous().data<float>().ToArray());
         _layers = new PackedLinear[dynamics.Hidden.Count + 1];
         _timeWeights = new float[_layers.Length][];
         for (int i = 0; i < _layers.Length; i++)
@@ -63,7 +64,11 @@ internal sealed unsafe class DenseRowSolver
         bool isPlain = options.RelativeTolerances is null && options.AbsoluteTolerances is null && options.Norm.Measure.IsRootMeanSquare
             && options.Discontinuities.Count == 0 && options.Events.Count == 0 && options.Progress is null;
         return isPlain && options.Method.ExplicitTableau is { } tableau
-            && block.Dynamics is DenseDynamics { Conditions: 0, Time: TimeDependence.None or TimeDependence.Add or TimeDependence.Concatenate } dynamics
+            && block.Dynamics is DenseDynamics
+            {
+                Conditions: 0,
+                Time: TimeDependence.None or TimeDependence.Add or TimeDependence.Concatenate,
+            } dynamics
             && dynamics.parameters().All(parameter => parameter.dtype == ScalarType.Float32)
             ? new DenseRowSolver(tableau, options, block.EndTime, dynamics) : null;
     }
@@ -112,11 +117,13 @@ internal sealed unsafe class DenseRowSolver
             }
             step = tried * history.Rejected(controller, k, error);
             // Where the derivative itself is not finite, no step is small enough.
-            if (step < Math.Max(_options.MinimumStep, ErrorHistory.SmallestStep(time, Math.Abs(_end))) || (!double.IsFinite(error) && !IsFinite(work.K(0))))
+            if (step < Math.Max(_options.MinimumStep, ErrorHistory.SmallestStep(time, Math.Abs(_end)))
+                || (!double.IsFinite(error) && !IsFinite(work.K(0))))
                 return false;
         }
         if (_options.OnStepLimit == StepLimitBehavior.Throw)
-            throw new OdeSolverException(SolverFailure.StepLimit, time, direction * step, double.NaN, [], $"MaximumSteps is {_options.MaximumSteps}.");
+            throw new OdeSolverException(
+                SolverFailure.StepLimit, time, direction * step, double.NaN, [], $"MaximumSteps is {_options.MaximumSteps}.");
         return false;
     }
 
@@ -248,7 +255,8 @@ internal sealed unsafe class DenseRowSolver
             for (int j = 0; j < weights.Length; j++)
                 if (weights[j] != 0)
                     e += new Vector<float>((float)(h * weights[j])) * Vector.Load(work.K(j) + i);
-            Vector<float> scale = new Vector<float>(atol) + new Vector<float>(rtol) * Vector.Max(Vector.Abs(Vector.Load(y0 + i)), Vector.Abs(Vector.Load(y1 + i)));
+            Vector<float> scale = new Vector<float>(atol)
+                + new Vector<float>(rtol) * Vector.Max(Vector.Abs(Vector.Load(y0 + i)), Vector.Abs(Vector.Load(y1 + i)));
             Vector<float> ratio = e / scale;
             squares += ratio * ratio;
         }

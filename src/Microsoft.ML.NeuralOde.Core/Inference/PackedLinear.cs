@@ -55,7 +55,8 @@ internal sealed unsafe class PackedLinear
             int row = 0;
             for (; row <= rows - 4; row += 4)
                 for (int panel = 0; panel < Width; panel += Panel)
-                    FourRows(x + (nint)row * xStride, xStride, weights + (nint)panel * Inputs, bias + panel, y + (nint)row * yStride + panel, yStride);
+                    FourRows(x + (nint)row * xStride, xStride, weights + (nint)panel * Inputs, bias + panel,
+                        y + (nint)row * yStride + panel, yStride);
             for (; row < rows; row++)
             {
                 float* input = x + (nint)row * xStride;

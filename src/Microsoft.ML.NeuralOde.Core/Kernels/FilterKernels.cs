@@ -49,7 +49,8 @@ internal abstract unsafe class FilterKernels<T>
 
     private static FilterKernels<T>[] Create<V>()
         where V : struct, ILanes<V, T> =>
-        [new FilterKernels<T, V, MinimalFilter2<T, V>>(), new FilterKernels<T, V, MinimalFilter3<T, V>>(), new FilterKernels<T, V, MinimalFilter4<T, V>>()];
+        [new FilterKernels<T, V, MinimalFilter2<T, V>>(), new FilterKernels<T, V, MinimalFilter3<T, V>>(),
+            new FilterKernels<T, V, MinimalFilter4<T, V>>()];
 }
 
 /// <inheritdoc/>

@@ -168,7 +168,8 @@ internal static unsafe class StateKernels
         {
             nint offset = lane * width;
             int count = Gather(coefficients.Slice(lane * k.Length, k.Length), inputs, offset, active, weights);
-            result[lane] = ScaledError(from + offset, to + offset, weights, active, count, width, T.CreateTruncating(rtol), T.CreateTruncating(atol), maximum);
+            result[lane] = ScaledError(
+                from + offset, to + offset, weights, active, count, width, T.CreateTruncating(rtol), T.CreateTruncating(atol), maximum);
         }
     }
 
@@ -183,7 +184,8 @@ internal static unsafe class StateKernels
         {
             var parts = new double[(width + BlockSize - 1) / BlockSize];
             RowBlocks.Run(Workers(width, count + 1), width, BlockSize, (_, start, length) =>
-                parts[start / BlockSize] = ScaledErrorBlock((T*)y0 + start, (T*)y1 + start, (T*)c, (T**)k, count, length, start, rtol, atol, maximum));
+                parts[start / BlockSize] = ScaledErrorBlock(
+                    (T*)y0 + start, (T*)y1 + start, (T*)c, (T**)k, count, length, start, rtol, atol, maximum));
             double total = 0;
             foreach (double part in parts)
                 total = Join(total, part, maximum);

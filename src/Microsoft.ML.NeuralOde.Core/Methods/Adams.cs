@@ -33,7 +33,8 @@ internal sealed class AdamsMethod : OdeMethod
     {
         foreach ((string prefix, bool corrects) in new[] { (CorrectedName, true), (ExplicitName, false) })
             if (name.StartsWith(prefix, StringComparison.OrdinalIgnoreCase)
-                && int.TryParse(name.AsSpan(prefix.Length), System.Globalization.CultureInfo.InvariantCulture, out int order) && order is >= 1 and <= MaximumOrder)
+                && int.TryParse(name.AsSpan(prefix.Length), System.Globalization.CultureInfo.InvariantCulture, out int order)
+                && order is >= 1 and <= MaximumOrder)
                 return new AdamsMethod(order, corrects);
         return null;
     }
@@ -55,7 +56,8 @@ internal sealed class AdamsStepper(int order, bool corrects, StepperContext cont
     public override void Start(double[] time, Tensor state)
     {
         if (Context.Clock.IsTracked)
-            throw new ArgumentException("Gradients with respect to the output times are not available for Adams methods; take a Runge–Kutta method.");
+            throw new ArgumentException(
+                "Gradients with respect to the output times are not available for Adams methods; take a Runge–Kutta method.");
         base.Start(time, state);
     }
 

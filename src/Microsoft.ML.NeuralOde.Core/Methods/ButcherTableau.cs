@@ -9,8 +9,8 @@ internal sealed class ButcherTableau
 {
     private readonly Lazy<double> _stabilityLimit;
 
-    public ButcherTableau(int order, double[][] a, double[] b, double[] c, double[]? error = null, int errorOrder = 0, ContinuousExtension? extension = null,
-        double[]? secondError = null)
+    public ButcherTableau(int order, double[][] a, double[] b, double[] c, double[]? error = null, int errorOrder = 0,
+        ContinuousExtension? extension = null, double[]? secondError = null)
     {
         Order = order;
         A = a;

@@ -104,7 +104,8 @@ internal static class ImplicitTableaux
             [A4, A4, -85517644447.0 / 5003708988389],
             [A5, A5, 1514767744496.0 / 9099671765375, 14283835447591.0 / 12247432691556],
             [A6, A6, -1790937573418.0 / 7393406387169, 10819093665085.0 / 7266595846747, 4109463131231.0 / 7386972500302],
-            [B, B, 2809310203510.0 / 10304234040467, 1021729336898.0 / 2364210264653, 870612361811.0 / 2470410392208, -1307970675534.0 / 8059683598661],
+            [B, B, 2809310203510.0 / 10304234040467, 1021729336898.0 / 2364210264653, 870612361811.0 / 2470410392208,
+                -1307970675534.0 / 8059683598661],
         ]);
         double[] c = [.. a.Select(row => row.Sum())];
         c[^1] = 1;
@@ -183,7 +184,9 @@ internal static class ImplicitTableaux
     {
         int s = b.Length;
         double[][] powers = [.. Enumerable.Range(0, s).Select(q => Power(c, q))];
-        double[] embedded = [.. LinearEquations.Solve(powers, [.. powers.Select((_, q) => new[] { 1.0 / (q + 1) - (q == 0 ? startWeight : 0) })]).Select(row => row[0])];
+        double[] embedded = [.. LinearEquations
+            .Solve(powers, [.. powers.Select((_, q) => new[] { 1.0 / (q + 1) - (q == 0 ? startWeight : 0) })])
+            .Select(row => row[0])];
         // The solution's own polynomial with the slope at the start besides.
         var extension = ContinuousExtension.Meeting(
             s + 1, [.. Enumerable.Range(0, s + 1).Select(q => (Power([0, .. c], q), (double[])[.. new double[q], 1.0 / (q + 1)]))]);

@@ -33,7 +33,8 @@ internal static class JacobianEvaluator
             Tensor given = UserFunction.Call("The Jacobian", state, () => own(time, state.clone()));
             if (given is null || given.IsInvalid || given.numel() != rows * n * n)
                 throw new InvalidOperationException(
-                    $"The Jacobian has {(given is null || given.IsInvalid ? "no value" : $"shape [{string.Join(", ", given.shape)}]")}; it must have shape [{rows}, {n}, {n}].");
+                    $"The Jacobian has {(given is null || given.IsInvalid ? "no value" : $"shape [{string.Join(", ", given.shape)}]")}; "
+                    + $"it must have shape [{rows}, {n}, {n}].");
             return given.reshape(rows, n, n).to(state.dtype, state.device).clone().DetachFromDisposeScope();
         }
 

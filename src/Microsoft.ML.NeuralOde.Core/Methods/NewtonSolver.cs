@@ -128,13 +128,16 @@ internal sealed class NewtonSolver
     }
 
     private Tensor Base(StepSpan span, Tensor state, Tensor[] k, int stage, int known) =>
-        known == 0 ? _context.Arithmetic.Copy(state) : _context.Arithmetic.Combine(state, span, _tableau.A[stage].AsSpan(0, known), k.AsSpan(0, known));
+        known == 0
+            ? _context.Arithmetic.Copy(state)
+            : _context.Arithmetic.Combine(state, span, _tableau.A[stage].AsSpan(0, known), k.AsSpan(0, known));
 
     private Tensor[] Tangent(StepSpan span, Tensor[] bases, Tensor slope, StageGroup group)
     {
         (int start, int count) = group;
         Tensor h = Sizes(span, slope);
-        return [.. Enumerable.Range(0, count).Select(i => bases[i].detach().Plus(h * slope.detach().Times(_tableau.A[start + i].Skip(start).Take(count).Sum())))];
+        return [.. Enumerable.Range(0, count)
+            .Select(i => bases[i].detach().Plus(h * slope.detach().Times(_tableau.A[start + i].Skip(start).Take(count).Sum())))];
     }
 
     /// <summary>The stages of a state without elements.</summary>
@@ -426,7 +429,8 @@ internal sealed class NewtonSolver
         Tensor first = jacobian(0);
         Tensor h = tensor(span.Size, [span.Size.Length, 1, 1], first.dtype, first.device);
         Tensor identity = eye(first.shape[1], dtype: first.dtype, device: first.device)!.unsqueeze(0);
-        return cat([.. block.Select((row, i) => cat([.. row.Select((a, j) => (i == j ? identity : zeros_like(identity)) - h.Times(a) * jacobian(j))], 2))], 1);
+        return cat([.. block.Select((row, i) =>
+            cat([.. row.Select((a, j) => (i == j ? identity : zeros_like(identity)) - h.Times(a) * jacobian(j))], 2))], 1);
     }
 
     /// <summary>1 in the marked lanes, 0 in the others, to multiply a state with.</summary>

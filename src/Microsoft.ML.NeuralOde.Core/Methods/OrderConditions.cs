@@ -65,7 +65,8 @@ internal sealed class OrderConditions
             if (!(Math.Abs(found - expected) <= Tolerance * Math.Max(size, expected)))
                 return string.Create(
                     CultureInfo.InvariantCulture,
-                    $"the condition of order {tree.Nodes} Σ {name}_i ({tree}) = {(expected == 0 ? "0" : $"1/{tree.Density}")} is missed by {found - expected:G3}");
+                    $"the condition of order {tree.Nodes} Σ {name}_i ({tree}) = {(expected == 0 ? "0" : $"1/{tree.Density}")} is missed by "
+                    + $"{found - expected:G3}");
         }
         return null;
     }

@@ -50,7 +50,8 @@ internal sealed class OwnTableau
     /// <summary>b − b̂; null without an estimate.</summary>
     private double[]? Error(RungeKuttaTableau tableau, double[] b, OrderConditions conditions)
     {
-        RequireBoth(nameof(tableau.EmbeddedWeights), tableau.EmbeddedWeights is not null, nameof(tableau.EmbeddedOrder), tableau.EmbeddedOrder is not null);
+        RequireBoth(nameof(tableau.EmbeddedWeights), tableau.EmbeddedWeights is not null, nameof(tableau.EmbeddedOrder),
+            tableau.EmbeddedOrder is not null);
         if (tableau.EmbeddedWeights is null)
             return null;
         double[] embedded = Vector(nameof(tableau.EmbeddedWeights), tableau.EmbeddedWeights, b.Length);

@@ -91,8 +91,9 @@ internal sealed class ReversibleCouplingStepper(ReversibleCoupling method, Stepp
     protected override Tensor DerivativeState => Twin;
 
     protected override string DriftRemark =>
-        $"The coupling of '{method.Name}' is {method.Coupling}: where components decay, its states move apart, or hold the steps h so small that " +
-        $"h |∂f/∂y| is below {-Math.Log(method.Coupling):G2}. Where that is too small, take a smaller λ, or the method itself with GradientMethod.Checkpointed.";
+        $"The coupling of '{method.Name}' is {method.Coupling}: where components decay, its states move apart, or hold the steps h so " +
+        $"small that h |∂f/∂y| is below {-Math.Log(method.Coupling):G2}. Where that is too small, take a smaller λ, " +
+        "or the method itself with GradientMethod.Checkpointed.";
 
     /// <summary>y(σ) = y + (1 − λ) σ (z − y) + h Σ_i p_i(σ) k_i, which is y at the step's start and y₁ at its end.</summary>
     public override Tensor Interpolate(double[] times)

@@ -37,7 +37,8 @@ internal sealed class ReversibleHeunStepper(StepperContext context) : Reversible
     public override Tensor NextTwin => _nextTwin!;
 
     protected override string DriftRemark =>
-        $"'{Context.Options.Method.Name}' is stable for oscillations alone: where components decay, its second state moves away by e^|h ∂f/∂y| in each step.";
+        $"'{Context.Options.Method.Name}' is stable for oscillations alone: "
+        + "where components decay, its second state moves away by e^|h ∂f/∂y| in each step.";
 
     protected override StepAttempt Advance(StepSpan span)
     {

@@ -30,7 +30,8 @@ internal sealed class SymplecticStepper(SymplecticMethod method, bool isLeapfrog
     {
         if (state.dim() == 0 || state.size(-1) % 2 != 0)
             throw new ArgumentException(
-                $"The initial state has shape [{string.Join(", ", state.shape)}]; methods for second-order systems need a last dimension of even size: positions, then velocities.");
+                $"The initial state has shape [{string.Join(", ", state.shape)}]; "
+                + "methods for second-order systems need a last dimension of even size: positions, then velocities.");
         base.Start(time, state);
     }
 

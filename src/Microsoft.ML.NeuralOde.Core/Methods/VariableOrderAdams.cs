@@ -52,7 +52,8 @@ internal sealed class VariableOrderAdamsStepper(StepperContext context) : OneSte
     public override void Start(double[] time, Tensor state)
     {
         if (Context.Clock.IsTracked)
-            throw new ArgumentException("Gradients with respect to the output times are not available for Adams methods; take a Runge–Kutta method.");
+            throw new ArgumentException(
+                "Gradients with respect to the output times are not available for Adams methods; take a Runge–Kutta method.");
         base.Start(time, state);
     }
 

@@ -22,7 +22,8 @@ internal sealed class DensePathRate : PathRate, IAnalyticDynamics
 
     public override IAnalyticDynamics Analytic => this;
 
-    protected override IEnumerable<Tensor> DynamicsParameters => _dynamics.parameters().Where(parameter => !ReferenceEquals(parameter, _dynamics.ConditionWeight));
+    protected override IEnumerable<Tensor> DynamicsParameters =>
+        _dynamics.parameters().Where(parameter => !ReferenceEquals(parameter, _dynamics.ConditionWeight));
 
     /// <summary>Evaluates by fused kernels where the divergence is all that is integrated and all rows go the same steps.</summary>
     public DynamicsEvaluator? CreateEvaluator(Tensor state)
@@ -52,7 +53,8 @@ internal sealed class DensePathRate : PathRate, IAnalyticDynamics
             (gates[i], shifts[i]) = _dynamics.Modulation(i, time, rowData);
         }
         bool sharesTime = gates[^1] is null || gates[^1]!.dim() == 1;
-        if (Request is { NeedsJacobian: true, Trace.IsExact: true } && !Request.Has(PathQuantities.JacobianNorm) && layers <= DenseTrace.MaximumLayers && sharesTime)
+        if (Request is { NeedsJacobian: true, Trace.IsExact: true } && !Request.Has(PathQuantities.JacobianNorm)
+            && layers <= DenseTrace.MaximumLayers && sharesTime)
         {
             (Tensor f, Tensor trace) = DenseTrace.Evaluate(_dynamics.Activation, packed.narrow(1, 0, Features), weights, gates, shifts);
             return Join(f, trace, Request.Has(PathQuantities.KineticEnergy) ? f.Squared().sum(1) : null, null);
@@ -62,7 +64,8 @@ internal sealed class DensePathRate : PathRate, IAnalyticDynamics
     }
 
     /// <inheritdoc cref="PathRate.Join"/>
-    internal Tensor Pack(Tensor f, Tensor? divergence, Tensor? kineticEnergy, Tensor? jacobianNorm) => Join(f, divergence, kineticEnergy, jacobianNorm);
+    internal Tensor Pack(Tensor f, Tensor? divergence, Tensor? kineticEnergy, Tensor? jacobianNorm) =>
+        Join(f, divergence, kineticEnergy, jacobianNorm);
 
     public override void Dispose()
     {

@@ -27,7 +27,8 @@ internal static class DenseTangents
     /// <param name="shifts">s of each layer, likewise.</param>
     public static Tensor Apply(Network network, Tensor packed, Tensor? tangents, Tensor[] weights, Tensor?[] gates, Tensor[] shifts)
     {
-        bool graph = is_grad_enabled() && (packed.requires_grad || Array.Exists(weights, w => w.requires_grad) || Array.Exists(shifts, s => s.requires_grad)
+        bool graph = is_grad_enabled()
+            && (packed.requires_grad || Array.Exists(weights, w => w.requires_grad) || Array.Exists(shifts, s => s.requires_grad)
             || Array.Exists(gates, g => g is { requires_grad: true }));
         if (graph)
             return Function.apply([network, packed, tangents!, .. weights, .. gates!, .. shifts]);
@@ -106,7 +107,8 @@ internal static class DenseTangents
             Tensor result = Evaluate(network, packed, tangents, weights, gates, shifts, saved);
             ctx.set_materialize_grads(false);
             ctx.save_data(Key, new Layout(network, layers, tangents is not null, gates[0] is not null, packed.device_type, vars));
-            ctx.save_for_backward([packed, .. tangents is null ? (Tensor[])[] : [tangents], .. weights, .. gates.OfType<Tensor>(), .. shifts, .. saved]);
+            ctx.save_for_backward(
+                [packed, .. tangents is null ? (Tensor[])[] : [tangents], .. weights, .. gates.OfType<Tensor>(), .. shifts, .. saved]);
             foreach (Tensor tensor in saved)
                 tensor.MoveToOuterDisposeScope();
             return result.MoveToOuterDisposeScope();
@@ -152,7 +154,8 @@ internal static class DenseTangents
             Tensor value = Evaluate(saved.Network, saved.Packed, saved.Tangents, saved.Weights, saved.Gates, saved.Shifts, null);
             Tensor?[] places = [null, saved.Packed, null, .. saved.Weights, .. saved.Gates, .. saved.Shifts];
             int[] wanted = [.. Enumerable.Range(0, places.Length).Where(i => places[i] is { requires_grad: true })];
-            Tensor?[] gradients = Autograd.Pull("the dynamics", [value], [.. wanted.Select(i => places[i]!)], [gradient], retainGraph: true, createGraph: true);
+            Tensor?[] gradients = Autograd.Pull(
+                "the dynamics", [value], [.. wanted.Select(i => places[i]!)], [gradient], retainGraph: true, createGraph: true);
             for (int i = 0; i < wanted.Length; i++)
                 if (gradients[i] is { } found)
                     result[wanted[i]] = found.MoveToOuterDisposeScope();

@@ -25,7 +25,8 @@ internal static class PathIntegration
         Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double start, double end, OdeSolverOptions options, PathQuantities quantities,
         TraceEstimator trace, Tensor? condition = null, bool controlIntegrals = true) =>
         UserFunction.Call(
-            "The solve along a path", initialState, () => SolveAlong(dynamics, initialState, start, end, options, quantities, trace, condition, controlIntegrals));
+            "The solve along a path", initialState, () =>
+                SolveAlong(dynamics, initialState, start, end, options, quantities, trace, condition, controlIntegrals));
 
     private static PathResult SolveAlong(
         Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double start, double end, OdeSolverOptions options, PathQuantities quantities,
@@ -52,7 +53,8 @@ internal static class PathIntegration
         return result;
     }
 
-    private static TraceEstimator Choose(TraceEstimator trace, Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, PathQuantities quantities)
+    private static TraceEstimator Choose(
+        TraceEstimator trace, Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, PathQuantities quantities)
     {
         if (trace.IsExact || trace.Probes > 0)
             return trace;

@@ -69,7 +69,9 @@ internal abstract class PathRate : IDisposable
             throw new ArgumentException(
                 $"The condition {(request.Condition is null ? "is missing" : $"has shape [{string.Join(", ", request.Condition.shape)}]")}; "
                 + (expected == 0 ? "these dynamics take none." : $"it must be [{initialState.shape[0]}, {expected}]."), nameof(request));
-        return dynamics is DenseDynamics dense ? new DensePathRate(dense, initialState, request) : new AutogradPathRate(dynamics, initialState, request);
+        return dynamics is DenseDynamics dense
+            ? new DensePathRate(dense, initialState, request)
+            : new AutogradPathRate(dynamics, initialState, request);
     }
 
     /// <summary>The packed initial state, integrals at zero; in the current scope.</summary>

@@ -27,7 +27,8 @@ public sealed record PathRegularization
     public bool IsActive => KineticEnergy != 0 || JacobianNorm != 0;
 
     internal PathQuantities Quantities =>
-        (KineticEnergy != 0 ? PathQuantities.KineticEnergy : PathQuantities.None) | (JacobianNorm != 0 ? PathQuantities.JacobianNorm : PathQuantities.None);
+        (KineticEnergy != 0 ? PathQuantities.KineticEnergy : PathQuantities.None)
+            | (JacobianNorm != 0 ? PathQuantities.JacobianNorm : PathQuantities.None);
 
     /// <summary>Checks the weights.</summary>
     /// <exception cref="ArgumentException">A weight is negative or not finite, or there is no estimator.</exception>
@@ -54,7 +55,9 @@ public sealed record PathRegularization
         Inputs.RequireAlive(initialState, nameof(initialState), "The initial state");
         Validate();
         if (!initialState.is_floating_point())
-            throw new ArgumentException($"The initial state has type {initialState.dtype}; it must be a floating-point tensor, such as float32.", nameof(initialState));
+            throw new ArgumentException(
+                $"The initial state has type {initialState.dtype}; it must be a floating-point tensor, "
+                + "such as float32.", nameof(initialState));
         if (initialState.dim() < 1)
             throw new ArgumentException("The initial state is a scalar; its first dimension must be the batch.", nameof(initialState));
         using DisposeScope scope = NewDisposeScope();

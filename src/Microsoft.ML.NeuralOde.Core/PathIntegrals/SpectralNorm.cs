@@ -32,7 +32,8 @@ public static class SpectralNorm
             Tensor square = LargestSingularValue(parameter.flatten(1), iterations).Squared();
             sum = sum is null ? square : sum.Plus(square);
         }
-        return sum?.MoveToOuterDisposeScope() ?? throw new ArgumentException("The module has no parameter with two or more dimensions.", nameof(module));
+        return sum?.MoveToOuterDisposeScope()
+            ?? throw new ArgumentException("The module has no parameter with two or more dimensions.", nameof(module));
     }
 
     /// <summary>uᵀ W v with the singular vectors held fixed, whose gradient u vᵀ is that of the singular value.</summary>

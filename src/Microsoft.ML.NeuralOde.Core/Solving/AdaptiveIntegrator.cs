@@ -204,12 +204,14 @@ internal sealed class AdaptiveIntegrator : Integrator
     {
         // A row may have finished in the very step that took another to a discontinuity.
         double[] limits = Times(i => Math.Min(
-            _lanes[i].NextStop < _stops.Length ? Math.Abs(_stops[_lanes[i].NextStop] - Stepper.Time[i]) : double.PositiveInfinity, Options.MaximumStep));
+            _lanes[i].NextStop < _stops.Length ? Math.Abs(_stops[_lanes[i].NextStop] - Stepper.Time[i]) : double.PositiveInfinity,
+            Options.MaximumStep));
         double[] chosen = given.Contains(0)
             ? InitialStep.Select(Context, Stepper.Time, Stepper.State, Stepper.Derivative(), Grid.Direction, Options.Method.StartOrder, limits)
             : given;
         for (int i = 0; i < _lanes.Length; i++)
-            _lanes[i].Step = Math.Min(Math.Max(given[i] == 0 ? chosen[i] : given[i], ErrorHistory.SmallestStep(Stepper.Time[i], Interval)), Options.MaximumStep);
+            _lanes[i].Step = Math.Min(
+                Math.Max(given[i] == 0 ? chosen[i] : given[i], ErrorHistory.SmallestStep(Stepper.Time[i], Interval)), Options.MaximumStep);
     }
 
     private double Interval => Math.Abs(Grid.End - Grid.Start);
@@ -283,7 +285,8 @@ internal sealed class AdaptiveIntegrator : Integrator
 
     /// <summary>Whether the stages of an implicit method cannot be as exact as the tolerance asks.</summary>
     private bool IsBeyondRounding =>
-        Options is { Method.SolvesEquations: true, RelativeTolerances: null, RelativeTolerance: < 1e-6 } && Task.InitialState.dtype == ScalarType.Float32;
+        Options is { Method.SolvesEquations: true, RelativeTolerances: null, RelativeTolerance: < 1e-6 }
+            && Task.InitialState.dtype == ScalarType.Float32;
 
     private double[] Times(Func<int, double> value) => [.. Enumerable.Range(0, _lanes.Length).Select(value)];
 

@@ -11,8 +11,9 @@ namespace Microsoft.ML.NeuralOde.Solving;
 internal sealed class EventSolve
 {
     private const string NoDerivative =
-        "The time of an event has no derivatives, because its function has none there: it compares, rounds, detaches or reaches zero without slope. Write it as a " +
-        "differentiable distance from the threshold, or detach the event's time and state if they are not to be differentiated.";
+        "The time of an event has no derivatives, because its function has none there: it compares, rounds, detaches or reaches zero " +
+        "without slope. Write it as a differentiable distance from the threshold, " +
+        "or detach the event's time and state if they are not to be differentiated.";
 
     private readonly OdeProblem _problem;
     private readonly bool _withGradient;
@@ -56,7 +57,8 @@ internal sealed class EventSolve
             if (_steps >= _problem.Options.MaximumSteps)
             {
                 if (_problem.Options.OnStepLimit == StepLimitBehavior.Throw)
-                    throw new OdeSolverException(SolverFailure.StepLimit, from, 0, double.NaN, [], $"MaximumSteps is {_problem.Options.MaximumSteps}, and {_occurrences.Count} events happened.");
+                    throw new OdeSolverException(SolverFailure.StepLimit, from, 0, double.NaN, [],
+                        $"MaximumSteps is {_problem.Options.MaximumSteps}, and {_occurrences.Count} events happened.");
                 status = RowStatus.StepLimit;
                 break;
             }
@@ -71,7 +73,8 @@ internal sealed class EventSolve
                 break;
             if (IsAccumulating(end))
             {
-                OdeSolverException failure = EventWatcher.Accumulation(end, end - from, "They follow each other faster than time can tell them apart.");
+                OdeSolverException failure = EventWatcher.Accumulation(
+                    end, end - from, "They follow each other faster than time can tell them apart.");
                 status = Returned(failure) ?? throw failure;
                 break;
             }
@@ -106,7 +109,8 @@ internal sealed class EventSolve
         double spacing = Math.BitIncrement(Math.Abs(time)) - Math.Abs(time);
         return AreWithin(few, 64 * few * spacing) || AreWithin(Many, 1000 * Many * spacing);
 
-        bool AreWithin(int count, double distance) => _resets.Count > count && Math.Abs(time - _resets.ElementAt(_resets.Count - 1 - count)) <= distance;
+        bool AreWithin(int count, double distance) =>
+            _resets.Count > count && Math.Abs(time - _resets.ElementAt(_resets.Count - 1 - count)) <= distance;
     }
 
     /// <summary>What is known of the solve from one interruption to the next.</summary>
@@ -125,7 +129,8 @@ internal sealed class EventSolve
         using Undisturbed? undisturbed = _problem.Equation.IsComplete ? null : new Undisturbed(_problem.Equation);
         using Tensor initial = state.detach();
         var task = new IntegrationTask(
-            _problem.Equation, initial, TimeGrid.Of([from, .. outputs]), Remaining(), _statistics, IsDifferentiable: false, Events: (_problem.Options.Events, starts));
+            _problem.Equation, initial, TimeGrid.Of([from, .. outputs]), Remaining(), _statistics, IsDifferentiable: false,
+            Events: (_problem.Options.Events, starts));
         using var integrator = Integrator.Create(task);
         EventWatcher watcher = integrator.Watcher!;
         RowStatus status;
@@ -156,7 +161,8 @@ internal sealed class EventSolve
         }
         int reached = outputs.Count(time => (end - time) * direction >= 0);
         // Rounding must not decide whether an output at the event's time is reached.
-        if (status == RowStatus.Event && reached < outputs.Length && IsAtOnce(end, outputs[reached], reached == 0 ? from : outputs[reached - 1], final!, watcher.Found[^1]))
+        if (status == RowStatus.Event && reached < outputs.Length
+            && IsAtOnce(end, outputs[reached], reached == 0 ? from : outputs[reached - 1], final!, watcher.Found[^1]))
             reached++;
         return new Stretch(watcher.Found, status, end, residuals, reached);
     }
@@ -182,7 +188,8 @@ internal sealed class EventSolve
     /// <summary>How a solve that failed is returned; null where it is not.</summary>
     private RowStatus? Returned(OdeSolverException failure) => failure.Failure switch
     {
-        SolverFailure.EventAccumulation when _returnsPartial || _problem.Options.OnStepLimit == StepLimitBehavior.ReturnPartial => RowStatus.EventAccumulation,
+        SolverFailure.EventAccumulation when _returnsPartial || _problem.Options.OnStepLimit == StepLimitBehavior.ReturnPartial =>
+            RowStatus.EventAccumulation,
         SolverFailure.NonFinite when _returnsPartial => RowStatus.NonFinite,
         SolverFailure.StepSizeUnderflow or SolverFailure.Newton when _returnsPartial => RowStatus.StepSizeUnderflow,
         _ => null,
@@ -195,11 +202,19 @@ internal sealed class EventSolve
     {
         int direction = _problem.Grid.Direction;
         int stop = next + stretch.Reached;
-        double[] outputs = [.. Enumerable.Range(next, stretch.Reached).Select(i => _problem.Grid.Values[i]).Where(time => (end - time) * direction >= 0)];
+        double[] outputs =
+            [.. Enumerable.Range(next, stretch.Reached).Select(i => _problem.Grid.Values[i]).Where(time => (end - time) * direction >= 0)];
         // A solve that failed, or ended at the step limit, is made again up to the last output and event only.
         IEnumerable<double> last = stretch.Status is RowStatus.Event or RowStatus.Completed ? [end] : [];
-        double[] values = [from, .. outputs.Concat(stretch.Found.Select(found => found.Time)).Concat(last).Where(t => t != from).Distinct().OrderBy(t => t * direction)];
-        OdeSolution part = (_problem with { InitialState = state, Times = Times(values, start, next, next + outputs.Length), Grid = TimeGrid.Of(values), Options = _problem.Options with { Events = [] } })
+        double[] values = [from, .. outputs.Concat(stretch.Found.Select(found => found.Time)).Concat(last)
+            .Where(t => t != from).Distinct().OrderBy(t => t * direction)];
+        OdeSolution part = (_problem with
+        {
+            InitialState = state,
+            Times = Times(values, start, next, next + outputs.Length),
+            Grid = TimeGrid.Of(values),
+            Options = _problem.Options with { Events = [] },
+        })
             .Solve(_withGradient);
         _scope.Attach(part.States);
         Tensor At(double time) => part.States[Array.IndexOf(values, time)];

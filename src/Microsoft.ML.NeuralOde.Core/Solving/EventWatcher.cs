@@ -76,7 +76,8 @@ internal sealed class EventWatcher
             double Value(double sigma) => Evaluate(item, stepper, attempt, start + sigma * size, sigma);
             double first = Value(0);
             double Noise() =>
-                this.Noise(item, attempt.Span.End[0], attempt.State) + Math.Abs((Value(1) - first) / size) * TimePrecision.Spacing(start, ScalarType.Float64);
+                this.Noise(item, attempt.Span.End[0], attempt.State)
+                    + Math.Abs((Value(1) - first) / size) * TimePrecision.Spacing(start, ScalarType.Float64);
             Func<double, double> value = Value;
             // A function that was too rough in several steps will not become smooth.
             int pieces = _rough[i] < RoughSteps ? SignChanges.MostPieces : 1;
@@ -116,7 +117,10 @@ internal sealed class EventWatcher
             _nearby.AddRange(found.Skip(i + 1).Where(other => other.Place - place <= AtOneTime).Select(other => other.Event));
             double before = place * (1 - AtOneTime);
             double reach = (place - before) * size;
-            Slope = reach == 0 ? 0 : (Evaluate(entry.Event, stepper, attempt, entry.Time, place) - Evaluate(entry.Event, stepper, attempt, start + before * size, before)) / reach;
+            Slope = reach == 0
+                ? 0
+                : (Evaluate(entry.Event, stepper, attempt, entry.Time, place)
+                    - Evaluate(entry.Event, stepper, attempt, start + before * size, before)) / reach;
             return entry.Time;
         }
         return null;
@@ -133,7 +137,8 @@ internal sealed class EventWatcher
         foreach (FoundEvent other in _nearby)
         {
             bool isAtOnce = Math.Abs(other.Time - _interruption) <= AtOnce * TimePrecision.Spacing(time, _clock.Type);
-            if ((isAtOnce || Math.Sign(Evaluate(other.Event, time, state)) != other.Sign) && !Found.Exists(entry => entry.Event == other.Event && entry.Time == time))
+            if ((isAtOnce || Math.Sign(Evaluate(other.Event, time, state)) != other.Sign)
+                && !Found.Exists(entry => entry.Event == other.Event && entry.Time == time))
                 Found.Add(other with { Time = time });
         }
         // Those that interrupt stand last.
@@ -153,11 +158,13 @@ internal sealed class EventWatcher
         if (!state.isfinite().all().item<bool>())
             throw new OdeSolverException(SolverFailure.NonFinite, time, 0, double.NaN, [], "An event function was to be looked at there.");
         throw new InvalidOperationException(string.Create(
-            System.Globalization.CultureInfo.InvariantCulture, $"An event function returned NaN at t = {time:G10}; it must return a number wherever the state is finite."));
+            System.Globalization.CultureInfo.InvariantCulture,
+            $"An event function returned NaN at t = {time:G10}; it must return a number wherever the state is finite."));
     }
 
     // Rising and falling are meant in the direction of the solve.
-    private static bool Counts(OdeEvent item, int before) => item.Direction == EventDirection.Both || (before < 0) == (item.Direction == EventDirection.Rising);
+    private static bool Counts(OdeEvent item, int before) =>
+        item.Direction == EventDirection.Both || (before < 0) == (item.Direction == EventDirection.Rising);
 
     /// <summary>
     /// How fast g leaves its zero at the start of this part of the solve, per step; null where the part does not begin at such a zero of
@@ -187,7 +194,8 @@ internal sealed class EventWatcher
         {
             int sign = Math.Sign(Evaluate(item, stepper, attempt, start + sigma * size, sigma) - first);
             if (sign == -origin.Sign)
-                throw Accumulation(start, size, "The reset leaves the state at rest where the event happens, and the right-hand side carries it on through.");
+                throw Accumulation(start, size,
+                    "The reset leaves the state at rest where the event happens, and the right-hand side carries it on through.");
             if (sign != 0)
                 return sign * double.Epsilon;
         }
@@ -196,7 +204,8 @@ internal sealed class EventWatcher
 
     /// <summary>Fails where, until its next zero, g stays within the rounding of the state.</summary>
     private void CheckHop(
-        OdeEvent item, double first, Func<double, double> function, Func<double, double> deflated, SignChanges.Result changes, Stepper stepper, StepAttempt attempt)
+        OdeEvent item, double first, Func<double, double> function, Func<double, double> deflated, SignChanges.Result changes,
+        Stepper stepper, StepAttempt attempt)
     {
         if (changes.Brackets.Count == 0 || !Counts(item, changes.Brackets[0].Sign))
             return;

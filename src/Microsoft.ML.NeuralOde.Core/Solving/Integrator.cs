@@ -19,7 +19,8 @@ internal abstract class Integrator : IDisposable
         _heap = new HeapGuard(task.InitialState);
         var clock = new Clock(Grid, task.InitialState, perRow: Options.PerRow && lanes > 0 && this is AdaptiveIntegrator, Options.Discontinuities);
         Context = new StepperContext(
-            new RightHandSide(task.Equation, Statistics, task.IsDifferentiable), StateArithmetic.Create(task.InitialState, lanes, task.IsDifferentiable), clock, Options, Statistics);
+            new RightHandSide(task.Equation, Statistics, task.IsDifferentiable),
+            StateArithmetic.Create(task.InitialState, lanes, task.IsDifferentiable), clock, Options, Statistics);
         Stepper = Options.Method.CreateStepper(Context);
         if (task.Events is { } events)
             Watcher = new EventWatcher(events.Events, events.Starts, Context);
@@ -120,7 +121,8 @@ internal abstract class Integrator : IDisposable
 
     /// <summary>The discontinuities between the first and the last output time, in the order in which they are reached.</summary>
     protected double[] DiscontinuitiesInside() =>
-        [.. Options.Discontinuities.Where(t => (t - Grid.Start) * Grid.Direction > 0 && (Grid.End - t) * Grid.Direction > 0).Distinct().OrderBy(t => t * Grid.Direction)];
+        [.. Options.Discontinuities.Where(t => (t - Grid.Start) * Grid.Direction > 0 && (Grid.End - t) * Grid.Direction > 0).Distinct()
+            .OrderBy(t => t * Grid.Direction)];
 
     /// <summary>Batch rows (at most ten) that hold a number which is not finite.</summary>
     protected static List<long> NonFiniteRows(Tensor state)

@@ -55,9 +55,10 @@ internal sealed record OdeProblem(
 
     /// <summary>The gradient method evaluates f again, with other random numbers: what to say.</summary>
     public ArgumentException RandomNumbersRefused() => new(
-        $"The right-hand side draws random numbers at each evaluation{(Equation.Reach.Dropout is { } dropout ? $" ({dropout})" : "")}, and GradientMethod '{Gradient.Name}' evaluates it "
-        + $"again on the way back, with other numbers: its gradients would be wrong. Take GradientMethod.Direct(), {(Options.Method.IsReversible ? "or" : "or Checkpointed(),")} put the module "
-        + "into evaluation mode (eval()), or draw the numbers once, before the solve.");
+        $"The right-hand side draws random numbers at each evaluation{(Equation.Reach.Dropout is { } dropout ? $" ({dropout})" : "")}, and "
+        + $"GradientMethod '{Gradient.Name}' evaluates it again on the way back, with other numbers: its gradients would be wrong. Take "
+        + $"GradientMethod.Direct(), {(Options.Method.IsReversible ? "or" : "or Checkpointed(),")} put the module into evaluation mode "
+        + "(eval()), or draw the numbers once, before the solve.");
 
     /// <summary>Solves without a graph.</summary>
     public OdeSolution SolveWithoutGradient(IStepRecorder? recorder = null)

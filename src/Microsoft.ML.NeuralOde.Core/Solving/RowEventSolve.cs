@@ -23,7 +23,10 @@ internal static class RowEventSolve
             foreach (OdeEventOccurrence occurrence in alone.Events)
                 occurrences.Add(occurrence with { Row = row });
         }
-        return new OdeSolution(cat(states, 1).DetachFromDisposeScope(), problem.Statistics, status, occurrences) { EventsMayBeMissed = mayHaveMissed };
+        return new OdeSolution(cat(states, 1).DetachFromDisposeScope(), problem.Statistics, status, occurrences)
+        {
+            EventsMayBeMissed = mayHaveMissed,
+        };
     }
 
     private static OdeSolution Solve(OdeProblem problem, int row, bool withGradient, DisposeScope scope)

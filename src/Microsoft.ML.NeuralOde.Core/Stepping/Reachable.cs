@@ -130,12 +130,14 @@ internal sealed class Reachable
             return MayHold(type.GetElementType()!);
         // Of the system's own types those matter that hold what others put into them.
         return IsForeign(type) || type == typeof(object) || type.IsInterface || type.IsGenericType || typeof(Delegate).IsAssignableFrom(type)
-            || typeof(Module).IsAssignableFrom(type) || typeof(Tensor).IsAssignableFrom(type) || type.Namespace?.StartsWith("TorchSharp", StringComparison.Ordinal) == true;
+            || typeof(Module).IsAssignableFrom(type) || typeof(Tensor).IsAssignableFrom(type)
+            || type.Namespace?.StartsWith("TorchSharp", StringComparison.Ordinal) == true;
     }
 
     /// <summary>Whether a type is neither the system's nor torch's nor ours.</summary>
     private static bool IsForeign(Type type) =>
-        type.Assembly != typeof(object).Assembly && type.Assembly != typeof(Tensor).Assembly && type.Namespace?.StartsWith("System", StringComparison.Ordinal) != true;
+        type.Assembly != typeof(object).Assembly && type.Assembly != typeof(Tensor).Assembly
+            && type.Namespace?.StartsWith("System", StringComparison.Ordinal) != true;
 
     /// <summary>The place as its programmer wrote it: names that the compiler made are left out, or become those of the source.</summary>
     private static string Join(string path, string field)

@@ -101,9 +101,11 @@ internal sealed class RightHandSide : IDisposable
     /// <exception cref="InvalidOperationException">A derivative differs from the state in shape, type or device.</exception>
     internal static void Check(Tensor result, Tensor state)
     {
-        if (result.dtype != state.dtype || result.device_type != state.device_type || result.device_index != state.device_index || !SameShape(result, state))
+        if (result.dtype != state.dtype || result.device_type != state.device_type || result.device_index != state.device_index
+            || !SameShape(result, state))
             throw new InvalidOperationException(
-                $"The right-hand side returned {Describe(result)} for a state of {Describe(state)}; dy/dt must have the state's shape, type and device.");
+                $"The right-hand side returned {Describe(result)} for a state of {Describe(state)}; "
+                + "dy/dt must have the state's shape, type and device.");
     }
 
     private static bool SameShape(Tensor a, Tensor b)

@@ -82,7 +82,8 @@ internal abstract class StateArithmetic : IDisposable
         Tensor relative = options.RelativeTolerances is { } r ? size * r.to(size.dtype, size.device) : size.Times(options.RelativeTolerance);
         Tensor scale = options.AbsoluteTolerances is { } a ? relative.Plus(a.to(size.dtype, size.device)) : relative.Plus(options.AbsoluteTolerance);
         // Above 0, so that a component that is and stays 0 has no error.
-        return error / scale.AtLeast(size.dtype == ScalarType.Float16 ? 6e-8 : size.dtype == ScalarType.Float64 ? 2.2250738585072014E-308 : 1.17549435E-38);
+        return error / scale.AtLeast(
+            size.dtype == ScalarType.Float16 ? 6e-8 : size.dtype == ScalarType.Float64 ? 2.2250738585072014E-308 : 1.17549435E-38);
     }
 
     public abstract void Dispose();

@@ -20,8 +20,8 @@ internal sealed class StateLayout
             Inputs.RequireAlive(parts[i], nameof(parts), $"Part {i} of the initial state");
             if (parts[i].dtype != parts[0].dtype || parts[i].device_type != parts[0].device_type || parts[i].device_index != parts[0].device_index)
                 throw new ArgumentException(
-                    $"Part {i} of the initial state has {RightHandSide.Describe(parts[i])}, part 0 {RightHandSide.Describe(parts[0])}; type and device must be the same.",
-                    nameof(parts));
+                    $"Part {i} of the initial state has {RightHandSide.Describe(parts[i])}, part 0 {RightHandSide.Describe(parts[0])}; "
+                    + "type and device must be the same.", nameof(parts));
         }
         _shapes = [.. parts.Select(part => part.shape)];
         _rows = _shapes.All(shape => shape.Length > 0 && shape[0] == _shapes[0][0]) ? _shapes[0].FirstOrDefault() : null;
@@ -42,11 +42,14 @@ internal sealed class StateLayout
     {
         if (parts is null || parts.Count != _shapes.Length)
             throw new InvalidOperationException(
-                $"The right-hand side returned {(parts is null ? "null" : $"{parts.Count} tensors")} for a state of {_shapes.Length}; it must return one derivative a part.");
+                $"The right-hand side returned {(parts is null ? "null" : $"{parts.Count} tensors")} for a state of {_shapes.Length}; "
+                + "it must return one derivative a part.");
         for (int i = 0; i < parts.Count; i++)
-            if (!UserFunction.Returned("The right-hand side", parts[i], $"one derivative a part; it is so for part {i}").shape.AsSpan().SequenceEqual(Shape(i, rows)))
+            if (!UserFunction.Returned("The right-hand side", parts[i], $"one derivative a part; it is so for part {i}").shape.AsSpan()
+                .SequenceEqual(Shape(i, rows)))
                 throw new InvalidOperationException(
-                    $"The right-hand side returned shape [{string.Join(", ", parts[i].shape)}] for part {i} of the state; it must be [{string.Join(", ", Shape(i, rows))}].");
+                    $"The right-hand side returned shape [{string.Join(", ", parts[i].shape)}] for part {i} of the state; "
+                    + $"it must be [{string.Join(", ", Shape(i, rows))}].");
         return Pack(parts);
     }
 

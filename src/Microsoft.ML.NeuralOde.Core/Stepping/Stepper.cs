@@ -1,7 +1,8 @@
 namespace Microsoft.ML.NeuralOde.Stepping;
 
 /// <summary>What a method needs to know of the solve it runs in.</summary>
-internal sealed record StepperContext(RightHandSide RightHandSide, StateArithmetic Arithmetic, Clock Clock, OdeSolverOptions Options, SolverStatistics Statistics)
+internal sealed record StepperContext(
+    RightHandSide RightHandSide, StateArithmetic Arithmetic, Clock Clock, OdeSolverOptions Options, SolverStatistics Statistics)
 {
     /// <summary>
     /// f at times (one a lane) from which steps leave, and a state; the caller owns the result, and gives it back to the arithmetic.

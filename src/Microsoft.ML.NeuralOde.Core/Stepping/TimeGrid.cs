@@ -38,7 +38,9 @@ internal sealed class TimeGrid
     {
         Inputs.RequireAlive(times, nameof(times), "The tensor of times");
         if (times.dim() != 1 || !times.is_floating_point())
-            throw new ArgumentException($"The times have shape [{string.Join(", ", times.shape)}] and type {times.dtype}; they must be a one-dimensional floating-point tensor.", nameof(times));
+            throw new ArgumentException(
+                $"The times have shape [{string.Join(", ", times.shape)}] and type {times.dtype}; "
+                + "they must be a one-dimensional floating-point tensor.", nameof(times));
         using Tensor detached = times.detach();
         using Tensor copy = detached.to(ScalarType.Float64, CPU);
         double[] values = copy.data<double>().ToArray();
@@ -72,7 +74,8 @@ internal sealed class TimeGrid
             if (!double.IsFinite(values[i]))
                 throw new ArgumentException($"Output time {i} is {values[i]}; times must be finite.", parameter);
             if (i > 1 && Math.Sign(values[i] - values[i - 1]) != Math.Sign(values[1] - values[0]))
-                throw new ArgumentException($"Output times must strictly increase or strictly decrease; time {i} is {values[i]} after {values[i - 1]}.", parameter);
+                throw new ArgumentException(
+                    $"Output times must strictly increase or strictly decrease; time {i} is {values[i]} after {values[i - 1]}.", parameter);
         }
         if (values.Length > 1 && values[1] == values[0])
             throw new ArgumentException($"Output times must strictly increase or strictly decrease; times 0 and 1 are both {values[0]}.", parameter);

@@ -37,7 +37,8 @@ internal sealed class UserFunction
     public static Tensor Returned(string name, Tensor? result, string expected)
     {
         if (result is null || result.IsInvalid)
-            throw new InvalidOperationException($"{name} returned {(result is null ? "null" : "a tensor that is disposed of")}; it must return {expected}.");
+            throw new InvalidOperationException(
+                $"{name} returned {(result is null ? "null" : "a tensor that is disposed of")}; it must return {expected}.");
         return result;
     }
 

@@ -29,7 +29,8 @@ internal static class Autograd
     /// <param name="createGraph">Whether the derivatives are to be differentiated.</param>
     /// <exception cref="InvalidOperationException">The engine cannot differentiate what it was given; the message says why.</exception>
     public static Tensor?[] Pull(
-        string what, IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> inputs, IReadOnlyList<Tensor> cotangents, bool retainGraph = false, bool createGraph = false)
+        string what, IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> inputs, IReadOnlyList<Tensor> cotangents,
+        bool retainGraph = false, bool createGraph = false)
     {
         var found = new Tensor?[inputs.Count];
         Tensor[] from = [.. outputs];

@@ -22,8 +22,9 @@ internal static class GroupNormWeights
         foreach ((string name, nn.Module part) in module.named_modules())
             if (part is GroupNorm norm && !(AreSet(norm.weight) && AreSet(norm.bias)))
                 throw new ArgumentException(
-                    $"The GroupNorm '{name}' has weights that are not finite or of absurd size. TorchSharp leaves those of a new GroupNorm uninitialised: call nn.init.ones_(norm.weight) " +
-                    "and nn.init.zeros_(norm.bias) once it is created.", nameof(module));
+                    $"The GroupNorm '{name}' has weights that are not finite or of absurd size. TorchSharp leaves those of a new " +
+                    "GroupNorm uninitialised: call nn.init.ones_(norm.weight) and nn.init.zeros_(norm.bias) once it is created.",
+                    nameof(module));
         Passed.AddOrUpdate(module, Passed);
     }
 

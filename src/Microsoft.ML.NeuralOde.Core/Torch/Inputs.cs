@@ -18,7 +18,8 @@ internal static class Inputs
     {
         if (state.dtype != parameter.dtype || state.device_type != parameter.device_type || state.device_index != parameter.device_index)
             throw new ArgumentException(
-                $"The state has type {state.dtype} on {state.device}, the dynamics' parameters {parameter.dtype} on {parameter.device}; move one to the other's by to(…).", name);
+                $"The state has type {state.dtype} on {state.device}, the dynamics' parameters {parameter.dtype} on {parameter.device}; "
+                + "move one to the other's by to(…).", name);
     }
 
     /// <exception cref="ArgumentException">Tolerances of single components do not fit the state, are not numbers from 0 up, or ask for the
@@ -33,8 +34,8 @@ internal static class Inputs
         Tensor absolute = Of(options.AbsoluteTolerances, options.AbsoluteTolerance, nameof(options.AbsoluteTolerances));
         if (relative.eq(Numbers.Zero).logical_and(absolute.eq(Numbers.Zero)).any().item<bool>())
             throw new ArgumentException(
-                $"{nameof(OdeSolverOptions)}.{nameof(options.AbsoluteTolerances)}: a component has relative and absolute tolerance 0; one of them must be positive.",
-                nameof(options));
+                $"{nameof(OdeSolverOptions)}.{nameof(options.AbsoluteTolerances)}: a component has relative and absolute tolerance 0; "
+                + "one of them must be positive.", nameof(options));
 
         Tensor Of(Tensor? tolerances, double one, string name)
         {
@@ -47,11 +48,14 @@ internal static class Inputs
             bool isByRow = options.PerRow && shape.Length == all.Length && shape[0] != 1;
             if (!fits || isByRow || tolerances.is_complex())
                 throw new ArgumentException(
-                    $"{nameof(OdeSolverOptions)}.{name} has shape [{string.Join(", ", shape)}] and type {tolerances.dtype}; it must be of real numbers and broadcast against the state, " +
-                    $"whose shape is [{string.Join(", ", all)}]{(options.PerRow ? ", alike for all rows" : "")}.", nameof(options));
+                    $"{nameof(OdeSolverOptions)}.{name} has shape [{string.Join(", ", shape)}] and type {tolerances.dtype}; it must be " +
+                    "of real numbers and broadcast against the state, whose shape is " +
+                    $"[{string.Join(", ", all)}]{(options.PerRow ? ", alike for all rows" : "")}.", nameof(options));
             Tensor numbers = tolerances.detach().to(ScalarType.Float64, CPU);
             if (!numbers.isfinite().logical_and(numbers.ge(Numbers.Zero)).all().item<bool>())
-                throw new ArgumentException($"{nameof(OdeSolverOptions)}.{name} holds a number that is negative, infinite or NaN; all must be zero or positive.", nameof(options));
+                throw new ArgumentException(
+                    $"{nameof(OdeSolverOptions)}.{name} holds a number that is negative, infinite or NaN; "
+                    + "all must be zero or positive.", nameof(options));
             return numbers;
         }
     }

@@ -19,7 +19,8 @@ internal static partial class OpenMPWaiting
     /// <summary>To be called before libtorch is loaded, since libgomp looks at the environment once; what the user has set stays.</summary>
     public static void Shorten()
     {
-        if (!OperatingSystem.IsLinux() || Environment.GetEnvironmentVariable(SpinCount) is not null || Environment.GetEnvironmentVariable(Policy) is not null)
+        if (!OperatingSystem.IsLinux() || Environment.GetEnvironmentVariable(SpinCount) is not null
+            || Environment.GetEnvironmentVariable(Policy) is not null)
             return;
         try
         {

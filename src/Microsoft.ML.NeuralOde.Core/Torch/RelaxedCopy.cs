@@ -73,7 +73,8 @@ internal static class RelaxedCopy
         string temporary = Path.Combine(folder, $"{Guid.NewGuid():N}.tmp");
         try
         {
-            using (var stream = new FileStream(temporary, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = Private }))
+            using (var stream = new FileStream(
+                temporary, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = Private }))
                 stream.Write(content);
             // In one step: whoever reads meanwhile has the old file or the new one.
             File.Move(temporary, path, overwrite: true);

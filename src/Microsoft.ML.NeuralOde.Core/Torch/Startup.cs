@@ -8,7 +8,8 @@ internal static class Startup
 {
     /// <summary>Runs when the first member of this assembly is used. Loads nothing.</summary>
     [ModuleInitializer]
-    [SuppressMessage("Usage", "CA2255:The 'ModuleInitializer' attribute should not be used in libraries", Justification = "Nothing else comes before a user's first call of torch.")]
+    [SuppressMessage("Usage", "CA2255:The 'ModuleInitializer' attribute should not be used in libraries",
+        Justification = "Nothing else comes before a user's first call of torch.")]
     internal static void Run()
     {
         OpenMPWaiting.Shorten();

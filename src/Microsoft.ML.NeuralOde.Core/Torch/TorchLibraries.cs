@@ -42,7 +42,8 @@ internal static class TorchLibraries
     public static TorchRuntimeException Describe(Exception telling, Exception cause, string? copyFailure = null)
     {
         var diagnosis = new TorchLoadDiagnosis(
-            TorchLoadDiagnosis.CurrentPlatform(), TorchSharp.GetName().Version?.ToString(3) ?? "", LibTorchVersion(), TorchLoadDiagnosis.CurrentSearchFolders(TorchSharp));
+            TorchLoadDiagnosis.CurrentPlatform(), TorchSharp.GetName().Version?.ToString(3) ?? "", LibTorchVersion(),
+            TorchLoadDiagnosis.CurrentSearchFolders(TorchSharp));
         return new TorchRuntimeException(diagnosis.Describe(telling, copyFailure), cause);
     }
 
@@ -124,10 +125,12 @@ internal static class TorchLibraries
         // packages/torchsharp/version/lib/framework
         string beside = Path.GetDirectoryName(TorchSharp.Location)!;
         string package = Path.GetFullPath(Path.Combine(beside, "..", "..")), packages = Path.GetFullPath(Path.Combine(package, "..", ".."));
-        return [Path.Combine(beside, natives), Path.Combine(package, natives), Path.Combine(packages, $"libtorch-cpu-{platform}", LibTorchVersion(), natives)];
+        return [Path.Combine(beside, natives), Path.Combine(package, natives),
+            Path.Combine(packages, $"libtorch-cpu-{platform}", LibTorchVersion(), natives)];
     }
 
-    private static string? FileIn(IEnumerable<string> folders, string file) => folders.Select(folder => Path.Combine(folder, file)).FirstOrDefault(File.Exists);
+    private static string? FileIn(IEnumerable<string> folders, string file) =>
+        folders.Select(folder => Path.Combine(folder, file)).FirstOrDefault(File.Exists);
 
     /// <summary>The version of libtorch that goes with our TorchSharp, as the build knows it.</summary>
     private static string LibTorchVersion() =>

@@ -27,7 +27,8 @@ internal sealed partial class TorchLoadDiagnosis(
     public static bool NamesMissingVersion(string loaderMessage) => MissingVersion().IsMatch(loaderMessage);
 
     /// <summary>Whether it is the version that TorchSharp's library can do without.</summary>
-    public static bool NamesRelaxableVersion(string loaderMessage) => MissingVersion().Match(loaderMessage).Groups["version"].Value == RelaxableVersion;
+    public static bool NamesRelaxableVersion(string loaderMessage) =>
+        MissingVersion().Match(loaderMessage).Groups["version"].Value == RelaxableVersion;
 
     /// <summary>The platform of this process as package names spell it; <c>linux-musl-…</c> where libc is not glibc.</summary>
     public static string CurrentPlatform()

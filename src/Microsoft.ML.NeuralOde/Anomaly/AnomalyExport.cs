@@ -10,7 +10,8 @@ internal static class AnomalyExport
     public static void Write(OperatorGraph graph, FlowNetwork network, AnomalyOutput columns, string features, Func<string, string> output)
     {
         if (columns.MissingValues == MissingValueHandling.Refuse)
-            throw new NotSupportedException("The detector refuses rows with missing values, which ONNX cannot; train with another value of MissingValues.");
+            throw new NotSupportedException(
+                "The detector refuses rows with missing values, which ONNX cannot; train with another value of MissingValues.");
         using IDisposable noGrad = no_grad();
         (string u, string incomplete, double logScale) = FlowNetworkExport.Standardize(graph, network, features);
         int flows = network.Flows.Count;
@@ -21,12 +22,14 @@ internal static class AnomalyExport
             logDensities = logDensities is null ? logDensity : graph.Add("Add", [logDensities, logDensity]);
             squares = squares is null ? FlowExport.SquaredNorm(graph, z) : graph.Add("Add", [squares, FlowExport.SquaredNorm(graph, z)]);
         }
-        string surprise = graph.Add("Sub", [graph.Scalar("scale", (float)-logScale), graph.Add("Div", [logDensities!, graph.Scalar("flows", flows)])]);
+        string surprise = graph.Add(
+            "Sub", [graph.Scalar("scale", (float)-logScale), graph.Add("Div", [logDensities!, graph.Scalar("flows", flows)])]);
         string score = surprise;
         if (columns.Scale is { } scale)
         {
             string energy = Units(graph, graph.Add("Div", [squares!, graph.Scalar("flows", 2 * flows)]), scale.Latent);
-            score = graph.Add("Max", [Units(graph, surprise, scale.Density), graph.Add("Sub", [energy, graph.Scalar("handicap", (float)AnomalyScale.LatentHandicap)])]);
+            score = graph.Add("Max", [Units(graph, surprise, scale.Density),
+                graph.Add("Sub", [energy, graph.Scalar("handicap", (float)AnomalyScale.LatentHandicap)])]);
         }
         string column = graph.Add("Add", [graph.Unsqueeze(score, 1), incomplete], output(columns.Score));
         string[] above = [column, graph.Scalar("threshold", columns.Threshold)];

@@ -10,8 +10,8 @@ namespace Microsoft.ML.NeuralOde.Anomaly;
 /// <param name="MissingValues">What becomes of rows that cannot be scored.</param>
 /// <param name="TrainingScores">The scores of the training rows; null in files that do not have them.</param>
 internal sealed record AnomalyOutput(
-    string Score, string PredictedLabel, AnomalyScale? Scale, float Threshold, double? Contamination, MissingValueHandling MissingValues = MissingValueHandling.Normal,
-    ScoreQuantiles? TrainingScores = null)
+    string Score, string PredictedLabel, AnomalyScale? Scale, float Threshold, double? Contamination,
+    MissingValueHandling MissingValues = MissingValueHandling.Normal, ScoreQuantiles? TrainingScores = null)
 {
     /// <summary>What people are to read of it in the file.</summary>
     public object ToMetadata() => new { Score, PredictedLabel, Scale, Threshold, Contamination, MissingValues = MissingValues.ToString() };

@@ -48,7 +48,8 @@ public sealed partial class ContinuousFlowAnomalyTrainer : ITrainerEstimator<Con
     }
 
     /// <inheritdoc/>
-    public TrainerInfo Info { get; } = new(normalization: false, calibration: false, caching: false, supportValid: true, supportIncrementalTrain: false);
+    public TrainerInfo Info { get; } = new(
+        normalization: false, calibration: false, caching: false, supportValid: true, supportIncrementalTrain: false);
 
     /// <summary>The feature column that is read.</summary>
     public SchemaShape.Column FeatureColumn => TrainerUtils.MakeR4VecFeature(_options.FeatureColumnName);
@@ -91,8 +92,8 @@ public sealed partial class ContinuousFlowAnomalyTrainer : ITrainerEstimator<Con
         float[] scores = AnomalyOutput.ScoreOf(evidence, scale).data<float>().ToArray();
         Array.Sort(scores);
         var output = new AnomalyOutput(
-            _options.ScoreColumnName, _options.PredictedLabelColumnName, scale, ScoreQuantiles.Threshold(scores, _options.Contamination), _options.Contamination,
-            _options.MissingValues, ScoreQuantiles.Of(scores));
+            _options.ScoreColumnName, _options.PredictedLabelColumnName, scale, ScoreQuantiles.Threshold(scores, _options.Contamination),
+            _options.Contamination, _options.MissingValues, ScoreQuantiles.Of(scores));
         return new ContinuousFlowAnomalyTransformer(_host, model, columns, history, output);
     }
 }

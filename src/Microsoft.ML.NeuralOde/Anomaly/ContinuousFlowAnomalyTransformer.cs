@@ -15,14 +15,16 @@ namespace Microsoft.ML.NeuralOde;
 /// <summary>
 /// A fitted <see cref="ContinuousFlowAnomalyTrainer"/>: adds the anomaly score of each row, and whether it is an anomaly.
 /// </summary>
-public sealed class ContinuousFlowAnomalyTransformer : ContinuousFlowTransformer, ISingleFeaturePredictionTransformer<ContinuousFlowModel>, ISingleFeaturePredictionTransformer
+public sealed class ContinuousFlowAnomalyTransformer
+    : ContinuousFlowTransformer, ISingleFeaturePredictionTransformer<ContinuousFlowModel>, ISingleFeaturePredictionTransformer
 {
     internal const string LoaderSignature = "ContinuousFlowAnomaly";
 
     private readonly AnomalyOutput _output;
 
     internal ContinuousFlowAnomalyTransformer(
-        IHostEnvironment environment, ContinuousFlowModel model, FlowColumns columns, IReadOnlyList<NeuralOdeEpochReport> history, AnomalyOutput output)
+        IHostEnvironment environment, ContinuousFlowModel model, FlowColumns columns, IReadOnlyList<NeuralOdeEpochReport> history,
+        AnomalyOutput output)
         : base(environment, LoaderSignature, model, columns, history)
     {
         _output = output;
@@ -52,12 +54,14 @@ public sealed class ContinuousFlowAnomalyTransformer : ContinuousFlowTransformer
     internal ContinuousFlowAnomalyTransformer WithContamination(IHostEnvironment environment, double contamination)
     {
         ScoreQuantiles scores = _output.TrainingScores ?? throw new InvalidOperationException(
-            "The model was saved by an earlier version, without the scores of its training rows, so that the threshold of another contamination is not known. "
-            + "Score rows that are normal and call ChangeModelThreshold with a score of your choice, or train anew.");
+            "The model was saved by an earlier version, without the scores of its training rows, so that the threshold of another "
+            + "contamination is not known. Score rows that are normal and call ChangeModelThreshold with a score of your choice, "
+            + "or train anew.");
         return With(environment, _output with { Threshold = scores.Threshold(contamination), Contamination = contamination });
     }
 
-    private ContinuousFlowAnomalyTransformer With(IHostEnvironment environment, AnomalyOutput output) => new(environment, Model, InputColumns, TrainingHistory, output);
+    private ContinuousFlowAnomalyTransformer With(IHostEnvironment environment, AnomalyOutput output) =>
+        new(environment, Model, InputColumns, TrainingHistory, output);
 
     /// <summary>Loads a model; called by ML.NET.</summary>
     internal static ContinuousFlowAnomalyTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
@@ -70,7 +74,8 @@ public sealed class ContinuousFlowAnomalyTransformer : ContinuousFlowTransformer
     [
         new NumberScore(_output.Score, 0, Schemas.AnomalyAnnotations(input, isScore: true)),
         new AboveThreshold(
-            _output.PredictedLabel, 0, _output.Threshold, _output.MissingValues == MissingValueHandling.Anomaly, Schemas.AnomalyAnnotations(input, isScore: false)),
+            _output.PredictedLabel, 0, _output.Threshold, _output.MissingValues == MissingValueHandling.Anomaly,
+            Schemas.AnomalyAnnotations(input, isScore: false)),
     ];
 
     private protected override void Export(OperatorGraph graph, FlowNetwork network, string features, Func<string, string> output) =>
@@ -87,7 +92,8 @@ public sealed class ContinuousFlowAnomalyTransformer : ContinuousFlowTransformer
 
         public void Score(float[] features, int rows, float[] outputs)
         {
-            model.Evaluate(features, rows, OutputCount, outputs, (network, x, c) => AnomalyOutput.ScoreOf(network.Evidence(x, c), output.Scale).unsqueeze(1));
+            model.Evaluate(features, rows, OutputCount, outputs, (network, x, c) =>
+                AnomalyOutput.ScoreOf(network.Evidence(x, c), output.Scale).unsqueeze(1));
             if (output.MissingValues == MissingValueHandling.Refuse && outputs.AsSpan(0, rows).ContainsAny(float.NaN, float.NaN))
                 throw Missing(features);
         }
@@ -96,9 +102,12 @@ public sealed class ContinuousFlowAnomalyTransformer : ContinuousFlowTransformer
         {
             int place = Array.FindIndex(features, value => !float.IsFinite(value));
             int slot = place % FeatureCount;
-            string what = slot < model.FeatureCount ? $"feature {slot} of {model.FeatureCount}" : $"number {slot - model.FeatureCount} of the condition";
+            string what = slot < model.FeatureCount
+                ? $"feature {slot} of {model.FeatureCount}"
+                : $"number {slot - model.FeatureCount} of the condition";
             return new InvalidOperationException(
-                $"A row cannot be scored: {what} (counted from 0) is {features[place]}. Fill missing values in before, or train with another value of MissingValues than Refuse.");
+                $"A row cannot be scored: {what} (counted from 0) is {features[place]}. "
+                + "Fill missing values in before, or train with another value of MissingValues than Refuse.");
         }
     }
 }

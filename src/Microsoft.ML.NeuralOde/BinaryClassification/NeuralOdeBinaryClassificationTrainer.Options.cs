@@ -22,7 +22,8 @@ public sealed partial class NeuralOdeBinaryClassificationTrainer
             RequireColumn(PredictedLabelColumnName, nameof(PredictedLabelColumnName));
             RequireColumn(ProbabilityColumnName, nameof(ProbabilityColumnName));
             RequireDifferent(
-                (ScoreColumnName, nameof(ScoreColumnName)), (ProbabilityColumnName, nameof(ProbabilityColumnName)), (PredictedLabelColumnName, nameof(PredictedLabelColumnName)));
+                (ScoreColumnName, nameof(ScoreColumnName)), (ProbabilityColumnName, nameof(ProbabilityColumnName)),
+                (PredictedLabelColumnName, nameof(PredictedLabelColumnName)));
             RequireDefined(ClassWeighting, nameof(ClassWeighting));
         }
     }

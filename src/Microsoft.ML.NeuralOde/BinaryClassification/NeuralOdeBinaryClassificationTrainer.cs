@@ -35,7 +35,8 @@ namespace Microsoft.ML.NeuralOde;
 /// Console.WriteLine(mlContext.BinaryClassification.Evaluate(model.Transform(test)).AreaUnderRocCurve);
 /// </code>
 /// </example>
-public sealed partial class NeuralOdeBinaryClassificationTrainer : NeuralOdePredictorTrainer<NeuralOdeBinaryClassificationTransformer, NeuralOdeBinaryClassificationTrainer.Options>
+public sealed partial class NeuralOdeBinaryClassificationTrainer
+    : NeuralOdePredictorTrainer<NeuralOdeBinaryClassificationTransformer, NeuralOdeBinaryClassificationTrainer.Options>
 {
     internal NeuralOdeBinaryClassificationTrainer(IHostEnvironment environment, Options options)
         : base(environment, options, static column => new BooleanLabel(column))
@@ -57,5 +58,6 @@ public sealed partial class NeuralOdeBinaryClassificationTrainer : NeuralOdePred
         Columns = new OutputColumns(Settings.ScoreColumnName, Settings.PredictedLabelColumnName, Settings.ProbabilityColumnName),
     };
 
-    private protected override NeuralOdeBinaryClassificationTransformer Create(NeuralOdeModel model, ModelDescription description) => new(Host, model, description);
+    private protected override NeuralOdeBinaryClassificationTransformer Create(NeuralOdeModel model, ModelDescription description) =>
+        new(Host, model, description);
 }

@@ -5,8 +5,8 @@ using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.Runtime;
 
-[assembly: LoadableClass(typeof(NeuralOdeBinaryClassificationTransformer), typeof(NeuralOdeBinaryClassificationTransformer), null, typeof(SignatureLoadModel),
-    "Neural ODE binary classification", NeuralOdeBinaryClassificationTransformer.LoaderSignature)]
+[assembly: LoadableClass(typeof(NeuralOdeBinaryClassificationTransformer), typeof(NeuralOdeBinaryClassificationTransformer), null,
+    typeof(SignatureLoadModel), "Neural ODE binary classification", NeuralOdeBinaryClassificationTransformer.LoaderSignature)]
 
 namespace Microsoft.ML.NeuralOde;
 

@@ -18,7 +18,8 @@ internal sealed class MulticlassTask(int classes, ClassWeighting weighting, stri
         ulong count = ((KeyDataViewType)label.Type).Count;
         if (count > MostClasses)
             throw new InvalidOperationException(
-                $"The label column '{label.Name}' has {count} classes, as many as its keys can have; a classifier, which has an output for each, can have {MostClasses} at most. Where labels were hashed, " +
+                $"The label column '{label.Name}' has {count} classes, as many as its keys can have; a classifier, which has an output " +
+                $"for each, can have {MostClasses} at most. Where labels were hashed, " +
                 "take mlContext.Transforms.Conversion.MapValueToKey instead, which counts the classes that occur.");
         return count < 2
             ? throw new InvalidOperationException($"The label column '{label.Name}' has a single class; a classifier needs at least two.")

@@ -38,7 +38,8 @@ namespace Microsoft.ML.NeuralOde;
 /// Console.WriteLine(mlContext.MulticlassClassification.Evaluate(model.Transform(test)).MicroAccuracy);
 /// </code>
 /// </example>
-public sealed partial class NeuralOdeClassificationTrainer : NeuralOdePredictorTrainer<NeuralOdeClassificationTransformer, NeuralOdeClassificationTrainer.Options>
+public sealed partial class NeuralOdeClassificationTrainer
+    : NeuralOdePredictorTrainer<NeuralOdeClassificationTransformer, NeuralOdeClassificationTrainer.Options>
 {
     internal NeuralOdeClassificationTrainer(IHostEnvironment environment, Options options)
         : base(environment, options, static column => new KeyLabel(column))
@@ -61,5 +62,6 @@ public sealed partial class NeuralOdeClassificationTrainer : NeuralOdePredictorT
         Classes = ClassValues.Of(LabelKeys.Of(label)),
     };
 
-    private protected override NeuralOdeClassificationTransformer Create(NeuralOdeModel model, ModelDescription description) => new(Host, model, description);
+    private protected override NeuralOdeClassificationTransformer Create(NeuralOdeModel model, ModelDescription description) =>
+        new(Host, model, description);
 }

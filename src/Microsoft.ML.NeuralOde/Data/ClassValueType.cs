@@ -32,7 +32,8 @@ internal abstract class ClassValueType(PrimitiveDataViewType type)
             DateTimeOffsetDataViewType.Instance, value => value.ToString("O", CultureInfo.InvariantCulture),
             text => DateTimeOffset.ParseExact(text, "O", CultureInfo.InvariantCulture)),
         new Values<TimeSpan>(
-            TimeSpanDataViewType.Instance, value => value.ToString("c", CultureInfo.InvariantCulture), text => TimeSpan.ParseExact(text, "c", CultureInfo.InvariantCulture)),
+            TimeSpanDataViewType.Instance, value => value.ToString("c", CultureInfo.InvariantCulture),
+            text => TimeSpan.ParseExact(text, "c", CultureInfo.InvariantCulture)),
         new Values<DataViewRowId>(RowIdDataViewType.Instance, value => $"{value.High:x16}{value.Low:x16}", ToRowId),
     ];
 
@@ -74,7 +75,8 @@ internal abstract class ClassValueType(PrimitiveDataViewType type)
 
     // The shortest text that is read as the same number.
     private static Values<T> Number<T>(PrimitiveDataViewType type)
-        where T : struct, INumber<T> => new(type, value => value.ToString(null, CultureInfo.InvariantCulture), text => T.Parse(text, CultureInfo.InvariantCulture));
+        where T : struct, INumber<T> =>
+        new(type, value => value.ToString(null, CultureInfo.InvariantCulture), text => T.Parse(text, CultureInfo.InvariantCulture));
 
     // The round-trip format changes a local time where it is read in another time zone.
     private static string ToText(DateTime time) => time.ToString(TimeFormat, CultureInfo.InvariantCulture) + time.Kind switch
@@ -86,13 +88,15 @@ internal abstract class ClassValueType(PrimitiveDataViewType type)
 
     private static DateTime ToTime(string text)
     {
-        DateTimeKind kind = text.EndsWith('Z') ? DateTimeKind.Utc : text.EndsWith(LocalTime, StringComparison.Ordinal) ? DateTimeKind.Local : DateTimeKind.Unspecified;
+        DateTimeKind kind = text.EndsWith('Z') ? DateTimeKind.Utc
+            : text.EndsWith(LocalTime, StringComparison.Ordinal) ? DateTimeKind.Local : DateTimeKind.Unspecified;
         string time = kind == DateTimeKind.Utc ? text[..^1] : kind == DateTimeKind.Local ? text[..^LocalTime.Length] : text;
         return DateTime.SpecifyKind(DateTime.ParseExact(time, TimeFormat, CultureInfo.InvariantCulture), kind);
     }
 
     private static DataViewRowId ToRowId(string text) => text.Length == 32
-        ? new DataViewRowId(ulong.Parse(text[16..], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture), ulong.Parse(text[..16], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture))
+        ? new DataViewRowId(ulong.Parse(text[16..], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture),
+            ulong.Parse(text[..16], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture))
         : throw new FormatException("A row's id has 32 digits.");
 
     private sealed class Values<T>(PrimitiveDataViewType type, Func<T, string> toText, Func<string, T> toValue) : ClassValueType(type)

@@ -75,7 +75,8 @@ internal sealed class DenseFormat(int width) : RowFormat(width)
             _features = features;
         }
 
-        public override long Count => _features is null ? Math.Max(0, _chunks.Count - 1L) * _chunkRows + (_chunks.Count == 0 ? 0 : _used) : _features.shape[0];
+        public override long Count =>
+            _features is null ? Math.Max(0, _chunks.Count - 1L) * _chunkRows + (_chunks.Count == 0 ? 0 : _used) : _features.shape[0];
 
         public override Device Device => _features?.device ?? CPU;
 
@@ -99,9 +100,11 @@ internal sealed class DenseFormat(int width) : RowFormat(width)
 
         public override FeatureBatch Slice(long first, long count) => new Batch(_features!.narrow(0, first, count));
 
-        public override FeatureBatch Take(ReadOnlySpan<long> rows, Tensor index) => new Batch(_features!.index_select(0, index).DetachFromDisposeScope());
+        public override FeatureBatch Take(ReadOnlySpan<long> rows, Tensor index) =>
+            new Batch(_features!.index_select(0, index).DetachFromDisposeScope());
 
-        public override FeatureStore Select(ReadOnlySpan<long> rows, Tensor index) => new Store(_width, _features!.index_select(0, index).DetachFromDisposeScope());
+        public override FeatureStore Select(ReadOnlySpan<long> rows, Tensor index) =>
+            new Store(_width, _features!.index_select(0, index).DetachFromDisposeScope());
 
         public override void Visit(RowVisitor visitor)
         {

@@ -74,12 +74,14 @@ internal sealed class KeyLabel(string column, int[]? places = null) : LabelForma
             order.TryAdd(value, order.Count);
         string[] unknown = [.. found.Values.Where(value => !order.ContainsKey(value))];
         if (unknown.Length > 0 || order.Count != keys.Count)
-            throw Differs($"has classes there that the training data do not have: {string.Join(", ", unknown.Take(5))}{(unknown.Length > 5 ? ", …" : "")}");
+            throw Differs(
+                "has classes there that the training data do not have: "
+                + $"{string.Join(", ", unknown.Take(5))}{(unknown.Length > 5 ? ", …" : "")}");
         return new KeyLabel(Column, [.. found.Values.Select(value => order[value])]);
 
         InvalidOperationException Differs(string how) => new(
-            $"The validation data cannot be compared with the training data: the label column '{Column}' {how}. Fit MapValueToKey to the training data and " +
-            "transform the validation data with it.");
+            $"The validation data cannot be compared with the training data: the label column '{Column}' {how}. " +
+            "Fit MapValueToKey to the training data and transform the validation data with it.");
     }
 
     public override Reader Open(DataViewRow row, DataViewSchema.Column column)
@@ -99,7 +101,9 @@ internal sealed class KeyLabel(string column, int[]? places = null) : LabelForma
                 ulong key = ulong.CreateChecked(value);
                 // Views keep to their types by custom only.
                 if (key > count)
-                    throw new InvalidOperationException($"The label column '{Column}' has the key {key} in row {row.Position}; its type, {column.Type}, has keys up to {count}.");
+                    throw new InvalidOperationException(
+                        $"The label column '{Column}' has the key {key} in row {row.Position}; "
+                        + $"its type, {column.Type}, has keys up to {count}.");
                 // Keys start at 1; 0 is missing.
                 if (key > 0)
                     target[0] = places is null ? key - 1 : places[key - 1];
@@ -114,11 +118,14 @@ internal sealed class KeyLabel(string column, int[]? places = null) : LabelForma
             || (values.Type is VectorDataViewType type && ClassValueType.Of(type.ItemType) is not null));
 
     protected override bool Accepts(SchemaShape.Column column) => column.Kind == SchemaShape.Column.VectorKind.Scalar && column.IsKey
-        && (!column.Annotations.TryFindColumn(AnnotationUtils.Kinds.KeyValues, out SchemaShape.Column values) || ClassValueType.Of(values.ItemType) is not null);
+        && (!column.Annotations.TryFindColumn(AnnotationUtils.Kinds.KeyValues, out SchemaShape.Column values)
+            || ClassValueType.Of(values.ItemType) is not null);
 
-    protected override string Remedy(DataViewType type) => type is KeyDataViewType ? $" (its values must be of one of the types {ClassValueType.Names})" : "";
+    protected override string Remedy(DataViewType type) =>
+        type is KeyDataViewType ? $" (its values must be of one of the types {ClassValueType.Names})" : "";
 
-    protected override string Remedy(SchemaShape.Column column) => column.IsKey ? $" (its values must be of one of the types {ClassValueType.Names})" : "";
+    protected override string Remedy(SchemaShape.Column column) =>
+        column.IsKey ? $" (its values must be of one of the types {ClassValueType.Names})" : "";
 }
 
 /// <summary>True or false: 1 or 0.</summary>
@@ -178,7 +185,8 @@ internal sealed class NumberLabel(string column, string role = "label") : LabelF
         : column.Type is VectorDataViewType { IsKnownSize: true } vector && vector.ItemType.Equals(NumberDataViewType.Single);
 
     protected override bool Accepts(SchemaShape.Column column) =>
-        column.Kind is SchemaShape.Column.VectorKind.Scalar or SchemaShape.Column.VectorKind.Vector && !column.IsKey && column.ItemType.Equals(NumberDataViewType.Single);
+        column.Kind is SchemaShape.Column.VectorKind.Scalar or SchemaShape.Column.VectorKind.Vector && !column.IsKey
+            && column.ItemType.Equals(NumberDataViewType.Single);
 
     protected override string Remedy(DataViewType type) => type is VectorDataViewType ? Schemas.VectorRemedy(type) : "";
 

@@ -29,5 +29,7 @@ internal sealed record LabelKeys(int Count, ClassValueType? ValueType = null, IR
     }
 
     /// <summary>What the keys stand for, in messages.</summary>
-    public string Describe() => Values is null ? $"{Count} classes without names" : $"{Count} classes of type {ValueType!.DataType} ({string.Join(", ", Values.Take(3))}, …)";
+    public string Describe() => Values is null
+        ? $"{Count} classes without names"
+        : $"{Count} classes of type {ValueType!.DataType} ({string.Join(", ", Values.Take(3))}, …)";
 }

@@ -56,7 +56,8 @@ internal sealed class MemoryRows : ITrainingRows
         FeatureStore features = _features.MoveTo(device);
         if (features == _features)
             return this;
-        var moved = new MemoryRows(Format, features, _labels?.to(device).DetachFromDisposeScope(), _weights?.to(device).DetachFromDisposeScope(), Statistics);
+        var moved = new MemoryRows(
+            Format, features, _labels?.to(device).DetachFromDisposeScope(), _weights?.to(device).DetachFromDisposeScope(), Statistics);
         Dispose();
         return moved;
     }

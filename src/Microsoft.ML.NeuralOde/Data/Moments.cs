@@ -102,5 +102,6 @@ internal sealed class Moments(int size)
     private static float Scale(double mean, double variance) => IsConstant(mean, variance) ? 1 : (float)(1 / Math.Sqrt(variance));
 
     // Scales must be finite in float32 as well.
-    private static bool IsConstant(double mean, double variance) => !(Math.Sqrt(Math.Max(variance, 0)) > Math.Max(SmallestRelativeDeviation * Math.Abs(mean), 1e-30));
+    private static bool IsConstant(double mean, double variance) =>
+        !(Math.Sqrt(Math.Max(variance, 0)) > Math.Max(SmallestRelativeDeviation * Math.Abs(mean), 1e-30));
 }

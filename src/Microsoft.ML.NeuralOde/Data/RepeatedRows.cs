@@ -21,7 +21,8 @@ internal sealed class RepeatedRows(ITrainingRows rows, int batchesPerEpoch, int 
         {
             long pass = done / perPass;
             int? seed = orderSeed is { } first ? unchecked(first + (int)pass * 0x3C6EF372) : null;
-            foreach (RowBatch batch in rows.Batches(batchSize, seed, done % perPass).Take((int)Math.Min(perPass - done % perPass, batchesPerEpoch - done)))
+            foreach (RowBatch batch in rows.Batches(batchSize, seed, done % perPass)
+                .Take((int)Math.Min(perPass - done % perPass, batchesPerEpoch - done)))
             {
                 done++;
                 yield return batch;

@@ -38,7 +38,8 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
 
     /// <summary>The rows of a data view in two parts.</summary>
     /// <inheritdoc cref="Split"/>
-    public (ITrainingRows Training, ITrainingRows Validation) LoadAndSplit(IDataView data, double fraction, int seed) => Split(Load(data), data, fraction, seed);
+    public (ITrainingRows Training, ITrainingRows Validation) LoadAndSplit(IDataView data, double fraction, int seed) =>
+        Split(Load(data), data, fraction, seed);
 
     /// <summary>Parts rows.</summary>
     /// <param name="all">The rows of the data; disposed of.</param>
@@ -62,7 +63,8 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
     private static void CheckParts(double fraction, long all, long validation)
     {
         if (validation == 0 || validation == all)
-            throw new InvalidOperationException($"ValidationFraction {fraction} of {all} rows leaves {validation} for validation; both parts need rows.");
+            throw new InvalidOperationException(
+                $"ValidationFraction {fraction} of {all} rows leaves {validation} for validation; both parts need rows.");
     }
 
     private StreamedRows Stream(IDataView data, RowUse use, RowFormat format)
@@ -92,7 +94,8 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
         }
         CheckParts(fraction, training.Count + validation.Count, validation.Count);
         return (
-            new StreamedRows(data, columns, format, trained, training, memoryBudget), new StreamedRows(data, columns, format, validated, validation, memoryBudget));
+            new StreamedRows(data, columns, format, trained, training, memoryBudget),
+            new StreamedRows(data, columns, format, validated, validation, memoryBudget));
     }
 
     /// <summary>Null where the rows do not fit into the budget.</summary>
@@ -147,10 +150,14 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
     {
         if (count > 0)
             return;
-        string where = columns.Label is null ? $"the column '{columns.FeatureColumn}'" : $"the columns '{columns.FeatureColumn}' and '{columns.Label.Column}'";
+        string where = columns.Label is null
+            ? $"the column '{columns.FeatureColumn}'"
+            : $"the columns '{columns.FeatureColumn}' and '{columns.Label.Column}'";
         (string set, string purpose) = use == RowUse.Validation ? ("validation data set", "validate on") : ("data set", "train on");
         throw new InvalidOperationException(
-            reader.Skipped == 0 ? $"The {set} is empty: there is no row to {purpose} in {where}." : $"There is no row to {purpose}: {reader.SkippedDescription}.");
+            reader.Skipped == 0
+                ? $"The {set} is empty: there is no row to {purpose} in {where}."
+                : $"There is no row to {purpose}: {reader.SkippedDescription}.");
     }
 
     private void Warn(RowReader reader, RowUse use)

@@ -24,7 +24,8 @@ internal sealed record RowColumns(IExceptionContext Context, string FeatureColum
         DataViewSchema.Column column = schema.GetColumnOrNull(name) ?? throw Schemas.Mismatch(context, "inputSchema", "feature", name);
         // Vector types of different dimensions are different types: item type and size are what counts.
         if (column.Type is not VectorDataViewType { IsKnownSize: true } type || !type.ItemType.Equals(NumberDataViewType.Single))
-            throw Schemas.Mismatch(context, "inputSchema", "feature", name, "a vector of Single of known size", column.Type + Schemas.VectorRemedy(column.Type));
+            throw Schemas.Mismatch(context, "inputSchema", "feature", name, "a vector of Single of known size",
+                column.Type + Schemas.VectorRemedy(column.Type));
         return column;
     }
 
@@ -138,8 +139,8 @@ internal sealed class RowReader : IDisposable
                 parts.Add($"{_noWeight} rows have no value in the weight column '{_columns.WeightColumn}'");
             if (_badFeatures > 0)
                 parts.Add(
-                    $"{_badFeatures} rows have values in the feature column '{_columns.FeatureColumn}' that are missing or infinite, {_firstBadFeature} first " +
-                    "(mlContext.Transforms.ReplaceMissingValues would keep them)");
+                    $"{_badFeatures} rows have values in the feature column '{_columns.FeatureColumn}' that are missing or infinite, " +
+                    $"{_firstBadFeature} first (mlContext.Transforms.ReplaceMissingValues would keep them)");
             return string.Join("; ", parts);
         }
     }

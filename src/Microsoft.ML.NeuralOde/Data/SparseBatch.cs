@@ -33,7 +33,8 @@ internal sealed class SparseBatch : FeatureBatch
     /// <summary>The numbers, shape <c>[numbers]</c>.</summary>
     public Tensor Values { get; }
 
-    public override FeatureBatch To(Device device) => new SparseBatch(_width, Count, _used, Slots.to(device), Places.to(device), Rows.to(device), Values.to(device));
+    public override FeatureBatch To(Device device) =>
+        new SparseBatch(_width, Count, _used, Slots.to(device), Places.to(device), Rows.to(device), Values.to(device));
 
     public override Tensor ToDense()
     {
@@ -80,7 +81,8 @@ internal sealed class SparseBatch : FeatureBatch
                 placeOf[used[place]] = place;
             using DisposeScope scope = NewDisposeScope();
             return new SparseBatch(
-                width, _count, used, tensor(used, device: CPU).DetachFromDisposeScope(), tensor(_slots.Select(slot => placeOf[slot]).ToArray(), device: CPU).DetachFromDisposeScope(),
+                width, _count, used, tensor(used, device: CPU).DetachFromDisposeScope(),
+                tensor(_slots.Select(slot => placeOf[slot]).ToArray(), device: CPU).DetachFromDisposeScope(),
                 tensor(_rows.ToArray(), device: CPU).DetachFromDisposeScope(), tensor(_values.ToArray(), device: CPU).DetachFromDisposeScope());
         }
     }

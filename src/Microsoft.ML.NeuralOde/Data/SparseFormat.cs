@@ -185,6 +185,7 @@ internal sealed class SparseFormat(int width) : RowFormat(width)
         }
 
         // Scales must be finite in float32, and a slot without values keeps its own.
-        private static float Scale(double squares, long count) => count > 0 && Math.Sqrt(squares / count) > 1e-30 ? (float)Math.Sqrt(count / squares) : 1;
+        private static float Scale(double squares, long count) =>
+            count > 0 && Math.Sqrt(squares / count) > 1e-30 ? (float)Math.Sqrt(count / squares) : 1;
     }
 }

@@ -65,7 +65,8 @@ internal sealed class MnistDownloader
             string temporary = $"{path}.{Guid.NewGuid():N}.tmp";
             try
             {
-                await DownloadAsync(client, mirror, file, temporary, report with { Mirror = mirror }, progress, cancellationToken).ConfigureAwait(false);
+                await DownloadAsync(client, mirror, file, temporary, report with { Mirror = mirror }, progress, cancellationToken)
+                    .ConfigureAwait(false);
                 string? difference = await FindDifferenceAsync(temporary, file, cancellationToken).ConfigureAwait(false);
                 if (difference is not null)
                     throw new InvalidDataException(difference);

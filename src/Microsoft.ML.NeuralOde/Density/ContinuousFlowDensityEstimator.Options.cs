@@ -27,10 +27,13 @@ public sealed partial class ContinuousFlowDensityEstimator
             Require(
                 BitsPerDimensionColumnName is null || !string.IsNullOrWhiteSpace(BitsPerDimensionColumnName), nameof(BitsPerDimensionColumnName),
                 BitsPerDimensionColumnName, "the name of a column or null");
-            Require(LatentColumnName is null || !string.IsNullOrWhiteSpace(LatentColumnName), nameof(LatentColumnName), LatentColumnName, "the name of a column or null");
+            Require(LatentColumnName is null || !string.IsNullOrWhiteSpace(LatentColumnName), nameof(LatentColumnName), LatentColumnName,
+                "the name of a column or null");
             RequireDifferent(
-                (LogDensityColumnName, nameof(LogDensityColumnName)), (BitsPerDimensionColumnName, nameof(BitsPerDimensionColumnName)), (LatentColumnName, nameof(LatentColumnName)));
-            Require(LatentColumnName is null || EnsembleSize == 1, nameof(EnsembleSize), EnsembleSize, "1 where LatentColumnName is set: each flow has latent vectors of its own");
+                (LogDensityColumnName, nameof(LogDensityColumnName)), (BitsPerDimensionColumnName, nameof(BitsPerDimensionColumnName)),
+                (LatentColumnName, nameof(LatentColumnName)));
+            Require(LatentColumnName is null || EnsembleSize == 1, nameof(EnsembleSize), EnsembleSize,
+                "1 where LatentColumnName is set: each flow has latent vectors of its own");
         }
     }
 }

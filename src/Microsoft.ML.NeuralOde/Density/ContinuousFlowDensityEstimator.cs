@@ -78,6 +78,7 @@ public sealed partial class ContinuousFlowDensityEstimator : IEstimator<Continuo
         using var fit = new FlowFit(_host, _options);
         (ContinuousFlowModel model, FlowColumns columns, IReadOnlyList<NeuralOdeEpochReport> history) = fit.Fit(input, validationData);
         return new ContinuousFlowDensityTransformer(
-            _host, model, columns, history, new DensityOutput(_options.LogDensityColumnName, _options.BitsPerDimensionColumnName, _options.LatentColumnName));
+            _host, model, columns, history,
+            new DensityOutput(_options.LogDensityColumnName, _options.BitsPerDimensionColumnName, _options.LatentColumnName));
     }
 }

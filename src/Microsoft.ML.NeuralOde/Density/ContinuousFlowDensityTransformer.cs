@@ -23,7 +23,8 @@ public sealed class ContinuousFlowDensityTransformer : ContinuousFlowTransformer
     private readonly DensityOutput _output;
 
     internal ContinuousFlowDensityTransformer(
-        IHostEnvironment environment, ContinuousFlowModel model, FlowColumns columns, IReadOnlyList<NeuralOdeEpochReport> history, DensityOutput output)
+        IHostEnvironment environment, ContinuousFlowModel model, FlowColumns columns, IReadOnlyList<NeuralOdeEpochReport> history,
+        DensityOutput output)
         : base(environment, LoaderSignature, model, columns, history)
     {
         _output = output;
@@ -56,7 +57,9 @@ public sealed class ContinuousFlowDensityTransformer : ContinuousFlowTransformer
             sum += value;
             count++;
         }
-        return count > 0 ? sum / count : throw new InvalidOperationException($"The data have no row without missing values in '{FeatureColumnName}'.");
+        return count > 0
+            ? sum / count
+            : throw new InvalidOperationException($"The data have no row without missing values in '{FeatureColumnName}'.");
     }
 
     /// <summary>Draws independent rows.</summary>

@@ -11,7 +11,9 @@ internal static class DensityExport
     {
         using IDisposable noGrad = no_grad();
         (string u, string incomplete, double logScale) = FlowNetworkExport.Standardize(graph, network, features);
-        (string latent, string logDensity) = columns.Latent is null ? (u, FlowNetworkExport.Mixture(graph, network, u, logScale)) : FlowExport.Encode(graph, network.Flows[0], u, logScale, null);
+        (string latent, string logDensity) = columns.Latent is null
+            ? (u, FlowNetworkExport.Mixture(graph, network, u, logScale))
+            : FlowExport.Encode(graph, network.Flows[0], u, logScale, null);
         string column = graph.Add("Add", [graph.Unsqueeze(logDensity, 1), incomplete], output(columns.LogDensity));
         if (columns.BitsPerDimension is { } bits)
             graph.Add("Div", [column, graph.Scalar("dimensions", (float)(-Math.Log(2) * network.Description.FeatureCount))], output(bits));

@@ -21,8 +21,10 @@ internal sealed class ConvolutionalRateExport : RateExport
             throw new NotSupportedException($"The convolutions are computed in {type}; export dynamics whose convolutionType is null.");
         _dynamics = dynamics;
         long channels = dynamics.Channels;
-        _norms = [.. Enumerable.Range(0, Convolutions + 1).Select(i => (PerChannel(graph, dynamics, $"norm_weight{i}"), PerChannel(graph, dynamics, $"norm_bias{i}")))];
-        _convolutions = [.. Enumerable.Range(0, Convolutions).Select(i => (Write(graph, dynamics, $"weight{i}"), Write(graph, dynamics, $"bias{i}")))];
+        _norms = [.. Enumerable.Range(0, Convolutions + 1)
+            .Select(i => (PerChannel(graph, dynamics, $"norm_weight{i}"), PerChannel(graph, dynamics, $"norm_bias{i}")))];
+        _convolutions =
+            [.. Enumerable.Range(0, Convolutions).Select(i => (Write(graph, dynamics, $"weight{i}"), Write(graph, dynamics, $"bias{i}")))];
         // Group normalisation is instance normalisation of a group's channels laid side by side.
         _groups = graph.Constant("groups", [0, dynamics.Groups, -1]);
         _image = graph.Constant("image", [-1, channels, height, width]);
@@ -74,7 +76,8 @@ internal sealed class ConvolutionalRateExport : RateExport
         return GraphTensors.Write(graph, $"time_image{i}", image);
     }
 
-    private static string Write(OperatorGraph graph, ConvolutionalDynamics dynamics, string name) => GraphTensors.Write(graph, name, dynamics.get_parameter(name)!);
+    private static string Write(OperatorGraph graph, ConvolutionalDynamics dynamics, string name) =>
+        GraphTensors.Write(graph, name, dynamics.get_parameter(name)!);
 
     private static string PerChannel(OperatorGraph graph, ConvolutionalDynamics dynamics, string name)
     {

@@ -24,7 +24,8 @@ internal sealed class DenseRateExport : RateExport
         _withTrace = withTrace;
         _layers = [.. Enumerable.Range(0, dynamics.Layers).Select(i => ReadLayer(graph, i))];
         _one = new(() => graph.Constant("one", [1], 1));
-        _frequencies = new(() => graph.Constant("frequencies", [.. Enumerable.Range(1, FourierFrequencies).Select(k => (float)(k * Math.PI))], FourierFrequencies));
+        _frequencies = new(() => graph.Constant(
+            "frequencies", [.. Enumerable.Range(1, FourierFrequencies).Select(k => (float)(k * Math.PI))], FourierFrequencies));
         _identity = new(() => GraphTensors.Write(graph, "identity", eye(dynamics.Features)));
         string size = $"{dynamics.Features}";
         Shapes = withTrace ? [[Batch, size], [Batch]] : [[Batch, size]];
@@ -105,7 +106,8 @@ internal sealed class DenseRateExport : RateExport
         if (_dynamics.Time != TimeDependence.Fourier)
             return graph.Add("Mul", [timeWeight, time]);
         string angles = graph.Add("Mul", [_frequencies.Value, time]);
-        string waves = graph.Add("Concat", [graph.Add("Mul", [_one.Value, time]), graph.Add("Sin", [angles]), graph.Add("Cos", [angles])], null, OperatorGraph.Attribute("axis", 0));
+        string waves = graph.Add("Concat", [graph.Add("Mul", [_one.Value, time]), graph.Add("Sin", [angles]), graph.Add("Cos", [angles])],
+            null, OperatorGraph.Attribute("axis", 0));
         return graph.Add("MatMul", [timeWeight, waves]);
     }
 
@@ -115,7 +117,8 @@ internal sealed class DenseRateExport : RateExport
         Parameter? time = _dynamics.Time == TimeDependence.Fourier ? _dynamics.get_parameter($"time_weight{i}") : _dynamics.TimeWeight(i);
         return new Layer(
             GraphTensors.Write(graph, $"weight{i}", _dynamics.Weights[i]), GraphTensors.Write(graph, $"bias{i}", _dynamics.Biases[i]),
-            gate is { } g ? GraphTensors.Write(graph, $"gate_weight{i}", g.Weight) : null, gate is { } h ? GraphTensors.Write(graph, $"gate_bias{i}", h.Bias) : null,
+            gate is { } g ? GraphTensors.Write(graph, $"gate_weight{i}", g.Weight) : null,
+            gate is { } h ? GraphTensors.Write(graph, $"gate_bias{i}", h.Bias) : null,
             time is null ? null : GraphTensors.Write(graph, $"time_weight{i}", time));
     }
 

@@ -15,12 +15,14 @@ internal static class FlowExport
         if (flow.Conditions > 0)
             throw new NotSupportedException($"The flow has {flow.Conditions} conditions; such flows cannot be exported to ONNX.");
         if (flow.Base is not StandardNormalBase)
-            throw new NotSupportedException($"The flow's base distribution is {flow.Base.GetType().Name}; only {nameof(StandardNormalBase)} can be exported to ONNX.");
+            throw new NotSupportedException(
+                $"The flow's base distribution is {flow.Base.GetType().Name}; only {nameof(StandardNormalBase)} can be exported to ONNX.");
         string z = u;
         string trace = graph.Sum(graph.Add("Mul", [z, graph.Scalar("zero", 0)]), [1], keepDimensions: false);
         foreach (nn.Module<Tensor, Tensor, Tensor> dynamics in flow.Blocks)
         {
-            string[] end = OdeExport.Write(graph, RateExport.WithTrace(graph, dynamics), 1, flow.Options.EvaluationSolver ?? flow.Options.Solver, stepSize, z, trace);
+            string[] end = OdeExport.Write(
+                graph, RateExport.WithTrace(graph, dynamics), 1, flow.Options.EvaluationSolver ?? flow.Options.Solver, stepSize, z, trace);
             (z, trace) = (end[0], end[1]);
         }
         string exponent = graph.Add("Mul", [SquaredNorm(graph, z), graph.Scalar("half", -0.5f)]);

@@ -35,16 +35,18 @@ internal sealed class OdeExport
     /// </summary>
     /// <exception cref="NotSupportedException">The solver cannot be written; the message names the option that stands in the
     /// way.</exception>
-    public static string[] Write(OperatorGraph graph, RateExport rate, double endTime, OdeSolverOptions options, double? stepSize, params string[] state)
+    public static string[] Write(
+        OperatorGraph graph, RateExport rate, double endTime, OdeSolverOptions options, double? stepSize, params string[] state)
     {
         if (options.Method.ExplicitTableau is not { } tableau)
             throw new NotSupportedException(
-                $"The solver is '{options.Method}'; only explicit Runge–Kutta methods, such as OdeMethod.Rk4 with a StepSize, can be exported to ONNX.");
+                $"The solver is '{options.Method}'; only explicit Runge–Kutta methods, such as OdeMethod.Rk4 with a StepSize, "
+                + "can be exported to ONNX.");
         stepSize ??= options.StepSize;
         if (options.Method.IsAdaptive && stepSize is null)
             throw new NotSupportedException(
-                $"The solver '{options.Method}' chooses its steps by their error, which an ONNX graph cannot do. Export with a stepSize, or train with a StepSize or with a " +
-                "method of fixed steps, such as OdeMethod.Rk4.");
+                $"The solver '{options.Method}' chooses its steps by their error, which an ONNX graph cannot do. " +
+                "Export with a stepSize, or train with a StepSize or with a method of fixed steps, such as OdeMethod.Rk4.");
         if (options.Events.Count > 0 || options.Discontinuities.Count > 0)
             throw new NotSupportedException($"{(options.Events.Count > 0 ? "Events" : "Discontinuities")} cannot be exported to ONNX.");
         long steps = FixedSteps.Count(Math.Abs(endTime), Math.Min(stepSize ?? double.PositiveInfinity, options.MaximumStep));
@@ -110,5 +112,6 @@ internal sealed class OdeExport
 
     private double StageTime(long step, int stage) => _end * step / _steps + _tableau.C[stage] * (_end / _steps);
 
-    private string?[] Weights(double[] weights, double h) => [.. weights.Select(weight => weight == 0 ? null : _graph.Scalar("weight", (float)(h * weight)))];
+    private string?[] Weights(double[] weights, double h) =>
+        [.. weights.Select(weight => weight == 0 ? null : _graph.Scalar("weight", (float)(h * weight)))];
 }

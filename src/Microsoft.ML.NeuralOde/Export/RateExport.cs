@@ -29,7 +29,8 @@ internal abstract class RateExport
     {
         DenseDynamics dense => stateShape is [var features] && features == dense.Features ? new DenseRateExport(graph, dense, withTrace: false)
             : throw Wrong(stateShape, $"[{dense.Features}]"),
-        ConvolutionalDynamics images => stateShape is [var channels, > 0, > 0] && channels == images.Channels ? new ConvolutionalRateExport(graph, images, stateShape[1], stateShape[2])
+        ConvolutionalDynamics images => stateShape is [var channels, > 0, > 0] && channels == images.Channels
+            ? new ConvolutionalRateExport(graph, images, stateShape[1], stateShape[2])
             : throw Wrong(stateShape, $"[{images.Channels}, height, width]"),
         _ => throw Unknown(dynamics),
     };
@@ -38,7 +39,9 @@ internal abstract class RateExport
     /// <exception cref="NotSupportedException">There is none; the message says why.</exception>
     public static RateExport WithTrace(OperatorGraph graph, Module dynamics) =>
         dynamics is DenseDynamics dense ? new DenseRateExport(graph, dense, withTrace: true)
-        : throw new NotSupportedException($"The log-density needs the trace of the right-hand side's derivative, which is exported for {nameof(DenseDynamics)} only; this is {dynamics.GetType().Name}.");
+        : throw new NotSupportedException(
+            $"The log-density needs the trace of the right-hand side's derivative, which is exported for {nameof(DenseDynamics)} only; "
+            + $"this is {dynamics.GetType().Name}.");
 
     protected static string Activate(OperatorGraph graph, Activation activation, string x) => activation switch
     {
@@ -50,7 +53,8 @@ internal abstract class RateExport
     };
 
     private static NotSupportedException Unknown(Module dynamics) => new(
-        $"The right-hand side is {dynamics.GetType().Name}; only {nameof(DenseDynamics)} and {nameof(ConvolutionalDynamics)} can be exported to ONNX.");
+        $"The right-hand side is {dynamics.GetType().Name}; only {nameof(DenseDynamics)} and {nameof(ConvolutionalDynamics)} can be "
+        + "exported to ONNX.");
 
     private static ArgumentException Wrong(IReadOnlyList<long> stateShape, string right) =>
         new($"The state's shape is given as [{string.Join(", ", stateShape)}]; without the batch it is {right}.", nameof(stateShape));

@@ -70,7 +70,8 @@ public sealed class ContinuousFlowModel : IDisposable
         ThrowIfDisposed();
         int rows = features.Length / FeatureCount;
         if (rows * FeatureCount != features.Length)
-            throw new ArgumentException($"{features.Length} numbers are given; rows of {FeatureCount} features need a multiple of that.", nameof(features));
+            throw new ArgumentException(
+                $"{features.Length} numbers are given; rows of {FeatureCount} features need a multiple of that.", nameof(features));
         if (conditions.Length != rows * ConditionCount)
             throw new ArgumentException($"{conditions.Length} numbers are given; {rows} rows need {rows * ConditionCount}.", nameof(conditions));
         int width = FeatureCount + ConditionCount;
@@ -102,7 +103,9 @@ public sealed class ContinuousFlowModel : IDisposable
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         using Generator generator = new((ulong)(uint)(seed ?? Random.Shared.Next()), CPU);
-        float[] values = loan.Network.Sample(count, condition is null ? null : tensor(condition, [1, condition.Length], device: CPU), generator).data<float>().ToArray();
+        float[] values = loan.Network
+            .Sample(count, condition is null ? null : tensor(condition, [1, condition.Length], device: CPU), generator)
+            .data<float>().ToArray();
         return [.. values.Chunk(FeatureCount)];
     }
 
@@ -137,7 +140,8 @@ public sealed class ContinuousFlowModel : IDisposable
                 one.Clear();
             }
         }
-        Tensor result = function(loan.Network, all.narrow(1, 0, FeatureCount), ConditionCount > 0 ? all.narrow(1, FeatureCount, ConditionCount) : null).contiguous();
+        Tensor result = function(loan.Network, all.narrow(1, 0, FeatureCount),
+            ConditionCount > 0 ? all.narrow(1, FeatureCount, ConditionCount) : null).contiguous();
         result.bytes.CopyTo(MemoryMarshal.AsBytes(outputs.AsSpan(0, rows * outputCount)));
         foreach (int row in incomplete)
             outputs.AsSpan(row * outputCount, outputCount).Fill(float.NaN);

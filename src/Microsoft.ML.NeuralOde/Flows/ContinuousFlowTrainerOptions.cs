@@ -107,8 +107,10 @@ public abstract class ContinuousFlowTrainerOptions : NeuralOdeTrainerOptions
     internal override void Validate()
     {
         base.Validate();
-        Require(ConditionColumnName is null || !string.IsNullOrWhiteSpace(ConditionColumnName), nameof(ConditionColumnName), ConditionColumnName, "the name of a column or null");
-        Require(ConditionColumnName is null || ConditionColumnName != FeatureColumnName, nameof(ConditionColumnName), ConditionColumnName, "another column than the features");
+        Require(ConditionColumnName is null || !string.IsNullOrWhiteSpace(ConditionColumnName), nameof(ConditionColumnName),
+            ConditionColumnName, "the name of a column or null");
+        Require(ConditionColumnName is null || ConditionColumnName != FeatureColumnName, nameof(ConditionColumnName), ConditionColumnName,
+            "another column than the features");
         RequireDefined(Method, nameof(Method));
         Require(
             HiddenLayers is { Length: > 0 } && Array.TrueForAll(HiddenLayers, size => size > 0), nameof(HiddenLayers),
@@ -125,7 +127,8 @@ public abstract class ContinuousFlowTrainerOptions : NeuralOdeTrainerOptions
         RequireDefined(Reshaping, nameof(Reshaping));
         RequireDefined(FeatureScale, nameof(FeatureScale));
         RequireDefined(Dequantization, nameof(Dequantization));
-        Require(Normalization == FeatureNormalization.PerSlot, nameof(Normalization), Normalization, "PerSlot: a flow needs every feature at unit scale");
+        Require(Normalization == FeatureNormalization.PerSlot, nameof(Normalization), Normalization,
+            "PerSlot: a flow needs every feature at unit scale");
     }
 }
 

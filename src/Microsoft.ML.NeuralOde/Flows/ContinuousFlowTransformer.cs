@@ -11,7 +11,8 @@ namespace Microsoft.ML.NeuralOde;
 public abstract class ContinuousFlowTransformer : NeuralOdeTransformerBase<ContinuousFlowModel>
 {
     private protected ContinuousFlowTransformer(
-        IHostEnvironment environment, string loaderSignature, ContinuousFlowModel model, FlowColumns columns, IReadOnlyList<NeuralOdeEpochReport> history)
+        IHostEnvironment environment, string loaderSignature, ContinuousFlowModel model, FlowColumns columns,
+        IReadOnlyList<NeuralOdeEpochReport> history)
         : base(environment, loaderSignature, model, columns.Features, columns.FeatureDimensions, history)
     {
         InputColumns = columns;
@@ -66,7 +67,8 @@ public abstract class ContinuousFlowTransformer : NeuralOdeTransformerBase<Conti
     private static (ContinuousFlowModel Model, FlowFile<TOutput> File) Read<TOutput>(byte[] bytes, Func<TOutput, string?> findDefect)
     {
         Payload<FlowFile<TOutput>> payload = PayloadReader.Read<FlowFile<TOutput>>(bytes);
-        string? defect = payload.Description.Network.FindDefect(payload.Arrays.Sum(array => array.Values.LongLength)) ?? findDefect(payload.Description.Output);
+        string? defect = payload.Description.Network.FindDefect(payload.Arrays.Sum(array => array.Values.LongLength))
+            ?? findDefect(payload.Description.Output);
         if (defect is not null)
             throw PayloadReader.Damaged(defect);
         // The random weights that the network starts with are replaced at once; torch's generator stays as it is.

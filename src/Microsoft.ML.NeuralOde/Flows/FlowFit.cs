@@ -16,12 +16,14 @@ internal sealed record FlowColumns(string Features, int[] FeatureDimensions, str
 
     /// <summary>Finds the columns in data that are to be scored.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type or size.</exception>
-    public (DataViewSchema.Column Features, DataViewSchema.Column? Condition) Find(IExceptionContext context, DataViewSchema schema, int conditionCount)
+    public (DataViewSchema.Column Features, DataViewSchema.Column? Condition) Find(
+        IExceptionContext context, DataViewSchema schema, int conditionCount)
     {
         DataViewSchema.Column features = RowColumns.FindFeatures(context, schema, Features);
         if (((VectorDataViewType)features.Type).Size != FeatureCount)
             throw Schemas.Mismatch(
-                context, nameof(schema), "feature", Features, new VectorDataViewType(NumberDataViewType.Single, FeatureDimensions).ToString(), features.Type.ToString());
+                context, nameof(schema), "feature", Features,
+                new VectorDataViewType(NumberDataViewType.Single, FeatureDimensions).ToString(), features.Type.ToString());
         if (Condition is null)
             return (features, null);
         var format = new NumberLabel(Condition, "condition");
@@ -37,7 +39,8 @@ internal sealed record FlowColumns(string Features, int[] FeatureDimensions, str
 /// <param name="options">The trainer's options.</param>
 /// <param name="withEvidence">Whether <see cref="Evidence"/> is wanted.</param>
 internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, bool withEvidence = false)
-    : TrainingRun<FlowNetwork>(host, options, new RowColumns(host, options.FeatureColumnName, ConditionOf(options), options.ExampleWeightColumnName)), IDisposable
+    : TrainingRun<FlowNetwork>(host, options,
+        new RowColumns(host, options.FeatureColumnName, ConditionOf(options), options.ExampleWeightColumnName)), IDisposable
 {
     private const int ScoringBatch = 1024;
     private const int MostScoredRows = 20_000;
@@ -73,7 +76,8 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     public (ContinuousFlowModel Model, FlowColumns Columns, IReadOnlyList<NeuralOdeEpochReport> History) Fit(IDataView input, IDataView? validation)
     {
         FittedNetwork<FlowNetwork> fitted = Run(input, validation);
-        return (new ContinuousFlowModel(fitted.Network), new FlowColumns(options.FeatureColumnName, fitted.FeatureDimensions, options.ConditionColumnName), fitted.History);
+        return (new ContinuousFlowModel(fitted.Network),
+            new FlowColumns(options.FeatureColumnName, fitted.FeatureDimensions, options.ConditionColumnName), fitted.History);
     }
 
     protected override RowColumns ValidationColumns(DataViewSchema validation, DataViewSchema training)
@@ -101,8 +105,8 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
         _reshaping = ReshapingTables.Fit(data.Rows, options.Reshaping, [.. whole, .. statistics.ConstantFeatures()], Seeds.Order(data.Seed, 0));
         var description = new FlowDescription(
             _shape.Features, _shape.Labels, options.EnsembleSize, options.Blocks, [.. options.HiddenLayers], options.Activation, options.Solver.Name,
-            options.ProductionTolerances.Relative, options.ProductionTolerances.Absolute, options.ProductionStepSize ?? options.StepSize, whole, _reshaping?.Slots,
-            _reshaping?.Knots ?? 0);
+            options.ProductionTolerances.Relative, options.ProductionTolerances.Absolute, options.ProductionStepSize ?? options.StepSize,
+            whole, _reshaping?.Slots, _reshaping?.Knots ?? 0);
         CheckSize(description);
         return () => new FlowNetwork(description, options.SolverOptions());
     }
@@ -112,9 +116,11 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
 
     protected override ITrainable Learner(FlowNetwork network) => new FlowTraining(network, options, options.Smoothing / _widening);
 
-    protected override ITrainingRows Epochs(ITrainingRows rows) => options.BatchesPerEpoch is { } batches ? new RepeatedRows(rows, batches, options.BatchSize) : rows;
+    protected override ITrainingRows Epochs(ITrainingRows rows) =>
+        options.BatchesPerEpoch is { } batches ? new RepeatedRows(rows, batches, options.BatchSize) : rows;
 
-    protected override void Finish(FlowNetwork network, ITrainingRows rows, int seed) => Evidence = withEvidence ? Collect(network, rows, Seeds.Order(seed, 0)) : null;
+    protected override void Finish(FlowNetwork network, ITrainingRows rows, int seed) =>
+        Evidence = withEvidence ? Collect(network, rows, Seeds.Order(seed, 0)) : null;
 
     private static NumberLabel? ConditionOf(ContinuousFlowTrainerOptions options) =>
         options.ConditionColumnName is { } condition ? new NumberLabel(condition, "condition") : null;
@@ -135,7 +141,9 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
         int[] constant = statistics.ConstantFeatures();
         for (int slot = 0; slot < scale.Length; slot++)
         {
-            double factor = options.FeatureScale == FlowFeatureScale.DeviationAndRange && !constant.Contains(slot) ? Math.Sqrt(UsualRange / (range[slot] * scale[slot])) : 1;
+            double factor = options.FeatureScale == FlowFeatureScale.DeviationAndRange && !constant.Contains(slot)
+                ? Math.Sqrt(UsualRange / (range[slot] * scale[slot]))
+                : 1;
             scale[slot] = (float)(scale[slot] * factor / widening);
         }
         return (mean, scale);
@@ -146,8 +154,8 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
         double weights = description.WeightCount();
         if (weights > ModelFile.MostWeights)
             throw new InvalidOperationException(
-                $"Flows of {weights:F0} weights are larger than a model file can be, which holds {ModelFile.MostWeights}. Make HiddenLayers, Blocks or EnsembleSize smaller, or the number of " +
-                $"features ({description.FeatureCount}).");
+                $"Flows of {weights:F0} weights are larger than a model file can be, which holds {ModelFile.MostWeights}. " +
+                $"Make HiddenLayers, Blocks or EnsembleSize smaller, or the number of features ({description.FeatureCount}).");
     }
 
     private void CheckRows(RowStatistics statistics, Action<string> warn)
@@ -165,11 +173,11 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
         string slots = string.Join(", ", constant.Take(10)) + (constant.Length > 10 ? ", …" : "");
         if (options.Smoothing == 0)
             throw new InvalidOperationException(
-                $"The feature column '{options.FeatureColumnName}' has the same value in all rows, up to rounding, in slots {slots}: the density would be infinite. " +
-                "Leave these slots out, or set Smoothing to a positive number.");
+                $"The feature column '{options.FeatureColumnName}' has the same value in all rows, up to rounding, in slots {slots}: " +
+                "the density would be infinite. Leave these slots out, or set Smoothing to a positive number.");
         warn(
-            $"The feature column '{options.FeatureColumnName}' has the same value in all rows, up to rounding, in slots {slots}: their density is that of the smoothing noise, taken " +
-            "in the features' own units.");
+            $"The feature column '{options.FeatureColumnName}' has the same value in all rows, up to rounding, in slots {slots}: " +
+            "their density is that of the smoothing noise, taken in the features' own units.");
     }
 
     private FlowEvidence Collect(FlowNetwork network, ITrainingRows rows, int orderSeed)

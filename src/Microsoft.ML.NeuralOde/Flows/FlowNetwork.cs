@@ -56,7 +56,9 @@ internal sealed record FlowDescription(
             return "a size of its network is not positive";
         if (!Enum.IsDefined(Activation) || WholeSlots.Any(slot => slot < 0 || slot >= FeatureCount))
             return "its activation or one of its slots does not exist";
-        if (ReshapedSlots is { } reshaped && (ReshapingKnots < FewestKnots || reshaped.Any(slot => slot < 0 || slot >= FeatureCount) || reshaped.Distinct().Count() != reshaped.Length))
+        if (ReshapedSlots is { } reshaped
+            && (ReshapingKnots < FewestKnots || reshaped.Any(slot => slot < 0 || slot >= FeatureCount)
+                || reshaped.Distinct().Count() != reshaped.Length))
             return "its tables of reshaped features make no sense";
         double tables = 2.0 * (ReshapedSlots?.Length ?? 0) * ReshapingKnots;
         if (WeightCount() + ConditionCount + tables > numbers)
@@ -166,7 +168,8 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>, ITrainedNetwork
     }
 
     /// <summary>Conditions as the flows see them; null without them.</summary>
-    public Tensor? ToFlowCondition(Tensor? conditions) => conditions is null ? null : (conditions - Buffer(ConditionMean)).mul_(Buffer(ConditionScale));
+    public Tensor? ToFlowCondition(Tensor? conditions) =>
+        conditions is null ? null : (conditions - Buffer(ConditionMean)).mul_(Buffer(ConditionScale));
 
     /// <summary>What a unit of a feature is to the flows, shape <c>[features]</c>.</summary>
     public Tensor Units => Buffer(Scale);

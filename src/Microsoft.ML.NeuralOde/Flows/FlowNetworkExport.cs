@@ -13,7 +13,8 @@ internal static class FlowNetworkExport
     {
         if (network.Description.ReshapedSlots is { } slots)
             throw new NotSupportedException(
-                $"{slots.Length} of the features are reshaped before the flow sees them, which cannot be exported to ONNX; train with Reshaping = FeatureReshaping.None.");
+                $"{slots.Length} of the features are reshaped before the flow sees them, which cannot be exported to ONNX; "
+                + "train with Reshaping = FeatureReshaping.None.");
         (float[] mean, float[] scale) = network.FeatureStatistics();
         string incomplete = graph.Sum(graph.Add("Mul", [features, graph.Scalar("zero", 0)]), [1], keepDimensions: true);
         string centred = graph.Add("Sub", [features, graph.Constant("mean", mean, mean.Length)]);

@@ -65,7 +65,8 @@ internal sealed class FlowTraining : ITrainable
     private void Dequantize(Tensor u, int[] slots, Generator generator)
     {
         Tensor index = tensor([.. slots.Select(slot => (long)slot)], device: u.device);
-        Tensor noise = Draws.Uniform([u.shape[0], slots.Length], ScalarType.Float32, u.device, generator).Minus(0.5) * _network.Units.index_select(0, index);
+        Tensor noise = Draws.Uniform([u.shape[0], slots.Length], ScalarType.Float32, u.device, generator).Minus(0.5)
+            * _network.Units.index_select(0, index);
         u.index_add_(1, index, noise, Numbers.One);
     }
 }

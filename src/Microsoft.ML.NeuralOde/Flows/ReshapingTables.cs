@@ -50,7 +50,8 @@ internal sealed record ReshapingTables(int[] Slots, int Knots, float[] Values, f
             marginal.Write(values.AsSpan(i * knots, knots), images.AsSpan(i * knots, knots));
             (mean[i], scale[i]) = ((float)marginal.Mean, (float)(1 / marginal.Deviation));
         }
-        return new ReshapingTables([.. marginals.Select(pair => pair.Slot)], knots, values, images, mean, scale, [.. marginals.Select(pair => pair.Marginal.Range)]);
+        return new ReshapingTables([.. marginals.Select(pair => pair.Slot)], knots, values, images, mean, scale,
+            [.. marginals.Select(pair => pair.Marginal.Range)]);
     }
 
     /// <summary>Maps columns by tables.</summary>

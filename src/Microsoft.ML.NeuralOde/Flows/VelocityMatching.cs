@@ -39,7 +39,8 @@ internal static class VelocityMatching
                 ? Draws.Integers(rows.shape[0], draw.Count, rows.device, generator)
                 : Draws.Places(weights.Plus(1e-30), draw.Count, generator);
             // One time in each of equal intervals: uniform over all, with less variance.
-            times = Numbers.Range(draw.Count, ScalarType.Float32, rows.device).Plus(Draws.Uniform([draw.Count], ScalarType.Float32, rows.device, generator)).Over(draw.Count).unsqueeze(1);
+            times = Numbers.Range(draw.Count, ScalarType.Float32, rows.device)
+                .Plus(Draws.Uniform([draw.Count], ScalarType.Float32, rows.device, generator)).Over(draw.Count).unsqueeze(1);
             Tensor angle = times.Times(Math.PI / 2), a = angle.cos(), b = angle.sin();
             Tensor x = rows.index_select(0, chosen);
             conditions = conditions?.index_select(0, chosen);

@@ -69,7 +69,8 @@ internal sealed class MLNetGraph : OperatorGraph
 
     public override string[] Loop(long steps, string[] state, IReadOnlyList<string[]> shapes, Func<OperatorGraph, string, string[], string[]> step) =>
         throw new NotSupportedException(
-            $"The solver makes {steps} steps; ML.NET's ConvertToOnnx knows no loops, and at most {MostUnrolledSteps} steps are written out. Train with a larger StepSize or ProductionStepSize; "
+            $"The solver makes {steps} steps; ML.NET's ConvertToOnnx knows no loops, and at most {MostUnrolledSteps} steps are written "
+            + "out. Train with a larger StepSize or ProductionStepSize; "
             + "a predictor by itself is written with a loop by SaveAsOnnx of the package Microsoft.ML.NeuralOde.Onnx.");
 
     protected override void AddNode(string operation, IEnumerable<string> inputs, string output, OperatorAttribute[] attributes)

@@ -30,8 +30,8 @@ internal static class MLNetVersion
         string tested = library.GetCustomAttributes<AssemblyMetadataAttribute>().First(attribute => attribute.Key == "MicrosoftMLVersion").Value!;
         string found = VersionOf(typeof(MLContext).Assembly);
         return found != tested && FindMissing(library) is { } missing
-            ? $"Microsoft.ML {found} has no '{missing}', which {library.GetName().Name} {VersionOf(library)} needs. It was tested with Microsoft.ML {tested}: reference that version, "
-                + $"or a version of {library.GetName().Name} that was made for yours."
+            ? $"Microsoft.ML {found} has no '{missing}', which {library.GetName().Name} {VersionOf(library)} needs. It was tested with "
+                + $"Microsoft.ML {tested}: reference that version, or a version of {library.GetName().Name} that was made for yours."
             : null;
     }
 
@@ -73,14 +73,16 @@ internal static class MLNetVersion
         return type.ResolutionScope.Kind switch
         {
             HandleKind.TypeReference => IsMLNet(reader, (TypeReferenceHandle)type.ResolutionScope),
-            HandleKind.AssemblyReference => IsMLNet(reader.GetString(reader.GetAssemblyReference((AssemblyReferenceHandle)type.ResolutionScope).Name)),
+            HandleKind.AssemblyReference =>
+                IsMLNet(reader.GetString(reader.GetAssemblyReference((AssemblyReferenceHandle)type.ResolutionScope).Name)),
             _ => false,
         };
     }
 
     // This library's own assemblies have names of the same kind.
     private static bool IsMLNet(string assembly) =>
-        assembly.StartsWith(MLNetAssemblies, StringComparison.Ordinal) && !assembly.StartsWith(typeof(MLNetVersion).Assembly.GetName().Name!, StringComparison.Ordinal);
+        assembly.StartsWith(MLNetAssemblies, StringComparison.Ordinal)
+            && !assembly.StartsWith(typeof(MLNetVersion).Assembly.GetName().Name!, StringComparison.Ordinal);
 
     private static string NameOf(MetadataReader reader, TypeReferenceHandle handle)
     {
@@ -92,7 +94,8 @@ internal static class MLNetVersion
         return space.Length > 0 ? $"{space}.{name}" : name;
     }
 
-    private static string VersionOf(Assembly assembly) => assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "";
+    private static string VersionOf(Assembly assembly) =>
+        assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "";
 }
 
 /// <summary>The environments of ML.NET's catalogs, where every use of this library begins.</summary>

@@ -47,7 +47,9 @@ internal static class ModelFile
         }
         catch (InvalidDataException exception)
         {
-            throw new InvalidDataException($"Entry '{context.Directory}{Path.DirectorySeparatorChar}{ModelLoadContext.ModelStreamName}': {exception.Message}", exception);
+            throw new InvalidDataException(
+                $"Entry '{context.Directory}{Path.DirectorySeparatorChar}{ModelLoadContext.ModelStreamName}': {exception.Message}",
+                exception);
         }
     }
 

@@ -12,7 +12,8 @@ internal static class ModelSteps
     /// <exception cref="ArgumentException">No step is of this kind.</exception>
     public static ITransformer ReplaceLast<T>(ITransformer model, Func<T, ITransformer> replace)
         where T : class, ITransformer =>
-        TryReplaceLast(model, replace) ?? throw new ArgumentException($"The model, {model.GetType().Name}, has no step of type {typeof(T).Name}.", nameof(model));
+        TryReplaceLast(model, replace)
+            ?? throw new ArgumentException($"The model, {model.GetType().Name}, has no step of type {typeof(T).Name}.", nameof(model));
 
     private static ITransformer? TryReplaceLast<T>(ITransformer model, Func<T, ITransformer> replace)
         where T : class, ITransformer

@@ -8,7 +8,8 @@ namespace Microsoft.ML.NeuralOde.Interop;
 internal static class Schemas
 {
     /// <summary>A mismatch as ML.NET reports it: role, column, expected and actual type.</summary>
-    public static Exception Mismatch(IExceptionContext context, string parameter, string role, string column, string? expected = null, string? actual = null) =>
+    public static Exception Mismatch(
+        IExceptionContext context, string parameter, string role, string column, string? expected = null, string? actual = null) =>
         expected is null
             ? Contracts.ExceptSchemaMismatch(context, parameter, role, column)
             : Contracts.ExceptSchemaMismatch(context, parameter, role, column, expected, actual);
@@ -23,14 +24,16 @@ internal static class Schemas
             throw Mismatch(context, "inputSchema", "feature", name);
         if (column.Kind != SchemaShape.Column.VectorKind.Vector || column.ItemType != NumberDataViewType.Single || column.IsKey)
             throw Mismatch(
-                context, "inputSchema", "feature", name, "a vector of Single of known size", column.GetTypeString() + VectorRemedy(column.Kind, column.ItemType, column.IsKey));
+                context, "inputSchema", "feature", name, "a vector of Single of known size",
+                column.GetTypeString() + VectorRemedy(column.Kind, column.ItemType, column.IsKey));
     }
 
     /// <summary>
     /// What makes a column a vector of Single of known size, in brackets behind what was found; empty where nothing simple does.
     /// </summary>
     public static string VectorRemedy(DataViewType type) => type is VectorDataViewType vector
-        ? VectorRemedy(vector.IsKnownSize ? SchemaShape.Column.VectorKind.Vector : SchemaShape.Column.VectorKind.VariableVector, vector.ItemType, vector.ItemType is KeyDataViewType)
+        ? VectorRemedy(vector.IsKnownSize ? SchemaShape.Column.VectorKind.Vector : SchemaShape.Column.VectorKind.VariableVector,
+            vector.ItemType, vector.ItemType is KeyDataViewType)
         : VectorRemedy(SchemaShape.Column.VectorKind.Scalar, type, type is KeyDataViewType);
 
     /// <inheritdoc cref="VectorRemedy(DataViewType)"/>
@@ -61,7 +64,8 @@ internal static class Schemas
     public static SchemaShape WithMulticlassOutputs(SchemaShape input, SchemaShape.Column label, string predictedLabel, string score)
     {
         var keyValues = new SchemaShape(AnnotationUtils.GetTrainerOutputAnnotation());
-        bool hasNames = label.Annotations.TryFindColumn(AnnotationUtils.Kinds.KeyValues, out SchemaShape.Column names) && names.Kind == SchemaShape.Column.VectorKind.Vector;
+        bool hasNames = label.Annotations.TryFindColumn(AnnotationUtils.Kinds.KeyValues, out SchemaShape.Column names)
+            && names.Kind == SchemaShape.Column.VectorKind.Vector;
         var predictedAnnotations = hasNames ? new SchemaShape(keyValues.Append(names)) : keyValues;
         var scoreAnnotations = new SchemaShape(AnnotationUtils.AnnotationsForMulticlassScoreColumn(hasNames ? label : null));
         return With(
@@ -84,7 +88,8 @@ internal static class Schemas
 
     /// <summary>The column that a regression adds.</summary>
     public static SchemaShape WithRegressionOutput(SchemaShape input, SchemaShape.Column label, string score) =>
-        With(input, new SchemaShape.Column(score, label.Kind, NumberDataViewType.Single, false, new SchemaShape(AnnotationUtils.GetTrainerOutputAnnotation())));
+        With(input, new SchemaShape.Column(score, label.Kind, NumberDataViewType.Single, false,
+            new SchemaShape(AnnotationUtils.GetTrainerOutputAnnotation())));
 
     /// <summary>The columns that an anomaly detector adds.</summary>
     public static SchemaShape WithAnomalyOutputs(SchemaShape input, string predictedLabel, string score)
@@ -112,7 +117,8 @@ internal static class Schemas
     /// <summary>The annotations of a multiclass score column.</summary>
     public static DataViewSchema.Annotations MulticlassScoreAnnotations(DataViewSchema input, IKeyValues keys)
     {
-        DataViewSchema.Annotations.Builder builder = ScoreAnnotations(input, AnnotationUtils.Const.ScoreColumnKind.MulticlassClassification, AnnotationUtils.Const.ScoreValueKind.Score);
+        DataViewSchema.Annotations.Builder builder = ScoreAnnotations(
+            input, AnnotationUtils.Const.ScoreColumnKind.MulticlassClassification, AnnotationUtils.Const.ScoreValueKind.Score);
         keys.AddTo(builder, AnnotationUtils.Kinds.TrainingLabelValues);
         if (keys.AreText)
             keys.AddTo(builder, AnnotationUtils.Kinds.SlotNames);
@@ -122,8 +128,8 @@ internal static class Schemas
     /// <summary>The annotations of a predicted label that is a key.</summary>
     public static DataViewSchema.Annotations PredictedKeyAnnotations(DataViewSchema input, IKeyValues keys)
     {
-        DataViewSchema.Annotations.Builder builder =
-            ScoreAnnotations(input, AnnotationUtils.Const.ScoreColumnKind.MulticlassClassification, AnnotationUtils.Const.ScoreValueKind.PredictedLabel);
+        DataViewSchema.Annotations.Builder builder = ScoreAnnotations(
+            input, AnnotationUtils.Const.ScoreColumnKind.MulticlassClassification, AnnotationUtils.Const.ScoreValueKind.PredictedLabel);
         keys.AddTo(builder, AnnotationUtils.Kinds.KeyValues);
         return builder.ToAnnotations();
     }

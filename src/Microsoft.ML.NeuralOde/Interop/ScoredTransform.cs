@@ -41,11 +41,14 @@ internal sealed class ScoredTransform(IDataView source, IDataView scored, IRowTo
 
     public long? GetRowCount() => scored.GetRowCount();
 
-    public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null) => scored.GetRowCursor(columnsNeeded, rand);
+    public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null) =>
+        scored.GetRowCursor(columnsNeeded, rand);
 
-    public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) => scored.GetRowCursorSet(columnsNeeded, n, rand);
+    public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) =>
+        scored.GetRowCursorSet(columnsNeeded, n, rand);
 
-    IEnumerable<DataViewSchema.Column> IRowToRowMapper.GetDependencies(IEnumerable<DataViewSchema.Column> dependingColumns) => mapper.GetDependencies(dependingColumns);
+    IEnumerable<DataViewSchema.Column> IRowToRowMapper.GetDependencies(IEnumerable<DataViewSchema.Column> dependingColumns) =>
+        mapper.GetDependencies(dependingColumns);
 
     DataViewRow IRowToRowMapper.GetRow(DataViewRow input, IEnumerable<DataViewSchema.Column> activeColumns) => mapper.GetRow(input, activeColumns);
 
@@ -65,7 +68,8 @@ internal sealed class ScoredTransform(IDataView source, IDataView scored, IRowTo
             // From there on back nothing is written: harmless where it only chooses rows, or makes other columns.
             if (obstacle is not null && Array.Find(needed, name => Makes(transform, name)) is { } column)
                 throw new NotSupportedException(
-                    $"The chain cannot be converted to ONNX: {Name} needs the column '{column}' of {transform.GetType().Name}, and {obstacle.GetType().Name} cannot be written as ONNX. "
+                    $"The chain cannot be converted to ONNX: {Name} needs the column '{column}' of {transform.GetType().Name}, and "
+                    + $"{obstacle.GetType().Name} cannot be written as ONNX. "
                     + "Convert a chain without it, or give ConvertToOnnx input data that have the column already.");
             if (obstacle is null && transform is IRowToRowMapper inner)
                 needed = [.. inner.GetDependencies(needed.Select(name => transform.Schema[name])).Select(dependency => dependency.Name).Distinct()];
@@ -78,7 +82,8 @@ internal sealed class ScoredTransform(IDataView source, IDataView scored, IRowTo
         string column = features.Name;
         if (!ctx.ContainsColumn(column))
             throw new NotSupportedException(
-                $"The chain cannot be converted to ONNX: {Name} needs the column '{column}', which none of the steps that can be written as ONNX makes, and which is no input.");
+                $"The chain cannot be converted to ONNX: {Name} needs the column '{column}', "
+                + "which none of the steps that can be written as ONNX makes, and which is no input.");
         var graph = new MLNetGraph(ctx, Name);
         string x = ctx.GetVariableName(column);
         if (features.Type is VectorDataViewType { Dimensions.Length: > 1 } type)

@@ -4,8 +4,8 @@ namespace Microsoft.ML.NeuralOde.Networks;
 
 /// <summary>Networks whose right-hand side is <see cref="DenseDynamics"/>: the first kind, which files without a kind hold.</summary>
 internal sealed record DenseDescription(
-    int FeatureCount, int OutputCount, int[] EncoderLayers, int[] DynamicsLayers, double EndTime, string Solver, double RelativeTolerance, double AbsoluteTolerance,
-    double? StepSize)
+    int FeatureCount, int OutputCount, int[] EncoderLayers, int[] DynamicsLayers, double EndTime, string Solver, double RelativeTolerance,
+    double AbsoluteTolerance, double? StepSize)
     : EncodedDescription(FeatureCount, OutputCount, EncoderLayers, EndTime, Solver, RelativeTolerance, AbsoluteTolerance, StepSize)
 {
     public const string KindName = "dense";
@@ -18,7 +18,8 @@ internal sealed record DenseDescription(
     public override Module CreateDynamics() => new DenseDynamics(StateSize, [.. DynamicsLayers.Select(size => (long)size)]);
 
     public override string Summarize(Module dynamics) =>
-        $"layers {string.Join(", ", [StateSize, .. DynamicsLayers, StateSize])}, {((DenseDynamics)dynamics).Activation.ToString().ToLowerInvariant()}";
+        $"layers {string.Join(", ", [StateSize, .. DynamicsLayers, StateSize])}, "
+        + $"{((DenseDynamics)dynamics).Activation.ToString().ToLowerInvariant()}";
 
     public override long WeightCount()
     {

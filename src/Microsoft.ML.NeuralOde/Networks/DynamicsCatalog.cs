@@ -25,9 +25,11 @@ internal sealed class DynamicsCatalog
     }
 
     /// <exception cref="InvalidOperationException">There are none of that name.</exception>
-    public NeuralOdeDynamics Find(string name) => _dynamics.TryGetValue(name, out NeuralOdeDynamics? found) ? found : throw new InvalidOperationException(
-        $"The model's right-hand side is the module '{name}', which this MLContext does not know{Known()}. Before the model is loaded, call mlContext.ComponentCatalog.RegisterDynamics("
-        + $"NeuralOdeDynamics.FromModule(\"{name}\", size => …)) with the module that it was trained with.");
+    public NeuralOdeDynamics Find(string name) =>
+        _dynamics.TryGetValue(name, out NeuralOdeDynamics? found) ? found : throw new InvalidOperationException(
+            $"The model's right-hand side is the module '{name}', which this MLContext does not know{Known()}. Before the model is loaded, "
+            + $"call mlContext.ComponentCatalog.RegisterDynamics(NeuralOdeDynamics.FromModule(\"{name}\", size => …)) "
+            + "with the module that it was trained with.");
 
     private string Known() => _dynamics.IsEmpty ? "" : $" (it knows '{string.Join("', '", _dynamics.Keys.Order(StringComparer.Ordinal))}')";
 }

@@ -5,7 +5,8 @@ namespace Microsoft.ML.NeuralOde.Networks;
 
 /// <summary>Networks of linear layers in front of the equation and one behind it, whatever its right-hand side is.</summary>
 internal abstract record EncodedDescription(
-    int FeatureCount, int OutputCount, int[] EncoderLayers, double EndTime, string Solver, double RelativeTolerance, double AbsoluteTolerance, double? StepSize)
+    int FeatureCount, int OutputCount, int[] EncoderLayers, double EndTime, string Solver, double RelativeTolerance,
+    double AbsoluteTolerance, double? StepSize)
     : NetworkDescription(FeatureCount, OutputCount, EndTime, Solver, RelativeTolerance, AbsoluteTolerance, StepSize)
 {
     /// <summary>The size of the equation's state.</summary>

@@ -73,7 +73,8 @@ internal sealed class EncodedNetwork : NeuralOdeNetwork
     {
         int[] sizes = [_description.FeatureCount, .. _description.EncoderLayers];
         for (int i = 0; i < _encoder.Length; i++)
-            yield return new NeuralOdeLayerSummary($"encoder{i}", $"linear {sizes[i]} to {sizes[i + 1]}{(i < _encoder.Length - 1 ? ", ReLU" : "")}", Count(_encoder[i]));
+            yield return new NeuralOdeLayerSummary(
+                $"encoder{i}", $"linear {sizes[i]} to {sizes[i + 1]}{(i < _encoder.Length - 1 ? ", ReLU" : "")}", Count(_encoder[i]));
         yield return new NeuralOdeLayerSummary("ode", $"dy/dt, {_description.Summarize(Block.Dynamics)}", Count(Block));
         yield return new NeuralOdeLayerSummary("head", $"linear {sizes[^1]} to {_description.OutputCount}", Count(_head));
 
@@ -93,6 +94,7 @@ internal sealed class EncodedNetwork : NeuralOdeNetwork
         return Layer(_head, OdeExport.Write(graph, rate, Block.EndTime, Block.Options, stepSize, x)[0]);
 
         string Layer(Linear layer, string from) => graph.Add(
-            "Gemm", [from, GraphTensors.Write(graph, "weight", layer.weight!), GraphTensors.Write(graph, "bias", layer.bias!)], null, OperatorGraph.Attribute("transB", 1));
+            "Gemm", [from, GraphTensors.Write(graph, "weight", layer.weight!), GraphTensors.Write(graph, "bias", layer.bias!)], null,
+            OperatorGraph.Attribute("transB", 1));
     }
 }

@@ -16,8 +16,8 @@ namespace Microsoft.ML.NeuralOde.Networks;
 /// <param name="AbsoluteTolerance">atol.</param>
 /// <param name="StepSize">Its fixed step; null for error control.</param>
 internal sealed record ModuleDescription(
-    int FeatureCount, int OutputCount, int[] EncoderLayers, string Dynamics, double EndTime, string Solver, double RelativeTolerance, double AbsoluteTolerance,
-    double? StepSize)
+    int FeatureCount, int OutputCount, int[] EncoderLayers, string Dynamics, double EndTime, string Solver, double RelativeTolerance,
+    double AbsoluteTolerance, double? StepSize)
     : EncodedDescription(FeatureCount, OutputCount, EncoderLayers, EndTime, Solver, RelativeTolerance, AbsoluteTolerance, StepSize)
 {
     public const string KindName = "module";
@@ -45,9 +45,11 @@ internal sealed record ModuleDescription(
     public override string? DifferenceOfStructure(NetworkDescription other) => base.DifferenceOfStructure(other)
         ?? (other is ModuleDescription module && module.Dynamics != Dynamics ? $"the dynamics '{Dynamics}' and '{module.Dynamics}'" : null);
 
-    public override InvalidDataException Misfit(string array, string what) => !array.StartsWith(EncodedNetwork.DynamicsPrefix, StringComparison.Ordinal)
-        ? base.Misfit(array, what)
-        : new InvalidDataException(
-            $"The dynamics '{Dynamics}' are not those that the model was saved with: the weights '{array[EncodedNetwork.DynamicsPrefix.Length..]}' {what}. Register the module that the "
-            + "model was trained with under this name.");
+    public override InvalidDataException Misfit(string array, string what) =>
+        !array.StartsWith(EncodedNetwork.DynamicsPrefix, StringComparison.Ordinal)
+            ? base.Misfit(array, what)
+            : new InvalidDataException(
+                $"The dynamics '{Dynamics}' are not those that the model was saved with: the weights "
+                + $"'{array[EncodedNetwork.DynamicsPrefix.Length..]}' {what}. "
+                + "Register the module that the model was trained with under this name.");
 }

@@ -50,12 +50,15 @@ internal sealed class ModuleProbe
             probe.CheckGradients();
     }
 
-    private InvalidOperationException Unfit(string what, Exception? inner = null) => new($"The dynamics '{_name}' ({_module.GetType().Name}) {what}", inner);
+    private InvalidOperationException Unfit(string what, Exception? inner = null) =>
+        new($"The dynamics '{_name}' ({_module.GetType().Name}) {what}", inner);
 
     private void CheckOwnership(Module other)
     {
         if (ReferenceEquals(_module, other) || _module.parameters().Any(mine => other.parameters().Any(theirs => mine.Handle == theirs.Handle)))
-            throw Unfit("have the same weights each time they are made: the function must make a new module at each call, because every model owns its own.");
+            throw Unfit(
+                "have the same weights each time they are made: the function must make a new module at each call, "
+                + "because every model owns its own.");
     }
 
     private void CheckTypes()
@@ -63,16 +66,21 @@ internal sealed class ModuleProbe
         foreach ((string name, Tensor tensor) in _module.named_parameters().Select(pair => (pair.name, (Tensor)pair.parameter))
             .Concat(_module.named_buffers().Select(pair => (pair.name, pair.buffer))))
             if (tensor.dtype != ScalarType.Float32)
-                throw Unfit($"have '{name}' of type {tensor.dtype}; a model holds Float32. Make it so, or keep it in a field that is no parameter and no buffer.");
+                throw Unfit(
+                    $"have '{name}' of type {tensor.dtype}; a model holds Float32. "
+                    + "Make it so, or keep it in a field that is no parameter and no buffer.");
         _module.to(CPU);
     }
 
     private Tensor CheckRepeats(string mode)
     {
         using Scalar time = Time;
-        Tensor first = Evaluate(full([], time, ScalarType.Float32, CPU), _state, mode), second = Evaluate(full([], time, ScalarType.Float32, CPU), _state, mode);
+        Tensor first = Evaluate(full([], time, ScalarType.Float32, CPU), _state, mode),
+            second = Evaluate(full([], time, ScalarType.Float32, CPU), _state, mode);
         if (Difference(first, second) > 0)
-            throw Unfit($"return other values when they are called again {mode}: they draw random numbers, as dropout does, or change with each call. An equation has one right-hand side.");
+            throw Unfit(
+                $"return other values when they are called again {mode}: they draw random numbers, as dropout does, "
+                + "or change with each call. An equation has one right-hand side.");
         return first;
     }
 
@@ -80,8 +88,11 @@ internal sealed class ModuleProbe
     {
         using Scalar time = Time;
         for (int row = 0; row < Rows; row++)
-            if (Difference(Evaluate(full([], time, ScalarType.Float32, CPU), _state.narrow(0, row, 1), "for one row"), rates.narrow(0, row, 1)) > Tolerance)
-                throw Unfit("return other values for a row alone than among others: normalisation over the batch and the like make scores depend on a row's neighbours.");
+            if (Difference(Evaluate(full([], time, ScalarType.Float32, CPU), _state.narrow(0, row, 1), "for one row"),
+                rates.narrow(0, row, 1)) > Tolerance)
+                throw Unfit(
+                    "return other values for a row alone than among others: "
+                    + "normalisation over the batch and the like make scores depend on a row's neighbours.");
     }
 
     private void CheckTimes(Tensor rates)
@@ -91,8 +102,8 @@ internal sealed class ModuleProbe
         Tensor perRow = Evaluate(full([Rows, 1], time, ScalarType.Float32, CPU), _state, Mode);
         if (Difference(perRow, rates) > Tolerance)
             throw Unfit(
-                $"return other values {Mode} than with one time for all: scoring gives each row its own steps, and t is then of shape [batch, 1]. Write it so that it broadcasts "
-                + "against the state, or set a StepSize.");
+                $"return other values {Mode} than with one time for all: scoring gives each row its own steps, "
+                + "and t is then of shape [batch, 1]. Write it so that it broadcasts against the state, or set a StepSize.");
     }
 
     private void CheckGradients()
@@ -105,8 +116,9 @@ internal sealed class ModuleProbe
             parameter.requires_grad = false;
         if (Evaluate(t, _state, "without gradients").requires_grad)
             throw Unfit(
-                "use weights that are not among their parameters(), which would be neither trained nor saved. Call RegisterComponents() at the end of the constructor; keep layers in a "
-                + "ModuleList or Sequential, and register single tensors by register_parameter.");
+                "use weights that are not among their parameters(), which would be neither trained nor saved. Call RegisterComponents() at "
+                + "the end of the constructor; keep layers in a ModuleList or Sequential, "
+                + "and register single tensors by register_parameter.");
         foreach (Parameter parameter in trained)
             parameter.requires_grad = true;
         if (!Evaluate(t, _state.detach().requires_grad_(true), "with gradients").requires_grad)
@@ -123,12 +135,16 @@ internal sealed class ModuleProbe
         }
         catch (Exception exception) when (exception is not OutOfMemoryException and not OperationCanceledException)
         {
-            throw Unfit($"failed {mode}, for t of shape {Shape(time)} and a state of shape {Shape(state)}: {exception.Message.Split('\n')[0]}", exception);
+            throw Unfit(
+                $"failed {mode}, for t of shape {Shape(time)} and a state of shape {Shape(state)}: "
+                + $"{exception.Message.Split('\n')[0]}", exception);
         }
         if (rates is null || rates.IsInvalid)
             throw Unfit($"return {(rates is null ? "null" : "a tensor that is disposed of")}; dy/dt must be a tensor of the state's shape.");
         if (!rates.shape.AsSpan().SequenceEqual(state.shape) || rates.dtype != ScalarType.Float32)
-            throw Unfit($"return {rates.dtype} of shape {Shape(rates)} for a state of Float32 and shape {Shape(state)}; dy/dt must be of the state's type and shape.");
+            throw Unfit(
+                $"return {rates.dtype} of shape {Shape(rates)} for a state of Float32 and shape {Shape(state)}; "
+                + "dy/dt must be of the state's type and shape.");
         if (rates.device_type != DeviceType.CPU)
             throw Unfit($"return a tensor on {rates.device} for a state on the processor.");
         return rates;

@@ -20,10 +20,11 @@ internal sealed record NetworkKind(string Name, int Version, Type Description)
     public static NetworkKind Find(string name, int version)
     {
         NetworkKind kind = All.FirstOrDefault(kind => kind.Name == name) ?? throw new InvalidDataException(
-            $"The neural ODE model has a network of the kind '{name}', which this version of Microsoft.ML.NeuralOde does not know. Update the package.");
+            $"The neural ODE model has a network of the kind '{name}', which this version of Microsoft.ML.NeuralOde does not know. "
+            + "Update the package.");
         return version <= kind.Version ? kind : throw new InvalidDataException(
-            $"The neural ODE model has a network of the kind '{name}' in version {version}, but this version of Microsoft.ML.NeuralOde reads versions up to {kind.Version}. Update the "
-            + "package.");
+            $"The neural ODE model has a network of the kind '{name}' in version {version}, "
+            + $"but this version of Microsoft.ML.NeuralOde reads versions up to {kind.Version}. Update the package.");
     }
 }
 

@@ -65,8 +65,11 @@ public sealed class NeuralOdeDynamics
         }
         catch (ExternalException exception)
         {
-            throw new InvalidOperationException($"The dynamics '{Name}' could not be made for a state of {stateSize} numbers: {exception.Message.Split('\n')[0]}", exception);
+            throw new InvalidOperationException(
+                $"The dynamics '{Name}' could not be made for a state of {stateSize} numbers: {exception.Message.Split('\n')[0]}",
+                exception);
         }
-        return module ?? throw new InvalidOperationException($"The function that makes the dynamics '{Name}' returned null; it must return a new module.");
+        return module ?? throw new InvalidOperationException(
+            $"The function that makes the dynamics '{Name}' returned null; it must return a new module.");
     }
 }

@@ -23,9 +23,13 @@ public sealed record NeuralOdeModelSummary(
         int names = Layers.Max(layer => layer.Name.Length), kinds = Layers.Max(layer => layer.Description.Length);
         var text = new StringBuilder();
         foreach (NeuralOdeLayerSummary layer in Layers)
-            text.AppendLine(string.Create(CultureInfo.InvariantCulture, $"{layer.Name.PadRight(names)}  {layer.Description.PadRight(kinds)}  {layer.ParameterCount,12:N0}"));
+            text.AppendLine(string.Create(CultureInfo.InvariantCulture,
+                $"{layer.Name.PadRight(names)}  {layer.Description.PadRight(kinds)}  {layer.ParameterCount,12:N0}"));
         text.AppendLine(string.Create(CultureInfo.InvariantCulture, $"{"weights".PadRight(names)}  {"".PadRight(kinds)}  {ParameterCount,12:N0}"));
-        string steps = StepSize is { } size ? $"steps of {size.ToString(CultureInfo.InvariantCulture)}" : $"rtol {RelativeTolerance.ToString(CultureInfo.InvariantCulture)}, atol {AbsoluteTolerance.ToString(CultureInfo.InvariantCulture)}";
+        string steps = StepSize is { } size
+            ? $"steps of {size.ToString(CultureInfo.InvariantCulture)}"
+            : $"rtol {RelativeTolerance.ToString(CultureInfo.InvariantCulture)}, "
+                + $"atol {AbsoluteTolerance.ToString(CultureInfo.InvariantCulture)}";
         return text.Append(CultureInfo.InvariantCulture, $"solver {Solver} on [0, {EndTime}], {steps}").ToString();
     }
 }

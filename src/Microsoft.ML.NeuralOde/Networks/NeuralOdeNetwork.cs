@@ -84,7 +84,8 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
     public (float[] Mean, float[] Scale)? InputStatistics() => _input?.ToNumbers();
 
     /// <summary>Outputs before they are turned into units of the label, and what the solve cost.</summary>
-    public (Tensor Outputs, SolverStatistics Statistics) Solve(Tensor features, OdeSolverOptions options) => SolveEncoded(Encode(Normalized(features)), options);
+    public (Tensor Outputs, SolverStatistics Statistics) Solve(Tensor features, OdeSolverOptions options) =>
+        SolveEncoded(Encode(Normalized(features)), options);
 
     /// <summary>The equation's initial states of rows in the format of the network.</summary>
     /// <param name="features">The rows.</param>
@@ -111,7 +112,8 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
     }
 
     /// <summary>The same with what the path costs, a scalar.</summary>
-    public (Tensor Outputs, SolverStatistics Statistics, Tensor Penalty) SolveEncoded(Tensor state, OdeSolverOptions options, PathRegularization regularization)
+    public (Tensor Outputs, SolverStatistics Statistics, Tensor Penalty) SolveEncoded(
+        Tensor state, OdeSolverOptions options, PathRegularization regularization)
     {
         RegularizedSolution solution = regularization.Solve(Block.Dynamics, state, 0, Block.EndTime, options);
         return (Decode(solution.Final), solution.Statistics, solution.Penalty);
@@ -125,7 +127,8 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
     {
         var layers = new List<NeuralOdeLayerSummary>();
         if (_input is not null)
-            layers.Add(new NeuralOdeLayerSummary("normalization", _input.Mean.numel() == 1 ? "one mean and deviation" : "mean and deviation of each feature", 0));
+            layers.Add(new NeuralOdeLayerSummary(
+                "normalization", _input.Mean.numel() == 1 ? "one mean and deviation" : "mean and deviation of each feature", 0));
         layers.AddRange(Layers());
         return new NeuralOdeModelSummary(
             layers, Description.Solver, Description.RelativeTolerance, Description.AbsoluteTolerance, Description.StepSize, Description.EndTime);

@@ -25,7 +25,8 @@ internal sealed unsafe class RowNetwork
     private readonly PackedLinear _head;
     private readonly int _width;
 
-    private RowNetwork(float[]? mean, float[]? scale, int features, SparseLinear? first, PackedLinear[] encoder, DenseRowSolver solver, PackedLinear head)
+    private RowNetwork(
+        float[]? mean, float[]? scale, int features, SparseLinear? first, PackedLinear[] encoder, DenseRowSolver solver, PackedLinear head)
     {
         _first = first;
         _mean = mean;
@@ -57,7 +58,8 @@ internal sealed unsafe class RowNetwork
         float[]? means = mean is null ? null : Values(mean), scales = scale is null ? null : Values(scale);
         int features = encoder.Count > 0 ? (int)encoder[0].weight!.shape[1] : solver.Features;
         return isSparse
-            ? new RowNetwork(null, null, features, new SparseLinear(encoder[0].weight!, encoder[0].bias, scales), [.. encoder.Skip(1).Select(Pack)], solver, Pack(head))
+            ? new RowNetwork(null, null, features, new SparseLinear(encoder[0].weight!, encoder[0].bias, scales),
+                [.. encoder.Skip(1).Select(Pack)], solver, Pack(head))
             : new RowNetwork(means, scales, features, null, [.. encoder.Select(Pack)], solver, Pack(head));
     }
 

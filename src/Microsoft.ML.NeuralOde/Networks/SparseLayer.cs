@@ -51,7 +51,8 @@ internal static class SparseLayer
         if (scale is not null)
             values = values * (scale.numel() == 1 ? scale : scale.index_select(0, features.Slots).index_select(0, features.Places));
         Tensor terms = used.index_select(0, features.Places) * values.unsqueeze(1);
-        Tensor sums = zeros([features.Count, layer.weight!.shape[0]], ScalarType.Float32, used.device).index_add(0, features.Rows, terms, Numbers.One);
+        Tensor sums = zeros([features.Count, layer.weight!.shape[0]], ScalarType.Float32, used.device)
+            .index_add(0, features.Rows, terms, Numbers.One);
         return new EncodedRows(sums.Plus(layer.bias!), inPieces ? new SlotWeights(features.UsedSlots, used) : null);
     }
 }

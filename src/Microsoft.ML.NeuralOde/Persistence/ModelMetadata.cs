@@ -31,7 +31,8 @@ internal static class ModelMetadata
     /// <param name="payload">The model as it stands in the file.</param>
     /// <returns>The name of the entry, and its text.</returns>
     public static (string Entry, string Text) Write(
-        string task, object input, object output, object model, IReadOnlyDictionary<string, object?>? more, IReadOnlyList<object> history, byte[] payload)
+        string task, object input, object output, object model, IReadOnlyDictionary<string, object?>? more, IReadOnlyList<object> history,
+        byte[] payload)
     {
         var content = new Dictionary<string, object?>
         {

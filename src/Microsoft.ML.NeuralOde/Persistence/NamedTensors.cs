@@ -5,7 +5,8 @@ internal static class NamedTensors
 {
     /// <summary>A module's weights and buffers.</summary>
     public static IEnumerable<(string Name, Tensor Tensor)> Of(nn.Module module) =>
-        module.named_parameters().Select(pair => (pair.name, (Tensor)pair.parameter)).Concat(module.named_buffers().Select(pair => (pair.name, pair.buffer)));
+        module.named_parameters().Select(pair => (pair.name, (Tensor)pair.parameter))
+            .Concat(module.named_buffers().Select(pair => (pair.name, pair.buffer)));
 
     public static NamedArray ToArray(string name, Tensor tensor)
     {
@@ -23,7 +24,8 @@ internal static class NamedTensors
     }
 
     /// <summary>Copies of tensors' numbers.</summary>
-    public static IReadOnlyList<NamedArray> ToArrays(IEnumerable<(string Name, Tensor Tensor)> tensors) => [.. tensors.Select(pair => ToArray(pair.Name, pair.Tensor))];
+    public static IReadOnlyList<NamedArray> ToArrays(IEnumerable<(string Name, Tensor Tensor)> tensors) =>
+        [.. tensors.Select(pair => ToArray(pair.Name, pair.Tensor))];
 
     /// <summary>Copies numbers into tensors.</summary>
     /// <param name="targets">The tensors.</param>
@@ -31,7 +33,8 @@ internal static class NamedTensors
     /// <param name="misfit">Says what is wrong with the array of a name, given as the rest of a sentence.</param>
     /// <param name="prefix">What the arrays' names have in front.</param>
     public static void Fill(
-        IEnumerable<(string Name, Tensor Tensor)> targets, IReadOnlyDictionary<string, NamedArray> arrays, Func<string, string, Exception> misfit, string prefix = "")
+        IEnumerable<(string Name, Tensor Tensor)> targets, IReadOnlyDictionary<string, NamedArray> arrays,
+        Func<string, string, Exception> misfit, string prefix = "")
     {
         using IDisposable noGrad = no_grad();
         foreach ((string name, Tensor target) in targets)

@@ -104,7 +104,8 @@ internal static class PayloadReader
         int version = reader.ReadInt32();
         if (version > FormatVersion)
             throw new InvalidDataException(
-                $"The neural ODE model has format {version}, but this version of Microsoft.ML.NeuralOde reads formats up to {FormatVersion}. Update the package.");
+                $"The neural ODE model has format {version}, but this version of Microsoft.ML.NeuralOde reads formats up to "
+                + $"{FormatVersion}. Update the package.");
         if (!IsWhole(stream))
             throw Damaged("its checksum is wrong");
         stream.Position = Magic.Length + sizeof(int);
@@ -113,7 +114,8 @@ internal static class PayloadReader
             T description = JsonSerializer.Deserialize<T>(reader.ReadBytes(ReadSize(reader, 1)), Json) ?? throw Damaged("it has no description");
             return read(description, reader);
         }
-        catch (Exception exception) when (exception is EndOfStreamException or JsonException or OverflowException or ArgumentException or FormatException)
+        catch (Exception exception)
+            when (exception is EndOfStreamException or JsonException or OverflowException or ArgumentException or FormatException)
         {
             throw Damaged(exception.Message, exception);
         }

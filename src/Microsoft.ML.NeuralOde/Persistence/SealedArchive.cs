@@ -80,7 +80,8 @@ internal sealed class SealedArchive
             if (!names.Add(entry.FullName.Replace('\\', '/').ToUpperInvariant()))
                 throw Damaged(entry.FullName, "there are two of this name");
             if (entry.Length > _options.MaximumBytes - total)
-                throw Damaged(entry.FullName, $"it declares {entry.Length:N0} bytes; all entries together may have {_options.MaximumBytes:N0} (MaximumBytes)");
+                throw Damaged(entry.FullName,
+                    $"it declares {entry.Length:N0} bytes; all entries together may have {_options.MaximumBytes:N0} (MaximumBytes)");
             total += entry.Length;
         }
         return entries.ToDictionary(entry => entry.FullName);
@@ -90,14 +91,16 @@ internal sealed class SealedArchive
     {
         if (!entries.Remove(ModelSeal.EntryName, out ZipArchiveEntry? entry))
             throw new InvalidDataException(
-                $"{_file} has no seal, the entry '{ModelSeal.EntryName}': LoadSealed reads what SaveSealed wrote. Save the model again with SaveSealed; a file without a seal "
-                + "that you trust is read by mlContext.Model.Load.");
+                $"{_file} has no seal, the entry '{ModelSeal.EntryName}': LoadSealed reads what SaveSealed wrote. "
+                + "Save the model again with SaveSealed; a file without a seal that you trust is read by mlContext.Model.Load.");
         if (entry.Length > MostSealBytes)
             throw Damaged(entry.FullName, $"it declares {entry.Length:N0} bytes; a seal has at most {MostSealBytes:N0}");
         ReadOnlySpan<byte> bytes = Unpack(entry);
         string found = ModelSeal.Hash(bytes);
         if (_options.ExpectedSeal is { } expected && !string.Equals(expected.Trim(), found, StringComparison.OrdinalIgnoreCase))
-            throw new InvalidDataException($"{_file} bears the seal {found}; expected is {expected.Trim()} (ExpectedSeal). It is another model, or somebody changed it.");
+            throw new InvalidDataException(
+                $"{_file} bears the seal {found}; expected is {expected.Trim()} (ExpectedSeal). "
+                + "It is another model, or somebody changed it.");
         return ModelSeal.Parse(bytes) ?? throw Damaged(entry.FullName, "it is no seal as SaveSealed writes it");
     }
 
@@ -108,7 +111,8 @@ internal sealed class SealedArchive
         for (int count; (count = OfZip(entry, () => from.Read(_buffer))) > 0 && bytes.Length <= entry.Length;)
             bytes.Write(_buffer, 0, count);
         if (bytes.Length != entry.Length)
-            throw Damaged(entry.FullName, $"it declares {entry.Length:N0} bytes, but holds {(bytes.Length > entry.Length ? "more" : $"{bytes.Length:N0}")}");
+            throw Damaged(entry.FullName,
+                $"it declares {entry.Length:N0} bytes, but holds {(bytes.Length > entry.Length ? "more" : $"{bytes.Length:N0}")}");
         return bytes.GetBuffer().AsSpan(0, (int)bytes.Length);
     }
 
@@ -124,7 +128,8 @@ internal sealed class SealedArchive
         string assembly = Encoding.Unicode.GetString(bytes.Slice((int)offset, (int)length)).Split(',')[0].Trim();
         if (assembly.Length > 0 && !assembly.StartsWith(OwnAssemblies, StringComparison.Ordinal) && !_options.TrustedAssemblies.Contains(assembly))
             throw new InvalidDataException(
-                $"{_file}, entry '{entry}': it is to be read by the assembly '{assembly}', which is neither ML.NET's nor this library's. Add it to TrustedAssemblies if the model may use it.");
+                $"{_file}, entry '{entry}': it is to be read by the assembly '{assembly}', which is neither ML.NET's nor this library's. "
+                + "Add it to TrustedAssemblies if the model may use it.");
     }
 
     /// <summary>Runs what may find that the archive is none.</summary>
@@ -134,12 +139,14 @@ internal sealed class SealedArchive
         {
             return read();
         }
-        catch (Exception exception) when (exception is InvalidDataException or EndOfStreamException or NotSupportedException or ArgumentException or OverflowException)
+        catch (Exception exception) when (
+            exception is InvalidDataException or EndOfStreamException or NotSupportedException or ArgumentException or OverflowException)
         {
             throw entry is not null ? Damaged(entry.FullName, exception.Message.TrimEnd('.'), exception)
                 : new InvalidDataException($"{_file} is no zip archive that can be read: {exception.Message} {Remedy}", exception);
         }
     }
 
-    private InvalidDataException Damaged(string entry, string what, Exception? inner = null) => new($"{_file}, entry '{entry}': {what}. {Remedy}", inner);
+    private InvalidDataException Damaged(string entry, string what, Exception? inner = null) =>
+        new($"{_file}, entry '{entry}': {what}. {Remedy}", inner);
 }

@@ -7,7 +7,8 @@ namespace Microsoft.ML.NeuralOde.Persistence;
 /// <summary>Loads a checked archive through ML.NET, and tells the causes of failures, which ML.NET wraps.</summary>
 internal static class SealedModel
 {
-    public static ITransformer Load(ModelOperationsCatalog catalog, Stream stream, string file, SealedModelOptions? options, out DataViewSchema? inputSchema)
+    public static ITransformer Load(
+        ModelOperationsCatalog catalog, Stream stream, string file, SealedModelOptions? options, out DataViewSchema? inputSchema)
     {
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentNullException.ThrowIfNull(stream);
@@ -16,7 +17,8 @@ internal static class SealedModel
             throw new ArgumentException("The stream cannot be read: it was closed, or is for writing only.", nameof(stream));
         if (!stream.CanSeek)
             throw new ArgumentException(
-                "The stream must be seekable: a zip archive is read from its end. Copy what comes from a network or a decompressor into a MemoryStream or a file first.", nameof(stream));
+                "The stream must be seekable: a zip archive is read from its end. "
+                + "Copy what comes from a network or a decompressor into a MemoryStream or a file first.", nameof(stream));
         options ??= new SealedModelOptions();
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.MaximumBytes);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.MaximumEntries);

@@ -17,12 +17,13 @@ namespace Microsoft.ML.NeuralOde.Prediction;
 /// <param name="History">What happened in each epoch of the training.</param>
 /// <param name="Options">The trainer's options as text, for people; null in files that do not have them.</param>
 internal sealed record ModelDescription(
-    NetworkDescription Network, string FeatureColumn, int[] FeatureDimensions, OutputColumns Columns, ClassValues? Classes, IReadOnlyList<NeuralOdeEpochReport> History,
-    IReadOnlyDictionary<string, string>? Options = null)
+    NetworkDescription Network, string FeatureColumn, int[] FeatureDimensions, OutputColumns Columns, ClassValues? Classes,
+    IReadOnlyList<NeuralOdeEpochReport> History, IReadOnlyDictionary<string, string>? Options = null)
 {
     /// <summary>What there is to say of a model but for the columns of its predictions.</summary>
     public static ModelDescription Of(FittedNetwork<NeuralOdeNetwork> fitted, NeuralOdePredictorOptions options) => new(
-        fitted.Network.Description, options.FeatureColumnName, fitted.FeatureDimensions, new OutputColumns(options.ScoreColumnName), null, fitted.History, OptionTexts.Of(options));
+        fitted.Network.Description, options.FeatureColumnName, fitted.FeatureDimensions, new OutputColumns(options.ScoreColumnName), null,
+        fitted.History, OptionTexts.Of(options));
 
     /// <summary>What people are to read about a model in its file.</summary>
     public (string Entry, string Text) ToMetadata(NeuralOdeModel model, byte[] payload) => ModelMetadata.Write(
@@ -38,7 +39,8 @@ internal sealed record ModelDescription(
         if (Network.FindDefect() is { } defect)
             return defect;
         if (string.IsNullOrWhiteSpace(FeatureColumn) || string.IsNullOrWhiteSpace(Columns.Score)
-            || (kind != OutputKind.Values && string.IsNullOrWhiteSpace(Columns.PredictedLabel)) || (kind == OutputKind.Odds && string.IsNullOrWhiteSpace(Columns.Probability)))
+            || (kind != OutputKind.Values && string.IsNullOrWhiteSpace(Columns.PredictedLabel))
+            || (kind == OutputKind.Odds && string.IsNullOrWhiteSpace(Columns.Probability)))
             return "the name of a column is missing";
         if (kind == OutputKind.Odds ? Network.OutputCount != 1 : kind == OutputKind.Values && !Columns.IsVector && Network.OutputCount != 1)
             return $"it has {Network.OutputCount} outputs";
@@ -81,9 +83,12 @@ internal sealed record ClassValues(
             return new ClassValues(keys.Values, null, null);
         string type = keys.ValueType!.Name;
         double[] numbers = NumberTypes.Contains(type) ? [.. keys.Values.Select(Number)] : [double.NaN];
-        return Array.TrueForAll(numbers, double.IsFinite) ? new ClassValues(null, numbers, type) : new ClassValues(null, null, null, keys.Values, type);
+        return Array.TrueForAll(numbers, double.IsFinite)
+            ? new ClassValues(null, numbers, type)
+            : new ClassValues(null, null, null, keys.Values, type);
 
-        double Number(string text) => type == nameof(Single) ? float.Parse(text, CultureInfo.InvariantCulture) : double.Parse(text, CultureInfo.InvariantCulture);
+        double Number(string text) =>
+            type == nameof(Single) ? float.Parse(text, CultureInfo.InvariantCulture) : double.Parse(text, CultureInfo.InvariantCulture);
     }
 
     /// <summary>What makes no sense in values that were read, as a clause; null for nothing.</summary>
@@ -93,12 +98,15 @@ internal sealed record ClassValues(
             return $"it has {Text.Count} names for {count} classes";
         if ((Numbers is null) != (NumberType is null) || (Numbers is not null && (Text is not null || Numbers.Count != count)))
             return "the values of its classes do not suit each other";
-        if ((Values is null) != (ValueType is null) || (Values is not null && (Text is not null || Numbers is not null || Values.Count != count || Values.Contains(null!))))
+        if ((Values is null) != (ValueType is null)
+            || (Values is not null && (Text is not null || Numbers is not null || Values.Count != count || Values.Contains(null!))))
             return "the values of its classes do not suit each other";
         if (NumberType is not null && !NumberTypes.Contains(NumberType))
             return $"its classes are no values of type {NumberType}";
         (ClassValueType? type, IReadOnlyList<string>? texts) = Texts();
-        return texts is null || (type is not null && texts.All(type.CanParse)) ? null : $"its classes are no values of type {NumberType ?? ValueType}";
+        return texts is null || (type is not null && texts.All(type.CanParse))
+            ? null
+            : $"its classes are no values of type {NumberType ?? ValueType}";
     }
 
     public LabelKeys ToKeys(int count)

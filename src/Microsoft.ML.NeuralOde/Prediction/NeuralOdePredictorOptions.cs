@@ -59,8 +59,10 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeTrainerOptions
         base.Validate();
         RequireColumn(LabelColumnName, nameof(LabelColumnName));
         RequireColumn(ScoreColumnName, nameof(ScoreColumnName));
-        Require(EncoderLayers is { Length: > 0 } && Array.TrueForAll(EncoderLayers, size => size > 0), nameof(EncoderLayers), Join(EncoderLayers), "at least one positive size");
-        Require(DynamicsLayers is not null && Array.TrueForAll(DynamicsLayers, size => size > 0), nameof(DynamicsLayers), Join(DynamicsLayers), "a list of positive sizes");
+        Require(EncoderLayers is { Length: > 0 } && Array.TrueForAll(EncoderLayers, size => size > 0), nameof(EncoderLayers),
+            Join(EncoderLayers), "at least one positive size");
+        Require(DynamicsLayers is not null && Array.TrueForAll(DynamicsLayers, size => size > 0), nameof(DynamicsLayers),
+            Join(DynamicsLayers), "a list of positive sizes");
         Require(Regularization is not null, nameof(Regularization), Regularization, "a PathRegularization such as PathRegularization.None");
         RequireWeight(Regularization.KineticEnergy, $"{nameof(Regularization)}.{nameof(PathRegularization.KineticEnergy)}");
         RequireWeight(Regularization.JacobianNorm, $"{nameof(Regularization)}.{nameof(PathRegularization.JacobianNorm)}");

@@ -16,7 +16,8 @@ internal static class PredictionExport
     /// <exception cref="NotSupportedException">The model cannot be written; the message names the option that stands in the
     /// way.</exception>
     public static void Write(
-        OperatorGraph graph, NeuralOdeNetwork network, OutputKind kind, OutputColumns columns, string features, double? stepSize, Func<string, string> output)
+        OperatorGraph graph, NeuralOdeNetwork network, OutputKind kind, OutputColumns columns, string features, double? stepSize,
+        Func<string, string> output)
     {
         using IDisposable noGrad = no_grad();
         string outputs = network.Export(graph, features, stepSize);

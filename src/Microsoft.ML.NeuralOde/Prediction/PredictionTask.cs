@@ -55,7 +55,8 @@ internal abstract class ClassificationTask(int classes, ClassWeighting weighting
             return;
         double total = weights.Values.Sum();
         // A class without rows has no weight to find.
-        float[] values = [.. Enumerable.Range(0, classes).Select(i => weights.TryGetValue(i, out double weight) && weight > 0 ? (float)(total / (weights.Count * weight)) : 1)];
+        float[] values = [.. Enumerable.Range(0, classes)
+            .Select(i => weights.TryGetValue(i, out double weight) && weight > 0 ? (float)(total / (weights.Count * weight)) : 1)];
         _classWeights = tensor(values, device: CPU).DetachFromDisposeScope();
     }
 

@@ -16,8 +16,10 @@ namespace Microsoft.ML.NeuralOde.Prediction;
 /// <param name="createTask">Makes the task of the label column.</param>
 /// <param name="initialModel">The model whose weights the training begins with; null for random ones.</param>
 internal sealed class PredictorFit(
-    IHost host, NeuralOdePredictorOptions options, LabelFormat label, OutputKind kind, Func<DataViewSchema.Column, PredictionTask> createTask, NeuralOdeModel? initialModel)
-    : TrainingRun<NeuralOdeNetwork>(host, options, new RowColumns(host, options.FeatureColumnName, label, options.ExampleWeightColumnName)), IDisposable
+    IHost host, NeuralOdePredictorOptions options, LabelFormat label, OutputKind kind,
+    Func<DataViewSchema.Column, PredictionTask> createTask, NeuralOdeModel? initialModel)
+    : TrainingRun<NeuralOdeNetwork>(host, options, new RowColumns(host, options.FeatureColumnName, label, options.ExampleWeightColumnName)),
+        IDisposable
 {
     private PredictionTask? _task;
     private NetworkDescription? _description;
@@ -84,20 +86,25 @@ internal sealed class PredictorFit(
         SolverTolerances production = options.ProductionTolerances;
         double? step = options.ProductionStepSize ?? options.StepSize;
         return options.Dynamics is { } dynamics
-            ? new ModuleDescription(features, outputs, [.. options.EncoderLayers], dynamics.Name, options.EndTime, options.Solver.Name, production.Relative, production.Absolute, step)
+            ? new ModuleDescription(features, outputs, [.. options.EncoderLayers], dynamics.Name, options.EndTime, options.Solver.Name,
+                production.Relative, production.Absolute, step)
             {
                 Source = dynamics,
             }
             : new DenseDescription(
-                features, outputs, [.. options.EncoderLayers], [.. options.DynamicsLayers], options.EndTime, options.Solver.Name, production.Relative, production.Absolute, step);
+                features, outputs, [.. options.EncoderLayers], [.. options.DynamicsLayers], options.EndTime, options.Solver.Name,
+                production.Relative, production.Absolute, step);
     }
 
     private void BeginWith(NeuralOdeNetwork network, NeuralOdeModel initialModel)
     {
         using Scoring.SharedNetwork<NeuralOdeNetwork>.Loan loan = initialModel.Borrow();
-        string? difference = initialModel.Kind == kind ? network.Description.DifferenceOfStructure(loan.Network.Description) : "it predicts another kind of label";
+        string? difference = initialModel.Kind == kind
+            ? network.Description.DifferenceOfStructure(loan.Network.Description)
+            : "it predicts another kind of label";
         if (difference is not null)
-            throw new ArgumentException($"The model to begin with has another structure than this trainer makes: {difference}.", nameof(initialModel));
+            throw new ArgumentException(
+                $"The model to begin with has another structure than this trainer makes: {difference}.", nameof(initialModel));
         // Its statistics stay as well: the weights belong to them.
         network.CopyFrom(loan.Network);
     }
@@ -121,7 +128,8 @@ internal sealed class PredictorFit(
     {
         if (weights > ModelFile.MostWeights)
             throw new InvalidOperationException(
-                $"A network of {weights} weights is larger than a model file can be, which holds {ModelFile.MostWeights}. Make EncoderLayers or DynamicsLayers smaller, or the number of " +
-                $"features ({Description.FeatureCount}) or of outputs ({Description.OutputCount}).");
+                $"A network of {weights} weights is larger than a model file can be, which holds {ModelFile.MostWeights}. Make " +
+                $"EncoderLayers or DynamicsLayers smaller, or the number of features ({Description.FeatureCount}) or of outputs " +
+                $"({Description.OutputCount}).");
     }
 }

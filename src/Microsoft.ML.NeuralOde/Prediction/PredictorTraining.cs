@@ -45,16 +45,23 @@ internal sealed class PredictorTraining : ITrainable
     public BatchResult Evaluate(RowBatch batch)
     {
         EncodedRows encoded = _network.Encode(batch.Features.To(_network.Device), inPieces: false);
-        (Tensor outputs, SolverStatistics statistics) = _network.SolveEncoded(encoded.State, With(_options.EvaluationTolerances) with { PerRow = true });
+        (Tensor outputs, SolverStatistics statistics) = _network.SolveEncoded(
+            encoded.State, With(_options.EvaluationTolerances) with { PerRow = true });
         return Result(batch, outputs, statistics, null);
     }
 
-    private OdeSolverOptions With(SolverTolerances tolerances) => _solver with { RelativeTolerance = tolerances.Relative, AbsoluteTolerance = tolerances.Absolute };
+    private OdeSolverOptions With(SolverTolerances tolerances) =>
+        _solver with { RelativeTolerance = tolerances.Relative, AbsoluteTolerance = tolerances.Absolute };
 
     private BatchResult Penalized(BatchResult result, Tensor? penalty)
     {
         Tensor objective = penalty is null ? result.Objective : result.Objective.Plus(penalty);
-        return result with { Objective = _options.SpectralNormPenalty > 0 ? objective.Plus(_network.SpectralNorms().Times(_options.SpectralNormPenalty)) : objective };
+        return result with
+        {
+            Objective = _options.SpectralNormPenalty > 0
+                ? objective.Plus(_network.SpectralNorms().Times(_options.SpectralNormPenalty))
+                : objective,
+        };
     }
 
     private BatchResult Result(RowBatch batch, Tensor outputs, SolverStatistics statistics, SlotWeights? slots)

@@ -51,9 +51,12 @@ public sealed partial class NeuralOdeRegressionTrainer : NeuralOdePredictorTrain
     private protected override SchemaShape WithOutputs(SchemaShape input, SchemaShape.Column label) =>
         Schemas.WithRegressionOutput(input, label, Settings.ScoreColumnName);
 
-    private protected override PredictionTask CreateTask(DataViewSchema.Column label) => new RegressionTask(label.Type is VectorDataViewType targets ? targets.Size : 1);
+    private protected override PredictionTask CreateTask(DataViewSchema.Column label) =>
+        new RegressionTask(label.Type is VectorDataViewType targets ? targets.Size : 1);
 
-    private protected override ModelDescription Describe(ModelDescription description, DataViewSchema.Column label) => description with { Columns = new OutputColumns(Settings.ScoreColumnName, IsVector: label.Type is VectorDataViewType) };
+    private protected override ModelDescription Describe(ModelDescription description, DataViewSchema.Column label) =>
+        description with { Columns = new OutputColumns(Settings.ScoreColumnName, IsVector: label.Type is VectorDataViewType) };
 
-    private protected override NeuralOdeRegressionTransformer Create(NeuralOdeModel model, ModelDescription description) => new(Host, model, description);
+    private protected override NeuralOdeRegressionTransformer Create(NeuralOdeModel model, ModelDescription description) =>
+        new(Host, model, description);
 }

@@ -9,7 +9,8 @@ internal sealed class RowMapper(ScoredSchema schema, IRowScorer scorer) : IRowTo
 
     public DataViewSchema OutputSchema => schema.Output;
 
-    public IEnumerable<DataViewSchema.Column> GetDependencies(IEnumerable<DataViewSchema.Column> dependingColumns) => schema.Dependencies(dependingColumns);
+    public IEnumerable<DataViewSchema.Column> GetDependencies(IEnumerable<DataViewSchema.Column> dependingColumns) =>
+        schema.Dependencies(dependingColumns);
 
     public DataViewRow GetRow(DataViewRow input, IEnumerable<DataViewSchema.Column> activeColumns)
     {

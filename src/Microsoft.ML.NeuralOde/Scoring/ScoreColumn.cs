@@ -56,7 +56,8 @@ internal sealed class ArgMaxKey(string name, int count, DataViewSchema.Annotatio
 }
 
 /// <summary>One of the outputs as a number.</summary>
-internal sealed class NumberScore(string name, int index, DataViewSchema.Annotations annotations) : ScoreColumn(name, NumberDataViewType.Single, annotations)
+internal sealed class NumberScore(string name, int index, DataViewSchema.Annotations annotations)
+    : ScoreColumn(name, NumberDataViewType.Single, annotations)
 {
     public override Delegate Getter(Outputs outputs) => (ValueGetter<float>)((ref float value) => value = outputs()[index]);
 }

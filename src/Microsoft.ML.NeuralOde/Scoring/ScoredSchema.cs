@@ -7,7 +7,8 @@ internal sealed class ScoredSchema
     /// <param name="features">A vector of Single of known size, which the scorer reads.</param>
     /// <param name="columns">What scoring adds.</param>
     /// <param name="condition">A column of Single or of vectors of it that the scorer reads behind the features; null for none.</param>
-    public ScoredSchema(DataViewSchema input, DataViewSchema.Column features, IReadOnlyList<ScoreColumn> columns, DataViewSchema.Column? condition = null)
+    public ScoredSchema(
+        DataViewSchema input, DataViewSchema.Column features, IReadOnlyList<ScoreColumn> columns, DataViewSchema.Column? condition = null)
     {
         Input = input;
         Features = features;

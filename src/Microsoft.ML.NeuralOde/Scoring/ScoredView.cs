@@ -17,5 +17,6 @@ internal sealed class ScoredView(IDataView source, ScoredSchema schema, IRowScor
     }
 
     // Batches keep the cores busy by themselves: one cursor, which callers must accept.
-    public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) => [GetRowCursor(columnsNeeded, rand)];
+    public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) =>
+        [GetRowCursor(columnsNeeded, rand)];
 }

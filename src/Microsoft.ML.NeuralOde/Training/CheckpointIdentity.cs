@@ -32,7 +32,8 @@ internal static class CheckpointIdentity
     /// <param name="file">The checkpoint's file.</param>
     /// <returns>Differences that do not matter for going on, as clauses.</returns>
     /// <exception cref="InvalidOperationException">There are differences that matter.</exception>
-    public static IReadOnlyList<string> Compare(CheckpointDescription found, IReadOnlyDictionary<string, string> current, NeuralOdeTrainerOptions options, string file)
+    public static IReadOnlyList<string> Compare(
+        CheckpointDescription found, IReadOnlyDictionary<string, string> current, NeuralOdeTrainerOptions options, string file)
     {
         var fatal = new List<string>();
         var harmless = new List<string>();
@@ -46,8 +47,8 @@ internal static class CheckpointIdentity
             fatal.Add($"{nameof(NeuralOdeTrainerOptions.Seed)} was {found.Seed} and is {given}");
         if (fatal.Count > 0)
             throw new InvalidOperationException(
-                $"The checkpoint '{file}' belongs to another training: {string.Join("; ", fatal)}. Use the same options and data, choose another CheckpointFolder, " +
-                "or set ResumeFromCheckpoint to false to begin afresh.");
+                $"The checkpoint '{file}' belongs to another training: {string.Join("; ", fatal)}. " +
+                "Use the same options and data, choose another CheckpointFolder, or set ResumeFromCheckpoint to false to begin afresh.");
         return harmless;
     }
 }

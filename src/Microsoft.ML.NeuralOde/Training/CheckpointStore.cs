@@ -80,7 +80,8 @@ internal sealed class CheckpointStore : IDisposable
     /// is under way.</exception>
     /// <exception cref="InvalidDataException">The checkpoint is damaged.</exception>
     public void Identify(
-        NeuralOdeTrainerOptions options, ITrainingRows rows, ITrainingRows? validation, Action<string>? warn = null, params ReadOnlySpan<(string Name, string Value)> more)
+        NeuralOdeTrainerOptions options, ITrainingRows rows, ITrainingRows? validation, Action<string>? warn = null,
+        params ReadOnlySpan<(string Name, string Value)> more)
     {
         _warn = warn ?? _warn;
         var identity = CheckpointIdentity.Of(options, rows.Statistics, validation?.Statistics);
@@ -93,7 +94,9 @@ internal sealed class CheckpointStore : IDisposable
         if (!options.ResumeFromCheckpoint)
             return;
         if (found is null && hasOther)
-            _warn($"'{_folder}' holds checkpoints, but none of this training ({CheckpointIdentity.Data} are others): it begins afresh and is kept in '{FilePath}'.");
+            _warn(
+                $"'{_folder}' holds checkpoints, but none of this training ({CheckpointIdentity.Data} are others): "
+                + $"it begins afresh and is kept in '{FilePath}'.");
         if (found is null)
             return;
         Differences = CheckpointIdentity.Compare(found, Identity, options, FilePath);
@@ -121,7 +124,9 @@ internal sealed class CheckpointStore : IDisposable
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
             if (!_isFailing)
-                _warn($"The checkpoint '{FilePath}' could not be written: {exception.Message} The training goes on, and it is tried again with the next checkpoint.");
+                _warn(
+                    $"The checkpoint '{FilePath}' could not be written: {exception.Message} The training goes on, "
+                    + "and it is tried again with the next checkpoint.");
             _isFailing = true;
         }
         _saved = Stopwatch.GetTimestamp();
@@ -140,7 +145,8 @@ internal sealed class CheckpointStore : IDisposable
     private CheckpointDescription? Choose(string own, out bool hasOther)
     {
         _locks.Add(FileLock.TryTake(own + ".lock") ?? throw new InvalidOperationException(
-            $"The CheckpointFolder '{_folder}' is in use: another training of the same data is under way there. Wait until it ends, or choose another CheckpointFolder."));
+            $"The CheckpointFolder '{_folder}' is in use: another training of the same data is under way there. "
+            + "Wait until it ends, or choose another CheckpointFolder."));
         string first = FilePath;
         hasOther = false;
         if (File.Exists(first))
@@ -184,7 +190,9 @@ internal sealed class CheckpointStore : IDisposable
         }
         catch (InvalidDataException exception)
         {
-            throw new InvalidDataException($"The checkpoint '{file}' cannot be read. Delete it or set ResumeFromCheckpoint to false to begin afresh. {exception.Message}", exception);
+            throw new InvalidDataException(
+                $"The checkpoint '{file}' cannot be read. Delete it or set ResumeFromCheckpoint to false to begin afresh. "
+                + $"{exception.Message}", exception);
         }
     }
 }

@@ -20,7 +20,9 @@ internal sealed class EvaluationMonitor(Action<string> warn)
     public void Add(SolverStatistics statistics, int epoch)
     {
         if (_first > 0 && statistics.FunctionEvaluations > Math.Max(ExplosionFactor * _first, Few))
-            Warn($"A batch in epoch {epoch} needed {statistics.FunctionEvaluations} evaluations of the right-hand side; in the first epoch it were {_first:F0} on average");
+            Warn(
+                $"A batch in epoch {epoch} needed {statistics.FunctionEvaluations} evaluations of the right-hand side; "
+                + $"in the first epoch it were {_first:F0} on average");
     }
 
     /// <summary>After an epoch, with the mean over its batches.</summary>
@@ -29,7 +31,9 @@ internal sealed class EvaluationMonitor(Action<string> warn)
         if (_first == 0)
             _first = evaluations;
         else if (evaluations > Math.Max(JumpFactor * _first, Few))
-            Warn($"Batches of epoch {epoch} needed {evaluations:F0} evaluations of the right-hand side on average; in the first epoch it were {_first:F0}");
+            Warn(
+                $"Batches of epoch {epoch} needed {evaluations:F0} evaluations of the right-hand side on average; "
+                + $"in the first epoch it were {_first:F0}");
     }
 
     private void Warn(string what)
@@ -37,7 +41,8 @@ internal sealed class EvaluationMonitor(Action<string> warn)
         if (_warned)
             return;
         _warned = true;
-        warn($"{what}. The dynamics become hard to solve: a lower LearningRate, MaximumGradientNorm, WeightDecay, Regularization (kinetic energy) or looser tolerances keep them simple; " +
-            "an implicit Solver copes with stiff ones.");
+        warn(
+            $"{what}. The dynamics become hard to solve: a lower LearningRate, MaximumGradientNorm, WeightDecay, " +
+            "Regularization (kinetic energy) or looser tolerances keep them simple; an implicit Solver copes with stiff ones.");
     }
 }

@@ -23,7 +23,8 @@ public enum LearningRateSchedule
 }
 
 /// <summary>The learning rate at each moment of a training.</summary>
-internal sealed record LearningRates(LearningRateSchedule Schedule, double Maximum, double WarmUpFraction, int StepEpochs, double StepFactor, int NumberOfEpochs)
+internal sealed record LearningRates(
+    LearningRateSchedule Schedule, double Maximum, double WarmUpFraction, int StepEpochs, double StepFactor, int NumberOfEpochs)
 {
     private const double OneCycleRise = 0.3;
 

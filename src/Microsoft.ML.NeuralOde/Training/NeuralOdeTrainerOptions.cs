@@ -175,13 +175,15 @@ public abstract class NeuralOdeTrainerOptions
     internal virtual void Validate()
     {
         RequireColumn(FeatureColumnName, nameof(FeatureColumnName));
-        Require(ExampleWeightColumnName is null || !string.IsNullOrWhiteSpace(ExampleWeightColumnName), nameof(ExampleWeightColumnName), ExampleWeightColumnName, "the name of a column or null");
+        Require(ExampleWeightColumnName is null || !string.IsNullOrWhiteSpace(ExampleWeightColumnName), nameof(ExampleWeightColumnName),
+            ExampleWeightColumnName, "the name of a column or null");
         Require(NumberOfEpochs > 0, nameof(NumberOfEpochs), NumberOfEpochs, "at least 1");
         Require(BatchSize > 0, nameof(BatchSize), BatchSize, "at least 1");
         RequireDefined(Optimizer, nameof(Optimizer));
         RequirePositive(LearningRate, nameof(LearningRate));
         RequireRange(LearningRate, nameof(LearningRate), WeightOptimizer.LargestLearningRate);
-        Require((float)LearningRate > 0, nameof(LearningRate), LearningRate, $"at least {float.Epsilon}, the smallest number that weights can change by");
+        Require((float)LearningRate > 0, nameof(LearningRate), LearningRate,
+            $"at least {float.Epsilon}, the smallest number that weights can change by");
         RequireDefined(LearningRateSchedule, nameof(LearningRateSchedule));
         Require(WarmUpFraction is >= 0 and <= 1, nameof(WarmUpFraction), WarmUpFraction, "from 0 to 1");
         Require(LearningRateStepEpochs > 0, nameof(LearningRateStepEpochs), LearningRateStepEpochs, "at least 1");
@@ -193,12 +195,13 @@ public abstract class NeuralOdeTrainerOptions
             string.Create(CultureInfo.InvariantCulture, $"smaller where WeightDecay is {WeightDecay}: their product is more than float32 holds"));
         Require(MaximumGradientNorm is null or > 0, nameof(MaximumGradientNorm), MaximumGradientNorm, "a positive number or null");
         Require(
-            MaximumGradientNorm is null || ((float)MaximumGradientNorm > 0 && MaximumGradientNorm <= float.MaxValue), nameof(MaximumGradientNorm), MaximumGradientNorm,
-            "a positive number that float32 holds, or null for no limit");
+            MaximumGradientNorm is null || ((float)MaximumGradientNorm > 0 && MaximumGradientNorm <= float.MaxValue),
+            nameof(MaximumGradientNorm), MaximumGradientNorm, "a positive number that float32 holds, or null for no limit");
         Require(Solver is not null, nameof(Solver), Solver, "a method such as OdeMethod.Dopri5");
         Require(
             Solver.IsKnownByName, nameof(Solver), $"'{Solver}'",
-            "a method that OdeMethod.Parse finds by its name, which is all that model files hold of it: no tableau of one's own, and no coupling with a λ of its own");
+            "a method that OdeMethod.Parse finds by its name, which is all that model files hold of it: "
+            + "no tableau of one's own, and no coupling with a λ of its own");
         RequirePositive(RelativeTolerance, nameof(RelativeTolerance));
         RequirePositive(AbsoluteTolerance, nameof(AbsoluteTolerance));
         Require(FinalTolerances?.AreValid != false, nameof(FinalTolerances), FinalTolerances, "positive tolerances or null");
@@ -214,7 +217,8 @@ public abstract class NeuralOdeTrainerOptions
         RequireDefined(Normalization, nameof(Normalization));
         Require(ValidationFraction is null or (> 0 and < 1), nameof(ValidationFraction), ValidationFraction, "between 0 and 1, or null");
         Require(EarlyStoppingPatience is null or > 0, nameof(EarlyStoppingPatience), EarlyStoppingPatience, "at least 1, or null");
-        Require(CheckpointFolder is null || !string.IsNullOrWhiteSpace(CheckpointFolder), nameof(CheckpointFolder), $"'{CheckpointFolder}'", "the path of a folder or null");
+        Require(CheckpointFolder is null || !string.IsNullOrWhiteSpace(CheckpointFolder), nameof(CheckpointFolder), $"'{CheckpointFolder}'",
+            "the path of a folder or null");
         Require(CheckpointInterval >= TimeSpan.Zero, nameof(CheckpointInterval), CheckpointInterval, "zero or a positive time");
         Require(MemoryBudgetMegabytes > 0, nameof(MemoryBudgetMegabytes), MemoryBudgetMegabytes, "at least 1");
     }
@@ -224,7 +228,8 @@ public abstract class NeuralOdeTrainerOptions
     public override string ToString()
     {
         var defaults = OptionTexts.Of((NeuralOdeTrainerOptions)Activator.CreateInstance(GetType())!);
-        IEnumerable<string> changed = OptionTexts.Of(this).Where(option => defaults.GetValueOrDefault(option.Key) != option.Value).Select(option => $"{option.Key} = {option.Value}");
+        IEnumerable<string> changed = OptionTexts.Of(this).Where(option => defaults.GetValueOrDefault(option.Key) != option.Value)
+            .Select(option => $"{option.Key} = {option.Value}");
         return $"{GetType().DeclaringType?.Name}.{GetType().Name} {{ {string.Join(", ", changed)} }}";
     }
 
@@ -248,7 +253,9 @@ public abstract class NeuralOdeTrainerOptions
 
     /// <summary>How the training loop is to go about it.</summary>
     internal TrainingPlan Plan(int seed, CheckpointStore? checkpoints) => new(
-        NumberOfEpochs, BatchSize, Optimizer, new LearningRates(LearningRateSchedule, LearningRate, WarmUpFraction, LearningRateStepEpochs, LearningRateStepFactor, NumberOfEpochs),
+        NumberOfEpochs, BatchSize, Optimizer,
+        new LearningRates(
+            LearningRateSchedule, LearningRate, WarmUpFraction, LearningRateStepEpochs, LearningRateStepFactor, NumberOfEpochs),
         Momentum, WeightDecay, MaximumGradientNorm, EarlyStoppingPatience, KeepBestWeights, seed, checkpoints, CancellationToken);
 
     private protected static void RequireColumn(string name, string option) =>
@@ -268,7 +275,8 @@ public abstract class NeuralOdeTrainerOptions
 
     // What enters torch's arithmetic in float32 must not be more than that holds: torch throws, and not by the option's name.
     private protected static void RequireRange(double value, string option, double largest) =>
-        Require(Math.Abs(value) <= largest, option, value, string.Create(CultureInfo.InvariantCulture, $"at most {largest:G3}: the training computes in float32"));
+        Require(Math.Abs(value) <= largest, option, value,
+            string.Create(CultureInfo.InvariantCulture, $"at most {largest:G3}: the training computes in float32"));
 
     /// <summary>Checks that the columns of the output have different names.</summary>
     private protected static void RequireDifferent(params ReadOnlySpan<(string? Name, string Option)> outputs)
@@ -281,7 +289,8 @@ public abstract class NeuralOdeTrainerOptions
     }
 
     private static void RequireAttainable(SolverTolerances? tolerances, string option) => Require(
-        tolerances?.AreAttainable != false, option, tolerances, "larger, or the other tolerance beside it: no step is small enough where both are below 2.2E-16");
+        tolerances?.AreAttainable != false, option, tolerances,
+        "larger, or the other tolerance beside it: no step is small enough where both are below 2.2E-16");
 
     private protected static void RequireDefined<T>(T value, string option)
         where T : struct, Enum => Require(Enum.IsDefined(value), option, value, $"one of {string.Join(", ", Enum.GetNames<T>())}");
@@ -292,7 +301,8 @@ public abstract class NeuralOdeTrainerOptions
     private protected static void Require([DoesNotReturnIf(false)] bool condition, string option, object? found, string expected)
     {
         if (!condition)
-            throw new ArgumentOutOfRangeException(option, string.Create(CultureInfo.InvariantCulture, $"{option} is {found ?? "null"}; it must be {expected}."));
+            throw new ArgumentOutOfRangeException(
+                option, string.Create(CultureInfo.InvariantCulture, $"{option} is {found ?? "null"}; it must be {expected}."));
     }
 }
 

@@ -86,8 +86,8 @@ internal sealed unsafe class SlotOptimizer
         int step = checked((int)++Steps);
         StepNumbers numbers = IsAdam
             ? new StepNumbers(
-                (float)(learningRate / (1 - Math.Pow(WeightOptimizer.MeanDecay, step))), (float)(1 / Math.Sqrt(1 - Math.Pow(WeightOptimizer.SquareDecay, step))),
-                (float)(1 - learningRate * _decay))
+                (float)(learningRate / (1 - Math.Pow(WeightOptimizer.MeanDecay, step))),
+                (float)(1 / Math.Sqrt(1 - Math.Pow(WeightOptimizer.SquareDecay, step))), (float)(1 - learningRate * _decay))
             : new StepNumbers((float)learningRate, 1, 1);
         _steps.Add(numbers);
         if (slots.Length == 0)
@@ -95,7 +95,8 @@ internal sealed unsafe class SlotOptimizer
         using DisposeScope scope = NewDisposeScope();
         Tensor rows = gradient.detach().contiguous();
         nint gradients = (nint)StateKernels.Address(rows);
-        ForEach(slots.Length, (weights, i) => Move(weights, slots[i], new ReadOnlySpan<float>((float*)gradients + (nint)i * _outputs, _outputs), numbers, step));
+        ForEach(slots.Length, (weights, i) =>
+            Move(weights, slots[i], new ReadOnlySpan<float>((float*)gradients + (nint)i * _outputs, _outputs), numbers, step));
         GC.KeepAlive(rows);
     }
 
@@ -191,13 +192,15 @@ internal sealed unsafe class SlotOptimizer
                     if (step.Rate != 0)
                         w -= square == null
                             ? new Vector<float>(step.Rate) * m
-                            : new Vector<float>(step.Rate) * m / (root * new Vector<float>(step.Correction) + new Vector<float>((float)WeightOptimizer.Epsilon));
+                            : new Vector<float>(step.Rate) * m
+                                / (root * new Vector<float>(step.Correction) + new Vector<float>((float)WeightOptimizer.Epsilon));
                 }
                 w.Store(weights + output);
             }
             for (; output < _outputs; output++)
             {
-                float w = weights[output], m = mean == null ? 0 : mean[start + output], root = square == null ? 0 : MathF.Sqrt(square[start + output]);
+                float w = weights[output], m = mean == null ? 0 : mean[start + output],
+                    root = square == null ? 0 : MathF.Sqrt(square[start + output]);
                 foreach (StepNumbers step in steps)
                 {
                     w *= step.Decay;

@@ -17,8 +17,9 @@ internal sealed record TrainingData(ITrainingRows Rows, ITrainingRows? Validatio
     /// <param name="surroundings">Who is told and asked.</param>
     /// <param name="more">What else the training is known by, by name.</param>
     public static TrainingData Load(
-        NeuralOdeTrainerOptions options, (IDataView Data, RowColumns Columns) input, (IDataView Data, RowColumns Columns)? validation, CheckpointStore? checkpoints, int drawnSeed,
-        TrainingSurroundings surroundings, params ReadOnlySpan<(string Name, string Value)> more)
+        NeuralOdeTrainerOptions options, (IDataView Data, RowColumns Columns) input, (IDataView Data, RowColumns Columns)? validation,
+        CheckpointStore? checkpoints, int drawnSeed, TrainingSurroundings surroundings,
+        params ReadOnlySpan<(string Name, string Value)> more)
     {
         RowLoader loader = Loader(input.Columns);
         ITrainingRows rows = loader.Load(input.Data);

@@ -18,7 +18,8 @@ internal static class TrainingDevice
             return new Device(DeviceType.CUDA, id);
         if (!context.FallbackToCpu)
             throw new InvalidOperationException(
-                $"GpuDeviceId of the MLContext is {id}, but {reason}. Set FallbackToCpu to true or GpuDeviceId to null, or reference a CUDA build of libtorch.");
+                $"GpuDeviceId of the MLContext is {id}, but {reason}. Set FallbackToCpu to true or GpuDeviceId to null, "
+                + "or reference a CUDA build of libtorch.");
         warn($"GpuDeviceId of the MLContext is {id}, but {reason}: the training runs on the processor.");
         return CPU;
     }

@@ -42,7 +42,8 @@ internal sealed class TrainingLoop : IDisposable
     {
         if (plan.EarlyStoppingPatience is not null && validation is null)
             throw new InvalidOperationException(
-                $"EarlyStoppingPatience is {plan.EarlyStoppingPatience}, but there are no validation data: set ValidationFraction or ValidationSet, or use Fit(train, validation).");
+                $"EarlyStoppingPatience is {plan.EarlyStoppingPatience}, but there are no validation data: "
+                + "set ValidationFraction or ValidationSet, or use Fit(train, validation).");
         _trainable = trainable;
         _rows = rows;
         _validation = validation;
@@ -271,11 +272,13 @@ internal sealed class TrainingLoop : IDisposable
         _state.IsStopped &= _state.CompletedEpochs - _state.BestEpoch >= _plan.EarlyStoppingPatience;
         string changed = store.Differences.Count == 0 ? "" : $"; {string.Join("; ", store.Differences)}";
         if (_state.CompletedEpochs < _plan.NumberOfEpochs && !_state.IsStopped)
-            _surroundings.Info($"going on from '{store.FilePath}': {_state.CompletedEpochs} epochs and {_state.Sums.Batches} batches are done{changed}");
+            _surroundings.Info(
+                $"going on from '{store.FilePath}': {_state.CompletedEpochs} epochs and {_state.Sums.Batches} batches are done{changed}");
         else
             _surroundings.Warn(
-                $"This training is already complete: '{store.FilePath}' holds {_state.CompletedEpochs} of {_plan.NumberOfEpochs} epochs{(_state.IsStopped ? " and was stopped early" : "")}{changed}. Its model is " +
-                "returned and nothing is trained. For more, set NumberOfEpochs higher; to train anew, set ResumeFromCheckpoint to false or delete the file.");
+                $"This training is already complete: '{store.FilePath}' holds {_state.CompletedEpochs} of {_plan.NumberOfEpochs} " +
+                $"epochs{(_state.IsStopped ? " and was stopped early" : "")}{changed}. Its model is returned and nothing is trained. " +
+                "For more, set NumberOfEpochs higher; to train anew, set ResumeFromCheckpoint to false or delete the file.");
 
         void Load(string prefix) => NamedTensors.Fill(NamedTensors.Of(_trainable.Module), arrays, prefix);
     }

@@ -63,7 +63,8 @@ internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOption
         int drawn = host.Rand.Next();
         var surroundings = new TrainingSurroundings(Report, channel.Info, channel.Warning, CheckAlive);
         using CheckpointStore? checkpoints = CheckpointStore.Open(options);
-        using TrainingData data = TrainingData.Load(options, (input, columns with { TakesSparse = TakesSparse }), validated, checkpoints, drawn, surroundings, Identity());
+        using TrainingData data = TrainingData.Load(
+            options, (input, columns with { TakesSparse = TakesSparse }), validated, checkpoints, drawn, surroundings, Identity());
         Func<TNetwork> create = Design(data, channel.Warning);
         TNetwork network = TorchSeed.Run(Seeds.Weights(data.Seed), create);
         try

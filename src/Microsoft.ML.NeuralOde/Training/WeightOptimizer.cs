@@ -148,7 +148,8 @@ internal sealed class WeightOptimizer : IDisposable
             tensor.Dispose();
     }
 
-    private IEnumerable<(string Name, Tensor Tensor)> Tensors() => _weights.SelectMany((weight, i) => weight.Tensors().Select(pair => ($"{i}/{pair.Name}", pair.Tensor)));
+    private IEnumerable<(string Name, Tensor Tensor)> Tensors() =>
+        _weights.SelectMany((weight, i) => weight.Tensors().Select(pair => ($"{i}/{pair.Name}", pair.Tensor)));
 
     /// <summary>A parameter and what is remembered of its gradients.</summary>
     private sealed class Weight
