@@ -52,8 +52,7 @@ public abstract class GradientMethod
     /// of Q. Wang, P. Moin, G. Iaccarino, 2009): with c states, up to (c + r over r) steps are made at most r times more.
     /// Explicit Runge–Kutta steps are reversed by hand-written transposed stages; steps of other one-step methods are made again in a graph
     /// of their own (for implicit methods the derivatives are exact up to the tolerance of their iteration). Reversible methods are treated
-    /// as by
-    /// <see cref="Reversible"/>, and multistep methods as by <see cref="Direct"/>.
+    /// as by <see cref="Reversible"/>, and multistep methods as by <see cref="Direct"/>.
     /// </remarks>
     /// <param name="checkpoints">
     /// How many states to keep from the solve, at least 1; the way back may need as many again. Null: all while they take up to 64 MiB, and

@@ -15,8 +15,8 @@ namespace Microsoft.ML.NeuralOde;
 /// does not depend on time (<see cref="ArgumentException"/>); an f that returns null, a tensor that is disposed of, or one of another
 /// shape, type or device than the state (<see cref="InvalidOperationException"/>). Exceptions of f itself come through as they are; what
 /// torch says is put into one line (<see cref="InvalidOperationException"/>). What cannot be solved, such as a pole, a state or an f that
-/// is NaN, or events that accumulate, is an
-/// <see cref="OdeSolverException"/> with time and rows. f may change the state that it is given: the solver goes on with its own.
+/// is NaN, or events that accumulate, is an <see cref="OdeSolverException"/> with time and rows. f may change the state that it is given:
+/// the solver goes on with its own.
 /// </remarks>
 public static class Ode
 {
@@ -208,8 +208,7 @@ public static class Ode
     /// <param name="dynamics">f(t, parts of y) returns the derivative of each part, in its shape.</param>
     /// <param name="initialState">
     /// The parts of y₀, of any shapes, of one floating type and on one device. Where all have the same first dimension, it is the batch,
-    /// and
-    /// <see cref="OdeSolverOptions.PerRow"/> may be used.
+    /// and <see cref="OdeSolverOptions.PerRow"/> may be used.
     /// </param>
     /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial
     /// state.</param>

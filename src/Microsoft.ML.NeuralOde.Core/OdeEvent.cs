@@ -22,9 +22,9 @@ public enum EventDirection
 /// <remarks>
 /// The function is looked at along the interpolant of each accepted step, in as many pieces as it takes until a polynomial through its
 /// values describes it: however often a smooth function passes zero in a step, each time is found. Where even small pieces do not do
-/// (noise, jumps), passages may be missed, and
-/// <see cref="OdeSolution.EventsMayBeMissed"/> says so; a smaller MaximumStep helps. To touch zero is not to pass it. The time is found on
-/// the interpolant and, for events that interrupt the solve, polished by a step that ends there.
+/// (noise, jumps), passages may be missed, and <see cref="OdeSolution.EventsMayBeMissed"/> says so; a smaller MaximumStep helps. To touch
+/// zero is not to pass it. The time is found on the interpolant and, for events that interrupt the solve, polished by a step that ends
+/// there.
 /// <para>
 /// Several events may interrupt the solve at the same time: all are recorded, in their order in the options, and their resets are applied
 /// one after the other. An output at the time of a reset is the state before it. Behind a reset an event begins on the side to which the
@@ -43,8 +43,7 @@ public sealed class OdeEvent
     /// <param name="isTerminal">Whether the solve ends there.</param>
     /// <param name="reset">
     /// Gives the state with which the solve goes on, from time and state at the event, in the same shape; null for no change. Not together
-    /// with
-    /// <paramref name="isTerminal"/>.
+    /// with <paramref name="isTerminal"/>.
     /// </param>
     /// <exception cref="ArgumentException">A terminal event has a reset.</exception>
     public OdeEvent(

@@ -141,8 +141,7 @@ public abstract class OdeMethod
     /// Adams methods of order 1 to 12 (predictor, evaluation, corrector, evaluation) that choose order and step as they go, two evaluations
     /// a step: for smooth problems, tight tolerances and long intervals (L. F. Shampine, M. K. Gordon, Computer Solution of Ordinary
     /// Differential Equations, 1975). Neither per-row step sizes nor gradients for the output times. With a fixed step size it is
-    /// <see cref="AdamsBashforthMoulton"/> of order 4, which
-    /// <see cref="Order"/> tells.
+    /// <see cref="AdamsBashforthMoulton"/> of order 4, which <see cref="Order"/> tells.
     /// </summary>
     public static OdeMethod Adams { get; } = new VariableOrderAdams();
 

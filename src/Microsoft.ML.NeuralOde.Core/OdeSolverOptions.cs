@@ -51,8 +51,7 @@ public sealed record OdeSolverOptions
 
     /// <summary>
     /// How the error of a step sets the size of the next. Default: null, which is <see cref="StepController.Predictive"/> for implicit
-    /// methods and
-    /// <see cref="StepController.Integral"/> for the others.
+    /// methods and <see cref="StepController.Integral"/> for the others.
     /// </summary>
     public StepController? Controller { get; init; }
 

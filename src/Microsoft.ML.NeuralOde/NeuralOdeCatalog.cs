@@ -360,8 +360,7 @@ public static class NeuralOdeCatalog
     /// ML.NET's reader takes whatever memory a file declares, and notices few changes. Here the archive's structure and the hash of every
     /// entry are checked first, and ML.NET is given a clean copy of what was checked: an archive that is truncated, altered, mixed from two
     /// or declares sizes that it does not have is refused. The seal in the file finds accidents, and changes by those who do not make the
-    /// seal anew; against the others give
-    /// <see cref="SealedModelOptions.ExpectedSeal"/>.
+    /// seal anew; against the others give <see cref="SealedModelOptions.ExpectedSeal"/>.
     /// </para>
     /// <para>The model needs the memory of its entries, unpacked, twice while it loads.</para>
     /// </remarks>

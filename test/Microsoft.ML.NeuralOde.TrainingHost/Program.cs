@@ -7,9 +7,8 @@ namespace Microsoft.ML.NeuralOde.TrainingHost;
 
 /// <summary>
 /// Usage: <c>resume FOLDER EPOCHS</c> trains with a checkpoint after every batch and prints a line an epoch and, at the end, a hash of all
-/// scores;
-/// <c>stream ROWS FEATURES BUDGET</c> trains on generated rows under a memory budget in units of 2^20 bytes and prints the peak of resident
-/// memory.
+/// scores; <c>stream ROWS FEATURES BUDGET</c> trains on generated rows under a memory budget in units of 2^20 bytes and prints the peak of
+/// resident memory.
 /// </summary>
 internal static class Program
 {

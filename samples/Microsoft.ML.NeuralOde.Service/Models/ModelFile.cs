@@ -7,8 +7,7 @@ namespace Microsoft.ML.NeuralOde.Service.Models;
 
 /// <summary>
 /// Reads a model file. What counts is its content: time and length stay the same when a volume exchanges a symbolic link (as Kubernetes
-/// does with
-/// <c>..data</c>), or when a copy keeps the time of its source.
+/// does with <c>..data</c>), or when a copy keeps the time of its source.
 /// </summary>
 internal static partial class ModelFile
 {

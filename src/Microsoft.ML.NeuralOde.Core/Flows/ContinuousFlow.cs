@@ -15,9 +15,8 @@ namespace Microsoft.ML.NeuralOde;
 /// the other.
 /// <para>
 /// <c>forward(x)</c> is log p(x), shape <c>[batch]</c>. Train by <see cref="NegativeLogLikelihood"/> or by <see cref="FlowMatching.Loss"/>.
-/// In evaluation mode (<c>eval()</c>)
-/// <see cref="TraceEstimator.Auto"/> is exact and <see cref="ContinuousFlowOptions.EvaluationSolver"/> applies. May serve several threads
-/// at once.
+/// In evaluation mode (<c>eval()</c>) <see cref="TraceEstimator.Auto"/> is exact and <see cref="ContinuousFlowOptions.EvaluationSolver"/>
+/// applies. May serve several threads at once.
 /// </para>
 /// </remarks>
 public sealed class ContinuousFlow : Module<Tensor, Tensor>

@@ -34,9 +34,8 @@ internal static class CheckpointSchedule
 
     /// <summary>
     /// After how many steps to keep the next state, where <paramref name="steps"/> steps are still to be reversed from a state that is kept
-    /// and
-    /// <paramref name="free"/> more may be kept: the binomial schedule, which makes the fewest steps (A. Griewank, A. Walther, Algorithm
-    /// 799: revolve, ACM Trans. Math. Softw. 26, 2000). No less than <paramref name="steps"/> where there is nothing to keep.
+    /// and <paramref name="free"/> more may be kept: the binomial schedule, which makes the fewest steps (A. Griewank, A. Walther,
+    /// Algorithm 799: revolve, ACM Trans. Math. Softw. 26, 2000). No less than <paramref name="steps"/> where there is nothing to keep.
     /// </summary>
     public static int Next(int steps, int free)
     {

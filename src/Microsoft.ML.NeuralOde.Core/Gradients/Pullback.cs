@@ -4,8 +4,8 @@ namespace Microsoft.ML.NeuralOde.Gradients;
 
 /// <summary>
 /// Evaluates the right-hand side so that its vector–Jacobian products can be asked for: <see cref="GraphPullback"/> through the autograd
-/// graph,
-/// <see cref="AnalyticPullback"/> by what the right-hand side itself knows. <see cref="PullbackSource"/> tells which one a state takes.
+/// graph, <see cref="AnalyticPullback"/> by what the right-hand side itself knows. <see cref="PullbackSource"/> tells which one a state
+/// takes.
 /// </summary>
 internal abstract class Pullback
 {

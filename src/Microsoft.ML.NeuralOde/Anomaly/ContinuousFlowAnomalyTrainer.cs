@@ -27,8 +27,7 @@ namespace Microsoft.ML.NeuralOde;
 /// </list>
 /// <para>
 /// The score says how much less probable a row is than the training rows usually are, see <see cref="FlowAnomalyScore"/>; it is a mean over
-/// the flows of
-/// <see cref="ContinuousFlowTrainerOptions.EnsembleSize"/>. PredictedLabel is true above the threshold that the share
+/// the flows of <see cref="ContinuousFlowTrainerOptions.EnsembleSize"/>. PredictedLabel is true above the threshold that the share
 /// <see cref="Options.Contamination"/> of the training rows exceeds. Rows with missing values are left out of the training with
 /// one warning, and get the score NaN afterwards; <see cref="Options.MissingValues"/> says whether they are anomalies.
 /// </para>

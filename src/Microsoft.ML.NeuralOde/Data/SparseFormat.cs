@@ -3,8 +3,7 @@ namespace Microsoft.ML.NeuralOde.Data;
 /// <summary>Rows without their zeros: the numbers that are not zero, and their slots.</summary>
 /// <remarks>
 /// Whether a row comes as a sparse or as a dense vector, and whether zeros are written out, makes no difference. Statistics keep zeros
-/// zero: see
-/// <see cref="FeatureNormalization"/>.
+/// zero: see <see cref="FeatureNormalization"/>.
 /// </remarks>
 internal sealed class SparseFormat(int width) : RowFormat(width)
 {

@@ -15,8 +15,7 @@ public sealed partial class ContinuousFlowDensityEstimator
 
         /// <summary>
         /// The column of the latent vector z, to which the flow carries the row: standard normal over the training data. Null for none;
-        /// needs an
-        /// <see cref="ContinuousFlowTrainerOptions.EnsembleSize"/> of 1. Default: null.
+        /// needs an <see cref="ContinuousFlowTrainerOptions.EnsembleSize"/> of 1. Default: null.
         /// </summary>
         public string? LatentColumnName;
 

@@ -9,8 +9,7 @@ namespace Microsoft.ML.NeuralOde;
 /// </summary>
 /// <remarks>
 /// A model file holds the module's name, its parameters and its buffers, but no code: whoever loads the model registers the same module
-/// under the same name before, by
-/// <see cref="NeuralOdeCatalog.RegisterDynamics"/>.
+/// under the same name before, by <see cref="NeuralOdeCatalog.RegisterDynamics"/>.
 /// </remarks>
 /// <example>
 /// <code>

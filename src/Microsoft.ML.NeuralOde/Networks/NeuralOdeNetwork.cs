@@ -9,8 +9,7 @@ namespace Microsoft.ML.NeuralOde.Networks;
 
 /// <summary>
 /// What all kinds of networks have in common: normalised features become the initial state of an equation, and its final state becomes
-/// outputs, from features
-/// <c>[batch, features]</c> to outputs <c>[batch, outputs]</c>.
+/// outputs, from features <c>[batch, features]</c> to outputs <c>[batch, outputs]</c>.
 /// </summary>
 internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwork
 {

@@ -18,8 +18,8 @@ public sealed class SealedModelOptions
 
     /// <summary>
     /// Assemblies, by their simple names, whose classes the model may use besides those of ML.NET and of this library, whose names begin
-    /// with
-    /// <c>Microsoft.ML.</c> A model file names the assemblies that read it, and ML.NET loads them: others are refused before that. None.
+    /// with <c>Microsoft.ML.</c> A model file names the assemblies that read it, and ML.NET loads them: others are refused before that.
+    /// None.
     /// </summary>
     public IReadOnlyCollection<string> TrustedAssemblies { get; init; } = [];
 }

@@ -23,8 +23,8 @@ internal sealed record FittedNetwork<TNetwork>(TNetwork Network, VectorDataViewT
 
 /// <summary>
 /// From rows to a trained network, the same way for all trainers: columns are checked, data are read, a checkpoint is looked for, the
-/// network is made of its seed and trained where the
-/// <see cref="MLContext"/> says. A family of trainers says what is made and how it learns. One object serves one run.
+/// network is made of its seed and trained where the <see cref="MLContext"/> says. A family of trainers says what is made and how it
+/// learns. One object serves one run.
 /// </summary>
 internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOptions options, RowColumns columns)
     where TNetwork : class, ITrainedNetwork
