@@ -4,12 +4,11 @@ namespace Microsoft.ML.NeuralOde.Data;
 internal sealed class SparseBatch : FeatureBatch
 {
     private readonly int _width;
-    private readonly long[] _used;
 
     private SparseBatch(int width, long count, long[] used, Tensor slots, Tensor places, Tensor rows, Tensor values)
     {
         _width = width;
-        _used = used;
+        UsedSlots = used;
         Count = count;
         Slots = slots;
         Places = places;
@@ -19,7 +18,7 @@ internal sealed class SparseBatch : FeatureBatch
 
     public override long Count { get; }
 
-    public override long[] UsedSlots => _used;
+    public override long[] UsedSlots { get; }
 
     /// <summary><see cref="UsedSlots"/> as a tensor, shape <c>[used]</c>.</summary>
     public Tensor Slots { get; }
@@ -34,7 +33,7 @@ internal sealed class SparseBatch : FeatureBatch
     public Tensor Values { get; }
 
     public override FeatureBatch To(Device device) =>
-        new SparseBatch(_width, Count, _used, Slots.to(device), Places.to(device), Rows.to(device), Values.to(device));
+        new SparseBatch(_width, Count, UsedSlots, Slots.to(device), Places.to(device), Rows.to(device), Values.to(device));
 
     public override Tensor ToDense()
     {
@@ -76,13 +75,10 @@ internal sealed class SparseBatch : FeatureBatch
         public SparseBatch Build()
         {
             long[] used = [.. _slots.Distinct().Order().Select(slot => (long)slot)];
-            var placeOf = new Dictionary<long, long>(used.Length);
-            for (int place = 0; place < used.Length; place++)
-                placeOf[used[place]] = place;
             using DisposeScope scope = NewDisposeScope();
             return new SparseBatch(
                 width, _count, used, tensor(used, device: CPU).DetachFromDisposeScope(),
-                tensor(_slots.Select(slot => placeOf[slot]).ToArray(), device: CPU).DetachFromDisposeScope(),
+                tensor(_slots.Select(slot => (long)Array.BinarySearch(used, (long)slot)).ToArray(), device: CPU).DetachFromDisposeScope(),
                 tensor(_rows.ToArray(), device: CPU).DetachFromDisposeScope(), tensor(_values.ToArray(), device: CPU).DetachFromDisposeScope());
         }
     }

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Microsoft.ML.NeuralOde.Data;
 
 /// <summary>Rows without their zeros, one after the other.</summary>
@@ -27,7 +29,7 @@ internal sealed class SparseRows
                 slots.Add(slot);
                 values.Add(one[slot]);
             }
-            result.Add(new RowValues([.. values], [.. slots]));
+            result.Add(new RowValues(CollectionsMarshal.AsSpan(values), CollectionsMarshal.AsSpan(slots)));
         }
         return result;
     }

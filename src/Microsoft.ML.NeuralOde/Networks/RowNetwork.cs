@@ -71,17 +71,15 @@ internal sealed unsafe class RowNetwork
             Forward(SparseRows.Of(features, rows, FeatureCount), outputs);
             return;
         }
-        // Two blocks or fewer are not worth another thread.
-        int workers = Math.Max(1, Math.Min(get_num_threads(), (rows + Block - 1) / Block / 2));
-        RowBlocks.Run(workers, rows, Block, (_, start, count) => ForwardBlock(features, outputs, (int)start, (int)count));
+        RowBlocks.Run(Workers(rows), rows, Block, (_, start, count) => ForwardBlock(features, outputs, (int)start, (int)count));
     }
 
     /// <summary>The outputs of rows without their zeros, the same to the last bit as those of the same rows with them.</summary>
-    public void Forward(SparseRows rows, float[] outputs)
-    {
-        int workers = Math.Max(1, Math.Min(get_num_threads(), (rows.Count + Block - 1) / Block / 2));
-        RowBlocks.Run(workers, rows.Count, Block, (_, start, count) => ForwardBlock(rows, outputs, (int)start, (int)count));
-    }
+    public void Forward(SparseRows rows, float[] outputs) =>
+        RowBlocks.Run(Workers(rows.Count), rows.Count, Block, (_, start, count) => ForwardBlock(rows, outputs, (int)start, (int)count));
+
+    /// <summary>Two blocks or fewer are not worth another thread.</summary>
+    private static int Workers(int rows) => Math.Max(1, Math.Min(get_num_threads(), (rows + Block - 1) / Block / 2));
 
     private static PackedLinear Pack(Linear layer)
     {

@@ -8,6 +8,8 @@ namespace Microsoft.ML.NeuralOde.Core.Tests.Gradients;
 public class MemoryTests
 {
     private const int Few = 12, Many = 150;
+    private const int Rows = 512, Features = 64;
+    private const long StateBytes = Rows * Features * sizeof(float);
 
     private static readonly Lazy<long> GrowthOfDirect = new(() => Growth(GradientMethod.Direct(), "rk4"));
 
@@ -56,10 +58,6 @@ public class MemoryTests
                 guard.AfterStep();
         }
     }
-
-    private const int Rows = 512, Features = 64;
-
-    private const long StateBytes = Rows * Features * sizeof(float);
 
     private static long Growth(GradientMethod gradient, string method)
     {

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.IO.Compression;
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Persistence;
@@ -137,20 +136,7 @@ public sealed class ModelFileTests : IDisposable
         return exception;
     }
 
-    private static (int Code, string Output) Host(params string[] arguments)
-    {
-        var start = new ProcessStartInfo(Environment.ProcessPath!.EndsWith("dotnet", StringComparison.Ordinal) ? Environment.ProcessPath : "dotnet")
-        {
-            RedirectStandardOutput = true,
-            ArgumentList = { Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.NeuralOde.ModelHost.dll") },
-        };
-        foreach (string argument in arguments)
-            start.ArgumentList.Add(argument);
-        using Process process = Process.Start(start)!;
-        string output = process.StandardOutput.ReadToEnd().Trim();
-        process.WaitForExit();
-        return (process.ExitCode, output);
-    }
+    private static (int Code, string Output) Host(params string[] arguments) => Programs.Run(Programs.ModelHost, arguments);
 
     private sealed class NumberedPoint
     {

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Reflection;
 using System.Text;
 using Microsoft.ML.NeuralOde.Interop;
@@ -38,7 +37,7 @@ public sealed class MLNetVersionTests : IDisposable
         if (renamed is not null)
             Replace(assembly, $"\0{renamed}\0", $"\0{renamed[..^1]}_\0");
 
-        string output = Run(Path.Combine(_folder, "Microsoft.ML.NeuralOde.ModelHost.dll"), model, "0.5", "1");
+        string output = Programs.Run(Path.Combine(_folder, Programs.ModelHost), [model, "0.5", "1"]).Output;
 
         if (named is null)
             output.Should().NotContain(other, "what it calls is all there");
@@ -55,17 +54,5 @@ public sealed class MLNetVersionTests : IDisposable
         Encoding.UTF8.GetBytes(to).CopyTo(bytes, place);
         bytes.AsSpan().IndexOf(Encoding.UTF8.GetBytes(from)).Should().Be(-1, $"'{from}' stands there once");
         File.WriteAllBytes(file, bytes);
-    }
-
-    private static string Run(params string[] arguments)
-    {
-        using Process process = Process.Start(new ProcessStartInfo(
-            Path.GetFileNameWithoutExtension(Environment.ProcessPath!) == "dotnet" ? Environment.ProcessPath! : "dotnet", arguments)
-        {
-            RedirectStandardOutput = true,
-        })!;
-        string output = process.StandardOutput.ReadToEnd().Trim();
-        process.WaitForExit();
-        return output;
     }
 }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Persistence;
 using Microsoft.ML.NeuralOde.Prediction;
@@ -320,20 +319,7 @@ public sealed class OwnDynamicsTests : IDisposable
 
     private static Exception Innermost(Action action) => action.Should().Throw<Exception>().Which.GetBaseException();
 
-    private static (int Code, string Output) Host(params string[] arguments)
-    {
-        var start = new ProcessStartInfo(Environment.ProcessPath!.EndsWith("dotnet", StringComparison.Ordinal) ? Environment.ProcessPath : "dotnet")
-        {
-            RedirectStandardOutput = true,
-            ArgumentList = { Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.NeuralOde.ModelHost.dll") },
-        };
-        foreach (string argument in arguments)
-            start.ArgumentList.Add(argument);
-        using Process process = Process.Start(start)!;
-        string output = process.StandardOutput.ReadToEnd().Trim();
-        process.WaitForExit();
-        return (process.ExitCode, output);
-    }
+    private static (int Code, string Output) Host(params string[] arguments) => Programs.Run(Programs.ModelHost, arguments);
 
     private sealed class Scored
     {

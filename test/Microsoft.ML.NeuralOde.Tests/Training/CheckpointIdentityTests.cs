@@ -271,17 +271,7 @@ public sealed class CheckpointIdentityTests : IDisposable
 
     private static TableRow Copy(TableRow row) => new() { Features = [.. row.Features], Label = row.Label, Target = row.Target, Weight = row.Weight };
 
-    private static Process Start(params string[] arguments)
-    {
-        var start = new ProcessStartInfo(Environment.ProcessPath!.EndsWith("dotnet", StringComparison.Ordinal) ? Environment.ProcessPath : "dotnet")
-        {
-            RedirectStandardOutput = true,
-            ArgumentList = { Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.NeuralOde.TrainingHost.dll") },
-        };
-        foreach (string argument in arguments)
-            start.ArgumentList.Add(argument);
-        return Process.Start(start)!;
-    }
+    private static Process Start(params string[] arguments) => Programs.Start(Programs.TrainingHost, arguments);
 
     private double[] Losses(List<TableRow> rows, bool streamed, string? folder)
     {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Microsoft.ML.NeuralOde.Tests.Support;
 
 namespace Microsoft.ML.NeuralOde.Tests.Training;
 
@@ -53,15 +54,5 @@ public sealed class KillTests : IDisposable
         }
     }
 
-    private static Process Start(params string[] arguments)
-    {
-        var start = new ProcessStartInfo(Environment.ProcessPath!.EndsWith("dotnet", StringComparison.Ordinal) ? Environment.ProcessPath : "dotnet")
-        {
-            RedirectStandardOutput = true,
-            ArgumentList = { Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.NeuralOde.TrainingHost.dll") },
-        };
-        foreach (string argument in arguments)
-            start.ArgumentList.Add(argument);
-        return Process.Start(start)!;
-    }
+    private static Process Start(params string[] arguments) => Programs.Start(Programs.TrainingHost, arguments);
 }

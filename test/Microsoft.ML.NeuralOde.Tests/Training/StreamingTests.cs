@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Tests.Support;
@@ -108,17 +107,10 @@ public class StreamingTests
     {
         // 500,000 rows of 301 numbers are 574 MiB. The managed heap may not hold them; the peak of resident memory says that nothing else
         // does.
-        var start = new ProcessStartInfo(Environment.ProcessPath!.EndsWith("dotnet", StringComparison.Ordinal) ? Environment.ProcessPath : "dotnet")
-        {
-            RedirectStandardOutput = true,
-            ArgumentList = { Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.NeuralOde.TrainingHost.dll"), "stream", "500000", "300", "16" },
-        };
-        start.Environment["DOTNET_GCHeapHardLimit"] = (128L << 20).ToString("X", System.Globalization.CultureInfo.InvariantCulture);
-        using Process process = Process.Start(start)!;
-        string output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
+        (int code, string output) = Programs.Run(Programs.TrainingHost, ["stream", "500000", "300", "16"], start =>
+            start.Environment["DOTNET_GCHeapHardLimit"] = (128L << 20).ToString("X", System.Globalization.CultureInfo.InvariantCulture));
 
-        process.ExitCode.Should().Be(0, output);
+        code.Should().Be(0, output);
         string[] words = output.Trim().Split('\n')[^1].Split(' ', ';');
         (long.Parse(words[1], System.Globalization.CultureInfo.InvariantCulture) >> 20).Should().BeLessThan(450, output);
         double.Parse(words[^1], System.Globalization.CultureInfo.InvariantCulture).Should().BeGreaterThan(0.7, output);
