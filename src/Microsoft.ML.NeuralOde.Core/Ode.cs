@@ -268,6 +268,7 @@ public static class Ode
                 : new EventSolve(problem, needsGradient, scope).Run();
             scope.Attach(solution.States);
             solution.States.MoveToOuterDisposeScope();
+            solution.Citations = solution.States.requires_grad ? [.. options.Method.Citations, .. gradient.Citations] : options.Method.Citations;
             return solution.HandOver();
         }
         catch (ExternalException exception)
