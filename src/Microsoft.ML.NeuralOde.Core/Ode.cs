@@ -238,7 +238,8 @@ public static class Ode
     }
 
     /// <summary>Solves an initial value problem of any kind.</summary>
-    internal static OdeSolution Solve(VectorField equation, Tensor initialState, TimeGrid grid, Tensor? times, OdeSolverOptions? options)
+    internal static OdeSolution Solve(
+        VectorField equation, Tensor initialState, TimeGrid grid, Tensor? times, OdeSolverOptions? options, Methods.StepPenalty? penalty = null)
     {
         options ??= new OdeSolverOptions();
         options.Validate();
@@ -246,7 +247,7 @@ public static class Ode
         BackwardFailure.ThrowKept(equation.Parameters);
         Inputs.CheckTolerances(options, initialState);
         GradientMethod gradient = options.Gradient ?? (equation.NamesParameters ? GradientMethod.Checkpointed() : GradientMethod.Direct());
-        var problem = new OdeProblem(equation, initialState, times, grid, options, gradient);
+        var problem = new OdeProblem(equation, initialState, times, grid, options, gradient) { Penalty = penalty };
 
         // A bare function, such as an event's, may use parameters that only the graph knows.
         bool reachesAll = gradient.ReachesAll(options.Method);
@@ -268,6 +269,11 @@ public static class Ode
                 : new EventSolve(problem, needsGradient, scope).Run();
             scope.Attach(solution.States);
             solution.States.MoveToOuterDisposeScope();
+            if (solution.Penalty is { } cost)
+            {
+                scope.Attach(cost);
+                cost.MoveToOuterDisposeScope();
+            }
             return solution.HandOver();
         }
         catch (ExternalException exception)

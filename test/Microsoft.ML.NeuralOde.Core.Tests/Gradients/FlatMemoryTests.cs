@@ -217,7 +217,7 @@ public class FlatMemoryTests
                 }
             case "augmented":
                 {
-                    OdeBlock block = all.Add(new OdeBlock(all.Add(new DenseDynamics(4)), End, options, all.Add(Augmentation.Linear(3, 1))));
+                    OdeBlock block = all.Add(new OdeBlock(all.Add(new DenseDynamics(4)), End, options, all.Add(StateAugmentation.Linear(3, 1))));
                     parameters = block.parameters().Count();
                     Tensor x = all.Add(ones(3, 3));
                     Back(block.call(x));
