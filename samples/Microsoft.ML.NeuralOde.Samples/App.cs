@@ -4,6 +4,7 @@ using Microsoft.ML.NeuralOde.Samples.Anomalies;
 using Microsoft.ML.NeuralOde.Samples.Augmented;
 using Microsoft.ML.NeuralOde.Samples.Density;
 using Microsoft.ML.NeuralOde.Samples.Digits;
+using Microsoft.ML.NeuralOde.Samples.Images;
 using Microsoft.ML.NeuralOde.Samples.Output;
 using Microsoft.ML.NeuralOde.Samples.Serving;
 using Microsoft.ML.NeuralOde.Samples.Solvers;
@@ -26,6 +27,7 @@ internal static class App
         {
             MnistCommand.Create((settings, view, token) => new MnistStory(settings, view).RunAsync(token), display),
             PredictCommand.Create(display),
+            OdeNetCommand.Create(display),
             SolversCommand.Create(display),
             ScoringCommand.Create(display),
             LoadCommand.Create(display),
