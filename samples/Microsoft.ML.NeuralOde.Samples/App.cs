@@ -5,6 +5,7 @@ using Microsoft.ML.NeuralOde.Samples.Augmented;
 using Microsoft.ML.NeuralOde.Samples.Density;
 using Microsoft.ML.NeuralOde.Samples.Digits;
 using Microsoft.ML.NeuralOde.Samples.Images;
+using Microsoft.ML.NeuralOde.Samples.Oscillators;
 using Microsoft.ML.NeuralOde.Samples.Output;
 using Microsoft.ML.NeuralOde.Samples.Serving;
 using Microsoft.ML.NeuralOde.Samples.Solvers;
@@ -35,6 +36,7 @@ internal static class App
             AnomalyCommand.Create(display),
             DensityCommand.Create(display),
             AugmentedCommand.Create(display),
+            OscillatorsCommand.Create(display),
         };
         ParseResult parsed = root.Parse(args);
         if (parsed.Action is ParseErrorAction parseError)

@@ -39,7 +39,7 @@ internal static class AugmentedCommand
     {
         using DisposeScope scope = NewDisposeScope();
         var results = new List<CrossingResult>();
-        var panels = new List<PathPanel>();
+        var panels = new List<Figure>();
         foreach (CrossingProblem problem in new[] { CrossingProblem.Line(), CrossingProblem.Spheres(seed) })
         {
             random.manual_seed(seed);
@@ -54,23 +54,22 @@ internal static class AugmentedCommand
                     panels.Add(Panel(problem, model));
             }
         }
-        PathFigure.Save(picture.FullPath, 2, panels);
+        Figure.Combine("Paths that may not cross, and a further dimension", 2, panels).SavePng(picture.FullPath);
         display.Line($"Picture: {picture.FullPath}");
         json?.WriteJson(results, Format);
     }
 
-    /// <summary>On the line, place against time; of the spheres two dimensions of the state, the further one among them where there is one.</summary>
-    private static PathPanel Panel(CrossingProblem problem, CrossingModel model)
+    /// <summary>On the line, place against time; of the spheres the plane in which the states spread most.</summary>
+    private static Figure Panel(CrossingProblem problem, CrossingModel model)
     {
-        bool isLine = problem.Features == 1, isWide = model.Kind == "augmented";
+        bool isLine = problem.Features == 1;
         int stride = isLine ? 1 : 2;
         Tensor index = arange(0, problem.Inputs.shape[0], stride);
         Tensor times = linspace(0, 1, 41);
         Tensor way = model.Way(problem.Inputs.index_select(0, index), times);
-        Tensor across = isLine ? times.reshape(-1, 1, 1).expand(-1, way.shape[1], 1) : way.narrow(2, 0, 1);
-        Tensor up = way.narrow(2, isLine ? 0 : isWide ? 2 : 1, 1);
-        return new PathPanel(
-            $"{problem.Name}, {model.Kind}", isLine ? "t" : "x₁", isLine ? "x" : isWide ? "further dimension" : "x₂", cat([across, up], 2),
-            [.. problem.Classes.Where((_, i) => i % stride == 0)]);
+        Tensor drawn = isLine ? cat([times.reshape(-1, 1, 1).expand(-1, way.shape[1], 1), way.narrow(2, 0, 1)], 2) : way;
+        return Figures.Trajectories(
+            drawn, [.. problem.Classes.Where((_, i) => i % stride == 0)], problem.Names,
+            isLine ? $"{model.Kind}: x against t" : $"{model.Kind}: disc and ring");
     }
 }

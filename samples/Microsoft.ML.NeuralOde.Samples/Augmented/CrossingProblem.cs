@@ -15,6 +15,9 @@ internal sealed record CrossingProblem(string Name, Tensor Inputs, Tensor Target
     /// <summary>The class of each point, for its colour.</summary>
     public int[] Classes => [.. Targets.data<float>().Select(target => target > 0 ? 1 : 0)];
 
+    /// <summary>What the classes are.</summary>
+    public IReadOnlyList<string> Names => HasHead ? ["disc", "ring"] : ["to the left", "to the right"];
+
     /// <summary>g(x) = −x on the line: points would have to pass through each other.</summary>
     public static CrossingProblem Line()
     {

@@ -127,7 +127,7 @@ public sealed record PathRegularization
     private static RegularizedSolution SolvePlainly(
         Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double startTime, double endTime, OdeSolverOptions options, StepPenalty steps)
     {
-        OdeSolution solution = Ode.Solve(
+        using OdeSolution solution = Ode.Solve(
             new ModuleField(dynamics), initialState, TimeGrid.Of(startTime, endTime), null, options, steps);
         return new RegularizedSolution(
             solution.Final.MoveToOuterDisposeScope(), solution.Penalty!.mean().MoveToOuterDisposeScope(), solution.Statistics);

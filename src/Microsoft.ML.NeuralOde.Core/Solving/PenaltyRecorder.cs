@@ -12,7 +12,9 @@ internal sealed class PenaltyRecorder(StepPenalty penalty, IStepRecorder? inner 
         using (DisposeScope scope = NewDisposeScope())
         {
             Tensor value = penalty.Of(step.Attempt.Span, step.Stepper.State, step.Attempt.State, step.Stepper.Stages.Derivatives);
-            _sum = (_sum is null ? value : _sum.Plus(value)).DetachFromDisposeScope();
+            Tensor? before = _sum;
+            _sum = (before is null ? value : before.Plus(value)).DetachFromDisposeScope();
+            before?.Dispose();
         }
         inner?.Accept(step);
     }
