@@ -29,6 +29,7 @@ internal static class App
             MnistCommand.Create((settings, view, token) => new MnistStory(settings, view).RunAsync(token), display),
             PredictCommand.Create(display),
             OdeNetCommand.Create(display),
+            ResNetVsOdeCommand.Create(display),
             SolversCommand.Create(display),
             ScoringCommand.Create(display),
             LoadCommand.Create(display),

@@ -16,6 +16,7 @@ internal static class ImageData
         {
             Label = Names[i % 3],
             IsLying = i % 3 == 0,
+            Brightness = i % 3,
             Features = Pixels(i % 3, shape, random),
         })];
     }
@@ -51,6 +52,8 @@ internal sealed class ImageRow
     public string Label { get; set; } = "";
 
     public bool IsLying { get; set; }
+
+    public float Brightness { get; set; }
 
     public float[] Features { get; set; } = [];
 }
