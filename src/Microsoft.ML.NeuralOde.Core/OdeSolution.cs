@@ -106,6 +106,9 @@ public sealed class OdeSolution : IDisposable
     /// </summary>
     public void ThrowIfBackwardFailed() => Statistics.ThrowIfBackwardFailed();
 
+    /// <summary>What the steps cost, in the shape of the initial state, where that was asked for; belongs to who asked.</summary>
+    internal Tensor? Penalty { get; set; }
+
     /// <summary>The same solution with other tensors: those that are part of a graph.</summary>
     internal OdeSolution With(Tensor states) => new(states, Statistics, _status);
 
