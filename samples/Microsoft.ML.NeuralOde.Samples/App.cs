@@ -1,8 +1,11 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
 using Microsoft.ML.NeuralOde.Samples.Anomalies;
+using Microsoft.ML.NeuralOde.Samples.Augmented;
 using Microsoft.ML.NeuralOde.Samples.Density;
 using Microsoft.ML.NeuralOde.Samples.Digits;
+using Microsoft.ML.NeuralOde.Samples.Images;
+using Microsoft.ML.NeuralOde.Samples.Oscillators;
 using Microsoft.ML.NeuralOde.Samples.Output;
 using Microsoft.ML.NeuralOde.Samples.Serving;
 using Microsoft.ML.NeuralOde.Samples.Solvers;
@@ -25,12 +28,16 @@ internal static class App
         {
             MnistCommand.Create((settings, view, token) => new MnistStory(settings, view).RunAsync(token), display),
             PredictCommand.Create(display),
+            OdeNetCommand.Create(display),
+            ResNetVsOdeCommand.Create(display),
             SolversCommand.Create(display),
             ScoringCommand.Create(display),
             LoadCommand.Create(display),
             TabularCommand.Create(display),
             AnomalyCommand.Create(display),
             DensityCommand.Create(display),
+            AugmentedCommand.Create(display),
+            OscillatorsCommand.Create(display),
         };
         ParseResult parsed = root.Parse(args);
         if (parsed.Action is ParseErrorAction parseError)

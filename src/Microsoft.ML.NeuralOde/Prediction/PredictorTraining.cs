@@ -12,6 +12,7 @@ internal sealed class PredictorTraining : ITrainable
     private readonly PredictionTask _task;
     private readonly NeuralOdePredictorOptions _options;
     private readonly OdeSolverOptions _solver;
+    private readonly ImageAugmenter? _augmenter;
 
     public PredictorTraining(NeuralOdeNetwork network, PredictionTask task, NeuralOdePredictorOptions options)
     {
@@ -19,6 +20,8 @@ internal sealed class PredictorTraining : ITrainable
         _task = task;
         _options = options;
         _solver = options.SolverOptions();
+        if (options.Network is ConvolutionalNetwork { Augmentation: { IsActive: true } augmentation })
+            _augmenter = new ImageAugmenter(augmentation, ((ConvolutionalDescription)network.Description).Image);
     }
 
     public Parameter? SlotWeight => _network.Device.type == DeviceType.CPU ? _network.SlotWeight : null;
@@ -30,25 +33,32 @@ internal sealed class PredictorTraining : ITrainable
     public BatchResult Loss(RowBatch batch, TrainingMoment moment)
     {
         OdeSolverOptions solver = With(_options.TolerancesAt(moment.Progress));
-        EncodedRows encoded = _network.Encode(batch.Features.To(_network.Device), moment.InPieces);
+        EncodedRows encoded = _network.Encode(
+            batch.Features.To(_network.Device), moment.InPieces, _augmenter is null ? null : rows => _augmenter.Apply(rows, moment.Seed));
+        double? endTime = _options.EndTimeSpread > 0 ? EndTime(moment.Seed) : null;
         if (!_options.Regularization.IsActive)
         {
-            (Tensor outputs, SolverStatistics statistics) = _network.SolveEncoded(encoded.State, solver);
+            (Tensor outputs, SolverStatistics statistics) = _network.SolveEncoded(encoded.State, solver, endTime);
             return Penalized(Result(batch, outputs, statistics, encoded.Slots), null);
         }
         // The estimator of the Jacobian's norm draws random vectors.
         (Tensor regularized, SolverStatistics cost, Tensor penalty) = TorchSeed.Run(
-            moment.Seed, () => _network.SolveEncoded(encoded.State, solver, _options.Regularization));
+            moment.Seed, () => _network.SolveEncoded(encoded.State, solver, _options.Regularization, endTime));
         return Penalized(Result(batch, regularized, cost, encoded.Slots), penalty);
     }
 
-    public BatchResult Evaluate(RowBatch batch)
+    public BatchResult Evaluate(RowBatch batch) => Evaluate(batch, With(_options.EvaluationTolerances) with { PerRow = true });
+
+    /// <summary>The same, solved in another way.</summary>
+    public BatchResult Evaluate(RowBatch batch, OdeSolverOptions solver)
     {
         EncodedRows encoded = _network.Encode(batch.Features.To(_network.Device), inPieces: false);
-        (Tensor outputs, SolverStatistics statistics) = _network.SolveEncoded(
-            encoded.State, With(_options.EvaluationTolerances) with { PerRow = true });
+        (Tensor outputs, SolverStatistics statistics) = _network.SolveEncoded(encoded.State, solver);
         return Result(batch, outputs, statistics, null);
     }
+
+    /// <summary>Drawn evenly from both sides of the end time, for the batch of a seed.</summary>
+    private double EndTime(int seed) => _options.EndTime + _options.EndTimeSpread * (2 * new Random(seed).NextDouble() - 1);
 
     private OdeSolverOptions With(SolverTolerances tolerances) =>
         _solver with { RelativeTolerance = tolerances.Relative, AbsoluteTolerance = tolerances.Absolute };

@@ -74,7 +74,7 @@ internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOption
             using ITrainingRows here = data.Rows is MemoryRows memory ? memory.MoveTo(device) : data.Rows;
             using var loop = new TrainingLoop(Learner(network), Epochs(here), data.Validation, options.Plan(data.Seed, checkpoints), surroundings);
             IReadOnlyList<NeuralOdeEpochReport> history = loop.Run();
-            Finish(network, here, data.Seed);
+            Finish(network, here, data.Seed, channel.Warning);
             network.MoveTo(CPU);
             return new FittedNetwork<TNetwork>(network, (VectorDataViewType)columns.FindFeatures(input.Schema).Type, history);
         }
@@ -125,7 +125,7 @@ internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOption
     protected virtual ITrainingRows Epochs(ITrainingRows rows) => rows;
 
     /// <summary>Does what remains to be done while network and rows are on the training's device.</summary>
-    protected virtual void Finish(TNetwork network, ITrainingRows rows, int seed)
+    protected virtual void Finish(TNetwork network, ITrainingRows rows, int seed, Action<string> warn)
     {
     }
 
