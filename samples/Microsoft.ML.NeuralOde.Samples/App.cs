@@ -7,6 +7,7 @@ using Microsoft.ML.NeuralOde.Samples.Output;
 using Microsoft.ML.NeuralOde.Samples.Serving;
 using Microsoft.ML.NeuralOde.Samples.Solvers;
 using Microsoft.ML.NeuralOde.Samples.Tabular;
+using Microsoft.ML.NeuralOde.Samples.Tutorial;
 using Spectre.Console;
 
 namespace Microsoft.ML.NeuralOde.Samples;
@@ -31,6 +32,7 @@ internal static class App
             TabularCommand.Create(display),
             AnomalyCommand.Create(display),
             DensityCommand.Create(display),
+            TutorialCommand.Create(display),
         };
         ParseResult parsed = root.Parse(args);
         if (parsed.Action is ParseErrorAction parseError)

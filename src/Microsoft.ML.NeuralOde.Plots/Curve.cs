@@ -4,7 +4,11 @@ namespace Microsoft.ML.NeuralOde.Plots;
 /// <param name="Name">Its name in the legend.</param>
 /// <param name="X">The places, finite.</param>
 /// <param name="Y">The values, as many; NaN makes a gap.</param>
-public sealed record Curve(string Name, IReadOnlyList<double> X, IReadOnlyList<double> Y);
+public sealed record Curve(string Name, IReadOnlyList<double> X, IReadOnlyList<double> Y)
+{
+    /// <summary>Whether it is there to be compared with, such as a slope: dashed and grey.</summary>
+    public bool IsReference { get; init; }
+}
 
 /// <summary>What a solver made of a problem with a known solution.</summary>
 /// <param name="Name">The method.</param>

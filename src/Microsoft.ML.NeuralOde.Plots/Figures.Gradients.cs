@@ -52,8 +52,7 @@ public static partial class Figures
         ArgumentNullException.ThrowIfNull(title);
         Checks.Curves(curves, nameof(curves));
         var panel = new Panel(title, "steps of the solver", "memory (MiB)") { LogX = true, LogY = true };
-        for (int i = 0; i < curves.Count; i++)
-            panel.Line(curves[i].Name, curves[i].X, curves[i].Y, i, markers: true);
+        Add(panel, curves, markers: true);
         return new Figure(title, [panel]);
     }
 

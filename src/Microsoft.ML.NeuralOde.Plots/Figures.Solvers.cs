@@ -113,10 +113,8 @@ public static partial class Figures
     {
         ArgumentNullException.ThrowIfNull(title);
         Checks.Curves(curves, nameof(curves));
-        // Small numbers go in small steps of ten; one axis must hold more than one of them.
         var panel = new Panel(title, workLabel, errorLabel) { LogX = true, LogY = true };
-        for (int i = 0; i < curves.Count; i++)
-            panel.Line(curves[i].Name, curves[i].X, curves[i].Y, i, markers: true);
+        Add(panel, curves, markers: true);
         return new Figure(title, [panel]);
     }
 

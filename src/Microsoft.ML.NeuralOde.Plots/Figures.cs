@@ -27,8 +27,7 @@ public static partial class Figures
         ArgumentNullException.ThrowIfNull(title);
         Checks.Curves(curves, nameof(curves));
         var panel = new Panel(title, xLabel, yLabel) { LogX = logX, LogY = logY };
-        for (int i = 0; i < curves.Count; i++)
-            panel.Line(curves[i].Name, curves[i].X, curves[i].Y, i, markers: markers);
+        Add(panel, curves, markers);
         return new Figure(title, [panel]);
     }
 
@@ -155,5 +154,16 @@ public static partial class Figures
             panel.Points(observed.Name, observed.X, observed.Y, 1);
         }
         return new Figure(title, [panel]);
+    }
+
+    /// <summary>Curves in the order of the colours; a single one needs no name.</summary>
+    private static void Add(Panel panel, IReadOnlyList<Curve> curves, bool markers)
+    {
+        int colour = 0;
+        foreach (Curve curve in curves)
+            if (curve.IsReference)
+                panel.Line(curve.Name, curve.X, curve.Y, -1, dashed: true);
+            else
+                panel.Line(curves.Count == 1 ? null : curve.Name, curve.X, curve.Y, colour++, markers: markers);
     }
 }
