@@ -64,7 +64,7 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
         if (time is not (TimeDependence.None or TimeDependence.Add or TimeDependence.Concatenate))
             throw new ArgumentOutOfRangeException(nameof(time), time, "Convolutional dynamics know the time dependences None, Add and Concatenate.");
         Channels = channels;
-        Groups = groups ?? Enumerable.Range(1, 32).Last(count => channels % count == 0 && (count == 1 || channels / count > 1));
+        Groups = groups ?? DefaultGroups(channels);
         Activation = activation;
         Time = time;
         if (convolutionType is { } type and not (ScalarType.BFloat16 or ScalarType.Float16 or ScalarType.Float32 or ScalarType.Float64))
@@ -108,6 +108,10 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
     public override string ToString() =>
         $"{nameof(ConvolutionalDynamics)}({Channels} channels, {Groups} groups; {Activation}; "
         + $"time {Time}{(ConvolutionType is { } type ? $"; convolutions in {type}" : "")})";
+
+    /// <summary>The largest number of groups up to 32 that leaves at least two channels in each.</summary>
+    internal static long DefaultGroups(long channels) =>
+        Enumerable.Range(1, 32).Last(count => channels % count == 0 && (count == 1 || channels / count > 1));
 
     internal IReadOnlyList<Parameter> NormWeights => _normWeights;
 

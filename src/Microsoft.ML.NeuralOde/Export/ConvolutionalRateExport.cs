@@ -7,13 +7,12 @@ namespace Microsoft.ML.NeuralOde.Export;
 internal sealed class ConvolutionalRateExport : RateExport
 {
     private const int Convolutions = 2;
-    private const float Epsilon = 1e-5f;
 
     private readonly ConvolutionalDynamics _dynamics;
     private readonly (string Scale, string Bias)[] _norms;
     private readonly (string Weight, string Bias)[] _convolutions;
     private readonly string[] _timeImages;
-    private readonly string _groups, _image, _ones, _zeros;
+    private readonly GroupNormalizationExport _normalization;
 
     public ConvolutionalRateExport(OperatorGraph graph, ConvolutionalDynamics dynamics, long height, long width)
     {
@@ -25,11 +24,7 @@ internal sealed class ConvolutionalRateExport : RateExport
             .Select(i => (PerChannel(graph, dynamics, $"norm_weight{i}"), PerChannel(graph, dynamics, $"norm_bias{i}")))];
         _convolutions =
             [.. Enumerable.Range(0, Convolutions).Select(i => (Write(graph, dynamics, $"weight{i}"), Write(graph, dynamics, $"bias{i}")))];
-        // Group normalisation is instance normalisation of a group's channels laid side by side.
-        _groups = graph.Constant("groups", [0, dynamics.Groups, -1]);
-        _image = graph.Constant("image", [-1, channels, height, width]);
-        _ones = GraphTensors.Write(graph, "ones", ones(dynamics.Groups));
-        _zeros = GraphTensors.Write(graph, "zeros", zeros(dynamics.Groups));
+        _normalization = new GroupNormalizationExport(graph, channels, dynamics.Groups, height, width);
         _timeImages = dynamics.Time switch
         {
             TimeDependence.Concatenate => [.. Enumerable.Range(0, Convolutions).Select(i => TimeImage(graph, dynamics, i, height, width))],
@@ -58,13 +53,7 @@ internal sealed class ConvolutionalRateExport : RateExport
         return [_dynamics.Time == TimeDependence.Add ? graph.Add("Add", [x, graph.Add("Mul", [_timeImages[0], time!])]) : x];
     }
 
-    private string Normalize(OperatorGraph graph, int i, string x)
-    {
-        string groups = graph.Add("Reshape", [x, _groups]);
-        string normal = graph.Add("InstanceNormalization", [groups, _ones, _zeros], null, OperatorGraph.Attribute("epsilon", Epsilon));
-        string image = graph.Add("Reshape", [normal, _image]);
-        return graph.Add("Add", [graph.Add("Mul", [image, _norms[i].Scale]), _norms[i].Bias]);
-    }
+    private string Normalize(OperatorGraph graph, int i, string x) => _normalization.Write(graph, x, _norms[i].Scale, _norms[i].Bias);
 
     /// <summary>What a channel that is 1 everywhere adds to a convolution; it differs at the borders only.</summary>
     private static string TimeImage(OperatorGraph graph, ConvolutionalDynamics dynamics, int i, long height, long width)
@@ -79,10 +68,6 @@ internal sealed class ConvolutionalRateExport : RateExport
     private static string Write(OperatorGraph graph, ConvolutionalDynamics dynamics, string name) =>
         GraphTensors.Write(graph, name, dynamics.get_parameter(name)!);
 
-    private static string PerChannel(OperatorGraph graph, ConvolutionalDynamics dynamics, string name)
-    {
-        using DisposeScope scope = NewDisposeScope();
-        Tensor column = dynamics.get_parameter(name)!.detach().reshape(-1, 1, 1);
-        return GraphTensors.Write(graph, name, column);
-    }
+    private static string PerChannel(OperatorGraph graph, ConvolutionalDynamics dynamics, string name) =>
+        GroupNormalizationExport.PerChannel(graph, name, dynamics.get_parameter(name)!);
 }

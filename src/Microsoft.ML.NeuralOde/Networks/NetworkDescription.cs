@@ -25,6 +25,10 @@ internal abstract record NetworkDescription(
     [JsonIgnore]
     public virtual bool TakesSparse => false;
 
+    /// <summary>Whether there is an equation that a solver solves, with steps and tolerances.</summary>
+    [JsonIgnore]
+    public virtual bool SolvesEquation => true;
+
     /// <summary>A network with random weights.</summary>
     public abstract NeuralOdeNetwork Create();
 
@@ -75,6 +79,12 @@ internal abstract record NetworkDescription(
             return exception.Message;
         }
     }
+
+    /// <summary>
+    /// The type of a feature column, as text, where vectors of as many numbers as the network takes mean something else by their dimensions;
+    /// null where they fit.
+    /// </summary>
+    public virtual string? ExpectedDimensions(IReadOnlyList<int> dimensions) => null;
 
     /// <summary>What differs between two structures, as a clause; null where the weights of one fit the other.</summary>
     public virtual string? DifferenceOfStructure(NetworkDescription other)

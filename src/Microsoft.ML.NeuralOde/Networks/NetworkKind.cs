@@ -14,6 +14,7 @@ internal sealed record NetworkKind(string Name, int Version, Type Description)
     [
         new(DenseDescription.KindName, DenseDescription.KindVersion, typeof(DenseDescription)),
         new(ModuleDescription.KindName, ModuleDescription.KindVersion, typeof(ModuleDescription)),
+        new(ConvolutionalDescription.KindName, ConvolutionalDescription.KindVersion, typeof(ConvolutionalDescription)),
     ];
 
     /// <exception cref="InvalidDataException">There is no such kind or version.</exception>

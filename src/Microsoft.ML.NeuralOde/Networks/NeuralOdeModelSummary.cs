@@ -5,7 +5,8 @@ namespace Microsoft.ML.NeuralOde;
 
 /// <summary>A model's structure: its layers, its weights, and how its equation is solved.</summary>
 /// <param name="Layers">The layers in the order in which features go through them.</param>
-/// <param name="Solver">The numerical method's name, see <see cref="OdeMethod.Parse"/>.</param>
+/// <param name="Solver">The numerical method's name, see <see cref="OdeMethod.Parse"/>; empty where no equation is solved, and what is said of
+/// its solution has no meaning.</param>
 /// <param name="RelativeTolerance">rtol of the solver.</param>
 /// <param name="AbsoluteTolerance">atol of the solver.</param>
 /// <param name="StepSize">The solver's step size where it makes equal steps; null where the error sets them, or for one step.</param>
@@ -26,6 +27,8 @@ public sealed record NeuralOdeModelSummary(
             text.AppendLine(string.Create(CultureInfo.InvariantCulture,
                 $"{layer.Name.PadRight(names)}  {layer.Description.PadRight(kinds)}  {layer.ParameterCount,12:N0}"));
         text.AppendLine(string.Create(CultureInfo.InvariantCulture, $"{"weights".PadRight(names)}  {"".PadRight(kinds)}  {ParameterCount,12:N0}"));
+        if (Solver.Length == 0)
+            return text.Append("no equation is solved").ToString();
         string steps = StepSize is { } size
             ? $"steps of {size.ToString(CultureInfo.InvariantCulture)}"
             : $"rtol {RelativeTolerance.ToString(CultureInfo.InvariantCulture)}, "

@@ -28,6 +28,9 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
 
     public abstract OdeBlock Block { get; }
 
+    /// <summary>How the equation is solved for predictions.</summary>
+    protected virtual OdeSolverOptions ScoringOptions => Block.Options;
+
     /// <summary>The equation's initial state of normalised features, with the batch as its first dimension.</summary>
     protected abstract Tensor Encode(Tensor features);
 
@@ -73,7 +76,7 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
     public override Tensor forward(Tensor features)
     {
         using DisposeScope scope = NewDisposeScope();
-        return FromOutputs(Solve(features, Block.Options).Outputs).MoveToOuterDisposeScope();
+        return FromOutputs(Solve(features, ScoringOptions).Outputs).MoveToOuterDisposeScope();
     }
 
     /// <summary>What turns outputs into units of the label, as numbers; null where they are already.</summary>
@@ -89,15 +92,20 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
     /// <summary>The equation's initial states of rows in the format of the network.</summary>
     /// <param name="features">The rows.</param>
     /// <param name="inPieces">Whether the weights of the slots in use are to be a leaf of the graph by themselves.</param>
-    public EncodedRows Encode(FeatureBatch features, bool inPieces) => features is SparseBatch sparse
-        ? Encode(sparse, _input?.Scale, inPieces)
-        : new EncodedRows(Encode(Normalized(features.ToDense())), null);
+    /// <param name="change">Changes rows that have all their numbers before they are normalised; null for nothing.</param>
+    public EncodedRows Encode(FeatureBatch features, bool inPieces, Func<Tensor, Tensor>? change = null)
+    {
+        if (features is SparseBatch sparse)
+            return Encode(sparse, _input?.Scale, inPieces);
+        Tensor rows = features.ToDense();
+        return new EncodedRows(Encode(Normalized(change is null ? rows : change(rows))), null);
+    }
 
     /// <summary>Outputs for predictions of rows without their zeros, in units of the label.</summary>
     public Tensor Predict(SparseBatch features)
     {
         using DisposeScope scope = NewDisposeScope();
-        return FromOutputs(SolveEncoded(Encode(features, inPieces: false).State, Block.Options).Outputs).MoveToOuterDisposeScope();
+        return FromOutputs(SolveEncoded(Encode(features, inPieces: false).State, ScoringOptions).Outputs).MoveToOuterDisposeScope();
     }
 
     /// <summary>Whether features that are zero stay zero when they are normalised.</summary>
@@ -106,8 +114,15 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
     /// <summary>Outputs of encoded rows before they are turned into units of the label, and what the solve cost.</summary>
     public (Tensor Outputs, SolverStatistics Statistics) SolveEncoded(Tensor state, OdeSolverOptions options)
     {
+        (Tensor final, SolverStatistics statistics) = Integrate(state, options);
+        return (Decode(final), statistics);
+    }
+
+    /// <summary>What the equation makes of its initial state, and what the solve cost.</summary>
+    protected virtual (Tensor Final, SolverStatistics Statistics) Integrate(Tensor state, OdeSolverOptions options)
+    {
         OdeSolution solution = Block.Solve(state, options);
-        return (Decode(solution.Final), solution.Statistics);
+        return (solution.Final, solution.Statistics);
     }
 
     /// <summary>The same with what the path costs, a scalar.</summary>
@@ -130,7 +145,7 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
                 "normalization", _input.Mean.numel() == 1 ? "one mean and deviation" : "mean and deviation of each feature", 0));
         layers.AddRange(Layers());
         return new NeuralOdeModelSummary(
-            layers, Description.Solver, Description.RelativeTolerance, Description.AbsoluteTolerance, Description.StepSize, Description.EndTime);
+            layers, Description.SolvesEquation ? Description.Solver : "", Description.RelativeTolerance, Description.AbsoluteTolerance, Description.StepSize, Description.EndTime);
     }
 
     /// <summary>Writes the network as operators.</summary>

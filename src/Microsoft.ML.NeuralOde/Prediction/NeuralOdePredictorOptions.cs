@@ -29,6 +29,13 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeTrainerOptions
     [Option(OptionUse.Decides, IsLeftOutWhenNull = true)]
     public NeuralOdeDynamics? Dynamics;
 
+    /// <summary>
+    /// Another network than linear layers, such as <see cref="ConvolutionalNetwork"/> for images. Default: null, the layers of
+    /// <see cref="EncoderLayers"/> and <see cref="DynamicsLayers"/>.
+    /// </summary>
+    [Option(OptionUse.Decides, IsLeftOutWhenNull = true)]
+    public NeuralOdeNetworkOptions? Network;
+
     /// <summary>The ODE is solved on [0, EndTime]. Default: 1.</summary>
     public double EndTime = 1;
 
@@ -67,8 +74,22 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeTrainerOptions
         RequireWeight(Regularization.KineticEnergy, $"{nameof(Regularization)}.{nameof(PathRegularization.KineticEnergy)}");
         RequireWeight(Regularization.JacobianNorm, $"{nameof(Regularization)}.{nameof(PathRegularization.JacobianNorm)}");
         RequireWeight(SpectralNormPenalty, nameof(SpectralNormPenalty));
+        ValidateNetwork();
         Require(EndTime != 0 && double.IsFinite(EndTime), nameof(EndTime), EndTime, "a finite number other than zero");
         Require(float.IsFinite((float)EndTime), nameof(EndTime), EndTime, "a number that Single can hold");
+    }
+
+    private void ValidateNetwork()
+    {
+        if (Network?.FindDefect() is { } defect)
+            Require(false, $"{nameof(Network)}.{defect.Option}", defect.Found, defect.Expected);
+        Require(Network is null || Dynamics is null, nameof(Dynamics), $"'{Dynamics}'",
+            $"null where {nameof(Network)} is set, which has a right-hand side of its own");
+        if (Network is not ConvolutionalNetwork { Block: not ConvolutionalBlock.Ode and var block })
+            return;
+        string needless = $"zero where the network's block is {block}: there is no equation to regularise";
+        Require(!Regularization.IsActive, nameof(Regularization), Regularization, needless);
+        Require(SpectralNormPenalty == 0, nameof(SpectralNormPenalty), SpectralNormPenalty, needless);
     }
 
     private static string Join(int[]? sizes) => sizes is null ? "null" : $"[{string.Join(", ", sizes)}]";

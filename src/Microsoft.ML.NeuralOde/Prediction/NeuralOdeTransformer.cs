@@ -42,6 +42,8 @@ public abstract class NeuralOdeTransformer
         DataViewSchema.Column features = RowColumns.FindFeatures(Host, input, FeatureColumnName);
         if (((VectorDataViewType)features.Type).Size != Model.FeatureCount)
             throw Schemas.Mismatch(Host, nameof(input), "feature", FeatureColumnName, FeatureColumnType.ToString(), features.Type.ToString());
+        if (Description.Network.ExpectedDimensions([.. ((VectorDataViewType)features.Type).Dimensions]) is { } expected)
+            throw Schemas.Mismatch(Host, nameof(input), "feature", FeatureColumnName, expected, features.Type.ToString());
         return (features, null);
     }
 

@@ -23,6 +23,7 @@ internal sealed class PredictorFit(
 {
     private PredictionTask? _task;
     private NetworkDescription? _description;
+    private IReadOnlyList<int> _dimensions = [];
 
     /// <summary>The label's column, once the training has begun.</summary>
     public DataViewSchema.Column Label { get; private set; }
@@ -37,6 +38,7 @@ internal sealed class PredictorFit(
     {
         Label = label.Find(Host, schema);
         _task = createTask(Label);
+        _dimensions = Dimensions(schema);
     }
 
     protected override void Plan(RowShape shape)
@@ -47,7 +49,12 @@ internal sealed class PredictorFit(
     }
 
     protected override (string Name, string Value)[] Identity() =>
-        [("the number of outputs", $"{Task.OutputCount}"), ("the model to begin with", initialModel is null ? "none" : CheckNumberOf(initialModel))];
+    [
+        ("the number of outputs", $"{Task.OutputCount}"),
+        ("the model to begin with", initialModel is null ? "none" : CheckNumberOf(initialModel)),
+        // Images of other shapes have weights of the same shapes.
+        .. Description is ConvolutionalDescription images ? [("the shape of the images", $"{images.Image}")] : Array.Empty<(string, string)>(),
+    ];
 
     protected override Func<NeuralOdeNetwork> Design(TrainingData data, Action<string> warn) =>
         (Description with { SparseFeatures = data.Rows.Format.IsSparse }).Create;
@@ -62,7 +69,8 @@ internal sealed class PredictorFit(
         if (initialModel is not null)
             BeginWith(network, initialModel);
         else if (options.Normalization != FeatureNormalization.None)
-            network.NormalizeInput(statistics.Features(options.Normalization));
+            network.NormalizeInput(statistics.Features(
+                Description is ConvolutionalDescription ? FeatureNormalization.Global : options.Normalization));
     }
 
     protected override ITrainable Learner(NeuralOdeNetwork network) => new PredictorTraining(network, Task, options);
@@ -73,6 +81,9 @@ internal sealed class PredictorFit(
         DataViewType features = Columns.FindFeatures(training).Type, foundFeatures = Columns.FindFeatures(validation).Type;
         if (((VectorDataViewType)foundFeatures).Size != ((VectorDataViewType)features).Size)
             throw Schemas.Mismatch(Host, "validationData", "feature", options.FeatureColumnName, features.ToString(), foundFeatures.ToString());
+        if (options.Network is ConvolutionalNetwork network && ImageColumns.ShapeOf(network, _dimensions, out _) is { } image
+            && ImageColumns.Expected(image, Dimensions(validation)) is { } expectedImages)
+            throw WrongImages("validationData", expectedImages, Dimensions(validation));
         DataViewSchema.Column expected = label.Find(Host, training), found = label.Find(Host, validation);
         if (label.Width(expected.Type) != label.Width(found.Type))
             throw Schemas.Mismatch(Host, "validationData", "label", options.LabelColumnName, expected.Type.ToString(), found.Type.ToString());
@@ -85,6 +96,8 @@ internal sealed class PredictorFit(
     {
         SolverTolerances production = options.ProductionTolerances;
         double? step = options.ProductionStepSize ?? options.StepSize;
+        if (options.Network is ConvolutionalNetwork images)
+            return DescribeImages(images, features, outputs);
         return options.Dynamics is { } dynamics
             ? new ModuleDescription(features, outputs, [.. options.EncoderLayers], dynamics.Name, options.EndTime, options.Solver.Name,
                 production.Relative, production.Absolute, step)
@@ -95,6 +108,23 @@ internal sealed class PredictorFit(
                 features, outputs, [.. options.EncoderLayers], [.. options.DynamicsLayers], options.EndTime, options.Solver.Name,
                 production.Relative, production.Absolute, step);
     }
+
+    private ConvolutionalDescription DescribeImages(ConvolutionalNetwork network, int features, int outputs)
+    {
+        ImageShape image = ImageColumns.ShapeOf(network, _dimensions, out string? expected)
+            ?? throw WrongImages("inputSchema", expected!, _dimensions);
+        bool isEquation = network.Block == ConvolutionalBlock.Ode;
+        SolverTolerances production = options.ProductionTolerances;
+        return new ConvolutionalDescription(
+            features, outputs, image, network.Channels, network.Block.ToString(), network.IsDiscrete ? network.ResidualLayers : 0,
+            isEquation ? options.EndTime : 1, isEquation ? options.Solver.Name : OdeMethod.Euler.Name, production.Relative, production.Absolute,
+            isEquation ? options.ProductionStepSize ?? options.StepSize : 1);
+    }
+
+    private Exception WrongImages(string parameter, string expected, IReadOnlyList<int> found) =>
+        Schemas.Mismatch(Host, parameter, "feature", options.FeatureColumnName, expected, $"Vector<Single, {string.Join(", ", found)}>");
+
+    private IReadOnlyList<int> Dimensions(DataViewSchema schema) => [.. ((VectorDataViewType)Columns.FindFeatures(schema).Type).Dimensions];
 
     private void BeginWith(NeuralOdeNetwork network, NeuralOdeModel initialModel)
     {
@@ -129,7 +159,7 @@ internal sealed class PredictorFit(
         if (weights > ModelFile.MostWeights)
             throw new InvalidOperationException(
                 $"A network of {weights} weights is larger than a model file can be, which holds {ModelFile.MostWeights}. Make " +
-                $"EncoderLayers or DynamicsLayers smaller, or the number of features ({Description.FeatureCount}) or of outputs " +
-                $"({Description.OutputCount}).");
+                $"{(options.Network is null ? "EncoderLayers or DynamicsLayers" : "the channels or the layers of Network")} smaller, or the number of "
+                + $"features ({Description.FeatureCount}) or of outputs ({Description.OutputCount}).");
     }
 }

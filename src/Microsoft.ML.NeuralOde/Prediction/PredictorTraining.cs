@@ -12,6 +12,7 @@ internal sealed class PredictorTraining : ITrainable
     private readonly PredictionTask _task;
     private readonly NeuralOdePredictorOptions _options;
     private readonly OdeSolverOptions _solver;
+    private readonly ImageAugmenter? _augmenter;
 
     public PredictorTraining(NeuralOdeNetwork network, PredictionTask task, NeuralOdePredictorOptions options)
     {
@@ -19,6 +20,8 @@ internal sealed class PredictorTraining : ITrainable
         _task = task;
         _options = options;
         _solver = options.SolverOptions();
+        if (options.Network is ConvolutionalNetwork { Augmentation: { IsActive: true } augmentation })
+            _augmenter = new ImageAugmenter(augmentation, ((ConvolutionalDescription)network.Description).Image);
     }
 
     public Parameter? SlotWeight => _network.Device.type == DeviceType.CPU ? _network.SlotWeight : null;
@@ -30,7 +33,8 @@ internal sealed class PredictorTraining : ITrainable
     public BatchResult Loss(RowBatch batch, TrainingMoment moment)
     {
         OdeSolverOptions solver = With(_options.TolerancesAt(moment.Progress));
-        EncodedRows encoded = _network.Encode(batch.Features.To(_network.Device), moment.InPieces);
+        EncodedRows encoded = _network.Encode(
+            batch.Features.To(_network.Device), moment.InPieces, _augmenter is null ? null : rows => _augmenter.Apply(rows, moment.Seed));
         if (!_options.Regularization.IsActive)
         {
             (Tensor outputs, SolverStatistics statistics) = _network.SolveEncoded(encoded.State, solver);
