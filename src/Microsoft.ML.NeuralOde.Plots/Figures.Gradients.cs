@@ -31,8 +31,7 @@ public static partial class Figures
                 double[] shown = values.GetLength(1) == 1 ? Column(values, 0) : Norms(values);
                 string label = values.GetLength(1) == 1 ? name : $"‖{name}‖";
                 gradient.Line(label, times, shown, colour);
-                if (colour == 0)
-                    AddArrow(gradient, times, shown, colour, rightwards: false);
+                AddArrow(gradient, times, shown, colour, rightwards: false);
                 colour++;
                 if (colour == 8)
                     break;

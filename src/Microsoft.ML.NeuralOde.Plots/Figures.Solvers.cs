@@ -5,6 +5,8 @@ namespace Microsoft.ML.NeuralOde.Plots;
 
 public static partial class Figures
 {
+    private const int MostCrosses = 100;
+
     /// <summary>
     /// Solvers on one problem with a known solution: the solutions, their errors over time, and the largest error against the evaluations.
     /// </summary>
@@ -121,7 +123,7 @@ public static partial class Figures
     /// <summary>The sizes of a solve's steps over time, accepted and rejected.</summary>
     /// <param name="logs">The solves, each with its name; see <see cref="StepLog"/>.</param>
     /// <param name="title">The problem.</param>
-    /// <returns>The figure; sizes on a logarithmic scale, rejected steps as crosses.</returns>
+    /// <returns>The figure; sizes on a logarithmic scale, rejected steps as crosses, or, above a hundred, as their number.</returns>
     /// <exception cref="ArgumentException">There are no logs, or one holds no step.</exception>
     public static Figure StepSizes(IReadOnlyList<(string Name, StepLog Log)> logs, string title = "step sizes")
     {
@@ -134,8 +136,10 @@ public static partial class Figures
             if (steps.Length == 0)
                 throw new ArgumentException(
                     $"The log of '{name}' holds no step; give it to {nameof(OdeSolverOptions)}.{nameof(OdeSolverOptions.Progress)} before the solve.", nameof(logs));
-            panel.Line(name, [.. steps.Select(step => step.Time)], [.. steps.Select(step => step.Size)], i, thickness: 1.5, markers: steps.Length <= 60);
-            if (log.RejectedTimes.Count > 0)
+            int rejected = log.RejectedTimes.Count;
+            string label = rejected > MostCrosses ? string.Create(CultureInfo.InvariantCulture, $"{name} ({rejected:N0} rejected, not drawn)") : name;
+            panel.Line(label, [.. steps.Select(step => step.Time)], [.. steps.Select(step => step.Size)], i, thickness: 1.5, markers: steps.Length <= 60);
+            if (rejected is > 0 and <= MostCrosses)
                 panel.Points($"{name}, rejected", log.RejectedTimes, [.. log.RejectedTimes.Select(log.SizeAt)], i, size: 5, cross: true);
         }
         return new Figure(title, [panel]);

@@ -60,7 +60,7 @@ public static partial class Figures
             panels.Add(panel);
         }
         if (history.Any(report => report.LearningRate > 0))
-            panels.Add(new Panel("learning rate", "epoch", "rate at the end of the epoch") { LogY = true }
+            panels.Add(new Panel("learning rate", "epoch", "rate at the end of the epoch")
                 .Line(null, epochs, [.. history.Select(report => report.LearningRate)], 2, markers: markers));
         return new Figure("Training", panels, panels.Count == 4 ? 2 : panels.Count);
 

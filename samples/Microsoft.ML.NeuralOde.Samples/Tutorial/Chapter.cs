@@ -10,6 +10,7 @@ internal abstract class Chapter(int number, string name, string title)
     public static IReadOnlyList<Chapter> All { get; } =
     [
         new Chapters.ResidualNetworks(), new Chapters.SolversAndTolerances(), new Chapters.AdjointMethod(), new Chapters.Classifier(), new Chapters.Stiffness(),
+        new Chapters.BeyondTheState(), new Chapters.Flows(), new Chapters.SeriesModels(), new Chapters.Choosing(),
     ];
 
     public int Number { get; } = number;

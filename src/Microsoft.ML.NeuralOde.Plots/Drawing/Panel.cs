@@ -315,7 +315,7 @@ internal sealed class Panel(string title, string xLabel, string yLabel)
         if (logarithmic)
             axis.LabelFormatter = value => Power(value, axis);
         double length = position == AxisPosition.Bottom ? _width : _height;
-        axis.IntervalLength = Math.Clamp(length / 6, 40, 80);
+        axis.IntervalLength = Math.Clamp(length / (position == AxisPosition.Bottom ? 6 : 8), 30, 80);
         if (range is { } given)
             (axis.Minimum, axis.Maximum) = given;
         if (names is not null)
