@@ -16,4 +16,5 @@ public sealed record Curve(string Name, IReadOnlyList<double> X, IReadOnlyList<d
 /// <param name="Values">Its solution at these times.</param>
 /// <param name="Evaluations">Evaluations of the right-hand side.</param>
 /// <param name="Milliseconds">How long it took; null where it was not measured.</param>
-public sealed record SolverRun(string Name, IReadOnlyList<double> Times, IReadOnlyList<double> Values, long Evaluations, double? Milliseconds = null);
+public sealed record SolverRun(
+    string Name, IReadOnlyList<double> Times, IReadOnlyList<double> Values, long Evaluations, double? Milliseconds = null);

@@ -105,9 +105,11 @@ public static partial class Figures
         {
             Tensor logs = logDensity(part);
             if (logs is null || logs.dim() != 1 || logs.shape[0] != part.shape[0])
+            {
+                string found = logs is null ? "null" : $"shape [{string.Join(", ", logs.shape)}]";
                 throw new ArgumentException(
-                    $"The density returns {(logs is null ? "null" : $"shape [{string.Join(", ", logs.shape)}]")} for {part.shape[0]} points; it must be "
-                    + $"[{part.shape[0]}].", nameof(logDensity));
+                    $"The density returns {found} for {part.shape[0]} points; it must be [{part.shape[0]}].", nameof(logDensity));
+            }
             foreach (double value in Tensors.Numbers(logs))
             {
                 double p = Math.Exp(value);
@@ -127,7 +129,8 @@ public static partial class Figures
         {
             Tensors.Require(data, 2, "[rows, 2]", nameof(data));
             if (data.shape[1] != 2 || data.shape[0] < 2)
-                throw new ArgumentException($"The data have shape [{string.Join(", ", data.shape)}]; it must be [rows, 2], two rows or more.", nameof(data));
+                throw new ArgumentException(
+                    $"The data have shape [{string.Join(", ", data.shape)}]; it must be [rows, 2], two rows or more.", nameof(data));
             double[] numbers = Tensors.Numbers(data);
             double[] x = [.. numbers.Where((_, i) => i % 2 == 0)], y = [.. numbers.Where((_, i) => i % 2 == 1)];
             // A square, so that circles are round.

@@ -80,8 +80,14 @@ public static partial class Figures
 
     private static double[] Column(double[,] values, int column) => [.. Enumerable.Range(0, values.GetLength(0)).Select(row => values[row, column])];
 
-    private static double[] Norms(double[,] values) =>
-        [.. Enumerable.Range(0, values.GetLength(0)).Select(row => Math.Sqrt(Enumerable.Range(0, values.GetLength(1)).Sum(i => values[row, i] * values[row, i])))];
+    private static double[] Norms(double[,] values)
+    {
+        var norms = new double[values.GetLength(0)];
+        for (int row = 0; row < norms.Length; row++)
+            norms[row] = Math.Sqrt(Enumerable.Range(0, values.GetLength(1)).Sum(i => values[row, i] * values[row, i]));
+        return norms;
+    }
 
-    private static string Subscript(int number) => string.Concat(number.ToString(System.Globalization.CultureInfo.InvariantCulture).Select(digit => (char)('₀' + (digit - '0'))));
+    /// <summary>1 to 9 below the line.</summary>
+    private static char Subscript(int digit) => (char)('₀' + digit);
 }

@@ -53,7 +53,8 @@ public static partial class Figures
         }
         if (history.Any(report => report.NfeForward > 0))
         {
-            var panel = new Panel("cost", "epoch", "evaluations a batch") { YRange = (0, 1.15 * history.Max(r => Math.Max(r.NfeForward, r.NfeBackward))) };
+            double most = history.Max(report => Math.Max(report.NfeForward, report.NfeBackward));
+            var panel = new Panel("cost", "epoch", "evaluations a batch") { YRange = (0, 1.15 * most) };
             Add(panel, "forward", 0, report => report.NfeForward);
             if (history.Any(report => report.NfeBackward > 0))
                 Add(panel, "backward", 1, report => report.NfeBackward);

@@ -151,7 +151,8 @@ internal sealed class Panel(string title, string xLabel, string yLabel)
     /// <param name="y">The same of rows.</param>
     /// <param name="smooth">Whether colours blend from cell to cell.</param>
     /// <param name="range">The values of the first and last colour; null for those that occur.</param>
-    public Panel Heat(double[,] values, (double First, double Last) x, (double First, double Last) y, bool smooth, (double Low, double High)? range = null)
+    public Panel Heat(
+        double[,] values, (double First, double Last) x, (double First, double Last) y, bool smooth, (double Low, double High)? range = null)
     {
         _parts.Add((model, _) =>
         {
@@ -290,7 +291,8 @@ internal sealed class Panel(string title, string xLabel, string yLabel)
             return value.ToString("#,0.###", CultureInfo.InvariantCulture);
         int exponent = (int)Math.Floor(Math.Log10(value) + 1e-9);
         string factor = (value / Math.Pow(10, exponent)).ToString("0.#", CultureInfo.InvariantCulture);
-        string power = "10" + string.Concat(exponent.ToString(CultureInfo.InvariantCulture).Select(sign => sign == '-' ? '⁻' : "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign - '0']));
+        string digits = exponent.ToString(CultureInfo.InvariantCulture);
+        string power = "10" + string.Concat(digits.Select(sign => sign == '-' ? '⁻' : "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign - '0']));
         return factor == "1" ? power : $"{factor}·{power}";
     }
 

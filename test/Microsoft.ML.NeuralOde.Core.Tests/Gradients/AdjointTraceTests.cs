@@ -1,5 +1,3 @@
-using static TorchSharp.torch.nn;
-
 namespace Microsoft.ML.NeuralOde.Core.Tests.Gradients;
 
 public class AdjointTraceTests
@@ -97,7 +95,7 @@ public class AdjointTraceTests
         { "loss NaN", "*must be finite*" },
         { "integer loss", "*floating-point*" },
         { "state type", "*floating-point tensor*" },
-        { "hidden", "*" },
+        { "hidden", "*weight*" },
     };
 
     [Theory]
@@ -118,11 +116,9 @@ public class AdjointTraceTests
             _ => y => y.sum(),
         };
         // A parameter that nobody named would get no gradient without a word.
-        Action act = () => Ode.SolveAdjoint((t, y) => -y * weight, y0, times, loss, options, use == "hidden" ? null : []).Dispose();
-        if (use == "hidden")
-            act.Should().NotThrow("an empty list says that no gradients are wanted");
-        else
-            act.Should().Throw<Exception>().WithMessage(message).And.Should().Match<Exception>(e => e is ArgumentException || e is InvalidOperationException);
+        Exception? thrown = Record.Exception(() => Ode.SolveAdjoint((t, y) => -y * weight, y0, times, loss, options).Dispose());
+        (thrown is ArgumentException or InvalidOperationException).Should().BeTrue($"{thrown}");
+        thrown!.Message.Should().Match(message);
     }
 
     [Fact]

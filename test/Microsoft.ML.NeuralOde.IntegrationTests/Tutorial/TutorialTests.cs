@@ -1,7 +1,6 @@
 using System.Text.RegularExpressions;
 using Microsoft.ML.NeuralOde.IntegrationTests.Samples;
 using Microsoft.ML.NeuralOde.Plots;
-using Microsoft.ML.NeuralOde.Samples.Output;
 using Microsoft.ML.NeuralOde.Samples.Tutorial;
 
 namespace Microsoft.ML.NeuralOde.IntegrationTests.Tutorial;

@@ -1,10 +1,9 @@
 using System.Xml.Linq;
 using Microsoft.ML.NeuralOde.Plots;
 using SkiaSharp;
-using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Microsoft.ML.NeuralOde.IntegrationTests.Plots;
+namespace Microsoft.ML.NeuralOde.IntegrationTests.Pictures;
 
 public class FigureTests
 {
