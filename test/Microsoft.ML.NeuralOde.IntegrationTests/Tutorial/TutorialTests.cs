@@ -53,8 +53,13 @@ public sealed partial class TutorialTests : IDisposable
         {
             string text = File.ReadAllText(Path.Combine(Folder, file));
             foreach (Match link in Link().Matches(text))
-                File.Exists(Path.Combine(Folder, link.Groups[1].Value)).Should().BeTrue($"{file} links to {link.Groups[1].Value}");
-            text.Should().NotContain("«").And.NotContain("NaN");
+            {
+                string target = Path.Combine(Folder, link.Groups[1].Value);
+                File.Exists(target).Should().BeTrue($"{file} links to {link.Groups[1].Value}");
+                if (link.Groups[2].Success)
+                    Anchors(target).Should().Contain(link.Groups[2].Value, $"{file} links there in {link.Groups[1].Value}");
+            }
+            text.Should().NotContain("«").And.NotContain("| NaN");
         }
         string all = string.Concat(files.Select(file => File.ReadAllText(Path.Combine(Folder, file))));
         string[] figures = Directory.GetFiles(Path.Combine(Folder, "figures"));
@@ -105,6 +110,10 @@ public sealed partial class TutorialTests : IDisposable
             return Path.Combine(folder, "docs", "tutorial");
         }
     }
+
+    /// <summary>What headings are known by: “The formula, derived” by “#the-formula-derived”.</summary>
+    private static IEnumerable<string> Anchors(string file) => File.ReadLines(file).Where(line => line.StartsWith('#')).Select(line =>
+        "#" + string.Concat(line.TrimStart('#').Trim().ToLowerInvariant().Where(sign => char.IsLetterOrDigit(sign) || sign is ' ' or '-')).Replace(' ', '-'));
 
     [GeneratedRegex(@"\]\(([^)#:]+)(#[^)]*)?\)")]
     private static partial Regex Link();
