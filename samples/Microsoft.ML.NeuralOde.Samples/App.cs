@@ -10,6 +10,7 @@ using Microsoft.ML.NeuralOde.Samples.Output;
 using Microsoft.ML.NeuralOde.Samples.Serving;
 using Microsoft.ML.NeuralOde.Samples.Solvers;
 using Microsoft.ML.NeuralOde.Samples.Tabular;
+using Microsoft.ML.NeuralOde.Samples.Tutorial;
 using Spectre.Console;
 
 namespace Microsoft.ML.NeuralOde.Samples;
@@ -38,6 +39,7 @@ internal static class App
             DensityCommand.Create(display),
             AugmentedCommand.Create(display),
             OscillatorsCommand.Create(display),
+            TutorialCommand.Create(display),
         };
         ParseResult parsed = root.Parse(args);
         if (parsed.Action is ParseErrorAction parseError)
