@@ -1,0 +1,87 @@
+using Microsoft.ML.NeuralOde;
+using Microsoft.ML.NeuralOde.Data;
+using Microsoft.ML.NeuralOde.Datasets;
+using Microsoft.ML.NeuralOde.Interop;
+
+namespace Microsoft.ML;
+
+/// <summary>Series of observations in the catalogs of <see cref="MLContext"/>.</summary>
+public static class SeriesCatalog
+{
+    /// <summary>
+    /// Opens a file of the format .ts, in which the archives of time series classification and regression are distributed (UCR, UEA and
+    /// TSER; A. Bagnall et al., 2018; C. W. Tan et al., 2021).
+    /// </summary>
+    /// <remarks>
+    /// <para>Columns: <c>Times</c>, a vector of Double of variable length, where the file says <c>@timeStamps true</c> (dates become seconds
+    /// since the beginning of 1970); <c>Values</c>, a vector of Single of variable length with a time's channels after those of the time
+    /// before, whose annotation <c>ChannelCount</c> is their number; <c>Label</c>, a key with the classes of <c>@classLabel</c> in their
+    /// order, or Single for <c>@targetLabel</c>. “?” is missing: NaN among the values, key 0 or NaN as label. Channels of unequal
+    /// lengths or times are put together at the times of all of them, with NaN for what is missing.</para>
+    /// <para>The file is read anew by each cursor, a line at a time.</para>
+    /// </remarks>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="path">The file.</param>
+    /// <returns>The series, one a row.</returns>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">The file is not of this format, or, when its rows are read, a line is wrong; the message names
+    /// file and line.</exception>
+    public static IDataView LoadFromTsFile(this DataOperationsCatalog catalog, string path)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        return TsFile.Open(path);
+    }
+
+    /// <summary>
+    /// Opens a file of the format .tsf, in which the archive of series for forecasting is distributed (R. Godahewa et al., Monash Time
+    /// Series Forecasting Archive, 2021).
+    /// </summary>
+    /// <remarks>
+    /// <para>Columns: one for each <c>@attribute</c>, a text, Single or DateTime; and <c>Values</c>, a vector of Single of variable length,
+    /// NaN where the file says “?”, with the annotations <c>ChannelCount</c>, which is 1, and, where the file has them, <c>Frequency</c> and
+    /// <c>Horizon</c>.</para>
+    /// <para>The file is read anew by each cursor, a line at a time.</para>
+    /// </remarks>
+    /// <inheritdoc cref="LoadFromTsFile"/>
+    public static IDataView LoadFromTsfFile(this DataOperationsCatalog catalog, string path)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        ArgumentException.ThrowIfNullOrWhiteSpace(path);
+        return TsfFile.Open(path);
+    }
+
+    /// <summary>Groups the rows of a table, an observation each, into series, a row each.</summary>
+    /// <remarks>
+    /// Columns of the result: the id, the carried columns, <c>Times</c> (a vector of Double of variable length; dates become seconds since
+    /// the beginning of 1970, durations seconds) and <c>Values</c> (a vector of Single of variable length with a time's channels after those
+    /// of the time before; annotation <c>ChannelCount</c>). The rows of a series may stand anywhere, but in the order of their times; when
+    /// the result is read, a time that is missing, comes twice or is smaller than the one before is an
+    /// <see cref="InvalidOperationException"/> that names the row.
+    /// </remarks>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="idColumnName">The column that tells to which series a row belongs: a text, a number, a key.</param>
+    /// <param name="timeColumnName">The column of times: a number, a DateTime, a DateTimeOffset or a TimeSpan.</param>
+    /// <param name="channelColumnNames">The columns of what was observed, numbers; NaN is missing.</param>
+    /// <param name="carriedColumnNames">Columns that are the same in all rows of a series, such as a label or a weight; null for
+    /// none.</param>
+    /// <param name="timesColumnName">The column of times that is made.</param>
+    /// <param name="valuesColumnName">The column of values that is made.</param>
+    /// <returns>The estimator.</returns>
+    /// <exception cref="ArgumentException">There is no channel, a name is missing, or two columns would have the same name.</exception>
+    /// <example>
+    /// <code>
+    /// IDataView series = mlContext.Transforms.GroupIntoSeries("Patient", "Hour", ["HeartRate", "Temperature"], ["Label"])
+    ///     .Fit(table).Transform(table);
+    /// </code>
+    /// </example>
+    public static SeriesGroupingEstimator GroupIntoSeries(
+        this TransformsCatalog catalog, string idColumnName, string timeColumnName, string[] channelColumnNames,
+        string[]? carriedColumnNames = null, string timesColumnName = SeriesAnnotations.Times, string valuesColumnName = SeriesAnnotations.Values)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        ArgumentNullException.ThrowIfNull(channelColumnNames);
+        return new SeriesGroupingEstimator(Environments.Of(catalog), new SeriesGrouping(
+            idColumnName, timeColumnName, [.. channelColumnNames], [.. carriedColumnNames ?? []], timesColumnName, valuesColumnName));
+    }
+}
