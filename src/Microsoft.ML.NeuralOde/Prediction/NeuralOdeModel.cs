@@ -7,7 +7,7 @@ using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>A trained neural ODE: features in, scores out. May serve several threads at once.</summary>
-public sealed class NeuralOdeModel : IRowScorer, IDisposable
+public sealed class NeuralOdeModel : IVectorScorer, IDisposable
 {
     private readonly SharedNetwork<NeuralOdeNetwork> _network;
     private readonly NetworkDescription _description;
@@ -109,9 +109,13 @@ public sealed class NeuralOdeModel : IRowScorer, IDisposable
         Finish(loan.Network.call(input), rows, outputs);
     }
 
-    bool IRowScorer.TakesSparse => _description.SparseFeatures;
+    bool IVectorScorer.TakesSparse => _description.SparseFeatures;
 
-    RowScoring IRowScorer.Open(int capacity) => _description.SparseFeatures ? new SparseScoring(Score) : new DenseScoring(this, capacity);
+    RowScoring IRowScorer.Open(DataViewRow row, ScoredSchema schema, int capacity)
+    {
+        var input = new ScorerInput(row, schema);
+        return _description.SparseFeatures ? new SparseScoring(input, Score) : new DenseScoring(this, input, capacity);
+    }
 
     private void Score(SparseRows rows, float[] outputs)
     {
