@@ -4,6 +4,7 @@ using Microsoft.ML.NeuralOde.Samples.Anomalies;
 using Microsoft.ML.NeuralOde.Samples.Density;
 using Microsoft.ML.NeuralOde.Samples.Digits;
 using Microsoft.ML.NeuralOde.Samples.Output;
+using Microsoft.ML.NeuralOde.Samples.Series;
 using Microsoft.ML.NeuralOde.Samples.Serving;
 using Microsoft.ML.NeuralOde.Samples.Solvers;
 using Microsoft.ML.NeuralOde.Samples.Tabular;
@@ -31,6 +32,7 @@ internal static class App
             TabularCommand.Create(display),
             AnomalyCommand.Create(display),
             DensityCommand.Create(display),
+            SeriesCommand.Create(display),
         };
         ParseResult parsed = root.Parse(args);
         if (parsed.Action is ParseErrorAction parseError)

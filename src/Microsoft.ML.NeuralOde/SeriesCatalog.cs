@@ -1,3 +1,4 @@
+using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Datasets;
@@ -83,5 +84,171 @@ public static class SeriesCatalog
         ArgumentNullException.ThrowIfNull(channelColumnNames);
         return new SeriesGroupingEstimator(Environments.Of(catalog), new SeriesGrouping(
             idColumnName, timeColumnName, [.. channelColumnNames], [.. carriedColumnNames ?? []], timesColumnName, valuesColumnName));
+    }
+
+    /// <summary>Creates a trainer of classifiers of series into several classes: neural controlled differential equations.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="labelColumnName">The label column, a key.</param>
+    /// <param name="valueColumnName">The column of values, a vector of <see cref="float"/> or <see cref="double"/> of any length in which a
+    /// time's channels stand after those of the time before; its annotation ChannelCount says how many there are, or there is one. NaN is
+    /// missing.</param>
+    /// <param name="timeColumnName">The column of times, a vector of <see cref="float"/> or <see cref="double"/>; null for 0, 1, 2, …, which
+    /// also holds where the data have no column of the default name.</param>
+    /// <param name="exampleWeightColumnName">A column of <see cref="float"/> by which rows count more or less; null for equal
+    /// weights.</param>
+    /// <param name="numberOfEpochs">Passes over the training data.</param>
+    /// <param name="batchSize">Series in a batch.</param>
+    /// <param name="learningRate">The learning rate.</param>
+    /// <param name="validationSet">Data on which the loss is reported after each epoch; null for none.</param>
+    /// <returns>The trainer.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An argument makes no sense; the message names it.</exception>
+    public static NeuralCdeClassificationTrainer NeuralCde(
+        this MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog,
+        string labelColumnName = DefaultColumnNames.Label,
+        string valueColumnName = SeriesAnnotations.Values,
+        string? timeColumnName = SeriesAnnotations.Times,
+        string? exampleWeightColumnName = null,
+        int numberOfEpochs = NeuralCdeTrainerOptions.DefaultNumberOfEpochs,
+        int batchSize = NeuralCdeTrainerOptions.DefaultBatchSize,
+        double learningRate = NeuralCdeTrainerOptions.DefaultLearningRate,
+        IDataView? validationSet = null)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        return new NeuralCdeClassificationTrainer(Environments.Of(catalog), Set(
+            new NeuralCdeClassificationTrainer.Options(), labelColumnName, valueColumnName, timeColumnName, exampleWeightColumnName, numberOfEpochs, batchSize,
+            learningRate, validationSet));
+    }
+
+    /// <summary>Creates a trainer of classifiers of series into several classes: neural controlled differential equations.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="options">The options; copied, so that later changes have no effect.</param>
+    /// <returns>The trainer.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An option makes no sense; the message names it.</exception>
+    public static NeuralCdeClassificationTrainer NeuralCde(
+        this MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog, NeuralCdeClassificationTrainer.Options options)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        return new NeuralCdeClassificationTrainer(Environments.Of(catalog), options);
+    }
+
+    /// <summary>Creates a trainer of classifiers of series into two classes: neural controlled differential equations.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="labelColumnName">The label column, <see cref="bool"/>.</param>
+    /// <param name="valueColumnName">The column of values, a vector of <see cref="float"/> or <see cref="double"/> of any length in which a
+    /// time's channels stand after those of the time before; its annotation ChannelCount says how many there are, or there is one. NaN is
+    /// missing.</param>
+    /// <param name="timeColumnName">The column of times, a vector of <see cref="float"/> or <see cref="double"/>; null for 0, 1, 2, …, which
+    /// also holds where the data have no column of the default name.</param>
+    /// <param name="exampleWeightColumnName">A column of <see cref="float"/> by which rows count more or less; null for equal
+    /// weights.</param>
+    /// <param name="numberOfEpochs">Passes over the training data.</param>
+    /// <param name="batchSize">Series in a batch.</param>
+    /// <param name="learningRate">The learning rate.</param>
+    /// <param name="validationSet">Data on which the loss is reported after each epoch; null for none.</param>
+    /// <returns>The trainer.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An argument makes no sense; the message names it.</exception>
+    public static NeuralCdeBinaryClassificationTrainer NeuralCde(
+        this BinaryClassificationCatalog.BinaryClassificationTrainers catalog,
+        string labelColumnName = DefaultColumnNames.Label,
+        string valueColumnName = SeriesAnnotations.Values,
+        string? timeColumnName = SeriesAnnotations.Times,
+        string? exampleWeightColumnName = null,
+        int numberOfEpochs = NeuralCdeTrainerOptions.DefaultNumberOfEpochs,
+        int batchSize = NeuralCdeTrainerOptions.DefaultBatchSize,
+        double learningRate = NeuralCdeTrainerOptions.DefaultLearningRate,
+        IDataView? validationSet = null)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        return new NeuralCdeBinaryClassificationTrainer(Environments.Of(catalog), Set(
+            new NeuralCdeBinaryClassificationTrainer.Options(), labelColumnName, valueColumnName, timeColumnName, exampleWeightColumnName, numberOfEpochs, batchSize,
+            learningRate, validationSet));
+    }
+
+    /// <summary>Creates a trainer of classifiers of series into two classes: neural controlled differential equations.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="options">The options; copied, so that later changes have no effect.</param>
+    /// <returns>The trainer.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An option makes no sense; the message names it.</exception>
+    public static NeuralCdeBinaryClassificationTrainer NeuralCde(
+        this BinaryClassificationCatalog.BinaryClassificationTrainers catalog, NeuralCdeBinaryClassificationTrainer.Options options)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        return new NeuralCdeBinaryClassificationTrainer(Environments.Of(catalog), options);
+    }
+
+    /// <summary>Creates a trainer of regressions on series: neural controlled differential equations.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="labelColumnName">The label column, <see cref="float"/> or a vector of it of known size.</param>
+    /// <param name="valueColumnName">The column of values, a vector of <see cref="float"/> or <see cref="double"/> of any length in which a
+    /// time's channels stand after those of the time before; its annotation ChannelCount says how many there are, or there is one. NaN is
+    /// missing.</param>
+    /// <param name="timeColumnName">The column of times, a vector of <see cref="float"/> or <see cref="double"/>; null for 0, 1, 2, …, which
+    /// also holds where the data have no column of the default name.</param>
+    /// <param name="exampleWeightColumnName">A column of <see cref="float"/> by which rows count more or less; null for equal
+    /// weights.</param>
+    /// <param name="numberOfEpochs">Passes over the training data.</param>
+    /// <param name="batchSize">Series in a batch.</param>
+    /// <param name="learningRate">The learning rate.</param>
+    /// <param name="validationSet">Data on which the loss is reported after each epoch; null for none.</param>
+    /// <returns>The trainer.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An argument makes no sense; the message names it.</exception>
+    public static NeuralCdeRegressionTrainer NeuralCde(
+        this RegressionCatalog.RegressionTrainers catalog,
+        string labelColumnName = DefaultColumnNames.Label,
+        string valueColumnName = SeriesAnnotations.Values,
+        string? timeColumnName = SeriesAnnotations.Times,
+        string? exampleWeightColumnName = null,
+        int numberOfEpochs = NeuralCdeTrainerOptions.DefaultNumberOfEpochs,
+        int batchSize = NeuralCdeTrainerOptions.DefaultBatchSize,
+        double learningRate = NeuralCdeTrainerOptions.DefaultLearningRate,
+        IDataView? validationSet = null)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        return new NeuralCdeRegressionTrainer(Environments.Of(catalog), Set(
+            new NeuralCdeRegressionTrainer.Options(), labelColumnName, valueColumnName, timeColumnName, exampleWeightColumnName, numberOfEpochs, batchSize,
+            learningRate, validationSet));
+    }
+
+    /// <summary>Creates a trainer of regressions on series: neural controlled differential equations.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="options">The options; copied, so that later changes have no effect.</param>
+    /// <returns>The trainer.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An option makes no sense; the message names it.</exception>
+    public static NeuralCdeRegressionTrainer NeuralCde(
+        this RegressionCatalog.RegressionTrainers catalog, NeuralCdeRegressionTrainer.Options options)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        return new NeuralCdeRegressionTrainer(Environments.Of(catalog), options);
+    }
+
+    /// <summary>A binary classifier of series with another threshold: true is predicted for scores above it.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="model">The classifier. It shares its weights with the result: they are freed when one of both is disposed of.</param>
+    /// <param name="threshold">The score, which is the logarithm of the odds: 0 is probability 0.5.</param>
+    /// <returns>The classifier with the threshold, which is saved with it.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The threshold is not finite.</exception>
+    /// <exception cref="ArgumentException">The model is no binary classifier.</exception>
+    public static NeuralCdeTransformer ChangeModelThreshold(this BinaryClassificationCatalog catalog, NeuralCdeTransformer model, float threshold)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        ArgumentNullException.ThrowIfNull(model);
+        NeuralOdeCatalog.CheckThreshold(threshold);
+        return model.WithThreshold(Environments.Of(catalog), threshold);
+    }
+
+    private static TOptions Set<TOptions>(
+        TOptions options, string label, string values, string? times, string? weights, int epochs, int batchSize, double learningRate,
+        IDataView? validation)
+        where TOptions : NeuralCdeTrainerOptions
+    {
+        options.LabelColumnName = label;
+        options.FeatureColumnName = values;
+        options.TimeColumnName = times;
+        options.ExampleWeightColumnName = weights;
+        options.NumberOfEpochs = epochs;
+        options.BatchSize = batchSize;
+        options.LearningRate = learningRate;
+        options.ValidationSet = validation;
+        return options;
     }
 }

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Networks;
+using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Scoring;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
@@ -137,12 +138,7 @@ public sealed class NeuralOdeModel : IVectorScorer, IDisposable
     private void Finish(Tensor predicted, int rows, float[] outputs)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor result = (_kind switch
-        {
-            OutputKind.Classes => predicted.softmax(1),
-            OutputKind.Odds => cat([predicted, predicted.sigmoid()], 1),
-            _ => predicted,
-        }).contiguous();
+        Tensor result = PredictionScores.Of(_kind, predicted).contiguous();
         result.bytes.CopyTo(MemoryMarshal.AsBytes(outputs.AsSpan(0, rows * OutputCount)));
     }
 

@@ -2,20 +2,17 @@ using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Persistence;
 using Microsoft.ML.NeuralOde.Training;
-using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Series;
 
 /// <summary>
-/// From series to outputs: normalised series become paths, which drive an equation; of its states at the observations the last one and the
-/// mean of what a layer makes of them become outputs <c>[rows, outputs]</c>.
+/// From series to outputs <c>[rows, outputs]</c>: values and times are normalised, and a network of Core makes the outputs of series of
+/// similar length together.
 /// </summary>
 internal sealed class CdeNetwork : Module<SeriesRows, Tensor>, ITrainedNetwork, ILabelScale
 {
-    private readonly ControlledEquation _equation;
-    private readonly Linear _features;
-    private readonly Linear _head;
+    private readonly SeriesNetwork _network;
     private Affine? _input;
     private Affine? _output;
     private float _span = 1;
@@ -29,20 +26,8 @@ internal sealed class CdeNetwork : Module<SeriesRows, Tensor>, ITrainedNetwork, 
         // The network outlives whatever dispose scope it is made in.
         using DisposeScope scope = NewDisposeScope();
         Description = description;
-        solver ??= description.ScoringOptions();
-        IReadOnlyList<long> hidden = [.. description.HiddenLayers.Select(size => (long)size)];
-        _equation = description.EquationKind switch
-        {
-            NeuralCdeKind.Linear => new LinearCde(
-                description.PathChannels, description.Width, description.BlockSize, description.Depth, description.Window),
-            NeuralCdeKind.NonLinear => new NeuralCde(description.PathChannels, description.Width, hidden, options: solver),
-            _ => throw new NotSupportedException(),
-        };
-        register_module("equation", _equation);
-        _features = Linear(description.Width, description.Width);
-        register_module("features", _features);
-        _head = Linear(description.ReadoutSize, description.OutputCount);
-        register_module("head", _head);
+        _network = description.Create(solver ?? description.ScoringOptions());
+        register_module("series", _network);
         // torch's default device may be another one.
         if (parameters().Any(parameter => parameter.device_type != DeviceType.CPU))
             this.to(CPU);
@@ -92,14 +77,13 @@ internal sealed class CdeNetwork : Module<SeriesRows, Tensor>, ITrainedNetwork, 
         return all.index_select(0, tensor(order, device: Device)).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The same as if the series ended at each of its observations, <c>[rows, length, outputs]</c>: what is known by then.</summary>
-    /// <remarks>Only a causal path does not look ahead: then it is what <see cref="forward"/> says of the series up to there.</remarks>
-    public Tensor ForwardAtObservations(SeriesGroupRows group)
+    /// <summary>The outputs for series up to each of their observations, <c>[rows, length, outputs]</c>.</summary>
+    /// <inheritdoc cref="SeriesNetwork.AtObservations"/>
+    public Tensor AtObservations(SeriesGroupRows group)
     {
         using DisposeScope scope = NewDisposeScope();
-        (Tensor states, Tensor _) = States(group);
-        Tensor means = Features(states).cumsum(1) / Numbers.Range(states.size(1), ScalarType.Float32, Device).Plus(1).unsqueeze(1);
-        return _head.call(cat([states, means], 2)).MoveToOuterDisposeScope();
+        using SeriesBatch series = Normalized(group);
+        return _network.AtObservations(series).MoveToOuterDisposeScope();
     }
 
     /// <summary>Moves weights and statistics to a device.</summary>
@@ -118,19 +102,16 @@ internal sealed class CdeNetwork : Module<SeriesRows, Tensor>, ITrainedNetwork, 
     public NeuralOdeModelSummary Summarize()
     {
         CdeDescription d = Description;
-        string equation = d.EquationKind == NeuralCdeKind.Linear
-            ? $"dz = A z dX, {d.PathChannels} channels, width {d.Width}, blocks of {d.BlockSize}"
-            : $"dz = F(z) dX, {d.PathChannels} channels, layers {string.Join(", ", [d.Width, .. d.HiddenLayers, d.Width * d.PathChannels])}";
+        string path = $"{d.Path.ToLowerInvariant()}{(d.TimeChannel ? ", time" : "")}{(d.IntensityChannels ? ", counts" : "")}, {d.PathChannels} channels";
+        string equation = d.IsLinear
+            ? $"linear, {d.Layers} of width {d.Width} in blocks of {d.BlockSize}"
+            : $"{d.Model}, layers {string.Join(", ", [d.Width, .. d.HiddenLayers, d.Width * d.PathChannels])}";
         return new NeuralOdeModelSummary(
             [
-                new NeuralOdeLayerSummary("path", $"{d.Path.ToLowerInvariant()}{(d.TimeChannel ? ", time" : "")}{(d.IntensityChannels ? ", intensities" : "")}", 0),
-                new NeuralOdeLayerSummary("equation", equation, Count(_equation)),
-                new NeuralOdeLayerSummary("features", $"linear {d.Width} to {d.Width}, GELU, mean over observations", Count(_features)),
-                new NeuralOdeLayerSummary("head", $"linear {d.ReadoutSize} to {d.OutputCount}", Count(_head)),
+                new NeuralOdeLayerSummary("path", path, 0),
+                new NeuralOdeLayerSummary("series", $"dz = F(z) dX, {equation}, to {d.OutputCount}", parameters().Sum(parameter => parameter.numel())),
             ],
-            d.EquationKind == NeuralCdeKind.Linear ? "none" : d.Solver, d.RelativeTolerance, d.AbsoluteTolerance, d.StepSize, 1);
-
-        static long Count(Module module) => module.parameters().Sum(parameter => parameter.numel());
+            d.IsLinear ? "none" : d.Solver, d.RelativeTolerance, d.AbsoluteTolerance, d.StepSize, 1);
     }
 
     /// <summary>Every weight and statistic by name.</summary>
@@ -175,34 +156,15 @@ internal sealed class CdeNetwork : Module<SeriesRows, Tensor>, ITrainedNetwork, 
 
     private Tensor Forward(SeriesGroupRows group)
     {
-        (Tensor states, Tensor counts) = States(group);
-        Tensor places = Numbers.Range(states.size(1), ScalarType.Int64, Device).unsqueeze(0);
-        Tensor isThere = places.lt(counts.unsqueeze(1)).unsqueeze(2).to(ScalarType.Float32);
-        Tensor means = (Features(states) * isThere).sum(1) / counts.unsqueeze(1).to(ScalarType.Float32);
-        Tensor last = states.gather(1, counts.Minus(1).reshape(-1, 1, 1).expand(-1, 1, states.size(2))).squeeze(1);
-        return _head.call(cat([last, means], 1));
+        using SeriesBatch series = Normalized(group);
+        return _network.call(series);
     }
 
-    /// <summary>The states at the observations, or windows, of series, and how many of them each has.</summary>
-    private (Tensor States, Tensor Counts) States(SeriesGroupRows group)
+    private SeriesBatch Normalized(SeriesGroupRows group)
     {
-        Tensor values = group.Values.to(Device), lengths = group.Lengths.to(Device);
-        Tensor times = group.Times.to(Device).Over(_span);
-        if (Description.IntensityChannels)
-        {
-            Tensor counts = values.isfinite().to(ScalarType.Float32).cumsum(1);
-            values = cat([_input is null ? values : _input.Apply(values), counts.Over(counts.size(1))], 2);
-        }
-        else if (_input is not null)
-            values = _input.Apply(values);
-        using var series = new SeriesBatch(values, times, lengths);
-        using ControlPath path = ControlPath.Create(series, Description.Interpolation, Description.TimeChannel);
-        return Description.Window == 1
-            ? (_equation.StatesAtObservations(path), lengths)
-            : (_equation.StatesAtWindows(path), lengths);
+        Tensor values = group.Values.to(Device);
+        return new SeriesBatch(_input is null ? values : _input.Apply(values), group.Times.to(Device).Over(_span), group.Lengths.to(Device));
     }
-
-    private Tensor Features(Tensor states) => functional.gelu(_features.call(states));
 
     private IEnumerable<(string Name, Tensor Tensor)> Named()
     {

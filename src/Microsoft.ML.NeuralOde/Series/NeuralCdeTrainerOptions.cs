@@ -1,6 +1,6 @@
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Data;
-using Microsoft.ML.NeuralOde.Training;
+using Microsoft.ML.NeuralOde.Series;
 
 namespace Microsoft.ML.NeuralOde;
 
@@ -9,16 +9,23 @@ namespace Microsoft.ML.NeuralOde;
 /// The options of all trainers hold here as well; <see cref="NeuralOdeTrainerOptions.FeatureColumnName"/> is the column of values, and the
 /// defaults of <see cref="NeuralOdeTrainerOptions.NumberOfEpochs"/> (100), <see cref="NeuralOdeTrainerOptions.BatchSize"/> (32),
 /// <see cref="NeuralOdeTrainerOptions.Solver"/> (<see cref="OdeMethod.Rk4"/>) and <see cref="NeuralOdeTrainerOptions.StepSize"/> (1) are
-/// others. A linear equation has no solver; the others are solved along the number of the observation, in which a step of 1 leads from one to
+/// others. A linear equation has no solver; other models are solved along the number of the observation, in which a step of 1 leads from one to
 /// the next.
 /// </remarks>
 public abstract class NeuralCdeTrainerOptions : NeuralOdeTrainerOptions
 {
+    internal const int DefaultNumberOfEpochs = 100;
+    internal const int DefaultBatchSize = 32;
+    internal const double DefaultLearningRate = 3e-3;
+
+    private const string WindowRule = "1 where Model is Neural, or Linear with several Layers";
+
     private protected NeuralCdeTrainerOptions()
     {
         FeatureColumnName = SeriesAnnotations.Values;
-        NumberOfEpochs = 100;
-        BatchSize = 32;
+        NumberOfEpochs = DefaultNumberOfEpochs;
+        BatchSize = DefaultBatchSize;
+        LearningRate = DefaultLearningRate;
         Solver = OdeMethod.Rk4;
         StepSize = 1;
     }
@@ -46,11 +53,14 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeTrainerOptions
     /// </summary>
     public int? ChannelCount;
 
-    /// <summary>The kind of equation. Default: <see cref="NeuralCdeKind.Linear"/>.</summary>
-    public NeuralCdeKind Kind = NeuralCdeKind.Linear;
+    /// <summary>The equation. Default: <see cref="SeriesModel.Linear"/>, which has no solver and is many times faster than the others.</summary>
+    public SeriesModel Model = SeriesModel.Linear;
 
     /// <summary>The size of the equation's state. Default: 64.</summary>
     public int Width = 64;
+
+    /// <summary>The number of linear equations on top of each other; of no use to other models. Default: 2.</summary>
+    public int Layers = 2;
 
     /// <summary>The size of the blocks of a linear equation's matrices, which divides the width. Default: 4.</summary>
     public int BlockSize = 4;
@@ -70,14 +80,19 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeTrainerOptions
     /// </summary>
     public bool IntensityChannels;
 
-    /// <summary>The depth of the log-signatures, 1 or 2, of linear equations and <see cref="NeuralCdeKind.LogOde"/>. Default: 1.</summary>
+    /// <summary>
+    /// The depth of the log-signatures, 1 or 2, of <see cref="SeriesModel.LogNeural"/> and of a single linear equation. Default: 1.
+    /// </summary>
     public int Depth = 1;
 
     /// <summary>
-    /// The number of pieces of the path between observations that are taken at once, of linear equations and
-    /// <see cref="NeuralCdeKind.LogOde"/>: more are faster on long series. Default: 1.
+    /// The number of pieces of the path between observations that are taken at once by <see cref="SeriesModel.LogNeural"/> and by a single
+    /// linear equation: more are faster on long series. Default: 1.
     /// </summary>
     public int Window = 1;
+
+    /// <summary>The share of a layer's features that training leaves out at random, from 0 to below 1. Default: 0.1.</summary>
+    public double Dropout = 0.1;
 
     internal override NeuralOdeTrainerOptions Clone()
     {
@@ -102,16 +117,20 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeTrainerOptions
         Require(ChannelCount is null or > 0, nameof(ChannelCount), ChannelCount, "at least 1, or null");
         Require(ChannelCount is null || ChannelColumnNames is null || ChannelColumnNames.Length == ChannelCount, nameof(ChannelCount), ChannelCount,
             "null where there is a column for each channel");
-        RequireDefined(Kind, nameof(Kind));
+        RequireDefined(Model, nameof(Model));
         Require(Width > 0, nameof(Width), Width, "at least 1");
-        Require(BlockSize > 0 && (Kind != NeuralCdeKind.Linear || Width % BlockSize == 0), nameof(BlockSize), BlockSize,
+        Require(Layers is > 0 and <= CdeDescription.MostLayers, nameof(Layers), Layers, $"from 1 to {CdeDescription.MostLayers}");
+        Require(BlockSize > 0 && (Model != SeriesModel.Linear || Width % BlockSize == 0), nameof(BlockSize), BlockSize,
             $"a positive number that divides Width, {Width}");
         Require(HiddenLayers is not null && Array.TrueForAll(HiddenLayers, size => size > 0), nameof(HiddenLayers),
             HiddenLayers is null ? null : $"[{string.Join(", ", HiddenLayers)}]", "a list of positive sizes");
         RequireDefined(Path, nameof(Path));
         Require(Depth is 1 or 2, nameof(Depth), Depth, "1 or 2");
         Require(Window > 0, nameof(Window), Window, "at least 1");
-        Require(Window == 1 || Kind != NeuralCdeKind.NonLinear, nameof(Window), Window, "1 where Kind is NonLinear, which takes one piece at a time");
+        bool takesWindows = Model == SeriesModel.LogNeural || (Model == SeriesModel.Linear && Layers == 1);
+        Require(Window == 1 || takesWindows, nameof(Window), Window, WindowRule);
+        Require(Depth == 1 || takesWindows, nameof(Depth), Depth, WindowRule);
+        Require(Dropout is >= 0 and < 1, nameof(Dropout), Dropout, "from 0 to below 1");
     }
 
     /// <summary>The columns that series are read from in training data.</summary>
