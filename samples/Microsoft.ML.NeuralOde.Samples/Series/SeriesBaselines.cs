@@ -15,14 +15,14 @@ internal static class SeriesBaselines
         if (set.IsRegression)
         {
             float mean = set.Train.Average(row => row.Target);
-            ITransformer model = Normalized(context).Append(context.Regression.Trainers.LbfgsPoissonRegression(SeriesSet.Label, Features)).Fit(train);
+            var model = Normalized(context).Append(context.Regression.Trainers.LbfgsPoissonRegression(SeriesSet.Label, Features)).Fit(train);
             return new Dictionary<string, double>
             {
                 ["mean of the targets"] = Math.Sqrt(set.Test.Average(row => Math.Pow(row.Target - mean, 2))),
                 ["Poisson regression on summaries"] = context.Regression.Evaluate(model.Transform(test), SeriesSet.Label).RootMeanSquaredError,
             };
         }
-        ITransformer classifier = Normalized(context).Append(context.MulticlassClassification.Trainers.LbfgsMaximumEntropy(SeriesSet.Label, Features, l1Regularization: 0, l2Regularization: 0.1f))
+        var classifier = Normalized(context).Append(context.MulticlassClassification.Trainers.LbfgsMaximumEntropy(SeriesSet.Label, Features, l1Regularization: 0, l2Regularization: 0.1f))
             .Fit(train);
         return new Dictionary<string, double>
         {
@@ -43,7 +43,7 @@ internal static class SeriesBaselines
 
     private static double NearestMean(MLContext context, IDataView train, IDataView test, SeriesSet set)
     {
-        ITransformer scale = Normalized(context).Fit(train);
+        var scale = Normalized(context).Fit(train);
         float[][] known = [.. scale.Transform(train).GetColumn<float[]>(Features)], asked = [.. scale.Transform(test).GetColumn<float[]>(Features)];
         Dictionary<uint, float[]> means = known.Zip(set.Train).GroupBy(pair => pair.Second.Class).ToDictionary(
             group => group.Key, group => Enumerable.Range(0, known[0].Length).Select(i => group.Average(pair => pair.First[i])).ToArray());

@@ -48,9 +48,9 @@ internal static class SeriesCommand
         SeriesSet set, SeriesStory story, double[] drops, int seeds, OutputFile? json, Display display, CancellationToken cancellationToken)
     {
         int[] lengths = [.. set.Train.Concat(set.Test).Select(row => row.Times.Length)];
-        display.Line(string.Create(CultureInfo.InvariantCulture,
-            $"{set.Name}: {set.Train.Count} series to learn from, {set.Test.Count} to be judged by, {lengths.Min()} to {lengths.Max()} observations of {set.Channels} channels, "
-            + (set.IsRegression ? "a number to predict." : $"{set.Classes.Count} classes.")));
+        string label = set.IsRegression ? "a number to predict" : $"{set.Classes.Count} classes";
+        display.Line(
+            $"{set.Name}: {set.Train.Count} series to learn from, {set.Test.Count} to be judged by, {lengths.Min()} to {lengths.Max()} observations of {set.Channels} channels, {label}.");
         var shares = new List<SeriesShare>();
         foreach (double drop in drops)
             shares.Add(display.Progress($"{drop:P0} dropped", report => story.Run(drop, seeds, report, cancellationToken)));
