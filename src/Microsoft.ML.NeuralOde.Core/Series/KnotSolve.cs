@@ -43,7 +43,8 @@ internal static class KnotSolve
         {
             int length = Math.Min(Stretch, count - start);
             double[] knots = [.. Enumerable.Range(0, length + 1).Select(knot => (double)knot)];
-            Tensor[] part = [.. pieces.Select(whole => whole.narrow(1, start, length))];
+            // The way back asks for them when this scope is gone.
+            Tensor[] part = [.. pieces.Select(whole => whole.narrow(1, start, length).DetachFromDisposeScope())];
             OdeSolution solution = Ode.Solve(
                 new RowArgumentField(module, forward, part), state, all ? TimeGrid.Of(knots) : TimeGrid.Of(0, length), null,
                 options with { Discontinuities = hasKinks ? knots : [] });
