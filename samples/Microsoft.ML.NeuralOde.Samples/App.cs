@@ -8,6 +8,7 @@ using Microsoft.ML.NeuralOde.Samples.Series;
 using Microsoft.ML.NeuralOde.Samples.Serving;
 using Microsoft.ML.NeuralOde.Samples.Solvers;
 using Microsoft.ML.NeuralOde.Samples.Tabular;
+using Microsoft.ML.NeuralOde.Samples.Tutorial;
 using Spectre.Console;
 
 namespace Microsoft.ML.NeuralOde.Samples;
@@ -33,6 +34,7 @@ internal static class App
             AnomalyCommand.Create(display),
             DensityCommand.Create(display),
             SeriesCommand.Create(display),
+            TutorialCommand.Create(display),
         };
         ParseResult parsed = root.Parse(args);
         if (parsed.Action is ParseErrorAction parseError)

@@ -237,6 +237,76 @@ public static class Ode
         return new OdeTupleSolution(packed, states);
     }
 
+    /// <summary>
+    /// The adjoint equation made visible: solves a problem forward, and then the adjoint state λ(t) = ∂L/∂y(t) and the gradients of the
+    /// parameters backward, and returns all of them at the output times. <see cref="GradientMethod.Adjoint"/> computes the same and keeps
+    /// only its end.
+    /// </summary>
+    /// <param name="dynamics">f: <c>forward(t, y)</c> returns dy/dt in the shape of y.</param>
+    /// <param name="initialState">y₀, of any shape, as a rule <c>[batch, features]</c>.</param>
+    /// <param name="times">The output times, shape <c>[times]</c>, at least two, strictly increasing or decreasing.</param>
+    /// <param name="loss">L, a scalar function of the state at the last output time, in its shape.</param>
+    /// <param name="options">How to solve, both ways; null for the defaults. <see cref="OdeSolverOptions.Gradient"/> is null or
+    /// <see cref="GradientMethod.Adjoint"/>, whose method and tolerances are those of the way back. Neither events nor
+    /// <see cref="OdeSolverOptions.PerRow"/> are available.</param>
+    /// <returns>States, adjoint states and growing gradients at the output times; without a graph.</returns>
+    /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
+    /// <exception cref="InvalidOperationException">The loss returns no finite scalar, or cannot be differentiated.</exception>
+    /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
+    public static AdjointSolution SolveAdjoint(
+        Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, Func<Tensor, Tensor> loss, OdeSolverOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(dynamics);
+        return SolveAdjoint(
+            new ModuleField(dynamics), [.. dynamics.named_parameters().Select(parameter => parameter.name)], initialState, times, loss, options);
+    }
+
+    /// <summary>The same of a right-hand side that is a function.</summary>
+    /// <param name="dynamics">f(t, y) returns dy/dt in the shape of y.</param>
+    /// <param name="initialState">y₀, of any shape, as a rule <c>[batch, features]</c>.</param>
+    /// <param name="times">The output times, shape <c>[times]</c>, at least two, strictly increasing or decreasing.</param>
+    /// <param name="loss">L, a scalar function of the state at the last output time, in its shape.</param>
+    /// <param name="options">How to solve, both ways; see the overload for modules.</param>
+    /// <param name="parameters">The tensors that f uses and that are to receive gradients, with their names; null for none.</param>
+    /// <returns>States, adjoint states and growing gradients at the output times; without a graph.</returns>
+    /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
+    /// <exception cref="InvalidOperationException">The loss returns no finite scalar, or cannot be differentiated.</exception>
+    /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
+    public static AdjointSolution SolveAdjoint(
+        Func<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, Func<Tensor, Tensor> loss, OdeSolverOptions? options = null,
+        IReadOnlyList<(string Name, Tensor Value)>? parameters = null)
+    {
+        ArgumentNullException.ThrowIfNull(dynamics);
+        parameters ??= [];
+        var equation = new FunctionField(dynamics, [.. parameters.Select(parameter => parameter.Value)]);
+        return SolveAdjoint(equation, [.. parameters.Select(parameter => parameter.Name)], initialState, times, loss, options);
+    }
+
+    private static AdjointSolution SolveAdjoint(
+        VectorField equation, string[] names, Tensor initialState, Tensor times, Func<Tensor, Tensor> loss, OdeSolverOptions? options)
+    {
+        ArgumentNullException.ThrowIfNull(loss);
+        options ??= new OdeSolverOptions();
+        options.Validate();
+        CheckState(initialState, equation.Parameters, options);
+        BackwardFailure.ThrowKept(equation.Parameters);
+        Inputs.CheckTolerances(options, initialState);
+        var problem = new OdeProblem(equation, initialState, null, TimeGrid.Create(times), options, options.Gradient ?? GradientMethod.Adjoint());
+        if (equation.MayHideParameters && is_grad_enabled())
+            UnnamedParameters.Check(problem);
+        TimeChecks.Check(problem);
+        try
+        {
+            return AdjointTrace.Run(problem, names, loss);
+        }
+        catch (ExternalException exception)
+        {
+            throw new InvalidOperationException(
+                $"torch could not do what the adjoint of a state of {RightHandSide.Describe(initialState)} asked for: "
+                + $"{UserFunction.FirstLine(exception)}", exception);
+        }
+    }
+
     /// <summary>Solves an initial value problem of any kind.</summary>
     internal static OdeSolution Solve(VectorField equation, Tensor initialState, TimeGrid grid, Tensor? times, OdeSolverOptions? options)
     {

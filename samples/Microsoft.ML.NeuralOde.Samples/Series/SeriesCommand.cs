@@ -28,9 +28,10 @@ internal static class SeriesCommand
         Option<int> seeds = CommandOptions.Positive("--seeds", 1, "Seeds, each of which trains anew.");
         Option<int?> epochs = CommandOptions.Positive("--epochs", "Passes over the series (default: that of the trainer).");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write all figures to this file.");
+        Option<string?> plot = CommandOptions.Path("--plot", "FILE", "Draw series, and what a model says as they unfold, to this PNG file.");
         var command = new System.CommandLine.Command("series", "Train a neural CDE on series of any length, with gaps, beside simple methods.")
         {
-            data, drop, masks, seeds, epochs, json,
+            data, drop, masks, seeds, epochs, json, plot,
         };
         command.SetAction((result, cancellationToken) => Task.Run(
             () =>
@@ -38,7 +39,13 @@ internal static class SeriesCommand
                 string folder = Path.GetFullPath(result.GetValue(data)!);
                 SeriesSet set = SeriesSet.Load(new MLContext(1), folder);
                 var story = new SeriesStory(set, result.GetValue(masks) ?? Path.Combine(folder, "..", "masks"), result.GetValue(epochs));
-                Run(set, story, result.GetValue(drop)!, result.GetValue(seeds), OutputFile.At("--json", result.GetValue(json)), display, cancellationToken);
+                OutputFile? figures = OutputFile.At("--json", result.GetValue(json)), picture = OutputFile.At("--plot", result.GetValue(plot));
+                Run(set, story, result.GetValue(drop)!, result.GetValue(seeds), figures, display, cancellationToken);
+                if (picture is not null)
+                {
+                    story.Picture!.SavePng(picture.FullPath);
+                    display.Line($"Picture: {picture.FullPath}");
+                }
                 return 0;
             }, cancellationToken));
         return command;

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Microsoft.ML.NeuralOde.Plots;
 using Microsoft.ML.NeuralOde.Samples.Tabular;
 
 namespace Microsoft.ML.NeuralOde.Samples.Series;
@@ -13,6 +14,9 @@ internal sealed record SeriesShare(double Drop, Spread Figure, Spread Seconds, I
 /// <summary>Trains on a set with fewer and fewer observations, for several seeds each.</summary>
 internal sealed class SeriesStory(SeriesSet set, string? masks, int? epochs)
 {
+    /// <summary>What the last model says of some series; null before there is one.</summary>
+    public Figure? Picture { get; private set; }
+
     /// <summary>Trains and evaluates one share.</summary>
     public SeriesShare Run(double drop, int seeds, Action<double> progress, CancellationToken cancellationToken)
     {
@@ -25,7 +29,10 @@ internal sealed class SeriesStory(SeriesSet set, string? masks, int? epochs)
             (MLContext context, NeuralCdeTransformer model) = Train(dropped, seed, (epoch, all) => progress((seed - 1 + epoch / (double)all) / seeds), cancellationToken);
             times.Add(clock.Elapsed.TotalSeconds);
             using (model)
+            {
                 figures.Add(Evaluate(context, dropped, model));
+                Picture = SeriesPicture.Draw(dropped, model);
+            }
         }
         return new SeriesShare(drop, Spread.Of(figures), Spread.Of(times), SeriesBaselines.Run(dropped));
     }

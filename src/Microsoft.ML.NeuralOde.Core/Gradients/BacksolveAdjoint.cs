@@ -32,23 +32,26 @@ internal sealed class BacksolveAdjoint : GradientMethod
 
     internal override OdeSolution Solve(OdeProblem problem)
     {
-        OdeSolverOptions backward = problem.Options with
-        {
-            Method = _method ?? problem.Options.Method.AdjointMethod,
-            RelativeTolerance = _relativeTolerance ?? problem.Options.RelativeTolerance,
-            AbsoluteTolerance = _absoluteTolerance ?? problem.Options.AbsoluteTolerance,
-            OnStepLimit = StepLimitBehavior.Throw,
-            FirstStep = null,
-            // A parameter's gradient sums over rows at common times: the backward sweep steps the batch as one.
-            PerRow = false,
-            Progress = null,
-        };
+        OdeSolverOptions backward = OnTheWayBack(problem.Options);
         backward.Method.CheckType(problem.InitialState, "initialState");
         using var draws = RandomDraws.Watch(problem);
         OdeSolution solution = problem.SolveWithoutGradient();
         draws?.Refuse(solution);
         return new AdjointSolve(problem, solution, backward).Attach();
     }
+
+    /// <summary>How the way back is solved.</summary>
+    public OdeSolverOptions OnTheWayBack(OdeSolverOptions forward) => forward with
+    {
+        Method = _method ?? forward.Method.AdjointMethod,
+        RelativeTolerance = _relativeTolerance ?? forward.RelativeTolerance,
+        AbsoluteTolerance = _absoluteTolerance ?? forward.AbsoluteTolerance,
+        OnStepLimit = StepLimitBehavior.Throw,
+        FirstStep = null,
+        // A parameter's gradient sums over rows at common times: the backward sweep steps the batch as one.
+        PerRow = false,
+        Progress = null,
+    };
 
     private static void RequireTolerance(double? value, string name)
     {
@@ -154,7 +157,7 @@ internal sealed class AdjointSolve : DifferentiableSolve
         : tolerances.index_select(0, BackwardSweep.Index(rows, tolerances.device));
 
     /// <summary>Solves for y and λ over one interval, adds the parameters' gradients and returns λ at its beginning.</summary>
-    private static Tensor Sweep(
+    public static Tensor Sweep(
         VectorField equation, TimeGrid interval, Tensor state, Tensor adjoint, double size, OdeSolverOptions options, ParameterSums sums,
         StepGuess? guess, SolverStatistics statistics)
     {

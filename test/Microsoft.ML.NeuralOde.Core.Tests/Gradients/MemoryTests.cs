@@ -1,10 +1,8 @@
-using Microsoft.ML.NeuralOde.Core.Tests.Support;
+using Microsoft.ML.NeuralOde.TestData;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Gradients;
 
-/// <summary>
-/// What the C library's heap holds in long solves. Where its books are not known, on other systems, there is nothing to measure.
-/// </summary>
+/// <summary>What the C library's heap holds in long solves.</summary>
 public class MemoryTests
 {
     private const int Few = 12, Many = 150;
@@ -14,26 +12,22 @@ public class MemoryTests
     private static readonly Lazy<long> GrowthOfDirect = new(() => Growth(GradientMethod.Direct(), "rk4"));
 
     /// <summary>A coupling keeps a state every few steps, the others none or as many as they were told.</summary>
-    [Theory]
+    [NativeHeapTheory]
     [InlineData("adjoint", "rk4")]
     [InlineData("reversible", "reversible_bosh3")]
     [InlineData("checkpointed", "rk4")]
     [Trait("Category", "Slow")]
     public void Memory_hardly_grows_with_the_number_of_steps_where_the_graph_does(string gradient, string method)
     {
-        if (!NativeHeap.IsKnown)
-            return;
         // The measure sees what Direct keeps: of each of four stages what the two layers need.
         GrowthOfDirect.Value.Should().BeGreaterThan((Many - Few) * 6 * StateBytes);
         GradientMethod by = gradient == "checkpointed" ? GradientMethod.Checkpointed(4) : GradientMethod.Parse(gradient);
         Growth(by, method).Should().BeLessThan(GrowthOfDirect.Value / 10);
     }
 
-    [Fact]
+    [NativeHeapFact]
     public void Pages_of_holes_are_given_back()
     {
-        if (!NativeHeap.IsKnown)
-            return;
         const int Large = 64 << 10, Count = 2000;
         // Holes that other tests left would take the tensors without a new page.
         NativeHeap.Trim();

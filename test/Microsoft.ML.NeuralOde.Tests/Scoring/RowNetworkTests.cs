@@ -71,7 +71,7 @@ public sealed class RowNetworkTests
         scores[..3].Should().Equal(scores[6..]).And.OnlyContain(score => score > 0 && score < 1);
     }
 
-    [Fact]
+    [NativeHeapFact]
     [Trait("Category", "Slow")]
     public void Eight_threads_share_a_model_for_long_without_growth_and_with_the_same_answers()
     {
@@ -85,9 +85,9 @@ public sealed class RowNetworkTests
 
         long Growth()
         {
-            long before = Memory();
+            long before = NativeHeap.BytesHeld();
             Soak(400);
-            return Memory() - before;
+            return NativeHeap.BytesHeld() - before;
         }
 
         void Soak(int rounds) => Parallel.For(0, 8, new ParallelOptions { MaxDegreeOfParallelism = 8 }, thread =>
@@ -103,15 +103,6 @@ public sealed class RowNetworkTests
                     throw new InvalidOperationException($"Rows {first} to {first + count} have other scores on thread {thread}.");
             }
         });
-
-        static long Memory()
-        {
-            GC.Collect();
-            GC.WaitForPendingFinalizers();
-            GC.Collect();
-            using var process = System.Diagnostics.Process.GetCurrentProcess();
-            return process.WorkingSet64;
-        }
     }
 
     private NeuralOdeClassificationTransformer Fit(Action<NeuralOdeClassificationTrainer.Options> change) =>

@@ -2,14 +2,27 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
 
-namespace Microsoft.ML.NeuralOde.Core.Tests.Support;
+namespace Microsoft.ML.NeuralOde.TestData;
 
 /// <summary>
 /// The heap of glibc, in which libtorch's tensors lie, as its own books have it: the same in every run, whatever the machine does besides.
 /// </summary>
 internal static partial class NativeHeap
 {
+    public const string Unknown = "The C library is not glibc, whose heap this test measures.";
+
     public static bool IsKnown { get; } = OperatingSystem.IsLinux() && NativeLibrary.TryGetExport(NativeLibrary.GetMainProgramHandle(), "malloc_info", out _);
+
+    /// <summary>Bytes that are in use in this heap and in the managed one, after everything that nobody holds was collected.</summary>
+    public static long BytesHeld()
+    {
+        for (int i = 0; i < 3; i++)
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+        }
+        return GC.GetTotalMemory(forceFullCollection: true) + BytesInUse();
+    }
 
     /// <summary>Bytes that are in use: neither holes nor what is kept for later.</summary>
     public static long BytesInUse()
@@ -53,4 +66,16 @@ internal static partial class NativeHeap
 
     [LibraryImport("libc", EntryPoint = "free")]
     private static partial void Free(nint memory);
+}
+
+/// <summary>A test that reads glibc's books of its heap; skipped where there are none.</summary>
+public sealed class NativeHeapFactAttribute : FactAttribute
+{
+    public NativeHeapFactAttribute() => Skip = NativeHeap.IsKnown ? null : NativeHeap.Unknown;
+}
+
+/// <summary>The same with cases.</summary>
+public sealed class NativeHeapTheoryAttribute : TheoryAttribute
+{
+    public NativeHeapTheoryAttribute() => Skip = NativeHeap.IsKnown ? null : NativeHeap.Unknown;
 }
