@@ -20,7 +20,7 @@ internal static class SeriesPicture
 
     private static Figure Paths(SeriesSet set, SeriesRow row)
     {
-        string truth = set.IsRegression ? $"target {row.Target:G3}" : $"class {set.Classes[(int)row.Class - 1]}";
+        string truth = set.IsRegression ? $"target {row.Target:G3}" : $"class {set.Classes[(int)row.Class]}";
         return Figures.Lines(truth, "time", "value", [.. Enumerable.Range(0, Math.Min(set.Channels, MostChannels)).Select(channel =>
         {
             int[] observed = [.. Enumerable.Range(0, row.Times.Length).Where(i => float.IsFinite(row.Values[i * set.Channels + channel]))];

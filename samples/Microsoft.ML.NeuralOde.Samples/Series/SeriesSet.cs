@@ -11,7 +11,7 @@ internal sealed class SeriesRow
     /// <summary>A time's channels after those of the time before.</summary>
     public float[] Values { get; set; } = [];
 
-    /// <summary>The key of the class, from 1; of classifications.</summary>
+    /// <summary>The place of the class, from 0, as ML.NET reads keys from objects; of classifications.</summary>
     public uint Class { get; set; }
 
     /// <summary>The number to be predicted; of regressions.</summary>
@@ -98,7 +98,7 @@ internal sealed record SeriesSet(
         {
             Values = values,
             Times = times?[i] ?? [.. Enumerable.Range(0, values.Length / channels).Select(place => (double)place)],
-            Class = classes?[i] ?? 0,
+            Class = (classes?[i] ?? 1) - 1,
             Target = targets?[i] ?? 0,
         })];
     }

@@ -67,15 +67,14 @@ internal sealed record CdeDescription(
     /// </summary>
     public double LeastWeightCount()
     {
-        double equation = IsLinear ? PathChannels * (double)BlockSize * Width : 0;
-        if (!IsLinear)
-        {
-            int[] sizes = [Width, .. HiddenLayers];
-            for (int i = 1; i < sizes.Length; i++)
-                equation += (sizes[i - 1] + 1.0) * sizes[i];
-            equation += (double)sizes[^1] * Width * PathChannels;
-        }
-        return equation + (double)Width * OutputCount;
+        double ends = (PathChannels + OutputCount) * (double)Width;
+        if (IsLinear)
+            return ends + Layers * (double)Width * Width;
+        int[] sizes = [Width, .. HiddenLayers];
+        double equation = (double)sizes[^1] * Width * PathChannels;
+        for (int i = 1; i < sizes.Length; i++)
+            equation += (sizes[i - 1] + 1.0) * sizes[i];
+        return ends + equation;
     }
 
     /// <summary>What makes no sense in a description that was read, as a clause; null for nothing.</summary>
@@ -90,6 +89,8 @@ internal sealed record CdeDescription(
             return "a size of its network makes no sense";
         if (IsLinear && Width % BlockSize != 0)
             return $"its width {Width} is no multiple of its blocks' size {BlockSize}";
+        if (model != SeriesModel.LogNeural && (Depth > 1 || Window > 1))
+            return $"its equation takes no windows, but has depth {Depth} and window {Window}";
         try
         {
             ScoringOptions().Validate();

@@ -69,6 +69,8 @@ public sealed class NeuralCdeModel : IRowScorer, IDisposable
     /// <param name="times">The times, which increase; null for 0, 1, 2, ….</param>
     /// <returns>The scores, an array of <see cref="OutputCount"/> numbers an observation.</returns>
     /// <exception cref="ArgumentException">The series is empty, lengths differ, a value is infinite, or times do not increase.</exception>
+    /// <exception cref="InvalidOperationException">The model takes several observations at once
+    /// (<see cref="NeuralCdeTrainerOptions.Window"/>), and says nothing in between.</exception>
     /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
     public float[][] ScoreAtObservations(float[] values, double[]? times = null)
     {

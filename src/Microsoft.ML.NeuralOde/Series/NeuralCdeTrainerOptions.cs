@@ -18,7 +18,7 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeTrainerOptions
     internal const int DefaultBatchSize = 32;
     internal const double DefaultLearningRate = 3e-3;
 
-    private const string WindowRule = "1 where Model is Neural, or Linear with several Layers";
+    private const string WindowRule = "1 where Model is not LogNeural";
 
     private protected NeuralCdeTrainerOptions()
     {
@@ -80,14 +80,12 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeTrainerOptions
     /// </summary>
     public bool IntensityChannels;
 
-    /// <summary>
-    /// The depth of the log-signatures, 1 or 2, of <see cref="SeriesModel.LogNeural"/> and of a single linear equation. Default: 1.
-    /// </summary>
+    /// <summary>The depth of the log-signatures of <see cref="SeriesModel.LogNeural"/>, 1 or 2. Default: 1.</summary>
     public int Depth = 1;
 
     /// <summary>
-    /// The number of pieces of the path between observations that are taken at once by <see cref="SeriesModel.LogNeural"/> and by a single
-    /// linear equation: more are faster on long series. Default: 1.
+    /// The number of pieces of the path between observations that <see cref="SeriesModel.LogNeural"/> takes at once: more are faster on long
+    /// series. Default: 1.
     /// </summary>
     public int Window = 1;
 
@@ -127,9 +125,8 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeTrainerOptions
         RequireDefined(Path, nameof(Path));
         Require(Depth is 1 or 2, nameof(Depth), Depth, "1 or 2");
         Require(Window > 0, nameof(Window), Window, "at least 1");
-        bool takesWindows = Model == SeriesModel.LogNeural || (Model == SeriesModel.Linear && Layers == 1);
-        Require(Window == 1 || takesWindows, nameof(Window), Window, WindowRule);
-        Require(Depth == 1 || takesWindows, nameof(Depth), Depth, WindowRule);
+        Require(Window == 1 || Model == SeriesModel.LogNeural, nameof(Window), Window, WindowRule);
+        Require(Depth == 1 || Model == SeriesModel.LogNeural, nameof(Depth), Depth, WindowRule);
         Require(Dropout is >= 0 and < 1, nameof(Dropout), Dropout, "from 0 to below 1");
     }
 

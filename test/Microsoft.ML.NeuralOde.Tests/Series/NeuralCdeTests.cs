@@ -1,5 +1,4 @@
 using Microsoft.ML.Data;
-using Microsoft.ML.NeuralOde.Tests.Support;
 
 namespace Microsoft.ML.NeuralOde.Tests.Series;
 
@@ -236,7 +235,7 @@ public sealed class NeuralCdeTests
         Bad(options => options.ChannelColumnNames = ["A", "A"], "*ChannelColumnNames is [[]A, A]*");
         Bad(options => options.ChannelColumnNames = ["A", "B", "C"], "*ChannelCount is 2*");
         Bad(options => { options.Model = SeriesModel.Neural; options.Window = 4; }, "*Window is 4*");
-        Bad(options => { options.Layers = 2; options.Depth = 2; }, "*Depth is 2*");
+        Bad(options => options.Depth = 2, "*Depth is 2*");
         Bad(options => options.TimeColumnName = "", "*TimeColumnName is *");
 
         void Bad(Action<NeuralCdeBinaryClassificationTrainer.Options> change, string message)

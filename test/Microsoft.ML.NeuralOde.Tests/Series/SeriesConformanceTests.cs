@@ -1,5 +1,3 @@
-using Microsoft.ML.Data;
-
 namespace Microsoft.ML.NeuralOde.Tests.Series;
 
 /// <summary>The trainers on series are what ML.NET expects of an estimator.</summary>

@@ -1,6 +1,7 @@
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Tests.Data;
+using TorchSharp;
 
 namespace Microsoft.ML.NeuralOde.Tests.Series;
 
