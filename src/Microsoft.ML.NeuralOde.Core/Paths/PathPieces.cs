@@ -44,6 +44,36 @@ internal sealed record PathPieces(Tensor Knots, Tensor Values, Tensor First, Ten
         return Slope(At(First, piece), IsLinear ? null : At(Second!, piece), IsLinear ? null : At(Third!, piece), u) * rate;
     }
 
+    /// <summary>The same path with further knots at times of shape <c>[batch, n]</c>, and their places among all, <c>[batch, n]</c>.</summary>
+    public (PathPieces Pieces, Tensor Places) With(Tensor times)
+    {
+        long knots = Knots.size(1);
+        (Tensor piece, Tensor within) = Place(times.to(ScalarType.Float64));
+        Tensor own = Numbers.Range(knots, ScalarType.Float64, Knots.device).unsqueeze(0).expand(Knots.size(0), knots);
+        Tensor all = cat([own, within.Plus(piece.to(ScalarType.Float64))], 1);
+        Tensor order = all.detach().argsort(1);
+        Tensor places = order.argsort(1).narrow(1, knots, times.size(1));
+        Tensor inOrder = all.gather(1, order);
+        // Each new piece is a part of an old one, from u to u + width.
+        Tensor start = inOrder.narrow(1, 0, all.size(1) - 1);
+        Tensor old = start.detach().floor().to(ScalarType.Int64).Within(0, knots - 2);
+        Tensor exact = start - old.to(ScalarType.Float64);
+        Tensor times0 = Knots.gather(1, old);
+        Tensor newKnots = cat([times0.Plus((Knots.gather(1, old.Shift(1)) - times0) * exact), Knots.narrow(1, knots - 1, 1)], 1);
+        Tensor u = exact.to(Values.dtype).unsqueeze(2);
+        Tensor width = inOrder.diff(1, 1).to(Values.dtype).unsqueeze(2);
+        Tensor first = At(First, old);
+        Tensor? second = IsLinear ? null : At(Second!, old);
+        Tensor? third = IsLinear ? null : At(Third!, old);
+        Tensor rise = IsLinear ? first : ((third! * u).Plus(second!) * u).Plus(first);
+        Tensor values = cat([At(Values, old).Plus(rise * u), Values.narrow(1, knots - 1, 1)], 1);
+        PathPieces pieces = IsLinear
+            ? new PathPieces(newKnots, values, first * width, null, null)
+            : new PathPieces(
+                newKnots, values, Slope(first, second, third, u) * width, (third! * u).Times(3).Plus(second!) * width.Squared(), third! * width.Power(3));
+        return (pieces, places);
+    }
+
     /// <summary>dX/du.</summary>
     public static Tensor Slope(Tensor first, Tensor? second, Tensor? third, Tensor u) =>
         second is null ? first : (((third! * u).Times(3).Plus(second.Times(2))) * u).Plus(first);
@@ -52,16 +82,24 @@ internal sealed record PathPieces(Tensor Knots, Tensor Values, Tensor First, Ten
     private (Tensor Piece, Tensor U, Tensor Rate) Locate(Tensor times)
     {
         Tensor at = times.to(ScalarType.Float64);
+        (Tensor piece, Tensor u) = Place(at);
+        Tensor duration = Knots.gather(1, piece.Shift(1)) - Knots.gather(1, piece);
+        Tensor hasNone = duration.detach().eq(Numbers.Zero);
+        Tensor rate = where(hasNone, zeros_like(duration.detach()), where(hasNone, ones_like(duration.detach()), duration).reciprocal());
+        Tensor isInside = at.detach().ge(Knots.detach().narrow(1, 0, 1)).logical_and(at.detach().le(Knots.detach().narrow(1, Knots.size(1) - 1, 1)));
+        return (piece, u.to(Values.dtype).unsqueeze(2), (rate * isInside.to(rate.dtype)).to(Values.dtype).unsqueeze(2));
+    }
+
+    /// <summary>The piece of each time, and the place in it, from 0 to 1, float64.</summary>
+    private (Tensor Piece, Tensor U) Place(Tensor at)
+    {
         Tensor piece = searchsorted(Knots.detach().contiguous(), at.detach().contiguous(), right: true).Shift(-1).Within(0, Knots.size(1) - 2);
         Tensor start = Knots.gather(1, piece);
         Tensor duration = Knots.gather(1, piece.Shift(1)) - start;
         Tensor hasNone = duration.detach().eq(Numbers.Zero);
-        Tensor rate = where(hasNone, zeros_like(duration.detach()), where(hasNone, ones_like(duration.detach()), duration).reciprocal());
-        Tensor u = ((at - start) * rate).clamp(Numbers.Zero, Numbers.One);
-        // A piece without duration is one that padding made or a jump: it lies behind.
-        u = where(hasNone, ones_like(u.detach()), u);
-        Tensor isInside = at.detach().ge(Knots.detach().narrow(1, 0, 1)).logical_and(at.detach().le(Knots.detach().narrow(1, Knots.size(1) - 1, 1)));
-        return (piece, u.to(Values.dtype).unsqueeze(2), (rate * isInside.to(rate.dtype)).to(Values.dtype).unsqueeze(2));
+        Tensor u = ((at - start) / where(hasNone, ones_like(duration.detach()), duration)).clamp(Numbers.Zero, Numbers.One);
+        // A piece without duration is one that padding made, or a jump: it lies behind.
+        return (piece, where(hasNone, ones_like(u.detach()), u));
     }
 
     private static Tensor At(Tensor all, Tensor piece) => all.gather(1, piece.unsqueeze(2).expand(piece.size(0), piece.size(1), all.size(2)));

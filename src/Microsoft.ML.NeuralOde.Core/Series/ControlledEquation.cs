@@ -54,14 +54,39 @@ public abstract class ControlledEquation : Module<ControlPath, Tensor>
     public Tensor StatesAtObservations(ControlPath path)
     {
         Check(path);
-        if (Window > 1)
-            throw new InvalidOperationException(
-                $"This equation takes {Window} pieces of the path at once, and has no states in between; make one with a window of 1, or ask for "
-                + $"{nameof(StatesAtWindows)}.");
+        RequireSingle();
         using DisposeScope scope = NewDisposeScope();
         Tensor states = Solve(path.Pieces, Initial(path.Pieces), true);
         return (path.KnotsPerObservation == 1 ? states : states.slice(1, 0, states.size(1), path.KnotsPerObservation).contiguous())
             .MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The states at times of each row's own.</summary>
+    /// <param name="path">X, with <see cref="Channels"/> channels.</param>
+    /// <param name="times">
+    /// Shape <c>[batch, n]</c>, in any order; they get gradients. Before a row's first observation and behind its last the state stays.
+    /// </param>
+    /// <returns>Shape <c>[batch, n, width]</c>.</returns>
+    /// <exception cref="ArgumentException">The path does not fit, or the times have another shape or are not finite.</exception>
+    /// <exception cref="InvalidOperationException">The equation takes several pieces at once (<see cref="Window"/>).</exception>
+    public Tensor StatesAt(ControlPath path, Tensor times)
+    {
+        Check(path);
+        RequireSingle();
+        Inputs.RequireAlive(times, nameof(times), "The tensor of times");
+        if (!times.is_floating_point() || times.dim() != 2 || times.size(0) != path.Rows || times.size(1) == 0)
+            throw new ArgumentException(
+                $"The times have shape [{string.Join(", ", times.shape)}] and type {times.dtype}; they must be of a floating-point type and of shape "
+                + $"[{path.Rows}, n].", nameof(times));
+        using DisposeScope scope = NewDisposeScope();
+        if (!times.detach().isfinite().all().item<bool>())
+            throw new ArgumentException("A time is NaN or infinite; times must be finite.", nameof(times));
+        Tensor initial = Initial(path.Pieces);
+        if (path.Knots.size(1) == 1)
+            return initial.unsqueeze(1).expand(path.Rows, times.size(1), Width).contiguous().MoveToOuterDisposeScope();
+        (PathPieces pieces, Tensor places) = path.Pieces.With(times.to(path.Knots.device));
+        Tensor states = Solve(pieces, initial, true);
+        return states.gather(1, places.unsqueeze(2).expand(path.Rows, times.size(1), Width)).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -82,6 +107,14 @@ public abstract class ControlledEquation : Module<ControlPath, Tensor>
     private protected abstract Tensor Solve(PathPieces pieces, Tensor initial, bool all);
 
     private Tensor Initial(PathPieces pieces) => functional.linear(pieces.Values.select(1, 0), _initialWeight, _initialBias);
+
+    private void RequireSingle()
+    {
+        if (Window > 1)
+            throw new InvalidOperationException(
+                $"This equation takes {Window} pieces of the path at once, and has no states in between; make one with a window of 1, or ask for "
+                + $"{nameof(StatesAtWindows)}.");
+    }
 
     private void Check(ControlPath path)
     {
