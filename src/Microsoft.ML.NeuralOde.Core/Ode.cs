@@ -18,7 +18,7 @@ namespace Microsoft.ML.NeuralOde;
 /// is NaN, or events that accumulate, is an <see cref="OdeSolverException"/> with time and rows. f may change the state that it is given:
 /// the solver goes on with its own.
 /// </remarks>
-public static class Ode
+public static partial class Ode
 {
     /// <summary>Solves an initial value problem whose right-hand side is a module; its parameters receive gradients.</summary>
     /// <param name="dynamics">f: <c>forward(t, y)</c> returns dy/dt in the shape of y. t is a scalar tensor (per row under
