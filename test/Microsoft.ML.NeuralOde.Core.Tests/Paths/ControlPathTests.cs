@@ -16,10 +16,9 @@ public class ControlPathTests
         SeriesBatch series = Series([0.5, 1, 3, 4], [[1, Missing], [2, 5], [Missing, 6], [0, 7]]);
         ControlPath path = ControlPath.Create(series, interpolation, time: true, counts: true);
         double[] at = path.Evaluate(tensor(new[] { 4.0 })).data<double>().ToArray();
-        at.Should().Equal(4, 0, 7, 3, 3);
-        path.Evaluate(tensor(1.0)).data<double>().ToArray().Should().Equal(1, 2, 5, 2, 1);
-        path.Increments().sum(1).Plus(path.Values.select(1, 0)).data<double>().ToArray().Zip(at, (found, expected) => Math.Abs(found - expected)).Max()
-            .Should().BeLessThan(1e-12, "the increments lead from the first knot to the last");
+        Far(at, 4, 0, 7, 3, 3).Should().BeLessThan(1e-12);
+        Far(path.Evaluate(tensor(1.0)).data<double>().ToArray(), 1, 2, 5, 2, 1).Should().BeLessThan(1e-12);
+        Far((path.Increments().sum(1) + path.Values.select(1, 0)).data<double>().ToArray(), at).Should().BeLessThan(1e-12, "the increments lead from the first knot to the last");
         path.Knots.diff(1, 1).min().item<double>().Should().BeGreaterThanOrEqualTo(0);
     }
 
@@ -49,7 +48,7 @@ public class ControlPathTests
         using DisposeScope scope = NewDisposeScope();
         ControlPath path = ControlPath.HermiteCubic(Series([0, 1, 3, 4], [[0], [2], [4], [9]]), time: false);
         double[] slopes = path.Derivative(tensor(new[,] { { 0, 1 - 1e-9, 1, 3 - 1e-9, 3, 4 } })).data<double>().ToArray();
-        slopes.Zip(new[] { 2.0, 2, 2, 1, 1, 5 }, (found, expected) => Math.Abs(found - expected)).Max().Should().BeLessThan(1e-6);
+        Far(slopes, 2, 2, 2, 1, 1, 5).Should().BeLessThan(1e-6);
     }
 
     [Fact]
@@ -74,7 +73,7 @@ public class ControlPathTests
     public void Derivatives_are_those_of_finite_differences(PathInterpolation interpolation)
     {
         using DisposeScope scope = NewDisposeScope();
-        ControlPath path = ControlPath.Create(Random(3, 9, 2, interpolation, out _), interpolation, counts: true);
+        ControlPath path = ControlPath.Create(Random(3, 9, 2, out _), interpolation, counts: true);
         const double H = 1e-6;
         Tensor times = (rand(3, 20, ScalarType.Float64) * (path.Knots.amax([1L], keepdim: true) - 0.1)) + 0.05;
         // Where a knot lies within the difference there is none to compare with.
@@ -88,7 +87,7 @@ public class ControlPathTests
     public void Gradients_to_values_and_times_are_those_of_finite_differences(PathInterpolation interpolation)
     {
         using DisposeScope scope = NewDisposeScope();
-        SeriesBatch given = Random(2, 6, 2, interpolation, out Tensor lengths);
+        SeriesBatch given = Random(2, 6, 2, out Tensor lengths);
         Tensor asked = rand(2, 7, ScalarType.Float64) * 3;
         Tensor weights = randn(2, 7, 5, ScalarType.Float64);
         Func<Tensor, Tensor, Tensor> loss = (values, times) =>
@@ -110,7 +109,7 @@ public class ControlPathTests
     public void Causal_paths_are_the_same_to_the_last_bit_up_to_a_change_of_the_data(PathInterpolation interpolation)
     {
         using DisposeScope scope = NewDisposeScope();
-        SeriesBatch series = Random(2, 12, 3, interpolation, out _);
+        SeriesBatch series = Random(2, 12, 3, out _);
         Tensor changed = series.Values.clone();
         changed.narrow(1, 7, 5).mul_(-3).add_(1);
         ControlPath one = ControlPath.Create(series, interpolation, counts: true), other = ControlPath.Create(new SeriesBatch(changed, series.Times), interpolation, counts: true);
@@ -124,7 +123,7 @@ public class ControlPathTests
     public void Rows_do_not_depend_on_what_else_is_in_the_batch_nor_on_padding(PathInterpolation interpolation)
     {
         using DisposeScope scope = NewDisposeScope();
-        SeriesBatch both = Random(2, 10, 2, interpolation, out _);
+        SeriesBatch both = Random(2, 10, 2, out _);
         Tensor padded = cat([both.Values, full([2, 4, 2], double.PositiveInfinity, ScalarType.Float64)], 1);
         Tensor times = cat([both.Times, full([2, 4], double.NaN, ScalarType.Float64)], 1);
         ControlPath whole = ControlPath.Create(new SeriesBatch(padded, times, tensor(new long[] { 10, 6 })), interpolation);
@@ -157,8 +156,8 @@ public class ControlPathTests
         Refused(() => new SeriesBatch(values, times, tensor(new long[] { 3, 0 })), "*row 1 is empty*");
         Refused(() => new SeriesBatch(values, times, tensor(new long[] { 4, 1 })), "*Row 0 has length 4*from 1 to 3*");
         Refused(() => new SeriesBatch(values, tensor(new[] { 0.0, double.NaN, 2 })), "*Row 0: time 1 is NaN*");
-        Refused(() => new SeriesBatch(values, zeros(2, 4)), "*[[]2, 4[]]*[[]2, 3[]]*");
-        Refused(() => new SeriesBatch(zeros(2, 3)), "*[[]2, 3[]]*[[]batch, length, channels[]]*");
+        Refused(() => new SeriesBatch(values, zeros(2, 4)), "*[2, 4]*[2, 3]*");
+        Refused(() => new SeriesBatch(zeros(2, 3)), "*[2, 3]*[batch, length, channels]*");
         Refused(() => new SeriesBatch(zeros(2, 0, 1)), "*at least one*");
         Refused(() => new SeriesBatch(zeros(2, 3, 1, ScalarType.Int64)), "*Int64*float32*");
         Refused(() => new SeriesBatch(values, null, tensor(new[] { 1.0, 2 })), "*lengths*integers*");
@@ -167,7 +166,7 @@ public class ControlPathTests
         Refused(() => new SeriesBatch(infinite), "*Row 1*channel 1 at observation 2 is infinite*");
         new SeriesBatch(infinite, null, tensor(new long[] { 3, 2 })).Lengths.Should().Equal([3, 2], "what lies behind a row's end is not looked at");
         ControlPath path = ControlPath.Linear(new SeriesBatch(values));
-        Refused(() => path.Evaluate(zeros(3)), "*scalar, [[]2[]] or [[]2, n[]]*");
+        Refused(() => path.Evaluate(zeros(3)), "*scalar, [2] or [2, n]*");
         ((Action)(() => ControlPath.Create(new SeriesBatch(values), (PathInterpolation)9))).Should().Throw<ArgumentOutOfRangeException>();
         values.Dispose();
         ((Action)(() => new SeriesBatch(values))).Should().Throw<ObjectDisposedException>();
@@ -184,19 +183,21 @@ public class ControlPathTests
         ControlPath.Linear(new SeriesBatch(randn(2, 3, 200)), counts: true).Channels.Should().Be(401);
     }
 
+    private static double Far(double[] found, params double[] expected) => found.Zip(expected, (one, other) => Math.Abs(one - other)).Max();
+
     internal static SeriesBatch Series(double[] times, double[][] values)
     {
         Tensor all = tensor(values.SelectMany(row => row).ToArray()).reshape(1, times.Length, values[0].Length);
         return new SeriesBatch(all, tensor(times));
     }
 
-    private static SeriesBatch Random(int rows, int length, int channels, PathInterpolation interpolation, out Tensor lengths)
+    private static SeriesBatch Random(int rows, int length, int channels, out Tensor lengths)
     {
         Tensor values = randn(rows, length, channels, ScalarType.Float64);
-        values[0, 2, 0] = values[0, 3, 0] = values[^1, 0, 1] = double.NaN;
+        values[0, 2, 0] = values[0, 3, 0] = values[-1, 0, 1] = double.NaN;
         Tensor times = (rand(rows, length, ScalarType.Float64) + 0.1).cumsum(1);
         lengths = tensor(Enumerable.Range(0, rows).Select(row => (long)Math.Max(4, length - row)).ToArray());
-        return new SeriesBatch(values, times, interpolation == PathInterpolation.Linear ? null : null);
+        return new SeriesBatch(values, times);
     }
 
     private static double Slope(Tensor at, Func<Tensor, Tensor> loss, params long[] place)

@@ -54,7 +54,7 @@ public class ControlledSolveTests
         using OdeSolution solution = Ode.Solve(driven, zeros(3, 2), tensor(new[] { 0.0, 4 }), control);
         solution.Final.sum().backward();
         driven.get_parameter("weight")!.grad!.isfinite().all().item<bool>().Should().BeTrue();
-        ((Action)(() => Ode.Solve(driven, zeros(2, 2), tensor(new[] { 0.0, 4 }), control))).Should().Throw<ArgumentException>().WithMessage("*3 rows*[[]2, 2[]]*");
+        ((Action)(() => Ode.Solve(driven, zeros(2, 2), tensor(new[] { 0.0, 4 }), control))).Should().Throw<ArgumentException>().WithMessage("*3 rows*[2, 2]*");
         ((Action)(() => Ode.Solve(driven, zeros(3, 2, ScalarType.Float64), tensor(new[] { 0.0, 4 }), control))).Should().Throw<ArgumentException>().WithMessage("*Float32*Float64*");
         control.Dispose();
         ((Action)(() => Ode.Solve(driven, zeros(3, 2), tensor(new[] { 0.0, 4 }), control))).Should().Throw<ObjectDisposedException>();

@@ -14,9 +14,7 @@ public class LinearCdeTests
     public void A_constant_matrix_gives_the_matrix_exponential()
     {
         using DisposeScope scope = NewDisposeScope();
-        using var equation = new LinearCde(channels: 1, width: 3, blockSize: 3, affine: false);
-        equation.to(ScalarType.Float64);
-        ControlPath path = ControlPath.Linear(new SeriesBatch(zeros(1, 5, 1, ScalarType.Float64), linspace(0, 2, 5, ScalarType.Float64)), time: true);
+        ControlPath path = ControlPath.Linear(new SeriesBatch(zeros(1, 5, 1, ScalarType.Float64), linspace(0, 2, 5, ScalarType.Float64)));
         using var timed = new LinearCde(channels: 2, width: 3, blockSize: 3, affine: false);
         timed.to(ScalarType.Float64);
         Tensor a = timed.get_parameter("matrices")![0].squeeze(2);
