@@ -76,6 +76,10 @@ public sealed class OdeSolution : IDisposable
         }
     }
 
+    /// <summary>The publications of the method and, where the solution has a graph, of the gradient method.</summary>
+    /// <example><code>File.WriteAllLines("references.bib", solution.Citations.Select(citation => citation.BibTeX));</code></example>
+    public IReadOnlyList<Citation> Citations { get; internal set; } = [];
+
     /// <summary>The events that happened, in their order.</summary>
     public IReadOnlyList<OdeEventOccurrence> Events { get; }
 

@@ -35,6 +35,8 @@ internal sealed class DiscreteAdjoint : GradientMethod
 
     internal override bool ReachesAll(OdeMethod method) => !method.IsReversible && !method.IsOneStep;
 
+    public override IReadOnlyList<Citation> Citations => [Publications.Revolve];
+
     internal override OdeSolution Solve(OdeProblem problem)
     {
         OdeMethod method = problem.Options.Method;
