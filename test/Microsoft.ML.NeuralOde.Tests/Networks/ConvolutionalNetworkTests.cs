@@ -1,4 +1,5 @@
 using Microsoft.ML.Data;
+using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Tests.Support;
 using Options = Microsoft.ML.NeuralOde.NeuralOdeClassificationTrainer.Options;
 
