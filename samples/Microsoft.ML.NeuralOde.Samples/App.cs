@@ -1,13 +1,17 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
 using Microsoft.ML.NeuralOde.Samples.Anomalies;
+using Microsoft.ML.NeuralOde.Samples.Augmented;
 using Microsoft.ML.NeuralOde.Samples.Density;
 using Microsoft.ML.NeuralOde.Samples.Digits;
 using Microsoft.ML.NeuralOde.Samples.Images;
+using Microsoft.ML.NeuralOde.Samples.Oscillators;
 using Microsoft.ML.NeuralOde.Samples.Output;
+using Microsoft.ML.NeuralOde.Samples.Series;
 using Microsoft.ML.NeuralOde.Samples.Serving;
 using Microsoft.ML.NeuralOde.Samples.Solvers;
 using Microsoft.ML.NeuralOde.Samples.Tabular;
+using Microsoft.ML.NeuralOde.Samples.Tutorial;
 using Spectre.Console;
 
 namespace Microsoft.ML.NeuralOde.Samples;
@@ -34,6 +38,10 @@ internal static class App
             TabularCommand.Create(display),
             AnomalyCommand.Create(display),
             DensityCommand.Create(display),
+            AugmentedCommand.Create(display),
+            OscillatorsCommand.Create(display),
+            SeriesCommand.Create(display),
+            TutorialCommand.Create(display),
         };
         ParseResult parsed = root.Parse(args);
         if (parsed.Action is ParseErrorAction parseError)

@@ -52,10 +52,18 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     public DenseDynamics(
         long features, IReadOnlyList<long>? hidden = null, Activation activation = Activation.Tanh, TimeDependence time = TimeDependence.Add,
         long conditions = 0)
+        : this(features, features, hidden ?? [features], activation, time, conditions)
+    {
+    }
+
+    /// <summary>
+    /// A network whose result is no derivative of its input but a part of one, such as the accelerations at positions and velocities.
+    /// </summary>
+    internal DenseDynamics(
+        long features, long outputs, IReadOnlyList<long> hidden, Activation activation, TimeDependence time, long conditions = 0)
         : base(nameof(DenseDynamics))
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(features);
-        hidden ??= [features];
         foreach (long size in hidden)
             ArgumentOutOfRangeException.ThrowIfNegativeOrZero(size, nameof(hidden));
         if (!Enum.IsDefined(activation))
@@ -64,12 +72,13 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
             throw new ArgumentOutOfRangeException(nameof(time), time, "There is no such time dependence.");
         ArgumentOutOfRangeException.ThrowIfNegative(conditions);
         Features = features;
+        Outputs = outputs;
         Conditions = conditions;
         Hidden = [.. hidden];
         Activation = activation;
         Time = time;
 
-        long[] sizes = [features, .. hidden, features];
+        long[] sizes = [features, .. hidden, outputs];
         int layers = sizes.Length - 1;
         _weights = new Parameter[layers];
         _biases = new Parameter[layers];
@@ -97,11 +106,14 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
                 _conditionWeight = this.OwnUniform("condition_weight", [sizes[1], conditions], bound);
         }
         if (time == TimeDependence.Add)
-            _timeWeights[0] = this.OwnUniform("time_weight", [features], 1);
+            _timeWeights[0] = this.OwnUniform("time_weight", [outputs], 1);
     }
 
     /// <summary>Size of the state.</summary>
     public long Features { get; }
+
+    /// <summary>Size of the result: <see cref="Features"/>, but in networks that are parts of other dynamics.</summary>
+    internal long Outputs { get; }
 
     /// <summary>Sizes of the hidden layers.</summary>
     public IReadOnlyList<long> Hidden { get; }
@@ -118,7 +130,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <summary>The layers' sizes, the activation and what else enters.</summary>
     /// <returns>For instance “DenseDynamics(2, 16, 2; Tanh; time Add)”.</returns>
     public override string ToString() =>
-        $"{nameof(DenseDynamics)}({string.Join(", ", [Features, .. Hidden, Features])}; {Activation}; "
+        $"{nameof(DenseDynamics)}({string.Join(", ", [Features, .. Hidden, Outputs])}; {Activation}; "
         + $"time {Time}{(Conditions > 0 ? $"; {Conditions} conditions" : "")})";
 
     /// <summary>Number of linear layers.</summary>

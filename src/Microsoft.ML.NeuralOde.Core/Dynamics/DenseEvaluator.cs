@@ -52,6 +52,8 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
 
     public int Features => Layers[0].Inputs;
 
+    public int Outputs => Layers[^1].Outputs;
+
     /// <summary>Multiplications and additions of one row's evaluation.</summary>
     public double MultiplyAdds { get; }
 
@@ -79,8 +81,8 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
             for (int l = 0; l < Layers.Length; l++)
             {
                 bool isLast = l == Layers.Length - 1;
-                T* y = isLast ? to + start * Features : hidden;
-                nint yStride = isLast ? Features : Layers[l].PaddedOutputs;
+                T* y = isLast ? to + start * Outputs : hidden;
+                nint yStride = isLast ? Outputs : Layers[l].PaddedOutputs;
                 Forward(l, x, stride, y, yStride, count, blockTimes);
                 if (!isLast)
                     _kernels.Activate(Activation, y, null, yStride, count, Layers[l].HasTime ? blockTimes : null, Layers[l].TimeWeight);

@@ -32,6 +32,8 @@ internal sealed class SymplecticStepper(SymplecticMethod method, bool isLeapfrog
             throw new ArgumentException(
                 $"The initial state has shape [{string.Join(", ", state.shape)}]; "
                 + "methods for second-order systems need a last dimension of even size: positions, then velocities.");
+        if (Context.RightHandSide.WhyNotLeapfrog is { } reason)
+            throw new ArgumentException($"OdeMethod '{method.Name}' cannot solve this equation. {reason}.");
         base.Start(time, state);
     }
 

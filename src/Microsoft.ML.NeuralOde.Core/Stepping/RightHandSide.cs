@@ -21,6 +21,9 @@ internal sealed class RightHandSide : IDisposable
         _analytic = recordsGraph ? null : equation.Analytic;
     }
 
+    /// <summary>Why positions and velocities of the state cannot be updated in turn; null where nothing is known against it.</summary>
+    public string? WhyNotLeapfrog => (_whole.Module as ISecondOrderSystem)?.WhyNotLeapfrog;
+
     /// <summary>From now on states have these rows of the batch; null for all.</summary>
     public void Keep(int[]? rows)
     {

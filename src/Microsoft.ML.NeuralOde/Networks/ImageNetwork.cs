@@ -90,10 +90,10 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
         return cat(features.split(EncodedTogether).Select(Convolve).ToList()).MoveToOuterDisposeScope();
     }
 
-    protected override (Tensor Final, SolverStatistics Statistics) Integrate(Tensor state, OdeSolverOptions options)
+    protected override (Tensor Final, SolverStatistics Statistics) Integrate(Tensor state, OdeSolverOptions options, double endTime)
     {
         if (_description.SolvesEquation)
-            return base.Integrate(state, options);
+            return base.Integrate(state, options, endTime);
         // A residual layer y + f(y) is a step of Euler's method of size 1. The discrete gradient is the exact one.
         OdeSolverOptions steps = options with
         {

@@ -19,7 +19,7 @@ public class FlatMemoryTests
         get
         {
             var data = new TheoryData<string, string>();
-            foreach (string dynamics in new[] { "dense", "gated", "conditional", "convolution", "module", "function", "flow", "path", "row arguments", "tuple", "event" })
+            foreach (string dynamics in new[] { "dense", "gated", "conditional", "convolution", "module", "heavy ball", "separable", "augmented", "function", "flow", "path", "row arguments", "tuple", "event" })
                 foreach (string gradient in new[] { "direct", "adjoint", "checkpointed", "checkpointed again", "reversible" })
                     data.Add(dynamics, gradient);
             return data;
@@ -199,19 +199,28 @@ public class FlatMemoryTests
         int parameters = 0;
         switch (kind)
         {
-            case "dense" or "gated" or "convolution" or "module":
+            case "dense" or "gated" or "convolution" or "module" or "second order" or "heavy ball" or "separable":
                 {
                     nn.Module<Tensor, Tensor, Tensor> dynamics = kind switch
                     {
                         "dense" => all.Add(new DenseDynamics(4, [8, 6])),
                         "gated" => all.Add(new DenseDynamics(4, time: TimeDependence.ConcatSquash)),
                         "convolution" => all.Add(new ConvolutionalDynamics(2)),
+                        "second order" or "heavy ball" or "separable" => all.Add(Dynamics.FamilyDynamicsTests.Create(kind, 2, Activation.Tanh, 5)),
                         _ => all.Add(new WithoutEvaluator(all.Add(new DenseDynamics(4)))),
                     };
                     parameters = dynamics.parameters().Count();
                     Tensor y0 = all.Add(kind == "convolution" ? all.Add(linspace(-1, 1, 64)).reshape(2, 2, 4, 4) : ones(3, 4)).requires_grad_();
                     OdeSolution solution = all.Add(Ode.Solve(dynamics, y0, 0, kind == "convolution" ? 0.125 : End, options));
                     Back(solution.Final);
+                    break;
+                }
+            case "augmented":
+                {
+                    OdeBlock block = all.Add(new OdeBlock(all.Add(new DenseDynamics(4)), End, options, all.Add(StateAugmentation.Linear(3, 1))));
+                    parameters = block.parameters().Count();
+                    Tensor x = all.Add(ones(3, 3));
+                    Back(block.call(x));
                     break;
                 }
             case "conditional":
