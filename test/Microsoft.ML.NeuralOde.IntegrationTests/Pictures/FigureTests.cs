@@ -47,8 +47,8 @@ public class FigureTests
             picture.Height.Should().Be(figure.Height);
             picture.GetPixel(1, 1).Red.Should().Be(ground);
             // Neither empty nor full: text and lines are a small part of most pictures.
-            int drawn = picture.Pixels.Count(pixel => pixel != picture.GetPixel(1, 1));
-            drawn.Should().BeInRange(picture.Pixels.Length / 100, picture.Pixels.Length * 9 / 10);
+            SKColor[] pixels = picture.Pixels;
+            pixels.Count(pixel => pixel != pixels[0]).Should().BeInRange(pixels.Length / 100, pixels.Length * 9 / 10);
         }
     }
 
@@ -79,7 +79,7 @@ public class FigureTests
         // What the figures of the library and of the tutorial write.
         typeface.ContainsGlyphs("aZ09 .,;:()[]%+−-–—·×÷=≈≠≤≥<>/°µλθεσφπΔΣ∂∫∇√∞‖′″⁻⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉→←∈äöüßéøæ").Should().BeTrue();
         int with = Drawn("a title of some length"), without = Drawn("i");
-        (with - without).Should().BeGreaterThan(300);
+        (with - without).Should().BeGreaterThan(200);
 
         static int Drawn(string title)
         {
