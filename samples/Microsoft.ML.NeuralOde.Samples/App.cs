@@ -1,9 +1,13 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
 using Microsoft.ML.NeuralOde.Samples.Anomalies;
+using Microsoft.ML.NeuralOde.Samples.Augmented;
 using Microsoft.ML.NeuralOde.Samples.Density;
 using Microsoft.ML.NeuralOde.Samples.Digits;
+using Microsoft.ML.NeuralOde.Samples.Images;
+using Microsoft.ML.NeuralOde.Samples.Oscillators;
 using Microsoft.ML.NeuralOde.Samples.Output;
+using Microsoft.ML.NeuralOde.Samples.Series;
 using Microsoft.ML.NeuralOde.Samples.Serving;
 using Microsoft.ML.NeuralOde.Samples.Solvers;
 using Microsoft.ML.NeuralOde.Samples.Tabular;
@@ -26,12 +30,17 @@ internal static class App
         {
             MnistCommand.Create((settings, view, token) => new MnistStory(settings, view).RunAsync(token), display),
             PredictCommand.Create(display),
+            OdeNetCommand.Create(display),
+            ResNetVsOdeCommand.Create(display),
             SolversCommand.Create(display),
             ScoringCommand.Create(display),
             LoadCommand.Create(display),
             TabularCommand.Create(display),
             AnomalyCommand.Create(display),
             DensityCommand.Create(display),
+            AugmentedCommand.Create(display),
+            OscillatorsCommand.Create(display),
+            SeriesCommand.Create(display),
             TutorialCommand.Create(display),
         };
         ParseResult parsed = root.Parse(args);

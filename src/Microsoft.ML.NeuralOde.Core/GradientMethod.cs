@@ -96,6 +96,9 @@ public abstract class GradientMethod
                 nameof(name));
     }
 
+    /// <summary>Where the method was published; empty for plain differentiation through the solver.</summary>
+    public virtual IReadOnlyList<Citation> Citations => [];
+
     /// <summary>The name, and in parentheses what differs from the defaults.</summary>
     /// <returns>For instance “checkpointed” or “adjoint (method radau5, rtol 1e-06)”.</returns>
     public override string ToString() => Name;

@@ -18,7 +18,7 @@ namespace Microsoft.ML.NeuralOde;
 /// is NaN, or events that accumulate, is an <see cref="OdeSolverException"/> with time and rows. f may change the state that it is given:
 /// the solver goes on with its own.
 /// </remarks>
-public static class Ode
+public static partial class Ode
 {
     /// <summary>Solves an initial value problem whose right-hand side is a module; its parameters receive gradients.</summary>
     /// <param name="dynamics">f: <c>forward(t, y)</c> returns dy/dt in the shape of y. t is a scalar tensor (per row under
@@ -308,7 +308,8 @@ public static class Ode
     }
 
     /// <summary>Solves an initial value problem of any kind.</summary>
-    internal static OdeSolution Solve(VectorField equation, Tensor initialState, TimeGrid grid, Tensor? times, OdeSolverOptions? options)
+    internal static OdeSolution Solve(
+        VectorField equation, Tensor initialState, TimeGrid grid, Tensor? times, OdeSolverOptions? options, Methods.StepPenalty? penalty = null)
     {
         options ??= new OdeSolverOptions();
         options.Validate();
@@ -316,7 +317,7 @@ public static class Ode
         BackwardFailure.ThrowKept(equation.Parameters);
         Inputs.CheckTolerances(options, initialState);
         GradientMethod gradient = options.Gradient ?? (equation.NamesParameters ? GradientMethod.Checkpointed() : GradientMethod.Direct());
-        var problem = new OdeProblem(equation, initialState, times, grid, options, gradient);
+        var problem = new OdeProblem(equation, initialState, times, grid, options, gradient) { Penalty = penalty };
 
         // A bare function, such as an event's, may use parameters that only the graph knows.
         bool reachesAll = gradient.ReachesAll(options.Method);
@@ -338,6 +339,12 @@ public static class Ode
                 : new EventSolve(problem, needsGradient, scope).Run();
             scope.Attach(solution.States);
             solution.States.MoveToOuterDisposeScope();
+            solution.Citations = solution.States.requires_grad ? [.. options.Method.Citations, .. gradient.Citations] : options.Method.Citations;
+            if (solution.Penalty is { } cost)
+            {
+                scope.Attach(cost);
+                cost.MoveToOuterDisposeScope();
+            }
             return solution.HandOver();
         }
         catch (ExternalException exception)

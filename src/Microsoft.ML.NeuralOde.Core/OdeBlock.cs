@@ -19,7 +19,7 @@ public sealed class OdeBlock : Module<Tensor, Tensor>
     /// </param>
     /// <exception cref="ArgumentException">The end time is zero or not finite, or an option makes no sense.</exception>
     public OdeBlock(
-        Module<Tensor, Tensor, Tensor> dynamics, double endTime = 1, OdeSolverOptions? options = null, Augmentation? augmentation = null)
+        Module<Tensor, Tensor, Tensor> dynamics, double endTime = 1, OdeSolverOptions? options = null, StateAugmentation? augmentation = null)
         : base(nameof(OdeBlock))
     {
         ArgumentNullException.ThrowIfNull(dynamics);
@@ -46,7 +46,7 @@ public sealed class OdeBlock : Module<Tensor, Tensor>
     public double EndTime { get; }
 
     /// <summary>The dimensions of the state beside those of the input; null for none.</summary>
-    public Augmentation? Augmentation { get; }
+    public StateAugmentation? Augmentation { get; }
 
     /// <summary>The state at the end time.</summary>
     /// <param name="input">The initial state, shape <c>[batch, …]</c>, before its augmentation.</param>
@@ -69,15 +69,17 @@ public sealed class OdeBlock : Module<Tensor, Tensor>
     /// <param name="options">How to solve; null for the block's own <see cref="Options"/>.</param>
     /// <returns>The states at 0 and at the end time, shape <c>[2, batch, …]</c>, and what they cost.</returns>
     /// <exception cref="OdeSolverException">The problem cannot be solved; the message says why and what to try.</exception>
-    public OdeSolution Solve(Tensor input, OdeSolverOptions? options = null) =>
-        Augmentation is null ? Ode.Solve(_dynamics, input, 0, EndTime, options ?? Options) : SolveAugmented(input, options ?? Options);
+    public OdeSolution Solve(Tensor input, OdeSolverOptions? options = null) => SolveTo(EndTime, input, options ?? Options);
+
+    /// <summary>The same up to another time.</summary>
+    internal OdeSolution SolveTo(double endTime, Tensor input, OdeSolverOptions options)
+    {
+        if (Augmentation is null)
+            return Ode.Solve(_dynamics, input, 0, endTime, options);
+        using Tensor state = Augment(input);
+        return Ode.Solve(_dynamics, state, 0, endTime, options);
+    }
 
     /// <summary>The equation's initial state of an input: itself, or with the further dimensions; the caller's in the second case.</summary>
     internal Tensor Augment(Tensor input) => Augmentation is null ? input : Augmentation.call(input);
-
-    private OdeSolution SolveAugmented(Tensor input, OdeSolverOptions options)
-    {
-        using Tensor state = Augment(input);
-        return Ode.Solve(_dynamics, state, 0, EndTime, options);
-    }
 }

@@ -21,40 +21,58 @@ public abstract class OdeMethod
     public static OdeMethod Midpoint { get; } = new ExplicitRungeKutta("midpoint", FixedTableaux.Midpoint);
 
     /// <summary>Heun's method of order 2, the explicit trapezoidal rule, fixed steps.</summary>
-    public static OdeMethod Heun2 { get; } = new ExplicitRungeKutta("heun2", FixedTableaux.Heun2);
+    public static OdeMethod Heun2 { get; } = new ExplicitRungeKutta("heun2", FixedTableaux.Heun2) { Citations = [Publications.Heun] };
 
     /// <summary>Heun's method of order 3, fixed steps (Heun 1900).</summary>
-    public static OdeMethod Heun3 { get; } = new ExplicitRungeKutta("heun3", FixedTableaux.Heun3);
+    public static OdeMethod Heun3 { get; } = new ExplicitRungeKutta("heun3", FixedTableaux.Heun3) { Citations = [Publications.Heun] };
 
     /// <summary>Ralston's method of order 2 with the smallest error bound, fixed steps (Ralston 1962).</summary>
-    public static OdeMethod Ralston { get; } = new ExplicitRungeKutta("ralston", FixedTableaux.Ralston2);
+    public static OdeMethod Ralston { get; } = new ExplicitRungeKutta("ralston", FixedTableaux.Ralston2)
+    {
+        Citations = [Publications.Ralston],
+    };
 
     /// <summary>The classical Runge–Kutta method, order 4, fixed steps (Kutta 1901).</summary>
-    public static OdeMethod Rk4 { get; } = new ExplicitRungeKutta("rk4", FixedTableaux.ClassicalRungeKutta4);
+    public static OdeMethod Rk4 { get; } = new ExplicitRungeKutta("rk4", FixedTableaux.ClassicalRungeKutta4)
+    {
+        Citations = [Publications.Kutta],
+    };
 
     /// <summary>Kutta's 3/8 rule, order 4, fixed steps (Kutta 1901).</summary>
-    public static OdeMethod Rk4ThreeEighths { get; } = new ExplicitRungeKutta("rk4_38", FixedTableaux.ThreeEighths);
+    public static OdeMethod Rk4ThreeEighths { get; } = new ExplicitRungeKutta("rk4_38", FixedTableaux.ThreeEighths)
+    {
+        Citations = [Publications.Kutta],
+    };
 
     /// <summary>Heun's method with Euler's as error estimate, order 2(1), adaptive.</summary>
     public static OdeMethod AdaptiveHeun { get; } = new ExplicitRungeKutta("adaptive_heun", LowOrderPairs.AdaptiveHeun);
 
     /// <summary>Fehlberg 2(1), adaptive (Fehlberg 1969).</summary>
-    public static OdeMethod Fehlberg2 { get; } = new ExplicitRungeKutta("fehlberg2", LowOrderPairs.Fehlberg2);
+    public static OdeMethod Fehlberg2 { get; } = new ExplicitRungeKutta("fehlberg2", LowOrderPairs.Fehlberg2)
+    {
+        Citations = [Publications.Fehlberg],
+    };
 
     /// <summary>Bogacki–Shampine 3(2), adaptive, three evaluations a step: for loose tolerances (Bogacki and Shampine 1989).</summary>
-    public static OdeMethod Bosh3 { get; } = new ExplicitRungeKutta("bosh3", LowOrderPairs.BogackiShampine3);
+    public static OdeMethod Bosh3 { get; } = new ExplicitRungeKutta("bosh3", LowOrderPairs.BogackiShampine3)
+    {
+        Citations = [Publications.BogackiShampine],
+    };
 
     /// <summary>
     /// Tsitouras 5(4), adaptive, six evaluations a step (Ch. Tsitouras, Runge–Kutta pairs of order 5(4) satisfying only the first column
     /// simplifying assumption, Comput. Math. Appl. 62, 2011).
     /// </summary>
-    public static OdeMethod Tsit5 { get; } = new ExplicitRungeKutta("tsit5", Tsitouras5.Tableau);
+    public static OdeMethod Tsit5 { get; } = new ExplicitRungeKutta("tsit5", Tsitouras5.Tableau) { Citations = [Publications.Tsitouras] };
 
     /// <summary>
     /// Dormand–Prince 5(4), adaptive: order 5 with an embedded solution of order 4, six evaluations a step
     /// (J. R. Dormand, P. J. Prince, A family of embedded Runge–Kutta formulae, J. Comp. Appl. Math. 6, 1980). The default.
     /// </summary>
-    public static OdeMethod Dopri5 { get; } = new ExplicitRungeKutta("dopri5", DormandPrince5.Tableau);
+    public static OdeMethod Dopri5 { get; } = new ExplicitRungeKutta("dopri5", DormandPrince5.Tableau)
+    {
+        Citations = [Publications.DormandPrince],
+    };
 
     /// <summary>
     /// Dormand–Prince 8(5,3), adaptive, twelve evaluations a step: for tight tolerances (Hairer, Nørsett and Wanner, Solving Ordinary
@@ -63,34 +81,58 @@ public abstract class OdeMethod
     public static OdeMethod Dopri8 { get; } = new ExplicitRungeKutta("dopri8", DormandPrince8.Tableau);
 
     /// <summary>The implicit Euler method, order 1, adaptive: L-stable.</summary>
-    public static OdeMethod ImplicitEuler { get; } = new ImplicitRungeKutta("implicit_euler", ImplicitTableaux.Euler);
+    public static OdeMethod ImplicitEuler { get; } = new ImplicitRungeKutta("implicit_euler", ImplicitTableaux.Euler)
+    {
+        Citations = [Publications.HairerStiff],
+    };
 
     /// <summary>The implicit midpoint rule, order 2, fixed steps: symplectic, A-stable.</summary>
-    public static OdeMethod ImplicitMidpoint { get; } = new ImplicitRungeKutta("implicit_midpoint", ImplicitTableaux.Midpoint);
+    public static OdeMethod ImplicitMidpoint { get; } = new ImplicitRungeKutta("implicit_midpoint", ImplicitTableaux.Midpoint)
+    {
+        Citations = [Publications.HairerStiff],
+    };
 
     /// <summary>The implicit trapezoidal rule (Crank–Nicolson), order 2, fixed steps: A-stable.</summary>
-    public static OdeMethod Trapezoid { get; } = new ImplicitRungeKutta("trapezoid", ImplicitTableaux.Trapezoid);
+    public static OdeMethod Trapezoid { get; } = new ImplicitRungeKutta("trapezoid", ImplicitTableaux.Trapezoid)
+    {
+        Citations = [Publications.HairerStiff],
+    };
 
     /// <summary>Singly diagonally implicit Runge–Kutta, order 2(1), adaptive: L-stable (Alexander 1977).</summary>
-    public static OdeMethod Sdirk2 { get; } = new ImplicitRungeKutta("sdirk2", ImplicitTableaux.Sdirk2);
+    public static OdeMethod Sdirk2 { get; } = new ImplicitRungeKutta("sdirk2", ImplicitTableaux.Sdirk2)
+    {
+        Citations = [Publications.Alexander],
+    };
 
     /// <summary>TR-BDF2, order 2(3), adaptive: L-stable, for loose tolerances (Hosea and Shampine 1996).</summary>
-    public static OdeMethod TrBdf2 { get; } = new ImplicitRungeKutta("trbdf2", ImplicitTableaux.TrBdf2);
+    public static OdeMethod TrBdf2 { get; } = new ImplicitRungeKutta("trbdf2", ImplicitTableaux.TrBdf2)
+    {
+        Citations = [Publications.HoseaShampine],
+    };
 
     /// <summary>Kværnø 3(2), diagonally implicit, adaptive: L-stable (Kværnø 2004).</summary>
-    public static OdeMethod Kvaerno3 { get; } = new ImplicitRungeKutta("kvaerno3", ImplicitTableaux.Kvaerno3);
+    public static OdeMethod Kvaerno3 { get; } = new ImplicitRungeKutta("kvaerno3", ImplicitTableaux.Kvaerno3)
+    {
+        Citations = [Publications.Kvaerno],
+    };
 
     /// <summary>
     /// ESDIRK4(3)6L[2]SA, diagonally implicit, order 4, adaptive: L-stable (C. A. Kennedy, M. H. Carpenter, Additive Runge–Kutta schemes
     /// for convection–diffusion–reaction equations, 2003).
     /// </summary>
-    public static OdeMethod Esdirk4 { get; } = new ImplicitRungeKutta("esdirk4", ImplicitTableaux.Esdirk4);
+    public static OdeMethod Esdirk4 { get; } = new ImplicitRungeKutta("esdirk4", ImplicitTableaux.Esdirk4)
+    {
+        Citations = [Publications.KennedyAdditive],
+    };
 
     /// <summary>
     /// ESDIRK5(4)7L[2]SA2, diagonally implicit, order 5, adaptive: L-stable (C. A. Kennedy, M. H. Carpenter, Diagonally implicit
     /// Runge–Kutta methods for stiff ODEs, 2019).
     /// </summary>
-    public static OdeMethod Esdirk5 { get; } = new ImplicitRungeKutta("esdirk5", ImplicitTableaux.Esdirk5);
+    public static OdeMethod Esdirk5 { get; } = new ImplicitRungeKutta("esdirk5", ImplicitTableaux.Esdirk5)
+    {
+        Citations = [Publications.KennedyDiagonal],
+    };
 
     /// <summary>
     /// Another name of <see cref="Esdirk4"/>, which took the place of Kværnø's method of order 4: a stage of hers lies behind the step's
@@ -108,34 +150,52 @@ public abstract class OdeMethod
     /// <summary>
     /// Two-stage Radau IIA, order 3, adaptive: L-stable (Hairer and Wanner, Solving Ordinary Differential Equations II, IV.5).
     /// </summary>
-    public static OdeMethod Radau3 { get; } = new ImplicitRungeKutta("radau3", ImplicitTableaux.Radau3);
+    public static OdeMethod Radau3 { get; } = new ImplicitRungeKutta("radau3", ImplicitTableaux.Radau3)
+    {
+        Citations = [Publications.HairerStiff],
+    };
 
     /// <summary>
     /// Three-stage Radau IIA, order 5, adaptive: L-stable, the standard choice for stiff problems at tight tolerances (the same, IV.8).
     /// </summary>
-    public static OdeMethod Radau5 { get; } = new ImplicitRungeKutta("radau5", ImplicitTableaux.Radau5);
+    public static OdeMethod Radau5 { get; } = new ImplicitRungeKutta("radau5", ImplicitTableaux.Radau5)
+    {
+        Citations = [Publications.HairerStiff],
+    };
 
     /// <summary>Two-stage Gauss–Legendre, order 4, fixed steps: symplectic, A-stable.</summary>
-    public static OdeMethod GaussLegendre4 { get; } = new ImplicitRungeKutta("gl4", ImplicitTableaux.Gauss4);
+    public static OdeMethod GaussLegendre4 { get; } = new ImplicitRungeKutta("gl4", ImplicitTableaux.Gauss4)
+    {
+        Citations = [Publications.HairerStiff],
+    };
 
     /// <summary>Three-stage Gauss–Legendre, order 6, fixed steps: symplectic, A-stable.</summary>
-    public static OdeMethod GaussLegendre6 { get; } = new ImplicitRungeKutta("gl6", ImplicitTableaux.Gauss6);
+    public static OdeMethod GaussLegendre6 { get; } = new ImplicitRungeKutta("gl6", ImplicitTableaux.Gauss6)
+    {
+        Citations = [Publications.HairerStiff],
+    };
 
     /// <summary>
     /// Reversible Heun, order 2(1), adaptive, one evaluation a step: a step can be undone exactly (Kidger, Foster, Li and Lyons 2021).
     /// </summary>
-    public static OdeMethod ReversibleHeun { get; } = new ReversibleHeun();
+    public static OdeMethod ReversibleHeun { get; } = new ReversibleHeun() { Citations = [Publications.ReversibleHeun] };
 
     /// <summary>
     /// Semi-implicit (symplectic) Euler for second-order systems, order 1, fixed steps. See <see cref="IsForSecondOrderSystems"/>.
     /// </summary>
-    public static OdeMethod SemiImplicitEuler { get; } = new SymplecticMethod("semi_implicit_euler", isLeapfrog: false);
+    public static OdeMethod SemiImplicitEuler { get; } = new SymplecticMethod("semi_implicit_euler", isLeapfrog: false)
+    {
+        Citations = [Publications.HairerGeometric],
+    };
 
     /// <summary>
     /// Leapfrog (Störmer–Verlet, kick–drift–kick) for second-order systems, order 2, fixed steps: symplectic where accelerations do not
     /// depend on velocities. See <see cref="IsForSecondOrderSystems"/>.
     /// </summary>
-    public static OdeMethod Leapfrog { get; } = new SymplecticMethod("leapfrog", isLeapfrog: true);
+    public static OdeMethod Leapfrog { get; } = new SymplecticMethod("leapfrog", isLeapfrog: true)
+    {
+        Citations = [Publications.HairerGeometric],
+    };
 
     /// <summary>
     /// Adams methods of order 1 to 12 (predictor, evaluation, corrector, evaluation) that choose order and step as they go, two evaluations
@@ -143,13 +203,16 @@ public abstract class OdeMethod
     /// Differential Equations, 1975). Neither per-row step sizes nor gradients for the output times. With a fixed step size it is
     /// <see cref="AdamsBashforthMoulton"/> of order 4, which <see cref="Order"/> tells.
     /// </summary>
-    public static OdeMethod Adams { get; } = new VariableOrderAdams();
+    public static OdeMethod Adams { get; } = new VariableOrderAdams() { Citations = [Publications.ShampineGordon] };
 
     /// <summary>
     /// <see cref="Dopri5"/> while stability does not limit its steps, <see cref="Radau5"/> where it does: for problems of which it is not
     /// known whether, or where, they are stiff. Decides for the whole batch; not for per-row step sizes.
     /// </summary>
-    public static OdeMethod Auto { get; } = new AutoSwitching("auto", (ExplicitRungeKutta)Dopri5, (ImplicitRungeKutta)Radau5);
+    public static OdeMethod Auto { get; } = new AutoSwitching("auto", (ExplicitRungeKutta)Dopri5, (ImplicitRungeKutta)Radau5)
+    {
+        Citations = [Publications.Petzold, Publications.DormandPrince, Publications.HairerStiff],
+    };
 
     /// <summary>
     /// Every method, in the order of the documentation; of the Adams methods those of order 4, of the reversible couplings one.
@@ -217,6 +280,11 @@ public abstract class OdeMethod
 
     /// <summary>The order of the very first step.</summary>
     internal virtual int StartOrder => Order;
+
+    /// <summary>
+    /// Where the method was published, or for the oldest a textbook that treats it. Empty for methods of one's own.
+    /// </summary>
+    public IReadOnlyList<Citation> Citations { get; internal init; } = [Publications.HairerNonstiff];
 
     /// <summary>Whether the method estimates its error and so can choose its steps.</summary>
     public bool IsAdaptive { get; }
@@ -304,7 +372,7 @@ public abstract class OdeMethod
             throw new ArgumentException($"The name '{name}' begins or ends with a space or holds a control character; choose another.", nameof(name));
         if (Find(name) is { } other)
             throw new ArgumentException($"'{name}' is the name of OdeMethod '{other.Name}'; choose another.", nameof(name));
-        return new ExplicitRungeKutta(name, OwnTableau.Check(name, tableau, nameof(tableau)), isKnownByName: false);
+        return new ExplicitRungeKutta(name, OwnTableau.Check(name, tableau, nameof(tableau)), isKnownByName: false) { Citations = [] };
     }
 
     /// <summary>The method of a name.</summary>

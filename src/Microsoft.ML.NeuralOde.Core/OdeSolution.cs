@@ -76,6 +76,10 @@ public sealed class OdeSolution : IDisposable
         }
     }
 
+    /// <summary>The publications of the method and, where the solution has a graph, of the gradient method.</summary>
+    /// <example><code>File.WriteAllLines("references.bib", solution.Citations.Select(citation => citation.BibTeX));</code></example>
+    public IReadOnlyList<Citation> Citations { get; internal set; } = [];
+
     /// <summary>The events that happened, in their order.</summary>
     public IReadOnlyList<OdeEventOccurrence> Events { get; }
 
@@ -101,6 +105,9 @@ public sealed class OdeSolution : IDisposable
     /// itself, and the next use of the solution or of its parameters throws it.
     /// </summary>
     public void ThrowIfBackwardFailed() => Statistics.ThrowIfBackwardFailed();
+
+    /// <summary>What the steps cost, in the shape of the initial state, where that was asked for; belongs to who asked.</summary>
+    internal Tensor? Penalty { get; set; }
 
     /// <summary>The same solution with other tensors: those that are part of a graph.</summary>
     internal OdeSolution With(Tensor states) => new(states, Statistics, _status);

@@ -22,6 +22,9 @@ public sealed class OdeTupleSolution : IDisposable
     /// <summary>How the solve ended: see <see cref="OdeSolution.Status"/>.</summary>
     public IReadOnlyList<RowStatus> Status => _packed.Status;
 
+    /// <inheritdoc cref="OdeSolution.Citations"/>
+    public IReadOnlyList<Citation> Citations => _packed.Citations;
+
     /// <inheritdoc cref="OdeSolution.ThrowIfBackwardFailed"/>
     public void ThrowIfBackwardFailed() => _packed.ThrowIfBackwardFailed();
 

@@ -19,6 +19,8 @@ internal static class DigitTrainer
             RelativeTolerance = settings.RelativeTolerance,
             AbsoluteTolerance = settings.AbsoluteTolerance,
             GradientMethod = settings.Gradient,
+            Regularization = new PathRegularization { ErrorEstimate = settings.ErrorPenalty, Stiffness = settings.StiffnessPenalty },
+            EndTimeSpread = settings.EndTimeSpread,
             Normalization = FeatureNormalization.Global,
             ValidationFraction = settings.ValidationFraction > 0 ? settings.ValidationFraction : null,
             EarlyStoppingPatience = settings.ValidationFraction > 0 ? settings.Patience : null,

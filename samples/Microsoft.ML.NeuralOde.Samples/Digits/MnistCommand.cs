@@ -32,6 +32,12 @@ internal static class MnistCommand
         Option<double> atol = CommandOptions.Positive("--atol", Defaults.AbsoluteTolerance, "Absolute tolerance of an adaptive method.");
         Option<GradientMethod> gradient = CommandOptions.Parsed(
             "--gradient", Defaults.Gradient, GradientNames, GradientMethod.Parse, "METHOD", $"How gradients come back: {string.Join(", ", GradientNames)}.");
+        Option<double?> errors = CommandOptions.NotNegative(
+            "--error-penalty", "Weight of the solver's error estimates in the loss, which makes steps longer (default: 0).");
+        Option<double?> stiffness = CommandOptions.NotNegative(
+            "--stiffness-penalty", "Weight of the solver's estimates of stiffness in the loss (default: 0).");
+        Option<double?> spread = CommandOptions.NotNegative(
+            "--end-time-spread", "In training each batch ends at a time drawn from 1 minus to 1 plus this, below 1 (default: 0).");
         Option<double> validation = CommandOptions.Share(
             "--validation", Defaults.ValidationFraction, "Share of the training images that each epoch is judged by instead; 0 for none.");
         Option<int> patience = CommandOptions.Positive(
@@ -43,7 +49,7 @@ internal static class MnistCommand
 
         var command = new System.CommandLine.Command("mnist", "Learn handwritten digits with a neural ODE in an ML.NET pipeline.")
         {
-            data, embedded, download, work, epochs, batchSize, learningRate, schedule, decay, solver, rtol, atol, gradient, validation, patience, seed,
+            data, embedded, download, work, epochs, batchSize, learningRate, schedule, decay, solver, rtol, atol, gradient, errors, stiffness, spread, validation, patience, seed,
             limit, model, json,
         };
         command.Validators.Add(result =>
@@ -68,6 +74,9 @@ internal static class MnistCommand
                 RelativeTolerance = result.GetValue(rtol),
                 AbsoluteTolerance = result.GetValue(atol),
                 Gradient = result.GetRequiredValue(gradient),
+                ErrorPenalty = result.GetValue(errors) ?? 0,
+                StiffnessPenalty = result.GetValue(stiffness) ?? 0,
+                EndTimeSpread = result.GetValue(spread) ?? 0,
                 ValidationFraction = result.GetValue(validation),
                 Patience = result.GetValue(patience),
                 Seed = result.GetValue(seed),

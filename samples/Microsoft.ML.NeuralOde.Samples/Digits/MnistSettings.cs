@@ -35,6 +35,15 @@ internal sealed record MnistSettings
 
     public GradientMethod Gradient { get; init; } = GradientMethod.Checkpointed();
 
+    /// <summary>Weight of the solver's error estimates in the loss.</summary>
+    public double ErrorPenalty { get; init; }
+
+    /// <summary>Weight of the solver's estimates of stiffness in the loss.</summary>
+    public double StiffnessPenalty { get; init; }
+
+    /// <summary>By how much the end times of batches differ from 1.</summary>
+    public double EndTimeSpread { get; init; }
+
     /// <summary>Share of the training images that are kept to judge each epoch by; 0 for none.</summary>
     public double ValidationFraction { get; init; } = 0.1;
 

@@ -79,6 +79,8 @@ public sealed record ContinuousFlowOptions
         Solver!.Validate();
         EvaluationSolver?.Validate();
         Regularization!.Validate();
+        Require(!Regularization.LooksAtSteps, nameof(Regularization), Regularization,
+            "without ErrorEstimate and Stiffness, which flows do not have; JacobianNorm and KineticEnergy keep them easy to solve");
     }
 
     /// <summary>The layers, what enters the dynamics, and the solvers.</summary>

@@ -30,6 +30,8 @@ internal sealed class BacksolveAdjoint : GradientMethod
         _relativeTolerance is { } relative ? $"rtol {OptionText.Of(relative)}" : null,
         _absoluteTolerance is { } absolute ? $"atol {OptionText.Of(absolute)}" : null);
 
+    public override IReadOnlyList<Citation> Citations => [Publications.NeuralOde];
+
     internal override OdeSolution Solve(OdeProblem problem)
     {
         OdeSolverOptions backward = OnTheWayBack(problem.Options);

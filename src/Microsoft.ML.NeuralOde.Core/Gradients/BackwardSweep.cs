@@ -59,6 +59,9 @@ internal sealed class BackwardSweep : IDisposable
     /// <summary>The output times, made of <see cref="TimeLeaves"/> if there are any.</summary>
     public TimeGrid TrackedGrid { get; }
 
+    /// <summary>The gradient of what the steps cost, in the shape of the state; null where there is none.</summary>
+    public Tensor? PenaltyGradient { get; set; }
+
     /// <summary>The right-hand side of the rows that the sweep stands at.</summary>
     public VectorField Equation { get; private set; }
 

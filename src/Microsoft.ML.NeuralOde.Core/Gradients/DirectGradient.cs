@@ -20,8 +20,10 @@ internal sealed class DirectGradient : GradientMethod
         Tensor initial = problem.InitialState;
         TimeGrid grid = problem.TimesRequireGradient ? problem.Grid.Track(problem.Times!, initial.dtype, initial.device) : problem.Grid;
         var memory = new GraphMemory();
+        PenaltyRecorder? penalties = problem.Penalty is null ? null : new PenaltyRecorder(problem.Penalty);
         OdeSolution solution = OdeProblem.Integrate(
-            new IntegrationTask(problem.Equation, initial, grid, problem.Options, problem.Statistics, IsDifferentiable: true));
+            new IntegrationTask(problem.Equation, initial, grid, problem.Options, problem.Statistics, IsDifferentiable: true, penalties));
+        solution.Penalty = penalties?.Take();
         problem.Statistics.GraphBytes += memory.EstimateAll(initial);
         return solution;
     }

@@ -35,6 +35,8 @@ internal sealed class DiscreteAdjoint : GradientMethod
 
     internal override bool ReachesAll(OdeMethod method) => !method.IsReversible && !method.IsOneStep;
 
+    public override IReadOnlyList<Citation> Citations => [Publications.Revolve];
+
     internal override OdeSolution Solve(OdeProblem problem)
     {
         OdeMethod method = problem.Options.Method;
@@ -119,6 +121,8 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
                 + "its gradients would be wrong. Solve again, or take GradientMethod.Direct().");
         int place = saved.Count - (evaluated?.Parameters.Count ?? 0);
         using var sweep = new BackwardSweep(Problem, adjoint, TimesNeedGradient, Solution.Statistics, evaluated);
+        if (Problem.Penalty is not null)
+            sweep.PenaltyGradient = outputs[Problem.Grid.Count];
         using var replay = new Replay(sweep, _tape, [.. saved.Take(_tape.Checkpoints.Count)]);
         var reversals = new Dictionary<OdeMethod, StepReversal>();
         for (int n = _tape.Steps.Count - 1; n >= 0; n--)

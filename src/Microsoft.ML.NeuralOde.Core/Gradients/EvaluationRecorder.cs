@@ -22,8 +22,8 @@ internal sealed class EvaluationRecorder
     {
         _equation = problem.Equation;
         _withTime = problem.TimesRequireGradient;
-        // Outputs inside adaptive steps, and gradients of times, are made of the derivatives themselves.
-        _withValue = _withTime || (problem.Grid.Count > 2 && problem.Options.StepSize is null);
+        // Outputs inside adaptive steps, gradients of times and what steps cost are made of the derivatives themselves.
+        _withValue = _withTime || problem.Penalty is not null || (problem.Grid.Count > 2 && problem.Options.StepSize is null);
         _budget = budget;
         Pullbacks = new PullbackSource(problem.Equation, parameters);
         Equation = new RecordedField(this);

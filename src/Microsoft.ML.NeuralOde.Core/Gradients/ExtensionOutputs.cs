@@ -11,9 +11,11 @@ internal sealed class ExtensionOutputs
     private readonly BackwardSweep _sweep;
     private readonly ButcherTableau _tableau;
     private readonly StepSpan _span;
+    private readonly int _atLeast;
 
-    public ExtensionOutputs(BackwardSweep sweep, ButcherTableau tableau, TapeStep step, StepSpan span, Func<int, Tensor> gradient)
+    public ExtensionOutputs(BackwardSweep sweep, ButcherTableau tableau, TapeStep step, StepSpan span, Func<int, Tensor> gradient, int atLeast = 0)
     {
+        _atLeast = atLeast;
         _sweep = sweep;
         _tableau = tableau;
         _span = span;
@@ -32,7 +34,7 @@ internal sealed class ExtensionOutputs
     public Tensor[] AtEnd { get; }
 
     /// <summary>How many stages the step and these outputs take.</summary>
-    public int Stages => Inside.Length > 0 ? _tableau.Extension.Polynomials.Length : _tableau.SolutionStages;
+    public int Stages => Math.Max(_atLeast, Inside.Length > 0 ? _tableau.Extension.Polynomials.Length : _tableau.SolutionStages);
 
     /// <summary>The stages' weights in the solution at the step's end, lane-major.</summary>
     public double[] EndWeights()

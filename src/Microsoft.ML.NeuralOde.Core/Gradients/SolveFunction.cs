@@ -12,6 +12,7 @@ internal abstract class DifferentiableSolve
     private readonly (ScalarType Type, Device Device)? _times;
     private readonly DeviceType _device;
     private readonly ReachedOutputs? _outputs;
+    private Tensor? _joined;
 
     protected DifferentiableSolve(OdeProblem problem, OdeSolution solution)
     {
@@ -42,12 +43,37 @@ internal abstract class DifferentiableSolve
     /// <summary>Puts the solution into the graph.</summary>
     public OdeSolution Attach()
     {
+        if (Solution.Penalty is not null)
+            return AttachWithPenalty();
         Tensor states = Solution.States;
         object?[] arguments = [this, Problem.InitialState, Problem.Times, .. Problem.Parameters];
         Tensor attached = SolveFunction.apply(arguments!);
         if (!ReferenceEquals(attached, states))
             states.Dispose();
         return Solution.With(attached);
+    }
+
+    /// <summary>The same with what the steps cost as one more state behind the others: a node has one output.</summary>
+    private OdeSolution AttachWithPenalty()
+    {
+        Tensor states = Solution.States;
+        using (Tensor penalty = Solution.Penalty!)
+        {
+            using Tensor last = penalty.unsqueeze(0);
+            _joined = cat([states, last]).DetachFromDisposeScope();
+        }
+        Solution.Penalty = null;
+        object?[] arguments = [this, Problem.InitialState, Problem.Times, .. Problem.Parameters];
+        Tensor attached = SolveFunction.apply(arguments!);
+        long times = states.shape[0];
+        OdeSolution solution = Solution.With(attached.narrow(0, 0, times));
+        solution.Penalty = attached.select(0, times);
+        attached.Dispose();
+        if (!ReferenceEquals(attached, _joined))
+            _joined.Dispose();
+        _joined = null;
+        states.Dispose();
+        return solution;
     }
 
     /// <summary>Runs with gradients off, inside a dispose scope; the results must be detached from it.</summary>
@@ -66,7 +92,7 @@ internal abstract class DifferentiableSolve
             ctx.set_materialize_grads(false);
             ctx.save_data(Key, solve);
             ctx.save_for_backward([.. solve.Saved]);
-            return solve.Solution.States;
+            return solve._joined ?? solve.Solution.States;
         }
 
         public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)

@@ -29,8 +29,10 @@ internal sealed class StageReversal : IDisposable
     /// <param name="state">x; null where all stages were kept.</param>
     /// <param name="count">How many stages, those of the interpolant behind the method's own.</param>
     /// <param name="kept">The first stages, which become this object's, where they were kept.</param>
+    /// <param name="needsValues">Whether <see cref="Derivatives"/> are wanted of stages that were kept, too.</param>
     public StageReversal(
-        BackwardSweep sweep, ButcherTableau tableau, StepSpan span, Tensor like, Tensor? state, int count, Pullback.Evaluation[] kept)
+        BackwardSweep sweep, ButcherTableau tableau, StepSpan span, Tensor like, Tensor? state, int count, Pullback.Evaluation[] kept,
+        bool needsValues = false)
     {
         _sweep = sweep;
         _tableau = tableau;
@@ -43,7 +45,7 @@ internal sealed class StageReversal : IDisposable
         for (int i = 0; i < kept.Length; i++)
         {
             _evaluations[i] = kept[i];
-            if (count > kept.Length || sweep.Times is not null)
+            if (needsValues || count > kept.Length || sweep.Times is not null)
                 Derivatives[i] = kept[i].Value;
         }
         for (int i = kept.Length; i < count; i++)

@@ -34,7 +34,7 @@ internal abstract class StepReversal(BackwardSweep sweep)
 /// </remarks>
 internal sealed class ExplicitStepReversal(ButcherTableau tableau, BackwardSweep sweep) : StepReversal(sweep)
 {
-    public override bool NeedsState(TapeStep step) => step.Outputs.Any(output => !output.IsAtEnd);
+    public override bool NeedsState(TapeStep step) => Sweep.PenaltyGradient is not null || step.Outputs.Any(output => !output.IsAtEnd);
 
     public override Tensor Reverse(
         TapeStep step, Pullback.Evaluation[] stages, Tensor? state, Tensor adjoint, Func<int, Tensor> gradient)
@@ -42,18 +42,36 @@ internal sealed class ExplicitStepReversal(ButcherTableau tableau, BackwardSweep
         int lanes = step.Lanes;
         StateArithmetic arithmetic = Sweep.Arithmetic(adjoint, lanes);
         using var span = new StepSpan(step.Start, step.End, Sweep.Clock);
-        var outputs = new ExtensionOutputs(Sweep, tableau, step, span, gradient);
+        bool hasPenalty = Sweep.PenaltyGradient is not null;
+        var outputs = new ExtensionOutputs(Sweep, tableau, step, span, gradient, hasPenalty ? tableau.Stages : 0);
         Tensor? sum = outputs.AtEnd.Length == 0 ? null : arithmetic.Combine(adjoint, null, Ones(outputs.AtEnd.Length), outputs.AtEnd);
         Tensor[] parts = [sum ?? adjoint, .. outputs.Incoming];
 
-        using var reversal = new StageReversal(Sweep, tableau, span, adjoint, state, outputs.Stages, stages);
-        reversal.Pull(parts, [outputs.EndWeights(), .. outputs.Inside.Select(output => outputs.Weights(output))]);
+        using var reversal = new StageReversal(Sweep, tableau, span, adjoint, state, outputs.Stages, stages, needsValues: hasPenalty);
+        (Tensor Part, double[] Weights)[] costs = hasPenalty ? Costs(span, arithmetic, state!, reversal.Derivatives) : [];
+        reversal.Pull(
+            [.. parts, .. costs.Select(cost => cost.Part)],
+            [outputs.EndWeights(), .. outputs.Inside.Select(output => outputs.Weights(output)), .. costs.Select(cost => cost.Weights)]);
         if (Sweep.Times is not null)
             outputs.AddPlaces(reversal.Derivatives);
         Tensor[] all = [.. outputs.Incoming, .. reversal.Pulled];
         Tensor result = arithmetic.Combine(parts[0], null, Ones(all.Length), all);
         arithmetic.Release(sum);
         return result;
+    }
+
+    /// <summary>The gradient of what the step costs, with weights of all stages.</summary>
+    private (Tensor Part, double[] Weights)[] Costs(StepSpan span, StateArithmetic arithmetic, Tensor state, Tensor[] derivatives)
+    {
+        Tensor[] k = derivatives[..tableau.Stages];
+        Tensor next = arithmetic.Combine(state, span, tableau.B, k);
+        (Tensor Part, double[] Weights)[] costs =
+        [
+            .. Sweep.Problem.Penalty!.Cotangents(span, state, next, k, Sweep.PenaltyGradient!)
+                .Select(cost => (cost.Part, (double[])[.. cost.Weights, .. new double[derivatives.Length - cost.Weights.Length]])),
+        ];
+        arithmetic.Release(next);
+        return costs;
     }
 
     private static double[] Ones(int count)

@@ -21,6 +21,7 @@ internal sealed class ReversibleCoupling : OdeMethod, IReversibleMethod
     {
         Tableau = tableau;
         Coupling = coupling;
+        Citations = [Publications.ReversibleCoupling, .. method.Citations];
         IsKnownByName = method.IsKnownByName && coupling == DefaultCoupling;
     }
 

@@ -6,7 +6,8 @@ namespace Microsoft.ML.NeuralOde.PathIntegrals;
 /// <summary>
 /// A final state and the integrals along the way to it; those that were not asked for are null. Tensors are the caller's.
 /// </summary>
-internal sealed record PathResult(Tensor State, Tensor? Divergence, Tensor? KineticEnergy, Tensor? JacobianNorm, SolverStatistics Statistics);
+internal sealed record PathResult(Tensor State, Tensor? Divergence, Tensor? KineticEnergy, Tensor? JacobianNorm, SolverStatistics Statistics,
+    Tensor? StepPenalty = null);
 
 /// <summary>Solves for a state together with integrals along its path.</summary>
 internal static class PathIntegration
@@ -21,16 +22,17 @@ internal static class PathIntegration
     /// <param name="trace">How the Jacobian's trace and norm are computed; automatic means by dimension and by the dynamics' mode.</param>
     /// <param name="condition">The conditioning vectors, shape <c>[batch, conditions]</c>; null for none.</param>
     /// <param name="controlIntegrals">Whether the integrals take part in the error control.</param>
+    /// <param name="penalty">What the steps cost; null for nothing.</param>
     public static PathResult Solve(
         Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double start, double end, OdeSolverOptions options, PathQuantities quantities,
-        TraceEstimator trace, Tensor? condition = null, bool controlIntegrals = true) =>
+        TraceEstimator trace, Tensor? condition = null, bool controlIntegrals = true, Methods.StepPenalty? penalty = null) =>
         UserFunction.Call(
             "The solve along a path", initialState, () =>
-                SolveAlong(dynamics, initialState, start, end, options, quantities, trace, condition, controlIntegrals));
+                SolveAlong(dynamics, initialState, start, end, options, quantities, trace, condition, controlIntegrals, penalty));
 
     private static PathResult SolveAlong(
         Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double start, double end, OdeSolverOptions options, PathQuantities quantities,
-        TraceEstimator trace, Tensor? condition, bool controlIntegrals)
+        TraceEstimator trace, Tensor? condition, bool controlIntegrals, Methods.StepPenalty? penalty)
     {
         using DisposeScope scope = NewDisposeScope();
         var request = new PathRequest(quantities, Choose(trace, dynamics, initialState, quantities), condition, options.PerRow);
@@ -39,14 +41,14 @@ internal static class PathIntegration
             options = options with { Norm = StateNorm(options.Norm, rate) };
         Tensor packed = rate.Pack(initialState);
         Tensor times = tensor(new[] { start, end }, packed.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32);
-        using OdeSolution solution = Ode.Solve(new PathField(dynamics, rate), packed, TimeGrid.Create(times), times, options);
+        using OdeSolution solution = Ode.Solve(new PathField(dynamics, rate), packed, TimeGrid.Create(times), times, options, penalty);
         Tensor final = solution.Final;
         var result = new PathResult(
             rate.State(final).MoveToOuterDisposeScope(),
             rate.Integral(final, PathQuantities.Divergence)?.MoveToOuterDisposeScope(),
             rate.Integral(final, PathQuantities.KineticEnergy)?.MoveToOuterDisposeScope(),
             rate.Integral(final, PathQuantities.JacobianNorm)?.MoveToOuterDisposeScope(),
-            solution.Statistics);
+            solution.Statistics, solution.Penalty?.MoveToOuterDisposeScope());
         // A backward pass to come evaluates the rate again.
         if (!final.requires_grad)
             rate.Dispose();

@@ -12,6 +12,9 @@ namespace Microsoft.ML.NeuralOde.Solving;
 internal sealed record OdeProblem(
     VectorField Equation, Tensor InitialState, Tensor? Times, TimeGrid Grid, OdeSolverOptions Options, GradientMethod Gradient)
 {
+    /// <summary>What the steps cost beside the loss, so that it has gradients; null for nothing.</summary>
+    public Methods.StepPenalty? Penalty { get; init; }
+
     /// <summary>Where the cost is counted.</summary>
     public SolverStatistics Statistics { get; init; } = new();
 
@@ -65,7 +68,11 @@ internal sealed record OdeProblem(
     {
         using IDisposable noGrad = no_grad();
         using Tensor initial = InitialState.detach();
-        return Integrate(new IntegrationTask(Equation, initial, Grid, Options, Statistics, IsDifferentiable: false, recorder));
+        PenaltyRecorder? penalties = Penalty is null ? null : new PenaltyRecorder(Penalty, recorder);
+        OdeSolution solution = Integrate(
+            new IntegrationTask(Equation, initial, Grid, Options, Statistics, IsDifferentiable: false, penalties ?? recorder));
+        solution.Penalty = penalties?.Take();
+        return solution;
     }
 
     /// <summary>Solves with the graph that the gradient method makes, or without one.</summary>

@@ -22,6 +22,7 @@ internal static class Numbers
     public static readonly Scalar NaN = double.NaN;
 
     private static readonly Scalar Two = 2.0;
+    private static readonly Scalar Whole = 1L;
 
     /// <summary>a + b.</summary>
     public static Tensor Plus(this Tensor a, Tensor b) => a.add(b, One);
@@ -84,6 +85,28 @@ internal static class Numbers
     {
         using Scalar scalar = number;
         return a.clamp_min(scalar);
+    }
+
+    /// <summary>A tensor of integers, plus a number.</summary>
+    public static Tensor Shift(this Tensor a, long number)
+    {
+        using Scalar scalar = number;
+        return a.add(scalar, Whole);
+    }
+
+    /// <summary>A tensor of integers, with what is outside moved to the nearer end.</summary>
+    public static Tensor Within(this Tensor a, long low, long high)
+    {
+        using Scalar least = low;
+        using Scalar most = high;
+        return a.clamp(least, most);
+    }
+
+    /// <summary>A tensor of the shape and type of another, all of whose elements are one number.</summary>
+    public static Tensor Filled(this Tensor like, long number)
+    {
+        using Scalar scalar = number;
+        return full_like(like, scalar);
     }
 
     /// <summary>The number of a tensor that holds one.</summary>

@@ -29,6 +29,10 @@ internal abstract class RateExport
     {
         DenseDynamics dense => stateShape is [var features] && features == dense.Features ? new DenseRateExport(graph, dense, withTrace: false)
             : throw Wrong(stateShape, $"[{dense.Features}]"),
+        SecondOrderDynamics second => stateShape is [var size] && size == 2 * second.Positions ? HalvesRateExport.Of(graph, second)
+            : throw Wrong(stateShape, $"[{2 * second.Positions}]"),
+        HeavyBallDynamics ball => stateShape is [var size] && size == 2 * ball.Positions ? HalvesRateExport.Of(graph, ball)
+            : throw Wrong(stateShape, $"[{2 * ball.Positions}]"),
         ConvolutionalDynamics images => stateShape is [var channels, > 0, > 0] && channels == images.Channels
             ? new ConvolutionalRateExport(graph, images, stateShape[1], stateShape[2])
             : throw Wrong(stateShape, $"[{images.Channels}, height, width]"),
@@ -53,8 +57,8 @@ internal abstract class RateExport
     };
 
     private static NotSupportedException Unknown(Module dynamics) => new(
-        $"The right-hand side is {dynamics.GetType().Name}; only {nameof(DenseDynamics)} and {nameof(ConvolutionalDynamics)} can be "
-        + "exported to ONNX.");
+        $"The right-hand side is {dynamics.GetType().Name}; only {nameof(DenseDynamics)}, {nameof(ConvolutionalDynamics)}, "
+        + $"{nameof(SecondOrderDynamics)} and {nameof(HeavyBallDynamics)} can be exported to ONNX.");
 
     private static ArgumentException Wrong(IReadOnlyList<long> stateShape, string right) =>
         new($"The state's shape is given as [{string.Join(", ", stateShape)}]; without the batch it is {right}.", nameof(stateShape));

@@ -119,7 +119,7 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     protected override ITrainingRows Epochs(ITrainingRows rows) =>
         options.BatchesPerEpoch is { } batches ? new RepeatedRows(rows, batches, options.BatchSize) : rows;
 
-    protected override void Finish(FlowNetwork network, ITrainingRows rows, int seed) =>
+    protected override void Finish(FlowNetwork network, ITrainingRows rows, int seed, Action<string> warn) =>
         Evidence = withEvidence ? Collect(network, rows, Seeds.Order(seed, 0)) : null;
 
     private static NumberLabel? ConditionOf(ContinuousFlowTrainerOptions options) =>

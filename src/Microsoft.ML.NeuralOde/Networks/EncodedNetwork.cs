@@ -31,9 +31,9 @@ internal sealed class EncodedNetwork : NeuralOdeNetwork
                 SparseLayer.KeepByInput(_encoder[0]);
             register_module($"encoder{i}", _encoder[i]);
         }
-        Block = new OdeBlock(description.CreateDynamics(), description.EndTime, description.ScoringOptions());
+        Block = new OdeBlock(description.CreateDynamics(), description.EndTime, description.ScoringOptions(), description.CreateAugmentation());
         register_module("ode", Block);
-        _head = Linear(sizes[^1], description.OutputCount);
+        _head = Linear(description.StateSize, description.OutputCount);
         register_module("head", _head);
         // torch's default device may be another one.
         if (parameters().Any(parameter => parameter.device_type != DeviceType.CPU))
@@ -75,8 +75,10 @@ internal sealed class EncodedNetwork : NeuralOdeNetwork
         for (int i = 0; i < _encoder.Length; i++)
             yield return new NeuralOdeLayerSummary(
                 $"encoder{i}", $"linear {sizes[i]} to {sizes[i + 1]}{(i < _encoder.Length - 1 ? ", ReLU" : "")}", Count(_encoder[i]));
-        yield return new NeuralOdeLayerSummary("ode", $"dy/dt, {_description.Summarize(Block.Dynamics)}", Count(Block));
-        yield return new NeuralOdeLayerSummary("head", $"linear {sizes[^1]} to {_description.OutputCount}", Count(_head));
+        if (Block.Augmentation is { } augmentation)
+            yield return new NeuralOdeLayerSummary("augmentation", $"{augmentation}", Count(augmentation));
+        yield return new NeuralOdeLayerSummary("ode", $"dy/dt, {_description.Summarize(Block.Dynamics)}", Count(Block.Dynamics));
+        yield return new NeuralOdeLayerSummary("head", $"linear {_description.StateSize} to {_description.OutputCount}", Count(_head));
 
         static long Count(Module module) => module.parameters().Sum(parameter => parameter.numel());
     }
@@ -90,11 +92,25 @@ internal sealed class EncodedNetwork : NeuralOdeNetwork
             if (i < _encoder.Length - 1)
                 x = graph.Add("Relu", [x]);
         }
+        if (Block.Augmentation is { } augmentation)
+            x = Lift(graph, augmentation, _head.weight!.shape[1] - augmentation.Dimensions, x);
         var rate = RateExport.Of(graph, Block.Dynamics, [_head.weight!.shape[1]]);
         return Layer(_head, OdeExport.Write(graph, rate, Block.EndTime, Block.Options, stepSize, x)[0]);
 
         string Layer(Linear layer, string from) => graph.Add(
             "Gemm", [from, GraphTensors.Write(graph, "weight", layer.weight!), GraphTensors.Write(graph, "bias", layer.bias!)], null,
             OperatorGraph.Attribute("transB", 1));
+    }
+
+    /// <summary>The state with its further dimensions, as one linear layer, whose first rows repeat the input.</summary>
+    private static string Lift(OperatorGraph graph, StateAugmentation augmentation, long features, string x)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable noGrad = no_grad();
+        Tensor further = augmentation.Weight?.detach().cpu() ?? zeros(augmentation.Dimensions, features);
+        Tensor bias = augmentation.Bias?.detach().cpu() ?? zeros(augmentation.Dimensions);
+        return graph.Add(
+            "Gemm", [x, GraphTensors.Write(graph, "lift", cat([eye(features), further])), GraphTensors.Write(graph, "lift_bias", cat([zeros(features), bias]))],
+            null, OperatorGraph.Attribute("transB", 1));
     }
 }

@@ -7,7 +7,7 @@ namespace Microsoft.ML.NeuralOde.Networks;
 /// <summary>Convolutions that make an image smaller, a block that keeps its size, and a head over the means of its channels.</summary>
 internal sealed class ImageNetwork : NeuralOdeNetwork
 {
-    private const double Epsilon = 1e-5;
+    internal const double Epsilon = 1e-5;
 
     /// <summary>Rows that go through the convolutions together where no graph is recorded: their images are much larger than the states.</summary>
     private const int EncodedTogether = 64;
@@ -21,6 +21,7 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
     private readonly OdeBlock[] _blocks;
     private readonly GroupNorm _headNorm;
     private readonly Linear _head;
+    private ImageScorer? _scorer;
 
     /// <summary>A network with random weights.</summary>
     public ImageNetwork(ConvolutionalDescription description)
@@ -29,6 +30,7 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
         // The network outlives whatever dispose scope it is made in.
         using DisposeScope scope = NewDisposeScope();
         _description = description;
+        ScoringOptions = description.ScoringOptions();
         int channels = description.Channels;
         _convolutions =
         [
@@ -59,14 +61,25 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
     /// <summary>The equation, or the first of the layers in its place.</summary>
     public override OdeBlock Block => _blocks.Length > 0 ? _blocks[0] : throw new InvalidOperationException("The network has no block.");
 
-    protected override OdeSolverOptions ScoringOptions { get; } = new() { PerRow = true };
+    protected override OdeSolverOptions ScoringOptions { get; }
 
     public override Tensor forward(Tensor features)
     {
-        if (features.size(0) <= ScoredTogether || is_grad_enabled())
+        if (is_grad_enabled() || features.size(0) == 0)
             return base.forward(features);
         using DisposeScope scope = NewDisposeScope();
-        return cat(features.split(ScoredTogether).Select(base.forward).ToList()).MoveToOuterDisposeScope();
+        return cat(features.split(ScoredTogether).Select(rows => _scorer is null ? base.forward(rows) : Score(rows)).ToList())
+            .MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// There is none: the block goes through tensors. But from now on the layers around it are computed image by image, with the weights as they
+    /// are now, wherever no graph is recorded.
+    /// </summary>
+    public override RowNetwork? ToRowNetwork()
+    {
+        _scorer = new ImageScorer(_description.Image, InputStatistics(), _convolutions, _norms, _headNorm, _head);
+        return null;
     }
 
     protected override Tensor Encode(Tensor features)
@@ -77,10 +90,10 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
         return cat(features.split(EncodedTogether).Select(Convolve).ToList()).MoveToOuterDisposeScope();
     }
 
-    protected override (Tensor Final, SolverStatistics Statistics) Integrate(Tensor state, OdeSolverOptions options)
+    protected override (Tensor Final, SolverStatistics Statistics) Integrate(Tensor state, OdeSolverOptions options, double endTime)
     {
         if (_description.SolvesEquation)
-            return base.Integrate(state, options);
+            return base.Integrate(state, options, endTime);
         // A residual layer y + f(y) is a step of Euler's method of size 1. The discrete gradient is the exact one.
         OdeSolverOptions steps = options with
         {
@@ -190,6 +203,21 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
         init.ones_(norm.weight!);
         init.zeros_(norm.bias!);
         return norm;
+    }
+
+    /// <summary>Outputs of some rows, each the same to the last bit whatever rows come with it.</summary>
+    private Tensor Score(Tensor features)
+    {
+        (int height, int width) = _description.StateSize;
+        Tensor states = empty([features.size(0), _description.Channels, height, width], ScalarType.Float32, CPU);
+        _scorer!.Encode(features.contiguous(), states);
+        // An image with a missing value has no score, and is not to keep the others from theirs.
+        Tensor missing = states.isfinite().flatten(1).all(1).logical_not();
+        Tensor start = states.masked_fill(missing.reshape(-1, 1, 1, 1), Numbers.Zero);
+        Tensor end = Integrate(start, ScoringOptions).Final.contiguous();
+        Tensor outputs = empty([features.size(0), _description.OutputCount], ScalarType.Float32, CPU);
+        _scorer.Decode(end, outputs);
+        return FromOutputs(outputs.masked_fill(missing.reshape(-1, 1), Numbers.NaN));
     }
 
     private Tensor Convolve(Tensor features)

@@ -21,11 +21,11 @@ internal sealed record ModuleDescription(
     : EncodedDescription(FeatureCount, OutputCount, EncoderLayers, EndTime, Solver, RelativeTolerance, AbsoluteTolerance, StepSize)
 {
     public const string KindName = "module";
-    public const int KindVersion = 1;
+    public const int KindVersion = 2;
 
     public override string Kind => KindName;
 
-    public override int Version => KindVersion;
+    public override int Version => IsAugmented ? KindVersion : 1;
 
     /// <summary>What makes the module; null in a description that was read and not resolved.</summary>
     [JsonIgnore]

@@ -11,7 +11,7 @@ namespace Microsoft.ML.NeuralOde.Networks;
 /// What all kinds of networks have in common: normalised features become the initial state of an equation, and its final state becomes
 /// outputs, from features <c>[batch, features]</c> to outputs <c>[batch, outputs]</c>.
 /// </summary>
-internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwork
+internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwork, ILabelScale
 {
     private Affine? _input;
     private Affine? _output;
@@ -112,24 +112,27 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
     public bool KeepsZeros => _input is null || !_input.ToNumbers().Mean.AsSpan().ContainsAnyExcept(0f);
 
     /// <summary>Outputs of encoded rows before they are turned into units of the label, and what the solve cost.</summary>
-    public (Tensor Outputs, SolverStatistics Statistics) SolveEncoded(Tensor state, OdeSolverOptions options)
+    /// <param name="state">The encoded rows.</param>
+    /// <param name="options">How to solve.</param>
+    /// <param name="endTime">Where the equation ends; null for the block's end time.</param>
+    public (Tensor Outputs, SolverStatistics Statistics) SolveEncoded(Tensor state, OdeSolverOptions options, double? endTime = null)
     {
-        (Tensor final, SolverStatistics statistics) = Integrate(state, options);
+        (Tensor final, SolverStatistics statistics) = Integrate(state, options, endTime ?? Description.EndTime);
         return (Decode(final), statistics);
     }
 
     /// <summary>What the equation makes of its initial state, and what the solve cost.</summary>
-    protected virtual (Tensor Final, SolverStatistics Statistics) Integrate(Tensor state, OdeSolverOptions options)
+    protected virtual (Tensor Final, SolverStatistics Statistics) Integrate(Tensor state, OdeSolverOptions options, double endTime)
     {
-        OdeSolution solution = Block.Solve(state, options);
+        OdeSolution solution = Block.SolveTo(endTime, state, options);
         return (solution.Final, solution.Statistics);
     }
 
     /// <summary>The same with what the path costs, a scalar.</summary>
     public (Tensor Outputs, SolverStatistics Statistics, Tensor Penalty) SolveEncoded(
-        Tensor state, OdeSolverOptions options, PathRegularization regularization)
+        Tensor state, OdeSolverOptions options, PathRegularization regularization, double? endTime = null)
     {
-        RegularizedSolution solution = regularization.Solve(Block.Dynamics, state, 0, Block.EndTime, options);
+        RegularizedSolution solution = regularization.Solve(Block.Dynamics, Block.Augment(state), 0, endTime ?? Description.EndTime, options);
         return (Decode(solution.Final), solution.Statistics, solution.Penalty);
     }
 
@@ -256,37 +259,6 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
         {
             yield return ("output_mean", _output.Mean);
             yield return ("output_scale", _output.Scale);
-        }
-    }
-
-    /// <summary>(x − mean) · scale and back. Not a module: its tensors are statistics, which no optimizer is to touch.</summary>
-    private sealed class Affine((float[] Mean, float[] Scale) statistics) : IDisposable
-    {
-        public Tensor Mean { get; private set; } = tensor(statistics.Mean, device: CPU).DetachFromDisposeScope();
-
-        public Tensor Scale { get; private set; } = tensor(statistics.Scale, device: CPU).DetachFromDisposeScope();
-
-        public Tensor Apply(Tensor x) => (x - Mean).mul_(Scale);
-
-        public (float[] Mean, float[] Scale) ToNumbers()
-        {
-            using Tensor mean = Mean.cpu();
-            using Tensor scale = Scale.cpu();
-            return (mean.data<float>().ToArray(), scale.data<float>().ToArray());
-        }
-
-        public Tensor Invert(Tensor x) => (x / Scale).Add(Mean);
-
-        public void MoveTo(Device device)
-        {
-            Mean = Mean.to(device).DetachFromDisposeScope();
-            Scale = Scale.to(device).DetachFromDisposeScope();
-        }
-
-        public void Dispose()
-        {
-            Mean.Dispose();
-            Scale.Dispose();
         }
     }
 }

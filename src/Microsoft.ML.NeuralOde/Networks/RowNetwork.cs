@@ -23,11 +23,17 @@ internal sealed unsafe class RowNetwork
     private readonly PackedLinear[] _encoder;
     private readonly DenseRowSolver _solver;
     private readonly PackedLinear _head;
+    private readonly PackedLinear? _lift;
+    private readonly int _encoded;
     private readonly int _width;
 
     private RowNetwork(
-        float[]? mean, float[]? scale, int features, SparseLinear? first, PackedLinear[] encoder, DenseRowSolver solver, PackedLinear head)
+        float[]? mean, float[]? scale, int features, SparseLinear? first, PackedLinear[] encoder, DenseRowSolver solver, PackedLinear head,
+        StateAugmentation? augmentation)
     {
+        _encoded = solver.Features - (int)(augmentation?.Dimensions ?? 0);
+        if (augmentation is { IsLearned: true })
+            _lift = new PackedLinear(Values(augmentation.Weight!), Values(augmentation.Bias!));
         _first = first;
         _mean = mean;
         _scale = scale;
@@ -35,6 +41,7 @@ internal sealed unsafe class RowNetwork
         _solver = solver;
         _head = head;
         _width = Math.Max(encoder.Append(head).Max(layer => layer.Width), first is null ? 0 : PackedLinear.Pad(first.Outputs));
+        _width = Math.Max(_width, _lift?.Width ?? 0);
         FeatureCount = features;
     }
 
@@ -56,11 +63,11 @@ internal sealed unsafe class RowNetwork
         if (DenseRowSolver.TryCreate(block, options) is not { } solver)
             return null;
         float[]? means = mean is null ? null : Values(mean), scales = scale is null ? null : Values(scale);
-        int features = encoder.Count > 0 ? (int)encoder[0].weight!.shape[1] : solver.Features;
+        int features = encoder.Count > 0 ? (int)encoder[0].weight!.shape[1] : solver.Features - (int)(block.Augmentation?.Dimensions ?? 0);
         return isSparse
             ? new RowNetwork(null, null, features, new SparseLinear(encoder[0].weight!, encoder[0].bias, scales),
-                [.. encoder.Skip(1).Select(Pack)], solver, Pack(head))
-            : new RowNetwork(means, scales, features, null, [.. encoder.Select(Pack)], solver, Pack(head));
+                [.. encoder.Skip(1).Select(Pack)], solver, Pack(head), block.Augmentation)
+            : new RowNetwork(means, scales, features, null, [.. encoder.Select(Pack)], solver, Pack(head), block.Augmentation);
     }
 
     /// <summary>The outputs of some rows, on several threads where there are many.</summary>
@@ -145,8 +152,15 @@ internal sealed unsafe class RowNetwork
         for (int row = 0; row < count; row++)
         {
             float* state = states + row * _solver.Width;
-            new Span<float>(encoded + row * stride, _solver.Features).CopyTo(new Span<float>(state, _solver.Features));
-            new Span<float>(state + _solver.Features, _solver.Width - _solver.Features).Clear();
+            new Span<float>(encoded + row * stride, _encoded).CopyTo(new Span<float>(state, _encoded));
+            new Span<float>(state + _encoded, _solver.Width - _encoded).Clear();
+            if (_lift is not null)
+            {
+                // What was encoded may lie where results go; this row's is not needed any more.
+                float* lifted = target + row * _width;
+                _lift.Apply(state, 0, 1, lifted, 0);
+                new Span<float>(lifted, _lift.Outputs).CopyTo(new Span<float>(state + _encoded, _lift.Outputs));
+            }
             _solver.Solve(state, scratch);
         }
         _head.Apply(states, _solver.Width, count, target, _width);

@@ -75,6 +75,17 @@ internal sealed class PredictorFit(
 
     protected override ITrainable Learner(NeuralOdeNetwork network) => new PredictorTraining(network, Task, options);
 
+    protected override void Finish(NeuralOdeNetwork network, ITrainingRows rows, int seed, Action<string> warn)
+    {
+        if (options.SkipSolverCheck || !network.Description.SolvesEquation)
+            return;
+        // A stream would fill its pool to draw rows in another order.
+        int? order = rows is MemoryRows ? Seeds.Order(seed, 0) : null;
+        using RowBatch? sample = rows.Batches(SolverCheck.Rows, order).FirstOrDefault();
+        if (sample is not null && new SolverCheck(new PredictorTraining(network, Task, options), options).Warning(sample) is { } warning)
+            warn(warning);
+    }
+
     /// <summary>The columns of data for validation, whose keys may stand for the same classes in another order.</summary>
     protected override RowColumns ValidationColumns(DataViewSchema validation, DataViewSchema training)
     {
@@ -103,10 +114,17 @@ internal sealed class PredictorFit(
                 production.Relative, production.Absolute, step)
             {
                 Source = dynamics,
+                AugmentedDimensions = options.AugmentedDimensions,
+                LearnsAugmentation = options.LearnAugmentation,
             }
             : new DenseDescription(
                 features, outputs, [.. options.EncoderLayers], [.. options.DynamicsLayers], options.EndTime, options.Solver.Name,
-                production.Relative, production.Absolute, step);
+                production.Relative, production.Absolute, step)
+            {
+                AugmentedDimensions = options.AugmentedDimensions,
+                LearnsAugmentation = options.LearnAugmentation,
+                Form = DenseDescription.TextOf(options.DynamicsForm),
+            };
     }
 
     private ConvolutionalDescription DescribeImages(ConvolutionalNetwork network, int features, int outputs)

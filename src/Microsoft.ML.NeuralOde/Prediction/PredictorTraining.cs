@@ -35,24 +35,30 @@ internal sealed class PredictorTraining : ITrainable
         OdeSolverOptions solver = With(_options.TolerancesAt(moment.Progress));
         EncodedRows encoded = _network.Encode(
             batch.Features.To(_network.Device), moment.InPieces, _augmenter is null ? null : rows => _augmenter.Apply(rows, moment.Seed));
+        double? endTime = _options.EndTimeSpread > 0 ? EndTime(moment.Seed) : null;
         if (!_options.Regularization.IsActive)
         {
-            (Tensor outputs, SolverStatistics statistics) = _network.SolveEncoded(encoded.State, solver);
+            (Tensor outputs, SolverStatistics statistics) = _network.SolveEncoded(encoded.State, solver, endTime);
             return Penalized(Result(batch, outputs, statistics, encoded.Slots), null);
         }
         // The estimator of the Jacobian's norm draws random vectors.
         (Tensor regularized, SolverStatistics cost, Tensor penalty) = TorchSeed.Run(
-            moment.Seed, () => _network.SolveEncoded(encoded.State, solver, _options.Regularization));
+            moment.Seed, () => _network.SolveEncoded(encoded.State, solver, _options.Regularization, endTime));
         return Penalized(Result(batch, regularized, cost, encoded.Slots), penalty);
     }
 
-    public BatchResult Evaluate(RowBatch batch)
+    public BatchResult Evaluate(RowBatch batch) => Evaluate(batch, With(_options.EvaluationTolerances) with { PerRow = true });
+
+    /// <summary>The same, solved in another way.</summary>
+    public BatchResult Evaluate(RowBatch batch, OdeSolverOptions solver)
     {
         EncodedRows encoded = _network.Encode(batch.Features.To(_network.Device), inPieces: false);
-        (Tensor outputs, SolverStatistics statistics) = _network.SolveEncoded(
-            encoded.State, With(_options.EvaluationTolerances) with { PerRow = true });
+        (Tensor outputs, SolverStatistics statistics) = _network.SolveEncoded(encoded.State, solver);
         return Result(batch, outputs, statistics, null);
     }
+
+    /// <summary>Drawn evenly from both sides of the end time, for the batch of a seed.</summary>
+    private double EndTime(int seed) => _options.EndTime + _options.EndTimeSpread * (2 * new Random(seed).NextDouble() - 1);
 
     private OdeSolverOptions With(SolverTolerances tolerances) =>
         _solver with { RelativeTolerance = tolerances.Relative, AbsoluteTolerance = tolerances.Absolute };
@@ -68,25 +74,6 @@ internal sealed class PredictorTraining : ITrainable
         };
     }
 
-    private BatchResult Result(RowBatch batch, Tensor outputs, SolverStatistics statistics, SlotWeights? slots)
-    {
-        Device device = _network.Device;
-        Tensor labels = batch.Labels!.to(device);
-        Tensor? weights = batch.Weights?.to(device);
-        Tensor? rowWeights = Product(weights, _task.Weights(labels));
-        (Tensor loss, double weight) = Mean(_task.Losses(outputs, labels), rowWeights);
-        (Tensor figure, double figureWeight) = Mean(_task.Figures(outputs.detach(), labels), weights);
-        return new BatchResult(loss, loss.detach(), weight, figure, figureWeight, statistics, slots);
-    }
-
-    private static Tensor? Product(Tensor? a, Tensor? b) => a is null ? b : b is null ? a : a * b;
-
-    private static (Tensor Mean, double Weight) Mean(Tensor values, Tensor? weights)
-    {
-        if (weights is null)
-            return (values.mean(), values.shape[0]);
-        Tensor sum = weights.sum();
-        // Rows that all weigh nothing say nothing.
-        return ((values * weights).sum() / sum.AtLeast(1e-30), sum.ToDouble());
-    }
+    private BatchResult Result(RowBatch batch, Tensor outputs, SolverStatistics statistics, SlotWeights? slots) =>
+        _task.Judge(batch, outputs, statistics) with { Slots = slots };
 }

@@ -29,4 +29,7 @@ internal sealed class OptionAttribute(OptionUse use) : Attribute
     /// texts as before.
     /// </summary>
     public bool IsLeftOutWhenNull { get; init; }
+
+    /// <summary>The same while it is zero, false or the first of its values.</summary>
+    public bool IsLeftOutWhenZero { get; init; }
 }

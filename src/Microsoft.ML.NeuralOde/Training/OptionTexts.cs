@@ -18,7 +18,9 @@ internal static class OptionTexts
             OptionAttribute? attribute = field.GetCustomAttribute<OptionAttribute>();
             object? value = field.GetValue(options);
             bool isWritten = uses.IsEmpty ? UseOf(field) != OptionUse.Unwritten : uses.Contains(UseOf(field));
-            if (isWritten && (value is not null || attribute is not { IsLeftOutWhenNull: true }))
+            bool isLeftOut = value is null ? attribute is { IsLeftOutWhenNull: true }
+                : attribute is { IsLeftOutWhenZero: true } && value.Equals(Activator.CreateInstance(field.FieldType));
+            if (isWritten && !isLeftOut)
                 texts[field.Name] = Text(value);
         }
         return texts;

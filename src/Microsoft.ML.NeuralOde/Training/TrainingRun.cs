@@ -40,7 +40,7 @@ internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOption
     public SchemaShape.Column? CheckSchema(SchemaShape schema)
     {
         ArgumentNullException.ThrowIfNull(schema);
-        Schemas.CheckFeatures(host, schema, columns.FeatureColumn);
+        columns.CheckInputs(schema);
         if (columns.WeightColumn is { } weight)
             Schemas.CheckWeight(host, schema, weight);
         return columns.Label?.Find(host, schema);
@@ -74,9 +74,9 @@ internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOption
             using ITrainingRows here = data.Rows is MemoryRows memory ? memory.MoveTo(device) : data.Rows;
             using var loop = new TrainingLoop(Learner(network), Epochs(here), data.Validation, options.Plan(data.Seed, checkpoints), surroundings);
             IReadOnlyList<NeuralOdeEpochReport> history = loop.Run();
-            Finish(network, here, data.Seed);
+            Finish(network, here, data.Seed, channel.Warning);
             network.MoveTo(CPU);
-            return new FittedNetwork<TNetwork>(network, (VectorDataViewType)columns.FindFeatures(input.Schema).Type, history);
+            return new FittedNetwork<TNetwork>(network, (VectorDataViewType)columns.FindInputs(input.Schema)[0].Type, history);
         }
         catch
         {
@@ -125,7 +125,7 @@ internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOption
     protected virtual ITrainingRows Epochs(ITrainingRows rows) => rows;
 
     /// <summary>Does what remains to be done while network and rows are on the training's device.</summary>
-    protected virtual void Finish(TNetwork network, ITrainingRows rows, int seed)
+    protected virtual void Finish(TNetwork network, ITrainingRows rows, int seed, Action<string> warn)
     {
     }
 

@@ -19,7 +19,7 @@ public class FlatMemoryTests
         get
         {
             var data = new TheoryData<string, string>();
-            foreach (string dynamics in new[] { "dense", "gated", "conditional", "convolution", "module", "second order", "heavy ball", "separable", "augmented", "function", "flow", "path", "row arguments", "tuple", "event" })
+            foreach (string dynamics in new[] { "dense", "gated", "conditional", "convolution", "module", "heavy ball", "separable", "augmented", "function", "flow", "path", "row arguments", "tuple", "event" })
                 foreach (string gradient in new[] { "direct", "adjoint", "checkpointed", "checkpointed again", "reversible" })
                     data.Add(dynamics, gradient);
             return data;
@@ -217,7 +217,7 @@ public class FlatMemoryTests
                 }
             case "augmented":
                 {
-                    OdeBlock block = all.Add(new OdeBlock(all.Add(new DenseDynamics(4)), End, options, all.Add(Augmentation.Linear(3, 1))));
+                    OdeBlock block = all.Add(new OdeBlock(all.Add(new DenseDynamics(4)), End, options, all.Add(StateAugmentation.Linear(3, 1))));
                     parameters = block.parameters().Count();
                     Tensor x = all.Add(ones(3, 3));
                     Back(block.call(x));

@@ -86,7 +86,7 @@ public sealed class ModuleExportTests
     {
         using DisposeScope scope = NewDisposeScope();
         using var own = new OdeBlock(new Own(), 1, Steps);
-        Refused(() => own.SaveAsOnnx([2], Stream.Null)).Should().Match("*is Own; only DenseDynamics and ConvolutionalDynamics*");
+        Refused(() => own.SaveAsOnnx([2], Stream.Null)).Should().Match("*is Own; only DenseDynamics, ConvolutionalDynamics*HeavyBallDynamics*");
         using var narrow = new OdeBlock(new ConvolutionalDynamics(4, convolutionType: ScalarType.BFloat16), 1, Steps);
         Refused(() => narrow.SaveAsOnnx([4, 3, 3], Stream.Null)).Should().Match("*computed in BFloat16*convolutionType*");
         using var adaptive = new OdeBlock(new DenseDynamics(2));

@@ -59,7 +59,15 @@ public sealed class OnnxExportTests : IDisposable
             Same(results.Single(r => r.Name == "Probability").AsTensor<float>(), [.. binary.Transform(View()).GetColumn<float>("Probability").Select(s => new[] { s })]);
             results.Single(r => r.Name == "PredictedLabel").AsTensor<bool>().Should().Equal(binary.Transform(View()).GetColumn<bool>("PredictedLabel").Take(Rows));
         }
+    }
 
+    [Theory]
+    [InlineData(DynamicsForm.FirstOrder, 0, false)]
+    [InlineData(DynamicsForm.FirstOrder, 3, false)]
+    [InlineData(DynamicsForm.SecondOrder, 2, true)]
+    [InlineData(DynamicsForm.HeavyBall, 0, true)]
+    public void Regression_models_of_every_form_score_the_same(DynamicsForm form, int augmented, bool learns)
+    {
         using NeuralOdeRegressionTransformer regression = _mlContext.Regression.Trainers.NeuralOde(new NeuralOdeRegressionTrainer.Options
         {
             NumberOfEpochs = 3,
@@ -68,10 +76,13 @@ public sealed class OnnxExportTests : IDisposable
             Solver = OdeMethod.Midpoint,
             StepSize = 0.1,
             LabelColumnName = nameof(Flower.Size),
+            DynamicsForm = form,
+            AugmentedDimensions = augmented,
+            LearnAugmentation = learns,
         }).Fit(View());
-        using (InferenceSession session = Export(regression, null))
-        using (IDisposableReadOnlyCollection<DisposableNamedOnnxValue> results = Run(session))
-            Same(results.Single(r => r.Name == "Score").AsTensor<float>(), [.. regression.Transform(View()).GetColumn<float>("Score").Select(s => new[] { s })]);
+        using InferenceSession session = Export(regression, null);
+        using IDisposableReadOnlyCollection<DisposableNamedOnnxValue> results = Run(session);
+        Same(results.Single(r => r.Name == "Score").AsTensor<float>(), [.. regression.Transform(View()).GetColumn<float>("Score").Select(s => new[] { s })]);
     }
 
     [Fact]

@@ -15,12 +15,12 @@ namespace Microsoft.ML.NeuralOde;
 /// position's channels for images), with parameters <c>weight</c>, shape <c>[dimensions, features]</c>, and <c>bias</c>. For
 /// <see cref="SecondOrderDynamics"/> and the like they are the velocities at the start.
 /// </remarks>
-public sealed class Augmentation : Module<Tensor, Tensor>
+public sealed class StateAugmentation : Module<Tensor, Tensor>
 {
     private readonly long? _features;
 
-    private Augmentation(long dimensions, long? features)
-        : base(nameof(Augmentation))
+    private StateAugmentation(long dimensions, long? features)
+        : base(nameof(StateAugmentation))
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(dimensions);
         Dimensions = dimensions;
@@ -46,17 +46,17 @@ public sealed class Augmentation : Module<Tensor, Tensor>
     /// <param name="dimensions">How many.</param>
     /// <returns>The module, without parameters.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The number is not positive.</exception>
-    public static Augmentation Zeros(long dimensions) => new(dimensions, null);
+    public static StateAugmentation Zeros(long dimensions) => new(dimensions, null);
 
     /// <summary>Dimensions that begin at a learned linear function of the input.</summary>
     /// <param name="features">Features, or channels, of the input.</param>
     /// <param name="dimensions">How many are added.</param>
     /// <returns>The module, with random parameters, uniform in ±1/√features.</returns>
     /// <exception cref="ArgumentOutOfRangeException">A number is not positive.</exception>
-    public static Augmentation Linear(long features, long dimensions)
+    public static StateAugmentation Linear(long features, long dimensions)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(features);
-        return new Augmentation(dimensions, features);
+        return new StateAugmentation(dimensions, features);
     }
 
     /// <summary>The input with the further dimensions.</summary>
@@ -82,7 +82,7 @@ public sealed class Augmentation : Module<Tensor, Tensor>
                 $"The input has shape [{string.Join(", ", input.shape)}]; the learned dimensions are functions of {features} features, "
                 + $"[batch, {features}, …].", nameof(input));
         Parameter weight = Weight!;
-        Inputs.RequireAlive(weight, nameof(Augmentation), "A weight of the augmentation");
+        Inputs.RequireAlive(weight, nameof(StateAugmentation), "A weight of the augmentation");
         Inputs.RequireLike(input, weight, nameof(input));
         return input.dim() == 2
             ? functional.linear(input, weight, Bias)

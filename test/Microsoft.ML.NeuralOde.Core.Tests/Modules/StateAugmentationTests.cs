@@ -2,13 +2,13 @@ using Microsoft.ML.NeuralOde.Core.Tests.Support;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Modules;
 
-public class AugmentationTests
+public class StateAugmentationTests
 {
     [Fact]
     public void Zeros_stand_behind_the_features_or_channels()
     {
         using DisposeScope scope = NewDisposeScope();
-        Augmentation zeros = Augmentation.Zeros(2);
+        StateAugmentation zeros = StateAugmentation.Zeros(2);
         zeros.parameters().Should().BeEmpty();
         foreach (long[] shape in new long[][] { [3, 4], [3, 4, 5, 5] })
         {
@@ -23,7 +23,7 @@ public class AugmentationTests
     public void A_learned_lift_is_a_linear_layer_of_the_features_or_of_each_pixel()
     {
         using DisposeScope scope = NewDisposeScope();
-        Augmentation lift = Augmentation.Linear(3, 2);
+        StateAugmentation lift = StateAugmentation.Linear(3, 2);
         Tensor weight = lift.get_parameter("weight")!, bias = lift.get_parameter("bias")!;
         Tensor rows = randn(4, 3), images = randn(4, 3, 5, 6);
         Problems.MaximumDifference(lift.call(rows), cat([rows, rows.matmul(weight.t()) + bias], 1)).Should().BeLessThan(1e-6);
@@ -38,7 +38,7 @@ public class AugmentationTests
     {
         using DisposeScope scope = NewDisposeScope();
         var dynamics = new DenseDynamics(5);
-        Augmentation augmentation = learns ? Augmentation.Linear(3, 2) : Augmentation.Zeros(2);
+        StateAugmentation augmentation = learns ? StateAugmentation.Linear(3, 2) : StateAugmentation.Zeros(2);
         var block = new OdeBlock(dynamics, 1, null, augmentation);
         Tensor x = randn(4, 3).requires_grad_();
         Tensor found = block.call(x);
@@ -54,7 +54,7 @@ public class AugmentationTests
     public void The_velocities_at_the_start_of_second_order_equations_are_an_augmentation()
     {
         using DisposeScope scope = NewDisposeScope();
-        var block = new OdeBlock(new SecondOrderDynamics(3), 1, null, Augmentation.Zeros(3));
+        var block = new OdeBlock(new SecondOrderDynamics(3), 1, null, StateAugmentation.Zeros(3));
         block.call(randn(2, 3)).shape.Should().Equal(2, 6);
     }
 
@@ -62,7 +62,7 @@ public class AugmentationTests
     public void Images_of_three_channels_get_more()
     {
         using DisposeScope scope = NewDisposeScope();
-        var block = new OdeBlock(new ConvolutionalDynamics(6), 0.5, new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 0.25 }, Augmentation.Zeros(3));
+        var block = new OdeBlock(new ConvolutionalDynamics(6), 0.5, new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 0.25 }, StateAugmentation.Zeros(3));
         Tensor x = rand(2, 3, 8, 8);
         block.call(x).shape.Should().Equal(2, 6, 8, 8);
     }
@@ -71,13 +71,13 @@ public class AugmentationTests
     public void Wrong_input_is_refused()
     {
         using DisposeScope scope = NewDisposeScope();
-        foreach (Action create in new Action[] { () => Augmentation.Zeros(0), () => Augmentation.Zeros(-1), () => Augmentation.Linear(0, 1), () => Augmentation.Linear(2, -1) })
+        foreach (Action create in new Action[] { () => StateAugmentation.Zeros(0), () => StateAugmentation.Zeros(-1), () => StateAugmentation.Linear(0, 1), () => StateAugmentation.Linear(2, -1) })
             create.Should().Throw<ArgumentOutOfRangeException>();
-        Action scalar = () => Augmentation.Zeros(1).call(ones(3));
+        Action scalar = () => StateAugmentation.Zeros(1).call(ones(3));
         scalar.Should().Throw<ArgumentException>().WithMessage("*[3]*[batch, features, …]*");
-        Action width = () => Augmentation.Linear(2, 1).call(ones(3, 4));
+        Action width = () => StateAugmentation.Linear(2, 1).call(ones(3, 4));
         width.Should().Throw<ArgumentException>().WithMessage("*[3, 4]*[batch, 2, …]*");
-        Action type = () => Augmentation.Linear(2, 1).call(ones([3, 2], ScalarType.Float64));
+        Action type = () => StateAugmentation.Linear(2, 1).call(ones([3, 2], ScalarType.Float64));
         type.Should().Throw<ArgumentException>().WithMessage("*Float64*");
     }
 }

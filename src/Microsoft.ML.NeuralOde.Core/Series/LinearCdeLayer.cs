@@ -1,0 +1,97 @@
+using Microsoft.ML.NeuralOde.Dynamics;
+using TorchSharp.Modules;
+using static TorchSharp.torch.nn;
+
+namespace Microsoft.ML.NeuralOde.Series;
+
+/// <summary>
+/// A layer from sequences to sequences: a linear controlled equation driven by a few linear combinations P of its input, then a gate, beside
+/// the input itself (B. Walker et al., Structured linear CDEs, 2025; selective state spaces as in A. Gu and T. Dao, Mamba, 2023).
+/// </summary>
+/// <remarks>
+/// dz = (A₀ dt + Σ Aᵢ dPⁱ + Σ Gᵢ Pⁱ dt) z + b₀ dt + Σ bᵢ dPⁱ + Σ cᵢ Pⁱ dt. A₀ begins as decays and rotations of many speeds, from about the
+/// unit of time to a hundredth of it.
+/// </remarks>
+internal sealed class LinearCdeLayer : Module
+{
+    private readonly int _block;
+    private readonly long _controls;
+    private readonly double _dropout;
+    private readonly bool _usesTime;
+    private readonly Parameter _matrices, _inputs;
+    private readonly LayerNorm _before, _after;
+    private readonly Linear _control, _initial, _gate;
+
+    public LinearCdeLayer(long width, int block, long controls, bool usesTime, double dropout)
+        : base(nameof(LinearCdeLayer))
+    {
+        (_block, _controls, _usesTime, _dropout) = (block, controls, usesTime, dropout);
+        _before = LayerNorm(width);
+        _after = LayerNorm(width);
+        _control = Linear(width, controls);
+        _initial = Linear(width, width);
+        _gate = Linear(width, 2 * width);
+        long blocks = width / block;
+        _matrices = this.Own("matrices", () => Matrices(block, blocks));
+        _inputs = this.Own("inputs", () => Inputs(block, blocks));
+        RegisterComponents();
+    }
+
+    /// <summary>How many features drive the equation.</summary>
+    private long Features => _usesTime ? 1 + (2 * _controls) : _controls;
+
+    /// <summary>The output, <c>[batch, knots, width]</c>.</summary>
+    /// <param name="input">Shape <c>[batch, knots, width]</c>.</param>
+    /// <param name="durations">The time between knots, <c>[batch, knots − 1, 1]</c>.</param>
+    public Tensor Apply(Tensor input, Tensor durations)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor normal = _before.call(input);
+        Tensor control = _control.call(normal);
+        Tensor rise = control.diff(1, 1);
+        if (_usesTime)
+        {
+            Tensor middle = control.narrow(1, 0, rise.size(1)).Plus(control.narrow(1, 1, rise.size(1))).Over(2);
+            rise = cat([durations, rise, middle * durations], 2);
+        }
+        Tensor weights = BlockCommutators.Extend(_matrices, _inputs, 1);
+        Tensor states = BlockFlow.Run(_initial.call(normal.select(1, 0)), rise.transpose(0, 1), weights, _block, true).transpose(0, 1);
+        Tensor gated = functional.glu(_gate.call(functional.gelu(_after.call(states))), -1);
+        if (_dropout > 0)
+            gated = functional.dropout(gated, _dropout, training);
+        return input.Plus(gated).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>1 / (memory in the unit of time) of each block, from half to fifty.</summary>
+    private static Tensor Speeds(long blocks)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        return Numbers.Range(blocks, ScalarType.Float32, CPU).Plus(0.5).Over(blocks).Times(Math.Log(100)).exp().Times(0.5).MoveToOuterDisposeScope();
+    }
+
+    private Tensor Matrices(int block, long blocks)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor others = randn(Features, block, block, blocks).Times(0.3 / Math.Sqrt(block * _controls));
+        if (!_usesTime)
+            return others.MoveToOuterDisposeScope();
+        // −λ on the diagonal and an antisymmetric rest of about the same size, which turns.
+        Tensor speeds = Speeds(blocks);
+        Tensor turning = randn(block, block, blocks);
+        turning = turning - turning.transpose(0, 1);
+        Tensor unit = eye(block).unsqueeze(2);
+        Tensor time = (turning - unit) * speeds;
+        return cat([time.unsqueeze(0), others.narrow(0, 1, Features - 1)], 0).MoveToOuterDisposeScope();
+    }
+
+    private Tensor Inputs(int block, long blocks)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor all = randn(Features, block, blocks).Over(Math.Sqrt(_controls));
+        if (!_usesTime)
+            return all.MoveToOuterDisposeScope();
+        // What comes in per time is as large as what decays in it.
+        Tensor speeds = Speeds(blocks).reshape(1, 1, -1);
+        return cat([zeros(1, block, blocks), all.narrow(0, 1, _controls), all.narrow(0, 1 + _controls, _controls) * speeds], 0).MoveToOuterDisposeScope();
+    }
+}
