@@ -7,9 +7,11 @@ using Microsoft.ML.NeuralOde.Samples.Digits;
 using Microsoft.ML.NeuralOde.Samples.Images;
 using Microsoft.ML.NeuralOde.Samples.Oscillators;
 using Microsoft.ML.NeuralOde.Samples.Output;
+using Microsoft.ML.NeuralOde.Samples.Series;
 using Microsoft.ML.NeuralOde.Samples.Serving;
 using Microsoft.ML.NeuralOde.Samples.Solvers;
 using Microsoft.ML.NeuralOde.Samples.Tabular;
+using Microsoft.ML.NeuralOde.Samples.Tutorial;
 using Spectre.Console;
 
 namespace Microsoft.ML.NeuralOde.Samples;
@@ -38,6 +40,8 @@ internal static class App
             DensityCommand.Create(display),
             AugmentedCommand.Create(display),
             OscillatorsCommand.Create(display),
+            SeriesCommand.Create(display),
+            TutorialCommand.Create(display),
         };
         ParseResult parsed = root.Parse(args);
         if (parsed.Action is ParseErrorAction parseError)

@@ -92,6 +92,26 @@ internal static class CommandOptions
         CustomParser = result => ParseNumber(name, result, value => value is >= 0 and < 1, "a number from 0 to below 1"),
     };
 
+    /// <summary>Shares from 0, for none, to below 1, separated by commas.</summary>
+    public static Option<double[]> Shares(string name, double[] defaultValue, string description) => new(name)
+    {
+        HelpName = "SHARES",
+        Description = description,
+        DefaultValueFactory = _ => defaultValue,
+        CustomParser = result =>
+        {
+            var shares = new List<double>();
+            foreach (string text in Token(result).Split(',', StringSplitOptions.TrimEntries))
+            {
+                if (double.TryParse(text, CultureInfo.InvariantCulture, out double share) && share is >= 0 and < 1)
+                    shares.Add(share);
+                else
+                    result.AddError($"{name} is '{text}'; a number from 0 to below 1 would be right.");
+            }
+            return [.. shares];
+        },
+    };
+
     /// <summary>Zero or a positive, finite number, that may be left out.</summary>
     public static Option<double?> NotNegative(string name, string description) => new(name)
     {

@@ -273,7 +273,8 @@ public static partial class Ode
     /// <param name="times">The output times, shape <c>[times]</c>, at least two, strictly increasing or decreasing.</param>
     /// <param name="loss">L, a scalar function of the state at the last output time, in its shape.</param>
     /// <param name="options">How to solve, both ways; see the overload for modules.</param>
-    /// <param name="parameters">The tensors that f uses and that are to receive gradients, with their names; null for none.</param>
+    /// <param name="parameters">The tensors that f uses and that are to receive gradients, with their names; null where f uses none: others
+    /// that require gradients are refused. An empty list says that none are wanted, whatever f uses.</param>
     /// <returns>States, adjoint states and growing gradients at the output times; without a graph.</returns>
     /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
     /// <exception cref="InvalidOperationException">The loss returns no finite scalar, or cannot be differentiated.</exception>
@@ -283,9 +284,8 @@ public static partial class Ode
         IReadOnlyList<(string Name, Tensor Value)>? parameters = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
-        parameters ??= [];
-        var equation = new FunctionField(dynamics, [.. parameters.Select(parameter => parameter.Value)]);
-        return SolveAdjoint(equation, [.. parameters.Select(parameter => parameter.Name)], initialState, times, loss, options);
+        var equation = new FunctionField(dynamics, parameters is null ? null : [.. parameters.Select(parameter => parameter.Value)]);
+        return SolveAdjoint(equation, [.. (parameters ?? []).Select(parameter => parameter.Name)], initialState, times, loss, options);
     }
 
     private static AdjointSolution SolveAdjoint(

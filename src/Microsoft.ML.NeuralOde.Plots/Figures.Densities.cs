@@ -20,14 +20,12 @@ public static partial class Figures
         ArgumentNullException.ThrowIfNull(logDensity);
         var window = Window.Around(data);
         var panels = new List<Panel> { Cloud("data", data, window) };
-        if (trueLogDensity is not null)
-            panels.Add(Map("true density", trueLogDensity, window, data));
-        panels.Add(Map("learned density", logDensity, window, data));
+        AddMaps(panels, logDensity, trueLogDensity, window, data);
         return new Figure("Density", panels, panels.Count, 340, 350);
     }
 
     /// <summary>
-    /// A flow of the plane: data, learned density, samples, and the way of the samples from the base distribution to the data.
+    /// A flow of the plane: data, learned density, and the way of samples from the base distribution to the data.
     /// </summary>
     /// <param name="flow">A flow of two features without a condition.</param>
     /// <param name="data">Points to show, shape <c>[rows, 2]</c>; they also set the window, and as many samples are drawn.</param>
@@ -51,16 +49,16 @@ public static partial class Figures
         flow.eval();
         try
         {
-            var panels = new List<Panel> { Cloud("data", data, window), Map("learned density", points => flow.LogDensity(points), window, data), Cloud("samples", way[-1], window) };
+            var panels = new List<Panel> { Cloud("data", data, window) };
+            AddMaps(panels, points => flow.LogDensity(points), trueLogDensity, window, data);
             for (int i = 0; i < FlowTimes; i++)
             {
                 long step = i * (way.shape[0] - 1) / (FlowTimes - 1);
                 double time = flow.Blocks.Count * (1 - (double)step / (way.shape[0] - 1));
-                panels.Add(Cloud(string.Create(CultureInfo.InvariantCulture, $"t = {time:0.##}"), way[step], window));
+                string what = i == 0 ? "base, " : i == FlowTimes - 1 ? "samples, " : "";
+                panels.Add(Cloud(string.Create(CultureInfo.InvariantCulture, $"{what}t = {time:0.##}"), way[step], window));
             }
-            if (trueLogDensity is not null)
-                panels.Insert(1, Map("true density", trueLogDensity, window, data));
-            return new Figure("", panels, trueLogDensity is null ? 3 : 5, 300, 310);
+            return new Figure("", panels, trueLogDensity is null ? 4 : 3, 300, 310);
         }
         finally
         {
@@ -76,9 +74,23 @@ public static partial class Figures
             .Points(null, x, y, 0, size: x.Length > 1500 ? 1.1 : 1.8, alpha: 150);
     }
 
-    private static Panel Map(string title, Func<Tensor, Tensor> logDensity, Window window, Tensor like) =>
+    /// <summary>The true density, where it is known, and the learned one in the same colours.</summary>
+    private static void AddMaps(
+        List<Panel> panels, Func<Tensor, Tensor> logDensity, Func<Tensor, Tensor>? trueLogDensity, Window window, Tensor like)
+    {
+        double highest = double.NaN;
+        if (trueLogDensity is not null)
+        {
+            double[,] values = Densities(trueLogDensity, window, like);
+            highest = values.Cast<double>().Max();
+            panels.Add(Map("true density", values, window, highest));
+        }
+        panels.Add(Map("learned density", Densities(logDensity, window, like), window, highest));
+    }
+
+    private static Panel Map(string title, double[,] values, Window window, double highest) =>
         new Panel(title, "x₁", "x₂") { XRange = (window.Left, window.Right), YRange = (window.Bottom, window.Top) }
-            .Heat(Densities(logDensity, window, like), (window.Left, window.Right), (window.Bottom, window.Top), smooth: true);
+            .Heat(values, (window.Left, window.Right), (window.Bottom, window.Top), smooth: true, range: (0, highest));
 
     /// <summary>p on a grid, first index x.</summary>
     private static double[,] Densities(Func<Tensor, Tensor> logDensity, Window window, Tensor like)
@@ -93,9 +105,11 @@ public static partial class Figures
         {
             Tensor logs = logDensity(part);
             if (logs is null || logs.dim() != 1 || logs.shape[0] != part.shape[0])
+            {
+                string found = logs is null ? "null" : $"shape [{string.Join(", ", logs.shape)}]";
                 throw new ArgumentException(
-                    $"The density returns {(logs is null ? "null" : $"shape [{string.Join(", ", logs.shape)}]")} for {part.shape[0]} points; it must be "
-                    + $"[{part.shape[0]}].", nameof(logDensity));
+                    $"The density returns {found} for {part.shape[0]} points; it must be [{part.shape[0]}].", nameof(logDensity));
+            }
             foreach (double value in Tensors.Numbers(logs))
             {
                 double p = Math.Exp(value);
@@ -115,7 +129,8 @@ public static partial class Figures
         {
             Tensors.Require(data, 2, "[rows, 2]", nameof(data));
             if (data.shape[1] != 2 || data.shape[0] < 2)
-                throw new ArgumentException($"The data have shape [{string.Join(", ", data.shape)}]; it must be [rows, 2], two rows or more.", nameof(data));
+                throw new ArgumentException(
+                    $"The data have shape [{string.Join(", ", data.shape)}]; it must be [rows, 2], two rows or more.", nameof(data));
             double[] numbers = Tensors.Numbers(data);
             double[] x = [.. numbers.Where((_, i) => i % 2 == 0)], y = [.. numbers.Where((_, i) => i % 2 == 1)];
             // A square, so that circles are round.

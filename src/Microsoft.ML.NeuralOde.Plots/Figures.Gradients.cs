@@ -31,8 +31,7 @@ public static partial class Figures
                 double[] shown = values.GetLength(1) == 1 ? Column(values, 0) : Norms(values);
                 string label = values.GetLength(1) == 1 ? name : $"‖{name}‖";
                 gradient.Line(label, times, shown, colour);
-                if (colour == 0)
-                    AddArrow(gradient, times, shown, colour, rightwards: false);
+                AddArrow(gradient, times, shown, colour, rightwards: false);
                 colour++;
                 if (colour == 8)
                     break;
@@ -52,8 +51,7 @@ public static partial class Figures
         ArgumentNullException.ThrowIfNull(title);
         Checks.Curves(curves, nameof(curves));
         var panel = new Panel(title, "steps of the solver", "memory (MiB)") { LogX = true, LogY = true };
-        for (int i = 0; i < curves.Count; i++)
-            panel.Line(curves[i].Name, curves[i].X, curves[i].Y, i, markers: true);
+        Add(panel, curves, markers: true);
         return new Figure(title, [panel]);
     }
 
@@ -82,8 +80,14 @@ public static partial class Figures
 
     private static double[] Column(double[,] values, int column) => [.. Enumerable.Range(0, values.GetLength(0)).Select(row => values[row, column])];
 
-    private static double[] Norms(double[,] values) =>
-        [.. Enumerable.Range(0, values.GetLength(0)).Select(row => Math.Sqrt(Enumerable.Range(0, values.GetLength(1)).Sum(i => values[row, i] * values[row, i])))];
+    private static double[] Norms(double[,] values)
+    {
+        var norms = new double[values.GetLength(0)];
+        for (int row = 0; row < norms.Length; row++)
+            norms[row] = Math.Sqrt(Enumerable.Range(0, values.GetLength(1)).Sum(i => values[row, i] * values[row, i]));
+        return norms;
+    }
 
-    private static string Subscript(int number) => string.Concat(number.ToString(System.Globalization.CultureInfo.InvariantCulture).Select(digit => (char)('₀' + (digit - '0'))));
+    /// <summary>1 to 9 below the line.</summary>
+    private static char Subscript(int digit) => (char)('₀' + digit);
 }

@@ -5,6 +5,8 @@ namespace Microsoft.ML.NeuralOde.Plots;
 
 public static partial class Figures
 {
+    private const int MostCrosses = 100;
+
     /// <summary>
     /// Solvers on one problem with a known solution: the solutions, their errors over time, and the largest error against the evaluations.
     /// </summary>
@@ -58,7 +60,8 @@ public static partial class Figures
             double step = times[i + 1] - times[i], slope = f(times[i], values[i]);
             values[i + 1] = values[i] + step * slope;
             // A little beyond the step, so that it is seen as a tangent.
-            panel.Line(i == 0 ? "tangent" : null, [times[i], times[i] + 1.5 * step], [values[i], values[i] + 1.5 * step * slope], 3, thickness: 1.5, dashed: true);
+            double[] x = [times[i], times[i] + 1.5 * step], y = [values[i], values[i] + 1.5 * step * slope];
+            panel.Line(i == 0 ? "tangent" : null, x, y, 3, thickness: 1.5, dashed: true);
         }
         panel.Line("Euler", times, values, 1, markers: true);
         return new Figure("Euler's method", [panel]);
@@ -75,7 +78,8 @@ public static partial class Figures
         string[] names = [.. runs.Select(run => run.Name)];
         double[][] errors = [.. runs.Select(run => Errors(run, exact))];
         double smallest = errors.Min(error => Math.Max(1e-17, error.Average())), largest = errors.Max(error => error.Max());
-        double low = Math.Pow(10, Math.Floor(Math.Log10(smallest) - 0.5)), high = Math.Pow(10, Math.Log10(largest) + 0.35 * Math.Log10(largest / low));
+        double low = Math.Pow(10, Math.Floor(Math.Log10(smallest) - 0.5));
+        double high = Math.Pow(10, Math.Log10(largest) + 0.35 * Math.Log10(largest / low));
         var accuracy = new Panel("errors", "absolute error", "") { RowNames = names, LogX = true, XRange = (low, high) };
         accuracy.Key("largest", 0).Key("mean", 5);
         for (int i = 0; i < runs.Count; i++)
@@ -113,17 +117,15 @@ public static partial class Figures
     {
         ArgumentNullException.ThrowIfNull(title);
         Checks.Curves(curves, nameof(curves));
-        // Small numbers go in small steps of ten; one axis must hold more than one of them.
         var panel = new Panel(title, workLabel, errorLabel) { LogX = true, LogY = true };
-        for (int i = 0; i < curves.Count; i++)
-            panel.Line(curves[i].Name, curves[i].X, curves[i].Y, i, markers: true);
+        Add(panel, curves, markers: true);
         return new Figure(title, [panel]);
     }
 
     /// <summary>The sizes of a solve's steps over time, accepted and rejected.</summary>
     /// <param name="logs">The solves, each with its name; see <see cref="StepLog"/>.</param>
     /// <param name="title">The problem.</param>
-    /// <returns>The figure; sizes on a logarithmic scale, rejected steps as crosses.</returns>
+    /// <returns>The figure; sizes on a logarithmic scale, rejected steps as crosses, or, above a hundred, as their number.</returns>
     /// <exception cref="ArgumentException">There are no logs, or one holds no step.</exception>
     public static Figure StepSizes(IReadOnlyList<(string Name, StepLog Log)> logs, string title = "step sizes")
     {
@@ -135,10 +137,19 @@ public static partial class Figures
             (double Time, double Size)[] steps = [.. log.Steps];
             if (steps.Length == 0)
                 throw new ArgumentException(
-                    $"The log of '{name}' holds no step; give it to {nameof(OdeSolverOptions)}.{nameof(OdeSolverOptions.Progress)} before the solve.", nameof(logs));
-            panel.Line(name, [.. steps.Select(step => step.Time)], [.. steps.Select(step => step.Size)], i, thickness: 1.5, markers: steps.Length <= 60);
-            if (log.RejectedTimes.Count > 0)
-                panel.Points($"{name}, rejected", log.RejectedTimes, [.. log.RejectedTimes.Select(log.SizeAt)], i, size: 5, cross: true);
+                    $"The log of '{name}' holds no step; give it to {nameof(OdeSolverOptions)}.{nameof(OdeSolverOptions.Progress)} before the "
+                    + "solve.", nameof(logs));
+            int rejected = log.RejectedTimes.Count;
+            string label = rejected <= MostCrosses ? name
+                : string.Create(CultureInfo.InvariantCulture, $"{name} ({rejected:N0} rejected, not drawn)");
+            double[] times = [.. steps.Select(step => step.Time)], sizes = [.. steps.Select(step => step.Size)];
+            panel.Line(label, times, sizes, i, thickness: 1.5, markers: steps.Length <= 60);
+            if (rejected is > 0 and <= MostCrosses)
+            {
+                // At the size of the step that was then taken from there.
+                double[] taken = [.. log.RejectedTimes.Select(time => steps.FirstOrDefault(step => step.Time == time).Size)];
+                panel.Points($"{name}, rejected", log.RejectedTimes, taken, i, size: 5, cross: true);
+            }
         }
         return new Figure(title, [panel]);
     }

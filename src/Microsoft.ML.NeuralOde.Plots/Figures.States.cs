@@ -13,7 +13,7 @@ public static partial class Figures
     /// <param name="classes">The class of each row, from 0.</param>
     /// <param name="names">Names of the classes; null for their numbers.</param>
     /// <param name="title">What the plot shows.</param>
-    /// <returns>The figure: each way as a line from a small ring to a dot.</returns>
+    /// <returns>The figure: each way as a line that ends in a dot.</returns>
     /// <exception cref="ArgumentException">Shapes or numbers make no sense; the message says which and what would.</exception>
     public static Figure Trajectories(Tensor states, IReadOnlyList<int> classes, IReadOnlyList<string>? names = null, string title = "hidden states")
     {
@@ -25,11 +25,13 @@ public static partial class Figures
             throw new ArgumentException($"There are {classes.Count} classes for {rows} rows; there must be one for each.", nameof(classes));
         if (classes.Any(number => number < 0 || (names is not null && number >= names.Count)))
             throw new ArgumentException(
-                $"A class is negative or has no name; classes must be numbers from 0{(names is null ? "" : $" to {names.Count - 1}")}.", nameof(classes));
+                $"A class is negative or has no name; classes must be numbers from 0{(names is null ? "" : $" to {names.Count - 1}")}.",
+                nameof(classes));
         (double[,] plane, double share) = Plane(states);
         bool isPlane = features <= 2;
         string suffix = isPlane ? "" : string.Create(CultureInfo.InvariantCulture, $" ({100 * share:F0} % of the variance)");
-        var panel = new Panel(title + suffix, isPlane ? "first component" : "first principal component", isPlane ? "second component" : "second principal component");
+        string kind = isPlane ? "component" : "principal component";
+        var panel = new Panel(title + suffix, $"first {kind}", $"second {kind}");
         byte alpha = (byte)Math.Clamp(255.0 * 40 / rows, 60, 200);
         foreach (int number in classes.Distinct().Order())
         {
@@ -40,8 +42,9 @@ public static partial class Figures
                 double[] y = [.. Enumerable.Range(0, times).Select(time => plane[time * rows + row, 1])];
                 panel.Line(null, x, y, number, thickness: 1, alpha: alpha);
             }
+            int last = (times - 1) * rows;
             panel.Points(names?[number] ?? number.ToString(CultureInfo.InvariantCulture),
-                [.. members.Select(row => plane[(times - 1) * rows + row, 0])], [.. members.Select(row => plane[(times - 1) * rows + row, 1])], number, size: 3.5);
+                [.. members.Select(row => plane[last + row, 0])], [.. members.Select(row => plane[last + row, 1])], number, size: 3.5);
         }
         return new Figure(title, [panel], panelWidth: 560, panelHeight: 460);
     }
@@ -70,10 +73,14 @@ public static partial class Figures
             XRange = (window.Left - stepX / 2, window.Right + stepX / 2),
             YRange = (window.Bottom - stepY / 2, window.Top + stepY / 2),
         };
-        double[] points = [.. Enumerable.Range(0, Grid * Grid).SelectMany(i => new[] { window.Left + i % Grid * stepX, window.Bottom + i / Grid * stepY })];
+        var points = new double[2 * Grid * Grid];
+        for (int i = 0; i < Grid * Grid; i++)
+            (points[2 * i], points[2 * i + 1]) = (window.Left + i % Grid * stepX, window.Bottom + i / Grid * stepY);
         double[] rates = Rates(dynamics, time, points, paths);
         // Lengths in units of the grid, so that arrows do not cross their neighbours; most of the field is drawn to scale.
-        double[] speeds = [.. Enumerable.Range(0, Grid * Grid).Select(i => Math.Sqrt(Square(rates[2 * i] / stepX) + Square(rates[2 * i + 1] / stepY)))];
+        var speeds = new double[Grid * Grid];
+        for (int i = 0; i < speeds.Length; i++)
+            speeds[i] = Math.Sqrt(Square(rates[2 * i] / stepX) + Square(rates[2 * i + 1] / stepY));
         double unit = Math.Max(speeds.Order().ElementAt(speeds.Length * 3 / 4), 1e-12);
         for (int i = 0; i < speeds.Length; i++)
         {
@@ -126,8 +133,8 @@ public static partial class Figures
     /// <returns>The figure.</returns>
     /// <exception cref="ArgumentException">Sizes or counts do not fit; the message says which.</exception>
     public static Figure ImageGrid(
-        IReadOnlyList<float[]> images, int imageWidth, IReadOnlyList<string>? labels = null, IReadOnlyList<string>? predictions = null, int columns = 8,
-        string title = "images")
+        IReadOnlyList<float[]> images, int imageWidth, IReadOnlyList<string>? labels = null, IReadOnlyList<string>? predictions = null,
+        int columns = 8, string title = "images")
     {
         Checks.NotEmpty(images, "images", nameof(images));
         ArgumentNullException.ThrowIfNull(title);
@@ -139,7 +146,8 @@ public static partial class Figures
         if (labels is not null && labels.Count != images.Count)
             throw new ArgumentException($"There are {labels.Count} labels for {images.Count} images; there must be one for each.", nameof(labels));
         if (predictions is not null && predictions.Count != images.Count)
-            throw new ArgumentException($"There are {predictions.Count} predictions for {images.Count} images; there must be one for each.", nameof(predictions));
+            throw new ArgumentException(
+                $"There are {predictions.Count} predictions for {images.Count} images; there must be one for each.", nameof(predictions));
         columns = Math.Min(columns, images.Count);
         int rows = (images.Count + columns - 1) / columns;
         const double Cell = 1.12, Text = 0.32;
@@ -154,7 +162,8 @@ public static partial class Figures
             if (text.Length > 0)
                 panel.Text(left + 0.5, bottom + 1 + Text / 2, text, wrong ? 1 : null);
         }
-        return new Figure(title, [panel], panelWidth: Math.Clamp(columns * 72 + 40, 320, 2000), panelHeight: (int)Math.Clamp(rows * 72 * rowHeight / Cell + 60, 160, 3000));
+        int width = Math.Clamp(columns * 72 + 40, 320, 2000), height = (int)Math.Clamp(rows * 72 * rowHeight / Cell + 60, 160, 3000);
+        return new Figure(title, [panel], panelWidth: width, panelHeight: height);
     }
 
     private static void AddPaths(Panel panel, Tensor paths, IReadOnlyList<int>? classes)

@@ -27,8 +27,7 @@ public static partial class Figures
         ArgumentNullException.ThrowIfNull(title);
         Checks.Curves(curves, nameof(curves));
         var panel = new Panel(title, xLabel, yLabel) { LogX = logX, LogY = logY };
-        for (int i = 0; i < curves.Count; i++)
-            panel.Line(curves[i].Name, curves[i].X, curves[i].Y, i, markers: markers);
+        Add(panel, curves, markers);
         return new Figure(title, [panel]);
     }
 
@@ -54,14 +53,15 @@ public static partial class Figures
         }
         if (history.Any(report => report.NfeForward > 0))
         {
-            var panel = new Panel("cost", "epoch", "evaluations a batch") { YRange = (0, 1.15 * history.Max(r => Math.Max(r.NfeForward, r.NfeBackward))) };
+            double most = history.Max(report => Math.Max(report.NfeForward, report.NfeBackward));
+            var panel = new Panel("cost", "epoch", "evaluations a batch") { YRange = (0, 1.15 * most) };
             Add(panel, "forward", 0, report => report.NfeForward);
             if (history.Any(report => report.NfeBackward > 0))
                 Add(panel, "backward", 1, report => report.NfeBackward);
             panels.Add(panel);
         }
         if (history.Any(report => report.LearningRate > 0))
-            panels.Add(new Panel("learning rate", "epoch", "rate at the end of the epoch") { LogY = true }
+            panels.Add(new Panel("learning rate", "epoch", "rate at the end of the epoch")
                 .Line(null, epochs, [.. history.Select(report => report.LearningRate)], 2, markers: markers));
         return new Figure("Training", panels, panels.Count == 4 ? 2 : panels.Count);
 
@@ -155,5 +155,16 @@ public static partial class Figures
             panel.Points(observed.Name, observed.X, observed.Y, 1);
         }
         return new Figure(title, [panel]);
+    }
+
+    /// <summary>Curves in the order of the colours; a single one needs no name.</summary>
+    private static void Add(Panel panel, IReadOnlyList<Curve> curves, bool markers)
+    {
+        int colour = 0;
+        foreach (Curve curve in curves)
+            if (curve.IsReference)
+                panel.Line(curve.Name, curve.X, curve.Y, -1, dashed: true);
+            else
+                panel.Line(curves.Count == 1 ? null : curve.Name, curve.X, curve.Y, colour++, markers: markers);
     }
 }

@@ -480,7 +480,7 @@ public static class NeuralOdeCatalog
             step.WithContamination(Environments.Of(catalog), contamination));
     }
 
-    private static void CheckThreshold(float threshold)
+    internal static void CheckThreshold(float threshold)
     {
         if (!float.IsFinite(threshold))
             throw new ArgumentOutOfRangeException(nameof(threshold), threshold, "The threshold must be a finite number.");

@@ -67,7 +67,7 @@ public abstract class NeuralOdeTransformerBase<TModel> : IScoringStep, IDisposab
         ArgumentNullException.ThrowIfNull(input);
         ThrowIfDisposed();
         ScoredSchema schema = Bind(input.Schema);
-        return new ScoredTransform(input, new ScoredView(input, schema, Scorer), new RowMapper(schema, Scorer), schema.Features, this);
+        return new ScoredTransform(input, new ScoredView(input, schema, Scorer), new RowMapper(schema, Scorer), schema.Inputs.Features, this);
     }
 
     /// <inheritdoc/>
@@ -101,7 +101,7 @@ public abstract class NeuralOdeTransformerBase<TModel> : IScoringStep, IDisposab
 
     /// <summary>Finds the columns that are read in data.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type or size.</exception>
-    private protected abstract (DataViewSchema.Column Features, DataViewSchema.Column? Condition) FindInputs(DataViewSchema input);
+    private protected abstract ScorerColumns FindInputs(DataViewSchema input);
 
     /// <summary>The columns that are added to data with certain columns.</summary>
     private protected abstract ScoreColumn[] Columns(DataViewSchema input);
@@ -112,7 +112,6 @@ public abstract class NeuralOdeTransformerBase<TModel> : IScoringStep, IDisposab
     private ScoredSchema Bind(DataViewSchema input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        (DataViewSchema.Column features, DataViewSchema.Column? condition) = FindInputs(input);
-        return new ScoredSchema(input, features, Columns(input), condition);
+        return new ScoredSchema(input, FindInputs(input), Columns(input));
     }
 }

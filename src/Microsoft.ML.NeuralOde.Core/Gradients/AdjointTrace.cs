@@ -48,9 +48,10 @@ internal static class AdjointTrace
             {
                 // λ is solved for in units of its own size, so that the absolute tolerance means the same for every loss.
                 double size = adjoints[i].Squared().mean().sqrt().ToDouble();
+                TimeGrid interval = TimeGrid.Of(times[i], times[i - 1]);
                 adjoints[i - 1] = size == 0 ? adjoints[i]
-                    : AdjointSolve.Sweep(problem.Equation, TimeGrid.Of(times[i], times[i - 1]), states[i], adjoints[i].Over(size), size, options, sums,
-                        guess, statistics).Times(size);
+                    : AdjointSolve.Sweep(problem.Equation, interval, states[i], adjoints[i].Over(size), size, options, sums, guess, statistics)
+                        .Times(size);
                 guess = StepGuess.From(statistics) ?? guess;
                 gradients[i - 1] = Copies(sums);
             }
@@ -75,9 +76,11 @@ internal static class AdjointTrace
         Tensor leaf = state.detach().clone().requires_grad_();
         Tensor? value = loss(leaf);
         if (value is null || value.IsInvalid || value.numel() != 1 || !value.is_floating_point())
+        {
+            string found = value is null ? "null" : value.IsInvalid ? "a tensor that is disposed of" : RightHandSide.Describe(value);
             throw new InvalidOperationException(
-                $"The loss returned {(value is null ? "null" : value.IsInvalid ? "a tensor that is disposed of" : $"{RightHandSide.Describe(value)}")}; "
-                + "it must return one number of a floating-point type, such as y.square().sum().");
+                $"The loss returned {found}; it must return one number of a floating-point type, such as y.square().sum().");
+        }
         double number = value.detach().to(ScalarType.Float64).cpu().reshape(1).data<double>()[0];
         if (!double.IsFinite(number))
             throw new InvalidOperationException($"The loss of the last state is {number}; it must be finite.");

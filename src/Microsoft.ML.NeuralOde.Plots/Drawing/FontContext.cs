@@ -71,6 +71,7 @@ internal sealed class FontContext : SkiaRenderContext, IRenderContext
     {
         using Stream font = typeof(FontContext).Assembly.GetManifestResourceStream("DejaVuSans.ttf")!;
         using var data = SKData.Create(font);
-        return SKTypeface.FromData(data) ?? throw new InvalidOperationException("The font of the figures, which is part of the library, cannot be read.");
+        return SKTypeface.FromData(data)
+            ?? throw new InvalidOperationException("The font of the figures, which is part of the library, cannot be read.");
     }
 }

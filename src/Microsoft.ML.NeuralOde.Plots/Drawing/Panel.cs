@@ -136,12 +136,12 @@ internal sealed class Panel(string title, string xLabel, string yLabel)
     public Panel Key(string name, int colour)
     {
         _hasNames = true;
-        _parts.Add((model, style) => model.Series.Add(new AreaSeries
+        _parts.Add((model, style) => model.Series.Add(new ScatterSeries
         {
             Title = name,
-            Fill = style.Colour(colour),
-            Color = style.Colour(colour),
-            Color2 = style.Colour(colour),
+            MarkerType = MarkerType.Square,
+            MarkerSize = 5,
+            MarkerFill = style.Colour(colour),
         }));
         return this;
     }
@@ -151,8 +151,15 @@ internal sealed class Panel(string title, string xLabel, string yLabel)
     /// <param name="y">The same of rows.</param>
     /// <param name="smooth">Whether colours blend from cell to cell.</param>
     /// <param name="range">The values of the first and last colour; null for those that occur.</param>
-    public Panel Heat(double[,] values, (double First, double Last) x, (double First, double Last) y, bool smooth, (double Low, double High)? range = null)
+    public Panel Heat(
+        double[,] values, (double First, double Last) x, (double First, double Last) y, bool smooth, (double Low, double High)? range = null)
     {
+        if (values.Length == 1)
+        {
+            // Cells need neighbours to have a size: two halves of one.
+            values = new[,] { { values[0, 0], values[0, 0] }, { values[0, 0], values[0, 0] } };
+            (x, y) = ((x.First - 0.25, x.Last + 0.25), (y.First - 0.25, y.Last + 0.25));
+        }
         _parts.Add((model, _) =>
         {
             model.Axes.Add(new LinearColorAxis
@@ -283,11 +290,23 @@ internal sealed class Panel(string title, string xLabel, string yLabel)
     /// <summary>A logarithm shows positive numbers alone; a gap stands where there is none.</summary>
     private static double Shown(double value, bool logarithmic) => double.IsFinite(value) && (!logarithmic || value > 0) ? value : double.NaN;
 
+    /// <summary>A number on a logarithmic axis: plain where the axis has few digits, else with a power of ten in superscript signs.</summary>
+    private static string Power(double value, Axis axis)
+    {
+        if (axis.ActualMinimum >= 0.0009 && axis.ActualMaximum < 20_000)
+            return value.ToString("#,0.###", CultureInfo.InvariantCulture);
+        int exponent = (int)Math.Floor(Math.Log10(value) + 1e-9);
+        string factor = (value / Math.Pow(10, exponent)).ToString("0.#", CultureInfo.InvariantCulture);
+        string digits = exponent.ToString(CultureInfo.InvariantCulture);
+        string power = "10" + string.Concat(digits.Select(sign => sign == '-' ? '⁻' : "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign - '0']));
+        return factor == "1" ? power : $"{factor}·{power}";
+    }
+
     private Axis Axis(
         AxisPosition position, string label, bool logarithmic, IReadOnlyList<string>? names, (double Low, double High)? range, Style style)
     {
         Axis axis = logarithmic
-            ? new LogarithmicAxis { UseSuperExponentialFormat = true, MajorGridlineStyle = LineStyle.Solid }
+            ? new LogarithmicAxis { MajorGridlineStyle = LineStyle.Solid }
             : new LinearAxis { MajorGridlineStyle = names is null ? LineStyle.Solid : LineStyle.None };
         axis.Position = position;
         axis.Title = label.Length == 0 ? null : label;
@@ -301,8 +320,10 @@ internal sealed class Panel(string title, string xLabel, string yLabel)
         axis.AxisTitleDistance = 6;
         axis.MinimumPadding = axis.MaximumPadding = logarithmic ? 0.04 : 0.03;
         axis.IsAxisVisible = !Bare;
+        if (logarithmic)
+            axis.LabelFormatter = value => Power(value, axis);
         double length = position == AxisPosition.Bottom ? _width : _height;
-        axis.IntervalLength = Math.Clamp(length / 6, 40, 80);
+        axis.IntervalLength = Math.Clamp(length / (position == AxisPosition.Bottom ? 6 : 8), 30, 80);
         if (range is { } given)
             (axis.Minimum, axis.Maximum) = given;
         if (names is not null)

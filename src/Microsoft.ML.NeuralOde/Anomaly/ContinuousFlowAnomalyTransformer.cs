@@ -84,7 +84,7 @@ public sealed class ContinuousFlowAnomalyTransformer
     private protected override byte[] ToBytes() => ToBytes(_output);
 
     /// <summary>The score of each row.</summary>
-    private sealed class AnomalyScorer(ContinuousFlowModel model, AnomalyOutput output) : IRowScorer
+    private sealed class AnomalyScorer(ContinuousFlowModel model, AnomalyOutput output) : IVectorScorer
     {
         public int FeatureCount => model.FeatureCount + model.ConditionCount;
 

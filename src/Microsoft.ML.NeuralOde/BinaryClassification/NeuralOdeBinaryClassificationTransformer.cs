@@ -1,6 +1,5 @@
 using Microsoft.ML;
 using Microsoft.ML.NeuralOde;
-using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.Runtime;
@@ -17,9 +16,6 @@ namespace Microsoft.ML.NeuralOde;
 public sealed class NeuralOdeBinaryClassificationTransformer : NeuralOdeTransformer
 {
     internal const string LoaderSignature = "NeuralOdeBinary";
-
-    private const int Score = 0;
-    private const int Probability = 1;
 
     internal NeuralOdeBinaryClassificationTransformer(IHostEnvironment environment, NeuralOdeModel model, ModelDescription description)
         : base(environment, LoaderSignature, model, description)
@@ -45,10 +41,5 @@ public sealed class NeuralOdeBinaryClassificationTransformer : NeuralOdeTransfor
     }
 
     private protected override ScoreColumn[] Columns(DataViewSchema input) =>
-    [
-        new AboveThreshold(
-            Description.Columns.PredictedLabel!, Score, Threshold, ifMissing: false, Schemas.BinaryAnnotations(input, BinaryColumn.PredictedLabel)),
-        new NumberScore(Description.Columns.Score, Score, Schemas.BinaryAnnotations(input, BinaryColumn.Score)),
-        new NumberScore(Description.Columns.Probability!, Probability, Schemas.BinaryAnnotations(input, BinaryColumn.Probability)),
-    ];
+        PredictionColumns.Of(OutputKind.Odds, Description.Columns, null, Model.OutputCount, input);
 }

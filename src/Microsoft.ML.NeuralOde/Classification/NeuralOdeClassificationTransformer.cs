@@ -1,7 +1,6 @@
 using Microsoft.ML;
 using Microsoft.ML.NeuralOde;
 using Microsoft.ML.NeuralOde.Data;
-using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.Runtime;
@@ -35,8 +34,5 @@ public sealed class NeuralOdeClassificationTransformer : NeuralOdeTransformer
     }
 
     private protected override ScoreColumn[] Columns(DataViewSchema input) =>
-    [
-        new ArgMaxKey(Description.Columns.PredictedLabel!, Model.OutputCount, Schemas.PredictedKeyAnnotations(input, _keys)),
-        new VectorScore(Description.Columns.Score, Model.OutputCount, Schemas.MulticlassScoreAnnotations(input, _keys)),
-    ];
+        PredictionColumns.Of(OutputKind.Classes, Description.Columns, _keys, Model.OutputCount, input);
 }

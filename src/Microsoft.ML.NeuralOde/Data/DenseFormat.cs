@@ -12,7 +12,8 @@ internal sealed class DenseFormat(int width) : RowFormat(width)
 
     public override long MostPoolRows => Array.MaxLength / Math.Max(1, Width);
 
-    public override IFeatureReader Open(DataViewRow row, DataViewSchema.Column column) => new Reader(new VectorReader(row, column, "feature"));
+    public override IFeatureReader Open(DataViewRow row, RowColumns columns) =>
+        new Reader(new VectorReader(row, columns.FindFeatures(row.Schema), "feature"));
 
     public override long BytesOf(RowValues row) => sizeof(float) * (long)Width;
 

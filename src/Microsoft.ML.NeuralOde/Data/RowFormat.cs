@@ -42,8 +42,22 @@ internal abstract class RowFormat(int width)
     /// <summary>Whether rows are kept without their zeros.</summary>
     public abstract bool IsSparse { get; }
 
-    /// <summary>Reads a column in this format.</summary>
-    public abstract IFeatureReader Open(DataViewRow row, DataViewSchema.Column column);
+    /// <summary>Reads the feature columns in this format.</summary>
+    public abstract IFeatureReader Open(DataViewRow row, RowColumns columns);
+
+    /// <summary>Why a row cannot be used, as a clause; null where it can.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="position">Its number, from 0.</param>
+    public virtual string? FindGap(RowValues row, long position) =>
+        row.FindNotFinite() is { } bad ? $"{bad.Value} in row {position}, slot {bad.Slot}" : null;
+
+    /// <summary>Says how many rows could not be used.</summary>
+    /// <param name="rows">How many.</param>
+    /// <param name="first">What <see cref="FindGap"/> said of the first.</param>
+    /// <param name="column">The feature column.</param>
+    public virtual string DescribeGaps(long rows, string first, string column) =>
+        $"{rows} rows have values in the feature column '{column}' that are missing or infinite, " +
+        $"{first} first (mlContext.Transforms.ReplaceMissingValues would keep them)";
 
     /// <summary>What a row takes in memory, in bytes.</summary>
     public abstract long BytesOf(RowValues row);
@@ -115,6 +129,14 @@ internal abstract class FeatureStore : IDisposable
     /// <inheritdoc cref="Take"/>
     public abstract FeatureStore Select(ReadOnlySpan<long> rows, Tensor index);
 
+    /// <summary>Changes a random order so that batches are made of rows that cost least together; nothing where all rows are alike.</summary>
+    /// <param name="order">The numbers of all rows.</param>
+    /// <param name="batchSize">Rows in a batch.</param>
+    /// <param name="random">Decides what is left to chance.</param>
+    public virtual void Arrange(long[] order, int batchSize, Random random)
+    {
+    }
+
     /// <summary>Shows all rows in their order; the store must lie in the host's memory.</summary>
     public abstract void Visit(RowVisitor visitor);
 
@@ -157,5 +179,8 @@ internal abstract class FeatureStatistics
     public abstract (float[] Mean, float[] Scale) Normalization(FeatureNormalization normalization, long count);
 
     /// <summary>What is known of each slot by itself; there where all numbers of a row are kept.</summary>
-    public virtual Moments Slots => throw new NotSupportedException("The slots of sparse features are not looked at one by one.");
+    public virtual Moments Slots => throw new NotSupportedException("The slots of such features are not looked at one by one.");
+
+    /// <summary>The mean time from a series' first observation to its last, in units of its times; there where rows are series.</summary>
+    public virtual double MeanSpan => throw new NotSupportedException("Rows that are vectors have no time.");
 }

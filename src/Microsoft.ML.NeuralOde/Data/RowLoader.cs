@@ -30,7 +30,8 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
     /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
     public ITrainingRows Load(IDataView data, RowUse use = RowUse.Training, RowFormat? format = null)
     {
-        format ??= columns.TakesSparse && SparseFormat.Suits(data, columns)
+        format ??= columns.Series is not null ? new SeriesFormat(columns.ShapeIn(data.Schema).Features)
+            : columns.TakesSparse && SparseFormat.Suits(data, columns)
             ? new SparseFormat(columns.ShapeIn(data.Schema).Features)
             : new DenseFormat(columns.ShapeIn(data.Schema).Features);
         return (ITrainingRows?)ReadIntoMemory(data, use, format) ?? Stream(data, use, format);

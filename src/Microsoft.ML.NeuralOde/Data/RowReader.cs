@@ -17,6 +17,8 @@ internal sealed record RowColumns(IExceptionContext Context, string FeatureColum
     /// <summary>Which of the rows are read: all, or a part of them.</summary>
     public RowPart Part { get; init; } = RowPart.All;
 
+    /// <summary>The columns of series, of which <see cref="FeatureColumn"/> is one; null where features are vectors.</summary>
+    public SeriesColumns? Series { get; init; }
 
     /// <exception cref="ArgumentOutOfRangeException">The column is missing or has the wrong type.</exception>
     public static DataViewSchema.Column FindFeatures(IExceptionContext context, DataViewSchema schema, string name)
@@ -31,9 +33,23 @@ internal sealed record RowColumns(IExceptionContext Context, string FeatureColum
 
     public DataViewSchema.Column FindFeatures(DataViewSchema schema) => FindFeatures(Context, schema, FeatureColumn);
 
-    /// <summary>How many numbers a row has.</summary>
+    /// <summary>The columns that features are read from, of which the first gives them their type.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
+    public IReadOnlyList<DataViewSchema.Column> FindInputs(DataViewSchema schema) => Series?.Find(Context, schema).Columns ?? [FindFeatures(schema)];
+
+    /// <summary>Checks the columns that features are read from.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
+    public void CheckInputs(SchemaShape schema)
+    {
+        if (Series is { } series)
+            series.Check(Context, schema);
+        else
+            Schemas.CheckFeatures(Context, schema, FeatureColumn);
+    }
+
+    /// <summary>How many numbers a row has; of series the channels.</summary>
     public RowShape ShapeIn(DataViewSchema schema) => new(
-        ((VectorDataViewType)FindFeatures(schema).Type).Size, Label?.Width(Label.Find(Context, schema).Type) ?? 0, WeightColumn is not null);
+        Series?.Find(Context, schema).ChannelCount ?? ((VectorDataViewType)FindFeatures(schema).Type).Size, Label?.Width(Label.Find(Context, schema).Type) ?? 0, WeightColumn is not null);
 
     public DataViewSchema.Column? FindWeight(DataViewSchema schema)
     {
@@ -87,6 +103,7 @@ internal readonly record struct RowShape(int Features, int Labels, bool IsWeight
 internal sealed class RowReader : IDisposable
 {
     private readonly RowColumns _columns;
+    private readonly RowFormat _format;
     private readonly DataViewRowCursor _cursor;
     private readonly IFeatureReader _features;
     private readonly LabelFormat.Reader? _getLabel;
@@ -102,18 +119,18 @@ internal sealed class RowReader : IDisposable
     public RowReader(IDataView data, RowColumns columns, RowFormat format)
     {
         _columns = columns;
-        DataViewSchema.Column features = columns.FindFeatures(data.Schema);
+        _format = format;
         DataViewSchema.Column? label = columns.Label?.Find(columns.Context, data.Schema);
         DataViewSchema.Column? weight = columns.FindWeight(data.Schema);
         RowShape shape = columns.ShapeIn(data.Schema);
         _labels = new float[shape.Labels];
-        List<DataViewSchema.Column> active = [features];
+        List<DataViewSchema.Column> active = [.. columns.FindInputs(data.Schema)];
         if (label is not null)
             active.Add(label.Value);
         if (weight is not null)
             active.Add(weight.Value);
         _cursor = data.GetRowCursor(active);
-        _features = format.Open(_cursor, features);
+        _features = format.Open(_cursor, columns);
         _getLabel = label is { } labelColumn ? columns.Label!.Open(_cursor, labelColumn) : null;
         _getWeight = weight is { } weightColumn ? _cursor.GetGetter<float>(weightColumn) : null;
     }
@@ -138,9 +155,7 @@ internal sealed class RowReader : IDisposable
             if (_noWeight > 0)
                 parts.Add($"{_noWeight} rows have no value in the weight column '{_columns.WeightColumn}'");
             if (_badFeatures > 0)
-                parts.Add(
-                    $"{_badFeatures} rows have values in the feature column '{_columns.FeatureColumn}' that are missing or infinite, " +
-                    $"{_firstBadFeature} first (mlContext.Transforms.ReplaceMissingValues would keep them)");
+                parts.Add(_format.DescribeGaps(_badFeatures, _firstBadFeature, _columns.FeatureColumn));
             return string.Join("; ", parts);
         }
     }
@@ -161,10 +176,10 @@ internal sealed class RowReader : IDisposable
                 _noWeight++;
                 continue;
             }
-            if (_features.Read().FindNotFinite() is { } bad)
+            if (_format.FindGap(_features.Read(), _cursor.Position) is { } bad)
             {
                 if (_badFeatures++ == 0)
-                    _firstBadFeature = $"{bad.Value} in row {_cursor.Position}, slot {bad.Slot}";
+                    _firstBadFeature = bad;
                 continue;
             }
             if (_columns.Part.Contains(_usable++))

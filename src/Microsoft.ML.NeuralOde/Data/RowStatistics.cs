@@ -59,6 +59,9 @@ internal sealed class RowStatistics(RowFormat format, RowShape shape)
     /// <summary>What to subtract from features and what to multiply the difference by; a constant slot keeps its scale.</summary>
     public (float[] Mean, float[] Scale) Features(FeatureNormalization normalization) => _features.Normalization(normalization, Count);
 
+    /// <summary>The mean time from a series' first observation to its last.</summary>
+    public double MeanSpan => _features.MeanSpan;
+
     /// <summary>The distance between the largest and the smallest value of each feature.</summary>
     public double[] FeatureRanges() => _features.Slots.Ranges();
 

@@ -39,7 +39,8 @@ internal sealed class SparseFormat(int width) : RowFormat(width)
         return rows > 0 && found <= (double)rows * width / LeastZeros;
     }
 
-    public override IFeatureReader Open(DataViewRow row, DataViewSchema.Column column) => new Reader(new VectorReader(row, column, "feature"));
+    public override IFeatureReader Open(DataViewRow row, RowColumns columns) =>
+        new Reader(new VectorReader(row, columns.FindFeatures(row.Schema), "feature"));
 
     public override long BytesOf(RowValues row) => (sizeof(float) + sizeof(int)) * (long)row.Values.Length + RowOverhead;
 

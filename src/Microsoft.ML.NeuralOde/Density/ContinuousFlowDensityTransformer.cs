@@ -105,7 +105,7 @@ public sealed class ContinuousFlowDensityTransformer : ContinuousFlowTransformer
     }
 
     /// <summary>log p, bits per dimension and, on demand, z of each row.</summary>
-    private sealed class DensityScorer(ContinuousFlowModel model, bool isLatentWanted) : IRowScorer
+    private sealed class DensityScorer(ContinuousFlowModel model, bool isLatentWanted) : IVectorScorer
     {
         public int FeatureCount => model.FeatureCount + model.ConditionCount;
 

@@ -38,8 +38,11 @@ public abstract class ContinuousFlowTransformer : NeuralOdeTransformerBase<Conti
         Export(graph, loan.Network, features, output);
     }
 
-    private protected override (DataViewSchema.Column Features, DataViewSchema.Column? Condition) FindInputs(DataViewSchema input) =>
-        InputColumns.Find(Host, input, Model.ConditionCount);
+    private protected override ScorerColumns FindInputs(DataViewSchema input)
+    {
+        (DataViewSchema.Column features, DataViewSchema.Column? condition) = InputColumns.Find(Host, input, Model.ConditionCount);
+        return new ScorerColumns(features, condition);
+    }
 
     private protected override void ThrowIfDisposed() => Model.ThrowIfDisposed();
 

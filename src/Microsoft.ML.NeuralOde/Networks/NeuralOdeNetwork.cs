@@ -11,7 +11,7 @@ namespace Microsoft.ML.NeuralOde.Networks;
 /// What all kinds of networks have in common: normalised features become the initial state of an equation, and its final state becomes
 /// outputs, from features <c>[batch, features]</c> to outputs <c>[batch, outputs]</c>.
 /// </summary>
-internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwork
+internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwork, ILabelScale
 {
     private Affine? _input;
     private Affine? _output;
@@ -259,37 +259,6 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
         {
             yield return ("output_mean", _output.Mean);
             yield return ("output_scale", _output.Scale);
-        }
-    }
-
-    /// <summary>(x − mean) · scale and back. Not a module: its tensors are statistics, which no optimizer is to touch.</summary>
-    private sealed class Affine((float[] Mean, float[] Scale) statistics) : IDisposable
-    {
-        public Tensor Mean { get; private set; } = tensor(statistics.Mean, device: CPU).DetachFromDisposeScope();
-
-        public Tensor Scale { get; private set; } = tensor(statistics.Scale, device: CPU).DetachFromDisposeScope();
-
-        public Tensor Apply(Tensor x) => (x - Mean).mul_(Scale);
-
-        public (float[] Mean, float[] Scale) ToNumbers()
-        {
-            using Tensor mean = Mean.cpu();
-            using Tensor scale = Scale.cpu();
-            return (mean.data<float>().ToArray(), scale.data<float>().ToArray());
-        }
-
-        public Tensor Invert(Tensor x) => (x / Scale).Add(Mean);
-
-        public void MoveTo(Device device)
-        {
-            Mean = Mean.to(device).DetachFromDisposeScope();
-            Scale = Scale.to(device).DetachFromDisposeScope();
-        }
-
-        public void Dispose()
-        {
-            Mean.Dispose();
-            Scale.Dispose();
         }
     }
 }

@@ -1,13 +1,14 @@
 using System.Runtime.InteropServices;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Networks;
+using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Scoring;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>A trained neural ODE: features in, scores out. May serve several threads at once.</summary>
-public sealed class NeuralOdeModel : IRowScorer, IDisposable
+public sealed class NeuralOdeModel : IVectorScorer, IDisposable
 {
     private readonly SharedNetwork<NeuralOdeNetwork> _network;
     private readonly NetworkDescription _description;
@@ -109,9 +110,13 @@ public sealed class NeuralOdeModel : IRowScorer, IDisposable
         Finish(loan.Network.call(input), rows, outputs);
     }
 
-    bool IRowScorer.TakesSparse => _description.SparseFeatures;
+    bool IVectorScorer.TakesSparse => _description.SparseFeatures;
 
-    RowScoring IRowScorer.Open(int capacity) => _description.SparseFeatures ? new SparseScoring(Score) : new DenseScoring(this, capacity);
+    RowScoring IRowScorer.Open(DataViewRow row, ScoredSchema schema, int capacity)
+    {
+        var input = new ScorerInput(row, schema);
+        return _description.SparseFeatures ? new SparseScoring(input, Score) : new DenseScoring(this, input, capacity);
+    }
 
     private void Score(SparseRows rows, float[] outputs)
     {
@@ -133,12 +138,7 @@ public sealed class NeuralOdeModel : IRowScorer, IDisposable
     private void Finish(Tensor predicted, int rows, float[] outputs)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor result = (_kind switch
-        {
-            OutputKind.Classes => predicted.softmax(1),
-            OutputKind.Odds => cat([predicted, predicted.sigmoid()], 1),
-            _ => predicted,
-        }).contiguous();
+        Tensor result = PredictionScores.Of(_kind, predicted).contiguous();
         result.bytes.CopyTo(MemoryMarshal.AsBytes(outputs.AsSpan(0, rows * OutputCount)));
     }
 

@@ -37,14 +37,14 @@ public abstract class NeuralOdeTransformer
         PredictionExport.Write(graph, loan.Network, Model.Kind, Description.Columns, features, null, output);
     }
 
-    private protected override (DataViewSchema.Column Features, DataViewSchema.Column? Condition) FindInputs(DataViewSchema input)
+    private protected override ScorerColumns FindInputs(DataViewSchema input)
     {
         DataViewSchema.Column features = RowColumns.FindFeatures(Host, input, FeatureColumnName);
         if (((VectorDataViewType)features.Type).Size != Model.FeatureCount)
             throw Schemas.Mismatch(Host, nameof(input), "feature", FeatureColumnName, FeatureColumnType.ToString(), features.Type.ToString());
         if (Description.Network.ExpectedDimensions([.. ((VectorDataViewType)features.Type).Dimensions]) is { } expected)
             throw Schemas.Mismatch(Host, nameof(input), "feature", FeatureColumnName, expected, features.Type.ToString());
-        return (features, null);
+        return new ScorerColumns(features);
     }
 
     private protected override void ThrowIfDisposed() => Model.ThrowIfDisposed();

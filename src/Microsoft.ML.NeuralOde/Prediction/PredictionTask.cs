@@ -14,7 +14,7 @@ internal abstract class PredictionTask : IDisposable
 
     /// <summary>Looks at the training data before the training.</summary>
     /// <exception cref="InvalidOperationException">They are not fit for the task.</exception>
-    public abstract void Prepare(RowStatistics statistics, NeuralOdeNetwork network);
+    public abstract void Prepare(RowStatistics statistics, ILabelScale network);
 
     /// <summary>The loss of each row, shape <c>[rows]</c>.</summary>
     /// <param name="outputs">What the network says, before it is turned into units of the label, shape <c>[rows, outputs]</c>.</param>
@@ -23,6 +23,20 @@ internal abstract class PredictionTask : IDisposable
 
     /// <summary>The figure of each row, shape <c>[rows]</c>.</summary>
     public abstract Tensor Figures(Tensor outputs, Tensor labels);
+
+    /// <summary>What a network's outputs for a batch are worth.</summary>
+    /// <param name="batch">The batch.</param>
+    /// <param name="outputs">As for <see cref="Losses"/>, on the network's device.</param>
+    /// <param name="statistics">What the solve cost.</param>
+    public BatchResult Judge(RowBatch batch, Tensor outputs, SolverStatistics statistics)
+    {
+        Tensor labels = batch.Labels!.to(outputs.device);
+        Tensor? weights = batch.Weights?.to(outputs.device);
+        Tensor? rowWeights = Product(weights, Weights(labels));
+        (Tensor loss, double weight) = Mean(Losses(outputs, labels), rowWeights);
+        (Tensor figure, double figureWeight) = Mean(Figures(outputs.detach(), labels), weights);
+        return new BatchResult(loss, loss.detach(), weight, figure, figureWeight, statistics);
+    }
 
     /// <summary>How much each row counts in the loss, beside its own weight, shape <c>[rows]</c>; null for all the same.</summary>
     public virtual Tensor? Weights(Tensor labels) => null;
@@ -36,6 +50,17 @@ internal abstract class PredictionTask : IDisposable
     protected virtual void Dispose(bool disposing)
     {
     }
+
+    private static Tensor? Product(Tensor? a, Tensor? b) => a is null ? b : b is null ? a : a * b;
+
+    private static (Tensor Mean, double Weight) Mean(Tensor values, Tensor? weights)
+    {
+        if (weights is null)
+            return (values.mean(), values.shape[0]);
+        Tensor sum = weights.sum();
+        // Rows that all weigh nothing say nothing.
+        return ((values * weights).sum() / sum.AtLeast(1e-30), sum.ToDouble());
+    }
 }
 
 /// <summary>The part that both classifications share: labels are classes, the figure is the accuracy.</summary>
@@ -45,7 +70,7 @@ internal abstract class ClassificationTask(int classes, ClassWeighting weighting
 
     public override TrainingMetric Metric { get; } = new(NeuralOdeEpochReport.Accuracy, mean => mean);
 
-    public override void Prepare(RowStatistics statistics, NeuralOdeNetwork network)
+    public override void Prepare(RowStatistics statistics, ILabelScale network)
     {
         IReadOnlyDictionary<float, double> weights = statistics.LabelWeights;
         if (weights.Count < 2)

@@ -74,25 +74,6 @@ internal sealed class PredictorTraining : ITrainable
         };
     }
 
-    private BatchResult Result(RowBatch batch, Tensor outputs, SolverStatistics statistics, SlotWeights? slots)
-    {
-        Device device = _network.Device;
-        Tensor labels = batch.Labels!.to(device);
-        Tensor? weights = batch.Weights?.to(device);
-        Tensor? rowWeights = Product(weights, _task.Weights(labels));
-        (Tensor loss, double weight) = Mean(_task.Losses(outputs, labels), rowWeights);
-        (Tensor figure, double figureWeight) = Mean(_task.Figures(outputs.detach(), labels), weights);
-        return new BatchResult(loss, loss.detach(), weight, figure, figureWeight, statistics, slots);
-    }
-
-    private static Tensor? Product(Tensor? a, Tensor? b) => a is null ? b : b is null ? a : a * b;
-
-    private static (Tensor Mean, double Weight) Mean(Tensor values, Tensor? weights)
-    {
-        if (weights is null)
-            return (values.mean(), values.shape[0]);
-        Tensor sum = weights.sum();
-        // Rows that all weigh nothing say nothing.
-        return ((values * weights).sum() / sum.AtLeast(1e-30), sum.ToDouble());
-    }
+    private BatchResult Result(RowBatch batch, Tensor outputs, SolverStatistics statistics, SlotWeights? slots) =>
+        _task.Judge(batch, outputs, statistics) with { Slots = slots };
 }

@@ -1,6 +1,5 @@
 using Microsoft.ML;
 using Microsoft.ML.NeuralOde;
-using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.Runtime;
@@ -30,10 +29,6 @@ public sealed class NeuralOdeRegressionTransformer : NeuralOdeTransformer
         return new NeuralOdeRegressionTransformer(env, model, description);
     }
 
-    private protected override ScoreColumn[] Columns(DataViewSchema input)
-    {
-        string name = Description.Columns.Score;
-        DataViewSchema.Annotations annotations = Schemas.RegressionAnnotations(input, Description.Columns.IsVector);
-        return [Description.Columns.IsVector ? new VectorScore(name, Model.OutputCount, annotations) : new NumberScore(name, 0, annotations)];
-    }
+    private protected override ScoreColumn[] Columns(DataViewSchema input) =>
+        PredictionColumns.Of(OutputKind.Values, Description.Columns, null, Model.OutputCount, input);
 }

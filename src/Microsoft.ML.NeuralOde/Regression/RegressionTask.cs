@@ -10,13 +10,13 @@ namespace Microsoft.ML.NeuralOde.Regression;
 /// </summary>
 internal sealed class RegressionTask(int targets) : PredictionTask
 {
-    private NeuralOdeNetwork? _network;
+    private ILabelScale? _network;
 
     public override int OutputCount { get; } = targets;
 
     public override TrainingMetric Metric { get; } = new("RMSE", Math.Sqrt);
 
-    public override void Prepare(RowStatistics statistics, NeuralOdeNetwork network)
+    public override void Prepare(RowStatistics statistics, ILabelScale network)
     {
         network.NormalizeOutput(statistics.Labels());
         _network = network;

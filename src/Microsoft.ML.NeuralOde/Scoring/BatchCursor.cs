@@ -23,7 +23,6 @@ internal sealed class BatchCursor : DataViewRowCursor
     private readonly DataViewRowId[] _ids;
     private readonly long[] _batches;
     private readonly ValueGetter<DataViewRowId> _getId;
-    private readonly ScorerInput? _scorerInput;
     private readonly RowScoring? _scoring;
     private readonly float[] _outputs = [];
     private int _count;
@@ -48,8 +47,7 @@ internal sealed class BatchCursor : DataViewRowCursor
             _buffers[column] = RowBuffer.Create(input, schema.Input[column], _batchSize);
         if (!_scores)
             return;
-        _scorerInput = new ScorerInput(input, schema);
-        _scoring = scorer.Open(_batchSize);
+        _scoring = scorer.Open(input, schema, _batchSize);
         _outputs = new float[_batchSize * scorer.OutputCount];
     }
 
@@ -102,7 +100,7 @@ internal sealed class BatchCursor : DataViewRowCursor
     {
         if (_active.Any(index => !_schema.IsScore(index) && !RowBuffer.CanReadAhead(_schema.Input[index].Type)))
             return 1;
-        long row = _scores ? sizeof(float) * ((_scorer.TakesSparse ? 0L : _scorer.FeatureCount) + _scorer.OutputCount) : 1;
+        long row = _scores ? sizeof(float) * ((long)_scorer.InputCount + _scorer.OutputCount) : 1;
         return (int)Math.Clamp(MostBytes / row, 1, LargestBatch);
     }
 
@@ -120,7 +118,7 @@ internal sealed class BatchCursor : DataViewRowCursor
             _batches[_count] = _input.Batch;
             foreach (RowBuffer? buffer in _buffers)
                 bytes += buffer?.Read(_count) ?? 0;
-            bytes += _scoring?.Read(_scorerInput!) ?? 0;
+            bytes += _scoring?.Read() ?? 0;
             _count++;
         }
         _wasLarge = bytes >= MostBytes;

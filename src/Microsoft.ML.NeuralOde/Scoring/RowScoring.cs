@@ -13,18 +13,18 @@ internal abstract class RowScoring
 
     /// <summary>Reads the row that the input stands on.</summary>
     /// <returns>The memory that it takes beyond what was set aside for it, in bytes.</returns>
-    public abstract long Read(ScorerInput input);
+    public abstract long Read();
 
     /// <summary>The outputs of the rows.</summary>
     public abstract void Score(float[] outputs);
 }
 
 /// <summary>Rows with all their numbers.</summary>
-internal sealed class DenseScoring(IRowScorer scorer, int capacity) : RowScoring
+internal sealed class DenseScoring(IVectorScorer scorer, ScorerInput input, int capacity) : RowScoring
 {
     private readonly float[] _features = new float[capacity * scorer.FeatureCount];
 
-    public override long Read(ScorerInput input)
+    public override long Read()
     {
         input.Read(_features.AsSpan(Count * scorer.FeatureCount, scorer.FeatureCount));
         Count++;
@@ -35,7 +35,7 @@ internal sealed class DenseScoring(IRowScorer scorer, int capacity) : RowScoring
 }
 
 /// <summary>Rows without their zeros.</summary>
-internal sealed class SparseScoring(Action<SparseRows, float[]> score) : RowScoring
+internal sealed class SparseScoring(ScorerInput input, Action<SparseRows, float[]> score) : RowScoring
 {
     private readonly SparseRows _rows = new();
     private int[] _slots = [];
@@ -47,7 +47,7 @@ internal sealed class SparseScoring(Action<SparseRows, float[]> score) : RowScor
         _rows.Clear();
     }
 
-    public override long Read(ScorerInput input)
+    public override long Read()
     {
         int count = input.ReadNonZeros(ref _slots, ref _values);
         _rows.Add(new RowValues(_values.AsSpan(0, count), _slots.AsSpan(0, count)));

@@ -10,9 +10,9 @@ internal sealed class ScoredRow : DataViewRow
     private readonly DataViewRow _input;
     private readonly ScoredSchema _schema;
     private readonly HashSet<int> _active;
-    private readonly RowScoring _scoring;
+    private readonly IRowScorer _scorer;
     private readonly float[] _outputs;
-    private ScorerInput? _scorerInput;
+    private RowScoring? _scoring;
     private long _scored = -1;
 
     public ScoredRow(DataViewRow input, ScoredSchema schema, IRowScorer scorer, IEnumerable<DataViewSchema.Column> active)
@@ -20,7 +20,7 @@ internal sealed class ScoredRow : DataViewRow
         _input = input;
         _schema = schema;
         _active = [.. active.Select(column => column.Index)];
-        _scoring = scorer.Open(1);
+        _scorer = scorer;
         _outputs = new float[scorer.OutputCount];
     }
 
@@ -39,7 +39,7 @@ internal sealed class ScoredRow : DataViewRow
     {
         if (!_schema.IsScore(column.Index))
             return _input.GetGetter<TValue>(_schema.Input[column.Index]);
-        _scorerInput ??= new ScorerInput(_input, _schema);
+        _scoring ??= _scorer.Open(_input, _schema, 1);
         return Getters.Cast<TValue>(_schema.Columns[column.Index - _schema.Input.Count].Getter(Outputs), column);
     }
 
@@ -54,8 +54,8 @@ internal sealed class ScoredRow : DataViewRow
     {
         if (_scored != _input.Position || _scored < 0)
         {
-            _scoring.Clear();
-            _scoring.Read(_scorerInput!);
+            _scoring!.Clear();
+            _scoring.Read();
             _scoring.Score(_outputs);
             _scored = _input.Position;
         }

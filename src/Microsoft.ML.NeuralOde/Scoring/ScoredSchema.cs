@@ -1,18 +1,26 @@
+using Microsoft.ML.NeuralOde.Data;
+
 namespace Microsoft.ML.NeuralOde.Scoring;
+
+/// <summary>The columns that a scorer reads.</summary>
+/// <param name="Features">A vector of Single of known size; for series their values, or the first channel.</param>
+/// <param name="Condition">A column of Single or of vectors of it that is read behind the features; null for none.</param>
+/// <param name="Series">All columns of series; null for vectors.</param>
+internal sealed record ScorerColumns(DataViewSchema.Column Features, DataViewSchema.Column? Condition = null, SeriesInput? Series = null)
+{
+    public IReadOnlyList<DataViewSchema.Column> All { get; } = Series?.Columns ?? (Condition is { } condition ? [Features, condition] : [Features]);
+}
 
 /// <summary>An input schema with the columns that scoring adds behind it.</summary>
 internal sealed class ScoredSchema
 {
     /// <param name="input">The input schema.</param>
-    /// <param name="features">A vector of Single of known size, which the scorer reads.</param>
+    /// <param name="inputs">What the scorer reads.</param>
     /// <param name="columns">What scoring adds.</param>
-    /// <param name="condition">A column of Single or of vectors of it that the scorer reads behind the features; null for none.</param>
-    public ScoredSchema(
-        DataViewSchema input, DataViewSchema.Column features, IReadOnlyList<ScoreColumn> columns, DataViewSchema.Column? condition = null)
+    public ScoredSchema(DataViewSchema input, ScorerColumns inputs, IReadOnlyList<ScoreColumn> columns)
     {
         Input = input;
-        Features = features;
-        Condition = condition;
+        Inputs = inputs;
         Columns = columns;
         var builder = new DataViewSchema.Builder();
         builder.AddColumns(input);
@@ -23,9 +31,7 @@ internal sealed class ScoredSchema
 
     public DataViewSchema Input { get; }
 
-    public DataViewSchema.Column Features { get; }
-
-    public DataViewSchema.Column? Condition { get; }
+    public ScorerColumns Inputs { get; }
 
     public IReadOnlyList<ScoreColumn> Columns { get; }
 
@@ -40,9 +46,10 @@ internal sealed class ScoredSchema
         var needed = new SortedSet<int>();
         foreach (DataViewSchema.Column column in columns)
         {
-            needed.Add(IsScore(column.Index) ? Features.Index : column.Index);
-            if (IsScore(column.Index) && Condition is { } condition)
-                needed.Add(condition.Index);
+            if (IsScore(column.Index))
+                needed.UnionWith(Inputs.All.Select(input => input.Index));
+            else
+                needed.Add(column.Index);
         }
         return needed.Select(index => Input[index]);
     }

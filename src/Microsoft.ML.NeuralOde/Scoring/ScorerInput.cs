@@ -2,7 +2,7 @@ using Microsoft.ML.NeuralOde.Data;
 
 namespace Microsoft.ML.NeuralOde.Scoring;
 
-/// <summary>Reads what a scorer needs of the current row: its features and, behind them, its condition.</summary>
+/// <summary>Reads what a scorer of vectors needs of the current row: its features and, behind them, its condition.</summary>
 internal sealed class ScorerInput
 {
     private readonly VectorReader _features;
@@ -10,8 +10,8 @@ internal sealed class ScorerInput
 
     public ScorerInput(DataViewRow row, ScoredSchema schema)
     {
-        _features = new VectorReader(row, schema.Features, "feature");
-        if (schema.Condition is { } condition)
+        _features = new VectorReader(row, schema.Inputs.Features, "feature");
+        if (schema.Inputs.Condition is { } condition)
             _getCondition = new NumberLabel(condition.Name, "condition").Open(row, condition);
     }
 

@@ -40,7 +40,7 @@ internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOption
     public SchemaShape.Column? CheckSchema(SchemaShape schema)
     {
         ArgumentNullException.ThrowIfNull(schema);
-        Schemas.CheckFeatures(host, schema, columns.FeatureColumn);
+        columns.CheckInputs(schema);
         if (columns.WeightColumn is { } weight)
             Schemas.CheckWeight(host, schema, weight);
         return columns.Label?.Find(host, schema);
@@ -76,7 +76,7 @@ internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOption
             IReadOnlyList<NeuralOdeEpochReport> history = loop.Run();
             Finish(network, here, data.Seed, channel.Warning);
             network.MoveTo(CPU);
-            return new FittedNetwork<TNetwork>(network, (VectorDataViewType)columns.FindFeatures(input.Schema).Type, history);
+            return new FittedNetwork<TNetwork>(network, (VectorDataViewType)columns.FindInputs(input.Schema)[0].Type, history);
         }
         catch
         {

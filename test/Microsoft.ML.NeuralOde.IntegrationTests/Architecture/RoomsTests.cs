@@ -10,6 +10,7 @@ public class RoomsTests
     [
         typeof(Ode).Assembly,
         typeof(NeuralOdeClassificationTrainer).Assembly,
+        typeof(Plots.Figure).Assembly,
     ];
 
     public static TheoryData<string> Names => [.. Assemblies.Select(assembly => assembly.GetName().Name!)];

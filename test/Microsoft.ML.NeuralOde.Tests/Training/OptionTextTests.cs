@@ -8,6 +8,9 @@ public sealed class OptionTextTests
         { "NeuralOdeClassificationTrainer.Options", new NeuralOdeClassificationTrainer.Options() },
         { "NeuralOdeBinaryClassificationTrainer.Options", new NeuralOdeBinaryClassificationTrainer.Options() },
         { "NeuralOdeRegressionTrainer.Options", new NeuralOdeRegressionTrainer.Options() },
+        { "NeuralCdeClassificationTrainer.Options", new NeuralCdeClassificationTrainer.Options() },
+        { "NeuralCdeBinaryClassificationTrainer.Options", new NeuralCdeBinaryClassificationTrainer.Options() },
+        { "NeuralCdeRegressionTrainer.Options", new NeuralCdeRegressionTrainer.Options() },
         { "ContinuousFlowDensityEstimator.Options", new ContinuousFlowDensityEstimator.Options() },
         { "ContinuousFlowAnomalyTrainer.Options", new ContinuousFlowAnomalyTrainer.Options() },
     };

@@ -1,0 +1,30 @@
+using Microsoft.ML.Data;
+
+namespace Microsoft.ML.NeuralOde;
+
+public sealed partial class NeuralCdeBinaryClassificationTrainer
+{
+    /// <summary>The options of <see cref="NeuralCdeBinaryClassificationTrainer"/>.</summary>
+    public sealed class Options : NeuralCdeTrainerOptions
+    {
+        /// <summary>The column of the predicted label. Default: “PredictedLabel”.</summary>
+        public string PredictedLabelColumnName = DefaultColumnNames.PredictedLabel;
+
+        /// <summary>The column of the probability of true. Default: “Probability”.</summary>
+        public string ProbabilityColumnName = DefaultColumnNames.Probability;
+
+        /// <summary>How much the rows of each class count. Default: <see cref="ClassWeighting.None"/>.</summary>
+        public ClassWeighting ClassWeighting = ClassWeighting.None;
+
+        internal override void Validate()
+        {
+            base.Validate();
+            RequireColumn(PredictedLabelColumnName, nameof(PredictedLabelColumnName));
+            RequireColumn(ProbabilityColumnName, nameof(ProbabilityColumnName));
+            RequireDifferent(
+                (ScoreColumnName, nameof(ScoreColumnName)), (ProbabilityColumnName, nameof(ProbabilityColumnName)),
+                (PredictedLabelColumnName, nameof(PredictedLabelColumnName)));
+            RequireDefined(ClassWeighting, nameof(ClassWeighting));
+        }
+    }
+}
