@@ -54,24 +54,7 @@ internal sealed class SeriesStory(SeriesSet set, string? masks, int? epochs)
             options.NumberOfEpochs = epochs ?? options.NumberOfEpochs;
             options.CancellationToken = cancellationToken;
             options.EpochCallback = report => progress(report.Epoch, report.NumberOfEpochs);
-            Tune(options);
             return options;
-        }
-    }
-
-    private static void Tune(NeuralCdeTrainerOptions options)
-    {
-        foreach (string pair in (Environment.GetEnvironmentVariable("TUNE") ?? "").Split(';', StringSplitOptions.RemoveEmptyEntries))
-        {
-            string[] parts = pair.Split('=');
-            System.Reflection.FieldInfo field = options.GetType().GetField(parts[0])!;
-            Type type = Nullable.GetUnderlyingType(field.FieldType) ?? field.FieldType;
-            field.SetValue(options, type.IsEnum ? Enum.Parse(type, parts[1]) : Convert.ChangeType(parts[1], type, System.Globalization.CultureInfo.InvariantCulture));
-        }
-        if (Environment.GetEnvironmentVariable("VERBOSE") is not null)
-        {
-            Action<NeuralOdeEpochReport>? inner = options.EpochCallback;
-            options.EpochCallback = report => { inner?.Invoke(report); Console.Error.WriteLine(report); };
         }
     }
 

@@ -28,7 +28,13 @@ internal sealed class MemoryRows : ITrainingRows
 
     public IEnumerable<RowBatch> Batches(int batchSize, int? orderSeed = null, long firstBatch = 0)
     {
-        long[] order = orderSeed is { } seed ? Order(Count, new Random(seed)) : [];
+        long[] order = [];
+        if (orderSeed is { } seed)
+        {
+            var random = new Random(seed);
+            order = Order(Count, random);
+            _features.Arrange(order, batchSize, random);
+        }
         using Tensor? index = orderSeed is null ? null : tensor(order, device: _features.Device);
         for (long first = firstBatch * batchSize; first < Count; first += batchSize)
         {

@@ -4,6 +4,8 @@ namespace Microsoft.ML.NeuralOde.Data;
 /// <param name="channels">The number of channels.</param>
 internal sealed class SeriesFormat(int channels) : RowFormat(channels)
 {
+    private const int BatchesTogether = 4;
+
     // An array and its place in a list.
     private const int RowOverhead = 32;
 
@@ -57,6 +59,23 @@ internal sealed class SeriesFormat(int channels) : RowFormat(channels)
         {
             for (int i = 0; i < rows.Count; i++)
                 visitor(i, new RowValues(rows[i], default));
+        }
+
+        /// <summary>
+        /// Series of some batches that follow each other are dealt anew by their lengths, and the batches are shuffled: like with like, and yet
+        /// others together in each epoch.
+        /// </summary>
+        public override void Arrange(long[] order, int batchSize, Random random)
+        {
+            int together = (int)Math.Min(order.Length, (long)BatchesTogether * batchSize);
+            // Series of one length stay in their random order.
+            long[] sorted = [.. order.Chunk(Math.Max(1, together)).SelectMany(some => some.OrderBy(row => rows[(int)row].Length))];
+            int[] batches = [.. Enumerable.Range(0, order.Length / batchSize)];
+            random.Shuffle(batches);
+            // A last batch that is not full stays the last.
+            sorted.CopyTo(order, 0);
+            for (int i = 0; i < batches.Length; i++)
+                sorted.AsSpan(batches[i] * batchSize, batchSize).CopyTo(order.AsSpan(i * batchSize));
         }
 
         // Batches are small, and go to the device one by one.

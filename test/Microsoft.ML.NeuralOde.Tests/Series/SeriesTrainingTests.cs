@@ -89,12 +89,22 @@ public sealed class SeriesTrainingTests : IDisposable
         (float Slope, float First)[] inOrder = Rows(memory.Batches(10));
         Rows(stream.Batches(10)).Should().Equal(inOrder);
         Rows(stream.Batches(10, orderSeed: 1)).Should().NotEqual(inOrder).And.BeEquivalentTo(inOrder);
-        Rows(memory.Batches(10, orderSeed: 1)).Should().BeEquivalentTo(inOrder);
+        (float Slope, float First)[] shuffled = Rows(memory.Batches(10, orderSeed: 1));
+        shuffled.Should().BeEquivalentTo(inOrder).And.NotEqual(inOrder);
+        Rows(memory.Batches(10, orderSeed: 1, firstBatch: 2)).Should().Equal(shuffled.Skip(20), "a seed decides");
+        Rows(memory.Batches(10, orderSeed: 2)).Should().NotEqual(shuffled);
+        Groups(memory.Batches(10, orderSeed: 1)).Should().BeLessThan(Groups(memory.Batches(10)), "like is with like");
         using ITrainingRows small = new RowLoader(columns, 1 << 10, _ => { }, () => { }).Load(data);
         small.Should().BeOfType<StreamedRows>();
         small.Statistics.CheckNumber.Should().Be(memory.Statistics.CheckNumber);
 
-        (float Slope, float First)[] Rows(IEnumerable<RowBatch> batches)
+        static int Groups(IEnumerable<RowBatch> batches)
+        {
+            using DisposeScope scope = torch.NewDisposeScope();
+            return batches.Sum(batch => ((SeriesRows)batch.Features).Groups().Count());
+        }
+
+        static (float Slope, float First)[] Rows(IEnumerable<RowBatch> batches)
         {
             var found = new List<(float, float)>();
             foreach (RowBatch batch in batches)
