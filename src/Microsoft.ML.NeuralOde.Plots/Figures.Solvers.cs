@@ -145,7 +145,11 @@ public static partial class Figures
             double[] times = [.. steps.Select(step => step.Time)], sizes = [.. steps.Select(step => step.Size)];
             panel.Line(label, times, sizes, i, thickness: 1.5, markers: steps.Length <= 60);
             if (rejected is > 0 and <= MostCrosses)
-                panel.Points($"{name}, rejected", log.RejectedTimes, [.. log.RejectedTimes.Select(log.SizeAt)], i, size: 5, cross: true);
+            {
+                // At the size of the step that was then taken from there.
+                double[] taken = [.. log.RejectedTimes.Select(time => steps.FirstOrDefault(step => step.Time == time).Size)];
+                panel.Points($"{name}, rejected", log.RejectedTimes, taken, i, size: 5, cross: true);
+            }
         }
         return new Figure(title, [panel]);
     }

@@ -69,7 +69,7 @@ internal sealed class Silverbox
             int[] starts = [.. Enumerable.Range(0, Rows).Select(_ => source.Next(1, Trained - Window - 1))];
             foreach (optim.ILearningRateController group in optimizer.ParamGroups)
                 group.LearningRate = Rate * 0.5 * (1 + Math.Cos(Math.PI * step / steps));
-            model.Drive = Cut(_drive, starts, Window + 1);
+            model.Follow(Cut(_drive, starts, Window + 1));
             optimizer.zero_grad();
             Tensor found = Ode.Solve(model, Start(model, starts), times, Steps).States.select(2, 0).t();
             functional.mse_loss(found, Cut(_response, starts, Window + 1)).backward();
@@ -83,7 +83,7 @@ internal sealed class Silverbox
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         int count = _drive.Length - Trained - 1;
-        model.Drive = Cut(_drive, [Trained], count);
+        model.Follow(Cut(_drive, [Trained], count));
         using OdeSolution solution = Ode.Solve(model, Start(model, [Trained]), arange(0, count, 1, ScalarType.Float32), Steps);
         return (solution.States.select(2, 0).squeeze(1) - Cut(_response, [Trained], count).squeeze(0)).square().mean().sqrt().ToDouble();
     }
@@ -98,14 +98,18 @@ internal sealed class Silverbox
         return model.Size == 1 ? response : cat([response, slope], 1);
     }
 
-    private static Tensor Cut(float[] values, int[] starts, int count) =>
-        tensor([.. starts.SelectMany(start => values.AsSpan(start, count).ToArray())], [starts.Length, count]);
+    private static Tensor Cut(float[] values, int[] starts, int count)
+    {
+        float[] cut = [.. starts.SelectMany(start => values.Skip(start).Take(count))];
+        return tensor(cut, [starts.Length, count]);
+    }
 
     /// <summary>A network of the state and the drive at a time, one sample a unit of time, straight lines between samples.</summary>
     private sealed class Driven : Module<Tensor, Tensor, Tensor>
     {
         private readonly bool _isSecond;
         private readonly Linear _first, _last;
+        private Tensor? _drive;
 
         public Driven(int size, bool isSecond, int hidden)
             : base(nameof(Driven))
@@ -120,13 +124,12 @@ internal sealed class Silverbox
 
         public int Size { get; }
 
-        /// <summary>Shape <c>[rows, samples]</c>; set before a solve.</summary>
-        public Tensor Drive
+        /// <summary>Takes a drive, shape <c>[rows, samples]</c>, for the solves to come.</summary>
+        public void Follow(Tensor drive)
         {
-            set => _drive = value.DetachFromDisposeScope();
+            _drive?.Dispose();
+            _drive = drive.DetachFromDisposeScope();
         }
-
-        private Tensor? _drive;
 
         public override Tensor forward(Tensor t, Tensor y)
         {

@@ -154,6 +154,12 @@ internal sealed class Panel(string title, string xLabel, string yLabel)
     public Panel Heat(
         double[,] values, (double First, double Last) x, (double First, double Last) y, bool smooth, (double Low, double High)? range = null)
     {
+        if (values.Length == 1)
+        {
+            // Cells need neighbours to have a size: two halves of one.
+            values = new[,] { { values[0, 0], values[0, 0] }, { values[0, 0], values[0, 0] } };
+            (x, y) = ((x.First - 0.25, x.Last + 0.25), (y.First - 0.25, y.Last + 0.25));
+        }
         _parts.Add((model, _) =>
         {
             model.Axes.Add(new LinearColorAxis

@@ -38,7 +38,7 @@ internal sealed record ConvolutionalDescription(
     public override bool SolvesEquation => BlockKind == ConvolutionalBlock.Ode;
 
     [JsonIgnore]
-    public ConvolutionalBlock BlockKind => Enum.Parse<ConvolutionalBlock>(Block);
+    public ConvolutionalBlock BlockKind => Enum.TryParse(Block, out ConvolutionalBlock kind) ? kind : ConvolutionalBlock.None;
 
     /// <summary>Rows and columns of the state: the first convolution takes a border of one pixel, each of the others every second one.</summary>
     [JsonIgnore]

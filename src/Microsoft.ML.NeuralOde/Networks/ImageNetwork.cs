@@ -214,7 +214,7 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
         // An image with a missing value has no score, and is not to keep the others from theirs.
         Tensor missing = states.isfinite().flatten(1).all(1).logical_not();
         Tensor start = states.masked_fill(missing.reshape(-1, 1, 1, 1), Numbers.Zero);
-        Tensor end = Integrate(start, ScoringOptions).Final.contiguous();
+        Tensor end = Integrate(start, ScoringOptions, _description.EndTime).Final.contiguous();
         Tensor outputs = empty([features.size(0), _description.OutputCount], ScalarType.Float32, CPU);
         _scorer.Decode(end, outputs);
         return FromOutputs(outputs.masked_fill(missing.reshape(-1, 1), Numbers.NaN));

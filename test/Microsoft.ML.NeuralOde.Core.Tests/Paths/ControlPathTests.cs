@@ -152,24 +152,24 @@ public class ControlPathTests
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor values = zeros(2, 3, 1), times = tensor(new[,] { { 0.0, 1, 2 }, { 0, 2, 2 } });
-        Refused(() => new SeriesBatch(values, times), "*Row 1: time 2 is 2 after 2*");
-        Refused(() => new SeriesBatch(values, times, tensor(new long[] { 3, 0 })), "*row 1 is empty*");
-        Refused(() => new SeriesBatch(values, times, tensor(new long[] { 4, 1 })), "*Row 0 has length 4*from 1 to 3*");
-        Refused(() => new SeriesBatch(values, tensor(new[] { 0.0, double.NaN, 2 })), "*Row 0: time 1 is NaN*");
-        Refused(() => new SeriesBatch(values, zeros(2, 4)), "*[2, 4]*[2, 3]*");
-        Refused(() => new SeriesBatch(zeros(2, 3)), "*[2, 3]*[batch, length, channels]*");
-        Refused(() => new SeriesBatch(zeros(2, 0, 1)), "*at least one*");
-        Refused(() => new SeriesBatch(zeros(2, 3, 1, ScalarType.Int64)), "*Int64*float32*");
-        Refused(() => new SeriesBatch(values, null, tensor(new[] { 1.0, 2 })), "*lengths*integers*");
+        Refused(() => _ = new SeriesBatch(values, times), "*Row 1: time 2 is 2 after 2*");
+        Refused(() => _ = new SeriesBatch(values, times, tensor(new long[] { 3, 0 })), "*row 1 is empty*");
+        Refused(() => _ = new SeriesBatch(values, times, tensor(new long[] { 4, 1 })), "*Row 0 has length 4*from 1 to 3*");
+        Refused(() => _ = new SeriesBatch(values, tensor(new[] { 0.0, double.NaN, 2 })), "*Row 0: time 1 is NaN*");
+        Refused(() => _ = new SeriesBatch(values, zeros(2, 4)), "*[2, 4]*[2, 3]*");
+        Refused(() => _ = new SeriesBatch(zeros(2, 3)), "*[2, 3]*[batch, length, channels]*");
+        Refused(() => _ = new SeriesBatch(zeros(2, 0, 1)), "*at least one*");
+        Refused(() => _ = new SeriesBatch(zeros(2, 3, 1, ScalarType.Int64)), "*Int64*float32*");
+        Refused(() => _ = new SeriesBatch(values, null, tensor(new[] { 1.0, 2 })), "*lengths*integers*");
         Tensor infinite = zeros(2, 3, 2);
         infinite[1, 2, 1] = double.PositiveInfinity;
-        Refused(() => new SeriesBatch(infinite), "*Row 1*channel 1 at observation 2 is infinite*");
+        Refused(() => _ = new SeriesBatch(infinite), "*Row 1*channel 1 at observation 2 is infinite*");
         new SeriesBatch(infinite, null, tensor(new long[] { 3, 2 })).Lengths.Should().Equal([3, 2], "what lies behind a row's end is not looked at");
         ControlPath path = ControlPath.Linear(new SeriesBatch(values));
         Refused(() => path.Evaluate(zeros(3)), "*scalar, [2] or [2, n]*");
         ((Action)(() => ControlPath.Create(new SeriesBatch(values), (PathInterpolation)9))).Should().Throw<ArgumentOutOfRangeException>();
         values.Dispose();
-        ((Action)(() => new SeriesBatch(values))).Should().Throw<ObjectDisposedException>();
+        ((Action)(() => _ = new SeriesBatch(values))).Should().Throw<ObjectDisposedException>();
 
         static void Refused(Action act, string message) => act.Should().Throw<ArgumentException>().WithMessage(message);
     }

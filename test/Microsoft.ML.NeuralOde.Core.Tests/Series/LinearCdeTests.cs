@@ -124,9 +124,9 @@ public class LinearCdeTests
     public void Wrong_uses_are_refused()
     {
         using DisposeScope scope = NewDisposeScope();
-        ((Action)(() => new LinearCde(2, 10, blockSize: 4))).Should().Throw<ArgumentException>().WithMessage("*10*multiple of the block size, 4*");
-        ((Action)(() => new LinearCde(2, 8, depth: 3))).Should().Throw<ArgumentOutOfRangeException>();
-        ((Action)(() => new LinearCde(2, 8, window: 0))).Should().Throw<ArgumentOutOfRangeException>();
+        ((Action)(() => _ = new LinearCde(2, 10, blockSize: 4))).Should().Throw<ArgumentException>().WithMessage("*10*multiple of the block size, 4*");
+        ((Action)(() => _ = new LinearCde(2, 8, depth: 3))).Should().Throw<ArgumentOutOfRangeException>();
+        ((Action)(() => _ = new LinearCde(2, 8, window: 0))).Should().Throw<ArgumentOutOfRangeException>();
         using var equation = new LinearCde(2, 8, window: 2);
         ControlPath path = ControlPath.Linear(new SeriesBatch(randn(2, 4, 1)));
         ((Action)(() => equation.StatesAtObservations(path))).Should().Throw<InvalidOperationException>().WithMessage("*2 pieces*window of 1*");

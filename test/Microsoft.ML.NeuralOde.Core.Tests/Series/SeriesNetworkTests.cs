@@ -83,7 +83,7 @@ public class SeriesNetworkTests
             (new SeriesNetworkOptions { Hidden = [4, 0], Model = SeriesModel.Neural }, "*Hidden*positive*"),
             (new SeriesNetworkOptions { Model = (SeriesModel)7 }, "*Model*"),
         })
-            ((Action)(() => new SeriesNetwork(2, 3, options))).Should().Throw<ArgumentException>().WithMessage(message);
+            ((Action)(() => _ = new SeriesNetwork(2, 3, options))).Should().Throw<ArgumentException>().WithMessage(message);
         using var network = new SeriesNetwork(2, 3);
         ((Action)(() => network.call(new SeriesBatch(randn(2, 4, 3))))).Should().Throw<ArgumentException>().WithMessage("*3 channels*2*");
         ((Action)(() => network.call(new SeriesBatch(randn(2, 4, 2, ScalarType.Float64))))).Should().Throw<ArgumentException>().WithMessage("*Float64*");

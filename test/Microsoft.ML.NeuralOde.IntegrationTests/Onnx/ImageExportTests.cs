@@ -7,7 +7,7 @@ namespace Microsoft.ML.NeuralOde.IntegrationTests.Onnx;
 /// <summary>Exported networks for images, scored by ONNX Runtime, against the models they come from.</summary>
 public sealed class ImageExportTests
 {
-    private const int Rows = 12, Features = 3 * 9 * 11;
+    private const int Rows = 12, Numbers = 3 * 9 * 11;
 
     private readonly MLContext _mlContext = new(1);
 
@@ -35,7 +35,7 @@ public sealed class ImageExportTests
 
         using var session = new InferenceSession(stream.ToArray());
         using IDisposableReadOnlyCollection<DisposableNamedOnnxValue> results = session.Run(
-            [NamedOnnxValue.CreateFromTensor("Features", new DenseTensor<float>(data.GetColumn<float[]>("Features").SelectMany(row => row).ToArray(), [Rows, Features]))]);
+            [NamedOnnxValue.CreateFromTensor("Features", new DenseTensor<float>(data.GetColumn<float[]>("Features").SelectMany(row => row).ToArray(), [Rows, Numbers]))]);
 
         float[] expected = [.. model.Transform(data).GetColumn<float[]>("Score").SelectMany(score => score)];
         results.Single(r => r.Name == "Score").AsTensor<float>().ToArray().Zip(expected, (a, b) => Math.Abs(a - b)).Max().Should().BeLessThan(1e-5f);
@@ -49,7 +49,7 @@ public sealed class ImageExportTests
         IDataView Load() => _mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, Rows).Select(i => new Row
         {
             Label = i % 3,
-            Features = [.. Enumerable.Range(0, Features).Select(k => (float)random.NextDouble() + (k / 11 % 3 == i % 3 ? 1 : 0))],
+            Features = [.. Enumerable.Range(0, Numbers).Select(k => (float)random.NextDouble() + (k / 11 % 3 == i % 3 ? 1 : 0))],
         }).ToList());
     }
 
@@ -57,7 +57,7 @@ public sealed class ImageExportTests
     {
         public int Label { get; set; }
 
-        [VectorType(Features)]
+        [VectorType(Numbers)]
         public float[] Features { get; set; } = [];
     }
 }

@@ -47,8 +47,8 @@ public class FigureTests
             picture.Height.Should().Be(figure.Height);
             picture.GetPixel(1, 1).Red.Should().Be(ground);
             // Neither empty nor full: text and lines are a small part of most pictures.
-            int drawn = picture.Pixels.Count(pixel => pixel != picture.GetPixel(1, 1));
-            drawn.Should().BeInRange(picture.Pixels.Length / 100, picture.Pixels.Length * 9 / 10);
+            SKColor[] pixels = picture.Pixels;
+            pixels.Count(pixel => pixel != pixels[0]).Should().BeInRange(pixels.Length / 100, pixels.Length * 9 / 10);
         }
     }
 
@@ -79,7 +79,7 @@ public class FigureTests
         // What the figures of the library and of the tutorial write.
         typeface.ContainsGlyphs("aZ09 .,;:()[]%+−-–—·×÷=≈≠≤≥<>/°µλθεσφπΔΣ∂∫∇√∞‖′″⁻⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉→←∈äöüßéøæ").Should().BeTrue();
         int with = Drawn("a title of some length"), without = Drawn("i");
-        (with - without).Should().BeGreaterThan(300);
+        (with - without).Should().BeGreaterThan(200);
 
         static int Drawn(string title)
         {
@@ -135,7 +135,7 @@ public class FigureTests
         ["paths"] = (() => Figures.VectorField((t, y) => y, 0, (0, 1, 0, 1), zeros(2, 1, 3)), "*3 components*"),
         ["image sizes"] = (() => Figures.ImageGrid([new float[4], new float[6]], 2), "*same number of pixels*"),
         ["image labels"] = (() => Figures.ImageGrid([new float[4]], 2, ["a", "b"]), "*2 labels for 1 images*"),
-        ["data shape"] = (() => Figures.Density(Normal, zeros(3, 3)), "*[[]rows, 2[]]*"),
+        ["data shape"] = (() => Figures.Density(Normal, zeros(3, 3)), "*must be ?rows, 2?*"),
         ["density shape"] = (() => Figures.Density(x => x, rand(3, 2)), "*density returns*"),
         ["theme"] = (() => All["lines"]().ToPng(theme: (FigureTheme)7), "*Light or Dark*"),
         ["size"] = (() => All["lines"]().ToPng(width: 0), "*from 100 to*"),
@@ -157,7 +157,7 @@ public class FigureTests
     public void A_log_of_steps_holds_them_all_and_they_fill_the_interval()
     {
         using var scope = NewDisposeScope();
-        var log = new StepLog(1);
+        var log = new StepLog();
         using OdeSolution solution = Ode.Solve((t, y) => -30 * (y - t.sin()), tensor(new[] { 5.0 }), tensor(new[] { 1.0, 2.0, 4.0 }),
             new OdeSolverOptions { Progress = log, FirstStep = 0.9 });
         log.Steps.Should().HaveCount((int)solution.Statistics.AcceptedSteps);

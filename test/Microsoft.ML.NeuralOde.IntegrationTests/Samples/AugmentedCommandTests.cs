@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Microsoft.ML.NeuralOde.Samples.Augmented;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.NeuralOde.IntegrationTests.Samples;

@@ -1,4 +1,5 @@
 using Microsoft.ML.Data;
+using Microsoft.ML.NeuralOde.Tests.Support;
 
 namespace Microsoft.ML.NeuralOde.Tests.Conformance;
 
@@ -11,6 +12,15 @@ public sealed class ConformanceTests
     public void Multiclass_classification() => Conformance.Check(
         _mlContext, _mlContext.MulticlassClassification.Trainers.NeuralOde(Small(new NeuralOdeClassificationTrainer.Options())), Keyed<Row>(300),
         [Keyed<NoFeatures>(20), Keyed<ScalarFeatures>(20), Keyed<DoubleFeatures>(20)], View<Row>(20));
+
+    [Fact]
+    public void Classification_of_images() => Conformance.Check(
+        _mlContext, _mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options
+        {
+            NumberOfEpochs = 1,
+            Network = new ConvolutionalNetwork { Channels = 4 },
+        }), Images(300), [Keyed<NoFeatures>(20), Keyed<ScalarFeatures>(20), Keyed<DoubleFeatures>(20)],
+        ImageData.View(_mlContext, ImageData.Rows(20, ImageData.Colour), 3, 12, 14));
 
     [Fact]
     public void Binary_classification() => Conformance.Check(
@@ -38,6 +48,8 @@ public sealed class ConformanceTests
     public void Anomaly_detection() => Conformance.Check(
         _mlContext, _mlContext.AnomalyDetection.Trainers.ContinuousFlow(new ContinuousFlowAnomalyTrainer.Options { NumberOfEpochs = 1, HiddenLayers = [4] }), View<Row>(300),
         [View<NoFeatures>(20), View<ScalarFeatures>(20), View<DoubleFeatures>(20)]);
+
+    private IDataView Images(int count) => ImageData.Keyed(_mlContext, ImageData.Rows(count, ImageData.Colour), 3, 12, 14);
 
     private static TOptions Small<TOptions>(TOptions options)
         where TOptions : NeuralOdePredictorOptions

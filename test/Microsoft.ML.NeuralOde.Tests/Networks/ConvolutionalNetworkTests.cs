@@ -1,4 +1,5 @@
 using Microsoft.ML.Data;
+using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Tests.Support;
 using Options = Microsoft.ML.NeuralOde.NeuralOdeClassificationTrainer.Options;
 
@@ -220,7 +221,7 @@ public sealed class ConvolutionalNetworkTests : IDisposable
     }
 
     [Theory]
-    [InlineData(new[] { 504 }, null, "*'Features'*an image's*[[]channels, height, width]*Network.Image*504*")]
+    [InlineData(new[] { 504 }, null, "*'Features'*an image's*channels, height, width*Network.Image*504*")]
     [InlineData(new[] { 12, 14, 3 }, null, "*6 x 6 pixels*interleavePixelColors: false*12, 14, 3*")]
     [InlineData(new[] { 126, 4 }, null, "*6 x 6 pixels*126, 4*")]
     [InlineData(new[] { 3, 12, 14 }, new[] { 3, 12, 12 }, "*3 x 12 x 12, 432 numbers*Network.Image*3, 12, 14*")]
