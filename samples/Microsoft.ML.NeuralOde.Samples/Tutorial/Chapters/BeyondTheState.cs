@@ -26,7 +26,7 @@ internal sealed class BeyondTheState() : Chapter(6, "augmented-and-second-order"
             using DisposeScope scope = NewDisposeScope();
             random.manual_seed(4);
             using var f = new DenseDynamics(1 + dimensions, [32]);
-            using var block = new OdeBlock(f, 1, Training, dimensions == 0 ? null : Augmentation.Zeros(dimensions));
+            using var block = new OdeBlock(f, 1, Training, dimensions == 0 ? null : StateAugmentation.Zeros(dimensions));
             Tensor inputs = tensor([.. Spaced(-0.9, 0.9, 7).Select(x => (float)x)], [7, 1]);
             double loss = 0;
             using (var optimizer = optim.Adam(block.parameters(), 2e-2))
@@ -65,7 +65,7 @@ internal sealed class BeyondTheState() : Chapter(6, "augmented-and-second-order"
             random.manual_seed(6);
             var source = new Random(3);
             using var f = new DenseDynamics(2 + dimensions, [32]);
-            using var block = new OdeBlock(f, 1, Training, dimensions == 0 ? null : Augmentation.Zeros(dimensions));
+            using var block = new OdeBlock(f, 1, Training, dimensions == 0 ? null : StateAugmentation.Zeros(dimensions));
             using var head = nn.Linear(2 + dimensions, 1);
             using var optimizer = optim.Adam([.. block.parameters(), .. head.parameters()], 1e-2);
             var losses = new double[Steps];
