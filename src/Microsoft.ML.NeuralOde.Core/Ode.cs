@@ -26,7 +26,8 @@ public static partial class Ode
     /// <param name="initialState">y₀, of any shape, as a rule <c>[batch, features]</c>; float32 or float64 (other floating types work
     /// too).</param>
     /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial
-    /// state.</param>
+    /// state. Of shape <c>[batch, times]</c> each row has its own: f is then given times of shape <c>[batch, 1, …]</c>, steps of all rows
+    /// end at their outputs, and events, discontinuities and a given Jacobian are not available.</param>
     /// <param name="options">How to solve; null for the defaults.</param>
     /// <returns>The states at the output times, <c>[times, batch, …]</c>, and what they cost.</returns>
     /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
@@ -34,7 +35,9 @@ public static partial class Ode
     public static OdeSolution Solve(Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, OdeSolverOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
-        return Solve(new ModuleField(dynamics), initialState, TimeGrid.Create(times), times, options);
+        return AreOfRows(times)
+            ? SolveRowTimes(dynamics, initialState, times, options)
+            : Solve(new ModuleField(dynamics), initialState, TimeGrid.Create(times), times, options);
     }
 
     /// <summary>Solves an initial value problem whose right-hand side is a module, from one time to another.</summary>
@@ -59,7 +62,8 @@ public static partial class Ode
     /// <param name="dynamics">f(t, y) returns dy/dt in the shape of y.</param>
     /// <param name="initialState">y₀, of any shape, as a rule <c>[batch, features]</c>.</param>
     /// <param name="times">The output times, shape <c>[times]</c>, strictly increasing or decreasing; the first is that of the initial
-    /// state.</param>
+    /// state. Of shape <c>[batch, times]</c> each row has its own: f is then given times of shape <c>[batch, 1, …]</c>, steps of all rows
+    /// end at their outputs, and events, discontinuities and a given Jacobian are not available.</param>
     /// <param name="options">How to solve; null for the defaults.</param>
     /// <param name="parameters">
     /// The tensors that f uses and that are to receive gradients, all of them: f must not use others that require gradients. Null if they
@@ -74,7 +78,9 @@ public static partial class Ode
         IReadOnlyList<Tensor>? parameters = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
-        return Solve(new FunctionField(dynamics, parameters), initialState, TimeGrid.Create(times), times, options);
+        return AreOfRows(times)
+            ? SolveRowTimes(dynamics, initialState, times, options, parameters)
+            : Solve(new FunctionField(dynamics, parameters), initialState, TimeGrid.Create(times), times, options);
     }
 
     /// <summary>

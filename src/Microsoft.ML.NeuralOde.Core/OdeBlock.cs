@@ -80,6 +80,7 @@ public sealed class OdeBlock : Module<Tensor, Tensor>
         return Ode.Solve(_dynamics, state, 0, endTime, options);
     }
 
-    /// <summary>The equation's initial state of an input: itself, or with the further dimensions; the caller's in the second case.</summary>
+    /// <summary>The equation's initial state of an input: itself, or with the further dimensions; the caller's in the second
+    /// case.</summary>
     internal Tensor Augment(Tensor input) => Augmentation is null ? input : Augmentation.call(input);
 }

@@ -70,6 +70,9 @@ public sealed class OdeSolverException : Exception
     /// <summary>The same failure of one row of a larger batch.</summary>
     internal OdeSolverException OfRow(int row) => new(Failure, Time, StepSize, ErrorNorm, [row], _detail, _blowsUp);
 
+    /// <summary>The same failure on another scale of time.</summary>
+    internal OdeSolverException At(double time, double stepSize) => new(Failure, time, stepSize, ErrorNorm, Rows, _detail, _blowsUp);
+
     private static string Describe(
         SolverFailure failure, double time, double step, double norm, IReadOnlyList<long> rows, string detail, bool blowsUp)
     {

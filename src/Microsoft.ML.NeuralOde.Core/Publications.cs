@@ -104,8 +104,40 @@ internal static class Publications
         ("title", "{FFJORD}: free-form continuous dynamics for scalable reversible generative models"),
         ("booktitle", "International Conference on Learning Representations"), ("year", "2019"));
 
-    public static readonly Citation FlowMatching = new("inproceedings", "lipman2023",
-        ("author", "Lipman, Yaron and Chen, Ricky T. Q. and Ben-Hamu, Heli and Nickel, Maximilian and Le, Matt"),
-        ("title", "Flow matching for generative modeling"),
-        ("booktitle", "International Conference on Learning Representations"), ("year", "2023"));
+    public static readonly Citation Augmented = new("inproceedings", "dupont2019",
+        ("author", "Dupont, Emilien and Doucet, Arnaud and Teh, Yee Whye"), ("title", "Augmented neural {ODEs}"),
+        ("booktitle", "Advances in Neural Information Processing Systems"), ("volume", "32"), ("year", "2019"));
+
+    public static readonly Citation SecondOrder = new("inproceedings", "norcliffe2020",
+        ("author", "Norcliffe, Alexander and Bodnar, Cristian and Day, Ben and Simidjievski, Nikola and Li{\\`o}, Pietro"),
+        ("title", "On second order behaviour in augmented neural {ODEs}"),
+        ("booktitle", "Advances in Neural Information Processing Systems"), ("volume", "33"), ("year", "2020"));
+
+    public static readonly Citation HeavyBall = new("inproceedings", "xia2021",
+        ("author", "Xia, Hedi and Suliafu, Vai and Ji, Hangjie and Nguyen, Tan M. and Bertozzi, Andrea L. and Osher, Stanley J. and Wang, Bao"),
+        ("title", "Heavy ball neural ordinary differential equations"),
+        ("booktitle", "Advances in Neural Information Processing Systems"), ("volume", "34"), ("year", "2021"));
+
+    public static readonly Citation Hamiltonian = new("inproceedings", "greydanus2019",
+        ("author", "Greydanus, Samuel and Dzamba, Misko and Yosinski, Jason"), ("title", "Hamiltonian neural networks"),
+        ("booktitle", "Advances in Neural Information Processing Systems"), ("volume", "32"), ("year", "2019"));
+
+    public static readonly Citation Residual = new("inproceedings", "he2016",
+        ("author", "He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian"), ("title", "Deep residual learning for image recognition"),
+        ("booktitle", "IEEE Conference on Computer Vision and Pattern Recognition"), ("pages", "770--778"), ("year", "2016"));
+
+    public static readonly Citation NeuralCde = new("inproceedings", "kidger2020",
+        ("author", "Kidger, Patrick and Morrill, James and Foster, James and Lyons, Terry"),
+        ("title", "Neural controlled differential equations for irregular time series"),
+        ("booktitle", "Advances in Neural Information Processing Systems"), ("volume", "33"), ("year", "2020"));
+
+    public static readonly Citation LogNeuralCde = new("inproceedings", "walker2024",
+        ("author", "Walker, Benjamin and McLeod, Andrew D. and Qin, Tiexin and Cheng, Yichuan and Li, Haoliang and Lyons, Terry"),
+        ("title", "Log neural controlled differential equations: the {Lie} brackets make a difference"),
+        ("booktitle", "International Conference on Machine Learning"), ("year", "2024"));
+
+    public static readonly Citation LinearCde = new("article", "walker2025",
+        ("author", "Walker, Benjamin and Yang, Lingyi and Muca Cirone, Nicola and Salvi, Cristopher and Lyons, Terry"),
+        ("title", "Structured linear {CDEs}: maximally expressive and parallel-in-time sequence models"),
+        ("journal", "arXiv preprint arXiv:2505.17761"), ("year", "2025"));
 }

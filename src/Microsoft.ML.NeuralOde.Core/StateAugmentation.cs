@@ -62,7 +62,8 @@ public sealed class StateAugmentation : Module<Tensor, Tensor>
     /// <summary>The input with the further dimensions.</summary>
     /// <param name="input">Shape <c>[batch, features, …]</c>.</param>
     /// <returns>Shape <c>[batch, features + dimensions, …]</c>.</returns>
-    /// <exception cref="ArgumentException">The input has no second dimension, or another number of features than was learned for.</exception>
+    /// <exception cref="ArgumentException">The input has no second dimension, or another number of features than was learned
+    /// for.</exception>
     public override Tensor forward(Tensor input)
     {
         Inputs.RequireAlive(input, nameof(input), "The input");

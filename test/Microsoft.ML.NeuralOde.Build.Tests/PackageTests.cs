@@ -40,6 +40,8 @@ public sealed class PackageTests : IDisposable
         CopySources();
         Pack(First, Core, Library, Onnx);
         Pack(Second, Core, Library);
+        foreach (string library in new[] { Core, Library, Onnx })
+            ShouldBeComplete(library, First);
         Dependencies(Library, First).Should().Contain(new KeyValuePair<string, string>("Microsoft.ML", $"[{Known("MicrosoftMLVersion")}, 6.0.0)"))
             .And.ContainKeys("System.Numerics.Tensors", Core);
         Dependencies(Onnx, First).Should().ContainKeys(Library, "Google.Protobuf");
@@ -122,6 +124,20 @@ public sealed class PackageTests : IDisposable
     }
 
     private string PackageOf(string library, string version) => Path.Combine(Feed, $"{library}.{version}.nupkg");
+
+    /// <summary>What a feed shows and a debugger asks for.</summary>
+    private void ShouldBeComplete(string library, string version)
+    {
+        using ZipArchive package = ZipFile.OpenRead(PackageOf(library, version));
+        package.Entries.Select(entry => entry.FullName).Should().Contain(["README.md", "icon.png", $"lib/net10.0/{library}.xml"]);
+        using (var readme = new StreamReader(package.GetEntry("README.md")!.Open()))
+            readme.ReadToEnd().Should().StartWith($"# {library}\n").And.NotMatchRegex(@"\]\((?!https?://)", "a feed has no folders for links to lead to");
+        using (Stream stream = package.GetEntry($"{library}.nuspec")!.Open())
+            XDocument.Load(stream).Descendants().Where(element => !element.HasElements && element.Value.Length > 0).Select(element => element.Name.LocalName)
+                .Should().Contain(["description", "authors", "license", "icon", "readme", "tags"]);
+        using ZipArchive symbols = ZipFile.OpenRead(Path.ChangeExtension(PackageOf(library, version), ".snupkg"));
+        symbols.Entries.Select(entry => entry.FullName).Should().Contain($"lib/net10.0/{library}.pdb");
+    }
 
     private Dictionary<string, string> Dependencies(string library, string version)
     {

@@ -6,8 +6,8 @@ using static TorchSharp.torch.nn;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
-/// A ball with mass that rolls in a learned field of forces, with friction: z″ = −γ z′ + f(z, t), where γ &gt; 0 is learned. The state's last
-/// dimension holds positions z in its first half and velocities m in its second, z′ = m and m′ = −γ m + f (H. Xia, V. Suliafu, H. Ji,
+/// A ball with mass that rolls in a learned field of forces, with friction: z″ = −γ z′ + f(z, t), where γ &gt; 0 is learned. The state's
+/// last dimension holds positions z in its first half and velocities m in its second, z′ = m and m′ = −γ m + f (H. Xia, V. Suliafu, H. Ji,
 /// T. M. Nguyen, A. L. Bertozzi, S. J. Osher, B. Wang, Heavy Ball Neural Ordinary Differential Equations, 2021).
 /// </summary>
 /// <remarks>

@@ -11,8 +11,8 @@ namespace Microsoft.ML.NeuralOde;
 /// </summary>
 /// <remarks>
 /// Positions that follow each other's velocities may cross in time as a first-order path may not. The velocities at the start are the
-/// caller's: zeros or a function of the positions by <see cref="StateAugmentation"/>, or given. <see cref="OdeMethod.Leapfrog"/> solves such
-/// equations as they are. Parameters: those of the acceleration, under <c>acceleration.</c>
+/// caller's: zeros or a function of the positions by <see cref="StateAugmentation"/>, or given. <see cref="OdeMethod.Leapfrog"/> solves
+/// such equations as they are. Parameters: those of the acceleration, under <c>acceleration.</c>
 /// </remarks>
 public sealed class SecondOrderDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDynamics, IClosedDynamics
 {

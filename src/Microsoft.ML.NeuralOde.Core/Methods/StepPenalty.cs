@@ -8,9 +8,9 @@ namespace Microsoft.ML.NeuralOde.Methods;
 /// Differential Equations by Regularizing Internal Solver Heuristics, 2021). Step sizes and tolerances count as constants.
 /// </summary>
 /// <remarks>
-/// With e = h Σ d_i k_i the error, in units of the tolerances r = e / (atol + rtol |y|), and with the difference m of the solution and of the
-/// last stage's input, n that of f there: r² of each component, and (h ‖n‖)² / (‖m‖² + ε) of each row, an estimate of (h |λ|)². ε is a tenth
-/// of the tolerances, squared: smaller differences are rounding.
+/// With e = h Σ d_i k_i the error, in units of the tolerances r = e / (atol + rtol |y|), and with the difference m of the solution and of
+/// the last stage's input, n that of f there: r² of each component, and (h ‖n‖)² / (‖m‖² + ε) of each row, an estimate of (h |λ|)². ε is
+/// a tenth of the tolerances, squared: smaller differences are rounding.
 /// </remarks>
 internal sealed class StepPenalty
 {

@@ -26,10 +26,11 @@ public sealed record PathRegularization
     public TraceEstimator Estimator { get; init; } = TraceEstimator.Hutchinson();
 
     /// <summary>
-    /// Weight of the solver's own error estimates: of the squared errors of the accepted steps in units of the tolerances, added up over the
-    /// steps, mean over the components. Each step adds about as much as the tolerance lets it, at most 1, so that the penalty counts steps;
-    /// it is differentiated at the steps as they are, which makes the next ones longer (A. Pal, Y. Ma, V. Shah, C. Rackauckas, Opening the
-    /// Blackbox, 2021). Needs a method with error estimates, an explicit Runge–Kutta one, and <see cref="GradientMethod.Checkpointed"/> or
+    /// Weight of the solver's own error estimates: of the squared errors of the accepted steps in units of the tolerances, added up over
+    /// the steps, mean over the components. Each step adds about as much as the tolerance lets it, at most 1, so that the penalty counts
+    /// steps; it is differentiated at the steps as they are, which makes the next ones longer (A. Pal, Y. Ma, V. Shah, C. Rackauckas,
+    /// Opening the Blackbox, 2021). Needs a method with error estimates, an explicit Runge–Kutta one, and
+    /// <see cref="GradientMethod.Checkpointed"/> or
     /// <see cref="GradientMethod.Direct"/>. Default: 0.
     /// </summary>
     public double ErrorEstimate { get; init; }
@@ -73,7 +74,8 @@ public sealed record PathRegularization
     /// <param name="options">How to solve; null for the defaults.</param>
     /// <returns>The final state and the penalty.</returns>
     /// <exception cref="ArgumentException">An argument or option makes no sense.</exception>
-    /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
+    /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to
+    /// try.</exception>
     public RegularizedSolution Solve(
         Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double startTime, double endTime, OdeSolverOptions? options = null)
     {

@@ -11,7 +11,7 @@ namespace Microsoft.ML.NeuralOde.Series;
 internal static class BlockFlow
 {
     /// <summary>Norms of M above it are a mistake: the exponential is no number any more.</summary>
-    private const double LargestNorm = 1000;
+    internal const double LargestNorm = 1000;
 
     /// <summary>The states before and behind each step.</summary>
     /// <param name="initial">Shape <c>[batch, width]</c>; component j of block n is at j · blocks + n.</param>
@@ -104,14 +104,14 @@ internal sealed unsafe class BlockFlowSteps<T>(int block, nint width, nint rows,
                     T* matrix = made + (((k * rows) + row) * _columns);
                     T* from = all + ((((first + k) * rows) + row) * width);
                     double norm = BlockFlowKernels<T>.Norm(matrix, block, width / block);
-                    most = norm <= most ? most : norm;
-                    if (!(norm <= 1000))
+                    most = Math.Max(most, norm);
+                    if (!(norm <= BlockFlow.LargestNorm))
                         break;
                     BlockFlowKernels<T>.Forward(
                         matrix, Input(matrix), from, from + (rows * width), block, width / block, norm, Scratch(scratch, norm));
                 }
                 lock (sync)
-                    largest = most <= largest ? largest : most;
+                    largest = Math.Max(largest, most);
             });
             BlockFlow.Require(largest);
         }

@@ -45,7 +45,7 @@ internal static class KnotSolve
             double[] knots = [.. Enumerable.Range(0, length + 1).Select(knot => (double)knot)];
             // The way back asks for them when this scope is gone.
             Tensor[] part = [.. pieces.Select(whole => whole.narrow(1, start, length).DetachFromDisposeScope())];
-            OdeSolution solution = Ode.Solve(
+            using OdeSolution solution = Ode.Solve(
                 new RowArgumentField(module, forward, part), state, all ? TimeGrid.Of(knots) : TimeGrid.Of(0, length), null,
                 options with { Discontinuities = hasKinks ? knots : [] });
             state = solution.Final;

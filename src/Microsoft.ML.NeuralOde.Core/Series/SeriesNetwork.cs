@@ -80,8 +80,14 @@ public sealed class SeriesNetwork : Module<SeriesBatch, Tensor>
         Check(series);
         using DisposeScope scope = NewDisposeScope();
         using ControlPath path = ControlPath.Create(series, Options.Path, Options.Time, Options.Counts);
-        Tensor last = Last(series, path).reshape(-1, 1, 1).expand(series.Rows, 1, 3 * Options.Width);
-        return _head.call(Pooled(States(path)).gather(1, last).squeeze(1)).MoveToOuterDisposeScope();
+        Tensor states = _normalization.call(States(path));
+        Tensor last = Last(series, path).unsqueeze(1);
+        Tensor isPresent = Numbers.Range(states.size(1), ScalarType.Int64, states.device).le(last).to(states.dtype);
+        Tensor mean = (states * (isPresent / last.Shift(1).to(states.dtype)).unsqueeze(2)).sum(1);
+        // Behind a row's end its last state stands.
+        Tensor most = states.amax([1L]);
+        Tensor end = states.gather(1, last.unsqueeze(2).expand(series.Rows, 1, states.size(2))).squeeze(1);
+        return _head.call(cat([mean, most, end], 1)).MoveToOuterDisposeScope();
     }
 
     /// <summary>The outputs for the series up to each observation: what the network says as they unfold.</summary>
@@ -101,7 +107,9 @@ public sealed class SeriesNetwork : Module<SeriesBatch, Tensor>
                 $"This network takes {Options.Window} observations at once, and says nothing in between; make one with a window of 1.");
         using DisposeScope scope = NewDisposeScope();
         using ControlPath path = ControlPath.Create(series, Options.Path, Options.Time, Options.Counts);
-        return _head.call(Pooled(States(path))).MoveToOuterDisposeScope();
+        Tensor states = _normalization.call(States(path));
+        Tensor counts = Numbers.Range(states.size(1), states.dtype, states.device).Plus(1).reshape(1, -1, 1);
+        return _head.call(cat([states.cumsum(1) / counts, states.cummax(1).values, states], 2)).MoveToOuterDisposeScope();
     }
 
     /// <summary>The states at the observations, or behind windows, <c>[batch, n, width]</c>.</summary>
@@ -114,14 +122,6 @@ public sealed class SeriesNetwork : Module<SeriesBatch, Tensor>
         foreach (LinearCdeLayer layer in _layers)
             states = layer.Apply(states, durations);
         return path.KnotsPerObservation == 1 ? states : states.slice(1, 0, states.size(1), path.KnotsPerObservation);
-    }
-
-    /// <summary>The mean and the maximum of the states up to each, and the state, <c>[batch, n, 3 · width]</c>.</summary>
-    private Tensor Pooled(Tensor states)
-    {
-        states = _normalization.call(states);
-        Tensor counts = Numbers.Range(states.size(1), states.dtype, states.device).Plus(1).reshape(1, -1, 1);
-        return cat([states.cumsum(1) / counts, states.cummax(1).values, states], 2);
     }
 
     /// <summary>The place of each row's last state.</summary>

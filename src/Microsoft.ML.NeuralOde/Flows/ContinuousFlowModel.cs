@@ -29,6 +29,11 @@ public sealed class ContinuousFlowModel : IDisposable
     /// <summary>The number of weights.</summary>
     public long ParameterCount { get; }
 
+    /// <summary>The publications that a paper on the model should cite, as entries for BibTeX.</summary>
+    /// <example><code>File.WriteAllLines("references.bib", model.Model.Citations.Select(citation => citation.BibTeX));</code></example>
+    public IReadOnlyList<Citation> Citations =>
+        [Publications.NeuralOde, Publications.Ffjord, .. OdeMethod.Parse(Description.Solver).Citations];
+
     internal FlowNetwork Network => _network.Value;
 
     /// <summary>A copy of all weights, and of the statistics that features and conditions are normalised with, by their names.</summary>

@@ -46,6 +46,9 @@ internal sealed record ConvolutionalDescription(
     [JsonIgnore]
     public (int Height, int Width) StateSize => ((Image.Height - 2) / 4, (Image.Width - 2) / 4);
 
+    [JsonIgnore]
+    public override IReadOnlyList<Citation> Citations => SolvesEquation ? base.Citations : [Publications.Residual];
+
     public override NeuralOdeNetwork Create() => new ImageNetwork(this);
 
     public override long WeightCount()

@@ -24,6 +24,15 @@ internal sealed record DenseDescription(
     [JsonIgnore]
     public override bool HasVelocities => Form is not null;
 
+    [JsonIgnore]
+    public override IReadOnlyList<Citation> Citations => FormOf(Form) switch
+    {
+        DynamicsForm.SecondOrder => [.. base.Citations, Publications.SecondOrder],
+        DynamicsForm.HeavyBall => [.. base.Citations, Publications.HeavyBall],
+        DynamicsForm.Hamiltonian or DynamicsForm.SeparableHamiltonian => [.. base.Citations, Publications.Hamiltonian],
+        _ => base.Citations,
+    };
+
     private int Positions => StateSize / 2;
 
     public override Module CreateDynamics()

@@ -34,6 +34,10 @@ internal abstract record EncodedDescription(
     [JsonIgnore]
     public override bool TakesSparse => EncoderLayers.Length > 0;
 
+    [JsonIgnore]
+    public override IReadOnlyList<Citation> Citations =>
+        AugmentedDimensions > 0 ? [.. base.Citations, Publications.Augmented] : base.Citations;
+
     public override NeuralOdeNetwork Create() => new EncodedNetwork(this);
 
     /// <summary>The right-hand side with random weights, f(t, y) for y of shape <c>[batch, state]</c>.</summary>

@@ -29,6 +29,10 @@ internal abstract record NetworkDescription(
     [JsonIgnore]
     public virtual bool SolvesEquation => true;
 
+    /// <summary>The publications of the model and of its solver.</summary>
+    [JsonIgnore]
+    public virtual IReadOnlyList<Citation> Citations => [Publications.NeuralOde, .. OdeMethod.Parse(Solver).Citations];
+
     /// <summary>A network with random weights.</summary>
     public abstract NeuralOdeNetwork Create();
 

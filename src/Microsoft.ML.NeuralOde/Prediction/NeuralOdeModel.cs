@@ -50,6 +50,10 @@ public sealed class NeuralOdeModel : IVectorScorer, IDisposable
         }
     }
 
+    /// <summary>The publications that a paper on the model should cite, as entries for BibTeX.</summary>
+    /// <example><code>File.WriteAllLines("references.bib", model.Model.Citations.Select(citation => citation.BibTeX));</code></example>
+    public IReadOnlyList<Citation> Citations => _description.Citations;
+
     internal NeuralOdeNetwork Network => _network.Value;
 
     /// <summary>A copy of all weights, and of the statistics that features and labels are normalised with, by their names.</summary>

@@ -20,7 +20,8 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeTrainerOptions
     public int[] EncoderLayers = [128, 64];
 
     /// <summary>
-    /// Sizes of the hidden layers of the right-hand side, with tanh after each; of no use where <see cref="Dynamics"/> is set. Default: 64.
+    /// Sizes of the hidden layers of the right-hand side, with tanh after each; of no use where <see cref="Dynamics"/> is set. Default:
+    /// 64.
     /// </summary>
     public int[] DynamicsLayers = [64];
 
@@ -39,8 +40,8 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeTrainerOptions
     public NeuralOdeNetworkOptions? Network;
 
     /// <summary>
-    /// What the layers of <see cref="DynamicsLayers"/> compute: dy/dt, or the acceleration, force or energy of an equation whose state has a
-    /// velocity beside each dimension. Default: <see cref="DynamicsForm.FirstOrder"/>.
+    /// What the layers of <see cref="DynamicsLayers"/> compute: dy/dt, or the acceleration, force or energy of an equation whose state
+    /// has a velocity beside each dimension. Default: <see cref="DynamicsForm.FirstOrder"/>.
     /// </summary>
     [Option(OptionUse.Decides, IsLeftOutWhenZero = true)]
     public DynamicsForm DynamicsForm;
@@ -63,23 +64,25 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeTrainerOptions
     public double EndTime = 1;
 
     /// <summary>
-    /// Penalties on the kinetic energy of the paths and on the Jacobian of the right-hand side, which keep the equation easy to solve; 0.01
-    /// is a good beginning for each. Further ones on what the solver estimates of its steps, their errors and stiffness. Default: none.
+    /// Penalties on the kinetic energy of the paths and on the Jacobian of the right-hand side, which keep the equation easy to solve;
+    /// 0.01 is a good beginning for each. Further ones on what the solver estimates of its steps, their errors and stiffness. Default:
+    /// none.
     /// </summary>
     [Option(OptionUse.MayChange)]
     public PathRegularization Regularization = PathRegularization.None;
 
     /// <summary>
-    /// What the squared largest singular values of the right-hand side's weights are multiplied with before they are added to the loss (see
+    /// What the squared largest singular values of the right-hand side's weights are multiplied with before they are added to the loss
+    /// (see
     /// <see cref="SpectralNorm.Penalty"/>); bounds how stiff the equation can become. Default: 0.
     /// </summary>
     [Option(OptionUse.MayChange)]
     public double SpectralNormPenalty;
 
     /// <summary>
-    /// b: in training each batch is solved up to a time drawn evenly from EndTime − b to EndTime + b, which keeps the equation from becoming
-    /// stiff at the end (A. Ghosh, H. Behl, E. Dupont, P. Torr, V. Namboodiri, STEER: Simple Temporal Regularization For Neural ODEs, 2020).
-    /// Smaller than EndTime. Default: 0, always the end time.
+    /// b: in training each batch is solved up to a time drawn evenly from EndTime − b to EndTime + b, which keeps the equation from
+    /// becoming stiff at the end (A. Ghosh, H. Behl, E. Dupont, P. Torr, V. Namboodiri, STEER: Simple Temporal Regularization For Neural
+    /// ODEs, 2020). Smaller than EndTime. Default: 0, always the end time.
     /// </summary>
     [Option(OptionUse.MayChange, IsLeftOutWhenZero = true)]
     public double EndTimeSpread;

@@ -30,6 +30,15 @@ internal sealed record CdeDescription(
     [JsonIgnore]
     public bool IsLinear => Model == nameof(SeriesModel.Linear);
 
+    /// <summary>The publications of the model and, where there is one, of its solver.</summary>
+    [JsonIgnore]
+    public IReadOnlyList<Citation> Citations => Model switch
+    {
+        nameof(SeriesModel.Linear) => [Publications.NeuralCde, Publications.LinearCde],
+        nameof(SeriesModel.LogNeural) => [Publications.NeuralCde, Publications.LogNeuralCde, .. OdeMethod.Parse(Solver).Citations],
+        _ => [Publications.NeuralCde, .. OdeMethod.Parse(Solver).Citations],
+    };
+
     /// <summary>The channels of the path.</summary>
     [JsonIgnore]
     public long PathChannels => (IntensityChannels ? 2L : 1L) * ChannelCount + (TimeChannel ? 1 : 0);

@@ -55,6 +55,10 @@ public sealed class NeuralCdeModel : IRowScorer, IDisposable
         }
     }
 
+    /// <summary>The publications that a paper on the model should cite, as entries for BibTeX.</summary>
+    /// <example><code>File.WriteAllLines("references.bib", model.Model.Citations.Select(citation => citation.BibTeX));</code></example>
+    public IReadOnlyList<Citation> Citations => _description.Citations;
+
     internal OutputKind Kind { get; }
 
     int IRowScorer.InputCount => 0;

@@ -7,14 +7,15 @@ namespace Microsoft.ML.NeuralOde;
 /// <summary>What the trainers on series have in common: the columns of series, the equation, the label.</summary>
 /// <remarks>
 /// The options of all trainers hold here as well; <see cref="NeuralOdeTrainerOptions.FeatureColumnName"/> is the column of values, and the
-/// defaults of <see cref="NeuralOdeTrainerOptions.NumberOfEpochs"/> (100), <see cref="NeuralOdeTrainerOptions.BatchSize"/> (32),
+/// defaults of <see cref="NeuralOdeTrainerOptions.NumberOfEpochs"/> (60), <see cref="NeuralOdeTrainerOptions.BatchSize"/> (32),
+/// <see cref="NeuralOdeTrainerOptions.MaximumGradientNorm"/> (1),
 /// <see cref="NeuralOdeTrainerOptions.Solver"/> (<see cref="OdeMethod.Rk4"/>) and <see cref="NeuralOdeTrainerOptions.StepSize"/> (1) are
 /// others. A linear equation has no solver; other models are solved along the number of the observation, in which a step of 1 leads from one to
 /// the next.
 /// </remarks>
 public abstract class NeuralCdeTrainerOptions : NeuralOdeTrainerOptions
 {
-    internal const int DefaultNumberOfEpochs = 100;
+    internal const int DefaultNumberOfEpochs = 60;
     internal const int DefaultBatchSize = 32;
     internal const double DefaultLearningRate = 3e-3;
 
@@ -26,6 +27,7 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeTrainerOptions
         NumberOfEpochs = DefaultNumberOfEpochs;
         BatchSize = DefaultBatchSize;
         LearningRate = DefaultLearningRate;
+        MaximumGradientNorm = 1;
         Solver = OdeMethod.Rk4;
         StepSize = 1;
     }

@@ -162,7 +162,7 @@ public class ControlPathTests
         Refused(() => _ = new SeriesBatch(zeros(2, 3, 1, ScalarType.Int64)), "*Int64*float32*");
         Refused(() => _ = new SeriesBatch(values, null, tensor(new[] { 1.0, 2 })), "*lengths*integers*");
         Tensor infinite = zeros(2, 3, 2);
-        infinite[1, 2, 1] = double.PositiveInfinity;
+        infinite[1, 2, 1] = float.PositiveInfinity;
         Refused(() => _ = new SeriesBatch(infinite), "*Row 1*channel 1 at observation 2 is infinite*");
         new SeriesBatch(infinite, null, tensor(new long[] { 3, 2 })).Lengths.Should().Equal([3, 2], "what lies behind a row's end is not looked at");
         ControlPath path = ControlPath.Linear(new SeriesBatch(values));

@@ -55,7 +55,7 @@ public class SeriesNetworkTests
         {
             using DisposeScope inner = NewDisposeScope();
             Tensor times = (rand(32, 10, ScalarType.Float64) * 0.2 + 0.01).cumsum(1);
-            Tensor labels = randint(0, 3, 32, ScalarType.Int64);
+            Tensor labels = randint(0, 3, [32], ScalarType.Int64);
             Tensor angles = times.to(ScalarType.Float32) * (labels.to(ScalarType.Float32).unsqueeze(1) - 1) * 4 + (rand(32, 1) * 6);
             Tensor values = stack([angles.cos(), angles.sin()], 2);
             values = values.masked_fill(rand(32, 10, 2).lt(0.1), float.NaN);

@@ -46,6 +46,28 @@ public class ModelInspectionTests
             .Keys.Should().BeEquivalentTo("X", "Noise", "Y");
     }
 
+    [Theory]
+    [InlineData(DynamicsForm.FirstOrder, 0, "chen2018,tsitouras2011")]
+    [InlineData(DynamicsForm.FirstOrder, 2, "chen2018,tsitouras2011,dupont2019")]
+    [InlineData(DynamicsForm.HeavyBall, 0, "chen2018,tsitouras2011,xia2021")]
+    public void A_model_cites_what_it_is_made_of_also_when_it_comes_from_a_file(DynamicsForm form, int augmented, string keys)
+    {
+        IDataView data = TabularData.View(_mlContext, TabularData.Circle(60));
+        using NeuralOdeRegressionTransformer model = _mlContext.Regression.Trainers.NeuralOde(new NeuralOdeRegressionTrainer.Options
+        {
+            LabelColumnName = "Target",
+            NumberOfEpochs = 1,
+            EncoderLayers = [4],
+            DynamicsForm = form,
+            AugmentedDimensions = augmented,
+            Solver = OdeMethod.Tsit5,
+        }).Fit(data);
+        var loaded = (NeuralOdeRegressionTransformer)Reloaded(model, data.Schema);
+        foreach (NeuralOdeModel one in new[] { model.Model, loaded.Model })
+            string.Join(',', one.Citations.Select(citation => citation.Key)).Should().Be(keys);
+        loaded.Dispose();
+    }
+
     [Fact]
     public void Weights_have_names_and_shapes_and_the_module_computes_what_the_model_scores()
     {
