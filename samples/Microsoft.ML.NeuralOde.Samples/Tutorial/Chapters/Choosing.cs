@@ -82,7 +82,7 @@ internal sealed class Choosing() : Chapter(9, "when-to-use-which", "When to use 
         using DisposeScope scope = NewDisposeScope();
         const int Count = 64;
         // The third component is the speed at which the first two go round; most rows are slow, a few fast.
-        double[] speeds = [.. Enumerable.Range(0, Count).Select(i => Math.Pow(60, (double)i / (Count - 1)) )];
+        double[] speeds = [.. Enumerable.Range(0, Count).Select(i => Math.Pow(60, (double)i / (Count - 1)))];
         Tensor y0 = tensor([.. speeds.SelectMany(speed => new[] { 1.0, 0.0, speed })], [Count, 3]);
         var options = new OdeSolverOptions { RelativeTolerance = 1e-5, AbsoluteTolerance = 1e-6 };
         using OdeSolution together = Ode.Solve(Rotate, y0, tensor(new[] { 0.0, 1.0 }), options);
