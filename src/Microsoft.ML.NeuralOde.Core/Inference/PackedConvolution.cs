@@ -3,8 +3,8 @@ using Microsoft.ML.NeuralOde.Kernels;
 namespace Microsoft.ML.NeuralOde.Inference;
 
 /// <summary>
-/// A convolution of one image at a time, as products of its weights with the pixels around each place. Images are channels-last; the sums of
-/// a place are formed in the same order whatever else is computed.
+/// A convolution of one image at a time, as products of its weights with the pixels around each place. Images are channels-last; the sums
+/// of a place are formed in the same order whatever else is computed.
 /// </summary>
 internal sealed unsafe class PackedConvolution
 {

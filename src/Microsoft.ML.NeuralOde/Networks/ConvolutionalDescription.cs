@@ -40,7 +40,9 @@ internal sealed record ConvolutionalDescription(
     [JsonIgnore]
     public ConvolutionalBlock BlockKind => Enum.TryParse(Block, out ConvolutionalBlock kind) ? kind : ConvolutionalBlock.None;
 
-    /// <summary>Rows and columns of the state: the first convolution takes a border of one pixel, each of the others every second one.</summary>
+    /// <summary>
+    /// Rows and columns of the state: the first convolution takes a border of one pixel, each of the others every second one.
+    /// </summary>
     [JsonIgnore]
     public (int Height, int Width) StateSize => ((Image.Height - 2) / 4, (Image.Width - 2) / 4);
 

@@ -8,13 +8,15 @@ namespace Microsoft.ML.NeuralOde;
 /// </summary>
 /// <remarks>
 /// <para>
-/// Images are channels first, as ML.NET's <c>ExtractPixels</c> gives them with <c>interleavePixelColors: false</c>, which is its default. Their
-/// shape is that of the feature column, <c>[channels, height, width]</c> or <c>[height, width]</c>, unless <see cref="Image"/> says it.
+/// Images are channels first, as ML.NET's <c>ExtractPixels</c> gives them with <c>interleavePixelColors: false</c>, which is its default.
+/// Their shape is that of the feature column, <c>[channels, height, width]</c> or <c>[height, width]</c>, unless <see cref="Image"/> says
+/// it.
 /// <see cref="FeatureNormalization.PerSlot"/> counts as <see cref="FeatureNormalization.Global"/>: pixels are of one kind.
 /// </para>
 /// <para>
-/// <see cref="NeuralOdePredictorOptions.EncoderLayers"/> and <see cref="NeuralOdePredictorOptions.DynamicsLayers"/> are of no use beside it;
-/// without an ODE block, the options of the solver, of its gradient and <see cref="NeuralOdePredictorOptions.EndTime"/> are not either.
+/// <see cref="NeuralOdePredictorOptions.EncoderLayers"/> and <see cref="NeuralOdePredictorOptions.DynamicsLayers"/> are of no use beside
+/// it; without an ODE block, the options of the solver, of its gradient and <see cref="NeuralOdePredictorOptions.EndTime"/> are not
+/// either.
 /// </para>
 /// </remarks>
 /// <example>

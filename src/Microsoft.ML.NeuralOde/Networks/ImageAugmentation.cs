@@ -3,13 +3,13 @@ using System.Globalization;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
-/// Small random changes of the images of each training batch, so that a network sees another image each time: it learns what stays the same.
-/// Validation and scoring see images as they are.
+/// Small random changes of the images of each training batch, so that a network sees another image each time: it learns what stays the
+/// same. Validation and scoring see images as they are.
 /// </summary>
 /// <remarks>
-/// Each image is shifted, turned about its middle and mirrored by numbers of its own, and read between the pixels bilinearly; what comes in
-/// from outside repeats the image's border. The draws depend on the training's seed and on the batch alone, so that a training that goes on
-/// from a checkpoint sees the same images.
+/// Each image is shifted, turned about its middle and mirrored by numbers of its own, and read between the pixels bilinearly; what comes
+/// in from outside repeats the image's border. The draws depend on the training's seed and on the batch alone, so that a training that
+/// goes on from a checkpoint sees the same images.
 /// </remarks>
 public sealed record ImageAugmentation
 {
@@ -21,7 +21,9 @@ public sealed record ImageAugmentation
     /// <summary>The largest rotation, in degrees, either way; uniform. Default: 0.</summary>
     public double Rotation { get; init; }
 
-    /// <summary>Whether every second image, by chance, is mirrored left to right: right for photographs, wrong for digits. Default: false.</summary>
+    /// <summary>
+    /// Whether every second image, by chance, is mirrored left to right: right for photographs, wrong for digits. Default: false.
+    /// </summary>
     public bool HorizontalFlip { get; init; }
 
     /// <summary>No changes.</summary>

@@ -43,8 +43,8 @@ internal sealed class ImageAugmenter(ImageAugmentation augmentation, ImageShape 
     }
 
     /// <summary>
-    /// Where in the image a pixel of the changed one comes from, in coordinates that go from −1 to 1 from border to border: two rows (a, b, c)
-    /// of x ↦ a x + b y + c for each image.
+    /// Where in the image a pixel of the changed one comes from, in coordinates that go from −1 to 1 from border to border: two rows (a,
+    /// b, c) of x ↦ a x + b y + c for each image.
     /// </summary>
     private static float[] Matrices(ImageShape shape, ImageChange[] changes)
     {

@@ -29,7 +29,9 @@ internal static class ImageColumns
         return expected is null ? shape : null;
     }
 
-    /// <summary>The type of a column of images, as text, where another's dimensions say that its numbers mean other ones; null where they fit.</summary>
+    /// <summary>
+    /// The type of a column of images, as text, where another's dimensions say that its numbers mean other ones; null where they fit.
+    /// </summary>
     public static string? Expected(ImageShape image, IReadOnlyList<int> dimensions)
     {
         bool fits = dimensions switch

@@ -9,7 +9,9 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
 {
     internal const double Epsilon = 1e-5;
 
-    /// <summary>Rows that go through the convolutions together where no graph is recorded: their images are much larger than the states.</summary>
+    /// <summary>
+    /// Rows that go through the convolutions together where no graph is recorded: their images are much larger than the states.
+    /// </summary>
     private const int EncodedTogether = 64;
 
     /// <summary>Rows that are scored together.</summary>
@@ -73,8 +75,8 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
     }
 
     /// <summary>
-    /// There is none: the block goes through tensors. But from now on the layers around it are computed image by image, with the weights as they
-    /// are now, wherever no graph is recorded.
+    /// There is none: the block goes through tensors. But from now on the layers around it are computed image by image, with the weights
+    /// as they are now, wherever no graph is recorded.
     /// </summary>
     public override RowNetwork? ToRowNetwork()
     {

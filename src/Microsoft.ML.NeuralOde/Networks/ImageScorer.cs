@@ -6,8 +6,8 @@ using TorchSharp.Modules;
 namespace Microsoft.ML.NeuralOde.Networks;
 
 /// <summary>
-/// The convolutions in front of the block of an <see cref="ImageNetwork"/> and its head, image by image and without tensors: torch's results
-/// change in the last bits with the number of rows that come together, these do not. Has no state that a call changes.
+/// The convolutions in front of the block of an <see cref="ImageNetwork"/> and its head, image by image and without tensors: torch's
+/// results change in the last bits with the number of rows that come together, these do not. Has no state that a call changes.
 /// </summary>
 internal sealed unsafe class ImageScorer
 {
@@ -56,7 +56,9 @@ internal sealed unsafe class ImageScorer
 
     private PackedConvolution Last => _convolutions[^1];
 
-    /// <summary>The states <c>[rows, channels, height, width]</c> of images <c>[rows, features]</c>, on several threads where there are many.</summary>
+    /// <summary>
+    /// The states <c>[rows, channels, height, width]</c> of images <c>[rows, features]</c>, on several threads where there are many.
+    /// </summary>
     public void Encode(Tensor images, Tensor states)
     {
         var from = (nint)StateKernels.Address(images);

@@ -20,7 +20,8 @@ internal sealed class RoomGraph
         var graph = new RoomGraph();
         foreach (IType type in new ArchLoader().LoadAssembly(assembly).Build().Types)
             foreach (ITypeDependency dependency in type.Dependencies)
-                if (Room(type) is { } from && Room(dependency.Target) is { } to && dependency.Target.Assembly.Name == type.Assembly.Name)
+                // Type parameters of one name are one type to the loader, wherever they stand.
+                if (dependency.Target is not GenericParameter && Room(type) is { } from && Room(dependency.Target) is { } to && dependency.Target.Assembly.Name == type.Assembly.Name)
                     graph.Add(from, to, $"{type.Name} uses {dependency.Target.Name}");
         return graph;
     }
