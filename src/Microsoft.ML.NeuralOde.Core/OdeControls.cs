@@ -18,7 +18,7 @@ public static partial class Ode
     /// <param name="control">
     /// u, a row for each of the state: as a rule made without a channel for time. Before a row's first sample and behind its last it stays.
     /// The values and times that it was made of receive gradients, and it must live until then. Where it has kinks or jumps, steps end at
-    /// them; a cubic path has none, and needs fewer steps.
+    /// them; a cubic path has none between its ends, and needs fewer steps.
     /// </param>
     /// <param name="options">How to solve; null for the defaults.</param>
     /// <param name="parameters">
@@ -68,12 +68,10 @@ public static partial class Ode
         return pieces.Evaluate(all).squeeze(1).MoveToOuterDisposeScope();
     }
 
-    private static OdeSolverOptions? WithKinks(OdeSolverOptions? options, ControlPath control)
+    private static OdeSolverOptions WithKinks(OdeSolverOptions? options, ControlPath control)
     {
-        if (!control.HasKinks)
-            return options;
         options ??= new OdeSolverOptions();
-        return options with { Discontinuities = [.. options.Discontinuities ?? [], .. control.KnotTimes()] };
+        return options with { Discontinuities = [.. options.Discontinuities ?? [], .. control.HasKinks ? control.KnotTimes() : control.EndTimes()] };
     }
 
     private static void CheckControl(Tensor initialState, ControlPath control)

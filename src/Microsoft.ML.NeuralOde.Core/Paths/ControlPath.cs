@@ -103,23 +103,17 @@ public sealed class ControlPath : IDisposable
     /// </param>
     /// <returns>Shape <c>[batch, channels]</c>, or <c>[batch, n, channels]</c>.</returns>
     /// <exception cref="ArgumentException">The times have another shape.</exception>
-    public Tensor Evaluate(Tensor times) => At(times, _pieces.Evaluate);
+    public Tensor Evaluate(Tensor times) => At(times, false);
 
     /// <summary>dX/dt; at a kink that behind it, at a jump without what jumps; 0 before a row's first observation and behind its last.</summary>
     /// <param name="times">As for <see cref="Evaluate"/>.</param>
     /// <returns>Shape <c>[batch, channels]</c>, or <c>[batch, n, channels]</c>.</returns>
     /// <exception cref="ArgumentException">The times have another shape.</exception>
-    public Tensor Derivative(Tensor times) => At(times, _pieces.Derivative);
+    public Tensor Derivative(Tensor times) => At(times, true);
 
     /// <summary>The times of the knots of all rows together, in their order, each once.</summary>
     /// <returns>For <see cref="OdeSolverOptions.Discontinuities"/>.</returns>
-    public IReadOnlyList<double> KnotTimes()
-    {
-        using Tensor detached = Knots.detach();
-        using Tensor here = detached.to(CPU);
-        using Tensor inOrder = here.contiguous();
-        return [.. inOrder.data<double>().ToArray().Distinct().Order()];
-    }
+    public IReadOnlyList<double> KnotTimes() => Distinct(Knots);
 
     /// <summary>Gives the path's memory back.</summary>
     public void Dispose()
@@ -128,12 +122,28 @@ public sealed class ControlPath : IDisposable
             tensor.Dispose();
     }
 
+    /// <summary>The times of the first and last observations of all rows: beyond them the path stays.</summary>
+    internal IReadOnlyList<double> EndTimes()
+    {
+        using Tensor first = Knots.select(1, 0);
+        using Tensor last = Knots.select(1, -1);
+        return [.. Distinct(first), .. Distinct(last)];
+    }
+
     internal PathPieces Pieces => _pieces;
 
     /// <summary>How many knots lead from one observation to the next.</summary>
     internal int KnotsPerObservation => Interpolation == PathInterpolation.Rectilinear ? 2 : 1;
 
-    private Tensor At(Tensor times, Func<Tensor, Tensor> evaluate)
+    private static IReadOnlyList<double> Distinct(Tensor times)
+    {
+        using Tensor detached = times.detach();
+        using Tensor here = detached.to(CPU);
+        using Tensor inOrder = here.contiguous();
+        return [.. inOrder.data<double>().ToArray().Distinct().Order()];
+    }
+
+    private Tensor At(Tensor times, bool differentiates)
     {
         Inputs.RequireAlive(times, nameof(times), "The tensor of times");
         Inputs.RequireAlive(Knots, nameof(ControlPath), "The path");
@@ -145,7 +155,7 @@ public sealed class ControlPath : IDisposable
                 + $"[{Rows}] or [{Rows}, n].", nameof(times));
         using DisposeScope scope = NewDisposeScope();
         Tensor all = isScalar ? times.expand(Rows, 1) : isColumn ? times.unsqueeze(1) : times;
-        Tensor result = evaluate(all);
+        Tensor result = differentiates ? _pieces.Derivative(all) : _pieces.Evaluate(all);
         return (isScalar || isColumn ? result.squeeze(1) : result).MoveToOuterDisposeScope();
     }
 }

@@ -62,7 +62,7 @@ internal sealed class ObservedValues
         Tensor before = Before();
         Tensor after = where(Observed, Places, Places.Filled(length)).flip(1).cummin(1).values.flip(1);
         Tensor first = where(before.lt(Numbers.Zero), after, before);
-        Tensor last = where(after.ge(length), before, after);
+        Tensor last = where(after.ge(Places.Filled(length)), before, after);
         // A channel without any observation points outside: its values are 0 everywhere.
         return (first.Within(0, length - 1), last.Within(0, length - 1));
     }

@@ -73,7 +73,7 @@ public sealed class SeriesBatch : IDisposable
     /// <summary>Which places hold an observation, <c>[batch, length]</c>.</summary>
     internal Tensor Present()
     {
-        using Tensor places = Numbers.Range(Longest, ScalarType.Int64, Values.device);
+        using Tensor places = Numbers.Range(Longest, ScalarType.Int64, LengthTensor.device);
         using Tensor column = LengthTensor.unsqueeze(1);
         return places.lt(column);
     }

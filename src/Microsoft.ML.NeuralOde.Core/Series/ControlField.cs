@@ -7,8 +7,8 @@ namespace Microsoft.ML.NeuralOde.Series;
 /// <summary>F(z), a matrix of a column for each channel: linear layers with an activation between them, and tanh behind the last.</summary>
 internal sealed class ControlField
 {
-    private readonly Parameter[] _weights;
-    private readonly Parameter[] _biases;
+    private readonly Module _owner;
+    private readonly int _layers;
     private readonly long _channels;
 
     /// <exception cref="ArgumentException">A size is not positive, or there is no such activation.</exception>
@@ -20,13 +20,13 @@ internal sealed class ControlField
         if (!Enum.IsDefined(activation))
             throw new ArgumentOutOfRangeException(nameof(activation), activation, "There is no such activation.");
         long[] sizes = [width, .. Hidden, width * channels];
-        _weights = new Parameter[sizes.Length - 1];
-        _biases = new Parameter[sizes.Length - 1];
-        for (int i = 0; i < _weights.Length; i++)
+        _owner = owner;
+        _layers = sizes.Length - 1;
+        for (int i = 0; i < _layers; i++)
         {
             double bound = 1 / Math.Sqrt(sizes[i]);
-            _weights[i] = owner.OwnUniform($"weight{i}", [sizes[i + 1], sizes[i]], bound);
-            _biases[i] = owner.OwnUniform($"bias{i}", [sizes[i + 1]], bound);
+            owner.OwnUniform($"weight{i}", [sizes[i + 1], sizes[i]], bound);
+            owner.OwnUniform($"bias{i}", [sizes[i + 1]], bound);
         }
         (Activation, _channels) = (activation, channels);
     }
@@ -55,14 +55,19 @@ internal sealed class ControlField
         Tensor columns = Columns(value, z);
         // The direction in which column j is differentiated: Σᵢ Lᵢⱼ Fᵢ. Shape [batch, channels, width].
         Tensor tangents = columns.matmul(areas.reshape(z.size(0), _channels, _channels)).transpose(1, 2);
-        for (int i = 0; i < _weights.Length - 1; i++)
-            tangents = tangents.matmul(_weights[i].t()) * slopes[i].unsqueeze(1);
+        for (int i = 0; i < _layers - 1; i++)
+            tangents = tangents.matmul(Weight(i).t()) * slopes[i].unsqueeze(1);
         // Of the last layer column j alone: [channels, batch, width].
-        Tensor last = _weights[^1].reshape(z.size(1), _channels, -1).permute(1, 2, 0);
+        Tensor last = Weight(_layers - 1).reshape(z.size(1), _channels, -1).permute(1, 2, 0);
         Tensor moved = tangents.transpose(0, 1).matmul(last).permute(1, 2, 0);
         Tensor brackets = (moved * Columns(value.Squared().From(1), z)).sum(-1);
         return columns.matmul(control.unsqueeze(2)).squeeze(2).Plus(brackets);
     }
+
+    // Asked for by name: a module that is moved has other parameters.
+    private Parameter Weight(int layer) => _owner.get_parameter($"weight{layer}")!;
+
+    private Parameter Bias(int layer) => _owner.get_parameter($"bias{layer}")!;
 
     private Tensor Columns(Tensor flat, Tensor z) => flat.reshape(z.size(0), z.size(1), _channels);
 
@@ -70,12 +75,12 @@ internal sealed class ControlField
     private Tensor Layers(Tensor z, List<Tensor>? slopes)
     {
         Tensor x = z;
-        for (int i = 0; i < _weights.Length - 1; i++)
+        for (int i = 0; i < _layers - 1; i++)
         {
-            Tensor before = functional.linear(x, _weights[i], _biases[i]);
+            Tensor before = functional.linear(x, Weight(i), Bias(i));
             x = Activation.Value(before);
             slopes?.Add(Activation.FirstDerivative(before, x));
         }
-        return functional.linear(x, _weights[^1], _biases[^1]).tanh();
+        return functional.linear(x, Weight(_layers - 1), Bias(_layers - 1)).tanh();
     }
 }

@@ -11,9 +11,6 @@ namespace Microsoft.ML.NeuralOde;
 /// <remarks>A row's states do not depend on the other rows of the batch, nor on how much longer they are.</remarks>
 public abstract class ControlledEquation : Module<ControlPath, Tensor>
 {
-    private readonly Parameter _initialWeight;
-    private readonly Parameter _initialBias;
-
     private protected ControlledEquation(string name, long channels, long width, int window)
         : base(name)
     {
@@ -22,8 +19,8 @@ public abstract class ControlledEquation : Module<ControlPath, Tensor>
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(window);
         (Channels, Width, Window) = (channels, width, window);
         double bound = 1 / Math.Sqrt(channels);
-        _initialWeight = Dynamics.ModuleParameters.OwnUniform(this, "initial_weight", [width, channels], bound);
-        _initialBias = Dynamics.ModuleParameters.OwnUniform(this, "initial_bias", [width], bound);
+        Dynamics.ModuleParameters.OwnUniform(this, "initial_weight", [width, channels], bound);
+        Dynamics.ModuleParameters.OwnUniform(this, "initial_bias", [width], bound);
     }
 
     /// <summary>The number of channels of the path, with time and counts.</summary>
@@ -34,6 +31,11 @@ public abstract class ControlledEquation : Module<ControlPath, Tensor>
 
     /// <summary>The number of pieces of the path that make one step of the equation; 1 where each is one.</summary>
     public int Window { get; }
+
+    // Asked for by name: a module that is moved has other parameters.
+    private Parameter InitialWeight => get_parameter("initial_weight")!;
+
+    private Parameter InitialBias => get_parameter("initial_bias")!;
 
     /// <summary>The state at the end of each row's path.</summary>
     /// <param name="path">X, with <see cref="Channels"/> channels.</param>
@@ -106,7 +108,7 @@ public abstract class ControlledEquation : Module<ControlPath, Tensor>
     /// <summary>The states behind the start and each window, <c>[batch, windows + 1, width]</c>, or the last alone, <c>[batch, width]</c>.</summary>
     private protected abstract Tensor Solve(PathPieces pieces, Tensor initial, bool all);
 
-    private Tensor Initial(PathPieces pieces) => functional.linear(pieces.Values.select(1, 0), _initialWeight, _initialBias);
+    private Tensor Initial(PathPieces pieces) => functional.linear(pieces.Values.select(1, 0), InitialWeight, InitialBias);
 
     private void RequireSingle()
     {
@@ -120,10 +122,10 @@ public abstract class ControlledEquation : Module<ControlPath, Tensor>
     {
         ArgumentNullException.ThrowIfNull(path);
         Inputs.RequireAlive(path.Values, nameof(path), "The path");
-        Inputs.RequireAlive(_initialWeight, GetName(), "A parameter of the equation");
+        Inputs.RequireAlive(InitialWeight, GetName(), "A parameter of the equation");
         if (path.Channels != Channels)
             throw new ArgumentException(
                 $"The path has {path.Channels} channels, with time and counts; this equation was made for {Channels}.", nameof(path));
-        Inputs.RequireLike(path.Values, _initialWeight, nameof(path));
+        Inputs.RequireLike(path.Values, InitialWeight, nameof(path));
     }
 }

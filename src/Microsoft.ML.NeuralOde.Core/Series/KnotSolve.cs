@@ -31,10 +31,9 @@ internal static class KnotSolve
     /// <param name="initial">The state at the first knot.</param>
     /// <param name="all">Whether all states are wanted.</param>
     /// <param name="options">How to solve.</param>
-    /// <param name="hasKinks">Whether dz/ds jumps at the knots.</param>
     public static Tensor Run(
         Module module, Func<Tensor, Tensor, IReadOnlyList<Tensor>, Tensor> forward, IReadOnlyList<Tensor> pieces, Tensor initial, bool all,
-        OdeSolverOptions options, bool hasKinks)
+        OdeSolverOptions options)
     {
         int count = (int)pieces[0].size(1);
         Tensor state = initial;
@@ -43,11 +42,12 @@ internal static class KnotSolve
         {
             int length = Math.Min(Stretch, count - start);
             double[] knots = [.. Enumerable.Range(0, length + 1).Select(knot => (double)knot)];
+            // Along the number of the knot even a smooth path has kinks there: its pieces are of different lengths in time.
             // The way back asks for them when this scope is gone.
             Tensor[] part = [.. pieces.Select(whole => whole.narrow(1, start, length).DetachFromDisposeScope())];
             using OdeSolution solution = Ode.Solve(
                 new RowArgumentField(module, forward, part), state, all ? TimeGrid.Of(knots) : TimeGrid.Of(0, length), null,
-                options with { Discontinuities = hasKinks ? knots : [] });
+                options with { Discontinuities = knots });
             state = solution.Final;
             if (all)
                 states.Add(solution.States.narrow(0, 1, length).transpose(0, 1));

@@ -1,6 +1,5 @@
 using Microsoft.ML.NeuralOde.Paths;
 using Microsoft.ML.NeuralOde.Series;
-using TorchSharp.Modules;
 
 namespace Microsoft.ML.NeuralOde;
 
@@ -17,8 +16,7 @@ namespace Microsoft.ML.NeuralOde;
 /// </remarks>
 public sealed class LinearCde : ControlledEquation
 {
-    private readonly Parameter _matrices;
-    private readonly Parameter? _inputs;
+    private readonly bool _affine;
 
     /// <summary>Creates an equation with random parameters.</summary>
     /// <param name="channels">The number of channels of the path, with time and counts.</param>
@@ -39,9 +37,10 @@ public sealed class LinearCde : ControlledEquation
         (BlockSize, Depth) = (blockSize, depth);
         long blocks = width / blockSize;
         double scale = 1 / Math.Sqrt(blockSize * channels);
-        _matrices = Dynamics.ModuleParameters.Own(this, "matrices", () => Normal([channels, blockSize, blockSize, blocks], scale));
+        _affine = affine;
+        Dynamics.ModuleParameters.Own(this, "matrices", () => Normal([channels, blockSize, blockSize, blocks], scale));
         if (affine)
-            _inputs = Dynamics.ModuleParameters.Own(this, "inputs", () => Normal([channels, blockSize, blocks], 1 / Math.Sqrt(channels)));
+            Dynamics.ModuleParameters.Own(this, "inputs", () => Normal([channels, blockSize, blocks], 1 / Math.Sqrt(channels)));
     }
 
     /// <summary>The size of the blocks.</summary>
@@ -53,8 +52,8 @@ public sealed class LinearCde : ControlledEquation
     private protected override Tensor Solve(PathPieces pieces, Tensor initial, bool all)
     {
         Tensor features = LogSignature.Of(pieces.Increments(), Window, Depth);
-        Tensor weights = BlockCommutators.Extend(_matrices, _inputs, Depth);
-        Tensor states = BlockFlow.Run(initial, features.transpose(0, 1), weights, BlockSize, _inputs is not null);
+        Tensor weights = BlockCommutators.Extend(get_parameter("matrices")!, _affine ? get_parameter("inputs") : null, Depth);
+        Tensor states = BlockFlow.Run(initial, features.transpose(0, 1), weights, BlockSize, _affine);
         return all ? states.transpose(0, 1) : states.select(0, states.size(0) - 1);
     }
 

@@ -18,7 +18,6 @@ internal sealed class LinearCdeLayer : Module
     private readonly long _controls;
     private readonly double _dropout;
     private readonly bool _usesTime;
-    private readonly Parameter _matrices, _inputs;
     private readonly LayerNorm _before, _after;
     private readonly Linear _control, _initial, _gate;
 
@@ -32,8 +31,8 @@ internal sealed class LinearCdeLayer : Module
         _initial = Linear(width, width);
         _gate = Linear(width, 2 * width);
         long blocks = width / block;
-        _matrices = this.Own("matrices", () => Matrices(block, blocks));
-        _inputs = this.Own("inputs", () => Inputs(block, blocks));
+        this.Own("matrices", () => Matrices(block, blocks));
+        this.Own("inputs", () => Inputs(block, blocks));
         RegisterComponents();
     }
 
@@ -54,7 +53,7 @@ internal sealed class LinearCdeLayer : Module
             Tensor middle = control.narrow(1, 0, rise.size(1)).Plus(control.narrow(1, 1, rise.size(1))).Over(2);
             rise = cat([durations, rise, middle * durations], 2);
         }
-        Tensor weights = BlockCommutators.Extend(_matrices, _inputs, 1);
+        Tensor weights = BlockCommutators.Extend(get_parameter("matrices")!, get_parameter("inputs"), 1);
         Tensor states = BlockFlow.Run(_initial.call(normal.select(1, 0)), rise.transpose(0, 1), weights, _block, true).transpose(0, 1);
         Tensor gated = functional.glu(_gate.call(functional.gelu(_after.call(states))), -1);
         if (_dropout > 0)

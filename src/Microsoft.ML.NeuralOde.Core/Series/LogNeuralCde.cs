@@ -55,9 +55,9 @@ public sealed class LogNeuralCde : ControlledEquation
     {
         Tensor increments = pieces.Increments();
         if (Depth == 1 || Window == 1 || Channels == 1)
-            return KnotSolve.Run(this, WithoutBrackets, [LogSignature.Of(increments, Window, 1)], initial, all, Options, true);
+            return KnotSolve.Run(this, WithoutBrackets, [LogSignature.Of(increments, Window, 1)], initial, all, Options);
         (Tensor sums, Tensor areas) = LogSignature.Full(increments, Window);
-        return KnotSolve.Run(this, WithBrackets, [sums, areas], initial, all, Options, true);
+        return KnotSolve.Run(this, WithBrackets, [sums, areas], initial, all, Options);
     }
 
     private Tensor WithoutBrackets(Tensor place, Tensor state, IReadOnlyList<Tensor> pieces)

@@ -46,7 +46,7 @@ public sealed class NeuralCde : ControlledEquation
     private protected override Tensor Solve(PathPieces pieces, Tensor initial, bool all)
     {
         Tensor[] coefficients = [.. new[] { pieces.First, pieces.Second, pieces.Third }.OfType<Tensor>()];
-        return KnotSolve.Run(this, Forward, coefficients, initial, all, Options, pieces.IsLinear);
+        return KnotSolve.Run(this, Forward, coefficients, initial, all, Options);
     }
 
     private Tensor Forward(Tensor place, Tensor state, IReadOnlyList<Tensor> pieces)

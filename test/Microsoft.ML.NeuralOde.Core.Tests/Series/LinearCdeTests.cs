@@ -52,12 +52,12 @@ public class LinearCdeTests
         var errors = new Dictionary<(int Depth, double Scale), double>();
         random.manual_seed(4);
         Tensor values = randn(3, 9, 2, ScalarType.Float64);
+        using var exact = new LinearCde(3, 8, 4);
+        exact.to(ScalarType.Float64);
         foreach (double scale in new[] { 0.02, 0.01 })
             foreach (int depth in new[] { 1, 2 })
             {
-                using var exact = new LinearCde(3, 8, 4);
                 using var windows = new LinearCde(3, 8, 4, depth, window: 8);
-                exact.to(ScalarType.Float64);
                 windows.to(ScalarType.Float64);
                 windows.load_state_dict(exact.state_dict());
                 ControlPath path = ControlPath.Linear(new SeriesBatch(values * scale, linspace(0, scale, 9, ScalarType.Float64)));
