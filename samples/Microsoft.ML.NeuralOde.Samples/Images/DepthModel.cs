@@ -88,7 +88,9 @@ internal sealed class DepthModel : IDisposable
         {
             OdeSolution solution = block.Solve(x, new OdeSolverOptions
             {
-                Method = method ?? OdeMethod.Euler, StepSize = method is null ? 1 : block.EndTime / steps, Gradient = gradient,
+                Method = method ?? OdeMethod.Euler,
+                StepSize = method is null ? 1 : block.EndTime / steps,
+                Gradient = gradient,
             });
             solutions.Add(solution);
             x = solution.Final;

@@ -46,7 +46,12 @@ internal static class ResNetVsOdeCommand
             display.Line($"Data: {digits.Train.Count:N0} + {digits.Test.Count:N0} images, {digits.Origin}");
             var settings = new ImageSettings
             {
-                Channels = result.GetValue(channels), Epochs = result.GetValue(epochs), Seed = result.GetValue(seed), BatchSize = 64, Shift = 0, Rotation = 0,
+                Channels = result.GetValue(channels),
+                Epochs = result.GetValue(epochs),
+                Seed = result.GetValue(seed),
+                BatchSize = 64,
+                Shift = 0,
+                Rotation = 0,
             };
             List<DepthResult> results = await Task.Run(() => Run(settings, digits, result.GetValue(depth), png, display, token), token).ConfigureAwait(false);
             figures?.WriteJson(results, Format);

@@ -99,7 +99,9 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
         // A residual layer y + f(y) is a step of Euler's method of size 1. The discrete gradient is the exact one.
         OdeSolverOptions steps = options with
         {
-            Method = OdeMethod.Euler, StepSize = 1, Gradient = GradientMethod.Checkpointed(),
+            Method = OdeMethod.Euler,
+            StepSize = 1,
+            Gradient = GradientMethod.Checkpointed(),
         };
         var sum = new SolverStatistics();
         foreach (OdeBlock block in _blocks)

@@ -1,8 +1,8 @@
 using Microsoft.ML.Data;
-using Microsoft.ML.NeuralOde.Regression;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Prediction;
+using Microsoft.ML.NeuralOde.Regression;
 using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.NeuralOde;

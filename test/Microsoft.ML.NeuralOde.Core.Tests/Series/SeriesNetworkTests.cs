@@ -91,6 +91,10 @@ public class SeriesNetworkTests
 
     private static SeriesNetwork Network(SeriesModel model) => new(2, 3, new SeriesNetworkOptions
     {
-        Model = model, Width = 16, Window = model == SeriesModel.LogNeural ? 3 : 1, Depth = model == SeriesModel.LogNeural ? 2 : 1, Counts = true,
+        Model = model,
+        Width = 16,
+        Window = model == SeriesModel.LogNeural ? 3 : 1,
+        Depth = model == SeriesModel.LogNeural ? 2 : 1,
+        Counts = true,
     });
 }

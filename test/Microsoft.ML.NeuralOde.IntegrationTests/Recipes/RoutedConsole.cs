@@ -9,7 +9,7 @@ internal sealed class RoutedConsole : IDisposable
 {
     private static readonly AsyncLocal<StringWriter?> Current = new();
     private static readonly Lock Installing = new();
-    private static bool s_installed;
+    private static bool _installed;
 
     private readonly StringWriter _text = new();
 
@@ -23,9 +23,9 @@ internal sealed class RoutedConsole : IDisposable
     {
         lock (Installing)
         {
-            if (!s_installed)
+            if (!_installed)
                 Console.SetOut(TextWriter.Synchronized(new Router(Console.Out)));
-            s_installed = true;
+            _installed = true;
         }
         var console = new RoutedConsole();
         Current.Value = console._text;

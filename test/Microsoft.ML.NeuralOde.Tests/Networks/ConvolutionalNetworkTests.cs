@@ -52,7 +52,9 @@ public sealed class ConvolutionalNetworkTests : IDisposable
     {
         using NeuralOdeClassificationTransformer model = Fit(o => o.Network = new ConvolutionalNetwork
         {
-            Channels = 6, Block = ConvolutionalBlock.SharedResidual, ResidualLayers = 2,
+            Channels = 6,
+            Block = ConvolutionalBlock.SharedResidual,
+            ResidualLayers = 2,
         });
         ImageRow row = ImageData.Rows(5, ImageData.Colour, seed: 9)[4];
         var found = new float[Classes];
@@ -158,7 +160,8 @@ public sealed class ConvolutionalNetworkTests : IDisposable
             options.NumberOfEpochs = 3;
             options.Network = new ConvolutionalNetwork
             {
-                Channels = 6, Augmentation = new ImageAugmentation { Shift = 1, Rotation = 8, HorizontalFlip = true },
+                Channels = 6,
+                Augmentation = new ImageAugmentation { Shift = 1, Rotation = 8, HorizontalFlip = true },
             };
         }
 
@@ -230,7 +233,8 @@ public sealed class ConvolutionalNetworkTests : IDisposable
     {
         var options = new Options
         {
-            Network = new ConvolutionalNetwork { Channels = 4, Image = image is null ? null : new ImageShape(image[0], image[1], image[2]) }, NumberOfEpochs = 1,
+            Network = new ConvolutionalNetwork { Channels = 4, Image = image is null ? null : new ImageShape(image[0], image[1], image[2]) },
+            NumberOfEpochs = 1,
         };
         FluentActions.Invoking(() => _mlContext.MulticlassClassification.Trainers.NeuralOde(options).Fit(
                 ImageData.Keyed(_mlContext, ImageData.Rows(6, ImageData.Colour), dimensions)))
