@@ -109,7 +109,7 @@ public static partial class Ode
     {
         ArgumentNullException.ThrowIfNull(dynamics);
         CheckArguments(initialState, rowArguments);
-        return Solve(new RowArgumentField(dynamics, rowArguments, parameters), initialState, TimeGrid.Create(times), times, options);
+        return Solve(new RowArgumentField(dynamics, RowArgumentField.Apart(rowArguments), parameters), initialState, TimeGrid.Create(times), times, options);
     }
 
     /// <summary>
@@ -189,7 +189,7 @@ public static partial class Ode
         IReadOnlyList<Tensor> rowArguments, OdeSolverOptions? options)
     {
         CheckArguments(initialState, rowArguments);
-        return Solve(new RowArgumentField(module, forward, rowArguments), initialState, TimeGrid.Create(times), times, options);
+        return Solve(new RowArgumentField(module, forward, RowArgumentField.Apart(rowArguments)), initialState, TimeGrid.Create(times), times, options);
     }
 
     private static void CheckArguments(Tensor initialState, IReadOnlyList<Tensor> rowArguments)

@@ -35,7 +35,7 @@ public static partial class Ode
         ArgumentNullException.ThrowIfNull(dynamics);
         CheckControl(initialState, control);
         return Solve(
-            new RowArgumentField((t, y, pieces) => dynamics(t, y, InputAt(t, pieces)), control.Pieces.Tensors, parameters), initialState,
+            new RowArgumentField((t, y, pieces) => dynamics(t, y, InputAt(t, pieces)), RowArgumentField.Apart(control.Pieces.Tensors), parameters), initialState,
             TimeGrid.Create(times), times, WithKinks(options, control));
     }
 
@@ -55,7 +55,7 @@ public static partial class Ode
         ArgumentNullException.ThrowIfNull(dynamics);
         CheckControl(initialState, control);
         return Solve(
-            new RowArgumentField(dynamics, (t, y, pieces) => dynamics.call(t, y, InputAt(t, pieces)), control.Pieces.Tensors), initialState,
+            new RowArgumentField(dynamics, (t, y, pieces) => dynamics.call(t, y, InputAt(t, pieces)), RowArgumentField.Apart(control.Pieces.Tensors)), initialState,
             TimeGrid.Create(times), times, WithKinks(options, control));
     }
 

@@ -22,4 +22,7 @@ internal static class ModuleParameters
             using DisposeScope scope = NewDisposeScope();
             return rand(shape).Times(2).Minus(1).Times(bound).MoveToOuterDisposeScope();
         });
+
+    /// <summary>Standard normal numbers for initial values, in the current dispose scope.</summary>
+    public static Tensor Normal(params long[] shape) => randn(shape);
 }

@@ -29,7 +29,8 @@ internal static class UnnamedParameters
         if (!equation.MayHideParameters)
             return;
         Tensor[] named = [.. problem.Parameters.Where(parameter => parameter.requires_grad)];
-        long signature = equation.Module is null ? 0 : Signature(named);
+        // Arguments of rows come as views, which are others in each solve.
+        long signature = equation.Module is null ? 0 : Signature([.. named.Where(parameter => parameter.is_leaf), named.Length]);
         if (equation.Module is { } module && SoundModules.TryGetValue(module, out StrongBox<long>? sound) && sound.Value == signature)
             return;
         (Tensor Tensor, string Path)[] candidates =

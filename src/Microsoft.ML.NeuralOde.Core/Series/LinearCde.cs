@@ -59,7 +59,7 @@ public sealed class LinearCde : ControlledEquation
 
     private static Tensor Normal(long[] shape, double scale)
     {
-        using Tensor values = randn(shape);
+        using Tensor values = Dynamics.ModuleParameters.Normal(shape);
         return values.Times(scale);
     }
 }

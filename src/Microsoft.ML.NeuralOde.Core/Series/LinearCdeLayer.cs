@@ -71,12 +71,12 @@ internal sealed class LinearCdeLayer : Module
     private Tensor Matrices(int block, long blocks)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor others = randn(Features, block, block, blocks).Times(0.3 / Math.Sqrt(block * _controls));
+        Tensor others = ModuleParameters.Normal(Features, block, block, blocks).Times(0.3 / Math.Sqrt(block * _controls));
         if (!_usesTime)
             return others.MoveToOuterDisposeScope();
         // −λ on the diagonal and an antisymmetric rest of about the same size, which turns.
         Tensor speeds = Speeds(blocks);
-        Tensor turning = randn(block, block, blocks);
+        Tensor turning = ModuleParameters.Normal(block, block, blocks);
         turning = turning - turning.transpose(0, 1);
         Tensor unit = eye(block).unsqueeze(2);
         Tensor time = (turning - unit) * speeds;
@@ -86,7 +86,7 @@ internal sealed class LinearCdeLayer : Module
     private Tensor Inputs(int block, long blocks)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor all = randn(Features, block, blocks).Over(Math.Sqrt(_controls));
+        Tensor all = ModuleParameters.Normal(Features, block, blocks).Over(Math.Sqrt(_controls));
         if (!_usesTime)
             return all.MoveToOuterDisposeScope();
         // What comes in per time is as large as what decays in it.

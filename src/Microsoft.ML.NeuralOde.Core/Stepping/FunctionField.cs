@@ -18,7 +18,8 @@ internal sealed class FunctionField : VectorField
         _function = UserFunction.RightHandSide(function);
         _wantsNone = parameters is { Count: 0 };
         Source = source;
-        Parameters = parameters ?? [];
+        // Named twice, a tensor would get its gradient twice.
+        Parameters = [.. (parameters ?? []).Distinct<Tensor>(ReferenceEqualityComparer.Instance)];
         NamesParameters = parameters is not null;
     }
 

@@ -21,7 +21,9 @@ internal sealed class RowArgumentField : VectorField
     /// </param>
     public RowArgumentField(
         Func<Tensor, Tensor, IReadOnlyList<Tensor>, Tensor> function, IReadOnlyList<Tensor> arguments, IReadOnlyList<Tensor>? parameters)
-        : this(function, arguments, [.. parameters ?? [], .. arguments], function, null, parameters is { Count: 0 }, null)
+        : this(
+            function, arguments, [.. (parameters ?? []).Distinct<Tensor>(ReferenceEqualityComparer.Instance), .. arguments], function, null,
+            parameters is { Count: 0 }, null)
     {
     }
 
@@ -64,6 +66,13 @@ internal sealed class RowArgumentField : VectorField
         int[] chosen = _rows is null ? rows : Array.ConvertAll(rows, row => _rows[row]);
         return new RowArgumentField(_forward, _arguments, Parameters, Source, Module, _wantsNone, chosen);
     }
+
+    /// <summary>
+    /// Views of the arguments, of which none leads to another in the graph. Derivatives with respect to a tensor include those by way of what
+    /// is made of it: of two arguments that are one tensor, or made of each other, they would be counted twice.
+    /// </summary>
+    public static IReadOnlyList<Tensor> Apart(IReadOnlyList<Tensor> arguments) =>
+        [.. arguments.Select(argument => argument.requires_grad && is_grad_enabled() ? argument.view_as(argument).DetachFromDisposeScope() : argument)];
 
     private Tensor Call(Tensor time, Tensor state) => _forward(time, state, Arguments());
 

@@ -151,6 +151,41 @@ public sealed class VectorFieldTests : IDisposable
         c.grad!.data<double>().ToArray().Zip(expected).Should().OnlyContain(pair => Math.Abs(pair.First - pair.Second) < 1e-3);
     }
 
+    /// <summary>Closed form: y(1) = Σ (1 − e⁻¹) p q for y′ = p q − y, which is 2 a² (1 − e⁻¹) where q = 2 p = 2 a.</summary>
+    [Theory]
+    [InlineData("direct")]
+    [InlineData("checkpointed")]
+    [InlineData("adjoint")]
+    public void Arguments_that_are_one_tensor_or_made_of_each_other_get_their_gradients_once(string gradient)
+    {
+        foreach (bool isOne in new[] { true, false })
+        {
+            using DisposeScope scope = NewDisposeScope();
+            Tensor a = tensor(new[] { 0.3, -0.8 }, [2, 1]).requires_grad_();
+            double factor = isOne ? 1 : 2;
+            OdeSolution solution = Ode.Solve(
+                (Tensor t, Tensor y, IReadOnlyList<Tensor> p) => p[0] * p[1] - y, zeros(2, 1, ScalarType.Float64), tensor(new[] { 0.0, 1.0 }),
+                isOne ? [a, a] : [a, a * factor], Options(gradient) with { PerRow = false });
+            solution.Final.sum().backward();
+            double[] expected = [.. new[] { 0.3, -0.8 }.Select(value => 2 * factor * value * (1 - Math.Exp(-1)))];
+            a.grad!.data<double>().ToArray().Zip(expected).Should().OnlyContain(pair => Math.Abs(pair.First - pair.Second) < 1e-5);
+        }
+    }
+
+    [Theory]
+    [InlineData("direct")]
+    [InlineData("checkpointed")]
+    [InlineData("adjoint")]
+    public void A_parameter_that_is_named_twice_gets_its_gradient_once(string gradient)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor rate = tensor(0.7).requires_grad_();
+        OdeSolution solution = Ode.Solve(
+            (Tensor t, Tensor y) => -rate * y, ones(1, ScalarType.Float64), tensor(new[] { 0.0, 1.0 }), Options(gradient) with { PerRow = false }, [rate, rate]);
+        solution.Final.sum().backward();
+        rate.grad!.item<double>().Should().BeApproximately(-Math.Exp(-0.7), 1e-5);
+    }
+
     private static OdeSolverOptions Options(string gradient) => new()
     {
         PerRow = true,

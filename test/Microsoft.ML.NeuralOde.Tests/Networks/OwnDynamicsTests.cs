@@ -265,8 +265,8 @@ public sealed class OwnDynamicsTests : IDisposable
             .Should().BeOfType<DenseDescription>("files from before there were kinds name none");
         Action unknown = () => System.Text.Json.JsonSerializer.Deserialize<ModelDescription>(json.Replace("\"dense\"", "\"quantum\""), PayloadReader.Json);
         unknown.Should().Throw<InvalidDataException>().WithMessage("*'quantum'*Update the package*");
-        Action newer = () => System.Text.Json.JsonSerializer.Deserialize<ModelDescription>(json.Replace("\"Version\":1", "\"Version\":2"), PayloadReader.Json);
-        newer.Should().Throw<InvalidDataException>().WithMessage("*version 2*Update the package*");
+        Action newer = () => System.Text.Json.JsonSerializer.Deserialize<ModelDescription>(json.Replace("\"Version\":1", $"\"Version\":{DenseDescription.KindVersion + 1}"), PayloadReader.Json);
+        newer.Should().Throw<InvalidDataException>().WithMessage($"*version {DenseDescription.KindVersion + 1}*Update the package*");
         foreach (NetworkKind kind in NetworkKind.All)
             kind.Description.Should().BeDerivedFrom<NetworkDescription>();
     }
