@@ -34,6 +34,6 @@ internal sealed partial record Fact(double Value, string Format, double? Toleran
         return Tolerance is not { } tolerance || Math.Abs(written - scale * Value) <= tolerance * Math.Abs(scale * Value) + rounding;
     }
 
-    [GeneratedRegex(@"\A-?[0-9][0-9,]*(\.[0-9]+)?(e[-+]?[0-9]+)?", RegexOptions.IgnoreCase)]
+    [GeneratedRegex(@"\A-?([0-9]{1,3}(,[0-9]{3})+|[0-9]+)(\.[0-9]+)?(e[-+]?[0-9]+)?", RegexOptions.IgnoreCase)]
     private static partial Regex Number();
 }
