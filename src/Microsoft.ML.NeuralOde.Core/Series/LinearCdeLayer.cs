@@ -10,7 +10,8 @@ namespace Microsoft.ML.NeuralOde.Series;
 /// </summary>
 /// <remarks>
 /// dz = (A₀ dt + Σ Aᵢ dPⁱ + Σ Gᵢ Pⁱ dt) z + b₀ dt + Σ bᵢ dPⁱ + Σ cᵢ Pⁱ dt. A₀ begins as decays and rotations of many speeds, from about the
-/// unit of time to a hundredth of it.
+/// unit of time to a hundredth of it. In a dissipative layer all matrices are antisymmetric, and <see cref="DecayingBlocks"/> decay beside
+/// them; in another one nothing keeps them from making states grow.
 /// </remarks>
 internal sealed class LinearCdeLayer : Module
 {
@@ -20,11 +21,13 @@ internal sealed class LinearCdeLayer : Module
     private readonly bool _usesTime;
     private readonly LayerNorm _before, _after;
     private readonly Linear _control, _initial, _gate;
+    private readonly bool _isDissipative;
+    private readonly DecayingBlocks? _decay;
 
-    public LinearCdeLayer(long width, int block, long controls, bool usesTime, double dropout)
+    public LinearCdeLayer(long width, int block, long controls, bool usesTime, double dropout, bool isDissipative)
         : base(nameof(LinearCdeLayer))
     {
-        (_block, _controls, _usesTime, _dropout) = (block, controls, usesTime, dropout);
+        (_block, _controls, _usesTime, _dropout, _isDissipative) = (block, controls, usesTime, dropout, isDissipative);
         _before = LayerNorm(width);
         _after = LayerNorm(width);
         _control = Linear(width, controls);
@@ -33,6 +36,8 @@ internal sealed class LinearCdeLayer : Module
         long blocks = width / block;
         this.Own("matrices", () => Matrices(block, blocks));
         this.Own("inputs", () => Inputs(block, blocks));
+        if (isDissipative && usesTime)
+            _decay = new DecayingBlocks(width, block, () => Speeds(blocks));
         RegisterComponents();
     }
 
@@ -49,16 +54,25 @@ internal sealed class LinearCdeLayer : Module
         Tensor control = _control.call(normal);
         Tensor rise = control.diff(1, 1);
         if (_usesTime)
-        {
-            Tensor middle = control.narrow(1, 0, rise.size(1)).Plus(control.narrow(1, 1, rise.size(1))).Over(2);
-            rise = cat([durations, rise, middle * durations], 2);
-        }
-        Tensor weights = BlockCommutators.Extend(get_parameter("matrices")!, get_parameter("inputs"), 1);
+            rise = cat([durations, rise, Middle(control) * durations], 2);
+        Tensor matrices = get_parameter("matrices")!, inputs = get_parameter("inputs")!;
+        if (_isDissipative)
+            matrices = (matrices - matrices.transpose(1, 2)).Over(2);
+        if (_decay is not null)
+            (rise, matrices, inputs) = (_decay.Drive(rise, normal, durations), _decay.Decay(matrices), DecayingBlocks.Inputs(inputs));
+        Tensor weights = BlockCommutators.Extend(matrices, inputs, 1);
         Tensor states = BlockFlow.Run(_initial.call(normal.select(1, 0)), rise.transpose(0, 1), weights, _block, true).transpose(0, 1);
         Tensor gated = functional.glu(_gate.call(functional.gelu(_after.call(states))), -1);
         if (_dropout > 0)
             gated = functional.dropout(gated, _dropout, training);
         return input.Plus(gated).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The mean of values at both ends of each piece between knots.</summary>
+    internal static Tensor Middle(Tensor atKnots)
+    {
+        long pieces = atKnots.size(1) - 1;
+        return atKnots.narrow(1, 0, pieces).Plus(atKnots.narrow(1, 1, pieces)).Over(2);
     }
 
     /// <summary>1 / (memory in the unit of time) of each block, from half to fifty.</summary>

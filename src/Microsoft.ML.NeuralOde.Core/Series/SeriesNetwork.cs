@@ -42,7 +42,8 @@ public sealed class SeriesNetwork : Module<SeriesBatch, Tensor>
             _layers = new LinearCdeLayer[Options.Layers];
             for (int i = 0; i < _layers.Length; i++)
             {
-                _layers[i] = new LinearCdeLayer(width, Options.BlockSize, Math.Min(width, Controls), Options.Time, Options.Dropout);
+                _layers[i] = new LinearCdeLayer(
+                    width, Options.BlockSize, Math.Min(width, Controls), Options.Time, Options.Dropout, Options.Dissipative);
                 register_module($"layer{i}", _layers[i]);
             }
         }

@@ -38,6 +38,12 @@ public sealed record SeriesNetworkOptions
     /// <summary>The number of linear equations on top of each other. Default: 2.</summary>
     public int Layers { get; init; } = 2;
 
+    /// <summary>
+    /// Whether the matrices of linear equations only turn the state and let it decay, by rates that depend on the input, so that it cannot
+    /// grow on long and rough series whatever the weights are; of no use to other models. Default: true.
+    /// </summary>
+    public bool Dissipative { get; init; } = true;
+
     /// <summary>1, or 2 with areas between channels within a window, of a log-neural equation. Default: 1.</summary>
     public int Depth { get; init; } = 1;
 

@@ -134,7 +134,7 @@ internal sealed class SeriesFormat(int channels) : RowFormat(channels)
                 }
             _rows++;
             if (values.Length > stride)
-                _span += (double)values[^stride] + values[^(stride - 1)];
+                _span += SeriesReader.TimeOf(values[^stride..]);
         }
 
         public override void Merge(FeatureStatistics other, long count, long otherCount)

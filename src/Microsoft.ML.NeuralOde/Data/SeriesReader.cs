@@ -37,12 +37,21 @@ internal sealed class SeriesReader(DataViewRow row, SeriesInput input) : IFeatur
         {
             Span<float> observation = _packed.AsSpan(i * stride, stride);
             double time = _times is null ? i : Time(i);
-            observation[0] = (float)time;
-            observation[1] = (float)(time - observation[0]);
+            SetTime(observation, time);
             for (int c = 0; c < input.ChannelCount; c++)
                 observation[TimeParts + c] = (float)(_values.Length == 1 ? _values[0][i * input.ChannelCount + c] : _values[c][i]);
         }
         return Current;
+    }
+
+    /// <summary>The time of an observation.</summary>
+    public static double TimeOf(ReadOnlySpan<float> observation) => (double)observation[0] + observation[1];
+
+    /// <summary>Writes the time of an observation.</summary>
+    public static void SetTime(Span<float> observation, double time)
+    {
+        observation[0] = (float)time;
+        observation[1] = (float)(time - observation[0]);
     }
 
     private int Length()

@@ -15,6 +15,9 @@ internal sealed class SeriesRows(int channels, List<float[]> rows) : FeatureBatc
 
     public override Tensor ToDense() => throw new NotSupportedException("Series of different lengths are no matrix.");
 
+    /// <summary>The same batch with each series changed.</summary>
+    public SeriesRows Change(Func<float[], float[]> change) => new(channels, rows.ConvertAll(new Converter<float[], float[]>(change)));
+
     /// <summary>The series in groups, by their lengths.</summary>
     public IEnumerable<SeriesGroupRows> Groups()
     {
@@ -51,7 +54,7 @@ internal sealed class SeriesRows(int channels, List<float[]> rows) : FeatureBatc
             int stride = SeriesReader.TimeParts + channels;
             for (int k = 0; k < lengths[i]; k++)
             {
-                times[i * longest + k] = (double)row[k * stride] + row[k * stride + 1];
+                times[i * longest + k] = SeriesReader.TimeOf(row.AsSpan(k * stride, stride));
                 row.AsSpan(k * stride + SeriesReader.TimeParts, channels).CopyTo(values.AsSpan((i * longest + k) * channels));
             }
         }

@@ -20,9 +20,11 @@ namespace Microsoft.ML.NeuralOde.Series;
 /// <param name="RelativeTolerance">Its rtol.</param>
 /// <param name="AbsoluteTolerance">Its atol.</param>
 /// <param name="StepSize">Its step; null where the error sets it.</param>
+/// <param name="Dissipative">Whether no matrix of a linear equation lets the state grow; false in files that do not say.</param>
 internal sealed record CdeDescription(
     string Model, int ChannelCount, int OutputCount, int Width, int BlockSize, int Layers, int[] HiddenLayers, int Depth, int Window, string Path,
-    bool TimeChannel, bool IntensityChannels, double Dropout, string Solver, double RelativeTolerance, double AbsoluteTolerance, double? StepSize)
+    bool TimeChannel, bool IntensityChannels, double Dropout, string Solver, double RelativeTolerance, double AbsoluteTolerance, double? StepSize,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] bool Dissipative = false)
 {
     /// <summary>More are surely a mistake.</summary>
     public const int MostLayers = 64;
@@ -64,6 +66,7 @@ internal sealed record CdeDescription(
         Width = Width,
         BlockSize = BlockSize,
         Layers = Layers,
+        Dissipative = Dissipative,
         Depth = Depth,
         Window = Window,
         Hidden = [.. HiddenLayers.Select(size => (long)size)],
@@ -122,6 +125,7 @@ internal sealed record CdeDescription(
             (nameof(HiddenLayers), string.Join(", ", HiddenLayers), string.Join(", ", other.HiddenLayers)),
             (nameof(Depth), $"{Depth}", $"{other.Depth}"), (nameof(TimeChannel), $"{TimeChannel}", $"{other.TimeChannel}"),
             (nameof(IntensityChannels), $"{IntensityChannels}", $"{other.IntensityChannels}"),
+            (nameof(Dissipative), $"{Dissipative}", $"{other.Dissipative}"),
         ];
         return Array.Find(parts, part => part.Own != part.Other) is { Name: not null } found ? $"{found.Name} {found.Own} and {found.Other}" : null;
     }

@@ -39,7 +39,7 @@ internal sealed class CdeFit(IHost host, NeuralCdeTrainerOptions options, LabelP
         _description = new CdeDescription(
             $"{options.Model}", shape.Features, Task.OutputCount, options.Width, options.BlockSize, options.Layers, [.. options.HiddenLayers], options.Depth,
             options.Window, $"{options.Path}", options.TimeChannel, options.IntensityChannels, options.Dropout, options.Solver.Name,
-            production.Relative, production.Absolute, options.ProductionStepSize ?? options.StepSize);
+            production.Relative, production.Absolute, options.ProductionStepSize ?? options.StepSize, options.Dissipative);
         CheckSize(Description.LeastWeightCount());
     }
 
@@ -54,7 +54,7 @@ internal sealed class CdeFit(IHost host, NeuralCdeTrainerOptions options, LabelP
 
     protected override string? Difference(CdeNetwork own, CdeNetwork other) => own.Description.DifferenceOfStructure(other.Description);
 
-    protected override ITrainable Learner(CdeNetwork network) => new CdeTraining(network, Task);
+    protected override ITrainable Learner(CdeNetwork network) => new CdeTraining(network, Task, options.Augmentation);
 
     protected override RowColumns ValidationInputs(DataViewSchema validation, DataViewSchema training)
     {

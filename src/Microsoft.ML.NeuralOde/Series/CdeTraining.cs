@@ -5,18 +5,32 @@ using Microsoft.ML.NeuralOde.Training;
 namespace Microsoft.ML.NeuralOde.Series;
 
 /// <summary>A network on series that learns to predict a label.</summary>
-internal sealed class CdeTraining(CdeNetwork network, PredictionTask task) : ITrainable
+internal sealed class CdeTraining : ITrainable
 {
-    public nn.Module Module => network;
+    private readonly CdeNetwork _network;
+    private readonly PredictionTask _task;
+    private readonly SeriesAugmenter? _augmenter;
 
-    public TrainingMetric Metric => task.Metric;
+    public CdeTraining(CdeNetwork network, PredictionTask task, SeriesAugmentation augmentation)
+    {
+        (_network, _task) = (network, task);
+        if (augmentation.IsActive)
+            _augmenter = new SeriesAugmenter(augmentation, network.Description.ChannelCount, network.InputStatistics());
+    }
 
-    // What is left out of a layer's features is drawn anew in each batch.
-    public BatchResult Loss(RowBatch batch, TrainingMoment moment) => network.Description.Dropout > 0
-        ? TorchSeed.Run(moment.Seed, () => Judge(batch))
-        : Judge(batch);
+    public nn.Module Module => _network;
 
-    public BatchResult Evaluate(RowBatch batch) => Judge(batch);
+    public TrainingMetric Metric => _task.Metric;
 
-    private BatchResult Judge(RowBatch batch) => task.Judge(batch, network.call((SeriesRows)batch.Features), new SolverStatistics());
+    public BatchResult Loss(RowBatch batch, TrainingMoment moment)
+    {
+        var series = (SeriesRows)batch.Features;
+        SeriesRows seen = _augmenter is null ? series : _augmenter.Apply(series, moment.Seed);
+        // What is left out of a layer's features is drawn anew in each batch.
+        return _network.Description.Dropout > 0 ? TorchSeed.Run(moment.Seed, () => Judge(batch, seen)) : Judge(batch, seen);
+    }
+
+    public BatchResult Evaluate(RowBatch batch) => Judge(batch, (SeriesRows)batch.Features);
+
+    private BatchResult Judge(RowBatch batch, SeriesRows series) => _task.Judge(batch, _network.call(series), new SolverStatistics());
 }

@@ -6,7 +6,7 @@ namespace Microsoft.ML.NeuralOde;
 /// <summary>What the trainers on series have in common: the columns of series, the equation.</summary>
 /// <remarks>
 /// The options of all trainers hold here as well; <see cref="NeuralOdeTrainerOptions.FeatureColumnName"/> is the column of values, and the
-/// defaults of <see cref="NeuralOdeTrainerOptions.NumberOfEpochs"/> (60), <see cref="NeuralOdeTrainerOptions.BatchSize"/> (32),
+/// defaults of <see cref="NeuralOdeTrainerOptions.NumberOfEpochs"/> (60), <see cref="NeuralOdeTrainerOptions.BatchSize"/> (16),
 /// <see cref="NeuralOdeTrainerOptions.MaximumGradientNorm"/> (1),
 /// <see cref="NeuralOdeTrainerOptions.Solver"/> (<see cref="OdeMethod.Rk4"/>) and <see cref="NeuralOdeTrainerOptions.StepSize"/> (1) are
 /// others. A linear equation has no solver; other models are solved along the number of the observation, in which a step of 1 leads from one to
@@ -15,7 +15,7 @@ namespace Microsoft.ML.NeuralOde;
 public abstract class NeuralCdeTrainerOptions : NeuralOdeSupervisedOptions
 {
     internal const int DefaultNumberOfEpochs = 60;
-    internal const int DefaultBatchSize = 32;
+    internal const int DefaultBatchSize = 16;
     internal const double DefaultLearningRate = 3e-3;
 
     private const string WindowRule = "1 where Model is not LogNeural";
@@ -60,6 +60,12 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeSupervisedOptions
     /// <summary>The size of the blocks of a linear equation's matrices, which divides the width. Default: 4.</summary>
     public int BlockSize = 4;
 
+    /// <summary>
+    /// Whether the matrices of a linear equation only turn the state and let it decay, by rates that depend on the series, so that it cannot
+    /// grow on long and rough series whatever the weights are; of no use to other models. Default: true.
+    /// </summary>
+    public bool Dissipative = true;
+
     /// <summary>Sizes of the hidden layers of F, of equations that are not linear. Default: 64.</summary>
     public int[] HiddenLayers = [64];
 
@@ -86,6 +92,9 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeSupervisedOptions
 
     /// <summary>The share of a layer's features that training leaves out at random, from 0 to below 1. Default: 0.1.</summary>
     public double Dropout = 0.1;
+
+    /// <summary>Random changes of the series of each training batch. Default: the defaults of <see cref="SeriesAugmentation"/>.</summary>
+    public SeriesAugmentation Augmentation = new();
 
     internal override NeuralOdeTrainerOptions Clone()
     {
@@ -121,6 +130,9 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeSupervisedOptions
         Require(Window == 1 || Model == SeriesModel.LogNeural, nameof(Window), Window, WindowRule);
         Require(Depth == 1 || Model == SeriesModel.LogNeural, nameof(Depth), Depth, WindowRule);
         Require(Dropout is >= 0 and < 1, nameof(Dropout), Dropout, "from 0 to below 1");
+        Require(Augmentation is not null, nameof(Augmentation), Augmentation, "a SeriesAugmentation such as SeriesAugmentation.None");
+        if (Augmentation.FindDefect() is { } defect)
+            Require(false, $"{nameof(Augmentation)}.{defect.Option}", defect.Found, defect.Expected);
     }
 
     /// <summary>The columns that series are read from in training data.</summary>

@@ -68,6 +68,66 @@ public class SeriesNetworkTests
         loss.Should().BeLessThan(0.5f);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Long_rough_series_let_no_dissipative_state_grow_whatever_the_weights(bool withTime)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable noGrad = no_grad();
+        Tensor values = randn(1, 3000, 1), times = linspace(0, 1, 3000, ScalarType.Float64).unsqueeze(0);
+        foreach (bool isDissipative in new[] { true, false })
+        {
+            using var network = new SeriesNetwork(1, 2, new SeriesNetworkOptions { Time = withTime, Dissipative = isDissipative, Width = 16, Layers = 1 });
+            network.eval();
+            foreach ((string name, TorchSharp.Modules.Parameter parameter) in network.named_parameters())
+                if (name.EndsWith("matrices", StringComparison.Ordinal))
+                    parameter.mul_(20);
+            Func<Tensor> outputs = () => network.call(new SeriesBatch(values, times));
+            if (isDissipative)
+                outputs().isfinite().all().item<bool>().Should().BeTrue();
+            else
+                IsNumber(outputs).Should().BeFalse("nothing keeps these from growing");
+        }
+
+        static bool IsNumber(Func<Tensor> outputs)
+        {
+            try
+            {
+                return outputs().isfinite().all().item<bool>();
+            }
+            catch (InvalidOperationException)
+            {
+                return false;
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Gradients_of_linear_layers_are_those_of_finite_differences(bool isDissipative)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using var network = new SeriesNetwork(2, 1, new SeriesNetworkOptions { Dissipative = isDissipative, Width = 8, Dropout = 0 });
+        network.to(ScalarType.Float64);
+        Tensor values = randn(3, 6, 2, ScalarType.Float64);
+        Func<Tensor> cost = () => network.call(new SeriesBatch(values)).sin().sum();
+        cost().backward();
+        using IDisposable noGrad = no_grad();
+        foreach ((string name, TorchSharp.Modules.Parameter parameter) in network.named_parameters())
+        {
+            Tensor direction = randn_like(parameter);
+            double expected = (parameter.grad! * direction).sum().item<double>();
+            parameter.add_(direction, 1e-6);
+            double above = cost().item<double>();
+            parameter.add_(direction, -2e-6);
+            double below = cost().item<double>();
+            parameter.add_(direction, 1e-6);
+            ((above - below) / 2e-6).Should().BeApproximately(expected, 1e-5 * Math.Max(1, Math.Abs(expected)), name);
+        }
+    }
+
     [Fact]
     public void Wrong_options_and_series_are_refused_by_name()
     {
