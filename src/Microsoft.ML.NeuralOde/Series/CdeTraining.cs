@@ -13,7 +13,7 @@ internal sealed class CdeTraining(CdeNetwork network, PredictionTask task) : ITr
 
     // What is left out of a layer's features is drawn anew in each batch.
     public BatchResult Loss(RowBatch batch, TrainingMoment moment) => network.Description.Dropout > 0
-        ? TorchSeed.Run(moment.Seed, () => Judge(batch))
+        ? TorchSeed.Run(Seeds.Rows(moment.Seed, batch.First), () => Judge(batch))
         : Judge(batch);
 
     public BatchResult Evaluate(RowBatch batch) => Judge(batch);
