@@ -8,7 +8,7 @@ using Microsoft.ML.NeuralOde.Persistence;
 namespace Microsoft.ML.NeuralOde.Training;
 
 /// <summary>What the processes of a training say to each other, made of what a <see cref="TrainingGroup"/> can do.</summary>
-internal sealed class Team(TrainingGroup group)
+internal sealed class Team(TrainingGroup group) : IDisposable
 {
     private const int MostBytesAtOnce = 1 << 28;
 
@@ -20,8 +20,15 @@ internal sealed class Team(TrainingGroup group)
 
     public BatchShare Share => new(group.Rank, group.Size);
 
-    /// <summary>Null for a training of this process alone.</summary>
-    public static Team? Of(TrainingGroup? group) => group is null ? null : new Team(group);
+    /// <summary>Begins a training, which <see cref="Dispose"/> ends.</summary>
+    /// <returns>Null for a training of this process alone.</returns>
+    public static Team? Begin(TrainingGroup? group)
+    {
+        group?.SetTraining(true);
+        return group is null ? null : new Team(group);
+    }
+
+    public void Dispose() => group.SetTraining(false);
 
     /// <summary>Does something in which all processes make the same steps of the solver.</summary>
     public T InStep<T>(bool canShare, Func<T> action)

@@ -1,5 +1,3 @@
-using Microsoft.ML.NeuralOde.Training;
-
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
@@ -57,6 +55,12 @@ public abstract class TrainingGroup
     internal ErrorNorm StepNorm => _stepNorm ??= ErrorNorm.Shared(MeanSquare);
 
     internal bool SharesSteps { get; set; }
+
+    /// <summary>Whether a training is under way.</summary>
+    protected bool IsTraining { get; private set; }
+
+    /// <summary>Says that a training begins, or that it has ended.</summary>
+    internal void SetTraining(bool isTraining) => IsTraining = isTraining;
 
     private double MeanSquare(double own, double components)
     {

@@ -52,7 +52,7 @@ internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOption
     public FittedNetwork<TNetwork> Run(IDataView input, IDataView? validation)
     {
         ArgumentNullException.ThrowIfNull(input);
-        Team? team = Team.Of(options.Distributed);
+        using Team? team = Team.Begin(options.Distributed);
         try
         {
             return Run(input, validation, team);
