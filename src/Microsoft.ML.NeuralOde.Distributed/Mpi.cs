@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Microsoft.ML.NeuralOde.Distributed.Native;
@@ -121,16 +122,18 @@ public static class Mpi
             world.Fail(new InvalidOperationException("its program ended by an error."));
             Thread.Sleep(Moment);
         }
-        mpi.Abort(Abi.World, Math.Max(1, Environment.ExitCode));
+        // A launcher that is cut off answers nothing; why the job ends has been said.
+        using (After(Moment, () => Process.GetCurrentProcess().Kill()))
+            mpi.Abort(Abi.World, Math.Max(1, Environment.ExitCode));
     }
 
     /// <summary>Ends the process where a call into the library takes longer: others are missing, and it would wait for ever.</summary>
-    private static Timer Limit(TimeSpan time) => new(
-        _ =>
-        {
-            Console.Error.WriteLine(
-                $"MPI: the other processes of the job have not come within {time.TotalSeconds:F0} seconds. Were all started by one mpiexec, and do all use Mpi?");
-            System.Diagnostics.Process.GetCurrentProcess().Kill();
-        },
-        null, time, Timeout.InfiniteTimeSpan);
+    private static Timer Limit(TimeSpan time) => After(time, () =>
+    {
+        Console.Error.WriteLine(
+            $"MPI: the other processes of the job have not come within {time.TotalSeconds:F0} seconds. Were all started by one mpiexec, and do all use Mpi?");
+        Process.GetCurrentProcess().Kill();
+    });
+
+    private static Timer After(TimeSpan time, Action action) => new(_ => action(), null, time, Timeout.InfiniteTimeSpan);
 }

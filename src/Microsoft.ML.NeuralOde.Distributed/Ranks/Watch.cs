@@ -24,12 +24,12 @@ internal sealed class Watch(MpiLibrary mpi, int communicator, MpiOptions options
     private readonly int _size = mpi.Size(communicator);
     private readonly List<Sending> _sendings = [];
     private readonly HashSet<int> _farewells = [];
-    private readonly ManualResetEventSlim _told = new();
     private Thread? _thread;
     private Sending? _sign;
     private long _heard = Stopwatch.GetTimestamp();
     private long _signed;
     private volatile string? _ownFailure;
+    private volatile bool _isTold;
     private volatile bool _isEnding;
     private bool _hasSaidFarewell;
 
@@ -56,7 +56,7 @@ internal sealed class Watch(MpiLibrary mpi, int communicator, MpiOptions options
         if (_thread is null)
             return;
         _ownFailure ??= failure;
-        _told.Wait(LongestSending);
+        SpinWait.SpinUntil(() => _isTold, LongestSending);
     }
 
     /// <summary>Says farewell, and ends the watch when all others have.</summary>
@@ -75,7 +75,7 @@ internal sealed class Watch(MpiLibrary mpi, int communicator, MpiOptions options
                 Listen();
                 SendSign();
                 Miss();
-                if (_ownFailure is { } failure && !_told.IsSet)
+                if (_ownFailure is { } failure && !_isTold)
                     TellAll(failure);
                 Thread.Sleep(Pause);
             }
@@ -132,7 +132,7 @@ internal sealed class Watch(MpiLibrary mpi, int communicator, MpiOptions options
         Broken ??= failure;
         byte[] bytes = Encoding.UTF8.GetBytes(failure);
         SendAll(Failure, bytes.AsSpan(0, Math.Min(bytes.Length, LongestMessage)));
-        _told.Set();
+        _isTold = true;
     }
 
     private void SendAll(int tag, ReadOnlySpan<byte> bytes)

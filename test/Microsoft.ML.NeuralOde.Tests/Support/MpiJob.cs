@@ -25,9 +25,11 @@ internal sealed class MpiJob : IDisposable
 
     /// <param name="arguments">Those of mpiexec, with the program.</param>
     /// <param name="set">What else is said of the process.</param>
-    public MpiJob(IEnumerable<string> arguments, Action<ProcessStartInfo>? set = null)
+    /// <param name="before">A command that runs mpiexec; null for none.</param>
+    public MpiJob(IEnumerable<string> arguments, Action<ProcessStartInfo>? set = null, string[]? before = null)
     {
-        var start = new ProcessStartInfo(Launcher, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        string[] command = [.. before ?? [], Launcher, .. arguments];
+        var start = new ProcessStartInfo(command[0], command[1..]) { RedirectStandardOutput = true, RedirectStandardError = true };
         set?.Invoke(start);
         _process = Process.Start(start)!;
         _process.OutputDataReceived += Take;
@@ -42,9 +44,6 @@ internal sealed class MpiJob : IDisposable
     public static string Launcher => Found.Value.Launcher!;
 
     public int Code => _process.ExitCode;
-
-    /// <summary>The job's mpiexec.</summary>
-    public int Id => _process.Id;
 
     public string[] Lines
     {
