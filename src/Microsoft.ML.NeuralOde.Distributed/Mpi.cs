@@ -1,10 +1,10 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
-using Microsoft.ML.NeuralOde.Distributed.Native;
-using Microsoft.ML.NeuralOde.Distributed.Ranks;
+using Microsoft.ML.NeuralOde.Native;
+using Microsoft.ML.NeuralOde.Ranks;
 
-namespace Microsoft.ML.NeuralOde.Distributed;
+namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
 /// The processes that <c>mpiexec</c> has started, as a group that trains one model (<see cref="NeuralOdeTrainerOptions.Distributed"/>).

@@ -1,4 +1,4 @@
-namespace Microsoft.ML.NeuralOde.Distributed;
+namespace Microsoft.ML.NeuralOde;
 
 /// <summary>MPI cannot be used: there is no library of the right kind, or the program was not started as its library wants it. The message says
 /// what to install or how to start.</summary>

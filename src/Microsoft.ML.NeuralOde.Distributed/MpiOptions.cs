@@ -1,4 +1,4 @@
-namespace Microsoft.ML.NeuralOde.Distributed;
+namespace Microsoft.ML.NeuralOde;
 
 /// <summary>How <see cref="Mpi"/> is started.</summary>
 public sealed record MpiOptions

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using Microsoft.ML.Data;
-using Microsoft.ML.NeuralOde.Distributed;
 
 namespace Microsoft.ML.NeuralOde.TrainingHost;
 

@@ -1,4 +1,4 @@
-namespace Microsoft.ML.NeuralOde.Distributed.Native;
+namespace Microsoft.ML.NeuralOde.Native;
 
 /// <summary>
 /// The numbers of the MPICH ABI, which MPICH from 3.1 on, Intel MPI, Cray MPI and MVAPICH have in common (MPICH ABI Compatibility Initiative),

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Microsoft.ML.NeuralOde.Distributed.Native;
+namespace Microsoft.ML.NeuralOde.Native;
 
 /// <summary>Finds an MPI library of the MPICH ABI, or says what stands in the way.</summary>
 internal static class LibrarySearch

@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Text;
 
-namespace Microsoft.ML.NeuralOde.Distributed.Native;
+namespace Microsoft.ML.NeuralOde.Native;
 
 /// <summary>The functions of an MPI library that are used.</summary>
 internal sealed unsafe class MpiLibrary

@@ -1,9 +1,9 @@
 using System.Diagnostics;
 using System.Reflection;
 using System.Runtime.InteropServices;
-using Microsoft.ML.NeuralOde.Distributed.Native;
+using Microsoft.ML.NeuralOde.Native;
 
-namespace Microsoft.ML.NeuralOde.Distributed.Ranks;
+namespace Microsoft.ML.NeuralOde.Ranks;
 
 /// <summary>The processes that mpiexec has started.</summary>
 internal sealed unsafe class MpiGroup : TrainingGroup

@@ -1,9 +1,9 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text;
-using Microsoft.ML.NeuralOde.Distributed.Native;
+using Microsoft.ML.NeuralOde.Native;
 
-namespace Microsoft.ML.NeuralOde.Distributed.Ranks;
+namespace Microsoft.ML.NeuralOde.Ranks;
 
 /// <summary>
 /// Watches over the other processes on a thread of its own: each rank sends signs of life to the next one and listens to the one before,

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Microsoft.ML.NeuralOde.Distributed;
 
 namespace Microsoft.ML.NeuralOde.Tests.Support;
 
