@@ -116,7 +116,7 @@ public sealed record OdeSolverOptions
     /// </summary>
     public GradientMethod? Gradient { get; init; }
 
-    /// <summary>Called after each attempted step. Default: null.</summary>
+    /// <summary>Told before each attempted step where it starts. Default: null.</summary>
     public IProgress<SolverProgress>? Progress { get; init; }
 
     /// <summary>Looked at before each step; an <see cref="OperationCanceledException"/> ends the solve.</summary>

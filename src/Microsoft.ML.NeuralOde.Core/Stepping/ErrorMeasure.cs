@@ -62,7 +62,10 @@ internal sealed class SharedRootMeanSquare(Func<double, double, double> share) :
     public override Tensor Of(Tensor errors)
     {
         Tensor norms = base.Of(errors);
-        return errors.shape[0] == 1 ? full_like(norms, Share(norms.ToDouble(), errors.shape[1])) : norms;
+        if (errors.shape[0] != 1)
+            return norms;
+        using Scalar all = Share(norms.ToDouble(), errors.shape[1]);
+        return full_like(norms, all);
     }
 
     public override bool TryOf(

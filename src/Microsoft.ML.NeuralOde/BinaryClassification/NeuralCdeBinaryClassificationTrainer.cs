@@ -1,7 +1,4 @@
 using Microsoft.ML.NeuralOde.BinaryClassification;
-using Microsoft.ML.NeuralOde.Data;
-using Microsoft.ML.NeuralOde.Interop;
-using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.NeuralOde;
@@ -38,17 +35,8 @@ namespace Microsoft.ML.NeuralOde;
 public sealed partial class NeuralCdeBinaryClassificationTrainer : NeuralCdeTrainer<NeuralCdeBinaryClassificationTrainer.Options>
 {
     internal NeuralCdeBinaryClassificationTrainer(IHostEnvironment environment, Options options)
-        : base(environment, options, static column => new BooleanLabel(column))
+        : base(environment, options, static settings => new BinaryPrediction(
+            settings, settings.PredictedLabelColumnName, settings.ProbabilityColumnName, settings.ClassWeighting))
     {
     }
-
-    private protected override OutputKind Outputs => OutputKind.Odds;
-
-    private protected override SchemaShape WithOutputs(SchemaShape input, SchemaShape.Column label) =>
-        Schemas.WithBinaryOutputs(input, Settings.PredictedLabelColumnName, Settings.ScoreColumnName, Settings.ProbabilityColumnName);
-
-    private protected override PredictionTask CreateTask(DataViewSchema.Column label) => new BinaryTask(Settings.ClassWeighting, label.Name);
-
-    private protected override OutputColumns OutputsOf(DataViewSchema.Column label) =>
-        new(Settings.ScoreColumnName, Settings.PredictedLabelColumnName, Settings.ProbabilityColumnName);
 }

@@ -19,12 +19,9 @@ public sealed partial class NeuralOdeBinaryClassificationTrainer
         internal override void Validate()
         {
             base.Validate();
-            RequireColumn(PredictedLabelColumnName, nameof(PredictedLabelColumnName));
-            RequireColumn(ProbabilityColumnName, nameof(ProbabilityColumnName));
-            RequireDifferent(
-                (ScoreColumnName, nameof(ScoreColumnName)), (ProbabilityColumnName, nameof(ProbabilityColumnName)),
-                (PredictedLabelColumnName, nameof(PredictedLabelColumnName)));
-            RequireDefined(ClassWeighting, nameof(ClassWeighting));
+            RequireClassifier(
+                ClassWeighting, (PredictedLabelColumnName, nameof(PredictedLabelColumnName)),
+                (ProbabilityColumnName, nameof(ProbabilityColumnName)));
         }
     }
 }

@@ -1,9 +1,6 @@
 using Microsoft.ML.NeuralOde.BinaryClassification;
-using Microsoft.ML.NeuralOde.Data;
-using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.Runtime;
-using Microsoft.ML.Trainers;
 
 namespace Microsoft.ML.NeuralOde;
 
@@ -39,24 +36,10 @@ public sealed partial class NeuralOdeBinaryClassificationTrainer
     : NeuralOdePredictorTrainer<NeuralOdeBinaryClassificationTransformer, NeuralOdeBinaryClassificationTrainer.Options>
 {
     internal NeuralOdeBinaryClassificationTrainer(IHostEnvironment environment, Options options)
-        : base(environment, options, static column => new BooleanLabel(column))
+        : base(environment, options, static settings => new BinaryPrediction(
+            settings, settings.PredictedLabelColumnName, settings.ProbabilityColumnName, settings.ClassWeighting))
     {
     }
-
-    /// <summary>The label column that is read.</summary>
-    public override SchemaShape.Column LabelColumn => TrainerUtils.MakeBoolScalarLabel(Settings.LabelColumnName);
-
-    private protected override OutputKind Outputs => OutputKind.Odds;
-
-    private protected override SchemaShape WithOutputs(SchemaShape input, SchemaShape.Column label) =>
-        Schemas.WithBinaryOutputs(input, Settings.PredictedLabelColumnName, Settings.ScoreColumnName, Settings.ProbabilityColumnName);
-
-    private protected override PredictionTask CreateTask(DataViewSchema.Column label) => new BinaryTask(Settings.ClassWeighting, label.Name);
-
-    private protected override ModelDescription Describe(ModelDescription description, DataViewSchema.Column label) => description with
-    {
-        Columns = new OutputColumns(Settings.ScoreColumnName, Settings.PredictedLabelColumnName, Settings.ProbabilityColumnName),
-    };
 
     private protected override NeuralOdeBinaryClassificationTransformer Create(NeuralOdeModel model, ModelDescription description) =>
         new(Host, model, description);

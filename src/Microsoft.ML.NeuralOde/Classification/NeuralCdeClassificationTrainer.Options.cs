@@ -16,9 +16,7 @@ public sealed partial class NeuralCdeClassificationTrainer
         internal override void Validate()
         {
             base.Validate();
-            RequireColumn(PredictedLabelColumnName, nameof(PredictedLabelColumnName));
-            RequireDifferent((ScoreColumnName, nameof(ScoreColumnName)), (PredictedLabelColumnName, nameof(PredictedLabelColumnName)));
-            RequireDefined(ClassWeighting, nameof(ClassWeighting));
+            RequireClassifier(ClassWeighting, (PredictedLabelColumnName, nameof(PredictedLabelColumnName)));
         }
     }
 }

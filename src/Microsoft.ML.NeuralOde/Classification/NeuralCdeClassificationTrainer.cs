@@ -1,7 +1,4 @@
 using Microsoft.ML.NeuralOde.Classification;
-using Microsoft.ML.NeuralOde.Data;
-using Microsoft.ML.NeuralOde.Interop;
-using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.NeuralOde;
@@ -39,17 +36,7 @@ namespace Microsoft.ML.NeuralOde;
 public sealed partial class NeuralCdeClassificationTrainer : NeuralCdeTrainer<NeuralCdeClassificationTrainer.Options>
 {
     internal NeuralCdeClassificationTrainer(IHostEnvironment environment, Options options)
-        : base(environment, options, static column => new KeyLabel(column))
+        : base(environment, options, static settings => new MulticlassPrediction(settings, settings.PredictedLabelColumnName, settings.ClassWeighting))
     {
     }
-
-    private protected override OutputKind Outputs => OutputKind.Classes;
-
-    private protected override SchemaShape WithOutputs(SchemaShape input, SchemaShape.Column label) =>
-        Schemas.WithMulticlassOutputs(input, label, Settings.PredictedLabelColumnName, Settings.ScoreColumnName);
-
-    private protected override PredictionTask CreateTask(DataViewSchema.Column label) => MulticlassTask.Of(label, Settings.ClassWeighting);
-
-    private protected override OutputColumns OutputsOf(DataViewSchema.Column label) =>
-        new(Settings.ScoreColumnName, Settings.PredictedLabelColumnName);
 }

@@ -1,9 +1,6 @@
 using Microsoft.ML.NeuralOde.Classification;
-using Microsoft.ML.NeuralOde.Data;
-using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.Runtime;
-using Microsoft.ML.Trainers;
 
 namespace Microsoft.ML.NeuralOde;
 
@@ -42,25 +39,9 @@ public sealed partial class NeuralOdeClassificationTrainer
     : NeuralOdePredictorTrainer<NeuralOdeClassificationTransformer, NeuralOdeClassificationTrainer.Options>
 {
     internal NeuralOdeClassificationTrainer(IHostEnvironment environment, Options options)
-        : base(environment, options, static column => new KeyLabel(column))
+        : base(environment, options, static settings => new MulticlassPrediction(settings, settings.PredictedLabelColumnName, settings.ClassWeighting))
     {
     }
-
-    /// <summary>The label column that is read.</summary>
-    public override SchemaShape.Column LabelColumn => TrainerUtils.MakeU4ScalarColumn(Settings.LabelColumnName);
-
-    private protected override OutputKind Outputs => OutputKind.Classes;
-
-    private protected override SchemaShape WithOutputs(SchemaShape input, SchemaShape.Column label) =>
-        Schemas.WithMulticlassOutputs(input, label, Settings.PredictedLabelColumnName, Settings.ScoreColumnName);
-
-    private protected override PredictionTask CreateTask(DataViewSchema.Column label) => MulticlassTask.Of(label, Settings.ClassWeighting);
-
-    private protected override ModelDescription Describe(ModelDescription description, DataViewSchema.Column label) => description with
-    {
-        Columns = new OutputColumns(Settings.ScoreColumnName, Settings.PredictedLabelColumnName),
-        Classes = ClassValues.Of(LabelKeys.Of(label)),
-    };
 
     private protected override NeuralOdeClassificationTransformer Create(NeuralOdeModel model, ModelDescription description) =>
         new(Host, model, description);

@@ -1,9 +1,6 @@
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Export;
-using Microsoft.ML.NeuralOde.Persistence;
-using Microsoft.ML.NeuralOde.Training;
 using TorchSharp.Modules;
-using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Networks;
 
@@ -11,20 +8,13 @@ namespace Microsoft.ML.NeuralOde.Networks;
 /// What all kinds of networks have in common: normalised features become the initial state of an equation, and its final state becomes
 /// outputs, from features <c>[batch, features]</c> to outputs <c>[batch, outputs]</c>.
 /// </summary>
-internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwork, ILabelScale
+internal abstract class NeuralOdeNetwork(NetworkDescription description) : SupervisedNetwork<Tensor>(nameof(NeuralOdeNetwork))
 {
-    private Affine? _input;
-    private Affine? _output;
+    public NetworkDescription Description { get; } = description;
 
-    protected NeuralOdeNetwork(NetworkDescription description)
-        : base(nameof(NeuralOdeNetwork))
-    {
-        Description = description;
-    }
+    protected override IReadOnlyList<int> InputWidths => [1, Description.FeatureCount];
 
-    public NetworkDescription Description { get; }
-
-    public Device Device { get; private set; } = CPU;
+    protected override int OutputWidth => Description.OutputCount;
 
     public abstract OdeBlock Block { get; }
 
@@ -60,30 +50,12 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
     /// </summary>
     public virtual RowNetwork? ToRowNetwork() => null;
 
-    /// <summary>Sets what features are normalised with: (x − mean) · scale.</summary>
-    public void NormalizeInput((float[] Mean, float[] Scale) statistics) => Replace(ref _input, statistics);
-
-    /// <summary>Sets what turns outputs into units of the label: output / scale + mean.</summary>
-    public void NormalizeOutput((float[] Mean, float[] Scale) statistics) => Replace(ref _output, statistics);
-
-    /// <summary>The labels as the outputs are to be before they are turned into units of the label.</summary>
-    public Tensor ToOutputs(Tensor labels) => _output is null ? labels : _output.Apply(labels);
-
-    /// <summary>Outputs in units of the label.</summary>
-    public Tensor FromOutputs(Tensor outputs) => _output is null ? outputs : _output.Invert(outputs);
-
     /// <summary>Outputs for predictions, in units of the label.</summary>
     public override Tensor forward(Tensor features)
     {
         using DisposeScope scope = NewDisposeScope();
         return FromOutputs(Solve(features, ScoringOptions).Outputs).MoveToOuterDisposeScope();
     }
-
-    /// <summary>What turns outputs into units of the label, as numbers; null where they are already.</summary>
-    public (float[] Mean, float[] Scale)? OutputStatistics() => _output?.ToNumbers();
-
-    /// <summary>What features are normalised with, as numbers; null for nothing.</summary>
-    public (float[] Mean, float[] Scale)? InputStatistics() => _input?.ToNumbers();
 
     /// <summary>Outputs before they are turned into units of the label, and what the solve cost.</summary>
     public (Tensor Outputs, SolverStatistics Statistics) Solve(Tensor features, OdeSolverOptions options) =>
@@ -96,7 +68,7 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
     public EncodedRows Encode(FeatureBatch features, bool inPieces, Func<Tensor, Tensor>? change = null)
     {
         if (features is SparseBatch sparse)
-            return Encode(sparse, _input?.Scale, inPieces);
+            return Encode(sparse, Normalization.Scale, inPieces);
         Tensor rows = features.ToDense();
         return new EncodedRows(Encode(Normalized(change is null ? rows : change(rows))), null);
     }
@@ -109,7 +81,7 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
     }
 
     /// <summary>Whether features that are zero stay zero when they are normalised.</summary>
-    public bool KeepsZeros => _input is null || !_input.ToNumbers().Mean.AsSpan().ContainsAnyExcept(0f);
+    public bool KeepsZeros => InputStatistics() is not { } statistics || !statistics.Mean.AsSpan().ContainsAnyExcept(0f);
 
     /// <summary>Outputs of encoded rows before they are turned into units of the label, and what the solve cost.</summary>
     /// <param name="state">The encoded rows.</param>
@@ -143,12 +115,13 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
     public NeuralOdeModelSummary Summarize()
     {
         var layers = new List<NeuralOdeLayerSummary>();
-        if (_input is not null)
+        if (Normalization.Mean is { } mean)
             layers.Add(new NeuralOdeLayerSummary(
-                "normalization", _input.Mean.numel() == 1 ? "one mean and deviation" : "mean and deviation of each feature", 0));
+                "normalization", mean.numel() == 1 ? "one mean and deviation" : "mean and deviation of each feature", 0));
         layers.AddRange(Layers());
         return new NeuralOdeModelSummary(
-            layers, Description.SolvesEquation ? Description.Solver : "", Description.RelativeTolerance, Description.AbsoluteTolerance, Description.StepSize, Description.EndTime);
+            layers, Description.SolvesEquation ? Description.Solver : "", Description.RelativeTolerance, Description.AbsoluteTolerance,
+            Description.StepSize, Description.EndTime);
     }
 
     /// <summary>Writes the network as operators.</summary>
@@ -175,90 +148,8 @@ internal abstract class NeuralOdeNetwork : Module<Tensor, Tensor>, ITrainedNetwo
         return x;
     }
 
-    /// <summary>Moves weights and statistics to a device.</summary>
-    public void MoveTo(Device device)
-    {
-        if (device.type == Device.type && device.index == Device.index)
-            return;
-        Device = device;
-        this.to(device);
-        KeepState();
-        _input?.MoveTo(device);
-        _output?.MoveTo(device);
-    }
+    protected override string? FindDefect() =>
+        Description.SparseFeatures && !KeepsZeros ? "its sparse features have means other than zero" : null;
 
-    /// <summary>Every weight and statistic by name.</summary>
-    public IReadOnlyList<NamedArray> ToArrays() => NamedTensors.ToArrays(Named());
-
-    /// <summary>Takes over the weights and statistics of another network of the same structure.</summary>
-    public void CopyFrom(NeuralOdeNetwork other) => FromArrays(other.ToArrays());
-
-    /// <exception cref="InvalidDataException">The arrays are not those of this network.</exception>
-    public void FromArrays(IReadOnlyList<NamedArray> arrays)
-    {
-        Dictionary<string, NamedArray> byName = arrays.ToDictionary(array => array.Name);
-        if (Statistics("mean", "scale", 1, Description.FeatureCount) is { } input)
-            NormalizeInput(input);
-        if (Description.SparseFeatures && !KeepsZeros)
-            throw PayloadReader.Damaged("its sparse features have means other than zero");
-        if (Statistics("output_mean", "output_scale", Description.OutputCount) is { } output)
-            NormalizeOutput(output);
-        NamedTensors.Fill(Named(), byName, Description.Misfit);
-        HashSet<string> known = [.. Named().Select(pair => pair.Name)];
-        if (arrays.FirstOrDefault(array => !known.Contains(array.Name)) is { } left)
-            throw Description.Misfit(left.Name, "belong to no part of it");
-
-        (float[] Mean, float[] Scale)? Statistics(string meanName, string scaleName, params ReadOnlySpan<int> lengths)
-        {
-            if (!byName.TryGetValue(meanName, out NamedArray? mean) || !byName.TryGetValue(scaleName, out NamedArray? scale))
-                return null;
-            if (!lengths.Contains(mean.Values.Length) || mean.Values.Length != scale.Values.Length)
-                throw PayloadReader.Damaged($"'{meanName}' and '{scaleName}' have {mean.Values.Length} and {scale.Values.Length} numbers");
-            return (mean.Values, scale.Values);
-        }
-    }
-
-    /// <summary>What features are normalised with, for a scorer without tensors; null for nothing.</summary>
-    protected (Tensor? Mean, Tensor? Scale) Normalization => (_input?.Mean, _input?.Scale);
-
-    /// <summary>Keeps weights and buffers from the dispose scope that they were made in.</summary>
-    protected void KeepState()
-    {
-        foreach ((string _, Tensor tensor) in NamedTensors.Of(this))
-            tensor.DetachFromDisposeScope();
-    }
-
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
-        {
-            _input?.Dispose();
-            _output?.Dispose();
-        }
-        base.Dispose(disposing);
-    }
-
-    private Tensor Normalized(Tensor features) => _input is null ? features : _input.Apply(features);
-
-    private static void Replace(ref Affine? target, (float[] Mean, float[] Scale) statistics)
-    {
-        target?.Dispose();
-        target = new Affine(statistics);
-    }
-
-    private IEnumerable<(string Name, Tensor Tensor)> Named()
-    {
-        foreach ((string name, Tensor tensor) in NamedTensors.Of(this))
-            yield return (name, tensor);
-        if (_input is not null)
-        {
-            yield return ("mean", _input.Mean);
-            yield return ("scale", _input.Scale);
-        }
-        if (_output is not null)
-        {
-            yield return ("output_mean", _output.Mean);
-            yield return ("output_scale", _output.Scale);
-        }
-    }
+    protected override InvalidDataException Misfit(string array, string what) => Description.Misfit(array, what);
 }

@@ -4,7 +4,6 @@ using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Persistence;
-using Microsoft.ML.NeuralOde.Training;
 
 namespace Microsoft.ML.NeuralOde.Prediction;
 
@@ -20,11 +19,6 @@ internal sealed record ModelDescription(
     NetworkDescription Network, string FeatureColumn, int[] FeatureDimensions, OutputColumns Columns, ClassValues? Classes,
     IReadOnlyList<NeuralOdeEpochReport> History, IReadOnlyDictionary<string, string>? Options = null)
 {
-    /// <summary>What there is to say of a model but for the columns of its predictions.</summary>
-    public static ModelDescription Of(FittedNetwork<NeuralOdeNetwork> fitted, NeuralOdePredictorOptions options) => new(
-        fitted.Network.Description, options.FeatureColumnName, fitted.FeatureDimensions, new OutputColumns(options.ScoreColumnName), null,
-        fitted.History, OptionTexts.Of(options));
-
     /// <summary>What people are to read about a model in its file.</summary>
     public (string Entry, string Text) ToMetadata(NeuralOdeModel model, byte[] payload) => ModelMetadata.Write(
         model.Kind switch { OutputKind.Classes => "multiclass classification", OutputKind.Odds => "binary classification", _ => "regression" },
@@ -38,20 +32,12 @@ internal sealed record ModelDescription(
     {
         if (Network.FindDefect() is { } defect)
             return defect;
-        if (string.IsNullOrWhiteSpace(FeatureColumn) || string.IsNullOrWhiteSpace(Columns.Score)
-            || (kind != OutputKind.Values && string.IsNullOrWhiteSpace(Columns.PredictedLabel))
-            || (kind == OutputKind.Odds && string.IsNullOrWhiteSpace(Columns.Probability)))
-            return "the name of a column is missing";
-        if (kind == OutputKind.Odds ? Network.OutputCount != 1 : kind == OutputKind.Values && !Columns.IsVector && Network.OutputCount != 1)
-            return $"it has {Network.OutputCount} outputs";
+        if (string.IsNullOrWhiteSpace(FeatureColumn))
+            return OutputColumns.MissingName;
         if (FeatureDimensions.Length == 0 || FeatureDimensions.Any(size => size <= 0)
             || FeatureDimensions.Aggregate(1.0, (product, size) => product * size) != Network.FeatureCount)
             return $"its {Network.FeatureCount} features have dimensions [{string.Join(", ", FeatureDimensions)}]";
-        if (!float.IsFinite(Columns.Threshold))
-            return $"its threshold is {Columns.Threshold}";
-        if (History.Contains(null!))
-            return "a report of its training is missing";
-        return kind == OutputKind.Classes && Classes is null ? "its classes are missing" : Classes?.FindDefect(Network.OutputCount);
+        return Columns.FindDefect(kind, Network.OutputCount, Classes, History);
     }
 }
 
@@ -63,7 +49,29 @@ internal sealed record ModelDescription(
 /// <param name="Threshold">The score above which a row of a binary classification is positive; 0 in files that do not have it.</param>
 internal sealed record OutputColumns(
     string Score, string? PredictedLabel = null, string? Probability = null, bool IsVector = false,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] float Threshold = 0);
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] float Threshold = 0)
+{
+    public const string MissingName = "the name of a column is missing";
+
+    /// <summary>What makes no sense in columns that were read, and in what stands beside them, as a clause; null for nothing.</summary>
+    /// <param name="kind">What the network's outputs mean.</param>
+    /// <param name="outputs">The number of the network's outputs.</param>
+    /// <param name="classes">The values of the classes.</param>
+    /// <param name="history">What happened in each epoch of the training.</param>
+    public string? FindDefect(OutputKind kind, int outputs, ClassValues? classes, IReadOnlyList<NeuralOdeEpochReport> history)
+    {
+        if (string.IsNullOrWhiteSpace(Score) || (kind != OutputKind.Values && string.IsNullOrWhiteSpace(PredictedLabel))
+            || (kind == OutputKind.Odds && string.IsNullOrWhiteSpace(Probability)))
+            return MissingName;
+        if (outputs != 1 && (kind == OutputKind.Odds || (kind == OutputKind.Values && !IsVector)))
+            return $"it has {outputs} outputs";
+        if (!float.IsFinite(Threshold))
+            return $"its threshold is {Threshold}";
+        if (history.Contains(null!))
+            return "a report of its training is missing";
+        return kind == OutputKind.Classes && classes is null ? "its classes are missing" : classes?.FindDefect(outputs);
+    }
+}
 
 /// <summary>
 /// The values of classes: texts; or numbers that floating-point numbers hold, and the name of their type; or values of any other type as

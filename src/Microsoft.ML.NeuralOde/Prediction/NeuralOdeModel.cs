@@ -8,7 +8,7 @@ using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>A trained neural ODE: features in, scores out. May serve several threads at once.</summary>
-public sealed class NeuralOdeModel : IVectorScorer, IDisposable
+public sealed class NeuralOdeModel : IVectorScorer, ISupervisedModel<NeuralOdeNetwork>, IDisposable
 {
     private readonly SharedNetwork<NeuralOdeNetwork> _network;
     private readonly NetworkDescription _description;
@@ -188,6 +188,10 @@ public sealed class NeuralOdeModel : IVectorScorer, IDisposable
     /// <summary>The network, which lives at least until the loan is disposed of.</summary>
     /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
     internal SharedNetwork<NeuralOdeNetwork>.Loan Borrow() => _network.Borrow();
+
+    OutputKind ISupervisedModel<NeuralOdeNetwork>.Kind => Kind;
+
+    SharedNetwork<NeuralOdeNetwork>.Loan ISupervisedModel<NeuralOdeNetwork>.Borrow() => Borrow();
 
     /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
     internal void ThrowIfDisposed() => _network.ThrowIfDisposed();

@@ -1,18 +1,11 @@
-using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Training;
 
 namespace Microsoft.ML.NeuralOde;
 
-/// <summary>What the trainers that predict a label have in common: the label, the scores, the network.</summary>
-public abstract class NeuralOdePredictorOptions : NeuralOdeTrainerOptions
+/// <summary>What the trainers that predict a label of a vector of features have in common: the network.</summary>
+public abstract class NeuralOdePredictorOptions : NeuralOdeSupervisedOptions
 {
     private const int MostAugmentedDimensions = 65536;
-
-    /// <summary>The label column. Default: “Label”.</summary>
-    public string LabelColumnName = DefaultColumnNames.Label;
-
-    /// <summary>The column of the scores. Default: “Score”.</summary>
-    public string ScoreColumnName = DefaultColumnNames.Score;
 
     /// <summary>
     /// Sizes of the encoder's linear layers, with ReLU between them; the last is the size of the ODE's state. Default: 128, 64.
@@ -107,8 +100,6 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeTrainerOptions
     internal override void Validate()
     {
         base.Validate();
-        RequireColumn(LabelColumnName, nameof(LabelColumnName));
-        RequireColumn(ScoreColumnName, nameof(ScoreColumnName));
         Require(EncoderLayers is { Length: > 0 } && Array.TrueForAll(EncoderLayers, size => size > 0), nameof(EncoderLayers),
             Join(EncoderLayers), "at least one positive size");
         Require(DynamicsLayers is not null && Array.TrueForAll(DynamicsLayers, size => size > 0), nameof(DynamicsLayers),

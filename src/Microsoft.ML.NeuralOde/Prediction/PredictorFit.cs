@@ -2,42 +2,32 @@ using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Networks;
-using Microsoft.ML.NeuralOde.Persistence;
 using Microsoft.ML.NeuralOde.Training;
 using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.NeuralOde.Prediction;
 
-/// <summary>The training of a network that predicts a label.</summary>
+/// <summary>The training of a network that predicts a label of a vector of features.</summary>
 /// <param name="host">The trainer's host.</param>
 /// <param name="options">The trainer's options.</param>
-/// <param name="label">The label.</param>
-/// <param name="kind">What the network's outputs mean.</param>
-/// <param name="createTask">Makes the task of the label column.</param>
+/// <param name="prediction">What is predicted.</param>
 /// <param name="initialModel">The model whose weights the training begins with; null for random ones.</param>
-internal sealed class PredictorFit(
-    IHost host, NeuralOdePredictorOptions options, LabelFormat label, OutputKind kind,
-    Func<DataViewSchema.Column, PredictionTask> createTask, NeuralOdeModel? initialModel)
-    : TrainingRun<NeuralOdeNetwork>(host, options, new RowColumns(host, options.FeatureColumnName, label, options.ExampleWeightColumnName)),
-        IDisposable
+internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options, LabelPrediction prediction, NeuralOdeModel? initialModel)
+    : SupervisedFit<NeuralOdeNetwork, Tensor>(
+        host, options, new RowColumns(host, options.FeatureColumnName, prediction.Label, options.ExampleWeightColumnName), prediction, initialModel)
 {
-    private PredictionTask? _task;
     private NetworkDescription? _description;
     private IReadOnlyList<int> _dimensions = [];
 
-    /// <summary>The label's column, once the training has begun.</summary>
-    public DataViewSchema.Column Label { get; private set; }
+    private NetworkDescription Description => Begun(_description);
 
-    private PredictionTask Task => _task ?? throw new InvalidOperationException("The training has not begun.");
-
-    private NetworkDescription Description => _description ?? throw new InvalidOperationException("The training has not begun.");
-
-    public void Dispose() => _task?.Dispose();
+    protected override string LargeParts =>
+        $"{(options.Network is null ? "EncoderLayers or DynamicsLayers" : "the channels or the layers of Network")} smaller, or the number of "
+        + $"features ({Description.FeatureCount}) or of outputs ({Description.OutputCount})";
 
     protected override void Begin(DataViewSchema schema)
     {
-        Label = label.Find(Host, schema);
-        _task = createTask(Label);
+        base.Begin(schema);
         _dimensions = Dimensions(schema);
     }
 
@@ -48,13 +38,10 @@ internal sealed class PredictorFit(
         TorchSeed.Run(0, Description.Probe);
     }
 
-    protected override (string Name, string Value)[] Identity() =>
-    [
-        ("the number of outputs", $"{Task.OutputCount}"),
-        ("the model to begin with", initialModel is null ? "none" : CheckNumberOf(initialModel)),
-        // Images of other shapes have weights of the same shapes.
-        .. Description is ConvolutionalDescription images ? [("the shape of the images", $"{images.Image}")] : Array.Empty<(string, string)>(),
-    ];
+    // Images of other shapes have weights of the same shapes.
+    protected override (string Name, string Value)[] Identity() => Description is ConvolutionalDescription images
+        ? [.. base.Identity(), ("the shape of the images", $"{images.Image}")]
+        : base.Identity();
 
     protected override Func<NeuralOdeNetwork> Design(TrainingData data, Action<string> warn) =>
         (Description with { SparseFeatures = data.Rows.Format.IsSparse }).Create;
@@ -62,16 +49,14 @@ internal sealed class PredictorFit(
     // A model to begin with that moves zeros needs all numbers.
     protected override bool TakesSparse => Description.TakesSparse && (initialModel is null || KeepsZeros(initialModel));
 
-    protected override void Prepare(NeuralOdeNetwork network, RowStatistics statistics)
+    protected override void Normalize(NeuralOdeNetwork network, RowStatistics statistics)
     {
-        CheckSize(network.parameters().Sum(parameter => parameter.numel()));
-        Task.Prepare(statistics, network);
-        if (initialModel is not null)
-            BeginWith(network, initialModel);
-        else if (options.Normalization != FeatureNormalization.None)
+        if (options.Normalization != FeatureNormalization.None)
             network.NormalizeInput(statistics.Features(
                 Description is ConvolutionalDescription ? FeatureNormalization.Global : options.Normalization));
     }
+
+    protected override string? Difference(NeuralOdeNetwork own, NeuralOdeNetwork other) => own.Description.DifferenceOfStructure(other.Description);
 
     protected override ITrainable Learner(NeuralOdeNetwork network) => new PredictorTraining(network, Task, options);
 
@@ -86,8 +71,7 @@ internal sealed class PredictorFit(
             warn(warning);
     }
 
-    /// <summary>The columns of data for validation, whose keys may stand for the same classes in another order.</summary>
-    protected override RowColumns ValidationColumns(DataViewSchema validation, DataViewSchema training)
+    protected override RowColumns ValidationInputs(DataViewSchema validation, DataViewSchema training)
     {
         DataViewType features = Columns.FindFeatures(training).Type, foundFeatures = Columns.FindFeatures(validation).Type;
         if (((VectorDataViewType)foundFeatures).Size != ((VectorDataViewType)features).Size)
@@ -95,11 +79,7 @@ internal sealed class PredictorFit(
         if (options.Network is ConvolutionalNetwork network && ImageColumns.ShapeOf(network, _dimensions, out _) is { } image
             && ImageColumns.Expected(image, Dimensions(validation)) is { } expectedImages)
             throw WrongImages("validationData", expectedImages, Dimensions(validation));
-        DataViewSchema.Column expected = label.Find(Host, training), found = label.Find(Host, validation);
-        if (label.Width(expected.Type) != label.Width(found.Type))
-            throw Schemas.Mismatch(Host, "validationData", "label", options.LabelColumnName, expected.Type.ToString(), found.Type.ToString());
-        Columns.FindWeight(validation);
-        return label is KeyLabel keys ? Columns with { Label = keys.Matching(expected, found) } : Columns;
+        return Columns;
     }
 
     /// <summary>The kind of network that the options ask for.</summary>
@@ -144,40 +124,9 @@ internal sealed class PredictorFit(
 
     private IReadOnlyList<int> Dimensions(DataViewSchema schema) => [.. ((VectorDataViewType)Columns.FindFeatures(schema).Type).Dimensions];
 
-    private void BeginWith(NeuralOdeNetwork network, NeuralOdeModel initialModel)
-    {
-        using Scoring.SharedNetwork<NeuralOdeNetwork>.Loan loan = initialModel.Borrow();
-        string? difference = initialModel.Kind == kind
-            ? network.Description.DifferenceOfStructure(loan.Network.Description)
-            : "it predicts another kind of label";
-        if (difference is not null)
-            throw new ArgumentException(
-                $"The model to begin with has another structure than this trainer makes: {difference}.", nameof(initialModel));
-        // Its statistics stay as well: the weights belong to them.
-        network.CopyFrom(loan.Network);
-    }
-
     private static bool KeepsZeros(NeuralOdeModel model)
     {
         using Scoring.SharedNetwork<NeuralOdeNetwork>.Loan loan = model.Borrow();
         return loan.Network.KeepsZeros;
-    }
-
-    private static string CheckNumberOf(NeuralOdeModel model)
-    {
-        var check = new CheckNumber();
-        using Scoring.SharedNetwork<NeuralOdeNetwork>.Loan loan = model.Borrow();
-        foreach (NamedArray array in loan.Network.ToArrays())
-            check.Add(array.Values);
-        return $"one with check number {check}";
-    }
-
-    private void CheckSize(long weights)
-    {
-        if (weights > ModelFile.MostWeights)
-            throw new InvalidOperationException(
-                $"A network of {weights} weights is larger than a model file can be, which holds {ModelFile.MostWeights}. Make " +
-                $"{(options.Network is null ? "EncoderLayers or DynamicsLayers" : "the channels or the layers of Network")} smaller, or the number of "
-                + $"features ({Description.FeatureCount}) or of outputs ({Description.OutputCount}).");
     }
 }

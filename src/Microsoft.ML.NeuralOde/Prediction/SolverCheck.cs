@@ -14,6 +14,9 @@ internal sealed class SolverCheck(PredictorTraining learner, NeuralOdePredictorO
     /// <summary>How many rows are scored.</summary>
     public const int Rows = 256;
 
+    private const string Advice = "Train with smaller steps (StepSize, or RelativeTolerance, AbsoluteTolerance and FinalTolerances), or keep solver "
+        + "and steps as they are wherever the model is used.";
+
     /// <summary>By how much the accuracy may move.</summary>
     private const double MostAccuracy = 0.02;
 
@@ -37,13 +40,13 @@ internal sealed class SolverCheck(PredictorTraining learner, NeuralOdePredictorO
             AbsoluteTolerance = Math.Max(1e-8, Math.Min(training.AbsoluteTolerance, production.AbsoluteTolerance) / 10),
         };
         if (Score(sample, finer) is not { } right)
-            return null;
+            return $"The equation that was learned cannot be solved with {Name(finer)} on {sample.Count} training rows, only with coarser steps: "
+                + $"the model is no solution of an equation, and other steps give other predictions. {Advice}";
         foreach ((string name, OdeSolverOptions solver) in uses)
             if (Score(sample, solver) is { } score && Moved(score, right) is { } moved)
                 return $"The solver's steps have become a part of the model: on {sample.Count} training rows {moved} when the equation is solved "
                     + $"with {Name(finer)} instead of the {Name(solver)} of {name}. The model is no longer the solution of an equation, and "
-                    + "other steps give other predictions. Train with smaller steps (StepSize, or RelativeTolerance, AbsoluteTolerance and "
-                    + "FinalTolerances), or keep solver and steps as they are wherever the model is used.";
+                    + $"other steps give other predictions. {Advice}";
         return null;
     }
 

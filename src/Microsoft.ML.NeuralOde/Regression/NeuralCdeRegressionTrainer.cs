@@ -1,7 +1,3 @@
-using Microsoft.ML.Data;
-using Microsoft.ML.NeuralOde.Data;
-using Microsoft.ML.NeuralOde.Interop;
-using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Regression;
 using Microsoft.ML.Runtime;
 
@@ -39,17 +35,7 @@ namespace Microsoft.ML.NeuralOde;
 public sealed partial class NeuralCdeRegressionTrainer : NeuralCdeTrainer<NeuralCdeRegressionTrainer.Options>
 {
     internal NeuralCdeRegressionTrainer(IHostEnvironment environment, Options options)
-        : base(environment, options, static column => new NumberLabel(column))
+        : base(environment, options, static settings => new RegressionPrediction(settings))
     {
     }
-
-    private protected override OutputKind Outputs => OutputKind.Values;
-
-    private protected override SchemaShape WithOutputs(SchemaShape input, SchemaShape.Column label) =>
-        Schemas.WithRegressionOutput(input, label, Settings.ScoreColumnName);
-
-    private protected override PredictionTask CreateTask(DataViewSchema.Column label) => new RegressionTask(label.Type is VectorDataViewType targets ? targets.Size : 1);
-
-    private protected override OutputColumns OutputsOf(DataViewSchema.Column label) =>
-        new(Settings.ScoreColumnName, IsVector: label.Type is VectorDataViewType);
 }

@@ -1,10 +1,6 @@
-using Microsoft.ML.Data;
-using Microsoft.ML.NeuralOde.Data;
-using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Regression;
 using Microsoft.ML.Runtime;
-using Microsoft.ML.Trainers;
 
 namespace Microsoft.ML.NeuralOde;
 
@@ -39,23 +35,9 @@ namespace Microsoft.ML.NeuralOde;
 public sealed partial class NeuralOdeRegressionTrainer : NeuralOdePredictorTrainer<NeuralOdeRegressionTransformer, NeuralOdeRegressionTrainer.Options>
 {
     internal NeuralOdeRegressionTrainer(IHostEnvironment environment, Options options)
-        : base(environment, options, static column => new NumberLabel(column))
+        : base(environment, options, static settings => new RegressionPrediction(settings))
     {
     }
-
-    /// <summary>The label column that is read; one target or a vector of them.</summary>
-    public override SchemaShape.Column LabelColumn => TrainerUtils.MakeR4ScalarColumn(Settings.LabelColumnName);
-
-    private protected override OutputKind Outputs => OutputKind.Values;
-
-    private protected override SchemaShape WithOutputs(SchemaShape input, SchemaShape.Column label) =>
-        Schemas.WithRegressionOutput(input, label, Settings.ScoreColumnName);
-
-    private protected override PredictionTask CreateTask(DataViewSchema.Column label) =>
-        new RegressionTask(label.Type is VectorDataViewType targets ? targets.Size : 1);
-
-    private protected override ModelDescription Describe(ModelDescription description, DataViewSchema.Column label) =>
-        description with { Columns = new OutputColumns(Settings.ScoreColumnName, IsVector: label.Type is VectorDataViewType) };
 
     private protected override NeuralOdeRegressionTransformer Create(NeuralOdeModel model, ModelDescription description) =>
         new(Host, model, description);

@@ -24,19 +24,11 @@ internal sealed record CdeModelDescription(
             return "a part of its description is missing";
         if (Network.FindDefect() is { } defect)
             return defect;
-        if (ValueColumns is not { Length: > 0 } || ValueColumns.Any(string.IsNullOrWhiteSpace) || string.IsNullOrWhiteSpace(Columns.Score)
-            || (TimeColumn is not null && string.IsNullOrWhiteSpace(TimeColumn))
-            || (kind != OutputKind.Values && string.IsNullOrWhiteSpace(Columns.PredictedLabel))
-            || (kind == OutputKind.Odds && string.IsNullOrWhiteSpace(Columns.Probability)))
-            return "the name of a column is missing";
+        if (ValueColumns is not { Length: > 0 } || ValueColumns.Any(string.IsNullOrWhiteSpace)
+            || (TimeColumn is not null && string.IsNullOrWhiteSpace(TimeColumn)))
+            return OutputColumns.MissingName;
         if (ValueColumns.Length > 1 && ValueColumns.Length != Network.ChannelCount)
             return $"it has {ValueColumns.Length} columns for {Network.ChannelCount} channels";
-        if (kind == OutputKind.Odds ? Network.OutputCount != 1 : kind == OutputKind.Values && !Columns.IsVector && Network.OutputCount != 1)
-            return $"it has {Network.OutputCount} outputs";
-        if (!float.IsFinite(Columns.Threshold))
-            return $"its threshold is {Columns.Threshold}";
-        if (History.Contains(null!))
-            return "a report of its training is missing";
-        return kind == OutputKind.Classes && Classes is null ? "its classes are missing" : Classes?.FindDefect(Network.OutputCount);
+        return Columns.FindDefect(kind, Network.OutputCount, Classes, History);
     }
 }

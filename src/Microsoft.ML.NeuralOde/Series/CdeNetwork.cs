@@ -1,8 +1,6 @@
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Persistence;
-using Microsoft.ML.NeuralOde.Training;
-using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Series;
 
@@ -10,11 +8,11 @@ namespace Microsoft.ML.NeuralOde.Series;
 /// From series to outputs <c>[rows, outputs]</c>: values and times are normalised, and a network of Core makes the outputs of series of
 /// similar length together.
 /// </summary>
-internal sealed class CdeNetwork : Module<SeriesRows, Tensor>, ITrainedNetwork, ILabelScale
+internal sealed class CdeNetwork : SupervisedNetwork<SeriesRows>
 {
+    private const string Span = "span";
+
     private readonly SeriesNetwork _network;
-    private Affine? _input;
-    private Affine? _output;
     private float _span = 1;
 
     /// <summary>A network with random weights.</summary>
@@ -36,28 +34,12 @@ internal sealed class CdeNetwork : Module<SeriesRows, Tensor>, ITrainedNetwork, 
 
     public CdeDescription Description { get; }
 
-    public Device Device { get; private set; } = CPU;
+    protected override IReadOnlyList<int> InputWidths => [Description.ChannelCount];
 
-    /// <summary>Sets what values are normalised with, and what times are divided by.</summary>
-    public void NormalizeInput((float[] Mean, float[] Scale)? statistics, double span)
-    {
-        if (statistics is { } values)
-        {
-            _input?.Dispose();
-            _input = new Affine(values);
-        }
-        _span = span > 0 && (float)span > 0 && float.IsFinite((float)span) ? (float)span : 1;
-    }
+    protected override int OutputWidth => Description.OutputCount;
 
-    public void NormalizeOutput((float[] Mean, float[] Scale) statistics)
-    {
-        _output?.Dispose();
-        _output = new Affine(statistics);
-    }
-
-    public Tensor ToOutputs(Tensor labels) => _output is null ? labels : _output.Apply(labels);
-
-    public Tensor FromOutputs(Tensor outputs) => _output is null ? outputs : _output.Invert(outputs);
+    /// <summary>Sets what times are divided by.</summary>
+    public void NormalizeTimes(double span) => _span = span > 0 && (float)span > 0 && float.IsFinite((float)span) ? (float)span : 1;
 
     /// <summary>Outputs before they are turned into units of the label, in the order of the rows.</summary>
     public override Tensor forward(SeriesRows rows)
@@ -86,18 +68,6 @@ internal sealed class CdeNetwork : Module<SeriesRows, Tensor>, ITrainedNetwork, 
         return _network.AtObservations(series).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Moves weights and statistics to a device.</summary>
-    public void MoveTo(Device device)
-    {
-        if (device.type == Device.type && device.index == Device.index)
-            return;
-        Device = device;
-        this.to(device);
-        KeepState();
-        _input?.MoveTo(device);
-        _output?.MoveTo(device);
-    }
-
     /// <summary>The layers in words.</summary>
     public NeuralOdeModelSummary Summarize()
     {
@@ -114,44 +84,16 @@ internal sealed class CdeNetwork : Module<SeriesRows, Tensor>, ITrainedNetwork, 
             d.IsLinear ? "none" : d.Solver, d.RelativeTolerance, d.AbsoluteTolerance, d.StepSize, 1);
     }
 
-    /// <summary>Every weight and statistic by name.</summary>
-    public IReadOnlyList<NamedArray> ToArrays() => [.. NamedTensors.ToArrays(Named()), new NamedArray("span", [1], [_span])];
+    /// <inheritdoc/>
+    public override IReadOnlyList<NamedArray> ToArrays() => [.. base.ToArrays(), new NamedArray(Span, [1], [_span])];
 
-    /// <summary>Takes over the weights and statistics of another network of the same structure.</summary>
-    public void CopyFrom(CdeNetwork other) => FromArrays(other.ToArrays());
-
-    /// <exception cref="InvalidDataException">The arrays are not those of this network.</exception>
-    public void FromArrays(IReadOnlyList<NamedArray> arrays)
+    /// <inheritdoc/>
+    public override void FromArrays(IReadOnlyList<NamedArray> arrays)
     {
-        Dictionary<string, NamedArray> byName = arrays.ToDictionary(array => array.Name);
-        if (!byName.Remove("span", out NamedArray? span) || span.Values is not [> 0 and <= float.MaxValue])
+        if (arrays.FirstOrDefault(array => array.Name == Span)?.Values is not [> 0 and <= float.MaxValue and var span])
             throw PayloadReader.Damaged("what its times are divided by is missing");
-        NormalizeInput(Statistics("mean", "scale", Description.ChannelCount), span.Values[0]);
-        if (Statistics("output_mean", "output_scale", Description.OutputCount) is { } output)
-            NormalizeOutput(output);
-        NamedTensors.Fill(Named(), byName);
-        HashSet<string> known = [.. Named().Select(pair => pair.Name)];
-        if (byName.Keys.FirstOrDefault(name => !known.Contains(name)) is { } left)
-            throw PayloadReader.Damaged($"the weights '{left}' belong to no part of it");
-
-        (float[] Mean, float[] Scale)? Statistics(string meanName, string scaleName, int length)
-        {
-            if (!byName.TryGetValue(meanName, out NamedArray? mean) || !byName.TryGetValue(scaleName, out NamedArray? scale))
-                return null;
-            return mean.Values.Length == length && scale.Values.Length == length
-                ? (mean.Values, scale.Values)
-                : throw PayloadReader.Damaged($"'{meanName}' and '{scaleName}' have {mean.Values.Length} and {scale.Values.Length} numbers");
-        }
-    }
-
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
-        {
-            _input?.Dispose();
-            _output?.Dispose();
-        }
-        base.Dispose(disposing);
+        NormalizeTimes(span);
+        base.FromArrays([.. arrays.Where(array => array.Name != Span)]);
     }
 
     private Tensor Forward(SeriesGroupRows group)
@@ -160,32 +102,6 @@ internal sealed class CdeNetwork : Module<SeriesRows, Tensor>, ITrainedNetwork, 
         return _network.call(series);
     }
 
-    private SeriesBatch Normalized(SeriesGroupRows group)
-    {
-        Tensor values = group.Values.to(Device);
-        return new SeriesBatch(_input is null ? values : _input.Apply(values), group.Times.to(Device).Over(_span), group.Lengths.to(Device));
-    }
-
-    private IEnumerable<(string Name, Tensor Tensor)> Named()
-    {
-        foreach ((string name, Tensor tensor) in NamedTensors.Of(this))
-            yield return (name, tensor);
-        if (_input is not null)
-        {
-            yield return ("mean", _input.Mean);
-            yield return ("scale", _input.Scale);
-        }
-        if (_output is not null)
-        {
-            yield return ("output_mean", _output.Mean);
-            yield return ("output_scale", _output.Scale);
-        }
-    }
-
-    /// <summary>Keeps weights and buffers from the dispose scope that they were made in.</summary>
-    private void KeepState()
-    {
-        foreach ((string _, Tensor tensor) in NamedTensors.Of(this))
-            tensor.DetachFromDisposeScope();
-    }
+    private SeriesBatch Normalized(SeriesGroupRows group) =>
+        new(Normalized(group.Values.to(Device)), group.Times.to(Device).Over(_span), group.Lengths.to(Device));
 }

@@ -7,7 +7,7 @@ using Microsoft.ML.NeuralOde.Series;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>A trained neural controlled differential equation: series in, scores out. May serve several threads at once.</summary>
-public sealed class NeuralCdeModel : IRowScorer, IDisposable
+public sealed class NeuralCdeModel : IRowScorer, ISupervisedModel<CdeNetwork>, IDisposable
 {
     private readonly SharedNetwork<CdeNetwork> _network;
     private readonly CdeDescription _description;
@@ -105,6 +105,10 @@ public sealed class NeuralCdeModel : IRowScorer, IDisposable
     /// <summary>The network, which lives at least until the loan is disposed of.</summary>
     /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
     internal SharedNetwork<CdeNetwork>.Loan Borrow() => _network.Borrow();
+
+    OutputKind ISupervisedModel<CdeNetwork>.Kind => Kind;
+
+    SharedNetwork<CdeNetwork>.Loan ISupervisedModel<CdeNetwork>.Borrow() => Borrow();
 
     /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
     internal void ThrowIfDisposed() => _network.ThrowIfDisposed();

@@ -1,10 +1,9 @@
-using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Series;
 
 namespace Microsoft.ML.NeuralOde;
 
-/// <summary>What the trainers on series have in common: the columns of series, the equation, the label.</summary>
+/// <summary>What the trainers on series have in common: the columns of series, the equation.</summary>
 /// <remarks>
 /// The options of all trainers hold here as well; <see cref="NeuralOdeTrainerOptions.FeatureColumnName"/> is the column of values, and the
 /// defaults of <see cref="NeuralOdeTrainerOptions.NumberOfEpochs"/> (60), <see cref="NeuralOdeTrainerOptions.BatchSize"/> (32),
@@ -13,7 +12,7 @@ namespace Microsoft.ML.NeuralOde;
 /// others. A linear equation has no solver; other models are solved along the number of the observation, in which a step of 1 leads from one to
 /// the next.
 /// </remarks>
-public abstract class NeuralCdeTrainerOptions : NeuralOdeTrainerOptions
+public abstract class NeuralCdeTrainerOptions : NeuralOdeSupervisedOptions
 {
     internal const int DefaultNumberOfEpochs = 60;
     internal const int DefaultBatchSize = 32;
@@ -31,12 +30,6 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeTrainerOptions
         Solver = OdeMethod.Rk4;
         StepSize = 1;
     }
-
-    /// <summary>The label column. Default: “Label”.</summary>
-    public string LabelColumnName = DefaultColumnNames.Label;
-
-    /// <summary>The column of the scores. Default: “Score”.</summary>
-    public string ScoreColumnName = DefaultColumnNames.Score;
 
     /// <summary>
     /// The column of times, a vector of Single or Double of any length, which increase within each series; null for 0, 1, 2, …. Default:
@@ -105,8 +98,6 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeTrainerOptions
     internal override void Validate()
     {
         base.Validate();
-        RequireColumn(LabelColumnName, nameof(LabelColumnName));
-        RequireColumn(ScoreColumnName, nameof(ScoreColumnName));
         Require(TimeColumnName is null || !string.IsNullOrWhiteSpace(TimeColumnName), nameof(TimeColumnName), TimeColumnName,
             "the name of a column or null");
         Require(

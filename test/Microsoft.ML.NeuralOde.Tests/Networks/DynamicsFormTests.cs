@@ -169,6 +169,33 @@ public sealed class DynamicsFormTests : IDisposable
         Warnings(_ => { }).Should().BeEmpty();
     }
 
+    /// <summary>A right-hand side that exists only where the steps of the training look.</summary>
+    [Fact]
+    public void A_model_that_finer_steps_cannot_solve_is_warned_of()
+    {
+        NeuralOdeDynamics broken = NeuralOdeDynamics.FromModule("broken", size => new Broken(size));
+        Warnings(o => (o.Solver, o.EndTime, o.Dynamics) = (OdeMethod.Euler, 8, broken)).Should().ContainSingle()
+            .Which.Should().Contain("cannot be solved with steps of 4 on 256 training rows").And.Contain("StepSize");
+    }
+
+    private sealed class Broken : torch.nn.Module<torch.Tensor, torch.Tensor, torch.Tensor>
+    {
+        private readonly DenseDynamics _network;
+
+        public Broken(long size)
+            : base(nameof(Broken))
+        {
+            _network = new DenseDynamics(size, [4]);
+            RegisterComponents();
+        }
+
+        public override torch.Tensor forward(torch.Tensor t, torch.Tensor y)
+        {
+            torch.Tensor slope = _network.call(t, y);
+            return t.ToDouble() is > 3 and < 5 ? slope.mul(float.NaN) : slope;
+        }
+    }
+
     private static List<string> Warnings(Action<Options> change)
     {
         var found = new List<string>();
