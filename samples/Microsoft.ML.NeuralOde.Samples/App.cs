@@ -28,7 +28,8 @@ internal static class App
         var display = new Display(console);
         var root = new RootCommand("Neural ordinary differential equations for ML.NET: samples.")
         {
-            MnistCommand.Create((settings, view, token) => new MnistStory(settings, view).RunAsync(token), display),
+            MnistCommand.Create(
+                (settings, view, token) => settings.Distributed ? DistributedMnist.RunAsync(settings, view) : new MnistStory(settings, view).RunAsync(token), display),
             PredictCommand.Create(display),
             OdeNetCommand.Create(display),
             ResNetVsOdeCommand.Create(display),
@@ -72,5 +73,5 @@ internal static class App
     /// <summary>Errors whose message tells the user what to do; any other is a defect of ours, and its stack trace helps.</summary>
     private static bool IsExplained(Exception e) =>
         e is UserException or IOException or InvalidDataException or UnauthorizedAccessException or ArgumentException
-            or OdeSolverException or TorchRuntimeException;
+            or OdeSolverException or TorchRuntimeException or MpiException or TrainingGroupException;
 }

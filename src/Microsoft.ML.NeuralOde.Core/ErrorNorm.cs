@@ -25,6 +25,9 @@ public sealed class ErrorNorm
     /// <summary>Computes it.</summary>
     internal ErrorMeasure Measure { get; }
 
+    /// <summary><see cref="Rms"/> over the components of several processes; see <see cref="SharedRootMeanSquare"/>.</summary>
+    internal static ErrorNorm Shared(Func<double, double, double> share) => new("rms", new SharedRootMeanSquare(share));
+
     /// <summary>A norm of one's own.</summary>
     /// <param name="name">A name for messages.</param>
     /// <param name="function">

@@ -19,10 +19,11 @@ namespace Microsoft.ML.NeuralOde.Build.Tests;
 public sealed class PackageTests : IDisposable
 {
     private const string First = "9.0.1-first", Second = "9.0.2-second";
-    private const string Library = "Microsoft.ML.NeuralOde", Core = "Microsoft.ML.NeuralOde.Core", Onnx = "Microsoft.ML.NeuralOde.Onnx", Plots = "Microsoft.ML.NeuralOde.Plots";
+    private const string Library = "Microsoft.ML.NeuralOde", Core = "Microsoft.ML.NeuralOde.Core", Onnx = "Microsoft.ML.NeuralOde.Onnx", Plots = "Microsoft.ML.NeuralOde.Plots",
+        Distributed = "Microsoft.ML.NeuralOde.Distributed";
 
     private static readonly TimeSpan Longest = TimeSpan.FromMinutes(4);
-    private static readonly string[] Libraries = [Core, Library, Onnx, Plots];
+    private static readonly string[] Libraries = [Core, Library, Onnx, Plots, Distributed];
 
     private readonly string _folder = Directory.CreateTempSubdirectory("neuralode-packages-").FullName;
 

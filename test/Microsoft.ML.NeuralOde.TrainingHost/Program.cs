@@ -8,7 +8,7 @@ namespace Microsoft.ML.NeuralOde.TrainingHost;
 /// <summary>
 /// Usage: <c>resume FOLDER EPOCHS</c> trains with a checkpoint after every batch and prints a line an epoch and, at the end, a hash of all
 /// scores; <c>stream ROWS FEATURES BUDGET</c> trains on generated rows under a memory budget in units of 2^20 bytes and prints the peak of
-/// resident memory.
+/// resident memory; <c>rank …</c> is one rank of a training under mpiexec, see <see cref="RankCommand"/>.
 /// </summary>
 internal static class Program
 {
@@ -16,6 +16,8 @@ internal static class Program
     {
         try
         {
+            if (arguments[0] == "rank")
+                return new RankCommand(arguments[1..]).Run();
             if (arguments[0] == "resume")
                 Resume(arguments[1], Number(arguments[2]));
             else
@@ -75,7 +77,7 @@ internal static class Program
     }
 
     /// <summary>Made while they are read: no row is kept.</summary>
-    private static IEnumerable<Row> Rows(int count, int features)
+    public static IEnumerable<Row> Rows(int count, int features)
     {
         var random = new Random(7);
         var row = new Row { Features = new float[features] };

@@ -5,7 +5,7 @@ internal static class DigitTrainer
 {
     public static IEstimator<ITransformer> Create(
         MLContext mlContext, MnistSettings settings, int numberOfEpochs, int batchSize, double weightDecay,
-        Action<NeuralOdeEpochReport> onEpoch, CancellationToken cancellationToken)
+        Action<NeuralOdeEpochReport> onEpoch, CancellationToken cancellationToken, TrainingGroup? group = null)
     {
         var options = new NeuralOdeClassificationTrainer.Options
         {
@@ -24,6 +24,8 @@ internal static class DigitTrainer
             Normalization = FeatureNormalization.Global,
             ValidationFraction = settings.ValidationFraction > 0 ? settings.ValidationFraction : null,
             EarlyStoppingPatience = settings.ValidationFraction > 0 ? settings.Patience : null,
+            CheckpointFolder = settings.Checkpoints,
+            Distributed = group,
             EpochCallback = onEpoch,
             CancellationToken = cancellationToken,
         };

@@ -43,6 +43,12 @@ internal static class MnistCommand
         Option<int> patience = CommandOptions.Positive(
             "--patience", Defaults.Patience, "Stop when the loss on those has not fallen for so many epochs.");
         var seed = new Option<int>("--seed") { DefaultValueFactory = _ => Defaults.Seed, Description = "Seed of all randomness." };
+        var distributed = new Option<bool>("--distributed")
+        {
+            Description = "Learn on several processes over MPI: start the program by 'mpiexec -n NUMBER'. Each computes a part of every batch.",
+        };
+        Option<string?> checkpoints = CommandOptions.Path(
+            "--checkpoints", "DIR", "Keep the training in this folder every minute, and go on from there after an interruption.");
         Option<int?> limit = CommandOptions.Positive("--limit", "Use at most this many training images, and at most as many test images.");
         Option<string?> model = CommandOptions.Path("--model", "FILE", "Where the model goes (default: mnist-model.zip in the work folder).");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write all final figures to this file.");
@@ -50,7 +56,7 @@ internal static class MnistCommand
         var command = new System.CommandLine.Command("mnist", "Learn handwritten digits with a neural ODE in an ML.NET pipeline.")
         {
             data, embedded, download, work, epochs, batchSize, learningRate, schedule, decay, solver, rtol, atol, gradient, errors, stiffness, spread, validation, patience, seed,
-            limit, model, json,
+            distributed, checkpoints, limit, model, json,
         };
         command.Validators.Add(result =>
         {
@@ -80,6 +86,8 @@ internal static class MnistCommand
                 ValidationFraction = result.GetValue(validation),
                 Patience = result.GetValue(patience),
                 Seed = result.GetValue(seed),
+                Distributed = result.GetValue(distributed),
+                Checkpoints = result.GetValue(checkpoints),
                 Limit = result.GetValue(limit),
                 Model = result.GetValue(model),
                 Json = result.GetValue(json),

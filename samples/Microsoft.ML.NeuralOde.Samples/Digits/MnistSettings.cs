@@ -52,6 +52,12 @@ internal sealed record MnistSettings
 
     public int Seed { get; init; } = 1;
 
+    /// <summary>Whether this is one of the processes that mpiexec has started, which learn together.</summary>
+    public bool Distributed { get; init; }
+
+    /// <summary>Where the training is kept for the case that it is interrupted; <see langword="null"/> for nowhere.</summary>
+    public string? Checkpoints { get; init; }
+
     /// <summary>How many images of each part are used at most.</summary>
     public int? Limit { get; init; }
 

@@ -7,7 +7,10 @@ using Microsoft.ML.Transforms;
 namespace Microsoft.ML.NeuralOde.Samples.Digits;
 
 /// <summary>The command <c>mnist</c>: a neural ODE learns handwritten digits inside an ML.NET pipeline.</summary>
-internal sealed class MnistStory(MnistSettings settings, Display display)
+/// <param name="settings">What was chosen.</param>
+/// <param name="display">Where it is told.</param>
+/// <param name="group">The processes that learn together; null for this one alone.</param>
+internal sealed class MnistStory(MnistSettings settings, Display display, TrainingGroup? group = null)
 {
     private readonly MLContext _mlContext = new(settings.Seed);
 
@@ -68,6 +71,13 @@ internal sealed class MnistStory(MnistSettings settings, Display display)
         return figures;
     }
 
+    /// <summary>Takes part in the training, as a process that has nothing to tell: the first one does.</summary>
+    public async Task TakePartAsync(CancellationToken cancellationToken)
+    {
+        DigitData data = await LoadDataAsync(cancellationToken).ConfigureAwait(false);
+        using TransformerChain<KeyToValueMappingTransformer> model = Train(WriteImages(data, cancellationToken), [], cancellationToken);
+    }
+
     private async Task<DigitData> LoadDataAsync(CancellationToken cancellationToken)
     {
         if (settings.Embedded)
@@ -101,7 +111,7 @@ internal sealed class MnistStory(MnistSettings settings, Display display)
                 epochs.Add(epoch);
                 display.Line(EpochLine(epoch));
                 report((double)epoch.Epoch / epoch.NumberOfEpochs);
-            }, cancellationToken);
+            }, cancellationToken, group);
             return DigitPipeline.Create(_mlContext, trainer).Fit(_mlContext.Data.LoadFromEnumerable(files.Train));
         });
     }

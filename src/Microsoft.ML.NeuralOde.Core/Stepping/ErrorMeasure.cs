@@ -31,7 +31,7 @@ internal abstract class ErrorMeasure
 }
 
 /// <summary>The root of the mean of squares.</summary>
-internal sealed class RootMeanSquare : ErrorMeasure
+internal class RootMeanSquare : ErrorMeasure
 {
     public override bool IsRootMeanSquare => true;
 
@@ -46,6 +46,38 @@ internal sealed class RootMeanSquare : ErrorMeasure
             lane = Math.Sqrt(lane / width);
         return true;
     }
+}
+
+/// <summary>
+/// The root of the mean of squares over the components of several processes that solve parts of one batch: they make the same steps.
+/// </summary>
+/// <param name="share">
+/// Gets this process's mean of squares and its number of components, and returns the mean over all processes. Called once for each error
+/// of a solve with one step size for the batch.
+/// </param>
+internal sealed class SharedRootMeanSquare(Func<double, double, double> share) : RootMeanSquare
+{
+    public override bool IsRootMeanSquare => false;
+
+    public override Tensor Of(Tensor errors)
+    {
+        Tensor norms = base.Of(errors);
+        if (errors.shape[0] != 1)
+            return norms;
+        using Scalar all = Share(norms.ToDouble(), errors.shape[1]);
+        return full_like(norms, all);
+    }
+
+    public override bool TryOf(
+        Span<double> result, Tensor y0, Tensor y1, ReadOnlySpan<double> coefficients, ReadOnlySpan<Tensor> k, double rtol, double atol)
+    {
+        base.TryOf(result, y0, y1, coefficients, k, rtol, atol);
+        if (result.Length == 1)
+            result[0] = Share(result[0], y0.numel());
+        return true;
+    }
+
+    private double Share(double norm, double components) => Math.Sqrt(share(norm * norm, components));
 }
 
 /// <summary>The largest absolute value.</summary>

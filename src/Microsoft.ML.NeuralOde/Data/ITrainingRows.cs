@@ -5,6 +5,15 @@ internal sealed record RowBatch(FeatureBatch Features, Tensor? Labels, Tensor? W
 {
     public long Count => Features.Count;
 
+    /// <summary>How several processes share the batch; by default one has it all.</summary>
+    public BatchShare Share { get; init; }
+
+    /// <summary>Where in the batch of all processes these rows begin.</summary>
+    public long First { get; init; }
+
+    /// <summary>The rows of the batch of all processes.</summary>
+    public long Total { get; init; } = Features.Count;
+
     public void Dispose()
     {
         Features.Dispose();
@@ -29,5 +38,6 @@ internal interface ITrainingRows : IDisposable
     /// <param name="batchSize">Rows in a batch; the last may have fewer.</param>
     /// <param name="orderSeed">Decides the order; null for that of the data.</param>
     /// <param name="firstBatch">Batches to leave out in front: those that were seen before an interruption.</param>
-    IEnumerable<RowBatch> Batches(int batchSize, int? orderSeed = null, long firstBatch = 0);
+    /// <param name="share">Which rows of each batch are wanted.</param>
+    IEnumerable<RowBatch> Batches(int batchSize, int? orderSeed = null, long firstBatch = 0, BatchShare share = default);
 }

@@ -26,7 +26,7 @@ internal sealed class MemoryRows : ITrainingRows
     public static MemoryRows Of(RowFormat format, FeatureStore features, Tensor? labels, Tensor? weights) =>
         new(format, features, labels, weights, StatisticsOf(format, features, labels, weights));
 
-    public IEnumerable<RowBatch> Batches(int batchSize, int? orderSeed = null, long firstBatch = 0)
+    public IEnumerable<RowBatch> Batches(int batchSize, int? orderSeed = null, long firstBatch = 0, BatchShare share = default)
     {
         long[] order = [];
         if (orderSeed is { } seed)
@@ -36,16 +36,24 @@ internal sealed class MemoryRows : ITrainingRows
             _features.Arrange(order, batchSize, random);
         }
         using Tensor? index = orderSeed is null ? null : tensor(order, device: _features.Device);
-        for (long first = firstBatch * batchSize; first < Count; first += batchSize)
+        for (long start = firstBatch * batchSize; start < Count; start += batchSize)
         {
-            long size = Math.Min(batchSize, Count - first);
+            long total = Math.Min(batchSize, Count - start);
+            (long inBatch, long size) = share.Of(total);
+            long first = start + inBatch;
             if (index is null)
             {
-                yield return new RowBatch(_features.Slice(first, size), _labels?.narrow(0, first, size), _weights?.narrow(0, first, size));
+                yield return new RowBatch(_features.Slice(first, size), _labels?.narrow(0, first, size), _weights?.narrow(0, first, size))
+                {
+                    Share = share, First = inBatch, Total = total,
+                };
                 continue;
             }
             using Tensor rows = index.narrow(0, first, size);
-            yield return new RowBatch(_features.Take(order.AsSpan((int)first, (int)size), rows), Take(_labels, rows), Take(_weights, rows));
+            yield return new RowBatch(_features.Take(order.AsSpan((int)first, (int)size), rows), Take(_labels, rows), Take(_weights, rows))
+            {
+                Share = share, First = inBatch, Total = total,
+            };
         }
     }
 

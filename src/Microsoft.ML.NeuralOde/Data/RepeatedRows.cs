@@ -13,7 +13,7 @@ internal sealed class RepeatedRows(ITrainingRows rows, int batchesPerEpoch, int 
 
     public RowStatistics Statistics => rows.Statistics;
 
-    public IEnumerable<RowBatch> Batches(int batchSize, int? orderSeed = null, long firstBatch = 0)
+    public IEnumerable<RowBatch> Batches(int batchSize, int? orderSeed = null, long firstBatch = 0, BatchShare share = default)
     {
         // A last batch that is not full is left out: its rows come earlier next time.
         long perPass = Math.Max(1, rows.Count / batchSize);
@@ -21,7 +21,7 @@ internal sealed class RepeatedRows(ITrainingRows rows, int batchesPerEpoch, int 
         {
             long pass = done / perPass;
             int? seed = orderSeed is { } first ? unchecked(first + (int)pass * 0x3C6EF372) : null;
-            foreach (RowBatch batch in rows.Batches(batchSize, seed, done % perPass)
+            foreach (RowBatch batch in rows.Batches(batchSize, seed, done % perPass, share)
                 .Take((int)Math.Min(perPass - done % perPass, batchesPerEpoch - done)))
             {
                 done++;

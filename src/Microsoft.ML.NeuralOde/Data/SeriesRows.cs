@@ -15,8 +15,8 @@ internal sealed class SeriesRows(int channels, List<float[]> rows) : FeatureBatc
 
     public override Tensor ToDense() => throw new NotSupportedException("Series of different lengths are no matrix.");
 
-    /// <summary>The same batch with each series changed.</summary>
-    public SeriesRows Change(Func<float[], float[]> change) => new(channels, rows.ConvertAll(new Converter<float[], float[]>(change)));
+    /// <summary>The same batch with each series, given with its place, changed.</summary>
+    public SeriesRows Change(Func<float[], int, float[]> change) => new(channels, [.. rows.Select(change)]);
 
     /// <summary>The series in groups, by their lengths.</summary>
     public IEnumerable<SeriesGroupRows> Groups()

@@ -32,20 +32,21 @@ internal sealed class StreamedRows : ITrainingRows
 
     public RowStatistics Statistics { get; }
 
-    public IEnumerable<RowBatch> Batches(int batchSize, int? orderSeed = null, long firstBatch = 0)
+    public IEnumerable<RowBatch> Batches(int batchSize, int? orderSeed = null, long firstBatch = 0, BatchShare share = default)
     {
-        var batch = new Pool(Format, _shape, (int)Math.Min(batchSize, Count));
-        long rows = 0, batches = 0;
+        long most = Math.Min(batchSize, Count);
+        var batch = new Pool(Format, _shape, (int)share.MostOf(most));
+        long rows = 0;
         foreach ((Pool pool, int slot) in orderSeed is { } seed ? Shuffled(new Random(seed)) : InOrder())
         {
-            batch.Copy(pool, slot, (int)(rows % batch.Capacity));
-            if (++rows % batch.Capacity == 0 && batches++ >= firstBatch)
-                yield return batch.ToBatch(batch.Capacity);
+            long start = rows / most * most, total = Math.Min(most, Count - start), inBatch = rows++ - start;
+            (long first, long count) = share.Of(total);
+            if (inBatch >= first && inBatch < first + count)
+                batch.Copy(pool, slot, (int)(inBatch - first));
+            if (inBatch == total - 1 && start / most >= firstBatch)
+                yield return batch.ToBatch((int)count) with { Share = share, First = first, Total = total };
         }
         RequireSame(rows);
-        int rest = (int)(rows % batch.Capacity);
-        if (rest > 0 && batches >= firstBatch)
-            yield return batch.ToBatch(rest);
     }
 
     public void Dispose() => _pool = null;

@@ -24,6 +24,9 @@ internal sealed class FlowTraining : ITrainable
 
     public TrainingMetric? Metric => null;
 
+    // Paths lead through all rows of a batch, and what is drawn for a row is drawn for all in one go.
+    public bool TakesWholeBatches => true;
+
     public BatchResult Loss(RowBatch batch, TrainingMoment moment) => Result(batch, moment.Seed, _options.CoverageShare);
 
     // The same draws in every epoch: losses that are compared must differ in the weights alone.
@@ -37,27 +40,33 @@ internal sealed class FlowTraining : ITrainable
         Tensor u = _network.ToFlow(features);
         Tensor? conditions = _network.ToFlowCondition(batch.Labels?.to(device));
         Tensor? weights = batch.Weights?.to(device);
-        double weight = weights?.sum().ToDouble() ?? batch.Count;
+        bool matches = _options.Method == FlowTrainingMethod.FlowMatching;
+        (long first, long count) = batch.Share.Of(matches ? _options.PathsPerBatch : batch.Count);
+        double weight = matches ? (weights?.sum().ToDouble() ?? batch.Count) * count / _options.PathsPerBatch
+            : weights?.narrow(0, first, count).sum().ToDouble() ?? count;
         if (_network.Description.WholeSlots is { Length: > 0 } whole)
             Dequantize(u, whole, generator);
         Tensor? loss = null;
         foreach (ContinuousFlow flow in _network.Flows)
         {
-            Tensor part = _options.Method == FlowTrainingMethod.FlowMatching
-                ? VelocityMatching.Loss(flow, u, conditions, weights, Paths(coverage), generator)
-                : NegativeLogLikelihood(flow, u, conditions, weights, generator);
+            Tensor part = matches
+                ? VelocityMatching.Loss(flow, u, conditions, weights, Paths(coverage), generator, (first, count))
+                : NegativeLogLikelihood(flow, u, conditions, weights, generator, first, count);
             loss = loss is null ? part : loss.Plus(part);
         }
         loss = loss!.Over(_network.Flows.Count);
+        weight *= batch.Share.WeightOf(matches ? _options.PathsPerBatch : batch.Count);
         return new BatchResult(loss, loss.detach(), weight, null, 0, new SolverStatistics());
     }
 
     private PathDraw Paths(double coverage) => new(_options.PathsPerBatch, _noise, coverage, _options.CoverageReach);
 
-    private Tensor NegativeLogLikelihood(ContinuousFlow flow, Tensor u, Tensor? conditions, Tensor? weights, Generator generator)
+    private Tensor NegativeLogLikelihood(
+        ContinuousFlow flow, Tensor u, Tensor? conditions, Tensor? weights, Generator generator, long first, long count)
     {
         Tensor x = _noise > 0 ? u.Plus(Draws.Normal(u.shape, ScalarType.Float32, u.device, generator).Times(_noise)) : u;
-        Tensor logDensity = flow.LogDensity(x, conditions);
+        Tensor logDensity = flow.LogDensity(x.narrow(0, first, count), conditions?.narrow(0, first, count));
+        weights = weights?.narrow(0, first, count);
         return weights is null ? -logDensity.mean() : -(logDensity * weights).sum() / weights.sum().AtLeast(1e-30);
     }
 

@@ -28,7 +28,10 @@ internal static class VelocityMatching
     /// <param name="weights">Shape <c>[rows]</c>; null for equal ones.</param>
     /// <param name="draw">How points are drawn.</param>
     /// <param name="generator">Source of randomness.</param>
-    public static Tensor Loss(ContinuousFlow flow, Tensor rows, Tensor? conditions, Tensor? weights, PathDraw draw, Generator generator)
+    /// <param name="part">Which of the points are wanted, while the others are drawn as well; null for all.</param>
+    public static Tensor Loss(
+        ContinuousFlow flow, Tensor rows, Tensor? conditions, Tensor? weights, PathDraw draw, Generator generator,
+        (long First, long Count)? part = null)
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor times, points, velocities;
@@ -50,14 +53,17 @@ internal static class VelocityMatching
                 // Rows under other conditions say nothing about this one: single pairs.
                 x = x.Plus(Normal(x.shape).Times(draw.Noise));
                 points = (a * x).Plus(b * z);
-                velocities = (a * z - b * x).Times(Math.PI / 2);
+                velocities = Own((a * z - b * x).Times(Math.PI / 2));
             }
             else
             {
                 x = x.Plus(Spread(draw, rows.device, generator) * Normal(x.shape));
                 points = (a * x).Plus(b * z);
-                velocities = Velocities(points, a, b, rows, weights, draw.Noise);
+                velocities = Velocities(Own(points), Own(a), Own(b), rows, weights, draw.Noise);
             }
+            (times, points, conditions) = (Own(times), Own(points), conditions is null ? null : Own(conditions));
+
+            Tensor Own(Tensor all) => part is { } own ? all.narrow(0, own.First, own.Count) : all;
 
             Tensor Normal(long[] shape) => Draws.Normal(shape, ScalarType.Float32, rows.device, generator);
         }

@@ -28,7 +28,12 @@ internal sealed class ImageAugmenter(ImageAugmentation augmentation, ImageShape 
     }
 
     /// <summary>Images <c>[rows, features]</c>, each changed by chance.</summary>
-    public Tensor Apply(Tensor features, int seed) => Apply(features, shape, Draw((int)features.size(0), seed));
+    /// <param name="features">Images of a batch.</param>
+    /// <param name="seed">The batch's seed.</param>
+    /// <param name="first">Where in the batch they begin.</param>
+    /// <param name="total">The images of the batch.</param>
+    public Tensor Apply(Tensor features, int seed, long first, long total) =>
+        Apply(features, shape, Draw((int)total, seed)[(int)first..(int)(first + features.size(0))]);
 
     /// <summary>Images <c>[rows, features]</c>, each changed in a way of its own; in the caller's dispose scope.</summary>
     public static Tensor Apply(Tensor features, ImageShape shape, ImageChange[] changes)

@@ -30,11 +30,14 @@ internal sealed class PredictorTraining : ITrainable
 
     public TrainingMetric Metric => _task.Metric;
 
+    public bool CanShareSteps => _solver is { Method: { IsAdaptive: true, ExplicitTableau: not null }, StepSize: null };
+
     public BatchResult Loss(RowBatch batch, TrainingMoment moment)
     {
         OdeSolverOptions solver = With(_options.TolerancesAt(moment.Progress));
         EncodedRows encoded = _network.Encode(
-            batch.Features.To(_network.Device), moment.InPieces, _augmenter is null ? null : rows => _augmenter.Apply(rows, moment.Seed));
+            batch.Features.To(_network.Device), moment.InPieces,
+            _augmenter is null ? null : rows => _augmenter.Apply(rows, moment.Seed, batch.First, batch.Total));
         double? endTime = _options.EndTimeSpread > 0 ? EndTime(moment.Seed) : null;
         if (!_options.Regularization.IsActive)
         {
@@ -43,7 +46,7 @@ internal sealed class PredictorTraining : ITrainable
         }
         // The estimator of the Jacobian's norm draws random vectors.
         (Tensor regularized, SolverStatistics cost, Tensor penalty) = TorchSeed.Run(
-            moment.Seed, () => _network.SolveEncoded(encoded.State, solver, _options.Regularization, endTime));
+            Seeds.Rows(moment.Seed, batch.First), () => _network.SolveEncoded(encoded.State, solver, _options.Regularization, endTime));
         return Penalized(Result(batch, regularized, cost, encoded.Slots), penalty);
     }
 
@@ -65,13 +68,12 @@ internal sealed class PredictorTraining : ITrainable
 
     private BatchResult Penalized(BatchResult result, Tensor? penalty)
     {
-        Tensor objective = penalty is null ? result.Objective : result.Objective.Plus(penalty);
-        return result with
+        if (_options.SpectralNormPenalty > 0)
         {
-            Objective = _options.SpectralNormPenalty > 0
-                ? objective.Plus(_network.SpectralNorms().Times(_options.SpectralNormPenalty))
-                : objective,
-        };
+            Tensor spectral = _network.SpectralNorms().Times(_options.SpectralNormPenalty);
+            penalty = penalty is null ? spectral : penalty.Plus(spectral);
+        }
+        return penalty is null ? result : result with { Objective = result.Objective.Plus(penalty), Penalty = penalty };
     }
 
     private BatchResult Result(RowBatch batch, Tensor outputs, SolverStatistics statistics, SlotWeights? slots) =>

@@ -25,9 +25,11 @@ internal sealed class CdeTraining : ITrainable
     public BatchResult Loss(RowBatch batch, TrainingMoment moment)
     {
         var series = (SeriesRows)batch.Features;
-        SeriesRows seen = _augmenter is null ? series : _augmenter.Apply(series, moment.Seed);
+        SeriesRows seen = _augmenter is null ? series : _augmenter.Apply(series, moment.Seed, batch.First);
         // What is left out of a layer's features is drawn anew in each batch.
-        return _network.Description.Dropout > 0 ? TorchSeed.Run(moment.Seed, () => Judge(batch, seen)) : Judge(batch, seen);
+        return _network.Description.Dropout > 0
+            ? TorchSeed.Run(Seeds.Rows(moment.Seed, batch.First), () => Judge(batch, seen))
+            : Judge(batch, seen);
     }
 
     public BatchResult Evaluate(RowBatch batch) => Judge(batch, (SeriesRows)batch.Features);

@@ -1,4 +1,5 @@
 using Microsoft.ML.NeuralOde.Data;
+using Microsoft.ML.NeuralOde.Training;
 
 namespace Microsoft.ML.NeuralOde.Series;
 
@@ -10,12 +11,12 @@ internal sealed class SeriesAugmenter(SeriesAugmentation augmentation, int chann
 {
     private readonly int _stride = SeriesReader.TimeParts + channels;
 
-    /// <summary>The series of a batch, each changed; the same seed draws the same.</summary>
-    public SeriesRows Apply(SeriesRows rows, int seed)
-    {
-        var random = new Random(seed);
-        return rows.Change(series => Apply(series, random));
-    }
+    /// <summary>The series of a batch, each changed by its place in it; the same seed draws the same.</summary>
+    /// <param name="rows">The series, or a part of a batch.</param>
+    /// <param name="seed">The seed of the batch.</param>
+    /// <param name="first">The place of the first of them in the batch.</param>
+    public SeriesRows Apply(SeriesRows rows, int seed, long first = 0) =>
+        rows.Change((series, place) => Apply(series, new Random(Seeds.Rows(seed, first + place))));
 
     private float[] Apply(float[] series, Random random)
     {

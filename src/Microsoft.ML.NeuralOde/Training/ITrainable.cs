@@ -20,8 +20,11 @@ internal readonly record struct TrainingMoment(int Seed, double Progress, bool I
 /// <param name="Statistics">What the solve cost.</param>
 /// <param name="Slots">The weights of the slots in use, where the moment asked for them; null where the whole weight is in the
 /// graph.</param>
+/// <param name="Penalty">The summand of the objective that is the same for all rows, or a mean over them whatever they weigh: a scalar in
+/// the graph; null for none.</param>
 internal readonly record struct BatchResult(
-    Tensor Objective, Tensor Loss, double Weight, Tensor? Figure, double FigureWeight, SolverStatistics Statistics, SlotWeights? Slots = null);
+    Tensor Objective, Tensor Loss, double Weight, Tensor? Figure, double FigureWeight, SolverStatistics Statistics, SlotWeights? Slots = null,
+    Tensor? Penalty = null);
 
 /// <summary>A figure that goes with a loss and means more to people.</summary>
 /// <param name="Name">Its name in reports.</param>
@@ -41,6 +44,18 @@ internal interface ITrainable
 
     /// <summary>The figure beside the loss; null for none.</summary>
     TrainingMetric? Metric { get; }
+
+    /// <summary>
+    /// Whether it is given whole batches where several processes share them (see <see cref="RowBatch.Share"/>), and takes its part by
+    /// itself; otherwise batches have its rows only.
+    /// </summary>
+    bool TakesWholeBatches => false;
+
+    /// <summary>
+    /// Whether the loss of every part of a batch takes the same solves one after the other, so that processes which share a batch can
+    /// agree on the size of each step.
+    /// </summary>
+    bool CanShareSteps => false;
 
     /// <summary>The loss of a batch, in the graph.</summary>
     BatchResult Loss(RowBatch batch, TrainingMoment moment);

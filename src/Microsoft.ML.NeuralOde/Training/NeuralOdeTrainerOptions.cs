@@ -160,6 +160,14 @@ public abstract class NeuralOdeTrainerOptions
     [Option(OptionUse.Apart)]
     public bool ResumeFromCheckpoint = true;
 
+    /// <summary>
+    /// Processes that train one model together, each with these options and the same data: each computes a part of every batch, and all
+    /// end with the same weights, those of one process but for rounding. <see cref="EpochCallback"/>, logging and checkpoints are those of
+    /// rank 0. Default: null, this process alone.
+    /// </summary>
+    [Option(OptionUse.Unwritten)]
+    public TrainingGroup? Distributed;
+
     /// <summary>Called after each epoch, on the training thread. Default: null.</summary>
     [Option(OptionUse.Unwritten)]
     public Action<NeuralOdeEpochReport>? EpochCallback;
@@ -240,6 +248,7 @@ public abstract class NeuralOdeTrainerOptions
         RelativeTolerance = RelativeTolerance,
         AbsoluteTolerance = AbsoluteTolerance,
         StepSize = StepSize,
+        Norm = Distributed?.StepNorm ?? ErrorNorm.Rms,
         Gradient = GradientMethod,
         CancellationToken = CancellationToken,
     };

@@ -18,6 +18,9 @@ internal static class Seeds
     /// <summary>Whatever is drawn for one batch.</summary>
     public static int Batch(int seed, long step) => Derive(seed, 4, step);
 
+    /// <summary>Whatever is drawn row by row for the part of a batch that begins at a row.</summary>
+    public static int Rows(int batch, long first) => first == 0 ? batch : Derive(batch, 5, first);
+
     private static int Derive(int seed, int use, long moment)
     {
         // The finalizer of MurmurHash3 (A. Appleby), which spreads neighbouring numbers.

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.ML.NeuralOde.Data;
 
 namespace Microsoft.ML.NeuralOde.Training;
@@ -28,8 +29,10 @@ internal sealed record TrainingData(ITrainingRows Rows, ITrainingRows? Validatio
         {
             if (validation is { } own)
                 validationRows = Loader(own.Columns).Load(own.Data, RowUse.Validation, rows.Format);
+            surroundings.Team?.RequireSame(Facts(options, rows.Statistics, validationRows?.Statistics, more));
             checkpoints?.Identify(options, rows, validationRows, surroundings.Warn, more);
             int seed = options.Seed ?? checkpoints?.Found?.Seed ?? drawnSeed;
+            seed = surroundings.Team?.ShareSeed(seed) ?? seed;
             if (validation is null && options.ValidationFraction is { } share)
                 (rows, validationRows) = loader.Split(rows, input.Data, share, Seeds.Split(seed));
             return new TrainingData(rows, validationRows, seed);
@@ -42,6 +45,17 @@ internal sealed record TrainingData(ITrainingRows Rows, ITrainingRows? Validatio
         }
 
         RowLoader Loader(RowColumns columns) => new(columns, options.MemoryBudgetMegabytes * (1L << 20), surroundings.Warn, surroundings.CheckAlive);
+    }
+
+    /// <summary>What all processes of a training have in common.</summary>
+    private static SortedDictionary<string, string> Facts(
+        NeuralOdeTrainerOptions options, RowStatistics rows, RowStatistics? validation, ReadOnlySpan<(string Name, string Value)> more)
+    {
+        SortedDictionary<string, string> facts = CheckpointIdentity.Of(options, rows, validation);
+        foreach ((string name, string value) in more)
+            facts[name] = value;
+        facts[nameof(options.Seed)] = options.Seed?.ToString(CultureInfo.InvariantCulture) ?? "null";
+        return facts;
     }
 
     public void Dispose()

@@ -11,9 +11,9 @@ namespace Microsoft.ML.NeuralOde.Training;
 /// <param name="Info">Takes a line for the log.</param>
 /// <param name="Warn">Takes a warning.</param>
 /// <param name="CheckAlive">Throws where the training is to end.</param>
-/// <param name="Exchange">Gets the gradients of each step before it is made; null for nobody.</param>
+/// <param name="Team">The processes that train together; null for this one alone.</param>
 internal sealed record TrainingSurroundings(
-    Action<NeuralOdeEpochReport> Report, Action<string> Info, Action<string> Warn, Action CheckAlive, IGradientExchange? Exchange = null);
+    Action<NeuralOdeEpochReport> Report, Action<string> Info, Action<string> Warn, Action CheckAlive, Team? Team = null);
 
 /// <summary>
 /// The training loop: shuffled batches, an optimizer, one report an epoch, validation, early stopping, checkpoints. Knows a module with a
@@ -35,7 +35,10 @@ internal sealed class TrainingLoop : IDisposable
     private readonly TrainingSurroundings _surroundings;
     private readonly EvaluationMonitor _monitor;
     private readonly WeightOptimizer _optimizer;
+    private readonly Team? _team;
+    private readonly SharedGradients? _gradients;
     private TrainingState _state = new();
+    private EpochSums _agreed = new();
     private ModuleSnapshot? _best;
 
     public TrainingLoop(ITrainable trainable, ITrainingRows rows, ITrainingRows? validation, TrainingPlan plan, TrainingSurroundings surroundings)
@@ -51,7 +54,12 @@ internal sealed class TrainingLoop : IDisposable
         _surroundings = surroundings;
         _monitor = new EvaluationMonitor(surroundings.Warn);
         _optimizer = new WeightOptimizer(plan, trainable.Module, trainable.SlotWeight);
+        _team = surroundings.Team;
+        _gradients = _team is null ? null : new SharedGradients(_team);
     }
+
+    /// <summary>The rows of batches that this process is given.</summary>
+    private BatchShare Given => _team is null || _trainable.TakesWholeBatches ? default : _team.Share;
 
     private long BatchesPerEpoch => (_rows.Count + _plan.BatchSize - 1) / _plan.BatchSize;
 
@@ -61,8 +69,9 @@ internal sealed class TrainingLoop : IDisposable
     /// <exception cref="OperationCanceledException">The training was cancelled.</exception>
     public IReadOnlyList<NeuralOdeEpochReport> Run()
     {
-        if (_plan.Checkpoints is { Found: not null } checkpoints)
-            Resume(checkpoints);
+        if (FindCheckpoint() is { } found)
+            Resume(found);
+        _agreed = _state.Sums.Copy();
         bool trained = false;
         while (_state.CompletedEpochs < _plan.NumberOfEpochs && !_state.IsStopped)
         {
@@ -93,15 +102,16 @@ internal sealed class TrainingLoop : IDisposable
         EpochSums sums = _state.Sums;
         double secondsBefore = sums.Seconds;
         _trainable.Module.train();
-        foreach (RowBatch batch in _rows.Batches(_plan.BatchSize, Seeds.Order(_plan.Seed, epoch), sums.Batches))
+        foreach (RowBatch batch in _rows.Batches(_plan.BatchSize, Seeds.Order(_plan.Seed, epoch), sums.Batches, Given))
         {
             using (batch)
             {
                 CheckAlive();
-                RunBatch(batch, sums, epoch);
+                RunBatch(Shared(batch), sums, epoch);
             }
             sums.Seconds = secondsBefore + Stopwatch.GetElapsedTime(started).TotalSeconds;
         }
+        AgreeOn(sums);
         if (sums.Weight == 0)
             throw new InvalidOperationException($"All {sums.Batches} batches have rows of weight zero only; there is nothing to learn from.");
         _monitor.EndEpoch(sums.Forward / (double)sums.Batches, epoch);
@@ -122,8 +132,26 @@ internal sealed class TrainingLoop : IDisposable
         };
         _state.Reports.Add(report);
         _state.Sums = new EpochSums();
+        _agreed = new EpochSums();
         Judge(report);
+        if (_team is not null)
+        {
+            _optimizer.Settle();
+            _team.RequireSameWeights(_trainable.Module, epoch);
+        }
         _surroundings.Report(report);
+    }
+
+    /// <summary>The batch with what its rows are to all processes.</summary>
+    private RowBatch Shared(RowBatch batch) => _team is null ? batch : batch with { Share = _team.Share };
+
+    /// <summary>Makes sums those of all processes.</summary>
+    private void AgreeOn(EpochSums sums)
+    {
+        if (_team is null)
+            return;
+        sums.Merge(_team, _agreed);
+        _agreed = sums.Copy();
     }
 
     private void RunBatch(RowBatch batch, EpochSums sums, int epoch)
@@ -134,18 +162,19 @@ internal sealed class TrainingLoop : IDisposable
         _optimizer.BringUpToDate(batch.Features.UsedSlots);
         try
         {
-            BatchResult result = _trainable.Loss(batch, new TrainingMoment(Seeds.Batch(_plan.Seed, _state.Step), progress, _optimizer.HasSlots));
-            try
+            var moment = new TrainingMoment(Seeds.Batch(_plan.Seed, _state.Step), progress, _optimizer.HasSlots);
+            BatchResult result = _team is null
+                ? _trainable.Loss(batch, moment)
+                : _team.InStep(_trainable.CanShareSteps, () => _trainable.Loss(batch, moment));
+            double times = Times(batch);
+            bool isSaveDue = _plan.Checkpoints is { IsDue: true }, isStopped = false;
+            Tensor objective = result.Objective;
+            if (_team is not null)
             {
-                result.Objective.backward();
+                (double part, isSaveDue, isStopped) = _team.Agree(result.Weight * times, isSaveDue);
+                objective = Part(result, part, times * batch.Count / batch.Total);
             }
-            catch (ExternalException exception) when (BackwardFailure.ToldBy(exception) is { } cause)
-            {
-                // Only numbers diverge: a cancelled solve was cancelled, and other failures speak for themselves.
-                if (cause is OdeSolverException)
-                    throw Diverged("The gradients of a batch could not be computed", epoch, cause);
-                ExceptionDispatchInfo.Throw(cause);
-            }
+            Backward(objective, epoch);
             // A solve that was cancelled on the way back may leave gradients that are NaN.
             CheckAlive();
             double loss = result.Loss.ToDouble();
@@ -155,16 +184,19 @@ internal sealed class TrainingLoop : IDisposable
                 ExceptionDispatchInfo.Throw(other);
             if (!double.IsFinite(loss))
                 throw Diverged($"The loss became {loss}", epoch);
-            // Before the step: these weights have just proved good.
-            if (_plan.Checkpoints is { IsDue: true })
-                SaveCheckpoint();
             IReadOnlyList<WeightGradient> gradients = _optimizer.Gradients(result.Slots);
-            _surroundings.Exchange?.Exchange(gradients, result.Weight);
+            if (_gradients?.Sum(gradients) is { } slots)
+                _optimizer.BringUpToDate(slots);
+            // Before the step: these weights have just proved good.
+            if (isSaveDue)
+                SaveCheckpoint();
+            if (isStopped)
+                throw Stopped(epoch);
             if (_plan.MaximumGradientNorm is { } maximum)
                 Clip(gradients, maximum);
             sums.LearningRate = _plan.LearningRates.At(progress);
             _optimizer.Step(sums.LearningRate, gradients);
-            sums.Add(result, loss);
+            sums.Add(result, loss, times);
             _monitor.Add(result.Statistics, epoch);
         }
         catch (OdeSolverException exception)
@@ -172,6 +204,41 @@ internal sealed class TrainingLoop : IDisposable
             throw Diverged("The equation of a batch could not be solved", epoch, exception);
         }
         _state.Step++;
+    }
+
+    /// <summary>What this process's part of a batch adds to the mean over all of it.</summary>
+    /// <param name="result">What became of the part.</param>
+    /// <param name="part">What its rows weigh of the whole.</param>
+    /// <param name="rows">How many they are of the whole.</param>
+    private static Tensor Part(BatchResult result, double part, double rows)
+    {
+        Tensor objective = result.Objective.Times(part);
+        return result.Penalty is { } penalty && rows != part ? objective.Plus(penalty.Times(rows - part)) : objective;
+    }
+
+    /// <summary>How often a result counts: less than once where all processes come to the same.</summary>
+    private double Times(RowBatch batch) => _trainable.TakesWholeBatches ? 1 : batch.Share.WeightOf(batch.Total);
+
+    private void Backward(Tensor objective, int epoch)
+    {
+        try
+        {
+            objective.backward();
+        }
+        catch (ExternalException exception) when (BackwardFailure.ToldBy(exception) is { } cause)
+        {
+            // Only numbers diverge: a cancelled solve was cancelled, and other failures speak for themselves.
+            if (cause is OdeSolverException)
+                throw Diverged("The gradients of a batch could not be computed", epoch, cause);
+            ExceptionDispatchInfo.Throw(cause);
+        }
+    }
+
+    private OperationCanceledException Stopped(int epoch)
+    {
+        string kept = _plan.Checkpoints is { HasGoodCheckpoint: true } store ? $" It is kept in '{store.FilePath}' and goes on from there."
+            : _team!.IsFirst ? " It was not kept, as CheckpointFolder names no folder." : "";
+        return _team!.Agreed(new OperationCanceledException($"The training was asked to end in epoch {epoch}.{kept}"));
     }
 
     private void Clip(IReadOnlyList<WeightGradient> gradients, double maximum)
@@ -192,16 +259,19 @@ internal sealed class TrainingLoop : IDisposable
         var sums = new EpochSums();
         try
         {
-            foreach (RowBatch batch in _validation.Batches(Math.Max(_plan.BatchSize, 1024)))
+            foreach (RowBatch batch in _validation.Batches(Math.Max(_plan.BatchSize, 1024), share: Given))
             {
                 using (batch)
                 {
                     CheckAlive();
                     using DisposeScope scope = NewDisposeScope();
-                    BatchResult result = _trainable.Evaluate(batch);
-                    sums.Add(result, result.Loss.ToDouble());
+                    RowBatch shared = Shared(batch);
+                    BatchResult result = _trainable.Evaluate(shared);
+                    sums.Add(result, result.Loss.ToDouble(), Times(shared));
                 }
             }
+            if (_team is not null)
+                sums.Merge(_team, new EpochSums());
         }
         catch (OdeSolverException exception)
         {
@@ -237,10 +307,13 @@ internal sealed class TrainingLoop : IDisposable
 
     private void SaveCheckpoint()
     {
-        if (_plan.Checkpoints is not { } store)
+        if (_plan.Checkpoints is null && _team is null)
             return;
+        AgreeOn(_state.Sums);
         _optimizer.Settle();
         CheckWeights();
+        if (_plan.Checkpoints is not { } store)
+            return;
         store.Save(
             new CheckpointDescription(_plan.Seed, store.Identity, _state, _optimizer.Steps),
             NamedTensors.Of(_trainable.Module).Count() + _optimizer.ArrayCount + (_best?.Count ?? 0),
@@ -254,9 +327,18 @@ internal sealed class TrainingLoop : IDisposable
             throw Diverged("A weight became NaN or infinite", Math.Min(_state.CompletedEpochs + 1, _plan.NumberOfEpochs));
     }
 
-    private void Resume(CheckpointStore store)
+    /// <summary>What an interrupted training left; where processes train together, all get it from rank 0.</summary>
+    private Payload<CheckpointDescription>? FindCheckpoint()
     {
-        Payload<CheckpointDescription> found = store.Read();
+        Payload<CheckpointDescription>? own = _plan.Checkpoints is { Found: not null } store ? store.Read() : null;
+        if (_team?.ShareBytes(own?.ToBytes()) is not { } shared || own is not null)
+            return own;
+        using var stream = new MemoryStream(shared);
+        return PayloadReader.Read<CheckpointDescription>(stream);
+    }
+
+    private void Resume(Payload<CheckpointDescription> found)
+    {
         Dictionary<string, NamedArray> arrays = found.Arrays.ToDictionary(array => array.Name);
         _state = found.Description.State;
         if (arrays.Keys.Any(name => name.StartsWith(Best, StringComparison.Ordinal)))
@@ -270,6 +352,14 @@ internal sealed class TrainingLoop : IDisposable
             _monitor.Resume(_state.Reports[0]);
         // Patience may be another now.
         _state.IsStopped &= _state.CompletedEpochs - _state.BestEpoch >= _plan.EarlyStoppingPatience;
+        if (_plan.Checkpoints is { } store)
+            Tell(store);
+
+        void Load(string prefix) => NamedTensors.Fill(NamedTensors.Of(_trainable.Module), arrays, prefix);
+    }
+
+    private void Tell(CheckpointStore store)
+    {
         string changed = store.Differences.Count == 0 ? "" : $"; {string.Join("; ", store.Differences)}";
         if (_state.CompletedEpochs < _plan.NumberOfEpochs && !_state.IsStopped)
             _surroundings.Info(
@@ -279,8 +369,6 @@ internal sealed class TrainingLoop : IDisposable
                 $"This training is already complete: '{store.FilePath}' holds {_state.CompletedEpochs} of {_plan.NumberOfEpochs} " +
                 $"epochs{(_state.IsStopped ? " and was stopped early" : "")}{changed}. Its model is returned and nothing is trained. " +
                 "For more, set NumberOfEpochs higher; to train anew, set ResumeFromCheckpoint to false or delete the file.");
-
-        void Load(string prefix) => NamedTensors.Fill(NamedTensors.Of(_trainable.Module), arrays, prefix);
     }
 
     private NeuralOdeTrainingException Diverged(string what, int epoch, Exception? inner = null) =>

@@ -52,20 +52,37 @@ internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOption
     public FittedNetwork<TNetwork> Run(IDataView input, IDataView? validation)
     {
         ArgumentNullException.ThrowIfNull(input);
+        using Team? team = Team.Begin(options.Distributed);
+        try
+        {
+            return Run(input, validation, team);
+        }
+        catch (Exception exception) when (team is not null)
+        {
+            team.Fail(exception);
+            throw;
+        }
+    }
+
+    private FittedNetwork<TNetwork> Run(IDataView input, IDataView? validation, Team? team)
+    {
         TorchRuntime.EnsureAvailable();
         CheckSchema(Schemas.ShapeOf(input.Schema));
         using IChannel channel = host.Start("Training");
-        Device device = TrainingDevice.Choose(host, channel.Warning);
+        // What there is to say is the same for all processes.
+        bool speaks = team?.IsFirst != false;
+        Action<string> info = speaks ? channel.Info : _ => { }, warn = speaks ? channel.Warning : _ => { };
+        Device device = TrainingDevice.Choose(host, warn);
         validation ??= options.ValidationSet;
         Begin(input.Schema);
         (IDataView, RowColumns)? validated = validation is null ? null : (validation, ValidationColumns(validation.Schema, input.Schema));
         Plan(columns.ShapeIn(input.Schema));
         int drawn = host.Rand.Next();
-        var surroundings = new TrainingSurroundings(Report, channel.Info, channel.Warning, CheckAlive);
-        using CheckpointStore? checkpoints = CheckpointStore.Open(options);
+        var surroundings = new TrainingSurroundings(Report, info, warn, CheckAlive, team);
+        using CheckpointStore? checkpoints = speaks ? CheckpointStore.Open(options) : null;
         using TrainingData data = TrainingData.Load(
             options, (input, columns with { TakesSparse = TakesSparse }), validated, checkpoints, drawn, surroundings, Identity());
-        Func<TNetwork> create = Design(data, channel.Warning);
+        Func<TNetwork> create = Design(data, warn);
         TNetwork network = TorchSeed.Run(Seeds.Weights(data.Seed), create);
         try
         {
@@ -74,7 +91,7 @@ internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOption
             using ITrainingRows here = data.Rows is MemoryRows memory ? memory.MoveTo(device) : data.Rows;
             using var loop = new TrainingLoop(Learner(network), Epochs(here), data.Validation, options.Plan(data.Seed, checkpoints), surroundings);
             IReadOnlyList<NeuralOdeEpochReport> history = loop.Run();
-            Finish(network, here, data.Seed, channel.Warning);
+            Finish(network, here, data.Seed, warn);
             network.MoveTo(CPU);
             return new FittedNetwork<TNetwork>(network, (VectorDataViewType)columns.FindInputs(input.Schema)[0].Type, history);
         }
@@ -86,6 +103,8 @@ internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOption
 
         void Report(NeuralOdeEpochReport report)
         {
+            if (!speaks)
+                return;
             channel.Info(report.ToString());
             options.EpochCallback?.Invoke(report);
         }

@@ -50,17 +50,42 @@ internal sealed class EpochSums
     /// <summary>How long the batches took, in seconds.</summary>
     public double Seconds { get; set; }
 
-    public void Add(BatchResult result, double loss)
+    /// <param name="result">What a batch came to.</param>
+    /// <param name="loss">Its loss.</param>
+    /// <param name="times">How often it counts.</param>
+    public void Add(BatchResult result, double loss, double times = 1)
     {
         Batches++;
-        Loss += loss * result.Weight;
-        Weight += result.Weight;
+        Loss += loss * result.Weight * times;
+        Weight += result.Weight * times;
         if (result.Figure is not null)
         {
-            Figure += result.Figure.ToDouble() * result.FigureWeight;
-            FigureWeight += result.FigureWeight;
+            Figure += result.Figure.ToDouble() * result.FigureWeight * times;
+            FigureWeight += result.FigureWeight * times;
         }
         Forward += result.Statistics.FunctionEvaluations;
         Backward += result.Statistics.BackwardEvaluations;
     }
+
+    /// <summary>The sums over batches to which several processes have added their parts.</summary>
+    /// <param name="team">The processes.</param>
+    /// <param name="before">The sums before, which all have.</param>
+    public void Merge(Team team, EpochSums before)
+    {
+        Span<double> added =
+        [
+            Loss - before.Loss, Weight - before.Weight, Figure - before.Figure, FigureWeight - before.FigureWeight,
+            Forward - before.Forward, Backward - before.Backward,
+        ];
+        team.Sum(added);
+        Loss = before.Loss + added[0];
+        Weight = before.Weight + added[1];
+        Figure = before.Figure + added[2];
+        FigureWeight = before.FigureWeight + added[3];
+        // Of evaluations the mean over the processes, which solve side by side.
+        Forward = before.Forward + (long)Math.Round(added[4] / team.Size);
+        Backward = before.Backward + (long)Math.Round(added[5] / team.Size);
+    }
+
+    public EpochSums Copy() => (EpochSums)MemberwiseClone();
 }

@@ -11,6 +11,7 @@ public class RoomsTests
         typeof(Ode).Assembly,
         typeof(NeuralOdeClassificationTrainer).Assembly,
         typeof(Plots.Figure).Assembly,
+        typeof(Mpi).Assembly,
     ];
 
     public static TheoryData<string> Names => [.. Assemblies.Select(assembly => assembly.GetName().Name!)];

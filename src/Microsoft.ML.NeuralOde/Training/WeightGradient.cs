@@ -1,16 +1,5 @@
 namespace Microsoft.ML.NeuralOde.Training;
 
-/// <summary>
-/// Stands between the way back through a batch and the optimizer's step: for gradients that are to be summed over several processes. Called
-/// in every step, on the training thread, with the gradients in one order; clipping and the step follow.
-/// </summary>
-internal interface IGradientExchange
-{
-    /// <param name="gradients">The gradients of this process, to be changed in place or, those of slots, replaced.</param>
-    /// <param name="weight">What the rows weigh whose mean loss they belong to.</param>
-    void Exchange(IReadOnlyList<WeightGradient> gradients, double weight);
-}
-
 /// <summary>The gradient of one of a module's weights in one step.</summary>
 /// <param name="name">The weight's name in the module.</param>
 /// <param name="values">The gradient: of the weight's shape, or <c>[slots, outputs]</c>.</param>
