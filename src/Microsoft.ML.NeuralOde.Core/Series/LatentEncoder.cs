@@ -16,7 +16,7 @@ internal sealed class LatentEncoder : Module<RecognitionInput, Tensor?, (Tensor 
     public LatentEncoder(LatentOdeOptions options)
         : base(nameof(LatentEncoder))
     {
-        long inputs = 2 * options.Channels + 1 + options.Covariates, hidden = options.HiddenSize;
+        long inputs = 2 * options.Channels + 1 + Oscillators.ClockSize + options.Covariates, hidden = options.HiddenSize;
         (_hidden, _latent) = (hidden, options.LatentSize);
         if (options.Recognition == LatentRecognition.ReversedGru)
             register_module("cell", _whole = GRU(inputs, hidden, batchFirst: true));

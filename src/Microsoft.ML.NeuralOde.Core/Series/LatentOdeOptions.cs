@@ -55,8 +55,8 @@ public sealed record LatentOdeOptions
     /// <summary>How the latent state moves. Default: <see cref="LatentEvolution.Ode"/>.</summary>
     public LatentEvolution Evolution { get; init; } = LatentEvolution.Ode;
 
-    /// <summary>When the latent state is inferred. Default: <see cref="LatentAnchor.Start"/>.</summary>
-    public LatentAnchor Anchor { get; init; } = LatentAnchor.Start;
+    /// <summary>When the latent state is inferred. Default: <see cref="LatentAnchor.End"/>.</summary>
+    public LatentAnchor Anchor { get; init; } = LatentAnchor.End;
 
     /// <summary>
     /// Whether the latent state is a distribution, whose spread widens the forecasts' where observations leave it open. Default: true. False

@@ -28,13 +28,14 @@ internal sealed class RecognitionInput
         var parts = new List<Tensor>
         {
             observed.Clean.gather(1, spread), observed.Observed.to(type).gather(1, spread), Gaps,
+            Oscillators.Clock((times - AnchorTime.unsqueeze(1)).unsqueeze(2)).to(type),
         };
         if (covariates is not null)
             parts.Add(covariates.Evaluate(times));
         Features = cat(parts, 2);
     }
 
-    /// <summary>Values (0 where missing), which of them there are, gaps, covariates: shape <c>[batch, n, inputs]</c>.</summary>
+    /// <summary>Values (0 where missing), which of them there are, gaps, the time to the anchor as <see cref="Oscillators.Clock"/> shows it, covariates: shape <c>[batch, n, inputs]</c>.</summary>
     public Tensor Features { get; }
 
     /// <summary>The time from the observation before, 0 of the first, <c>[batch, n, 1]</c>.</summary>

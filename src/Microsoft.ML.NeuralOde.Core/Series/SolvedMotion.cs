@@ -21,8 +21,9 @@ internal sealed class SolvedMotion : LatentMotion
         _step = options.StepSize;
         _solver = new OdeSolverOptions { Method = options.Method, StepSize = options.StepSize };
         _dynamics = new DenseDynamics(
-            options.LatentSize, [options.HiddenSize, options.HiddenSize], time: TimeDependence.None,
+            options.LatentSize, [options.HiddenSize], time: TimeDependence.None,
             conditions: options.StaticCovariates + options.Covariates);
+        Oscillators.Initialize(_dynamics);
         register_module("dynamics", _dynamics);
     }
 
