@@ -19,7 +19,9 @@ internal sealed class CouplingFlow : Module<Tensor, Tensor, Tensor?, Tensor>
         : base(nameof(CouplingFlow))
     {
         (_first, _second) = (features / 2, features - features / 2);
-        this.Own("frequencies", () => Numbers.Range(Frequencies, ScalarType.Float32, CPU).Plus(1).Times(Math.PI / 2));
+        using DisposeScope scope = NewDisposeScope();
+        Tensor frequencies = Numbers.Range(Frequencies, ScalarType.Float32, CPU).Plus(1).Times(Math.PI / 2);
+        this.Own("frequencies", () => frequencies);
         for (int i = 0; i < Layers; i++)
         {
             (long kept, long moved) = Sizes(i);
@@ -36,6 +38,7 @@ internal sealed class CouplingFlow : Module<Tensor, Tensor, Tensor?, Tensor>
     /// <param name="condition">Shape <c>[rows, conditions]</c>; null for none.</param>
     public override Tensor forward(Tensor state, Tensor time, Tensor? condition)
     {
+        using DisposeScope scope = NewDisposeScope();
         Tensor angles = time * get_parameter("frequencies")!;
         Tensor clock = cat(condition is null ? [time, angles.sin(), angles.cos()] : [time, angles.sin(), angles.cos(), condition], 1);
         Tensor kept = state.narrow(1, 0, _first), moved = state.narrow(1, _first, _second);
@@ -48,7 +51,7 @@ internal sealed class CouplingFlow : Module<Tensor, Tensor, Tensor?, Tensor>
             (kept, moved) = (next, kept);
         }
         // After an even number of layers both are where they were.
-        return cat([kept, moved], 1);
+        return cat([kept, moved], 1).MoveToOuterDisposeScope();
     }
 
     private (long Kept, long Moved) Sizes(int layer) => layer % 2 == 0 ? (_first, _second) : (_second, _first);

@@ -11,10 +11,11 @@ internal sealed class FlowMotion : LatentMotion
 
     public override Tensor forward(Tensor state, Tensor elapsed, LatentConditions conditions)
     {
+        using DisposeScope scope = NewDisposeScope();
         long rows = state.size(0), count = elapsed.size(1);
         Tensor times = conditions.Repeated(elapsed).to(state.dtype).reshape(-1, 1);
         Tensor states = state.repeat_interleave(count, 0);
         Tensor? statics = conditions.Statics is { } given ? conditions.Repeated(given).repeat_interleave(count, 0) : null;
-        return _flow.call(states, times, statics).view(rows, count, state.size(1));
+        return _flow.call(states, times, statics).view(rows, count, state.size(1)).MoveToOuterDisposeScope();
     }
 }

@@ -4,8 +4,8 @@ namespace Microsoft.ML.NeuralOde;
 /// <remarks>It owns its tensors.</remarks>
 public sealed class LatentForecast : IDisposable
 {
-    internal LatentForecast(Tensor mean, Tensor standardDeviation, Tensor trajectories) =>
-        (Mean, StandardDeviation, Trajectories) = (mean, standardDeviation, trajectories);
+    internal LatentForecast(Tensor mean, Tensor standardDeviation, Tensor noise, Tensor trajectories) =>
+        (Mean, StandardDeviation, Noise, Trajectories) = (mean, standardDeviation, noise, trajectories);
 
     /// <summary>The expected values, shape <c>[batch, n, channels]</c>.</summary>
     public Tensor Mean { get; }
@@ -13,6 +13,12 @@ public sealed class LatentForecast : IDisposable
     /// <summary>The standard deviations of observations around them, in the shape of the mean: of the latent samples and the noise
     /// together.</summary>
     public Tensor StandardDeviation { get; }
+
+    /// <summary>
+    /// The part of the standard deviation that is noise of observations, in the shape of the mean. What is left is uncertainty of the
+    /// latent state.
+    /// </summary>
+    public Tensor Noise { get; }
 
     /// <summary>
     /// The trajectories over which mean and spread were taken, shape <c>[samples, batch, n, channels]</c>: without the noise of
@@ -25,6 +31,7 @@ public sealed class LatentForecast : IDisposable
     {
         Mean.Dispose();
         StandardDeviation.Dispose();
+        Noise.Dispose();
         Trajectories.Dispose();
     }
 }

@@ -16,14 +16,6 @@ namespace Microsoft.ML.NeuralOde;
 /// </remarks>
 public sealed class LatentOde : nn.Module
 {
-    /// <summary>The noise is at least this, in units of the values: otherwise one exact channel would be all that counts.</summary>
-    private const double LeastNoise = 1e-3;
-
-    /// <summary>The logarithm of the noise is learned in such units: it has a long way to go from its start.</summary>
-    private const double NoiseUnit = 8;
-
-    private const double StartNoise = 0.5;
-
     private readonly LatentEncoder _encoder;
     private readonly LatentMotion _motion;
     private readonly LatentDecoder _decoder;
@@ -39,19 +31,12 @@ public sealed class LatentOde : nn.Module
         register_module("encoder", _encoder = new LatentEncoder(Options));
         register_module("motion", _motion = Options.Evolution == LatentEvolution.Flow ? new FlowMotion(Options) : new SolvedMotion(Options));
         register_module("decoder", _decoder = new LatentDecoder(Options));
-        Dynamics.ModuleParameters.Own(this, "noise", () => zeros(Options.Channels).Plus(Math.Log(StartNoise) / NoiseUnit));
     }
 
     /// <summary>Its shape.</summary>
     public LatentOdeOptions Options { get; }
 
-    /// <summary>The standard deviation of observations around the decoded values, learned, one a channel.</summary>
-    /// <returns>A new tensor, shape <c>[channels]</c>.</returns>
-    public Tensor Noise()
-    {
-        using DisposeScope scope = NewDisposeScope();
-        return get_parameter("noise")!.Times(NoiseUnit).exp().Plus(LeastNoise).MoveToOuterDisposeScope();
-    }
+    private Parameter Like => _decoder.get_parameter("noise")!;
 
     /// <summary>Standard normal numbers for <see cref="Loss"/>.</summary>
     /// <param name="rows">The number of rows of the batch.</param>
@@ -63,8 +48,7 @@ public sealed class LatentOde : nn.Module
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rows);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(samples);
         ArgumentNullException.ThrowIfNull(generator);
-        Parameter like = get_parameter("noise")!;
-        return Draws.Normal([samples, rows, Options.LatentSize], like.dtype, like.device, generator);
+        return Draws.Normal([samples, rows, Options.LatentSize], Like.dtype, Like.device, generator);
     }
 
     /// <summary>
@@ -93,9 +77,8 @@ public sealed class LatentOde : nn.Module
         var wanted = new ObservedValues(targets);
         Tensor counts = wanted.Observed.sum([1L, 2L]);
         LatentChecks.Counts(counts, nameof(targets));
-        Tensor numbers = noise is null ? FixedNoise(1) : LatentChecks.Noise(noise, observed.Rows, Options.LatentSize, get_parameter("noise")!);
-        (Tensor mean, Tensor logScale, Tensor predicted) = Run(observed, targets.Times, numbers, statics, covariates);
-        Tensor sigma = Noise();
+        Tensor numbers = noise is null ? FixedNoise(1) : LatentChecks.Noise(noise, observed.Rows, Options.LatentSize, Like);
+        (Tensor mean, Tensor logScale, Tensor predicted, Tensor sigma) = Run(observed, targets.Times, numbers, statics, covariates);
         Tensor density = Gaussians.LogDensity((wanted.Clean - predicted) / sigma) - sigma.log();
         Tensor loss = (density * wanted.Observed.to(density.dtype)).sum([2L, 3L]).mean([0L]).neg();
         if (Options.Variational)
@@ -122,14 +105,16 @@ public sealed class LatentOde : nn.Module
         LatentChecks.Times(times, observed.Rows);
         using DisposeScope scope = NewDisposeScope();
         Tensor asked = times.to(ScalarType.Float64, observed.Times.device);
-        Tensor predicted = Run(observed, asked, FixedNoise(samples), statics, covariates).Predicted;
-        Tensor mean = predicted.mean([0L]);
-        Tensor spread = (predicted - mean).Squared().mean([0L]).Plus(Noise().Squared()).sqrt();
-        return new LatentForecast(mean.MoveToOuterDisposeScope(), spread.MoveToOuterDisposeScope(), predicted.MoveToOuterDisposeScope());
+        (_, _, Tensor predicted, Tensor sigma) = Run(observed, asked, FixedNoise(samples), statics, covariates);
+        Tensor mean = predicted.mean([0L]), noise = sigma.Squared().mean([0L]);
+        Tensor spread = (predicted - mean).Squared().mean([0L]).Plus(noise).sqrt();
+        return new LatentForecast(
+            mean.MoveToOuterDisposeScope(), spread.MoveToOuterDisposeScope(), noise.sqrt().MoveToOuterDisposeScope(),
+            predicted.MoveToOuterDisposeScope());
     }
 
-    /// <summary>The latent state's distribution and the decoded values, <c>[samples, batch, n, channels]</c>.</summary>
-    private (Tensor Mean, Tensor LogScale, Tensor Predicted) Run(
+    /// <summary>The latent state's distribution, and decoded values with their noise, <c>[samples, batch, n, channels]</c>.</summary>
+    private (Tensor Mean, Tensor LogScale, Tensor Predicted, Tensor Noise) Run(
         SeriesBatch observed, Tensor times, Tensor noise, Tensor? statics, ControlPath? covariates)
     {
         var input = new RecognitionInput(observed, Options.Anchor, covariates);
@@ -139,8 +124,9 @@ public sealed class LatentOde : nn.Module
         var conditions = new LatentConditions(statics, covariates, input.AnchorTime, samples);
         Tensor elapsed = times - input.AnchorTime.unsqueeze(1);
         Tensor states = _motion.call(state.reshape(samples * rows, Options.LatentSize), elapsed, conditions);
-        Tensor values = _decoder.call(states, conditions.At(elapsed));
-        return (mean, logScale, values.view(samples, rows, times.size(1), Options.Channels));
+        (Tensor values, Tensor sigma) = _decoder.call(states, conditions.At(elapsed));
+        long[] shape = [samples, rows, times.size(1), Options.Channels];
+        return (mean, logScale, values.view(shape), sigma.view(shape));
     }
 
     /// <summary>Pairs of opposite numbers, so that means are exact where all is linear: shape <c>[samples, 1, latent]</c>.</summary>
@@ -153,9 +139,9 @@ public sealed class LatentOde : nn.Module
 
     private void Check(SeriesBatch observed, Tensor? statics, ControlPath? covariates)
     {
-        Parameter noise = get_parameter("noise")!;
-        Inputs.RequireAlive(noise, nameof(LatentOde), "A parameter of the model");
-        LatentChecks.Observed(observed, Options, noise);
-        LatentChecks.Covariates(observed, Options, statics, covariates, noise);
+        Parameter like = Like;
+        Inputs.RequireAlive(like, nameof(LatentOde), "A parameter of the model");
+        LatentChecks.Observed(observed, Options, like);
+        LatentChecks.Covariates(observed, Options, statics, covariates, like);
     }
 }

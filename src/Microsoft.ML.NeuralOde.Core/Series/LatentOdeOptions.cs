@@ -76,7 +76,7 @@ public sealed record LatentOdeOptions
 
     /// <summary>
     /// The size of its steps, in the unit of the times. Default: 1/32, for times in which a series takes about 1. Between steps the solution
-    /// is a cubic.
+    /// is a cubic. The equation begins with periods of four steps and longer: take smaller steps where a series has more than eight.
     /// </summary>
     public double StepSize { get; init; } = 1.0 / 32;
 

@@ -23,21 +23,22 @@ internal sealed class SolvedMotion : LatentMotion
         _dynamics = new DenseDynamics(
             options.LatentSize, [options.HiddenSize], time: TimeDependence.None,
             conditions: options.StaticCovariates + options.Covariates);
-        Oscillators.Initialize(_dynamics);
+        Oscillators.Initialize(_dynamics, _step);
         register_module("dynamics", _dynamics);
     }
 
     public override Tensor forward(Tensor state, Tensor elapsed, LatentConditions conditions)
     {
+        using DisposeScope scope = NewDisposeScope();
         Tensor places = elapsed.Over(_step);
         long before = Steps(places.detach().neg(), elapsed), after = Steps(places.detach(), elapsed);
         Tensor[] backward = before > 0 ? [Solve(state, -before, conditions).narrow(0, 1, before).flip(0)] : [];
         Tensor forward = after > 0 ? Solve(state, after, conditions) : state.unsqueeze(0);
         Tensor states = cat([.. backward, forward], 0).transpose(0, 1);
         if (states.size(1) == 1)
-            return states.expand(state.size(0), elapsed.size(1), state.size(1));
+            return states.expand(state.size(0), elapsed.size(1), state.size(1)).contiguous().MoveToOuterDisposeScope();
         Tensor slopes = Slopes(states, before, elapsed.size(0), conditions);
-        return Between(states, slopes, conditions.Repeated(places).Plus(before));
+        return Between(states, slopes, conditions.Repeated(places).Plus(before)).MoveToOuterDisposeScope();
     }
 
     /// <summary>The number of steps that reach every time on one side of the anchor.</summary>
@@ -67,7 +68,12 @@ internal sealed class SolvedMotion : LatentMotion
         Tensor? along = conditions.At(halves.expand(conditions.AnchorTime.size(0), halves.size(0)));
         if (along is null)
             return Ode.Solve(_dynamics, state, times, _solver).States;
-        Tensor Forward(Tensor t, Tensor y, IReadOnlyList<Tensor> arguments) => _dynamics.Evaluate(t, y, Line(arguments[0], t.ToDouble() / (step / 2)));
+        Tensor Forward(Tensor t, Tensor y, IReadOnlyList<Tensor> arguments)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            return _dynamics.Evaluate(t, y, Line(arguments[0], t.ToDouble() / (step / 2))).MoveToOuterDisposeScope();
+        }
+
         Tensor[] given = [along.DetachFromDisposeScope()];
         return Ode.Solve(new RowArgumentField(_dynamics, Forward, RowArgumentField.Apart(given)), state, TimeGrid.Create(times), null, _solver).States;
     }
