@@ -5,6 +5,7 @@ using Microsoft.ML.NeuralOde.Samples.Augmented;
 using Microsoft.ML.NeuralOde.Samples.Density;
 using Microsoft.ML.NeuralOde.Samples.Digits;
 using Microsoft.ML.NeuralOde.Samples.Images;
+using Microsoft.ML.NeuralOde.Samples.Latent;
 using Microsoft.ML.NeuralOde.Samples.Oscillators;
 using Microsoft.ML.NeuralOde.Samples.Output;
 using Microsoft.ML.NeuralOde.Samples.Series;
@@ -42,6 +43,7 @@ internal static class App
             AugmentedCommand.Create(display),
             OscillatorsCommand.Create(display),
             SeriesCommand.Create(display),
+            LatentCommand.Create(display),
             TutorialCommand.Create(display),
         };
         ParseResult parsed = root.Parse(args);

@@ -1,0 +1,89 @@
+using System.Diagnostics;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Microsoft.ML.NeuralOde.Samples.Latent;
+
+/// <summary>Figures of a method on a case.</summary>
+/// <param name="Mse">The mean square error, of standardised values.</param>
+/// <param name="Coverage">The share of values in the 90 % interval; null of a method without one.</param>
+internal sealed record LatentFigure(double Mse, double? Coverage);
+
+/// <summary>Trains the models on a set and judges them.</summary>
+internal sealed class LatentStory(LatentSet set, int epochs, int seed)
+{
+    private const double Rate = 0.01;
+    private const double LongestGradient = 1;
+    private const double AnnealedShare = 0.3;
+
+    // Half of the 90 % interval of a standard normal number.
+    private const double NinetyPercent = 1.6449;
+
+    /// <summary>Trains a network on all cases at once.</summary>
+    /// <returns>Seconds it took.</returns>
+    public double Train(ILatentModel model, Action<double> report, CancellationToken cancellationToken)
+    {
+        var clock = Stopwatch.StartNew();
+        var random = new Random(seed);
+        using var generator = new Generator((ulong)seed);
+        using var optimizer = optim.Adam(model.Module.parameters(), Rate);
+        for (int epoch = 0; epoch < epochs; epoch++)
+        {
+            double done = (double)epoch / epochs;
+            foreach (var group in optimizer.ParamGroups)
+                group.LearningRate = Rate * (0.01 + (0.99 * (1 + Math.Cos(Math.PI * done)) / 2));
+            LatentRow[] order = [.. set.Train];
+            random.Shuffle(order);
+            foreach (LatentRow[] rows in order.Chunk(set.Batch))
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                using DisposeScope scope = NewDisposeScope();
+                LatentBatch batch = LatentBatch.Of(rows, set.Cases[random.Next(set.Cases.Count)], random, true);
+                optimizer.zero_grad();
+                model.Loss(batch, Math.Min(1, done / AnnealedShare), generator).mean().backward();
+                nn.utils.clip_grad_norm_(model.Module.parameters(), LongestGradient);
+                optimizer.step();
+            }
+            report(done);
+        }
+        return clock.Elapsed.TotalSeconds;
+    }
+
+    /// <summary>What a network answers to a case.</summary>
+    public LatentFigure Judge(ILatentModel model, LatentCase how)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable noGrad = no_grad();
+        LatentBatch batch = LatentBatch.Of(set.Test, how, new Random(seed), false);
+        (Tensor mean, Tensor deviation) = model.Predict(batch.Given, batch.Asked.Times);
+        Tensor isAsked = arange(batch.Asked.Longest).unsqueeze(0).lt(tensor(batch.Asked.Lengths.ToArray()).unsqueeze(1)).unsqueeze(2);
+        isAsked = isAsked.logical_and(batch.Asked.Values.isnan().logical_not());
+        Tensor error = (mean - batch.Asked.Values).masked_select(isAsked), spread = deviation.masked_select(isAsked);
+        return new LatentFigure(
+            (error * error).mean().item<float>(), error.abs().lt(spread * NinetyPercent).to(ScalarType.Float32).mean().item<float>());
+    }
+
+    /// <summary>What a method without a network answers.</summary>
+    public LatentFigure Judge(Func<LatentRow, LatentRow, float[]> method, LatentCase how)
+    {
+        var errors = new List<double>();
+        foreach ((LatentRow given, LatentRow asked) in Pairs(set.Test, how))
+            errors.AddRange(method(given, asked).Zip(asked.Values, (found, value) => Math.Pow(found - (double)value, 2)).Where(error => !double.IsNaN(error)));
+        return new LatentFigure(errors.Average(), null);
+    }
+
+    /// <summary>The linear model of a case.</summary>
+    public Func<LatentRow, LatentRow, float[]> FitLinear(LatentCase how) =>
+        LatentBaselines.FitLinear([.. Pairs(set.Train, how)], set.LinearStep);
+
+    /// <summary>The same draws as in a batch.</summary>
+    private IEnumerable<(LatentRow Given, LatentRow Asked)> Pairs(IReadOnlyList<LatentRow> rows, LatentCase how)
+    {
+        var random = new Random(seed);
+        foreach (LatentRow row in rows)
+        {
+            (int[] given, int[] asked) = how.Split(row, random);
+            yield return (row.Of(given), row.Of(asked));
+        }
+    }
+}
