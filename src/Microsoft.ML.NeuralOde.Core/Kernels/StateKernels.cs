@@ -43,6 +43,23 @@ internal static unsafe class StateKernels
             ScaledError<double>(result, y0, y1, coefficients, k, rtol, atol, maximum);
     }
 
+    /// <summary>target = y + Σ_j (h w_j) k_j of one lane in memory of the caller's; y may be null (zero).</summary>
+    public static void Combine(double* target, double* y, double h, ReadOnlySpan<double> weights, double** k, int width)
+    {
+        double** active = stackalloc double*[weights.Length];
+        double* scaled = stackalloc double[weights.Length];
+        CombineLane(target, y, scaled, active, Gather(h, weights, k, active, scaled), width, 0);
+    }
+
+    /// <summary>The same of the error h Σ_j w_j k_j as below, of one lane in memory of the caller's.</summary>
+    public static double ScaledError(
+        double* y0, double* y1, double h, ReadOnlySpan<double> weights, double** k, int width, double rtol, double atol, bool maximum)
+    {
+        double** active = stackalloc double*[weights.Length];
+        double* scaled = stackalloc double[weights.Length];
+        return ScaledError(y0, y1, scaled, active, Gather(h, weights, k, active, scaled), width, rtol, atol, maximum);
+    }
+
     /// <summary>Copies the lanes of <paramref name="source"/> that are marked.</summary>
     public static void CopyLanes(Tensor target, Tensor source, ReadOnlySpan<bool> mask)
     {
@@ -109,6 +126,20 @@ internal static unsafe class StateKernels
                 weights[count] = T.CreateTruncating(coefficients[j]);
                 active[count++] = inputs[j] + offset;
             }
+        return count;
+    }
+
+    private static int Gather(double h, ReadOnlySpan<double> weights, double** inputs, double** active, double* scaled)
+    {
+        int count = 0;
+        for (int j = 0; j < weights.Length; j++)
+        {
+            double weight = weights[j] * h;
+            if (weight == 0)
+                continue;
+            scaled[count] = weight;
+            active[count++] = inputs[j];
+        }
         return count;
     }
 

@@ -35,7 +35,7 @@ internal sealed class AutoSwitching : OdeMethod
 internal sealed class AutoSwitchingStepper : Stepper
 {
     /// <summary>So many steps in a row must have been possible for the explicit method before it comes back.</summary>
-    private const int EnoughCalmSteps = 5;
+    public const int EnoughCalmSteps = 5;
 
     private readonly ExplicitRungeKuttaStepper _nonStiff;
     private readonly ImplicitRungeKuttaStepper _stiff;
@@ -49,10 +49,12 @@ internal sealed class AutoSwitchingStepper : Stepper
     {
         _nonStiff = method.NonStiff.CreateStepper(context);
         _stiff = method.Stiff.CreateStepper(context);
-        // Well inside the explicit method's stability, or the two would alternate.
-        _calmLimit = 0.5 * method.NonStiff.Tableau.StabilityLimit;
+        _calmLimit = CalmLimit(method);
         _current = _nonStiff;
     }
+
+    /// <summary>Below it h |λ| calls the explicit method back: well inside its stability, or the two would alternate.</summary>
+    public static double CalmLimit(AutoSwitching method) => 0.5 * method.NonStiff.Tableau.StabilityLimit;
 
     public override int ErrorOrder => _current.ErrorOrder;
 

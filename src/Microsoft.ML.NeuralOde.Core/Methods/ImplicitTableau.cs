@@ -8,6 +8,7 @@ namespace Microsoft.ML.NeuralOde.Methods;
 internal sealed class ImplicitTableau
 {
     private readonly List<StageMatrix> _matrices = [];
+    private readonly Lazy<double[][]> _lagrange;
 
     public ImplicitTableau(
         int order, double[][] a, double[] b, double[] c, double[]? error = null, double startError = 0, int errorOrder = 0, double filter = 0,
@@ -25,6 +26,7 @@ internal sealed class ImplicitTableau
         Extension = extension ?? (IsStifflyAccurate ? Cubic(Math.Min(order, 3)) : null);
         Groups = [.. FindGroups(a)];
         FilterMatrix = MatrixOf([[filter]]);
+        _lagrange = new Lazy<double[][]>(Lagrange);
     }
 
     public int Order { get; }
@@ -56,7 +58,7 @@ internal sealed class ImplicitTableau
     public bool IsStifflyAccurate { get; }
 
     /// <summary>Stages that must be solved for together. One each for diagonally implicit methods.</summary>
-    public IReadOnlyList<StageGroup> Groups { get; }
+    public StageGroup[] Groups { get; }
 
     /// <summary>
     /// γ₀ as the matrix whose factors <see cref="NewtonSolver.Filter"/> needs: the same as that of stages with γ₀ on the diagonal.
@@ -69,20 +71,30 @@ internal sealed class ImplicitTableau
     /// The integrals, in units of the step, of the Lagrange polynomials over the nodes from the step's end to a distance behind it: how far
     /// the solution's collocation polynomial moves on there.
     /// </summary>
-    public double[] ExtrapolationWeights(double distance)
+    public void ExtrapolationWeights(double distance, Span<double> weights)
     {
-        var weights = new double[Stages];
-        for (int j = 0; j < weights.Length; j++)
+        double[][] polynomials = _lagrange.Value;
+        weights.Clear();
+        for (int power = 0; power < Stages; power++)
         {
-            // The polynomial's coefficients, lowest power first.
-            double[] polynomial = [1];
+            double integral = (Math.Pow(1 + distance, power + 1) - 1) / (power + 1);
+            for (int j = 0; j < Stages; j++)
+                weights[j] += polynomials[j][power] * integral;
+        }
+    }
+
+    /// <summary>The coefficients of the Lagrange polynomials over the nodes, lowest power first.</summary>
+    private double[][] Lagrange()
+    {
+        var polynomials = new double[Stages][];
+        for (int j = 0; j < polynomials.Length; j++)
+        {
+            polynomials[j] = [1];
             for (int i = 0; i < C.Length; i++)
                 if (i != j)
-                    polynomial = Multiply(polynomial, -C[i] / (C[j] - C[i]), 1 / (C[j] - C[i]));
-            for (int power = 0; power < polynomial.Length; power++)
-                weights[j] += polynomial[power] * (Math.Pow(1 + distance, power + 1) - 1) / (power + 1);
+                    polynomials[j] = Multiply(polynomials[j], -C[i] / (C[j] - C[i]), 1 / (C[j] - C[i]));
         }
-        return weights;
+        return polynomials;
     }
 
     /// <summary>The cubic through both ends with both derivatives, of which the last stage is one.</summary>

@@ -14,22 +14,10 @@ namespace Microsoft.ML.NeuralOde.Methods;
 /// </remarks>
 internal sealed class NewtonSolver
 {
-    /// <summary>Under error control a smaller step is cheaper than many iterations; without it there is no smaller step.</summary>
-    private int MaximumIterations => IsControlled ? 12 : 60;
-
-    /// <summary>Without error control, more iterations than this to go make Jacobians at the stages worth their cost.</summary>
-    private const int WorthwhileIterations = 10;
-
-    /// <summary>Corrections of so many units of rounding, relative to the state, are as small as they get.</summary>
-    private const double RoundingUnits = 10;
-
-    /// <summary>A Jacobian is kept for the next step while iterations with it shrink the correction by this factor at least.</summary>
-    private const double FastRate = 0.05;
-
     private readonly ImplicitTableau _tableau;
     private readonly StepperContext _context;
     private readonly OdeSolverOptions _tolerances;
-    private readonly double _enough;
+    private readonly NewtonRules _rules;
     private readonly List<KnownFactors> _factors = [];
     private Tensor? _jacobian;
     private bool _isCurrent;
@@ -40,12 +28,10 @@ internal sealed class NewtonSolver
         _tableau = tableau;
         _context = context;
         bool isControlled = tableau.Error is not null && context.Options.StepSize is null;
-        // With error control the iteration error stays well below the tolerance; without, it goes to rounding.
+        _rules = new NewtonRules(isControlled);
         _tolerances = context.Options;
-        _enough = isControlled ? 0.01 : 1;
         if (!isControlled)
             _tolerances = context.Options with { RelativeTolerances = null, AbsoluteTolerances = null, Norm = ErrorNorm.Rms };
-        IsControlled = isControlled;
     }
 
     /// <summary>
@@ -53,7 +39,7 @@ internal sealed class NewtonSolver
     /// </summary>
     public double SpectralBound { get; private set; } = double.PositiveInfinity;
 
-    private bool IsControlled { get; }
+    private bool IsControlled => _rules.IsControlled;
 
     /// <summary>The solved stages: their derivatives, the last stage's state, and the lanes in which the iteration failed.</summary>
     internal readonly record struct Result(Tensor[] Derivatives, Tensor LastStage, bool[]? Failed);
@@ -63,7 +49,7 @@ internal sealed class NewtonSolver
     {
         _isCurrent = false;
         // Where rows have their own steps, how well a Jacobian serves one row must not decide for another.
-        if (_rate > FastRate || _context.Options.PerRow)
+        if (_rate > NewtonRules.FastRate || _context.Options.PerRow)
             Forget();
         _rate = 0;
     }
@@ -153,7 +139,7 @@ internal sealed class NewtonSolver
         double[]? rounding = null;
         bool[] open = [];
         bool freezes = _context.Options.PerRow;
-        for (int iteration = 0; iteration < MaximumIterations; iteration++)
+        for (int iteration = 0; iteration < _rules.MaximumIterations; iteration++)
         {
             using DisposeScope scope = NewDisposeScope();
             Tensor residual = Residual(span, bases, stages, group);
@@ -173,7 +159,7 @@ internal sealed class NewtonSolver
             if (IsControlled && iteration > 0 && rounding is null && Array.Exists(stillOpen, o => o))
             {
                 // Tolerances near rounding ask for corrections that never come.
-                Tensor[] units = Array.ConvertAll(stages, stage => stage.Times(RoundingUnits * Epsilon(stage)));
+                Tensor[] units = Array.ConvertAll(stages, stage => stage.Times(NewtonRules.RoundingUnits * Epsilon(stage)));
                 rounding = Norms(state, stages, units);
                 stillOpen = Open(norms, before, rounding);
             }
@@ -198,12 +184,9 @@ internal sealed class NewtonSolver
         {
             if (rounding is not null && norms[lane] <= rounding[lane])
                 continue;
-            double rate = before is null ? 1 : norms[lane] / Math.Max(before[lane], double.Epsilon);
-            if (before is not null && norms[lane] > _enough)
-                _rate = Math.Max(_rate, rate);
-            double left = before is null ? norms[lane] : rate < 1 ? norms[lane] * rate / (1 - rate) : double.PositiveInfinity;
-            // Corrections that no longer shrink but are tiny are rounding.
-            open[lane] = !(Math.Min(left, norms[lane]) <= _enough) && !(rate >= 0.5 && norms[lane] <= 20 * _enough && !IsControlled);
+            double last = before is null ? double.NaN : before[lane];
+            _rate = Math.Max(_rate, _rules.Rate(norms[lane], last));
+            open[lane] = _rules.IsOpen(norms[lane], last);
         }
         return open;
     }
@@ -211,12 +194,9 @@ internal sealed class NewtonSolver
     /// <summary>Whether, without error control, an open lane's iteration diverges or would take long.</summary>
     private bool IsSlow(double[] norms, double[] before, bool[] open)
     {
-        for (int lane = 0; !IsControlled && lane < norms.Length; lane++)
-        {
-            double rate = norms[lane] / Math.Max(before[lane], double.Epsilon);
-            if (open[lane] && !(norms[lane] * Math.Pow(rate, WorthwhileIterations) <= _enough))
+        for (int lane = 0; lane < norms.Length; lane++)
+            if (open[lane] && _rules.IsSlow(norms[lane], before[lane]))
                 return true;
-        }
         return false;
     }
 
@@ -226,11 +206,10 @@ internal sealed class NewtonSolver
     /// </summary>
     private bool[]? IterateExactly(StepSpan span, Tensor state, Tensor[] bases, Tensor[] stages, StageGroup group)
     {
-        const int Halvings = 12;
         int count = group.Count;
         double[]? before = null;
         bool[] open = [];
-        for (int iteration = 0; iteration < MaximumIterations; iteration++)
+        for (int iteration = 0; iteration < _rules.MaximumIterations; iteration++)
         {
             using DisposeScope scope = NewDisposeScope();
             Tensor residual = Residual(span, bases, stages, group);
@@ -243,7 +222,7 @@ internal sealed class NewtonSolver
             Tensor size = residual.Squared().sum(1, keepdim: true);
             Tensor part = ones_like(size);
             Tensor[] better = Moved(part);
-            for (int halving = 0; halving < Halvings && Array.Exists(norms, norm => norm > 20 * _enough); halving++)
+            for (int halving = 0; halving < NewtonRules.Halvings && Array.Exists(norms, norm => norm > 20 * _rules.Enough); halving++)
             {
                 Tensor worse = Residual(span, bases, better, group).Squared().sum(1, keepdim: true).lt(size).logical_not() & size.gt(Numbers.Zero);
                 if (!worse.any().item<bool>())

@@ -40,8 +40,7 @@ internal sealed class StageMatrix
 
     private double[] Invert()
     {
-        using Tensor matrix = tensor(Rows.SelectMany(row => row).ToArray(), [Rows.Length, Rows.Length], ScalarType.Float64, CPU);
-        using Tensor inverse = linalg.inv(matrix);
-        return inverse.data<double>().ToArray();
+        double[][] identity = [.. Rows.Select((row, i) => (double[])[.. row.Select((_, j) => i == j ? 1.0 : 0.0)])];
+        return [.. LinearEquations.Solve(Rows, identity).SelectMany(row => row)];
     }
 }

@@ -74,9 +74,9 @@ internal sealed class StagePredictor(ImplicitTableau tableau, StepperContext con
             weights[0] = node * size;
             return;
         }
-        double[] extrapolated = tableau.ExtrapolationWeights(node * size / _sizes[lane]);
-        for (int j = 0; j < extrapolated.Length; j++)
-            weights[j + 1] = extrapolated[j] * _sizes[lane];
+        tableau.ExtrapolationWeights(node * size / _sizes[lane], weights[1..]);
+        foreach (ref double weight in weights[1..])
+            weight *= _sizes[lane];
     }
 
     private void Release(Tensor[]? slopes)

@@ -8,19 +8,14 @@ namespace Microsoft.ML.NeuralOde.Methods;
 /// </summary>
 /// <remarks>
 /// Where a stage at the step's end has another input Y than the solution y₁, h ‖f(y₁) − f(Y)‖ / ‖y₁ − Y‖ estimates h|λ| of the dominant
-/// eigenvalue. Fifteen steps near the boundary of stability, not interrupted by six that are not, mean stiffness (E. Hairer, G. Wanner,
-/// Solving Ordinary Differential Equations II, IV.2).
+/// eigenvalue (E. Hairer, G. Wanner, Solving Ordinary Differential Equations II, IV.2). See <see cref="StiffnessCount"/>.
 /// </remarks>
 internal sealed class StiffnessDetector
 {
-    private const int EnoughHits = 15;
-    private const int EnoughMisses = 6;
-
     private readonly ButcherTableau _tableau;
     private readonly StepperContext _context;
     private readonly double[] _difference;
-    private int[] _hits;
-    private int[] _misses;
+    private StiffnessCount[] _counts;
     private Tensor? _stage;
     private double[] _distance = [];
     private double[] _size = [];
@@ -30,10 +25,8 @@ internal sealed class StiffnessDetector
     {
         _tableau = tableau;
         _context = context;
-        double[] row = tableau.A[tableau.LastStageAtEnd];
-        _difference = [.. tableau.B.Select((b, j) => b - (j < row.Length ? row[j] : 0))];
-        _hits = new int[context.Arithmetic.Lanes];
-        _misses = new int[context.Arithmetic.Lanes];
+        _difference = StiffnessCount.Difference(tableau);
+        _counts = new StiffnessCount[context.Arithmetic.Lanes];
     }
 
     /// <summary>Whether some lane is stiff.</summary>
@@ -69,8 +62,8 @@ internal sealed class StiffnessDetector
         for (int lane = 0; lane < change.Length; lane++)
         {
             if (_mask is null || _mask[lane])
-                Count(lane, _distance[lane] > 0 && Math.Abs(_size[lane]) * change[lane] > 0.9 * _tableau.StabilityLimit * _distance[lane]);
-            LooksStiff |= _hits[lane] >= EnoughHits;
+                _counts[lane].Add(_tableau, _size[lane], _distance[lane], change[lane]);
+            LooksStiff |= _counts[lane].LooksStiff;
         }
         _context.Statistics.IsStiff |= LooksStiff;
     }
@@ -79,30 +72,15 @@ internal sealed class StiffnessDetector
     public void Keep(int[] lanes)
     {
         DropStage();
-        _hits = Array.ConvertAll(lanes, lane => _hits[lane]);
-        _misses = Array.ConvertAll(lanes, lane => _misses[lane]);
+        _counts = Array.ConvertAll(lanes, lane => _counts[lane]);
     }
 
     /// <summary>Starts afresh.</summary>
     public void Forget()
     {
         DropStage();
-        Array.Clear(_hits);
-        Array.Clear(_misses);
+        Array.Clear(_counts);
         LooksStiff = false;
-    }
-
-    private void Count(int lane, bool isHit)
-    {
-        if (isHit)
-        {
-            _hits[lane]++;
-            _misses[lane] = 0;
-        }
-        else if (++_misses[lane] == EnoughMisses)
-        {
-            _hits[lane] = 0;
-        }
     }
 
     private void DropStage()

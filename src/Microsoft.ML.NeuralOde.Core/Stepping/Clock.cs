@@ -13,7 +13,7 @@ internal sealed class Clock
     private readonly Device _device;
     private readonly bool _perRow;
     private readonly int _stateDimensions;
-    private readonly double[]? _jumps;
+    private readonly Jumps? _jumps;
 
     /// <param name="grid">The output times.</param>
     /// <param name="state">A tensor like the state.</param>
@@ -21,7 +21,7 @@ internal sealed class Clock
     /// <param name="jumps">Where the right-hand side jumps; null for nowhere.</param>
     public Clock(TimeGrid grid, Tensor state, bool perRow, IReadOnlyList<double>? jumps = null)
     {
-        _jumps = jumps is { Count: > 0 } ? [.. jumps.Distinct().Order()] : null;
+        _jumps = Jumps.Create(jumps, state.dtype);
         _grid = grid;
         _type = state.dtype;
         _device = state.device;
@@ -42,23 +42,10 @@ internal sealed class Clock
     public bool HasJumps => _jumps is not null;
 
     /// <summary>The times at which a step leaves from here: behind a jump that is here.</summary>
-    public double[] Leaving(double[] times) => _jumps is null ? times : Array.ConvertAll(times, time => Beside(time, time, _grid.Direction));
+    public double[] Leaving(double[] times) => _jumps is null ? times : Array.ConvertAll(times, time => _jumps.Leaving(time, _grid.Direction));
 
     /// <summary>A time inside a step, on the step's own side of the jumps around it.</summary>
-    public double Inside(double time, double start, double end) => Beside(time, start + (end - start) / 2, end < start ? -1 : 1);
-
-    /// <summary>
-    /// A time, kept between the jumps around a place; where the place is a jump, it means the side that the direction leads to.
-    /// </summary>
-    private double Beside(double time, double place, int direction)
-    {
-        int next = Array.BinarySearch(_jumps!, place);
-        next = next < 0 ? ~next : direction > 0 ? next + 1 : next;
-        double low = next > 0 ? TimePrecision.Next(_jumps![next - 1], _type) : double.NegativeInfinity;
-        double high = next < _jumps!.Length ? TimePrecision.Previous(_jumps[next], _type) : double.PositiveInfinity;
-        // Between jumps so near to each other that the type tells none between them, no time is better than another.
-        return low <= high ? Math.Clamp(time, low, high) : time;
-    }
+    public double Inside(double time, double start, double end) => _jumps!.Inside(time, start, end);
 
     public Tensor Tensor(double[] times)
     {
@@ -82,20 +69,8 @@ internal sealed class Clock
         return _perRow ? Spread(time) : Squeeze(time);
     }
 
-    /// <summary>The output time nearest to the middle of a stretch, if one lies inside it.</summary>
-    public double? OutputInside(double start, double end)
-    {
-        double middle = (start + end) / 2;
-        int before = _grid.Locate(middle).Segment;
-        double best = double.NaN;
-        for (int i = before; i <= Math.Min(before + 1, _grid.Count - 1); i++)
-        {
-            double time = _grid.Values[i];
-            if ((time - start) * (end - time) > 0 && !(Math.Abs(time - middle) >= Math.Abs(best - middle)))
-                best = time;
-        }
-        return double.IsNaN(best) ? null : best;
-    }
+    /// <inheritdoc cref="TimeGrid.OutputInside"/>
+    public double? OutputInside(double start, double end) => _grid.OutputInside(start, end);
 
     /// <summary>end − start in the graph, shape <c>[lanes]</c>; null where times carry no derivative.</summary>
     public Tensor? Difference(double[] start, double[] end)

@@ -49,9 +49,14 @@ internal sealed class TimeGrid
     }
 
     /// <exception cref="ArgumentException">The times are not a strictly monotone, finite list.</exception>
-    public static TimeGrid Of(params double[] values)
+    public static TimeGrid Of(params double[] values) => Of(values, nameof(values));
+
+    /// <param name="values">The times.</param>
+    /// <param name="parameter">The argument that they are.</param>
+    /// <exception cref="ArgumentException">The times are not a strictly monotone, finite list.</exception>
+    public static TimeGrid Of(double[] values, string parameter)
     {
-        Check(values, nameof(values));
+        Check(values, parameter);
         return new TimeGrid(values, null);
     }
 
@@ -90,6 +95,21 @@ internal sealed class TimeGrid
         using Tensor difference = _tracked![segment + 1] - _tracked[segment];
         using Tensor part = difference.Times(fraction);
         return _tracked[segment].Plus(part);
+    }
+
+    /// <summary>The output time nearest to the middle of a stretch, if one lies inside it.</summary>
+    public double? OutputInside(double start, double end)
+    {
+        double middle = (start + end) / 2;
+        int before = Locate(middle).Segment;
+        double best = double.NaN;
+        for (int i = before; i <= Math.Min(before + 1, Count - 1); i++)
+        {
+            double time = Values[i];
+            if ((time - start) * (end - time) > 0 && !(Math.Abs(time - middle) >= Math.Abs(best - middle)))
+                best = time;
+        }
+        return double.IsNaN(best) ? null : best;
     }
 
     /// <summary>
