@@ -48,7 +48,9 @@ public static class Mpi
         lock (Gate)
         {
             if (_world is not null)
-                return options is null ? _world : throw new InvalidOperationException("MPI was started before; call Start with options first, and once.");
+                return options is null
+                    ? _world
+                    : throw new InvalidOperationException("MPI was started before; call Start with options first, and once.");
             options ??= new MpiOptions();
             _library = new MpiLibrary(options.Library);
             using (Limit(options.Patience))
@@ -72,8 +74,8 @@ public static class Mpi
         int support = mpi.IsInitialized ? mpi.ThreadSupport() : mpi.Initialize(Abi.ThreadMultiple);
         if (support < Abi.ThreadMultiple)
             throw new MpiException(
-                $"'{mpi.Version()}' was started without support for several threads (MPI_THREAD_MULTIPLE), which the watch over the processes needs. "
-                + "Load the multi-threaded library, or set MPICH_MAX_THREAD_SAFETY=multiple (Cray) or MV2_ENABLE_AFFINITY=0 (MVAPICH).");
+                $"'{mpi.Version()}' was started without support for several threads (MPI_THREAD_MULTIPLE), which the watch over the processes "
+                + "needs. Load the multi-threaded library, or set MPICH_MAX_THREAD_SAFETY=multiple (Cray) or MV2_ENABLE_AFFINITY=0 (MVAPICH).");
         RequireItsLauncher(mpi.Size(Abi.World), mpi.Version());
     }
 
@@ -84,13 +86,15 @@ public static class Mpi
             return;
         foreach ((string variable, string launcher, string remedy) in new[]
         {
-            ("OMPI_COMM_WORLD_SIZE", "The mpiexec of Open MPI", "Take the mpiexec of that library: mpiexec.mpich or mpiexec.hydra where both are installed."),
+            ("OMPI_COMM_WORLD_SIZE", "The mpiexec of Open MPI",
+                "Take the mpiexec of that library: mpiexec.mpich or mpiexec.hydra where both are installed."),
             ("PMI_SIZE", "A launcher", "Take the mpiexec of that library."),
             ("SLURM_STEP_NUM_TASKS", "srun", "Take 'srun --mpi=pmi2', or mpiexec inside of the allocation."),
         })
             if (int.TryParse(Environment.GetEnvironmentVariable(variable), CultureInfo.InvariantCulture, out int started) && started > 1)
                 throw new MpiException(
-                    $"{launcher} has started {started} processes ({variable}), but for '{version}' this one is alone: they do not belong together. {remedy}");
+                    $"{launcher} has started {started} processes ({variable}), but for '{version}' this one is alone: they do not belong "
+                    + $"together. {remedy}");
     }
 
     private static void SetThreads(MpiOptions options, int ranksOfHost)
@@ -131,7 +135,8 @@ public static class Mpi
     private static Timer Limit(TimeSpan time) => After(time, () =>
     {
         Console.Error.WriteLine(
-            $"MPI: the other processes of the job have not come within {time.TotalSeconds:F0} seconds. Were all started by one mpiexec, and do all use Mpi?");
+            $"MPI: the other processes of the job have not come within {time.TotalSeconds:F0} seconds. Were all started by one mpiexec, and do "
+            + "all use Mpi?");
         Process.GetCurrentProcess().Kill();
     });
 

@@ -22,8 +22,8 @@ public sealed record MpiOptions
     public TimeSpan Patience { get; init; } = TimeSpan.FromMinutes(15);
 
     /// <summary>
-    /// Threads of torch in this process. Default: null, which is what OMP_NUM_THREADS says, and otherwise the processors of the host over the
-    /// number of its ranks.
+    /// Threads of torch in this process. Default: null, which is what OMP_NUM_THREADS says, and otherwise the processors of the host over
+    /// the number of its ranks.
     /// </summary>
     public int? Threads { get; init; }
 
@@ -35,7 +35,8 @@ public sealed record MpiOptions
 
     internal void Validate()
     {
-        Require(Library is null || !string.IsNullOrWhiteSpace(Library), nameof(Library), $"'{Library}'", "the name or path of a library, or null");
+        Require(
+            Library is null || !string.IsNullOrWhiteSpace(Library), nameof(Library), $"'{Library}'", "the name or path of a library, or null");
         Require(Silence >= TimeSpan.FromSeconds(1), nameof(Silence), Silence, "at least one second");
         Require(Patience >= Silence, nameof(Patience), Patience, $"at least {nameof(Silence)}, {Silence}");
         Require(Threads is null or > 0, nameof(Threads), Threads, "at least 1, or null");

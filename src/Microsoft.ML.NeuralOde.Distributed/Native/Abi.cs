@@ -1,8 +1,8 @@
 namespace Microsoft.ML.NeuralOde.Native;
 
 /// <summary>
-/// The numbers of the MPICH ABI, which MPICH from 3.1 on, Intel MPI, Cray MPI and MVAPICH have in common (MPICH ABI Compatibility Initiative),
-/// and MS-MPI with them as far as they are used here. Handles are 32-bit numbers.
+/// The numbers of the MPICH ABI, which MPICH from 3.1 on, Intel MPI, Cray MPI and MVAPICH have in common (MPICH ABI Compatibility
+/// Initiative), and MS-MPI with them as far as they are used here. Handles are 32-bit numbers.
 /// </summary>
 internal static class Abi
 {

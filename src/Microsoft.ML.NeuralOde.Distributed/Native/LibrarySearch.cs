@@ -9,15 +9,19 @@ internal static class LibrarySearch
 
     private const string OpenMpiSymbol = "ompi_mpi_comm_world";
 
-    private const string Remedy = "Install MPICH on each host ('apt-get install mpich' on Debian and Ubuntu, 'dnf install mpich' on Fedora, 'brew install mpich' "
-        + "on macOS, MS-MPI on Windows), load the module of Intel MPI, Cray MPI or MVAPICH, or name the file of the library in " + Variable + ".";
+    private const string Remedy = "Install MPICH on each host ('apt-get install mpich' on Debian and Ubuntu, 'dnf install mpich' on Fedora, "
+        + "'brew install mpich' on macOS, MS-MPI on Windows), load the module of Intel MPI, Cray MPI or MVAPICH, or name the file of the library in "
+        + Variable + ".";
 
     /// <summary>Where one is usually found, by the system's rules.</summary>
     private static string[] Usual => OperatingSystem.IsWindows() ? ["msmpi.dll", "impi.dll"]
-        : OperatingSystem.IsMacOS() ? ["libmpich.12.dylib", "libmpi.12.dylib", "/opt/homebrew/lib/libmpi.12.dylib", "/usr/local/lib/libmpi.12.dylib"]
+        : OperatingSystem.IsMacOS()
+        ? ["libmpich.12.dylib", "libmpi.12.dylib", "/opt/homebrew/lib/libmpi.12.dylib", "/usr/local/lib/libmpi.12.dylib"]
         : ["libmpich.so.12", "libmpi.so.12", "libmpi_cray.so.12", "libmpi_gnu_123.so.12"];
 
-    private static string[] OpenMpi => OperatingSystem.IsMacOS() ? ["libmpi.40.dylib", "libmpi.80.dylib"] : ["libmpi.so.40", "libmpi.so.80", "libmpi.so.20"];
+    private static string[] OpenMpi => OperatingSystem.IsMacOS()
+        ? ["libmpi.40.dylib", "libmpi.80.dylib"]
+        : ["libmpi.so.40", "libmpi.so.80", "libmpi.so.20"];
 
     /// <summary>Loads a library.</summary>
     /// <param name="given">Its file or name; null for what the environment says, or the first that is found.</param>
@@ -48,6 +52,6 @@ internal static class LibrarySearch
     }
 
     private static MpiException IsOpenMpi(string name) => new(
-        $"'{name}' is Open MPI, whose binary interface is another one than that of MPICH, for which this package is made. {Remedy} Start the program "
-        + "with the mpiexec of that library ('mpiexec.mpich' or 'mpiexec.hydra' where both are installed).");
+        $"'{name}' is Open MPI, whose binary interface is another one than that of MPICH, for which this package is made. {Remedy} Start the "
+        + "program with the mpiexec of that library ('mpiexec.mpich' or 'mpiexec.hydra' where both are installed).");
 }

@@ -177,6 +177,7 @@ internal sealed unsafe class MpiLibrary
             _ = SetEnvironment("UCX_ERROR_SIGNALS", "", 0);
 
         [DllImport("libc", EntryPoint = "setenv")]
-        static extern int SetEnvironment([MarshalAs(UnmanagedType.LPUTF8Str)] string name, [MarshalAs(UnmanagedType.LPUTF8Str)] string value, int replace);
+        static extern int SetEnvironment(
+            [MarshalAs(UnmanagedType.LPUTF8Str)] string name, [MarshalAs(UnmanagedType.LPUTF8Str)] string value, int replace);
     }
 }

@@ -63,11 +63,14 @@ internal sealed unsafe class MpiGroup : TrainingGroup
         return true;
     }
 
-    public override void Sum(Span<float> values) => Exchange(MemoryMarshal.AsBytes(values), () => _mpi.BeginSum((nint)_buffer, Count<float>(), Abi.Single, _communicator));
+    public override void Sum(Span<float> values) =>
+        Exchange(MemoryMarshal.AsBytes(values), () => _mpi.BeginSum((nint)_buffer, _length / sizeof(float), Abi.Single, _communicator));
 
-    public override void Sum(Span<double> values) => Exchange(MemoryMarshal.AsBytes(values), () => _mpi.BeginSum((nint)_buffer, Count<double>(), Abi.Double, _communicator));
+    public override void Sum(Span<double> values) =>
+        Exchange(MemoryMarshal.AsBytes(values), () => _mpi.BeginSum((nint)_buffer, _length / sizeof(double), Abi.Double, _communicator));
 
-    public override void Broadcast(Span<byte> values, int sender) => Exchange(values, () => _mpi.BeginBroadcast((nint)_buffer, _length, sender, _communicator));
+    public override void Broadcast(Span<byte> values, int sender) =>
+        Exchange(values, () => _mpi.BeginBroadcast((nint)_buffer, _length, sender, _communicator));
 
     public override void Fail(Exception cause)
     {
@@ -77,9 +80,6 @@ internal sealed unsafe class MpiGroup : TrainingGroup
 
     /// <summary>Leaves the group in good order.</summary>
     public void Leave() => _watch.End();
-
-    private int Count<T>()
-        where T : unmanaged => _length / sizeof(T);
 
     /// <summary>Sends and receives in memory of our own, which stays where a message that never ends may still write.</summary>
     private void Exchange(Span<byte> values, Func<int> begin)
@@ -113,8 +113,8 @@ internal sealed unsafe class MpiGroup : TrainingGroup
                 throw Broken($"Rank {left.Rank} has ended its program, while rank {Rank} waits for it in a training.");
             if (waited > _options.Patience)
                 throw Broken(
-                    $"Rank {Rank} has waited {waited.TotalMinutes:F0} minutes for the other processes, which are alive but do something else. Do all "
-                    + $"call Fit the same number of times? {nameof(MpiOptions)}.{nameof(MpiOptions.Patience)} sets how long is waited.");
+                    $"Rank {Rank} has waited {waited.TotalMinutes:F0} minutes for the other processes, which are alive but do something else. "
+                    + $"Do all call Fit the same number of times? {nameof(MpiOptions)}.{nameof(MpiOptions.Patience)} sets how long is waited.");
             // Whoever sleeps makes all others wait; after a while there is more to lose by keeping a processor busy.
             if (waited < Awake)
                 Thread.Yield();

@@ -123,8 +123,9 @@ internal sealed class Watch(MpiLibrary mpi, int communicator, MpiOptions options
     {
         if (Broken is not null || Left?.Rank == Before || Stopwatch.GetElapsedTime(_heard) < options.Silence)
             return;
-        TellAll($"Nothing was heard of rank {Before} for {options.Silence.TotalSeconds:F0} seconds: its process has died or hangs, or its host or the network "
-            + "is down.");
+        TellAll(
+            $"Nothing was heard of rank {Before} for {options.Silence.TotalSeconds:F0} seconds: its process has died or hangs, or its host or the "
+            + "network is down.");
     }
 
     private void TellAll(string failure)

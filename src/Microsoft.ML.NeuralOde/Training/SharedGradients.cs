@@ -3,7 +3,9 @@ using System.Runtime.InteropServices;
 namespace Microsoft.ML.NeuralOde.Training;
 
 /// <summary>Adds the gradients of several processes up, in few large messages.</summary>
-/// <remarks>Gradients are of what each process's rows contribute to the mean over the whole batch, so that their sum is that of the mean.</remarks>
+/// <remarks>
+/// Gradients are of what each process's rows contribute to the mean over the whole batch, so that their sum is that of the mean.
+/// </remarks>
 internal sealed class SharedGradients(Team team)
 {
     // Small gradients go together; a message of this size costs its transfer and hardly any waiting.

@@ -107,19 +107,20 @@ internal sealed class Team(TrainingGroup group) : IDisposable
     /// <exception cref="TrainingGroupException">It is not; all processes throw the same.</exception>
     public void RequireSame(IReadOnlyDictionary<string, string> facts)
     {
-        byte[] own = JsonSerializer.SerializeToUtf8Bytes(new SortedDictionary<string, string>(facts.Concat(Versions()).ToDictionary(), StringComparer.Ordinal));
+        var all = new SortedDictionary<string, string>(facts.Concat(Versions()).ToDictionary(), StringComparer.Ordinal);
+        byte[] own = JsonSerializer.SerializeToUtf8Bytes(all);
         byte[] first = ShareBytes(own)!;
         string difference = own.AsSpan().SequenceEqual(first) ? "" : Difference(Read(first), Read(own));
         Span<double> differing = [difference.Length > 0 ? 1 : 0];
         group.Sum(differing);
         if (differing[0] == 0)
             return;
-        var all = new List<string>();
+        var differences = new List<string>();
         for (int rank = 0; rank < Size; rank++)
             if (ShareBytes(rank == group.Rank ? Encoding.UTF8.GetBytes(difference) : null, rank) is { Length: > 0 } text)
-                all.Add($"on rank {rank} {Encoding.UTF8.GetString(text)}");
+                differences.Add($"on rank {rank} {Encoding.UTF8.GetString(text)}");
         throw Agreed(new TrainingGroupException(
-            $"The processes of the training differ: {string.Join("; ", all)}. All need the same program, packages, options and data."));
+            $"The processes of the training differ: {string.Join("; ", differences)}. All need the same program, packages, options and data."));
     }
 
     /// <summary>Checks that all processes have the same weights to the last bit.</summary>
@@ -156,7 +157,8 @@ internal sealed class Team(TrainingGroup group) : IDisposable
     {
         var versions = new Dictionary<string, string>(group.Facts)
         {
-            ["Microsoft.ML.NeuralOde"] = typeof(Team).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "",
+            ["Microsoft.ML.NeuralOde"] =
+                typeof(Team).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "",
             ["TorchSharp"] = typeof(torch).Assembly.GetName().Version?.ToString() ?? "",
             ["the number of processes"] = $"{Size}",
         };
@@ -165,7 +167,9 @@ internal sealed class Team(TrainingGroup group) : IDisposable
 
     private static string Difference(Dictionary<string, string> first, Dictionary<string, string> own) => string.Join(
         ", ", first.Keys.Union(own.Keys).Where(name => first.GetValueOrDefault(name) != own.GetValueOrDefault(name))
-            .Select(name => $"{name} is {own.GetValueOrDefault(name, "not known")} and on rank 0 {first.GetValueOrDefault(name, "not known")}"));
+            .Select(name => $"{name} is {Known(own, name)} and on rank 0 {Known(first, name)}"));
+
+    private static string Known(Dictionary<string, string> facts, string name) => facts.GetValueOrDefault(name, "not known");
 
     private static Dictionary<string, string> Read(byte[] json) => JsonSerializer.Deserialize<Dictionary<string, string>>(json)!;
 }

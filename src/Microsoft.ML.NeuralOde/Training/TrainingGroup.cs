@@ -51,7 +51,9 @@ public abstract class TrainingGroup
     /// <param name="cause">Why.</param>
     public abstract void Fail(Exception cause);
 
-    /// <summary>The norm by which all processes agree on the steps of a batch while <see cref="SharesSteps"/>; otherwise each by itself.</summary>
+    /// <summary>
+    /// The norm by which all processes agree on the steps of a batch while <see cref="SharesSteps"/>; otherwise each by itself.
+    /// </summary>
     internal ErrorNorm StepNorm => _stepNorm ??= ErrorNorm.Shared(MeanSquare);
 
     internal bool SharesSteps { get; set; }
