@@ -61,7 +61,7 @@ public sealed class ContinuousFlowAnomalyTransformer
     }
 
     private ContinuousFlowAnomalyTransformer With(IHostEnvironment environment, AnomalyOutput output) =>
-        new(environment, Model, InputColumns, TrainingHistory, output);
+        new(environment, Model.Share(), InputColumns, TrainingHistory, output);
 
     /// <summary>Loads a model; called by ML.NET.</summary>
     internal static ContinuousFlowAnomalyTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
