@@ -8,7 +8,7 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML;
 
 /// <summary>Neural ordinary differential equations in the catalogs of <see cref="MLContext"/>.</summary>
-public static class NeuralOdeCatalog
+public static partial class NeuralOdeCatalog
 {
     /// <summary>Creates a trainer of neural ODE classifiers of several classes.</summary>
     /// <param name="catalog">The catalog.</param>
