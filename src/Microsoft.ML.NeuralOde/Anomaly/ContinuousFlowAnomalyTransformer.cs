@@ -69,7 +69,8 @@ public sealed class ContinuousFlowAnomalyTransformer
     internal ContinuousFlowAnomalyTransformer WithContributions(IHostEnvironment environment, string column)
     {
         if (column == _output.Score || column == _output.PredictedLabel)
-            throw new ArgumentException($"The column of contributions is '{column}', which is another column of the detector.", nameof(column));
+            throw new ArgumentException(
+                $"The column of contributions is '{column}', which is another column of the detector.", nameof(column));
         if (ConditionColumnName is { } condition)
             throw new InvalidOperationException(
                 $"What is normal to this detector depends on the column '{condition}', so that no feature has normal values of its own. "
@@ -119,7 +120,8 @@ public sealed class ContinuousFlowAnomalyTransformer
             model.Evaluate(features, rows, OutputCount, outputs, (network, x, c) =>
                 _contributions?.ScoreWithContributions(network, x, output.Scale)
                 ?? AnomalyOutput.ScoreOf(network.Evidence(x, c), output.Scale).unsqueeze(1));
-            if (output.MissingValues == MissingValueHandling.Refuse && outputs.AsSpan(0, rows * OutputCount).ContainsAny(float.NaN, float.NaN))
+            if (output.MissingValues == MissingValueHandling.Refuse
+                && outputs.AsSpan(0, rows * OutputCount).ContainsAny(float.NaN, float.NaN))
                 throw Missing(features);
         }
 

@@ -105,10 +105,10 @@ public sealed class FeatureContributionsTests : IClassFixture<FeatureContributio
         })];
     }
 
-    private float[] Scores(ITransformer model, List<Row> rows) =>
+    private float[] Scores(ContinuousFlowAnomalyTransformer model, List<Row> rows) =>
         [.. model.Transform(_mlContext.Data.LoadFromEnumerable(rows)).GetColumn<float>("Score")];
 
-    private float[][] Contributions(ITransformer model, List<Row> rows) =>
+    private float[][] Contributions(ContinuousFlowAnomalyTransformer model, List<Row> rows) =>
         [.. model.Transform(_mlContext.Data.LoadFromEnumerable(rows)).GetColumn<float[]>(Column)];
 
     /// <summary>A detector of rows of five correlated features in different units.</summary>
