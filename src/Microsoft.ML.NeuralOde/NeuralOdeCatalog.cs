@@ -8,7 +8,7 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML;
 
 /// <summary>Neural ordinary differential equations in the catalogs of <see cref="MLContext"/>.</summary>
-public static class NeuralOdeCatalog
+public static partial class NeuralOdeCatalog
 {
     /// <summary>Creates a trainer of neural ODE classifiers of several classes.</summary>
     /// <param name="catalog">The catalog.</param>
@@ -378,7 +378,7 @@ public static class NeuralOdeCatalog
 
     /// <summary>A binary classifier with another threshold: true is predicted for scores above it.</summary>
     /// <param name="catalog">The catalog.</param>
-    /// <param name="model">The classifier. It shares its weights with the result: they are freed when one of both is disposed of.</param>
+    /// <param name="model">The classifier. It shares its weights with the result: they are freed when both are disposed of.</param>
     /// <param name="threshold">
     /// The score, which is the logarithm of the odds: for true from probability p on, log(p / (1 − p)). 0 is p = 0.5.
     /// </param>
@@ -416,7 +416,7 @@ public static class NeuralOdeCatalog
 
     /// <summary>A detector of anomalies with another threshold: rows with scores above it are anomalies.</summary>
     /// <param name="catalog">The catalog.</param>
-    /// <param name="model">The detector. It shares its weights with the result: they are freed when one of both is disposed of.</param>
+    /// <param name="model">The detector. It shares its weights with the result: they are freed when both are disposed of.</param>
     /// <param name="threshold">The score.</param>
     /// <returns>The detector with the threshold, which is saved with it.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The threshold is not finite.</exception>
@@ -448,7 +448,7 @@ public static class NeuralOdeCatalog
     /// threshold.
     /// </summary>
     /// <param name="catalog">The catalog.</param>
-    /// <param name="model">The detector. It shares its weights with the result: they are freed when one of both is disposed of.</param>
+    /// <param name="model">The detector. It shares its weights with the result: they are freed when both are disposed of.</param>
     /// <param name="contamination">
     /// The share, between 0 and 1. The model keeps the scores of up to 4,096 training rows; of more, it keeps that many at equal distances
     /// in their order, which is what a share is exact to.

@@ -223,7 +223,7 @@ public static class SeriesCatalog
 
     /// <summary>A binary classifier of series with another threshold: true is predicted for scores above it.</summary>
     /// <param name="catalog">The catalog.</param>
-    /// <param name="model">The classifier. It shares its weights with the result: they are freed when one of both is disposed of.</param>
+    /// <param name="model">The classifier. It shares its weights with the result: they are freed when both are disposed of.</param>
     /// <param name="threshold">The score, which is the logarithm of the odds: 0 is probability 0.5.</param>
     /// <returns>The classifier with the threshold, which is saved with it.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The threshold is not finite.</exception>

@@ -11,8 +11,8 @@ IDataView rows = mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, 400).Sele
 using var detector = mlContext.AnomalyDetection.Trainers.ContinuousFlow(new ContinuousFlowAnomalyTrainer.Options { NumberOfEpochs = 10, HiddenLayers = [64, 64], BatchSize = 256 }).Fit(rows);
 foreach (double share in new[] { 0.01, 0.05, 0.2 })
 {
-    // It shares its weights with the first.
-    var changed = mlContext.AnomalyDetection.ChangeModelContamination(detector, share);
+    // It shares its weights with the first, which are freed when both are disposed of.
+    using var changed = mlContext.AnomalyDetection.ChangeModelContamination(detector, share);
     int alarms = mlContext.Data.CreateEnumerable<Prediction>(changed.Transform(rows), false).Count(row => row.PredictedLabel);
     Console.WriteLine($"contamination {share}: {alarms} alarms among the 400 training rows");
 }

@@ -22,29 +22,23 @@ internal sealed class AnomalyTable
 {
     private const string LabelColumn = "label";
 
-    // Of five normal rows three are for training.
-    private const int Cycle = 5, TrainingRows = 3;
+    private readonly AnomalyRow[] _rows;
 
-    private AnomalyTable(string name, AnomalyRow[] rows, bool isLabelled)
-    {
-        Name = name;
-        IsLabelled = isLabelled;
-        AnomalyRow[] normal = [.. rows.Where(row => row.Label == 0)];
-        Training = isLabelled ? [.. normal.Where((_, i) => i % Cycle < TrainingRows)] : rows;
-        Test = isLabelled ? [.. normal.Where((_, i) => i % Cycle >= TrainingRows), .. rows.Where(row => row.Label != 0)] : rows;
-    }
+    private AnomalyTable(string name, string[] columns, AnomalyRow[] rows, bool isLabelled) =>
+        (Name, Columns, _rows, IsLabelled) = (name, columns, rows, isLabelled);
 
     public string Name { get; }
 
+    /// <summary>The names of the features.</summary>
+    public IReadOnlyList<string> Columns { get; }
+
     public bool IsLabelled { get; }
 
-    /// <summary>
-    /// Of the normal rows, in the file's order, those whose position modulo 5 is below 3; all rows where there are no labels.
-    /// </summary>
-    public IReadOnlyList<AnomalyRow> Training { get; }
-
-    /// <summary>The other normal rows and all anomalies; all rows where there are no labels.</summary>
-    public IReadOnlyList<AnomalyRow> Test { get; }
+    /// <summary>Divides the rows; without labels all rows train, and all are scored.</summary>
+    /// <param name="protocol">The rule.</param>
+    /// <param name="seed">Decides on what is drawn.</param>
+    public AnomalySplit Split(SplitProtocol protocol, int seed) =>
+        IsLabelled ? AnomalySplit.Of(_rows, protocol, seed) : new AnomalySplit(_rows, _rows);
 
     /// <summary>The tables that a path names: a file, or all CSV files of a folder that end in a column 'label'.</summary>
     /// <exception cref="UserException">There is no such file or folder, or no table in it.</exception>
@@ -84,8 +78,11 @@ internal sealed class AnomalyTable
                 throw new UserException($"{file}, line {i + 1}: the label is {cells[^1]}; 0 (normal) or 1 (anomaly) was expected.");
             rows.Add(new AnomalyRow { Features = isLabelled ? numbers[..^1] : numbers, Label = isLabelled ? numbers[^1] : 0, Line = i + 1 });
         }
-        var table = new AnomalyTable(Path.GetFileNameWithoutExtension(file), [.. rows], isLabelled);
-        if (table.Training.Count < 2 || (isLabelled && (!table.Test.Any(row => row.Label == 0) || !table.Test.Any(row => row.Label == 1))))
+        var table = new AnomalyTable(
+            Path.GetFileNameWithoutExtension(file), [.. lines[0].Split(',').Take(isLabelled ? width - 1 : width).Select(name => name.Trim())], [.. rows],
+            isLabelled);
+        AnomalySplit split = table.Split(SplitProtocol.Modulo, 0);
+        if (split.Training.Count < 2 || (isLabelled && (!split.Test.Any(row => row.Label == 0) || !split.Test.Any(row => row.Label == 1))))
             throw new UserException(
                 $"{file}: {rows.Count} rows are too few; {(isLabelled ? "at least four normal ones and one anomaly are needed" : "at least two are needed")}.");
         return table;

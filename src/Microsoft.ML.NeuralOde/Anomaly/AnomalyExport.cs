@@ -12,6 +12,10 @@ internal static class AnomalyExport
         if (columns.MissingValues == MissingValueHandling.Refuse)
             throw new NotSupportedException(
                 "The detector refuses rows with missing values, which ONNX cannot; train with another value of MissingValues.");
+        if (columns.Contributions is { } contributions)
+            throw new NotSupportedException(
+                $"The column '{contributions}' of contributions cannot be written to ONNX; "
+                + "export the detector that ExplainAnomalies was given.");
         using IDisposable noGrad = no_grad();
         (string u, string incomplete, double logScale) = FlowNetworkExport.Standardize(graph, network, features);
         int flows = network.Flows.Count;

@@ -9,12 +9,23 @@ namespace Microsoft.ML.NeuralOde.Anomaly;
 /// itself.</param>
 /// <param name="MissingValues">What becomes of rows that cannot be scored.</param>
 /// <param name="TrainingScores">The scores of the training rows; null in files that do not have them.</param>
+/// <param name="Contributions">The column of what each feature adds to the score; null for none.</param>
 internal sealed record AnomalyOutput(
     string Score, string PredictedLabel, AnomalyScale? Scale, float Threshold, double? Contamination,
-    MissingValueHandling MissingValues = MissingValueHandling.Normal, ScoreQuantiles? TrainingScores = null)
+    MissingValueHandling MissingValues = MissingValueHandling.Normal, ScoreQuantiles? TrainingScores = null,
+    string? Contributions = null)
 {
     /// <summary>What people are to read of it in the file.</summary>
-    public object ToMetadata() => new { Score, PredictedLabel, Scale, Threshold, Contamination, MissingValues = MissingValues.ToString() };
+    public object ToMetadata() => new
+    {
+        Score,
+        PredictedLabel,
+        Scale,
+        Threshold,
+        Contamination,
+        MissingValues = MissingValues.ToString(),
+        Contributions,
+    };
 
     /// <summary>What makes no sense in what was read, as a clause; null for nothing.</summary>
     public string? FindDefect() => !float.IsFinite(Threshold) ? $"its threshold is {Threshold}"

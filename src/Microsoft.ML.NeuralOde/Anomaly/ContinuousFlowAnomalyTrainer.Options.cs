@@ -7,10 +7,14 @@ public sealed partial class ContinuousFlowAnomalyTrainer
     /// <summary>The options of <see cref="ContinuousFlowAnomalyTrainer"/>.</summary>
     public sealed class Options : ContinuousFlowTrainerOptions
     {
-        /// <summary>The defaults.</summary>
+        /// <summary>
+        /// The defaults. <see cref="NeuralOdeTrainerOptions.StepSize"/> is 1/4, enough to rank rows; take 1/16 for log-densities in nats,
+        /// and for <see cref="FlowTrainingMethod.MaximumLikelihood"/>, which trains with these steps too.
+        /// </summary>
         public Options()
         {
             NumberOfEpochs = FlowDefaults.AnomalyEpochs;
+            StepSize = FlowDefaults.AnomalyStepSize;
             Smoothing = FlowDefaults.AnomalySmoothing;
             CoverageShare = FlowDefaults.AnomalyCoverageShare;
             Reshaping = FeatureReshaping.IrregularFeatures;

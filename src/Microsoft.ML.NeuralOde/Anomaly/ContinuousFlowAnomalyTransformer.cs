@@ -40,6 +40,9 @@ public sealed class ContinuousFlowAnomalyTransformer
     /// <summary>What is said of rows with missing values.</summary>
     public MissingValueHandling MissingValues => _output.MissingValues;
 
+    /// <summary>The column of what each feature adds to the score; null where it is not asked for.</summary>
+    public string? ContributionsColumnName => _output.Contributions;
+
     private protected override IRowScorer Scorer { get; }
 
     private protected override object Output => _output.ToMetadata();
@@ -60,8 +63,23 @@ public sealed class ContinuousFlowAnomalyTransformer
         return With(environment, _output with { Threshold = scores.Threshold(contamination), Contamination = contamination });
     }
 
+    /// <summary>The same model with a column of what each feature adds to the score; both share the weights.</summary>
+    /// <exception cref="ArgumentException">The column is one of the others.</exception>
+    /// <exception cref="InvalidOperationException">What is normal depends on a condition.</exception>
+    internal ContinuousFlowAnomalyTransformer WithContributions(IHostEnvironment environment, string column)
+    {
+        if (column == _output.Score || column == _output.PredictedLabel)
+            throw new ArgumentException(
+                $"The column of contributions is '{column}', which is another column of the detector.", nameof(column));
+        if (ConditionColumnName is { } condition)
+            throw new InvalidOperationException(
+                $"What is normal to this detector depends on the column '{condition}', so that no feature has normal values of its own. "
+                + "Contributions need a detector without a condition.");
+        return With(environment, _output with { Contributions = column });
+    }
+
     private ContinuousFlowAnomalyTransformer With(IHostEnvironment environment, AnomalyOutput output) =>
-        new(environment, Model, InputColumns, TrainingHistory, output);
+        new(environment, Model.Share(), InputColumns, TrainingHistory, output);
 
     /// <summary>Loads a model; called by ML.NET.</summary>
     internal static ContinuousFlowAnomalyTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
@@ -76,7 +94,12 @@ public sealed class ContinuousFlowAnomalyTransformer
         new AboveThreshold(
             _output.PredictedLabel, 0, _output.Threshold, _output.MissingValues == MissingValueHandling.Anomaly,
             Schemas.AnomalyAnnotations(input, isScore: false)),
+        .. Contributions(input),
     ];
+
+    private ScoreColumn[] Contributions(DataViewSchema input) => _output.Contributions is { } name
+        ? [new VectorScore(name, Model.FeatureCount, Schemas.SlotNamesOf(input[FeatureColumnName]))]
+        : [];
 
     private protected override void Export(OperatorGraph graph, FlowNetwork network, string features, Func<string, string> output) =>
         AnomalyExport.Write(graph, network, _output, features, output);
@@ -86,15 +109,19 @@ public sealed class ContinuousFlowAnomalyTransformer
     /// <summary>The score of each row.</summary>
     private sealed class AnomalyScorer(ContinuousFlowModel model, AnomalyOutput output) : IVectorScorer
     {
+        private readonly FeatureContributions? _contributions = output.Contributions is null ? null : new FeatureContributions();
+
         public int FeatureCount => model.FeatureCount + model.ConditionCount;
 
-        public int OutputCount => 1;
+        public int OutputCount => _contributions is null ? 1 : 1 + model.FeatureCount;
 
         public void Score(float[] features, int rows, float[] outputs)
         {
             model.Evaluate(features, rows, OutputCount, outputs, (network, x, c) =>
-                AnomalyOutput.ScoreOf(network.Evidence(x, c), output.Scale).unsqueeze(1));
-            if (output.MissingValues == MissingValueHandling.Refuse && outputs.AsSpan(0, rows).ContainsAny(float.NaN, float.NaN))
+                _contributions?.ScoreWithContributions(network, x, output.Scale)
+                ?? AnomalyOutput.ScoreOf(network.Evidence(x, c), output.Scale).unsqueeze(1));
+            if (output.MissingValues == MissingValueHandling.Refuse
+                && outputs.AsSpan(0, rows * OutputCount).ContainsAny(float.NaN, float.NaN))
                 throw Missing(features);
         }
 

@@ -31,7 +31,7 @@ public sealed class NeuralOdeBinaryClassificationTransformer : NeuralOdeTransfor
 
     /// <summary>The same model with another threshold; both share the weights.</summary>
     internal NeuralOdeBinaryClassificationTransformer WithThreshold(IHostEnvironment environment, float threshold) =>
-        new(environment, Model, Description with { Columns = Description.Columns with { Threshold = threshold } });
+        new(environment, Model.Share(), Description with { Columns = Description.Columns with { Threshold = threshold } });
 
     /// <summary>Loads a model; called by ML.NET.</summary>
     internal static NeuralOdeBinaryClassificationTransformer Create(IHostEnvironment env, ModelLoadContext ctx)

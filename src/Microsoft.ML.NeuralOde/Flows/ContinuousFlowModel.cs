@@ -13,8 +13,14 @@ public sealed class ContinuousFlowModel : IDisposable
     private readonly SharedNetwork<FlowNetwork> _network;
 
     internal ContinuousFlowModel(FlowNetwork network)
+        : this(new SharedNetwork<FlowNetwork>(network, typeof(ContinuousFlowModel)))
     {
-        _network = new SharedNetwork<FlowNetwork>(network, typeof(ContinuousFlowModel));
+    }
+
+    private ContinuousFlowModel(SharedNetwork<FlowNetwork> shared)
+    {
+        _network = shared;
+        FlowNetwork network = shared.Value;
         Description = network.Description;
         network.eval();
         ParameterCount = network.parameters().Sum(parameter => parameter.numel());
@@ -116,6 +122,10 @@ public sealed class ContinuousFlowModel : IDisposable
 
     /// <summary>Frees the weights; where other threads are scoring, once they are done with the rows at hand.</summary>
     public void Dispose() => _network.Dispose();
+
+    /// <summary>A model of the same weights, which live until both are disposed of.</summary>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    internal ContinuousFlowModel Share() => new(_network.Share());
 
     /// <summary>The network, which lives at least until the loan is disposed of.</summary>
     /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>

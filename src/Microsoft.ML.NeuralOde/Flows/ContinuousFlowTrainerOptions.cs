@@ -4,8 +4,8 @@ namespace Microsoft.ML.NeuralOde;
 /// <remarks>
 /// The defaults differ from other trainers' where flows need it: 30 epochs (60 for anomalies) of 100 batches of up to 1,024 rows, a
 /// learning rate of 0.002 that rises during the first twentieth and falls along a cosine, gradients limited to a norm of 1, and the
-/// classical Runge–Kutta method with 16 steps, which makes a row's score independent of its neighbours. Features are standardised inside
-/// the model, one by one.
+/// classical Runge–Kutta method with 16 steps (4 for anomalies), which makes a row's score independent of its neighbours. Features are
+/// standardised inside the model, one by one.
 /// </remarks>
 public abstract class ContinuousFlowTrainerOptions : NeuralOdeTrainerOptions
 {
@@ -146,5 +146,8 @@ internal static class FlowDefaults
     public const double Smoothing = 0.05;
     public const double AnomalySmoothing = 0.45;
     public const int AnomalyEpochs = 60;
+
+    // Scores differ from those of 8 steps by some 0.005 of their spread in the median: nothing to a ranking.
+    public const double AnomalyStepSize = 1.0 / 4;
     public const double Contamination = 0.05;
 }

@@ -158,6 +158,14 @@ internal static class Schemas
         input, AnnotationUtils.Const.ScoreColumnKind.AnomalyDetection,
         isScore ? AnnotationUtils.Const.ScoreValueKind.Score : AnnotationUtils.Const.ScoreValueKind.PredictedLabel).ToAnnotations();
 
+    /// <summary>The names of a column's slots, where it has them, as annotations of another column.</summary>
+    public static DataViewSchema.Annotations SlotNamesOf(DataViewSchema.Column column)
+    {
+        var builder = new DataViewSchema.Annotations.Builder();
+        builder.Add(column.Annotations, kind => kind == AnnotationUtils.Kinds.SlotNames);
+        return builder.ToAnnotations();
+    }
+
     private static SchemaShape With(SchemaShape input, params ReadOnlySpan<SchemaShape.Column> outputs)
     {
         Dictionary<string, SchemaShape.Column> columns = input.ToDictionary(column => column.Name);

@@ -17,8 +17,14 @@ public sealed class NeuralOdeModel : IVectorScorer, ISupervisedModel<NeuralOdeNe
     private readonly OutputKind _kind;
 
     internal NeuralOdeModel(NeuralOdeNetwork network, OutputKind kind)
+        : this(new SharedNetwork<NeuralOdeNetwork>(network, typeof(NeuralOdeModel)), kind)
     {
-        _network = new SharedNetwork<NeuralOdeNetwork>(network, typeof(NeuralOdeModel));
+    }
+
+    private NeuralOdeModel(SharedNetwork<NeuralOdeNetwork> shared, OutputKind kind)
+    {
+        _network = shared;
+        NeuralOdeNetwork network = shared.Value;
         _description = network.Description;
         _kind = kind;
         network.eval();
@@ -184,6 +190,10 @@ public sealed class NeuralOdeModel : IVectorScorer, ISupervisedModel<NeuralOdeNe
 
     /// <summary>Frees the weights; where other threads are scoring, once they are done with the rows at hand.</summary>
     public void Dispose() => _network.Dispose();
+
+    /// <summary>A model of the same weights, which live until both are disposed of.</summary>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    internal NeuralOdeModel Share() => new(_network.Share(), _kind);
 
     /// <summary>The network, which lives at least until the loan is disposed of.</summary>
     /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>

@@ -13,8 +13,14 @@ public sealed class NeuralCdeModel : IRowScorer, ISupervisedModel<CdeNetwork>, I
     private readonly CdeDescription _description;
 
     internal NeuralCdeModel(CdeNetwork network, OutputKind kind)
+        : this(new SharedNetwork<CdeNetwork>(network, typeof(NeuralCdeModel)), kind)
     {
-        _network = new SharedNetwork<CdeNetwork>(network, typeof(NeuralCdeModel));
+    }
+
+    private NeuralCdeModel(SharedNetwork<CdeNetwork> shared, OutputKind kind)
+    {
+        _network = shared;
+        CdeNetwork network = shared.Value;
         _description = network.Description;
         Kind = kind;
         network.eval();
@@ -101,6 +107,10 @@ public sealed class NeuralCdeModel : IRowScorer, ISupervisedModel<CdeNetwork>, I
 
     RowScoring IRowScorer.Open(DataViewRow row, ScoredSchema schema, int capacity) =>
         new SeriesScoring(new SeriesReader(row, schema.Inputs.Series!), new SeriesFormat(ChannelCount), OutputCount, Score);
+
+    /// <summary>A model of the same weights, which live until both are disposed of.</summary>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    internal NeuralCdeModel Share() => new(_network.Share(), Kind);
 
     /// <summary>The network, which lives at least until the loan is disposed of.</summary>
     /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>

@@ -52,7 +52,8 @@ public sealed class NeuralCdeTransformer : NeuralOdeTransformerBase<NeuralCdeMod
 
     /// <summary>The same model with another threshold; both share the weights.</summary>
     internal NeuralCdeTransformer WithThreshold(IHostEnvironment environment, float threshold) => Model.Kind == OutputKind.Odds
-        ? new NeuralCdeTransformer(environment, Model, _description with { Columns = _description.Columns with { Threshold = threshold } })
+        ? new NeuralCdeTransformer(
+            environment, Model.Share(), _description with { Columns = _description.Columns with { Threshold = threshold } })
         : throw new ArgumentException("The model is no binary classifier; only those have a threshold.", nameof(threshold));
 
     /// <summary>Loads a model; called by ML.NET.</summary>

@@ -80,6 +80,24 @@ public class ThresholdTests
         reloaded.Threshold.Should().Be(trained.Threshold);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_detector_and_what_was_made_of_it_by_another_threshold_are_disposed_of_one_by_one(bool isFirst)
+    {
+        IDataView data = _mlContext.Data.LoadFromEnumerable(DensityRows.WithAnomalies(100, 0));
+        ContinuousFlowAnomalyTransformer model = Detector(_ => { }).Fit(data);
+        float[] scores = [.. model.Transform(data).GetColumn<float>("Score")];
+        ContinuousFlowAnomalyTransformer changed = _mlContext.AnomalyDetection.ChangeModelContamination(model, 0.3);
+
+        (isFirst ? model : changed).Dispose();
+
+        ContinuousFlowAnomalyTransformer left = isFirst ? changed : model;
+        left.Transform(data).GetColumn<float>("Score").Should().Equal(scores);
+        left.Dispose();
+        FluentActions.Invoking(() => left.Transform(data).GetColumn<float>("Score").Count()).Should().Throw<ObjectDisposedException>();
+    }
+
     [Fact]
     public void A_detector_takes_a_threshold_of_its_own()
     {

@@ -110,6 +110,22 @@ public sealed class DisposalTests
         memory.CanRead.Should().BeFalse();
     }
 
+    [Fact]
+    public void A_network_of_two_owners_is_freed_when_both_have_disposed_of_it()
+    {
+        using var memory = new MemoryStream();
+        var shared = new SharedNetwork<MemoryStream>(memory, typeof(NeuralOdeModel));
+        SharedNetwork<MemoryStream> second = shared.Share();
+        shared.Dispose();
+        shared.Dispose();
+        ((Action)(() => shared.Share())).Should().Throw<ObjectDisposedException>();
+        using (SharedNetwork<MemoryStream>.Loan loan = second.Borrow())
+            loan.Network.CanRead.Should().BeTrue();
+        second.Dispose();
+        memory.CanRead.Should().BeFalse();
+        ((Action)(() => second.Borrow())).Should().Throw<ObjectDisposedException>();
+    }
+
     private string[] Read(ITransformer model, string column)
     {
         IDataView scored = model.Transform(_data);
