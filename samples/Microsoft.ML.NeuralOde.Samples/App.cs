@@ -4,6 +4,7 @@ using Microsoft.ML.NeuralOde.Samples.Anomalies;
 using Microsoft.ML.NeuralOde.Samples.Augmented;
 using Microsoft.ML.NeuralOde.Samples.Density;
 using Microsoft.ML.NeuralOde.Samples.Digits;
+using Microsoft.ML.NeuralOde.Samples.Forecasting;
 using Microsoft.ML.NeuralOde.Samples.Images;
 using Microsoft.ML.NeuralOde.Samples.Latent;
 using Microsoft.ML.NeuralOde.Samples.Oscillators;
@@ -44,6 +45,7 @@ internal static class App
             OscillatorsCommand.Create(display),
             SeriesCommand.Create(display),
             LatentCommand.Create(display),
+            ForecastCommand.Create(display),
             TutorialCommand.Create(display),
         };
         ParseResult parsed = root.Parse(args);

@@ -236,6 +236,60 @@ public static class SeriesCatalog
         return model.WithThreshold(Environments.Of(catalog), threshold);
     }
 
+    /// <summary>Creates a trainer of forecasters: a linear map of the last values, corrected by a latent differential equation.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="outputColumnName">The column of the forecasts, a vector of <paramref name="horizon"/> numbers.</param>
+    /// <param name="inputColumnName">The column of values: one a row in the order of time, or a vector a series; NaN is missing.</param>
+    /// <param name="horizon">The number of steps to forecast.</param>
+    /// <param name="confidenceLevel">The share of values that are to lie inside of the intervals, between 0 and 1.</param>
+    /// <param name="confidenceLowerBoundColumn">The column of the lower ends of the intervals; null for none.</param>
+    /// <param name="confidenceUpperBoundColumn">The column of the upper ends of the intervals; null for none.</param>
+    /// <param name="timesColumnName">The column of times, numbers or dates; null for 0, 1, 2, ….</param>
+    /// <param name="seriesKeyColumnName">The column that tells to which series a row belongs; null for one series, or a series a row.</param>
+    /// <returns>The trainer.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An argument makes no sense; the message names it.</exception>
+    /// <example>
+    /// <code>
+    /// LatentOdeForecastingTransformer model = mlContext.Forecasting.LatentOde("Forecast", "Sales", horizon: 7).Fit(sales);
+    /// SeriesForecast next = model.CreateForecastingEngine().Predict();
+    /// </code>
+    /// </example>
+    public static LatentOdeForecastingTrainer LatentOde(
+        this ForecastingCatalog catalog,
+        string outputColumnName = LatentOdeForecastingTrainer.Options.DefaultForecast,
+        string inputColumnName = SeriesAnnotations.Values,
+        int horizon = LatentOdeForecastingTrainer.Options.DefaultHorizon,
+        double confidenceLevel = LatentOdeForecastingTrainer.Options.DefaultConfidenceLevel,
+        string? confidenceLowerBoundColumn = null,
+        string? confidenceUpperBoundColumn = null,
+        string? timesColumnName = null,
+        string? seriesKeyColumnName = null)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        return new LatentOdeForecastingTrainer(Environments.Of(catalog), new LatentOdeForecastingTrainer.Options
+        {
+            ForecastColumnName = outputColumnName,
+            FeatureColumnName = inputColumnName,
+            Horizon = horizon,
+            ConfidenceLevel = confidenceLevel,
+            ConfidenceLowerBoundColumn = confidenceLowerBoundColumn,
+            ConfidenceUpperBoundColumn = confidenceUpperBoundColumn,
+            TimeColumnName = timesColumnName,
+            SeriesKeyColumnName = seriesKeyColumnName,
+        });
+    }
+
+    /// <summary>Creates a trainer of forecasters: a linear map of the last values, corrected by a latent differential equation.</summary>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="options">The options; copied, so that later changes have no effect.</param>
+    /// <returns>The trainer.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">An option makes no sense; the message names it.</exception>
+    public static LatentOdeForecastingTrainer LatentOde(this ForecastingCatalog catalog, LatentOdeForecastingTrainer.Options options)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        return new LatentOdeForecastingTrainer(Environments.Of(catalog), options);
+    }
+
     private static TOptions Set<TOptions>(
         TOptions options, string label, string values, string? times, string? weights, int epochs, int batchSize, double learningRate,
         IDataView? validation)

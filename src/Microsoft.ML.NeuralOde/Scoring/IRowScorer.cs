@@ -8,6 +8,9 @@ internal interface IRowScorer
     /// <summary>The numbers that are set aside for what is read of a row; 0 where rows take what they need.</summary>
     int InputCount { get; }
 
+    /// <summary>Whether a row's scores depend on the rows before it: then rows are not shuffled.</summary>
+    bool NeedsOrder => false;
+
     /// <summary>Room for rows to score together.</summary>
     /// <param name="row">The row that moves, from which they are read.</param>
     /// <param name="schema">Its columns.</param>

@@ -25,14 +25,14 @@ internal abstract class ScoreColumn
     public abstract Delegate Getter(Outputs outputs);
 }
 
-/// <summary>Outputs as a vector: all of them, or the last ones.</summary>
-internal sealed class VectorScore(string name, int count, DataViewSchema.Annotations annotations)
+/// <summary>Outputs as a vector: all of them, the last ones, or those from one on.</summary>
+internal sealed class VectorScore(string name, int count, DataViewSchema.Annotations annotations, int? first = null)
     : ScoreColumn(name, new VectorDataViewType(NumberDataViewType.Single, count), annotations)
 {
     public override Delegate Getter(Outputs outputs) => (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) =>
     {
         ReadOnlySpan<float> row = outputs();
-        row = row[^count..];
+        row = first is { } start ? row.Slice(start, count) : row[^count..];
         VBufferEditor<float> editor = VBufferEditor.Create(ref value, row.Length);
         row.CopyTo(editor.Values);
         value = editor.Commit();

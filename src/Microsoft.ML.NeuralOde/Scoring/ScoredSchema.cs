@@ -4,11 +4,18 @@ namespace Microsoft.ML.NeuralOde.Scoring;
 
 /// <summary>The columns that a scorer reads.</summary>
 /// <param name="Features">A vector of Single of known size; for series their values, or the first channel.</param>
-/// <param name="Condition">A column of Single or of vectors of it that is read behind the features; null for none.</param>
+/// <param name="Condition">A column that is read behind the features; null for none.</param>
 /// <param name="Series">All columns of series; null for vectors.</param>
 internal sealed record ScorerColumns(DataViewSchema.Column Features, DataViewSchema.Column? Condition = null, SeriesInput? Series = null)
 {
-    public IReadOnlyList<DataViewSchema.Column> All { get; } = Series?.Columns ?? (Condition is { } condition ? [Features, condition] : [Features]);
+    public IReadOnlyList<DataViewSchema.Column> All { get; } =
+    [
+        .. Series?.Columns ?? [Features],
+        .. Condition is { } condition ? [condition] : (DataViewSchema.Column[])[],
+    ];
+
+    /// <summary>The columns of series that are to be forecast; null for others.</summary>
+    public ForecastInput? Forecast { get; init; }
 }
 
 /// <summary>An input schema with the columns that scoring adds behind it.</summary>

@@ -3,7 +3,7 @@ namespace Microsoft.ML.NeuralOde.Scoring;
 /// <summary>A data view with scores, computed batch by batch while a cursor moves over it.</summary>
 internal sealed class ScoredView(IDataView source, ScoredSchema schema, IRowScorer scorer) : IDataView
 {
-    public bool CanShuffle => source.CanShuffle;
+    public bool CanShuffle => source.CanShuffle && !scorer.NeedsOrder;
 
     public DataViewSchema Schema => schema.Output;
 
@@ -12,7 +12,7 @@ internal sealed class ScoredView(IDataView source, ScoredSchema schema, IRowScor
     public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null)
     {
         DataViewSchema.Column[] needed = [.. columnsNeeded];
-        DataViewRowCursor input = source.GetRowCursor(schema.Dependencies(needed), rand);
+        DataViewRowCursor input = source.GetRowCursor(schema.Dependencies(needed), CanShuffle ? rand : null);
         return new BatchCursor(input, schema, scorer, needed);
     }
 

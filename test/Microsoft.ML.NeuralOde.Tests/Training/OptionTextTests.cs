@@ -11,6 +11,7 @@ public sealed class OptionTextTests
         { "NeuralCdeClassificationTrainer.Options", new NeuralCdeClassificationTrainer.Options() },
         { "NeuralCdeBinaryClassificationTrainer.Options", new NeuralCdeBinaryClassificationTrainer.Options() },
         { "NeuralCdeRegressionTrainer.Options", new NeuralCdeRegressionTrainer.Options() },
+        { "LatentOdeForecastingTrainer.Options", new LatentOdeForecastingTrainer.Options() },
         { "ContinuousFlowDensityEstimator.Options", new ContinuousFlowDensityEstimator.Options() },
         { "ContinuousFlowAnomalyTrainer.Options", new ContinuousFlowAnomalyTrainer.Options() },
     };

@@ -1,0 +1,92 @@
+namespace Microsoft.ML.NeuralOde.Samples.Forecasting;
+
+/// <summary>A simple method: continues a history by some steps.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Continue">From the history and the number of steps to the values.</param>
+internal sealed record Baseline(string Name, Func<double[], int, double[]> Continue);
+
+/// <summary>Simple methods to compare with; a value that is missing is the one before.</summary>
+internal static class ForecastBaselines
+{
+    private const double LeastCorrelation = 0.3;
+
+    private static readonly double[] Grid = [0.05, 0.2, 0.5, 0.8];
+
+    /// <summary>The methods, with what they learn of the training part of a series.</summary>
+    public static IReadOnlyList<Baseline> Of(double[] training)
+    {
+        int season = Season(training);
+        (double Level, double Trend, double Season) rates = FindRates(training, season);
+        return
+        [
+            new Baseline("naive", (history, steps) => [.. Enumerable.Repeat(history[^1], steps)]),
+            new Baseline("seasonal naive", (history, steps) => [.. Enumerable.Range(0, steps).Select(i => history[history.Length - season + i % season])]),
+            new Baseline("drift", (history, steps) =>
+                [.. Enumerable.Range(1, steps).Select(i => history[^1] + i * (history[^1] - history[0]) / Math.Max(1, history.Length - 1))]),
+            new Baseline("exponential smoothing", (history, steps) => Smooth(history, season, rates, steps).Forecast),
+        ];
+    }
+
+    public static double[] Filled(IEnumerable<float> values)
+    {
+        float[] all = [.. values];
+        double last = all.FirstOrDefault(value => !float.IsNaN(value));
+        return [.. all.Select(value => last = float.IsNaN(value) ? last : value)];
+    }
+
+    /// <summary>The lag of the highest peak of the autocorrelation of changes; 1 where there is none.</summary>
+    public static int Season(double[] values)
+    {
+        double[] changes = [.. values.Skip(1).Zip(values, (next, value) => next - value)];
+        if (changes.Length < 12)
+            return 1;
+        double mean = changes.Average(), square = changes.Sum(change => (change - mean) * (change - mean));
+        double[] correlations = [.. Enumerable.Range(0, Math.Min(changes.Length / 3, 400)).Select(lag => square == 0 ? 0
+            : Enumerable.Range(0, changes.Length - lag).Sum(i => (changes[i] - mean) * (changes[i + lag] - mean)) / square)];
+        int best = 1;
+        for (int lag = 3; lag + 1 < correlations.Length; lag++)
+            if (correlations[lag] > Math.Max(LeastCorrelation, best == 1 ? 0 : correlations[best]) && correlations[lag] >= correlations[lag - 1]
+                && correlations[lag] >= correlations[lag + 1])
+                best = lag;
+        return best;
+    }
+
+    private static (double Level, double Trend, double Season) FindRates(double[] values, int season)
+    {
+        (double, double, double) best = (0.5, 0.05, 0.2);
+        double least = double.PositiveInfinity;
+        foreach (double level in Grid)
+            foreach (double trend in (double[])[0, .. Grid])
+                foreach (double seasonal in season > 1 ? Grid : [0])
+                    if (Smooth(values, season, (level, trend, seasonal), 0).Error is var error && error < least)
+                        (least, best) = (error, (level, trend, seasonal));
+        return best;
+    }
+
+    /// <summary>Level, trend and season (C. Holt 1957, P. Winters 1960), additive; without a season where there are not two.</summary>
+    private static (double Error, double[] Forecast) Smooth(double[] values, int season, (double Level, double Trend, double Season) rates, int steps)
+    {
+        bool isSeasonal = season > 1 && values.Length > 2 * season;
+        double[] seasons = new double[isSeasonal ? season : 1];
+        double level = values[0], trend = 0, error = 0;
+        if (isSeasonal)
+        {
+            level = values.Take(season).Average();
+            trend = (values.Skip(season).Take(season).Average() - level) / season;
+            for (int i = 0; i < season; i++)
+                seasons[i] = values[i] - level;
+        }
+        for (int i = isSeasonal ? season : 1; i < values.Length; i++)
+        {
+            int place = i % seasons.Length;
+            double found = values[i] - (level + trend + seasons[place]);
+            error += found * found;
+            double before = level;
+            level += trend + rates.Level * found;
+            trend += rates.Trend * (level - before - trend);
+            if (isSeasonal)
+                seasons[place] += rates.Season * (values[i] - level - seasons[place]);
+        }
+        return (error, [.. Enumerable.Range(1, steps).Select(i => level + i * trend + seasons[(values.Length + i - 1) % seasons.Length])]);
+    }
+}
