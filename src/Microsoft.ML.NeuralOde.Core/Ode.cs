@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Microsoft.ML.NeuralOde.Dynamics;
 using Microsoft.ML.NeuralOde.Gradients;
 using Microsoft.ML.NeuralOde.Solving;
 using Microsoft.ML.NeuralOde.Stepping;
@@ -322,6 +323,9 @@ public static partial class Ode
         CheckState(initialState, equation.Parameters, options);
         BackwardFailure.ThrowKept(equation.Parameters);
         Inputs.CheckTolerances(options, initialState);
+        string? whyNotLowered = options.LowerLayers ? null : $"{nameof(OdeSolverOptions)}.{nameof(OdeSolverOptions.LowerLayers)} is false";
+        if (options.LowerLayers)
+            equation = LoweredLayers.Apply(equation, initialState, grid.Start, out whyNotLowered);
         GradientMethod gradient = options.Gradient ?? (equation.NamesParameters ? GradientMethod.Checkpointed() : GradientMethod.Direct());
         var problem = new OdeProblem(equation, initialState, times, grid, options, gradient) { Penalty = penalty };
 
@@ -345,6 +349,8 @@ public static partial class Ode
                 : new EventSolve(problem, needsGradient, scope).Run();
             scope.Attach(solution.States);
             solution.States.MoveToOuterDisposeScope();
+            Tell(solution.Statistics, equation, whyNotLowered ?? (needsGradient && gradient is DirectGradient
+                ? "GradientMethod.Direct differentiates the solver's own operations, in the graph that forward makes" : null));
             solution.Citations = solution.States.requires_grad ? [.. options.Method.Citations, .. gradient.Citations] : options.Method.Citations;
             if (solution.Penalty is { } cost)
             {
@@ -359,6 +365,15 @@ public static partial class Ode
                 $"torch could not do what the solve of a state of {RightHandSide.Describe(initialState)} asked for: "
                 + $"{UserFunction.FirstLine(exception)}", exception);
         }
+    }
+
+    /// <summary>Says how a module that names its layers was evaluated.</summary>
+    private static void Tell(SolverStatistics statistics, VectorField equation, string? whyNotLowered)
+    {
+        if (equation.Module is not ILayeredDynamics)
+            return;
+        statistics.WhyNotLowered = whyNotLowered;
+        statistics.IsLowered = whyNotLowered is null && equation.Analytic is not null;
     }
 
     private static void CheckState(Tensor initialState, IReadOnlyList<Tensor> parameters, OdeSolverOptions options)

@@ -116,6 +116,12 @@ public sealed record OdeSolverOptions
     /// </summary>
     public GradientMethod? Gradient { get; init; }
 
+    /// <summary>
+    /// Whether a right-hand side that names its layers (<see cref="ILayeredDynamics"/>) is evaluated by the library's kernels where these know
+    /// the layers; default true. Results are the same but for rounding.
+    /// </summary>
+    public bool LowerLayers { get; init; } = true;
+
     /// <summary>Told before each attempted step where it starts. Default: null.</summary>
     public IProgress<SolverProgress>? Progress { get; init; }
 
@@ -173,7 +179,8 @@ public sealed record OdeSolverOptions
                 : null,
             Jacobian is null ? null : "a given Jacobian",
             Events is { Count: > 0 } ? $"{Events.Count} {(Events.Count == 1 ? "event" : "events")}" : null,
-            Gradient is null ? null : $"gradient {Gradient}");
+            Gradient is null ? null : $"gradient {Gradient}",
+            LowerLayers ? null : "layers not lowered");
     }
 
     private static string Tolerance(string name, double one, Tensor? perComponent) =>

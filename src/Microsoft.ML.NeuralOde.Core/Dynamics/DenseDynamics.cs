@@ -22,16 +22,6 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     private readonly EvaluatorPool<DenseEvaluator> _evaluators = new();
     private readonly EvaluatorPool<DensePathEvaluator> _pathEvaluators = new();
 
-    /// <summary>
-    /// A larger weight matrix does not stay in a core's cache, for which our product has no blocks: libtorch's takes over. Measured: with
-    /// 1,024 units evaluations are 1.6 to 2.3 times as fast as libtorch's, with 1,536 still 1.3 to 1.8 times; other processors may have
-    /// smaller caches.
-    /// </summary>
-    private const long LargestFusedMatrix = 1024 * 1024;
-
-    /// <summary>Nor does a block of rows of a wider layer.</summary>
-    private const long WidestFusedLayer = 4096;
-
     private const int FourierFrequencies = 4;
     private const int FourierFeatures = 1 + 2 * FourierFrequencies;
 
@@ -41,6 +31,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     private readonly Parameter[] _gateWeights;
     private readonly Parameter[] _gateBiases;
     private Parameter? _conditionWeight;
+    private DenseNetwork? _network;
 
     /// <summary>Creates dynamics with random parameters, uniform in ±1/√inputs of each layer.</summary>
     /// <param name="features">Size of the state.</param>
@@ -184,11 +175,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
         Inputs.RequireAlive(_weights[0], nameof(DenseDynamics), "A weight of the dynamics");
         if (_gateWeights.Length > 0 || state.dim() != 2 || state.shape[1] != Features || !HasKernelsFor(state))
             return null;
-        DenseEvaluator? evaluator = _evaluators.Take();
-        if (evaluator is null || evaluator.Type != state.dtype)
-            evaluator = state.dtype == ScalarType.Float32 ? new DenseEvaluator<float>(this) : new DenseEvaluator<double>(this);
-        evaluator.Refresh();
-        return evaluator;
+        return Network().CreateEvaluator(state);
     }
 
     private void CheckState(Tensor t, Tensor y)
@@ -234,18 +221,14 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     internal (Parameter Weight, Parameter Bias)? Gate(int layer) => _gateWeights.Length > 0 ? (_gateWeights[layer], _gateBiases[layer]) : null;
 
     private bool HasKernelsFor(Tensor state) =>
-        Conditions == 0 && Time != TimeDependence.Fourier && StateKernels.Supports(state) && IsSmall
-        && Array.TrueForAll([.. _weights, .. _biases, .. _timeWeights, .. _gateWeights, .. _gateBiases], parameter => Fits(parameter, state));
+        Conditions == 0 && Time != TimeDependence.Fourier && StateKernels.Supports(state)
+        && Array.TrueForAll(_weights, DenseNetwork.IsSmall)
+        && Array.TrueForAll([.. _weights, .. _biases, .. _timeWeights, .. _gateWeights, .. _gateBiases], parameter => DenseNetwork.Fits(parameter, state));
 
-    /// <summary>Keeps an evaluator, with its memory, for the next solve.</summary>
-    internal void Return(DenseEvaluator evaluator) => _evaluators.Return(evaluator);
-
-    /// <summary>Whether every matrix is small enough for the fused kernels.</summary>
-    private bool IsSmall => Array.TrueForAll(_weights, weight => weight.numel() <= LargestFusedMatrix && weight.shape[0] <= WidestFusedLayer);
-
-    /// <summary>Whether kernels may read a parameter's memory.</summary>
-    private static bool Fits(Parameter parameter, Tensor state) =>
-        parameter.device_type == DeviceType.CPU && parameter.dtype == state.dtype && parameter.is_contiguous();
+    /// <summary>The layers without gates and conditions, as the kernels take them.</summary>
+    private DenseNetwork Network() => _network ??= new DenseNetwork(
+        [.. DenseSlots.Of(this).Select((slots, i) => new DenseParameters(_weights[i], _biases[i], TimeWeight(i), null, slots))],
+        [.. Enumerable.Repeat(Activation, Layers - 1)], _evaluators);
 
     /// <summary>What a condition adds to the first layer, shape <c>[batch, width]</c>: the same at all times.</summary>
     internal Tensor Project(Tensor condition)
@@ -307,6 +290,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     protected override void _toEpilog(ScalarType? dtype, Device? device, bool non_blocking)
     {
         base._toEpilog(dtype, device, non_blocking);
+        _network = null;
         _evaluators.Clear();
         _pathEvaluators.Clear();
         foreach ((string prefix, Parameter[] parameters) in

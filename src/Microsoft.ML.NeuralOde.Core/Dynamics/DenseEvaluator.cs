@@ -4,7 +4,7 @@ using TorchSharp.Modules;
 
 namespace Microsoft.ML.NeuralOde.Dynamics;
 
-/// <summary>Evaluates <see cref="DenseDynamics"/> by fused kernels over CPU memory, with the weights laid out for them.</summary>
+/// <summary>Evaluates a <see cref="DenseNetwork"/> by fused kernels over CPU memory, with the weights laid out for them.</summary>
 internal abstract class DenseEvaluator : DynamicsEvaluator
 {
     /// <summary>The type it computes in.</summary>
@@ -21,7 +21,7 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
     /// <summary>Rows that go through all layers together, so that what is between the layers stays in the cache.</summary>
     public const int BlockRows = 64;
 
-    private readonly DenseDynamics _dynamics;
+    private readonly DenseNetwork _network;
     private readonly DenseKernels<T> _kernels = DenseKernels<T>.Instance;
     private readonly Stack<DenseLinearization<T>> _free = new();
     private readonly Scratch<T> _times = new();
@@ -30,13 +30,11 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
     private Scratch<T>[] _hidden = [];
     private bool _hasTraceWeights;
 
-    public DenseEvaluator(DenseDynamics dynamics)
+    public DenseEvaluator(DenseNetwork network)
     {
-        _dynamics = dynamics;
-        Slots = DenseSlots.Of(dynamics);
-        Layers = new DenseLayer<T>[dynamics.Weights.Count];
-        for (int i = 0; i < Layers.Length; i++)
-            Layers[i] = new DenseLayer<T>(dynamics.Weights[i], dynamics.Biases[i], dynamics.TimeWeight(i), _kernels);
+        _network = network;
+        Slots = [.. network.Layers.Select(layer => layer.Slots)];
+        Layers = [.. network.Layers.Select(layer => new DenseLayer<T>(layer.Weight, layer.Bias, layer.TimeWeight, _kernels, layer.TimeBias))];
         _widest = Layers.Max(layer => layer.PaddedOutputs);
         MultiplyAdds = Layers.Sum(layer => (double)layer.Inputs * layer.Outputs);
     }
@@ -48,11 +46,13 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
 
     public DenseKernels<T> Kernels => _kernels;
 
-    public Activation Activation => _dynamics.Activation;
 
     public int Features => Layers[0].Inputs;
 
     public int Outputs => Layers[^1].Outputs;
+
+    /// <summary>The activation behind a hidden layer.</summary>
+    public Activation ActivationOf(int layer) => _network.Activations[layer];
 
     /// <summary>Multiplications and additions of one row's evaluation.</summary>
     public double MultiplyAdds { get; }
@@ -85,7 +85,7 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
                 nint yStride = isLast ? Outputs : Layers[l].PaddedOutputs;
                 Forward(l, x, stride, y, yStride, count, blockTimes);
                 if (!isLast)
-                    _kernels.Activate(Activation, y, null, yStride, count, Layers[l].HasTime ? blockTimes : null, Layers[l].TimeWeight);
+                    _kernels.Activate(ActivationOf(l), y, null, yStride, count, Layers[l].HasTime ? blockTimes : null, Layers[l].TimeWeight);
                 x = y;
                 stride = yStride;
                 T* other = hidden;
@@ -124,7 +124,7 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
             T* slope = hidden + BlockRows * width;
             T* blockTimes = perRow == null ? null : perRow + start;
             Forward(0, from + start * Features, Features, hidden, width, count, blockTimes);
-            _kernels.Activate(Activation, hidden, slope, width, count, first.HasTime ? blockTimes : null, first.TimeWeight);
+            _kernels.Activate(ActivationOf(0), hidden, slope, width, count, first.HasTime ? blockTimes : null, first.TimeWeight);
             for (nint r = 0; r < count; r++)
                 to[start + r] = T.CreateTruncating(_kernels.Dot(slope + r * width, weights, width));
         });
@@ -151,7 +151,7 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
     {
         // What a large batch took is not held on to.
         if (disposing && _free.Sum(linearization => linearization.MemoryBytes) <= MostBytesKept)
-            _dynamics.Return(this);
+            _network.Pool.Return(this);
         base.Dispose(disposing);
     }
 
@@ -207,8 +207,9 @@ internal sealed unsafe class DenseLayer<T>
     private const int BlockOutputs = 16, BlockDepth = 128;
 
     private readonly Parameter _weight;
-    private readonly Parameter _bias;
+    private readonly Parameter? _bias;
     private readonly Parameter? _timeWeight;
+    private readonly Parameter? _timeBias;
     private readonly DenseKernels<T> _kernels;
     private readonly Scratch<T> _original;
     private readonly Scratch<T> _transposed;
@@ -216,11 +217,12 @@ internal sealed unsafe class DenseLayer<T>
     private readonly Scratch<T> _vectors;
     private bool _isFilled;
 
-    public DenseLayer(Parameter weight, Parameter bias, Parameter? timeWeight, DenseKernels<T> kernels)
+    public DenseLayer(Parameter weight, Parameter? bias, Parameter? timeWeight, DenseKernels<T> kernels, Parameter? timeBias = null)
     {
         _weight = weight;
         _bias = bias;
         _timeWeight = timeWeight;
+        _timeBias = timeBias;
         _kernels = kernels;
         Outputs = (int)weight.shape[0];
         Inputs = (int)weight.shape[1];
@@ -248,7 +250,7 @@ internal sealed unsafe class DenseLayer<T>
     /// <summary>W, rows padded to <see cref="PaddedInputs"/>.</summary>
     public T* Rows => _rows.Start;
 
-    /// <summary>The bias itself.</summary>
+    /// <summary>The bias itself, all that does not depend on time.</summary>
     public T* Bias => _vectors.Start;
 
     /// <summary>The bias at the time that was set.</summary>
@@ -283,10 +285,21 @@ internal sealed unsafe class DenseLayer<T>
                     accumulate || from > 0);
         });
 
+    private void AddTo(T* sum, Parameter? bias)
+    {
+        if (bias is null)
+            return;
+        T* from = (T*)StateKernels.Address(bias);
+        for (int i = 0; i < Outputs; i++)
+            sum[i] += from[i];
+    }
+
     /// <summary>Takes the weights over; says whether the matrix changed.</summary>
     public bool Refresh()
     {
-        new ReadOnlySpan<T>(StateKernels.Address(_bias), Outputs).CopyTo(new Span<T>(_vectors.Start, Outputs));
+        new Span<T>(Bias, Outputs).Clear();
+        AddTo(Bias, _bias);
+        AddTo(Bias, _timeBias);
         if (_timeWeight is not null)
             new ReadOnlySpan<T>(StateKernels.Address(_timeWeight), Outputs).CopyTo(new Span<T>(TimeWeight, Outputs));
         // Comparing is much cheaper than laying the weights out anew, and between training steps they do not change.

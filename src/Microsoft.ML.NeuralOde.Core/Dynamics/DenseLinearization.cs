@@ -4,7 +4,7 @@ using Microsoft.ML.NeuralOde.Kernels;
 namespace Microsoft.ML.NeuralOde.Dynamics;
 
 /// <summary>
-/// The derivatives of <see cref="DenseDynamics"/> at one point: inputs and slopes of all layers, and after a pull their cotangents.
+/// The derivatives of a <see cref="DenseNetwork"/> at one point: inputs and slopes of all layers, and after a pull their cotangents.
 /// </summary>
 internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
@@ -76,8 +76,10 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
             T* delta = _cotangents[l].Start;
             if (gradients[slots.Weight] is { } matrix)
                 layer.OuterProducts(delta, _inputs[l].Start, _rows, (T*)StateKernels.Address(matrix), layer.Inputs, alpha, accumulate: true);
-            if (gradients[slots.Bias] is { } bias)
+            if (slots.Bias is { } own && gradients[own] is { } bias)
                 AddSum(layer, delta, null, weight, bias);
+            if (slots.TimeBias is { } added && gradients[added] is { } timeBias)
+                AddSum(layer, delta, null, weight, timeBias);
             if (layer.HasTime && slots.Time is { } time && gradients[time] is { } timeWeight)
                 AddSum(layer, delta, Times, _isPerRow ? weight : weight * _time, timeWeight);
         }
@@ -108,7 +110,7 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
             T* y = (isLast ? derivative : _inputs[l + 1].Start) + start * stride;
             _evaluator.Forward(l, _inputs[l].Start + start * layer.PaddedInputs, layer.PaddedInputs, y, stride, count, times);
             if (!isLast)
-                _kernels.Activate(_evaluator.Activation, y, _slopes[l].Start + start * stride, stride, count, layer.HasTime ? times : null,
+                _kernels.Activate(_evaluator.ActivationOf(l), y, _slopes[l].Start + start * stride, stride, count, layer.HasTime ? times : null,
                     layer.TimeWeight);
         }
     }

@@ -126,7 +126,7 @@ internal sealed unsafe class DensePathLinearization<T> : DynamicsLinearization
                         to[o * layer.Inputs + i] += factor * matrix[o * layer.PaddedInputs + i];
                 }
             }
-            if (gradients[slots.Bias] is { } bias)
+            if (slots.Bias is { } own && gradients[own] is { } bias)
                 Add(bias, o => alpha * Layers[l].Gate[o] * sum[o]);
             if (layer.HasTime && slots.Time is { } place && gradients[place] is { } timeWeight)
                 Add(timeWeight, o => alpha * time * sum[o]);

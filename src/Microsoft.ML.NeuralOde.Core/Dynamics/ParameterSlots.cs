@@ -23,7 +23,7 @@ internal sealed class ParameterSlots
 }
 
 /// <summary>The places of a dense layer's parameters; null for those that it has not.</summary>
-internal readonly record struct DenseSlots(int Weight, int Bias, int? Time, int? GateWeight, int? GateBias)
+internal readonly record struct DenseSlots(int Weight, int? Bias, int? Time, int? GateWeight, int? GateBias, int? TimeBias = null)
 {
     /// <summary>Those of all layers.</summary>
     public static DenseSlots[] Of(DenseDynamics dynamics)

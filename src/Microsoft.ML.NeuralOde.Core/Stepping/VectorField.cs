@@ -39,7 +39,7 @@ internal abstract class VectorField
     /// Whether <see cref="Parameters"/> are sure to be all that f depends on, and f is sure to draw no random numbers and to change
     /// nothing.
     /// </summary>
-    public bool IsComplete => Module is IClosedDynamics;
+    public virtual bool IsComplete => Module is IClosedDynamics;
 
     /// <summary>What f can reach: for messages, and for what evaluations change in passing.</summary>
     public Reachable Reach => _reach ??= Reachable.From(Source);

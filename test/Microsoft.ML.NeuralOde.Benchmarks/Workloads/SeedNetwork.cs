@@ -1,3 +1,4 @@
+using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Benchmarks.Workloads;
@@ -14,12 +15,14 @@ internal sealed class SeedNetwork : Module<Tensor, Tensor>
     private readonly OdeBlock _block;
     private readonly Module<Tensor, Tensor> _head;
 
-    public SeedNetwork(bool builtIn, GradientMethod? gradient)
+    /// <param name="dynamics">“user-written”, “layered” (the same, naming its layers) or “built-in”.</param>
+    /// <param name="gradient">How derivatives are computed; null for the default.</param>
+    public SeedNetwork(string dynamics, GradientMethod? gradient)
         : base(nameof(SeedNetwork))
     {
         _encoder = Sequential(Linear(784, 128), ReLU(), Linear(128, Width));
         var options = new OdeSolverOptions { RelativeTolerance = 1e-3, AbsoluteTolerance = 1e-4, Gradient = gradient };
-        _block = new OdeBlock(builtIn ? new DenseDynamics(Width) : new UserDynamics(Width), endTime: 1, options);
+        _block = new OdeBlock(Create(dynamics), endTime: 1, options);
         _head = Linear(Width, 10);
         RegisterComponents();
     }
@@ -35,22 +38,40 @@ internal sealed class SeedNetwork : Module<Tensor, Tensor>
         return _head.call(solution.Final).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The dynamics as a user would write them, after torchdiffeq's examples.</summary>
-    private sealed class UserDynamics : Module<Tensor, Tensor, Tensor>
+    private static Module<Tensor, Tensor, Tensor> Create(string dynamics) => dynamics switch
     {
-        private readonly Module<Tensor, Tensor> _first;
-        private readonly Module<Tensor, Tensor> _second;
-        private readonly Module<Tensor, Tensor> _time;
+        "user-written" => new UserDynamics(Width),
+        "layered" => new LayeredDynamics(Width),
+        "built-in" => new DenseDynamics(Width),
+        _ => throw new ArgumentOutOfRangeException(nameof(dynamics), dynamics, "There are no such dynamics."),
+    };
+
+    /// <summary>The dynamics as a user would write them, after torchdiffeq's examples.</summary>
+    private class UserDynamics : Module<Tensor, Tensor, Tensor>
+    {
+        protected readonly Linear First;
+        protected readonly Linear Second;
+        protected readonly Linear Time;
 
         public UserDynamics(int width)
             : base(nameof(UserDynamics))
         {
-            _first = Linear(width, width);
-            _second = Linear(width, width);
-            _time = Linear(1, width);
+            First = Linear(width, width);
+            Second = Linear(width, width);
+            Time = Linear(1, width);
             RegisterComponents();
         }
 
-        public override Tensor forward(Tensor t, Tensor h) => _second.call(_first.call(h).tanh()) + _time.call(t.reshape(1, 1));
+        public override Tensor forward(Tensor t, Tensor h) => Second.call(First.call(h).tanh()) + Time.call(t.reshape(1, 1));
+    }
+
+    /// <summary>The same, which names its layers.</summary>
+    private sealed class LayeredDynamics(int width) : UserDynamics(width), ILayeredDynamics
+    {
+        private readonly Module<Tensor, Tensor> _tanh = Tanh();
+
+        public IReadOnlyList<Module<Tensor, Tensor>> Layers => [First, _tanh, Second];
+
+        public Linear AddedTime => Time;
     }
 }

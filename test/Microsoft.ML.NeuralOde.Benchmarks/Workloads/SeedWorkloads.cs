@@ -14,38 +14,40 @@ internal static class SeedWorkloads
     {
         yield return new WorkloadGroup(["seed_adjoint"],
         [
-            Epoch("seed epoch, adjoint, user-written dynamics", digits, quick, builtIn: false, GradientMethod.Adjoint()),
-            Epoch("seed epoch, adjoint, built-in dynamics", digits, quick, builtIn: true, GradientMethod.Adjoint()),
+            Epoch("seed epoch, adjoint, user-written dynamics", digits, quick, "user-written", GradientMethod.Adjoint()),
+            Epoch("seed epoch, adjoint, layered dynamics", digits, quick, "layered", GradientMethod.Adjoint()),
+            Epoch("seed epoch, adjoint, built-in dynamics", digits, quick, "built-in", GradientMethod.Adjoint()),
         ]);
         yield return new WorkloadGroup(["seed_direct"],
         [
-            Epoch("seed epoch, default gradient against their direct, user-written dynamics", digits, quick, builtIn: false, null),
-            Epoch("seed epoch, default gradient against their direct, built-in dynamics", digits, quick, builtIn: true, null),
-            Epoch("seed epoch, direct, user-written dynamics", digits, quick, builtIn: false, GradientMethod.Direct()),
+            Epoch("seed epoch, default gradient against their direct, user-written dynamics", digits, quick, "user-written", null),
+            Epoch("seed epoch, default gradient against their direct, layered dynamics", digits, quick, "layered", null),
+            Epoch("seed epoch, default gradient against their direct, built-in dynamics", digits, quick, "built-in", null),
+            Epoch("seed epoch, direct, user-written dynamics", digits, quick, "user-written", GradientMethod.Direct()),
         ]);
         yield return new WorkloadGroup(["infer"],
         [
             .. from size in new[] { 1, 128, 1000 }
-               from builtIn in new[] { false, true }
-               select Inference(digits, quick, size, builtIn),
+               from dynamics in new[] { "user-written", "layered", "built-in" }
+               select Inference(digits, quick, size, dynamics),
         ]);
     }
 
-    private static Workload Epoch(string name, Digits digits, bool quick, bool builtIn, GradientMethod? gradient) =>
-        new(name, "s", HigherIsBetter: false, () => Train(digits, quick, builtIn, gradient),
+    private static Workload Epoch(string name, Digits digits, bool quick, string dynamics, GradientMethod? gradient) =>
+        new(name, "s", HigherIsBetter: false, () => Train(digits, quick, dynamics, gradient),
             line => new Outcome(line.GetProperty("seconds_per_epoch").GetDouble(), Number(line, "nfe_forward"), Number(line, "nfe_backward"), Number(line, "loss")));
 
-    private static Workload Inference(Digits digits, bool quick, int size, bool builtIn) =>
-        new($"seed inference, batch {size}, {(builtIn ? "built-in" : "user-written")} dynamics", "images/s", HigherIsBetter: true, () => Infer(digits, quick, size, builtIn),
+    private static Workload Inference(Digits digits, bool quick, int size, string dynamics) =>
+        new($"seed inference, batch {size}, {dynamics} dynamics", "images/s", HigherIsBetter: true, () => Infer(digits, quick, size, dynamics),
             line => line.GetProperty("batch").GetInt32() == size ? new Outcome(line.GetProperty("images_per_second").GetDouble()) : null);
 
     private static double? Number(JsonElement line, string name) => line.GetProperty(name).GetDouble();
 
-    private static Outcome Train(Digits digits, bool quick, bool builtIn, GradientMethod? gradient)
+    private static Outcome Train(Digits digits, bool quick, string dynamics, GradientMethod? gradient)
     {
         random.manual_seed(0);
         using DisposeScope outer = NewDisposeScope();
-        var network = new SeedNetwork(builtIn, gradient);
+        var network = new SeedNetwork(dynamics, gradient);
         optim.Optimizer optimizer = optim.Adam(network.parameters(), 1e-3);
         Tensor order = randperm(digits.TrainImages.shape[0]);
         int warmup = quick ? 1 : 50, batches = quick ? 2 : 200;
@@ -70,11 +72,11 @@ internal static class SeedWorkloads
         return new Outcome(seconds / batches * BatchesPerEpoch, forward / batches, backward / batches, last);
     }
 
-    private static Outcome Infer(Digits digits, bool quick, int size, bool builtIn)
+    private static Outcome Infer(Digits digits, bool quick, int size, string dynamics)
     {
         random.manual_seed(0);
         using DisposeScope outer = NewDisposeScope();
-        var network = new SeedNetwork(builtIn, null);
+        var network = new SeedNetwork(dynamics, null);
         using IDisposable noGrad = no_grad();
         // The peer's side times as many images a round, and takes the median of its rounds.
         int count = quick ? size : size == 1 ? 400 : (int)digits.TestImages.shape[0];

@@ -37,6 +37,7 @@ public class OptionTextTests
             defaults with { MaximumSteps = 2 }, defaults with { OnStepLimit = StepLimitBehavior.ReturnPartial }, defaults with { PerRow = true },
             defaults with { Discontinuities = [1] }, defaults with { Discontinuities = [1, 2] }, defaults with { Jacobian = (_, y) => y },
             defaults with { Gradient = GradientMethod.Direct() }, defaults with { Gradient = GradientMethod.Reversible() },
+            defaults with { LowerLayers = false },
         ];
         changed.Append(defaults).Select(options => options.ToString()).Should().OnlyHaveUniqueItems();
         foreach (OdeMethod method in OdeMethod.All)
