@@ -5,10 +5,12 @@ using Microsoft.ML.NeuralOde.Samples.Augmented;
 using Microsoft.ML.NeuralOde.Samples.Density;
 using Microsoft.ML.NeuralOde.Samples.Digits;
 using Microsoft.ML.NeuralOde.Samples.Forecasting;
+using Microsoft.ML.NeuralOde.Samples.Everything;
 using Microsoft.ML.NeuralOde.Samples.Images;
 using Microsoft.ML.NeuralOde.Samples.Latent;
 using Microsoft.ML.NeuralOde.Samples.Oscillators;
 using Microsoft.ML.NeuralOde.Samples.Output;
+using Microsoft.ML.NeuralOde.Samples.Reporting;
 using Microsoft.ML.NeuralOde.Samples.Series;
 using Microsoft.ML.NeuralOde.Samples.Serving;
 using Microsoft.ML.NeuralOde.Samples.Solvers;
@@ -27,28 +29,9 @@ internal static class App
     /// <returns>The exit code: 0, 1 for an error, 130 where the user stopped the program.</returns>
     public static async Task<int> RunAsync(string[] args, IAnsiConsole console, TextWriter error, CancellationToken cancellationToken = default)
     {
-        var display = new Display(console);
-        var root = new RootCommand("Neural ordinary differential equations for ML.NET: samples.")
-        {
-            MnistCommand.Create(
-                (settings, view, token) => settings.Distributed ? DistributedMnist.RunAsync(settings, view) : new MnistStory(settings, view).RunAsync(token), display),
-            PredictCommand.Create(display),
-            OdeNetCommand.Create(display),
-            ResNetVsOdeCommand.Create(display),
-            SolversCommand.Create(display),
-            ScoringCommand.Create(display),
-            LoadCommand.Create(display),
-            TabularCommand.Create(display),
-            AnomalyCommand.Create(display),
-            DensityCommand.Create(display),
-            AugmentedCommand.Create(display),
-            OscillatorsCommand.Create(display),
-            SeriesCommand.Create(display),
-            LatentCommand.Create(display),
-            ForecastCommand.Create(display),
-            TutorialCommand.Create(display),
-        };
-        ParseResult parsed = root.Parse(args);
+        RootCommand root = CreateRoot(new Display(console), (line, token) => RunAsync(line, console, error, token));
+        // Whoever asks for nothing is told what there is.
+        ParseResult parsed = root.Parse(args.Length == 0 ? ["--help"] : args);
         if (parsed.Action is ParseErrorAction parseError)
             parseError.ShowHelp = false;
         try
@@ -73,6 +56,32 @@ internal static class App
             return Failed;
         }
     }
+
+    /// <summary>All commands.</summary>
+    /// <param name="display">What the user sees.</param>
+    /// <param name="run">Runs a command line and gives its exit code.</param>
+    internal static RootCommand CreateRoot(Display display, Func<string[], CancellationToken, Task<int>> run) => new("Neural ordinary differential equations for ML.NET: samples.")
+    {
+        MnistCommand.Create(
+            (settings, view, token) => settings.Distributed ? DistributedMnist.RunAsync(settings, view) : new MnistStory(settings, view).RunAsync(token), display),
+        PredictCommand.Create(display),
+        OdeNetCommand.Create(display),
+        ResNetVsOdeCommand.Create(display),
+        SolversCommand.Create(display),
+        ScoringCommand.Create(display),
+        LoadCommand.Create(display),
+        TabularCommand.Create(display),
+        AnomalyCommand.Create(display),
+        DensityCommand.Create(display),
+        AugmentedCommand.Create(display),
+        OscillatorsCommand.Create(display),
+        SeriesCommand.Create(display),
+        LatentCommand.Create(display),
+        ForecastCommand.Create(display),
+        ReportCommand.Create(display),
+        TutorialCommand.Create(display),
+        AllCommand.Create(run, display),
+    };
 
     /// <summary>Errors whose message tells the user what to do; any other is a defect of ours, and its stack trace helps.</summary>
     private static bool IsExplained(Exception e) =>

@@ -65,6 +65,14 @@ internal static class CommandOptions
         return option;
     }
 
+    /// <summary>The file of a picture: <c>--out</c>, which all commands with one thing to write have, or by its kind.</summary>
+    public static Option<string?> Picture(string name, string description)
+    {
+        Option<string?> option = Path(name, "FILE", description);
+        option.Aliases.Add("--out");
+        return option;
+    }
+
     /// <summary>The address of a service.</summary>
     public static Option<Uri> Address(string name, string defaultValue, string description)
     {

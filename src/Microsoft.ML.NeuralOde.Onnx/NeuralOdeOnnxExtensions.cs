@@ -9,7 +9,7 @@ namespace Microsoft.ML;
 public static class NeuralOdeOnnxExtensions
 {
     /// <summary>Writes a model to an ONNX file, which is replaced only once it is complete.</summary>
-    /// <inheritdoc cref="SaveAsOnnx(NeuralOdeTransformer, Stream, double?)"/>
+    /// <inheritdoc cref="SaveAsOnnx(NeuralOdeTransformer, Stream, double?)" path="/*[not(self::param)]"/>
     /// <param name="transformer">The fitted model; of a pipeline, the step that this library made.</param>
     /// <param name="file">The file.</param>
     /// <param name="stepSize">The size of the solver's steps, in the unit of time; null for the model's own.</param>

@@ -41,6 +41,10 @@ public sealed class Figure
 
     internal IReadOnlyList<Panel> Panels => _panels;
 
+    /// <summary>The same plots one below the other, for a narrow page.</summary>
+    internal Figure Stacked(int width) => new(
+        Title, _panels, 1, width, _panels.Length > 1 ? width * 4 / 5 : Math.Clamp(Height * width / Width, width * 3 / 4, width * 5 / 4));
+
     /// <summary>Several figures in one picture.</summary>
     /// <param name="title">The picture's title; empty for none.</param>
     /// <param name="columns">How many plots stand side by side.</param>

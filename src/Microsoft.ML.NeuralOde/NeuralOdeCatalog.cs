@@ -297,7 +297,7 @@ public static partial class NeuralOdeCatalog
     /// Saves a model to a file that <see cref="LoadSealed(ModelOperationsCatalog, string, out DataViewSchema?, SealedModelOptions?)"/> can
     /// check before it trusts it.
     /// </summary>
-    /// <inheritdoc cref="SaveSealed(ModelOperationsCatalog, ITransformer, DataViewSchema?, Stream)"/>
+    /// <inheritdoc cref="SaveSealed(ModelOperationsCatalog, ITransformer, DataViewSchema?, Stream)" path="/*[not(self::param)]"/>
     /// <param name="catalog">The catalog.</param>
     /// <param name="model">The model: any pipeline.</param>
     /// <param name="inputSchema">The columns of its input; null to leave them out.</param>
@@ -338,7 +338,8 @@ public static partial class NeuralOdeCatalog
     /// <summary>
     /// Loads a model from a file of <see cref="SaveSealed(ModelOperationsCatalog, ITransformer, DataViewSchema?, string)"/>.
     /// </summary>
-    /// <inheritdoc cref="LoadSealed(ModelOperationsCatalog, Stream, out DataViewSchema?, SealedModelOptions?)"/>
+    /// <inheritdoc cref="LoadSealed(ModelOperationsCatalog, Stream, out DataViewSchema?, SealedModelOptions?)"
+    ///     path="/*[not(self::param)]"/>
     /// <param name="catalog">The catalog.</param>
     /// <param name="file">The file; it may be replaced meanwhile.</param>
     /// <param name="inputSchema">The columns of the model's input; null where they were not saved.</param>
@@ -400,7 +401,8 @@ public static partial class NeuralOdeCatalog
     }
 
     /// <summary>A pipeline, such as one that was loaded, whose last binary classifier of this library has another threshold.</summary>
-    /// <inheritdoc cref="ChangeModelThreshold(BinaryClassificationCatalog, NeuralOdeBinaryClassificationTransformer, float)"/>
+    /// <inheritdoc cref="ChangeModelThreshold(BinaryClassificationCatalog, NeuralOdeBinaryClassificationTransformer, float)"
+    ///     path="/*[not(self::param)]"/>
     /// <param name="catalog">The catalog.</param>
     /// <param name="model">The pipeline. It shares its steps with the result.</param>
     /// <param name="threshold">The score above which true is predicted.</param>
@@ -430,7 +432,8 @@ public static partial class NeuralOdeCatalog
     }
 
     /// <summary>A pipeline, such as one that was loaded, whose last detector of this library has another threshold.</summary>
-    /// <inheritdoc cref="ChangeModelThreshold(AnomalyDetectionCatalog, ContinuousFlowAnomalyTransformer, float)"/>
+    /// <inheritdoc cref="ChangeModelThreshold(AnomalyDetectionCatalog, ContinuousFlowAnomalyTransformer, float)"
+    ///     path="/*[not(self::param)]"/>
     /// <param name="catalog">The catalog.</param>
     /// <param name="model">The pipeline. It shares its steps with the result.</param>
     /// <param name="threshold">The score.</param>
@@ -466,7 +469,8 @@ public static partial class NeuralOdeCatalog
     }
 
     /// <summary>A pipeline, such as one that was loaded, whose last detector of this library has another contamination.</summary>
-    /// <inheritdoc cref="ChangeModelContamination(AnomalyDetectionCatalog, ContinuousFlowAnomalyTransformer, double)"/>
+    /// <inheritdoc cref="ChangeModelContamination(AnomalyDetectionCatalog, ContinuousFlowAnomalyTransformer, double)"
+    ///     path="/*[not(self::param)]"/>
     /// <param name="catalog">The catalog.</param>
     /// <param name="model">The pipeline. It shares its steps with the result.</param>
     /// <param name="contamination">The share, between 0 and 1.</param>

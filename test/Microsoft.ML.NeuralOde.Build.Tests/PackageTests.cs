@@ -5,6 +5,7 @@ using System.IO;
 using System.IO.Compression;
 using System.Linq;
 using System.Reflection;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using System.Threading.Tasks;
@@ -57,6 +58,8 @@ public sealed class PackageTests : IDisposable
         string ofFirst = DotNet(consumer, "out/Consumer.dll", "train", "first.zip");
         DotNet(consumer, "out/Consumer.dll", "score", "first.zip").Should().Be(ofFirst);
         ofFirst.Should().MatchRegex("^(setosa|versicolor|virginica) 0[.]");
+        if (RuntimeInformation.RuntimeIdentifier is "linux-x64" or "win-x64" or "osx-arm64")
+            AsSingleFile(consumer, "score", "first.zip").Should().Be(ofFirst, "one file holds all that the folder does");
 
         // An update of the library in the program's folder, as its users make it.
         foreach (string assembly in new[] { Core, Library })
@@ -70,6 +73,20 @@ public sealed class PackageTests : IDisposable
             using (ZipArchive package = ZipFile.OpenRead(PackageOf(assembly, First)))
                 package.GetEntry($"lib/net10.0/{assembly}.dll")!.ExtractToFile(Path.Combine(consumer, "out", $"{assembly}.dll"), overwrite: true);
         DotNet(consumer, "out/Consumer.dll", "score", "second.zip").Should().Be(ofSecond, "an older version reads the file of a newer one");
+    }
+
+    /// <summary>Publishes the program as one file with its native libraries, and runs it from a folder that holds nothing else.</summary>
+    private string AsSingleFile(string consumer, params string[] arguments)
+    {
+        string published = Path.Combine(_folder, "published"), alone = Directory.CreateDirectory(Path.Combine(_folder, "alone")).FullName;
+        DotNet(consumer, "publish", "-c", "Release", "-o", published, "-r", RuntimeInformation.RuntimeIdentifier, "--self-contained", "false", "-p:PublishSingleFile=true",
+            "-p:IncludeNativeLibrariesForSelfExtract=true", $"-p:LibraryVersion={First}", $"-p:Feed={Feed}", $"-p:MachinePackages={Known("NuGetPackageRoot")}",
+            $"-p:LibTorchVersion={Known("LibTorchVersion")}");
+        string[] libraries = [.. Directory.GetFiles(published).Where(file => Path.GetExtension(file) is ".dll" or ".so" or ".dylib")];
+        libraries.Should().BeEmpty("all of them are in the one file");
+        string name = OperatingSystem.IsWindows() ? "Consumer.exe" : "Consumer", program = Path.Combine(alone, name);
+        File.Move(Path.Combine(published, name), program);
+        return Run(program, consumer, arguments);
     }
 
     [Fact]
@@ -154,9 +171,13 @@ public sealed class PackageTests : IDisposable
         return JsonDocument.Parse(json).RootElement.GetProperty("Properties").EnumerateObject().ToDictionary(property => property.Name, property => property.Value.GetString()!);
     }
 
-    private static string DotNet(string folder, params string[] arguments)
+    private string DotNet(string folder, params string[] arguments) =>
+        Run(Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet", folder, arguments);
+
+    private string Run(string program, string folder, params string[] arguments)
     {
-        var start = new ProcessStartInfo(Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet", arguments)
+        string said = $"{Path.GetFileName(program)} {string.Join(' ', arguments)}";
+        var start = new ProcessStartInfo(program, arguments)
         {
             WorkingDirectory = folder,
             RedirectStandardOutput = true,
@@ -168,15 +189,18 @@ public sealed class PackageTests : IDisposable
         start.Environment["MSBUILDDISABLENODEREUSE"] = "1";
         start.Environment["DOTNET_CLI_USE_MSBUILD_SERVER"] = "0";
         start.Environment["DOTNET_NOLOGO"] = "1";
+        // A single file unpacks its libraries there.
+        start.Environment["DOTNET_BUNDLE_EXTRACT_BASE_DIR"] = Path.Combine(_folder, "unpacked");
+        start.Environment.TryAdd("DOTNET_ROOT", Path.GetDirectoryName(Path.GetDirectoryName(Path.GetDirectoryName(RuntimeEnvironment.GetRuntimeDirectory().TrimEnd('/', '\\')))));
         using Process process = Process.Start(start)!;
         Task<string> errors = process.StandardError.ReadToEndAsync(), output = process.StandardOutput.ReadToEndAsync();
         if (!process.WaitForExit(Longest))
         {
             process.Kill(entireProcessTree: true);
-            throw new TimeoutException($"dotnet {string.Join(' ', arguments)} has not ended after {Longest}: {output.Result}{errors.Result}");
+            throw new TimeoutException($"{said} has not ended after {Longest}: {output.Result}{errors.Result}");
         }
         process.WaitForExit();
-        process.ExitCode.Should().Be(0, $"dotnet {string.Join(' ', arguments)} says: {output.Result}{errors.Result}");
+        process.ExitCode.Should().Be(0, $"{said} says: {output.Result}{errors.Result}");
         return output.Result.Trim();
     }
 

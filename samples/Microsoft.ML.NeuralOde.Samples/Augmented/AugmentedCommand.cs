@@ -21,7 +21,7 @@ internal static class AugmentedCommand
     {
         Option<int> steps = CommandOptions.Positive("--steps", 1000, "Training steps of each model.");
         Option<int> seed = CommandOptions.Positive("--seed", 1, "Seed of all randomness.");
-        Option<string?> picture = CommandOptions.Path("--png", "FILE", "Write the picture to this file; default: augmented.png.");
+        Option<string?> picture = CommandOptions.Picture("--png", "Write the picture to this file; default: augmented.png.");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
         var command = new System.CommandLine.Command("augmented", "Learn what paths that may not cross cannot do, with further dimensions and velocities.")
         {

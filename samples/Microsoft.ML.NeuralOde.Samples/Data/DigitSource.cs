@@ -9,6 +9,12 @@ internal static class DigitSource
 {
     public const string EnvironmentVariable = "NEURALODE_DATA";
 
+    /// <summary>The digits of a command: the embedded ones where they are asked for, else as below with the environment's folder.</summary>
+    public static Task<DigitData> ChooseAsync(
+        string? folder, bool embedded, MnistDownloadOptions? download, Display display, CancellationToken cancellationToken) => embedded
+        ? Task.FromResult(EmbeddedDigits.Load())
+        : LoadAsync(folder, Environment.GetEnvironmentVariable(EnvironmentVariable), download, display, cancellationToken);
+
     /// <param name="folder">The folder given by the user; it must hold MNIST.</param>
     /// <param name="environmentFolder">The value of <see cref="EnvironmentVariable"/>; used where it holds MNIST.</param>
     /// <param name="download">The cache and mirrors to use; <see langword="null"/> where nothing may be downloaded.</param>

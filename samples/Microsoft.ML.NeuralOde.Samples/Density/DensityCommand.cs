@@ -23,7 +23,7 @@ internal static class DensityCommand
         Option<int> width = CommandOptions.Positive("--width", 128, "Width of the three hidden layers.");
         Option<FlowPairing> pairing = CommandOptions.Named("--pairing", FlowPairing.Independent, "PAIRING", "How flow matching pairs points with noise");
         Option<int> seed = CommandOptions.Positive("--seed", 1, "Seed of all randomness.");
-        Option<string?> picture = CommandOptions.Path("--png", "FILE", "Write the picture to this file; default: density-NAME.png.");
+        Option<string?> picture = CommandOptions.Picture("--png", "Write the picture to this file; default: density-NAME.png.");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
         var command = new System.CommandLine.Command("density", "Learn a density of the plane with a continuous flow, and draw it.")
         {

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Microsoft.ML.NeuralOde.Samples.Data;
 using Microsoft.ML.NeuralOde.Samples.Output;
 
 namespace Microsoft.ML.NeuralOde.Samples.Digits;
@@ -14,7 +15,7 @@ internal static class MnistCommand
         Option<string?> data = CommandOptions.Path("--data", "DIR",
             "Folder with the four MNIST files (or with a subfolder 'mnist' that has them). Otherwise the folder named by NEURALODE_DATA, " +
             "otherwise the 5,000 digits that the program carries.");
-        var embedded = new Option<bool>("--embedded") { Description = "Take the embedded digits even where NEURALODE_DATA names a folder." };
+        Option<bool> embedded = DigitOptions.Embedded();
         var download = new Option<bool>("--download") { Description = "Where no folder is given, fetch MNIST (11 MB, once)." };
         Option<string?> work = CommandOptions.Path("--work", "DIR",
             $"Folder that keeps PNG files, downloads and the model (default: {Defaults.WorkFolder}).");
@@ -25,9 +26,7 @@ internal static class MnistCommand
         Option<LearningRateSchedule> schedule = CommandOptions.Named("--schedule", Defaults.Schedule, "SCHEDULE", "How the learning rate changes");
         Option<double?> decay = CommandOptions.NotNegative(
             "--weight-decay", "How strongly weights are pulled towards zero (default: 0, and 1 for at most 10,000 images).");
-        Option<OdeMethod> solver = CommandOptions.Parsed(
-            "--solver", Defaults.Solver, OdeMethod.All.Select(method => method.Name), OdeMethod.Parse, "METHOD",
-            $"Method that solves the equation: {string.Join(", ", OdeMethod.All.Select(method => method.Name))}.");
+        Option<OdeMethod> solver = DigitOptions.Solver(Defaults.Solver);
         Option<double> rtol = CommandOptions.Positive("--rtol", Defaults.RelativeTolerance, "Relative tolerance of an adaptive method.");
         Option<double> atol = CommandOptions.Positive("--atol", Defaults.AbsoluteTolerance, "Absolute tolerance of an adaptive method.");
         Option<GradientMethod> gradient = CommandOptions.Parsed(
@@ -42,16 +41,16 @@ internal static class MnistCommand
             "--validation", Defaults.ValidationFraction, "Share of the training images that each epoch is judged by instead; 0 for none.");
         Option<int> patience = CommandOptions.Positive(
             "--patience", Defaults.Patience, "Stop when the loss on those has not fallen for so many epochs.");
-        var seed = new Option<int>("--seed") { DefaultValueFactory = _ => Defaults.Seed, Description = "Seed of all randomness." };
+        Option<int> seed = DigitOptions.Seed(Defaults.Seed);
         var distributed = new Option<bool>("--distributed")
         {
             Description = "Learn on several processes over MPI: start the program by 'mpiexec -n NUMBER'. Each computes a part of every batch.",
         };
         Option<string?> checkpoints = CommandOptions.Path(
             "--checkpoints", "DIR", "Keep the training in this folder every minute, and go on from there after an interruption.");
-        Option<int?> limit = CommandOptions.Positive("--limit", "Use at most this many training images, and at most as many test images.");
+        Option<int?> limit = DigitOptions.Limit();
         Option<string?> model = CommandOptions.Path("--model", "FILE", "Where the model goes (default: mnist-model.zip in the work folder).");
-        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write all final figures to this file.");
+        Option<string?> json = DigitOptions.Json();
 
         var command = new System.CommandLine.Command("mnist", "Learn handwritten digits with a neural ODE in an ML.NET pipeline.")
         {

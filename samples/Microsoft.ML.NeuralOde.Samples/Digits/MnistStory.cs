@@ -80,11 +80,8 @@ internal sealed class MnistStory(MnistSettings settings, Display display, Traini
 
     private async Task<DigitData> LoadDataAsync(CancellationToken cancellationToken)
     {
-        if (settings.Embedded)
-            return EmbeddedDigits.Load();
         MnistDownloadOptions? download = settings.Download ? new() { CacheFolder = Path.Combine(settings.WorkFolder, "mnist") } : null;
-        string? environment = Environment.GetEnvironmentVariable(DigitSource.EnvironmentVariable);
-        return await DigitSource.LoadAsync(settings.Data, environment, download, display, cancellationToken).ConfigureAwait(false);
+        return await DigitSource.ChooseAsync(settings.Data, settings.Embedded, download, display, cancellationToken).ConfigureAwait(false);
     }
 
     private DigitFiles WriteImages(DigitData data, CancellationToken cancellationToken)
@@ -109,7 +106,7 @@ internal sealed class MnistStory(MnistSettings settings, Display display, Traini
             IEstimator<ITransformer> trainer = DigitTrainer.Create(_mlContext, settings, numberOfEpochs, batchSize, settings.WeightDecayFor(files.Train.Count), epoch =>
             {
                 epochs.Add(epoch);
-                display.Line(EpochLine(epoch));
+                display.Line(TrainingLines.Epoch(epoch));
                 report((double)epoch.Epoch / epoch.NumberOfEpochs);
             }, cancellationToken, group);
             return DigitPipeline.Create(_mlContext, trainer).Fit(_mlContext.Data.LoadFromEnumerable(files.Train));
@@ -175,13 +172,6 @@ internal sealed class MnistStory(MnistSettings settings, Display display, Traini
         for (; cursor.MoveNext(); count++)
             getScore(ref score);
         return count;
-    }
-
-    /// <summary>Fits a terminal of 80 columns.</summary>
-    internal static string EpochLine(NeuralOdeEpochReport epoch)
-    {
-        string validation = epoch.ValidationAccuracy is { } accuracy ? $", validation {accuracy:P2}" : "";
-        return $"Epoch {epoch.Epoch,2}/{epoch.NumberOfEpochs}: loss {epoch.TrainLoss:F4}, accuracy {epoch.TrainAccuracy:P2}{validation}, {epoch.Seconds:F2} s";
     }
 
     private static string Evaluations(MnistFigures figures) => figures.NfeBackward > 0

@@ -71,18 +71,7 @@ internal static class PredictCommand
 
     private static ITransformer Load(MLContext mlContext, string modelFile)
     {
-        if (!File.Exists(modelFile))
-            throw new UserException($"--model: there is no file '{modelFile}'; the command 'mnist' saves one.");
-        ITransformer model;
-        try
-        {
-            model = mlContext.Model.LoadSealed(modelFile, out _);
-        }
-        catch (InvalidDataException e)
-        {
-            throw new UserException($"--model: '{modelFile}' is not a model that can be loaded: {e.Message}", e);
-        }
-
+        ITransformer model = SavedModel.Load(mlContext, modelFile, out _, remedy: "the command 'mnist' saves one");
         try
         {
             DataViewSchema output = model.GetOutputSchema(mlContext.Data.LoadFromEnumerable<DigitRow>([]).Schema);

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using Microsoft.ML.NeuralOde.Samples.Data;
-using Microsoft.ML.NeuralOde.Samples.Digits;
 using Microsoft.ML.NeuralOde.Samples.Output;
 using Spectre.Console;
 
@@ -16,7 +15,7 @@ internal static class OdeNetCommand
         Option<string?> data = CommandOptions.Path("--data", "DIR",
             "Folder with four files of MNIST's format, of MNIST or of another set of ten classes. Otherwise the folder named by NEURALODE_DATA, "
             + "otherwise the 5,000 digits that the program carries.");
-        var embedded = new Option<bool>("--embedded") { Description = "Take the embedded digits even where NEURALODE_DATA names a folder." };
+        Option<bool> embedded = DigitOptions.Embedded();
         Option<int?> epochs = CommandOptions.Positive("--epochs", "Passes over the training images (default: 5, and 10 for at most 10,000 images).");
         Option<ImageNetworkName> network = CommandOptions.Named(
             "--network", Defaults.Network, "NETWORK", "What stands behind the convolutions, an ODE, residual layers, or nothing");
@@ -25,17 +24,15 @@ internal static class OdeNetCommand
         Option<double> learningRate = CommandOptions.Positive("--learning-rate", Defaults.LearningRate, "Highest learning rate of AdamW.");
         Option<int> channels = CommandOptions.Positive("--channels", Defaults.Channels, "Channels behind the first convolution.");
         Option<int> layers = CommandOptions.Positive("--layers", Defaults.Layers, "Layers of the ResNet.");
-        Option<OdeMethod> solver = CommandOptions.Parsed(
-            "--solver", Defaults.Solver, OdeMethod.All.Select(method => method.Name), OdeMethod.Parse, "METHOD",
-            $"Method that solves the equation: {string.Join(", ", OdeMethod.All.Select(method => method.Name))}.");
+        Option<OdeMethod> solver = DigitOptions.Solver(Defaults.Solver);
         Option<double?> step = CommandOptions.NotNegative("--step-size", $"Its step; 0 lets an adaptive method choose (default: {Defaults.StepSize}).");
         Option<double?> shift = CommandOptions.NotNegative("--shift", $"Pixels by which training images are shifted at most (default: {Defaults.Shift}).");
         Option<double?> rotation = CommandOptions.NotNegative("--rotation", $"Degrees by which they are turned at most (default: {Defaults.Rotation}).");
-        var seed = new Option<int>("--seed") { DefaultValueFactory = _ => Defaults.Seed, Description = "Seed of all randomness." };
-        Option<int?> limit = CommandOptions.Positive("--limit", "Use at most this many training images, and at most as many test images.");
+        Option<int> seed = DigitOptions.Seed(Defaults.Seed);
+        Option<int?> limit = DigitOptions.Limit();
         Option<string?> model = CommandOptions.Path("--model", "FILE", "Save the model to this file.");
         Option<string?> checkpoint = CommandOptions.Path("--checkpoint", "DIR", "Keep the training in this folder; begun again, it goes on from there.");
-        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write all final figures to this file.");
+        Option<string?> json = DigitOptions.Json();
         var command = new System.CommandLine.Command("odenet", "Learn images with a convolutional ODE-Net, its discrete twin, or neither.")
         {
             data, embedded, epochs, network, alone, batchSize, learningRate, channels, layers, solver, step, shift, rotation, seed, limit, model, checkpoint, json,
@@ -77,7 +74,7 @@ internal static class OdeNetCommand
     internal static async Task<OdeNetFigures> RunAsync(ImageSettings settings, Display display, CancellationToken cancellationToken)
     {
         OutputFile? model = OutputFile.At("--model", settings.Model), json = OutputFile.At("--json", settings.Json);
-        DigitData data = (await LoadAsync(settings.Data, settings.Embedded, display, cancellationToken).ConfigureAwait(false)).Limit(settings.Limit);
+        DigitData data = (await DigitSource.ChooseAsync(settings.Data, settings.Embedded, null, display, cancellationToken).ConfigureAwait(false)).Limit(settings.Limit);
         int epochs = settings.EpochsFor(data.Train.Count);
         display.Line($"Data: {data.Train.Count:N0} + {data.Test.Count:N0} images, {data.Origin}");
         var mlContext = new MLContext(settings.Seed);
@@ -88,7 +85,7 @@ internal static class OdeNetCommand
         {
             NeuralOdeClassificationTrainer.Options options = ImageTraining.Options(
                 settings with { Checkpoint = settings.Checkpoint is { } folder ? Path.Combine(folder, $"{network}") : null },
-                ImageSettings.Block(network), epochs, epoch => display.Line(MnistStory.EpochLine(epoch)), cancellationToken);
+                ImageSettings.Block(network), epochs, epoch => display.Line(TrainingLines.Epoch(epoch)), cancellationToken);
             display.Line($"Training {network}: {epochs} epochs in batches of {settings.BatchSize}");
             (NeuralOdeClassificationTransformer fitted, NetworkFigures figures) = ImageTraining.Run(mlContext, data, options, $"{network}");
             using (fitted)
@@ -122,10 +119,6 @@ internal static class OdeNetCommand
         json?.Write(result.ToJson());
         return result;
     }
-
-    internal static Task<DigitData> LoadAsync(string? folder, bool embedded, Display display, CancellationToken cancellationToken) => embedded
-        ? Task.FromResult(EmbeddedDigits.Load())
-        : DigitSource.LoadAsync(folder, Environment.GetEnvironmentVariable(DigitSource.EnvironmentVariable), null, display, cancellationToken);
 
     private static Table Table(IEnumerable<NetworkFigures> all)
     {

@@ -20,13 +20,13 @@ internal static class ResNetVsOdeCommand
     {
         Option<string?> data = CommandOptions.Path("--data", "DIR",
             "Folder with four files of MNIST's format. Otherwise the folder named by NEURALODE_DATA, otherwise the 5,000 digits that the program carries.");
-        var embedded = new Option<bool>("--embedded") { Description = "Take the embedded digits even where NEURALODE_DATA names a folder." };
+        Option<bool> embedded = DigitOptions.Embedded();
         Option<int> epochs = CommandOptions.Positive("--epochs", 5, "Passes over the training images.");
         Option<int> depth = CommandOptions.Positive("--depth", 16, "Layers of the deepest ResNet; depths are powers of two up to it.");
         Option<int> channels = CommandOptions.Positive("--channels", 16, "Channels of the networks.");
-        var seed = new Option<int>("--seed") { DefaultValueFactory = _ => 1, Description = "Seed of all randomness." };
+        Option<int> seed = DigitOptions.Seed(1);
         Option<int> limit = CommandOptions.Positive("--limit", 4000, "Use at most this many training images, and at most as many test images.");
-        Option<string?> picture = CommandOptions.Path("--png", "FILE", "Write the picture to this file; default: resnet-vs-ode.png.");
+        Option<string?> picture = CommandOptions.Picture("--png", "Write the picture to this file; default: resnet-vs-ode.png.");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
         var command = new System.CommandLine.Command("resnet-vs-ode", "Compare residual networks with neural ODEs by depth: accuracy, weights, time and memory.")
         {
@@ -41,7 +41,7 @@ internal static class ResNetVsOdeCommand
         {
             OutputFile png = OutputFile.At("--png", result.GetValue(picture) ?? "resnet-vs-ode.png")!;
             OutputFile? figures = OutputFile.At("--json", result.GetValue(json));
-            DigitData digits = (await OdeNetCommand.LoadAsync(result.GetValue(data), result.GetValue(embedded), display, token).ConfigureAwait(false))
+            DigitData digits = (await DigitSource.ChooseAsync(result.GetValue(data), result.GetValue(embedded), null, display, token).ConfigureAwait(false))
                 .Limit(result.GetValue(limit));
             display.Line($"Data: {digits.Train.Count:N0} + {digits.Test.Count:N0} images, {digits.Origin}");
             var settings = new ImageSettings

@@ -28,7 +28,7 @@ internal static class SeriesCommand
         Option<int> seeds = CommandOptions.Positive("--seeds", 1, "Seeds, each of which trains anew.");
         Option<int?> epochs = CommandOptions.Positive("--epochs", "Passes over the series (default: that of the trainer).");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write all figures to this file.");
-        Option<string?> plot = CommandOptions.Path("--plot", "FILE", "Draw series, and what a model says as they unfold, to this PNG file.");
+        Option<string?> plot = CommandOptions.Picture("--plot", "Draw series, and what a model says as they unfold, to this PNG file.");
         var command = new System.CommandLine.Command("series", "Train a neural CDE on series of any length, with gaps, beside simple methods.")
         {
             data, drop, masks, seeds, epochs, json, plot,

@@ -33,17 +33,7 @@ internal sealed class ScoringMeasurement(int rows, TimeSpan duration, Display di
     /// <summary>Measures a model that was saved.</summary>
     public ScoringFigure[] OfModel(string file)
     {
-        if (!File.Exists(file))
-            throw new UserException($"--model: there is no file '{file}'.");
-        ITransformer model;
-        try
-        {
-            model = _mlContext.Model.LoadSealed(file, out _);
-        }
-        catch (InvalidDataException e)
-        {
-            throw new UserException($"--model: '{file}' is not a model that can be loaded: {e.Message}", e);
-        }
+        ITransformer model = SavedModel.Load(_mlContext, file, out _);
         using var owner = model as IDisposable;
         ScoringStep step = ScoringStep.Find(_mlContext, model)
             ?? throw new UserException($"--model: '{file}' holds no step of this library that takes one vector of features.");

@@ -29,7 +29,7 @@ internal static class Canvas
         using var stream = new MemoryStream();
         using var measurer = new FontContext { RenderTarget = RenderTarget.VectorGraphic };
         // Text stays text, which can be searched and read aloud; its widths are those of the font that stands first among its names.
-        using (var context = new SvgRenderContext(stream, width, height, true, measurer, style.Background, true))
+        using (var context = new SvgContext(stream, width, height, measurer, style.Background))
         {
             Draw(context, title, panels, columns, style, width, height);
             context.Complete();

@@ -132,6 +132,24 @@ internal sealed class Panel(string title, string xLabel, string yLabel)
         return this;
     }
 
+    /// <summary>A column that stands on zero.</summary>
+    public Panel Column(double from, double to, double height, int colour)
+    {
+        _parts.Add((model, style) =>
+        {
+            var series = new RectangleBarSeries
+            {
+                FillColor = style.Colour(colour),
+                StrokeColor = style.Background,
+                StrokeThickness = 1,
+                LabelFormatString = null,
+            };
+            series.Items.Add(new RectangleBarItem(from, 0, to, height));
+            model.Series.Add(series);
+        });
+        return this;
+    }
+
     /// <summary>A name in the legend for bars of a colour.</summary>
     public Panel Key(string name, int colour)
     {

@@ -77,7 +77,7 @@ public sealed partial class ContinuousFlowAnomalyTrainer : ITrainerEstimator<Con
     public ContinuousFlowAnomalyTransformer Fit(IDataView input) => Fit(input, null);
 
     /// <summary>Trains a detector and reports its loss on other data after each epoch.</summary>
-    /// <inheritdoc cref="Fit(IDataView)"/>
+    /// <inheritdoc cref="Fit(IDataView)" path="/*[not(self::param)]"/>
     /// <param name="input">The training data.</param>
     /// <param name="validationData">Data in the same columns; null for what the options say.</param>
     public ContinuousFlowAnomalyTransformer Fit(IDataView input, IDataView? validationData)

@@ -70,7 +70,7 @@ public sealed partial class ContinuousFlowDensityEstimator : IEstimator<Continuo
     public ContinuousFlowDensityTransformer Fit(IDataView input) => Fit(input, null);
 
     /// <summary>Trains a flow and reports its loss on other data after each epoch.</summary>
-    /// <inheritdoc cref="Fit(IDataView)"/>
+    /// <inheritdoc cref="Fit(IDataView)" path="/*[not(self::param)]"/>
     /// <param name="input">The training data.</param>
     /// <param name="validationData">Data in the same columns; null for what the options say.</param>
     public ContinuousFlowDensityTransformer Fit(IDataView input, IDataView? validationData)

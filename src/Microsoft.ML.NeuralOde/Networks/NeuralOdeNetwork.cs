@@ -61,6 +61,13 @@ internal abstract class NeuralOdeNetwork(NetworkDescription description) : Super
     public (Tensor Outputs, SolverStatistics Statistics) Solve(Tensor features, OdeSolverOptions options) =>
         SolveEncoded(Encode(Normalized(features)), options);
 
+    /// <summary>The states of the equation at some times, solved as for predictions, and what they cost.</summary>
+    /// <exception cref="InvalidOperationException">The network solves no equation.</exception>
+    public OdeSolution Path(Tensor features, Tensor times) => Description.SolvesEquation
+        ? Ode.Solve(Block.Dynamics, Block.Augment(Encode(Normalized(features))), times, ScoringOptions)
+        : throw new InvalidOperationException(
+            "The model solves no equation, so that there are no states along one; a model with an ODE block has them.");
+
     /// <summary>The equation's initial states of rows in the format of the network.</summary>
     /// <param name="features">The rows.</param>
     /// <param name="inPieces">Whether the weights of the slots in use are to be a leaf of the graph by themselves.</param>

@@ -91,6 +91,30 @@ public sealed class NeuralOdeModel : IVectorScorer, ISupervisedModel<NeuralOdeNe
         return copy;
     }
 
+    /// <summary>The hidden states of rows along the depth of the model, from the encoded features to what its head reads.</summary>
+    /// <param name="features">Features, row-major <c>[rows, features]</c>.</param>
+    /// <param name="points">How many states there are of each row, at times spread evenly from 0 to the end time; at least 2.</param>
+    /// <returns>The states, <c>[points, rows, …]</c>, as the equation is solved for predictions, and what they cost; the caller's.</returns>
+    /// <exception cref="ArgumentException">The features are no whole rows, or there are fewer than two points.</exception>
+    /// <exception cref="InvalidOperationException">The model solves no equation: residual layers, or nothing, stand in its place.</exception>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    /// <exception cref="OdeSolverException">The equation cannot be solved for these features.</exception>
+    public OdeSolution HiddenStates(float[] features, int points = 21)
+    {
+        ArgumentNullException.ThrowIfNull(features);
+        ArgumentOutOfRangeException.ThrowIfLessThan(points, 2);
+        if (features.Length == 0 || features.Length % FeatureCount != 0)
+            throw new ArgumentException(
+                $"{features.Length} numbers are given; at least one row of {FeatureCount} features is needed, and whole ones.", nameof(features));
+        using SharedNetwork<NeuralOdeNetwork>.Loan loan = Borrow();
+        using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor rows = tensor(features, [features.Length / FeatureCount, FeatureCount], device: CPU);
+        OdeSolution solution = loan.Network.Path(rows, linspace(0, _description.EndTime, points, ScalarType.Float64, CPU));
+        solution.States.MoveToOuterDisposeScope();
+        return solution;
+    }
+
     /// <summary>The scores, row by row.</summary>
     /// <param name="features">Features, row-major <c>[rows, features]</c>.</param>
     /// <param name="rows">The number of rows.</param>

@@ -54,13 +54,13 @@ public abstract class NeuralOdeSupervisedTrainer<TTransformer, TModel, TOptions>
     public TTransformer Fit(IDataView input) => Fit(input, null, null);
 
     /// <summary>Trains a model and reports its loss on other data after each epoch.</summary>
-    /// <inheritdoc cref="Fit(IDataView)"/>
+    /// <inheritdoc cref="Fit(IDataView)" path="/*[not(self::param)]"/>
     /// <param name="input">The training data.</param>
     /// <param name="validationData">Data in the same columns; null for what the options say.</param>
     public TTransformer Fit(IDataView input, IDataView? validationData) => Fit(input, validationData, null);
 
     /// <summary>Trains a model, beginning with the weights of another one.</summary>
-    /// <inheritdoc cref="Fit(IDataView)"/>
+    /// <inheritdoc cref="Fit(IDataView)" path="/*[not(self::param)]"/>
     /// <param name="input">The training data.</param>
     /// <param name="initialModel">The model to begin with, of the same structure; it stays as it is.</param>
     /// <exception cref="ArgumentException">The model has another structure.</exception>
@@ -71,7 +71,7 @@ public abstract class NeuralOdeSupervisedTrainer<TTransformer, TModel, TOptions>
     }
 
     /// <summary>Trains a model, beginning with the weights of another one, and reports its loss on other data after each epoch.</summary>
-    /// <inheritdoc cref="Fit(IDataView)"/>
+    /// <inheritdoc cref="Fit(IDataView)" path="/*[not(self::param)]"/>
     /// <param name="input">The training data.</param>
     /// <param name="validationData">Data in the same columns; null for what the options say.</param>
     /// <param name="initialModel">The model to begin with, of the same structure; it stays as it is; null for random weights.</param>

@@ -30,6 +30,9 @@ public class FigureTests
         ["images"] = () => Figures.ImageGrid([.. Enumerable.Range(0, 3).Select(_ => new float[16])], 4, ["1", "2", "3"], ["1", "7", "3"]),
         ["density"] = () => Figures.Density(Normal, States(1, 50, 2)[0], Normal),
         ["flow"] = Flow,
+        ["reliability"] = () => Figures.Reliability(Calibration.Of([0.05, 0.55, 0.9, 0.95, 1], [false, true, true, false, true])),
+        ["predictions"] = () => Figures.PredictedAgainstTrue([1, 2, 3], [1.1, 1.9, 3.3]),
+        ["distributions"] = () => Figures.Distributions("scores", "score", [("a", [1, 2, 3]), ("b", [2, 4, double.NaN])], ("threshold", 2.5)),
         ["several"] = () => Figure.Combine("several", 2, Figures.ConfusionMatrix([[1]]), Figures.MemoryBySteps([Wave("a")])),
     };
 
@@ -142,6 +145,13 @@ public class FigureTests
         ["huge"] = (() => All["lines"]().ToSvg(height: 1_000_000), "*from 100 to*"),
         ["scale"] = (() => All["lines"]().ToPng(scale: double.NaN), "*from 0.1 to 10*"),
         ["combine nothing"] = (() => Figure.Combine("", 2), "*No figures*"),
+        ["predictions NaN"] = (() => Figures.PredictedAgainstTrue([double.NaN], [1]), "*NaN or infinite*"),
+        ["no kinds"] = (() => Figures.Distributions("", "", []), "*no kinds*"),
+        ["nothing in a kind"] = (() => Figures.Distributions("", "", [("gap", [double.NaN])]), "*'gap' hold no finite*"),
+        ["no probabilities"] = (() => Calibration.Of([], []), "*no probabilities*"),
+        ["outcomes"] = (() => Calibration.Of([0.5], []), "*0 outcomes for 1 probabilities*"),
+        ["no probability"] = (() => Calibration.Of([1.5], [true]), "*not from 0 to 1*"),
+        ["bins"] = (() => Calibration.Of([0.5], [true], 0), "*must be a non-negative and non-zero value*"),
         ["three dimensions"] = (() => { using var flow = new ContinuousFlow(3); Figures.Flow(flow, rand(5, 2)); }, "*must have 2 and 0*"),
     };
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Microsoft.ML.NeuralOde.Samples.Digits;
+using Microsoft.ML.NeuralOde.Samples.Output;
 
 namespace Microsoft.ML.NeuralOde.IntegrationTests.Samples;
 
@@ -105,7 +106,7 @@ public sealed class MnistCommandTests : IDisposable
     [Fact]
     public void The_line_of_an_epoch_fits_80_columns()
     {
-        string line = MnistStory.EpochLine(new NeuralOdeEpochReport
+        string line = TrainingLines.Epoch(new NeuralOdeEpochReport
         {
             Epoch = 100,
             NumberOfEpochs = 100,
