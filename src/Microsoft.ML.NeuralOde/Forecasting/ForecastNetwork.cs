@@ -1,5 +1,4 @@
 using Microsoft.ML.NeuralOde.Data;
-using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Persistence;
 using Microsoft.ML.NeuralOde.Training;
 using static TorchSharp.torch.nn;

@@ -1,6 +1,4 @@
-using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Forecasting;
-using Microsoft.ML.NeuralOde.Persistence;
 using Microsoft.ML.NeuralOde.Scoring;
 
 namespace Microsoft.ML.NeuralOde;

@@ -1,5 +1,4 @@
 using Microsoft.ML.Data;
-using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Forecasting;
 using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Training;
