@@ -47,7 +47,8 @@ public sealed class SolverStatistics
     public bool IsLowered { get; internal set; }
 
     /// <summary>
-    /// Why a right-hand side that names its layers was evaluated by its <c>forward</c>: “a layer is GELU; …”; null where it was not, or names none.
+    /// Why a right-hand side that names its layers was evaluated by its <c>forward</c>: “a layer is GELU; …”; null where it was not, or names
+    /// none.
     /// </summary>
     public string? WhyNotLowered { get; internal set; }
 

@@ -48,7 +48,8 @@ internal sealed class LayerReader
         else if (layer.GetType() == typeof(Linear))
             Add((Linear)layer);
         else if (Known(layer) is not { } activation)
-            WhyNot = $"a layer is {layer.GetType().Name}; the kernels know Linear, Tanh, ReLU, SiLU and Softplus (of beta 1 and threshold 20)";
+            WhyNot = $"a layer is {layer.GetType().Name}; "
+                + "the kernels know Linear, Tanh, ReLU, SiLU and Softplus (of beta 1 and threshold 20)";
         else if (_activations.Count + 1 != _linear.Count)
             WhyNot = $"{layer.GetName()} does not stand behind a Linear";
         else
@@ -89,13 +90,17 @@ internal sealed class LayerReader
             layer.weight!, layer.bias, added?.weight, added?.bias,
             new DenseSlots(Place(layer.weight!) ?? 0, Place(layer.bias), Place(added?.weight), null, null, Place(added?.bias)));
 
-        int? Place(Parameter? parameter) => Array.FindIndex(all, other => ReferenceEquals(other, parameter)) is >= 0 and int place ? place : null;
+        int? Place(Parameter? parameter) =>
+            Array.FindIndex(all, other => ReferenceEquals(other, parameter)) is >= 0 and int place ? place : null;
     }
 
     /// <summary>A part of a module that it does not name, such as a dropout or a buffer; null where there is none.</summary>
     private string? Unnamed(Module module) =>
         module.buffers().Any() ? "a buffer"
-        : module.modules().FirstOrDefault(part => !ReferenceEquals(part, module) && !_named.Contains(part) && !part.children().Any())?.GetType().Name;
+        : module.modules().FirstOrDefault(IsUnnamed)?.GetType().Name;
+
+    /// <summary>Whether a part is neither named nor a container of parts.</summary>
+    private bool IsUnnamed(Module part) => part is not ILayeredDynamics && !_named.Contains(part) && !part.children().Any();
 
     private static Activation? Known(Module layer) => layer switch
     {

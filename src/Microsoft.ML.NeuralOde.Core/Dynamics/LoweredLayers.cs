@@ -44,7 +44,8 @@ internal sealed class LoweredLayers : IAnalyticDynamics
             return null;
         if (!network.HasKernelsFor(state))
         {
-            whyNot = $"there are no kernels for a state of {RightHandSide.Describe(state)} with parameters of type {network.Layers[0].Weight.dtype}: "
+            whyNot = $"there are no kernels for a state of {RightHandSide.Describe(state)} "
+                + $"with parameters of type {network.Layers[0].Weight.dtype}: "
                 + "they compute in float32 and float64 on the CPU, for states of shape [batch, features] and up to a thousand units";
             return null;
         }
@@ -63,7 +64,8 @@ internal sealed class LoweredLayers : IAnalyticDynamics
     /// <summary>Whether a module is still what was looked at.</summary>
     private bool IsOf(DenseNetwork now, Module module) =>
         module.training == _isTraining && now.Activations.SequenceEqual(_network.Activations)
-        && now.Layers.SelectMany(layer => layer.All).SequenceEqual(_network.Layers.SelectMany(layer => layer.All), ReferenceEqualityComparer.Instance);
+        && now.Layers.SelectMany(layer => layer.All)
+            .SequenceEqual(_network.Layers.SelectMany(layer => layer.All), ReferenceEqualityComparer.Instance);
 
     /// <summary>What the module computes otherwise than its layers; null where both agree.</summary>
     private string? Disagreement(ModuleField equation, Tensor state, double time)
