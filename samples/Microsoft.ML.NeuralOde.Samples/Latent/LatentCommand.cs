@@ -33,13 +33,14 @@ internal static class LatentCommand
         Option<LatentEvolution> evolution = CommandOptions.Named("--evolution", new LatentOdeOptions().Evolution, "KIND", "How the latent state moves");
         Option<LatentAnchor> anchor = CommandOptions.Named("--anchor", new LatentOdeOptions().Anchor, "TIME", "When the latent state is inferred");
         var single = new Option<bool>("--deterministic") { Description = "One latent state instead of a distribution." };
+        var stateNoise = new Option<bool>("--state-noise") { Description = "The latent state may change the noise." };
         Option<int?> epochs = CommandOptions.Positive("--epochs", "Passes over the series (default: that of the set).");
         Option<int> seed = CommandOptions.Positive("--seed", 1, "Seed of all randomness.");
         var quick = new Option<bool>("--quick") { Description = "A few epochs, to see it work; toy: a tenth of the series." };
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write all figures to this file.");
         var command = new System.CommandLine.Command("latent", "Train a latent ODE between and behind observations, beside a GRU and simple methods.")
         {
-            set, data, recognition, evolution, anchor, single, epochs, seed, quick, json,
+            set, data, recognition, evolution, anchor, single, stateNoise, epochs, seed, quick, json,
         };
         command.SetAction((result, cancellationToken) => Task.Run(
             () =>
@@ -49,7 +50,7 @@ internal static class LatentCommand
                 var options = new LatentOdeOptions
                 {
                     Channels = chosen.Channels, Recognition = result.GetValue(recognition), Evolution = result.GetValue(evolution),
-                    Anchor = result.GetValue(anchor), Variational = !result.GetValue(single),
+                    Anchor = result.GetValue(anchor), Variational = !result.GetValue(single), StateNoise = result.GetValue(stateNoise),
                 };
                 Run(chosen, options, result.GetValue(epochs) ?? (result.GetValue(quick) ? 2 : chosen.Epochs), result.GetValue(seed), file, display, cancellationToken);
             }, cancellationToken));

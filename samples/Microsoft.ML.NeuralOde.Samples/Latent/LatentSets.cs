@@ -36,7 +36,7 @@ internal static class LatentSets
                 return ([.. Shuffled(half, draw).Take(count).Order()], [.. Enumerable.Range(half, row.Times.Length - half)]);
             }));
         }
-        return Divided("toy", rows, cases, 0.05, 50, 120);
+        return Divided("toy", rows, cases, 0.05, 50, 100);
     }
 
     /// <summary>Trajectories of a hopping robot: the first half is given, the second asked for.</summary>
@@ -50,7 +50,7 @@ internal static class LatentSets
             return Halves(row, draw, drop, 0);
             // The robot does not know when it was first looked at: a training begins anywhere in the first half.
         }, (row, draw) => Halves(row, draw, drop, draw.Next(row.Times.Length / 2)))).ToList();
-        return Divided("hopper", rows, cases, 0.01, 20, 400);
+        return Divided("hopper", rows, cases, 0.01, 20, 120);
     }
 
     private static (int[] Given, int[] Asked) Halves(LatentRow row, Random draw, double drop, int start)
@@ -72,7 +72,7 @@ internal static class LatentSets
             int given = row.Times.Length * 2 / 3;
             return ([.. Enumerable.Range(0, given)], [.. Enumerable.Range(given, row.Times.Length - given)]);
         });
-        return Divided("brusselator", rows, [last], 0.05, 50, 60);
+        return Divided("brusselator", rows, [last], 0.05, 50, 30);
 
         static float[] Values(double[] line) => [line[4] > 0 ? (float)line[2] : float.NaN, line[5] > 0 ? (float)line[3] : float.NaN];
     }

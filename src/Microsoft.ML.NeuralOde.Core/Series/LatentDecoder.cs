@@ -16,7 +16,8 @@ internal sealed class LatentDecoder : Module<Tensor, Tensor?, (Tensor Values, Te
     /// <summary>The state changes the logarithm of the noise by at most this.</summary>
     private const double NoiseRange = 3;
 
-    private readonly DenseDynamics _curved, _straight, _spread;
+    private readonly DenseDynamics _curved, _straight;
+    private readonly DenseDynamics? _spread;
 
     public LatentDecoder(LatentOdeOptions options)
         : base(nameof(LatentDecoder))
@@ -24,12 +25,14 @@ internal sealed class LatentDecoder : Module<Tensor, Tensor?, (Tensor Values, Te
         long inputs = options.LatentSize + options.StaticCovariates + options.Covariates;
         register_module("curved", _curved = new DenseDynamics(inputs, options.Channels, [options.HiddenSize], Activation.Tanh, TimeDependence.None));
         register_module("straight", _straight = new DenseDynamics(inputs, options.Channels, [], Activation.Tanh, TimeDependence.None));
+        float start = (float)(Math.Log(StartNoise) / NoiseUnit);
+        Dynamics.ModuleParameters.Own(this, "noise", () => tensor(Enumerable.Repeat(start, (int)options.Channels).ToArray()));
+        if (!options.StateNoise)
+            return;
         register_module("spread", _spread = new DenseDynamics(inputs, options.Channels, [], Activation.Tanh, TimeDependence.None));
         using IDisposable noGrad = no_grad();
         _spread.Weights[0].zero_();
         _spread.Biases[0].zero_();
-        float start = (float)(Math.Log(StartNoise) / NoiseUnit);
-        Dynamics.ModuleParameters.Own(this, "noise", () => tensor(Enumerable.Repeat(start, (int)options.Channels).ToArray()));
     }
 
     /// <summary>The values, and the standard deviations of observations around them, <c>[rows, n, channels]</c> each.</summary>
@@ -42,10 +45,12 @@ internal sealed class LatentDecoder : Module<Tensor, Tensor?, (Tensor Values, Te
         Tensor flat = all.reshape(-1, all.size(2));
         Tensor never = zeros([], states.dtype, states.device);
         Tensor values = _curved.call(never, flat).Plus(_straight.call(never, flat));
-        Tensor change = _spread.call(never, flat).Over(NoiseRange).tanh().Times(NoiseRange);
-        Tensor noise = get_parameter("noise")!.Times(NoiseUnit).Plus(change).exp().Plus(LeastNoise);
+        Tensor logarithm = get_parameter("noise")!.Times(NoiseUnit);
+        if (_spread is not null)
+            logarithm = logarithm.Plus(_spread.call(never, flat).Over(NoiseRange).tanh().Times(NoiseRange));
+        Tensor noise = logarithm.expand(values.shape).exp().Plus(LeastNoise);
         return (Shaped(values).MoveToOuterDisposeScope(), Shaped(noise).MoveToOuterDisposeScope());
 
-        Tensor Shaped(Tensor made) => made.view(all.size(0), all.size(1), -1);
+        Tensor Shaped(Tensor made) => made.reshape(all.size(0), all.size(1), -1);
     }
 }

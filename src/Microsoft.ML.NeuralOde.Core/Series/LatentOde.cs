@@ -31,6 +31,7 @@ public sealed class LatentOde : nn.Module
         register_module("encoder", _encoder = new LatentEncoder(Options));
         register_module("motion", _motion = Options.Evolution == LatentEvolution.Flow ? new FlowMotion(Options) : new SolvedMotion(Options));
         register_module("decoder", _decoder = new LatentDecoder(Options));
+        Dynamics.ModuleParameters.Own(this, "persistence", () => zeros(Options.Channels));
     }
 
     /// <summary>Its shape.</summary>
@@ -126,7 +127,8 @@ public sealed class LatentOde : nn.Module
         Tensor states = _motion.call(state.reshape(samples * rows, Options.LatentSize), elapsed, conditions);
         (Tensor values, Tensor sigma) = _decoder.call(states, conditions.At(elapsed));
         long[] shape = [samples, rows, times.size(1), Options.Channels];
-        return (mean, logScale, values.view(shape), sigma.view(shape));
+        Tensor level = (input.Level * get_parameter("persistence")!).unsqueeze(1);
+        return (mean, logScale, values.view(shape).Plus(level), sigma.view(shape));
     }
 
     /// <summary>Pairs of opposite numbers, so that means are exact where all is linear: shape <c>[samples, 1, latent]</c>.</summary>

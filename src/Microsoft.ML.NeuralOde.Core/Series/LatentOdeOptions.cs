@@ -64,6 +64,12 @@ public sealed record LatentOdeOptions
     /// </summary>
     public bool Variational { get; init; } = true;
 
+    /// <summary>
+    /// Whether the latent state may make the noise of a channel larger or smaller, up to 20 times: intervals then widen where little was
+    /// observed, while points that are hard to predict count less in the loss. Default: false, one number a channel.
+    /// </summary>
+    public bool StateNoise { get; init; }
+
     /// <summary>The number of covariates that a row has once, such as a kind or a size. Default: 0.</summary>
     public long StaticCovariates { get; init; }
 

@@ -25,9 +25,11 @@ internal sealed class RecognitionInput
         // Behind a row's end times are those of what was left out.
         Gaps = where(Present, gaps, zeros_like(gaps)).to(type).unsqueeze(2);
         Tensor spread = order.unsqueeze(2).expand(order.size(0), most, series.Channels);
+        Tensor values = observed.Clean.gather(1, spread), isObserved = observed.Observed.gather(1, spread);
+        Level = Latest(values, isObserved);
         var parts = new List<Tensor>
         {
-            observed.Clean.gather(1, spread), observed.Observed.to(type).gather(1, spread), Gaps,
+            values, isObserved.to(type), Gaps,
             Oscillators.Clock((times - AnchorTime.unsqueeze(1)).unsqueeze(2)).to(type),
         };
         if (covariates is not null)
@@ -52,6 +54,17 @@ internal sealed class RecognitionInput
 
     /// <summary>The time of the observation that is read last, float64 <c>[batch]</c>.</summary>
     public Tensor AnchorTime { get; }
+
+    /// <summary>The value of each channel that is read last, 0 where there is none, <c>[batch, channels]</c>.</summary>
+    public Tensor Level { get; }
+
+    private static Tensor Latest(Tensor values, Tensor isObserved)
+    {
+        Tensor places = Numbers.Range(values.size(1), ScalarType.Int64, values.device).reshape(1, -1, 1).expand(values.shape);
+        // Where nothing is observed all values are 0.
+        Tensor last = where(isObserved, places, zeros_like(places)).amax([1L], keepdim: true);
+        return values.gather(1, last).squeeze(1);
+    }
 
     /// <summary>The places of the used observations, the one next to the anchor last, then those of the others.</summary>
     private static Tensor Order(Tensor isUsed, LatentAnchor anchor)

@@ -11,7 +11,7 @@ public class LatentOdeTests
         ["GRU"] = Small with { Recognition = LatentRecognition.ReversedGru },
         ["ODE-RNN from the end"] = Small with { Recognition = LatentRecognition.OdeRnn, Anchor = LatentAnchor.End },
         ["flow"] = Small with { Recognition = LatentRecognition.OdeRnn, Evolution = LatentEvolution.Flow },
-        ["one state"] = Small with { Recognition = LatentRecognition.OdeRnn, Variational = false },
+        ["one state"] = Small with { Recognition = LatentRecognition.OdeRnn, Variational = false, StateNoise = true },
         ["with static covariates"] = Small with { StaticCovariates = 2 },
         ["with covariates"] = Small with { Recognition = LatentRecognition.ReversedGru, StaticCovariates = 1, Covariates = 2, Anchor = LatentAnchor.End },
         ["flow with covariates"] = Small with { Evolution = LatentEvolution.Flow, StaticCovariates = 1, Covariates = 2 },
