@@ -135,6 +135,37 @@ public class SolveTests
         adaptive.Statistics.RejectedSteps.Should().Be(0);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_norm_that_processes_share_is_asked_for_every_error_and_sets_the_steps(bool byTensors)
+    {
+        using Tensor y0 = tensor(new[] { 1.0, 2, 3, 4, 5, 6 }, [3, 2]);
+        using Tensor times = tensor(new[] { 0.0, 2.0 });
+        int asked = 0;
+        // Errors twice as large as they are need the steps of tolerances half as large, and powers of two round nothing.
+        var shared = ErrorNorm.Shared((mean, components) =>
+        {
+            asked++;
+            components.Should().Be(6);
+            return 4 * mean;
+        });
+        using OdeSolution found = Ode.Solve(Problems.Decay, y0, times, Options(1, shared));
+        using OdeSolution expected = Ode.Solve(Problems.Decay, y0, times, Options(0.5, ErrorNorm.Rms));
+
+        found.Statistics.AcceptedSteps.Should().Be(expected.Statistics.AcceptedSteps);
+        found.Final.data<double>().ToArray().Should().Equal(expected.Final.data<double>().ToArray());
+        asked.Should().BeGreaterThan((int)found.Statistics.AcceptedSteps, "for every attempt, and for the size of the first step");
+
+        OdeSolverOptions Options(double scale, ErrorNorm norm) => new()
+        {
+            RelativeTolerance = scale * 1e-4,
+            AbsoluteTolerance = scale * 1e-5,
+            RelativeTolerances = byTensors ? tensor(scale * 1e-4) : null,
+            Norm = norm,
+        };
+    }
+
     [Fact]
     public void Tolerances_per_component_and_norms_are_obeyed()
     {

@@ -1,9 +1,11 @@
 using System.Diagnostics;
+using System.Runtime.Versioning;
 using Microsoft.ML.NeuralOde.Tests.Support;
 
 namespace Microsoft.ML.NeuralOde.Tests.Distributed;
 
 /// <summary>Two hosts, which are network namespaces of this one with a cable between them.</summary>
+[SupportedOSPlatform("linux")]
 public sealed class HostTests : IDisposable
 {
     private const string First = "neuralode-a", Second = "neuralode-b", FirstAddress = "10.213.77.1", SecondAddress = "10.213.77.2", Cable = "cable";

@@ -34,7 +34,7 @@ internal sealed class ThreadGroup : TrainingGroup
     /// <returns>What each came to: a result or an exception.</returns>
     public static (T? Result, Exception? Exception)[] Run<T>(int size, Func<ThreadGroup, T> train)
     {
-        var meeting = new Meeting(size);
+        using var meeting = new Meeting(size);
         var results = new (T? Result, Exception? Exception)[size];
         Thread[] threads = [.. Enumerable.Range(0, size).Select(rank => new Thread(() =>
         {
@@ -81,7 +81,7 @@ internal sealed class ThreadGroup : TrainingGroup
     }
 
     /// <summary>Where the ranks put down what they bring, and each takes what all have brought.</summary>
-    private sealed class Meeting(int size)
+    private sealed class Meeting(int size) : IDisposable
     {
         private readonly Lock _gate = new();
         private readonly Barrier _barrier = new(size);
@@ -109,6 +109,12 @@ internal sealed class ThreadGroup : TrainingGroup
                     _message = message;
             }
             _failed.Cancel();
+        }
+
+        public void Dispose()
+        {
+            _barrier.Dispose();
+            _failed.Dispose();
         }
 
         private void Wait()
