@@ -228,7 +228,8 @@ public class RelaxLibstdcxxRequirement : Microsoft.Build.Utilities.Task
         catch (Exception e) when (e is InvalidDataException || e is IOException || e is UnauthorizedAccessException)
         {
             Log.LogError("Cannot make {0} loadable with this system's libstdc++: {1} Set NeuralOdeNativeCompatibility=never to " +
-                "build without this step; the program then needs a libstdc++ with {2} (GCC 13 or later).", Library, e.Message, LibstdcxxRequirement.Version);
+                "build without this step; the program then needs a libstdc++ with {2} (GCC 13 or later).", Library, e.Message,
+                LibstdcxxRequirement.Version);
             return false;
         }
     }

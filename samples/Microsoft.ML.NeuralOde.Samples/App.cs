@@ -27,7 +27,8 @@ internal static class App
     private const int Cancelled = 130;
 
     /// <returns>The exit code: 0, 1 for an error, 130 where the user stopped the program.</returns>
-    public static async Task<int> RunAsync(string[] args, IAnsiConsole console, TextWriter error, CancellationToken cancellationToken = default)
+    public static async Task<int> RunAsync(
+        string[] args, IAnsiConsole console, TextWriter error, CancellationToken cancellationToken = default)
     {
         RootCommand root = CreateRoot(new Display(console), (line, token) => RunAsync(line, console, error, token));
         // Whoever asks for nothing is told what there is.
@@ -60,10 +61,12 @@ internal static class App
     /// <summary>All commands.</summary>
     /// <param name="display">What the user sees.</param>
     /// <param name="run">Runs a command line and gives its exit code.</param>
-    internal static RootCommand CreateRoot(Display display, Func<string[], CancellationToken, Task<int>> run) => new("Neural ordinary differential equations for ML.NET: samples.")
+    internal static RootCommand CreateRoot(Display display, Func<string[], CancellationToken, Task<int>> run) =>
+        new("Neural ordinary differential equations for ML.NET: samples.")
     {
         MnistCommand.Create(
-            (settings, view, token) => settings.Distributed ? DistributedMnist.RunAsync(settings, view) : new MnistStory(settings, view).RunAsync(token), display),
+            (settings, view, token) => settings.Distributed
+            ? DistributedMnist.RunAsync(settings, view) : new MnistStory(settings, view).RunAsync(token), display),
         PredictCommand.Create(display),
         OdeNetCommand.Create(display),
         ResNetVsOdeCommand.Create(display),

@@ -11,7 +11,13 @@ internal static class CommandOptions
     /// <summary>A positive, finite number.</summary>
     public static Option<T> Positive<T>(string name, T defaultValue, string description)
         where T : struct, INumber<T> =>
-        new(name) { Description = description, DefaultValueFactory = _ => defaultValue, CustomParser = result => ParsePositive<T>(name, result) };
+        new(name)
+        {
+            Description = description,
+            DefaultValueFactory = _ =>
+            defaultValue,
+            CustomParser = result => ParsePositive<T>(name, result)
+        };
 
     /// <summary>A positive whole number that may be left out.</summary>
     public static Option<int?> Positive(string name, string description) =>
@@ -20,26 +26,27 @@ internal static class CommandOptions
     /// <summary>
     /// A value that has a name and that another class knows to parse; it throws <see cref="ArgumentException"/> for an unknown one.
     /// </summary>
-    public static Option<T> Parsed<T>(string name, T defaultValue, IEnumerable<string> names, Func<string, T> parse, string helpName, string description) => new(name)
-    {
-        HelpName = helpName,
-        Description = description,
-        DefaultValueFactory = _ => defaultValue,
-        CustomParser = result =>
+    public static Option<T> Parsed<T>(
+        string name, T defaultValue, IEnumerable<string> names, Func<string, T> parse, string helpName, string description) => new(name)
         {
-            try
+            HelpName = helpName,
+            Description = description,
+            DefaultValueFactory = _ => defaultValue,
+            CustomParser = result =>
             {
-                return parse(Token(result));
-            }
-            catch (ArgumentException e)
-            {
-                // "(Parameter 'name')" means something to programmers only.
-                string message = e.Message.Replace($" (Parameter '{e.ParamName}')", "", StringComparison.Ordinal);
-                result.AddError($"{name}: {message}{NearMiss.Hint(Token(result), names)}");
-                return defaultValue;
-            }
-        },
-    };
+                try
+                {
+                    return parse(Token(result));
+                }
+                catch (ArgumentException e)
+                {
+                    // "(Parameter 'name')" means something to programmers only.
+                    string message = e.Message.Replace($" (Parameter '{e.ParamName}')", "", StringComparison.Ordinal);
+                    result.AddError($"{name}: {message}{NearMiss.Hint(Token(result), names)}");
+                    return defaultValue;
+                }
+            },
+        };
 
     /// <summary>One of the names of an enumeration, in any case.</summary>
     public static Option<T> Named<T>(string name, T defaultValue, string helpName, string description)
@@ -84,7 +91,8 @@ internal static class CommandOptions
             DefaultValueFactory = _ => address,
             CustomParser = result =>
             {
-                if (Uri.TryCreate(Token(result), UriKind.Absolute, out Uri? uri) && (uri.Scheme == Uri.UriSchemeHttp || uri.Scheme == Uri.UriSchemeHttps))
+                if (Uri.TryCreate(Token(result), UriKind.Absolute, out Uri? uri)
+                    && (uri.Scheme == Uri.UriSchemeHttp || uri.Scheme == Uri.UriSchemeHttps))
                     return uri;
                 result.AddError($"{name} is '{Token(result)}'; an address such as {defaultValue} would be right.");
                 return address;

@@ -129,7 +129,8 @@ internal sealed partial class ModelStore : BackgroundService
     [LoggerMessage(Level = LogLevel.Information, Message = "Model {File} is loaded, generation {Generation}: {Contract}.")]
     private partial void LogLoaded(string file, int generation, string contract);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Model {File} has no seal: damage to ML.NET's own parts would not be found. SaveSealed saves one that has.")]
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "Model {File} has no seal: damage to ML.NET's own parts would not be found. SaveSealed saves one that has.")]
     private partial void LogUnsealed(string file);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The previous model stays: {Reason}")]

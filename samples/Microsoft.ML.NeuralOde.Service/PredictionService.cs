@@ -18,7 +18,8 @@ internal static class PredictionService
     private const string Page = "index.html";
 
     /// <summary>Nothing is asked from elsewhere, and nobody frames the page.</summary>
-    private const string PagePolicy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src 'self' data: blob:; "
+    private const string PagePolicy =
+        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src 'self' data: blob:; "
         + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
     /// <summary>A line a model, none a request; whoever wants more says so in the configuration.</summary>
@@ -35,7 +36,8 @@ internal static class PredictionService
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(args);
         ((IConfigurationBuilder)builder.Configuration).Sources.Insert(0, new MemoryConfigurationSource { InitialData = Defaults });
         ServiceSettings settings = ServiceSettings.Read(builder.Configuration);
-        builder.Services.AddSingleton(settings).AddSingleton(settings.Api).AddSingleton<ApiKey>().AddSingleton<ServiceMetrics>().AddSingleton<ModelStore>()
+        builder.Services.AddSingleton(settings)
+            .AddSingleton(settings.Api).AddSingleton<ApiKey>().AddSingleton<ServiceMetrics>().AddSingleton<ModelStore>()
             .AddSingleton<PredictionEndpoints>().AddSingleton<ModelDescriptions>();
         builder.Services.AddHostedService(services => services.GetRequiredService<ModelStore>());
         builder.Services.AddProblemDetails().AddRequestLimiter();
@@ -65,7 +67,8 @@ internal static class PredictionService
             long started = Stopwatch.GetTimestamp();
             context.Response.Headers.XContentTypeOptions = "nosniff";
             await next(context);
-            metrics.Answered((context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? "other", context.Response.StatusCode, started);
+            metrics.Answered(
+                (context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? "other", context.Response.StatusCode, started);
         });
         // After the counting, so that what an endpoint throws is counted as what it becomes.
         app.UseExceptionHandler(new ExceptionHandlerOptions
@@ -81,7 +84,8 @@ internal static class PredictionService
             if (key.Admits(context))
                 return next(context);
             context.Response.Headers.WWWAuthenticate = "ApiKey";
-            return Problems.Result(StatusCodes.Status401Unauthorized, $"The header {ApiKey.Header} is missing or wrong.").ExecuteAsync(context);
+            return Problems.Result(StatusCodes.Status401Unauthorized, $"The header {ApiKey.Header} is missing or wrong.")
+                .ExecuteAsync(context);
         });
         app.UseRateLimiter();
     }
@@ -95,7 +99,8 @@ internal static class PredictionService
         app.MapPost(PredictionEndpoints.Many, (Delegate)predictions.PredictManyAsync).WithMetadata(new NeedsKey(), new IsLimited())
             .WithSummary("Predicts several rows.").WithTags("Predictions");
         app.MapGet("/model", () => Results.Ok(descriptions.Model())).WithSummary("Describes the model that answers now.").WithTags("Model");
-        app.MapGet("/health", () => Results.Ok(descriptions.Health())).WithSummary("Says which model answers and why its file's last change was not taken.")
+        app.MapGet("/health", () => Results.Ok(descriptions.Health()))
+            .WithSummary("Says which model answers and why its file's last change was not taken.")
             .WithTags("Model");
         app.MapHealthChecks("/health/live", new HealthCheckOptions { Predicate = _ => false });
         app.MapHealthChecks("/health/ready", new HealthCheckOptions { Predicate = check => check.Tags.Contains(ModelHealthCheck.Tag) });

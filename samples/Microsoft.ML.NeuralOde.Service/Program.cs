@@ -8,7 +8,8 @@ try
     await app.RunAsync();
     return 0;
 }
-catch (Exception exception) when (exception is ModelFileException or SettingsException or TorchRuntimeException or IOException or FormatException)
+catch (Exception exception) when (exception is ModelFileException
+    or SettingsException or TorchRuntimeException or IOException or FormatException)
 {
     await Console.Error.WriteLineAsync($"Error: {exception.Message}");
     return 1;

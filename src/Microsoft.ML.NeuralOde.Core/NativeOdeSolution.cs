@@ -11,7 +11,8 @@ public sealed class NativeOdeSolution
     private readonly double[] _final;
 
     internal NativeOdeSolution(
-        double[] times, double[] states, double[] final, SolverStatistics statistics, RowStatus status, IReadOnlyList<NativeOdeOccurrence> events)
+        double[] times, double[] states, double[] final, SolverStatistics statistics, RowStatus status,
+        IReadOnlyList<NativeOdeOccurrence> events)
     {
         _times = times;
         _states = states;

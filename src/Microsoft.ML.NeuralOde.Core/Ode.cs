@@ -33,7 +33,8 @@ public static partial class Ode
     /// <returns>The states at the output times, <c>[times, batch, …]</c>, and what they cost.</returns>
     /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
     /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
-    public static OdeSolution Solve(Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, OdeSolverOptions? options = null)
+    public static OdeSolution Solve(
+        Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, OdeSolverOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
         return AreOfRows(times)
@@ -110,7 +111,8 @@ public static partial class Ode
     {
         ArgumentNullException.ThrowIfNull(dynamics);
         CheckArguments(initialState, rowArguments);
-        return Solve(new RowArgumentField(dynamics, RowArgumentField.Apart(rowArguments), parameters), initialState, TimeGrid.Create(times), times, options);
+        return Solve(new RowArgumentField(dynamics, RowArgumentField.Apart(rowArguments), parameters), initialState, TimeGrid.Create(times),
+            times, options);
     }
 
     /// <summary>
@@ -130,7 +132,8 @@ public static partial class Ode
     /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
     /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
     public static OdeSolution Solve(
-        Module<Tensor, Tensor, IReadOnlyList<Tensor>, Tensor> dynamics, Tensor initialState, Tensor times, IReadOnlyList<Tensor> rowArguments,
+        Module<Tensor, Tensor, IReadOnlyList<Tensor>, Tensor> dynamics, Tensor initialState, Tensor times,
+        IReadOnlyList<Tensor> rowArguments,
         OdeSolverOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
@@ -149,7 +152,8 @@ public static partial class Ode
     /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
     /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
     public static OdeSolution Solve(
-        Module<Tensor, Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, Tensor rowArgument, OdeSolverOptions? options = null)
+        Module<Tensor, Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, Tensor rowArgument,
+        OdeSolverOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
         ArgumentNullException.ThrowIfNull(rowArgument);
@@ -181,7 +185,8 @@ public static partial class Ode
                 + "pass a function of its Evaluate and name them.", nameof(dynamics));
         if (condition.dim() != 2 || condition.shape[1] != dynamics.Conditions)
             throw new ArgumentException(
-                $"The condition has shape [{string.Join(", ", condition.shape)}]; it must be [batch, {dynamics.Conditions}].", nameof(condition));
+                $"The condition has shape [{string.Join(", ", condition.shape)}]; it must be [batch, {dynamics.Conditions}].",
+                nameof(condition));
         return Solve(module, (t, y, arguments) => dynamics.Evaluate(t, y, arguments[0]), initialState, times, [condition], options);
     }
 
@@ -190,7 +195,8 @@ public static partial class Ode
         IReadOnlyList<Tensor> rowArguments, OdeSolverOptions? options)
     {
         CheckArguments(initialState, rowArguments);
-        return Solve(new RowArgumentField(module, forward, RowArgumentField.Apart(rowArguments)), initialState, TimeGrid.Create(times), times, options);
+        return Solve(new RowArgumentField(module, forward, RowArgumentField.Apart(rowArguments)), initialState, TimeGrid.Create(times),
+            times, options);
     }
 
     private static void CheckArguments(Tensor initialState, IReadOnlyList<Tensor> rowArguments)
@@ -261,11 +267,13 @@ public static partial class Ode
     /// <exception cref="InvalidOperationException">The loss returns no finite scalar, or cannot be differentiated.</exception>
     /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
     public static AdjointSolution SolveAdjoint(
-        Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, Func<Tensor, Tensor> loss, OdeSolverOptions? options = null)
+        Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, Func<Tensor, Tensor> loss,
+        OdeSolverOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
         return SolveAdjoint(
-            new ModuleField(dynamics), [.. dynamics.named_parameters().Select(parameter => parameter.name)], initialState, times, loss, options);
+            new ModuleField(dynamics), [.. dynamics.named_parameters().Select(parameter => parameter.name)], initialState,
+            times, loss, options);
     }
 
     /// <summary>The same of a right-hand side that is a function.</summary>
@@ -281,7 +289,8 @@ public static partial class Ode
     /// <exception cref="InvalidOperationException">The loss returns no finite scalar, or cannot be differentiated.</exception>
     /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
     public static AdjointSolution SolveAdjoint(
-        Func<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, Func<Tensor, Tensor> loss, OdeSolverOptions? options = null,
+        Func<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, Func<Tensor, Tensor> loss,
+        OdeSolverOptions? options = null,
         IReadOnlyList<(string Name, Tensor Value)>? parameters = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
@@ -298,7 +307,8 @@ public static partial class Ode
         CheckState(initialState, equation.Parameters, options);
         BackwardFailure.ThrowKept(equation.Parameters);
         Inputs.CheckTolerances(options, initialState);
-        var problem = new OdeProblem(equation, initialState, null, TimeGrid.Create(times), options, options.Gradient ?? GradientMethod.Adjoint());
+        var problem =
+            new OdeProblem(equation, initialState, null, TimeGrid.Create(times), options, options.Gradient ?? GradientMethod.Adjoint());
         if (equation.MayHideParameters && is_grad_enabled())
             UnnamedParameters.Check(problem);
         TimeChecks.Check(problem);
@@ -316,7 +326,8 @@ public static partial class Ode
 
     /// <summary>Solves an initial value problem of any kind.</summary>
     internal static OdeSolution Solve(
-        VectorField equation, Tensor initialState, TimeGrid grid, Tensor? times, OdeSolverOptions? options, Methods.StepPenalty? penalty = null)
+        VectorField equation, Tensor initialState, TimeGrid grid, Tensor? times, OdeSolverOptions? options,
+        Methods.StepPenalty? penalty = null)
     {
         options ??= new OdeSolverOptions();
         options.Validate();
@@ -351,7 +362,8 @@ public static partial class Ode
             solution.States.MoveToOuterDisposeScope();
             Tell(solution.Statistics, equation, whyNotLowered ?? (needsGradient && gradient is DirectGradient
                 ? "GradientMethod.Direct differentiates the solver's own operations, in the graph that forward makes" : null));
-            solution.Citations = solution.States.requires_grad ? [.. options.Method.Citations, .. gradient.Citations] : options.Method.Citations;
+            solution.Citations = solution.States.requires_grad
+                ? [.. options.Method.Citations, .. gradient.Citations] : options.Method.Citations;
             if (solution.Penalty is { } cost)
             {
                 scope.Attach(cost);
@@ -388,7 +400,8 @@ public static partial class Ode
         options.Method.CheckType(initialState, nameof(initialState));
         if (options.PerRow && initialState.dim() == 0)
             throw new ArgumentException("The initial state is a scalar; PerRow needs a first dimension, the batch.", nameof(initialState));
-        Tensor? elsewhere = parameters.FirstOrDefault(p => p.device_type != initialState.device_type || p.device_index != initialState.device_index);
+        Tensor? elsewhere =
+            parameters.FirstOrDefault(p => p.device_type != initialState.device_type || p.device_index != initialState.device_index);
         if (elsewhere is not null)
             throw new ArgumentException(
                 $"The initial state is on {initialState.device}, but a parameter of the dynamics is on {elsewhere.device}; "

@@ -19,7 +19,8 @@ public sealed class OdeBlock : Module<Tensor, Tensor>
     /// </param>
     /// <exception cref="ArgumentException">The end time is zero or not finite, or an option makes no sense.</exception>
     public OdeBlock(
-        Module<Tensor, Tensor, Tensor> dynamics, double endTime = 1, OdeSolverOptions? options = null, StateAugmentation? augmentation = null)
+        Module<Tensor, Tensor, Tensor> dynamics, double endTime = 1, OdeSolverOptions? options = null,
+        StateAugmentation? augmentation = null)
         : base(nameof(OdeBlock))
     {
         ArgumentNullException.ThrowIfNull(dynamics);

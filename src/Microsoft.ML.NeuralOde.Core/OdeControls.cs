@@ -29,13 +29,15 @@ public static partial class Ode
     /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
     /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
     public static OdeSolution Solve(
-        Func<Tensor, Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, ControlPath control, OdeSolverOptions? options = null,
+        Func<Tensor, Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, ControlPath control,
+        OdeSolverOptions? options = null,
         IReadOnlyList<Tensor>? parameters = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
         CheckControl(initialState, control);
         return Solve(
-            new RowArgumentField((t, y, pieces) => dynamics(t, y, InputAt(t, pieces)), RowArgumentField.Apart(control.Pieces.Tensors), parameters), initialState,
+            new RowArgumentField((t, y, pieces) => dynamics(t, y, InputAt(t, pieces)), RowArgumentField.Apart(control.Pieces.Tensors),
+                parameters), initialState,
             TimeGrid.Create(times), times, WithKinks(options, control));
     }
 
@@ -50,12 +52,14 @@ public static partial class Ode
     /// <exception cref="ArgumentException">An argument or option makes no sense; the message says which and what would.</exception>
     /// <exception cref="OdeSolverException">The problem cannot be solved as asked; the message says where, why and what to try.</exception>
     public static OdeSolution Solve(
-        Module<Tensor, Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, ControlPath control, OdeSolverOptions? options = null)
+        Module<Tensor, Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, ControlPath control,
+        OdeSolverOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(dynamics);
         CheckControl(initialState, control);
         return Solve(
-            new RowArgumentField(dynamics, (t, y, pieces) => dynamics.call(t, y, InputAt(t, pieces)), RowArgumentField.Apart(control.Pieces.Tensors)), initialState,
+            new RowArgumentField(dynamics, (t, y, pieces) => dynamics.call(t, y, InputAt(t, pieces)),
+                RowArgumentField.Apart(control.Pieces.Tensors)), initialState,
             TimeGrid.Create(times), times, WithKinks(options, control));
     }
 
@@ -71,7 +75,11 @@ public static partial class Ode
     private static OdeSolverOptions WithKinks(OdeSolverOptions? options, ControlPath control)
     {
         options ??= new OdeSolverOptions();
-        return options with { Discontinuities = [.. options.Discontinuities ?? [], .. control.HasKinks ? control.KnotTimes() : control.EndTimes()] };
+        return options with
+        {
+            Discontinuities =
+            [.. options.Discontinuities ?? [], .. control.HasKinks ? control.KnotTimes() : control.EndTimes()]
+        };
     }
 
     private static void CheckControl(Tensor initialState, ControlPath control)

@@ -79,7 +79,8 @@ public sealed class OdeEvent
     internal Tensor Evaluate(Tensor time, Tensor state)
     {
         Tensor value = UserFunction.Returned(
-            FunctionName, UserFunction.Call(FunctionName, state, () => Function(time, state.clone())), "one number, as a tensor with one element");
+            FunctionName, UserFunction.Call(FunctionName, state, () => Function(time, state.clone())),
+            "one number, as a tensor with one element");
         if (value.numel() != 1 || value.is_complex())
             throw new InvalidOperationException(
                 $"{FunctionName} returned shape [{string.Join(", ", value.shape)}] of type {value.dtype}; "

@@ -57,7 +57,8 @@ public sealed class OdeFitResult
     /// <exception cref="ArgumentException">There is no such parameter.</exception>
     public OdeFittedParameter this[string name] => Parameters.FirstOrDefault(parameter => parameter.Name == name)
         ?? throw new ArgumentException(
-            $"There is no parameter '{name}'; the parameters are {string.Join(", ", Parameters.Select(parameter => parameter.Name))}.", nameof(name));
+            $"There is no parameter '{name}'; the parameters are {string.Join(", ", Parameters.Select(parameter => parameter.Name))}.",
+            nameof(name));
 
     /// <summary>Solves the fitted equation.</summary>
     /// <param name="initialState">The state at the first time, such as one of <see cref="InitialStates"/>.</param>

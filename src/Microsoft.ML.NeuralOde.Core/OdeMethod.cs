@@ -220,7 +220,8 @@ public abstract class OdeMethod
     public static IReadOnlyList<OdeMethod> All { get; } =
     [
         Euler, Midpoint, Heun2, Heun3, Ralston, Rk4, Rk4ThreeEighths, AdaptiveHeun, Fehlberg2, Bosh3, Tsit5, Dopri5, Dopri8,
-        ImplicitEuler, ImplicitMidpoint, Trapezoid, Sdirk2, TrBdf2, Kvaerno3, Esdirk4, Esdirk5, Radau3, Radau5, GaussLegendre4, GaussLegendre6,
+        ImplicitEuler, ImplicitMidpoint, Trapezoid, Sdirk2, TrBdf2, Kvaerno3, Esdirk4, Esdirk5, Radau3, Radau5, GaussLegendre4,
+        GaussLegendre6,
         ReversibleHeun, ReversibleCoupling(Dopri5), SemiImplicitEuler, Leapfrog, AdamsBashforth(), AdamsBashforthMoulton(), Adams, Auto,
     ];
 
@@ -369,7 +370,8 @@ public abstract class OdeMethod
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
         ArgumentNullException.ThrowIfNull(tableau);
         if (name != name.Trim() || name.Any(char.IsControl))
-            throw new ArgumentException($"The name '{name}' begins or ends with a space or holds a control character; choose another.", nameof(name));
+            throw new ArgumentException(
+                $"The name '{name}' begins or ends with a space or holds a control character; choose another.", nameof(name));
         if (Find(name) is { } other)
             throw new ArgumentException($"'{name}' is the name of OdeMethod '{other.Name}'; choose another.", nameof(name));
         return new ExplicitRungeKutta(name, OwnTableau.Check(name, tableau, nameof(tableau)), isKnownByName: false) { Citations = [] };

@@ -20,7 +20,8 @@ public sealed record OdeParameter(string Name, double Guess, double Lower = doub
 /// <summary>A record of observations that <see cref="OdeFit"/> is to explain.</summary>
 /// <param name="Times">The times of the observations, strictly increasing, at least two.</param>
 /// <param name="Values">
-/// What was observed, <c>[times, columns]</c>: the components of the state, or what <see cref="OdeFitOptions.Observation"/> makes of it. NaN
+/// What was observed, <c>[times, columns]</c>: the components of the state, or what <see cref="OdeFitOptions.Observation"/> makes of it.
+/// NaN
 /// where nothing was seen.
 /// </param>
 public sealed record OdeTrajectory(IReadOnlyList<double> Times, double[,] Values)

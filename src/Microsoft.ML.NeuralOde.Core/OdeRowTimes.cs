@@ -9,11 +9,14 @@ public static partial class Ode
 {
     private static bool AreOfRows(Tensor? times) => times is { IsInvalid: false } && times.dim() == 2;
 
-    private static OdeSolution SolveRowTimes(Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, OdeSolverOptions? options) =>
-        SolveRowTimes(new RowArgumentField(dynamics, Along(dynamics.call), [times]), initialState, times, options ?? new OdeSolverOptions());
+    private static OdeSolution SolveRowTimes(
+        Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, OdeSolverOptions? options) =>
+        SolveRowTimes(
+            new RowArgumentField(dynamics, Along(dynamics.call), [times]), initialState, times, options ?? new OdeSolverOptions());
 
     private static OdeSolution SolveRowTimes(
-        Func<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, OdeSolverOptions? options, IReadOnlyList<Tensor>? parameters)
+        Func<Tensor, Tensor, Tensor> dynamics, Tensor initialState, Tensor times, OdeSolverOptions? options,
+        IReadOnlyList<Tensor>? parameters)
     {
         options ??= new OdeSolverOptions();
         if (parameters is null && options.Gradient is null)
@@ -58,7 +61,8 @@ public static partial class Ode
     }
 
     /// <summary>dy/ds of rows whose times are the last argument.</summary>
-    private static Func<Tensor, Tensor, IReadOnlyList<Tensor>, Tensor> Along(Func<Tensor, Tensor, Tensor> dynamics) => (place, state, arguments) =>
+    private static Func<Tensor, Tensor, IReadOnlyList<Tensor>, Tensor> Along(Func<Tensor, Tensor, Tensor> dynamics) =>
+        (place, state, arguments) =>
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor times = arguments[0];
@@ -97,7 +101,8 @@ public static partial class Ode
                 $"The times have shape [{string.Join(", ", times.shape)}] and type {times.dtype}; they must be of a floating-point type and of shape "
                 + $"[times], or [batch, times] for a state whose shape is [{string.Join(", ", initialState.shape)}].", nameof(times));
         if (times.device_type != initialState.device_type || times.device_index != initialState.device_index)
-            throw new ArgumentException($"The times are on {times.device}, the initial state is on {initialState.device}; move both to one device.", nameof(times));
+            throw new ArgumentException(
+                $"The times are on {times.device}, the initial state is on {initialState.device}; move both to one device.", nameof(times));
         double[] all = times.detach().to(ScalarType.Float64, CPU).contiguous().data<double>().ToArray();
         var values = new double[times.size(0), count];
         for (int row = 0; row < values.GetLength(0); row++)
@@ -106,7 +111,8 @@ public static partial class Ode
                 values[row, i] = all[(row * count) + i];
                 if (!double.IsFinite(values[row, i]))
                     throw new ArgumentException(
-                        $"Row {row}: output time {i} is {values[row, i].ToString(CultureInfo.InvariantCulture)}; times must be finite.", nameof(times));
+                        $"Row {row}: output time {i} is {values[row, i].ToString(CultureInfo.InvariantCulture)}; times must be finite.",
+                        nameof(times));
                 if (i > 0 && (values[row, i] == values[row, i - 1]
                     || Math.Sign(values[row, i] - values[row, i - 1]) != Math.Sign(values[row, 1] - values[row, 0])))
                     throw new ArgumentException(

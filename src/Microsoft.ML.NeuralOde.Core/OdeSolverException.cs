@@ -41,7 +41,8 @@ public sealed class OdeSolverException : Exception
     /// <param name="detail">What more is known; may be empty.</param>
     /// <param name="blowsUp">Whether the rows grow beyond all bounds.</param>
     internal OdeSolverException(
-        SolverFailure failure, double time, double stepSize, double errorNorm, IReadOnlyList<long> rows, string detail, bool blowsUp = false)
+        SolverFailure failure, double time, double stepSize, double errorNorm, IReadOnlyList<long> rows, string detail,
+        bool blowsUp = false)
         : base(Describe(failure, time, stepSize, errorNorm, rows, detail, blowsUp))
     {
         (_detail, _blowsUp) = (detail, blowsUp);
@@ -101,7 +102,8 @@ public sealed class OdeSolverException : Exception
                 "Check the initial state and the parameters for NaN, bound the dynamics (tanh, weight decay, gradient clipping), shorten the time " +
                 "interval, or use smaller steps.",
             SolverFailure.StepLimit =>
-                "Raise MaximumSteps, loosen the tolerances, or use an implicit method if the problem is stiff; OnStepLimit = ReturnPartial " +
+                "Raise MaximumSteps, loosen the tolerances, or use an implicit method if the problem is stiff; OnStepLimit = ReturnPartial "
+                +
                 "returns what was reached.",
             SolverFailure.Drift =>
                 "Take smaller steps, or an ordinary method such as OdeMethod.Dopri5 with GradientMethod.Checkpointed, which has no second state.",

@@ -117,7 +117,8 @@ public sealed record OdeSolverOptions
     public GradientMethod? Gradient { get; init; }
 
     /// <summary>
-    /// Whether a right-hand side that names its layers (<see cref="ILayeredDynamics"/>) is evaluated by the library's kernels where these know
+    /// Whether a right-hand side that names its layers (<see cref="ILayeredDynamics"/>) is evaluated by the library's kernels where these
+    /// know
     /// the layers; default true. Results are the same but for rounding.
     /// </summary>
     public bool LowerLayers { get; init; } = true;
@@ -140,7 +141,8 @@ public sealed record OdeSolverOptions
             "zero or a positive number");
         RequireOption(RelativeTolerance > 0 || AbsoluteTolerance > 0 || RelativeTolerances is not null || AbsoluteTolerances is not null,
             nameof(AbsoluteTolerance), AbsoluteTolerance, "positive where the relative tolerance is zero");
-        RequireOption(StepSize is null || (StepSize > 0 && double.IsFinite(StepSize.Value)), nameof(StepSize), StepSize, "a positive number or null");
+        RequireOption(
+            StepSize is null || (StepSize > 0 && double.IsFinite(StepSize.Value)), nameof(StepSize), StepSize, "a positive number or null");
         RequireOption(FirstStep is null || (FirstStep > 0 && double.IsFinite(FirstStep.Value)), nameof(FirstStep), FirstStep,
             "a positive number or null");
         RequireOption(MinimumStep >= 0 && double.IsFinite(MinimumStep), nameof(MinimumStep), MinimumStep, "zero or a positive number");
@@ -150,7 +152,8 @@ public sealed record OdeSolverOptions
         RequireOption(Norm is not null, nameof(Norm), Norm, "an error norm such as ErrorNorm.Rms");
         RequireOption(Events is not null && Events.All(item => item is not null), nameof(Events), Events, "a list of events");
         Gradient?.Check(this);
-        RequireOption(!PerRow || Method!.SupportsPerRow, nameof(PerRow), PerRow, $"false with '{Method!.Name}', which decides for the whole batch");
+        RequireOption(
+            !PerRow || Method!.SupportsPerRow, nameof(PerRow), PerRow, $"false with '{Method!.Name}', which decides for the whole batch");
         RequireOption(Discontinuities is not null && Discontinuities.All(double.IsFinite), nameof(Discontinuities), Discontinuities,
             "a list of finite times");
     }

@@ -29,15 +29,18 @@ internal static class Publications
     public static readonly Citation Tsitouras = new("article", "tsitouras2011",
         ("author", "Tsitouras, Charalampos"),
         ("title", "{Runge--Kutta} pairs of order 5(4) satisfying only the first column simplifying assumption"),
-        ("journal", "Computers \\& Mathematics with Applications"), ("volume", "62"), ("number", "2"), ("pages", "770--775"), ("year", "2011"));
+        ("journal", "Computers \\& Mathematics with Applications"), ("volume", "62"), ("number", "2"), ("pages", "770--775"),
+        ("year", "2011"));
 
     public static readonly Citation DormandPrince = new("article", "dormand1980",
         ("author", "Dormand, John R. and Prince, Peter J."), ("title", "A family of embedded {Runge--Kutta} formulae"),
-        ("journal", "Journal of Computational and Applied Mathematics"), ("volume", "6"), ("number", "1"), ("pages", "19--26"), ("year", "1980"));
+        ("journal", "Journal of Computational and Applied Mathematics"), ("volume", "6"), ("number", "1"), ("pages", "19--26"),
+        ("year", "1980"));
 
     public static readonly Citation HairerNonstiff = new("book", "hairer1993",
         ("author", "Hairer, Ernst and N{\\o}rsett, Syvert P. and Wanner, Gerhard"),
-        ("title", "Solving Ordinary Differential Equations {I}: Nonstiff Problems"), ("edition", "2"), ("publisher", "Springer"), ("year", "1993"));
+        ("title", "Solving Ordinary Differential Equations {I}: Nonstiff Problems"), ("edition", "2"), ("publisher", "Springer"),
+        ("year", "1993"));
 
     public static readonly Citation HairerStiff = new("book", "hairer1996",
         ("author", "Hairer, Ernst and Wanner, Gerhard"),
@@ -73,12 +76,14 @@ internal static class Publications
 
     public static readonly Citation ShampineGordon = new("book", "shampine1975",
         ("author", "Shampine, Lawrence F. and Gordon, Marilyn K."),
-        ("title", "Computer Solution of Ordinary Differential Equations: The Initial Value Problem"), ("publisher", "W. H. Freeman"), ("year", "1975"));
+        ("title", "Computer Solution of Ordinary Differential Equations: The Initial Value Problem"), ("publisher", "W. H. Freeman"),
+        ("year", "1975"));
 
     public static readonly Citation Petzold = new("article", "petzold1983",
         ("author", "Petzold, Linda"),
         ("title", "Automatic selection of methods for solving stiff and nonstiff systems of ordinary differential equations"),
-        ("journal", "SIAM Journal on Scientific and Statistical Computing"), ("volume", "4"), ("number", "1"), ("pages", "136--148"), ("year", "1983"));
+        ("journal", "SIAM Journal on Scientific and Statistical Computing"), ("volume", "4"), ("number", "1"), ("pages", "136--148"),
+        ("year", "1983"));
 
     public static readonly Citation ReversibleHeun = new("inproceedings", "kidger2021",
         ("author", "Kidger, Patrick and Foster, James and Li, Xuechen and Lyons, Terry"),
@@ -123,7 +128,8 @@ internal static class Publications
         ("booktitle", "Advances in Neural Information Processing Systems"), ("volume", "32"), ("year", "2019"));
 
     public static readonly Citation Residual = new("inproceedings", "he2016",
-        ("author", "He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian"), ("title", "Deep residual learning for image recognition"),
+        ("author", "He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian"),
+        ("title", "Deep residual learning for image recognition"),
         ("booktitle", "IEEE Conference on Computer Vision and Pattern Recognition"), ("pages", "770--778"), ("year", "2016"));
 
     public static readonly Citation NeuralCde = new("inproceedings", "kidger2020",

@@ -42,12 +42,14 @@ public sealed class SolverStatistics
     public bool IsStiff { get; internal set; }
 
     /// <summary>
-    /// Whether the right-hand side, an <see cref="ILayeredDynamics"/>, was evaluated by the library's kernels in place of its <c>forward</c>.
+    /// Whether the right-hand side, an <see cref="ILayeredDynamics"/>, was evaluated by the library's kernels in place of its
+    /// <c>forward</c>.
     /// </summary>
     public bool IsLowered { get; internal set; }
 
     /// <summary>
-    /// Why a right-hand side that names its layers was evaluated by its <c>forward</c>: “a layer is GELU; …”; null where it was not, or names
+    /// Why a right-hand side that names its layers was evaluated by its <c>forward</c>: “a layer is GELU; …”; null where it was not, or
+    /// names
     /// none.
     /// </summary>
     public string? WhyNotLowered { get; internal set; }

@@ -69,7 +69,8 @@ public sealed class StateAugmentation : Module<Tensor, Tensor>
         Inputs.RequireAlive(input, nameof(input), "The input");
         if (input.dim() < 2)
             throw new ArgumentException(
-                $"The input has shape [{string.Join(", ", input.shape)}]; dimensions are added to the second of [batch, features, …].", nameof(input));
+                $"The input has shape [{string.Join(", ", input.shape)}]; dimensions are added to the second of [batch, features, …].",
+                nameof(input));
         using DisposeScope scope = NewDisposeScope();
         return cat([input, Initial(input)], 1).MoveToOuterDisposeScope();
     }

@@ -17,7 +17,8 @@ public sealed class StepController
     private readonly bool _isPredictive;
 
     private StepController(
-        double integral, double proportional, double derivative, double safety, double minimumFactor, double maximumFactor, bool isPredictive = false)
+        double integral, double proportional, double derivative, double safety, double minimumFactor, double maximumFactor,
+        bool isPredictive = false)
     {
         _isPredictive = isPredictive;
         RequireCoefficient(safety is > 0 and <= 1, nameof(safety), safety, "above 0 and at most 1");

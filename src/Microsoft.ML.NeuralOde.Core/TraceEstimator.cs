@@ -78,5 +78,6 @@ public sealed record TraceEstimator
 
     /// <inheritdoc/>
     public override string ToString() =>
-        IsExact ? "exact" : Probes == 0 ? "auto" : string.Create(CultureInfo.InvariantCulture, $"Hutchinson with {Probes} {Distribution} probes");
+        IsExact ? "exact"
+        : Probes == 0 ? "auto" : string.Create(CultureInfo.InvariantCulture, $"Hutchinson with {Probes} {Distribution} probes");
 }

@@ -36,7 +36,8 @@ public sealed record MpiOptions
     internal void Validate()
     {
         Require(
-            Library is null || !string.IsNullOrWhiteSpace(Library), nameof(Library), $"'{Library}'", "the name or path of a library, or null");
+            Library is null || !string.IsNullOrWhiteSpace(Library), nameof(Library), $"'{Library}'",
+            "the name or path of a library, or null");
         Require(Silence >= TimeSpan.FromSeconds(1), nameof(Silence), Silence, "at least one second");
         Require(Patience >= Silence, nameof(Patience), Patience, $"at least {nameof(Silence)}, {Silence}");
         Require(Threads is null or > 0, nameof(Threads), Threads, "at least 1, or null");

@@ -26,7 +26,8 @@ internal static class ModelExport
         graph.Input(description.FeatureColumn, TensorProto.Types.DataType.Float, Batch, $"{network.FeatureCount}");
         PredictionExport.Write(graph, loan.Network, kind, columns, description.FeatureColumn, stepSize, column => column);
         if (columns.PredictedLabel is { } label)
-            graph.Output(label, kind == OutputKind.Classes ? TensorProto.Types.DataType.Uint32 : TensorProto.Types.DataType.Bool, Batch, "1");
+            graph.Output(
+                label, kind == OutputKind.Classes ? TensorProto.Types.DataType.Uint32 : TensorProto.Types.DataType.Bool, Batch, "1");
         graph.Output(columns.Score, TensorProto.Types.DataType.Float, Batch, $"{network.OutputCount}");
         if (columns.Probability is { } probability)
             graph.Output(probability, TensorProto.Types.DataType.Float, Batch, "1");

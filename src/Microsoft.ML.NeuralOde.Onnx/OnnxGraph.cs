@@ -51,7 +51,8 @@ internal sealed class OnnxGraph : OperatorGraph
     protected override void AddNode(string operation, IEnumerable<string> inputs, string output, OperatorAttribute[] attributes) =>
         AddNode(operation, inputs, [output], attributes.Select(Convert));
 
-    public override string[] Loop(long steps, string[] state, IReadOnlyList<string[]> shapes, Func<OperatorGraph, string, string[], string[]> step)
+    public override string[] Loop(
+        long steps, string[] state, IReadOnlyList<string[]> shapes, Func<OperatorGraph, string, string[], string[]> step)
     {
         var body = new OnnxGraph("step", this);
         string iteration = Name("iteration"), condition = Name("condition");

@@ -2,7 +2,8 @@ namespace Microsoft.ML.NeuralOde.Plots;
 
 /// <summary>Whether probabilities mean what they say: of the predictions made with 80 %, about 80 % should be right.</summary>
 /// <remarks>
-/// M. Naeini, G. Cooper and M. Hauskrecht, “Obtaining well calibrated probabilities using Bayesian binning” (AAAI 2015): predictions are put
+/// M. Naeini, G. Cooper and M. Hauskrecht, “Obtaining well calibrated probabilities using Bayesian binning” (AAAI 2015): predictions are
+/// put
 /// into bins of equal width by their probabilities, and in each bin the mean probability is compared with the share that came true.
 /// </remarks>
 public sealed class Calibration
@@ -43,7 +44,8 @@ public sealed class Calibration
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(bins);
         if (outcomes.Count != probabilities.Count)
             throw new ArgumentException(
-                $"There are {outcomes.Count} outcomes for {probabilities.Count} probabilities; there must be one for each.", nameof(outcomes));
+                $"There are {outcomes.Count} outcomes for {probabilities.Count} probabilities; there must be one for each.",
+                nameof(outcomes));
         if (probabilities.Any(probability => !(probability is >= 0 and <= 1)))
             throw new ArgumentException("A probability is NaN or not from 0 to 1.", nameof(probabilities));
         IReadOnlyList<CalibrationBin> filled = [.. Enumerable.Range(0, probabilities.Count)

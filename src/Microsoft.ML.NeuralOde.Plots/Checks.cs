@@ -9,11 +9,13 @@ internal static class Checks
         ArgumentNullException.ThrowIfNull(x, parameter);
         ArgumentNullException.ThrowIfNull(y, parameter);
         if (x.Count != y.Count)
-            throw new ArgumentException($"{what} has {x.Count} places and {y.Count} values; there must be one value for each place.", parameter);
+            throw new ArgumentException(
+                $"{what} has {x.Count} places and {y.Count} values; there must be one value for each place.", parameter);
         if (x.Count == 0)
             throw new ArgumentException($"{what} is empty; there must be at least one point.", parameter);
         if (x.Any(value => !double.IsFinite(value)))
-            throw new ArgumentException($"{what} has a place that is NaN or infinite; places must be finite (values may be NaN: gaps).", parameter);
+            throw new ArgumentException(
+                $"{what} has a place that is NaN or infinite; places must be finite (values may be NaN: gaps).", parameter);
         if (!y.Any(double.IsFinite))
             throw new ArgumentException($"{what} has no finite value; nothing could be drawn.", parameter);
     }

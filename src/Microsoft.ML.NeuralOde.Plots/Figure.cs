@@ -5,7 +5,8 @@ using Microsoft.ML.NeuralOde.Plots.Drawing;
 namespace Microsoft.ML.NeuralOde.Plots;
 
 /// <summary>
-/// A picture of one plot or several, which can be written as PNG or SVG, in light or dark colours. Made by <see cref="Figures"/>; immutable.
+/// A picture of one plot or several, which can be written as PNG or SVG, in light or dark colours. Made by <see cref="Figures"/>;
+/// immutable.
 /// Needs neither a display nor fonts of the system.
 /// </summary>
 /// <example><code>Figures.TrainingCurves(model.TrainingHistory).SavePng("curves.png");</code></example>
@@ -18,7 +19,8 @@ public sealed class Figure
     private readonly Panel[] _panels;
     private readonly int _columns;
 
-    internal Figure(string title, IReadOnlyList<Panel> panels, int? columns = null, int panelWidth = PanelWidth, int panelHeight = PanelHeight)
+    internal Figure(
+        string title, IReadOnlyList<Panel> panels, int? columns = null, int panelWidth = PanelWidth, int panelHeight = PanelHeight)
     {
         Title = title;
         _panels = [.. panels];
@@ -127,7 +129,8 @@ public sealed class Figure
         static void Check(int? side, string name)
         {
             if (side is < 100 or > LargestSide)
-                throw new ArgumentOutOfRangeException(name, side, $"A picture's {name} must be a number of points from 100 to {LargestSide}.");
+                throw new ArgumentOutOfRangeException(
+                    name, side, $"A picture's {name} must be a number of points from 100 to {LargestSide}.");
         }
     }
 

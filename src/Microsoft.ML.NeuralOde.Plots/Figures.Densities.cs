@@ -8,7 +8,8 @@ public static partial class Figures
     private const int DensityGrid = 120;
     private const int FlowTimes = 6;
 
-    /// <summary>A density of the plane as a map, beside points that come from it, and beside the true density where that is known.</summary>
+    /// <summary>A density of the plane as a map, beside points that come from it, and beside the true density where that is
+    /// known.</summary>
     /// <param name="logDensity">log p of points of shape <c>[rows, 2]</c>, shape <c>[rows]</c>: a flow's <c>LogDensity</c>.</param>
     /// <param name="data">Points to show, shape <c>[rows, 2]</c>; they also set the window.</param>
     /// <param name="trueLogDensity">The same as <paramref name="logDensity"/> of the density that the points come from; null where it is
@@ -29,7 +30,8 @@ public static partial class Figures
     /// </summary>
     /// <param name="flow">A flow of two features without a condition.</param>
     /// <param name="data">Points to show, shape <c>[rows, 2]</c>; they also set the window, and as many samples are drawn.</param>
-    /// <param name="trueLogDensity">log p of points of shape <c>[rows, 2]</c> of the density that the points come from; null where it is not
+    /// <param name="trueLogDensity">log p of points of shape <c>[rows, 2]</c> of the density that the points come from; null where it is
+    /// not
     /// known.</param>
     /// <returns>The figure.</returns>
     /// <exception cref="ArgumentException">The flow does not have two features, it takes a condition, or the data have the wrong

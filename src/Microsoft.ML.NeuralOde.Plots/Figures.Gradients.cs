@@ -7,7 +7,8 @@ public static partial class Figures
     private const int MostComponents = 4;
 
     /// <summary>
-    /// The way forward and the way back of the adjoint method: the state, the adjoint state λ = ∂L/∂y, and the gradient of the parameters as
+    /// The way forward and the way back of the adjoint method: the state, the adjoint state λ = ∂L/∂y, and the gradient of the parameters
+    /// as
     /// it adds up from the last time to the first.
     /// </summary>
     /// <param name="adjoint">What <c>Ode.SolveAdjoint</c> returned; of states with several components the first four are drawn.</param>
@@ -78,7 +79,8 @@ public static partial class Figures
         panel.Arrow(times[from], curve[from], times[to], curve[to], colour, thickness: 2, head: 7);
     }
 
-    private static double[] Column(double[,] values, int column) => [.. Enumerable.Range(0, values.GetLength(0)).Select(row => values[row, column])];
+    private static double[] Column(double[,] values, int column) =>
+        [.. Enumerable.Range(0, values.GetLength(0)).Select(row => values[row, column])];
 
     private static double[] Norms(double[,] values)
     {

@@ -43,12 +43,14 @@ public static partial class Figures
     /// <param name="exact">The solution at a time.</param>
     /// <returns>The figure.</returns>
     /// <exception cref="ArgumentException">There are fewer than two times, or they do not increase.</exception>
-    public static Figure EulerTangents(Func<double, double, double> f, double initial, IReadOnlyList<double> times, Func<double, double> exact)
+    public static Figure EulerTangents(
+        Func<double, double, double> f, double initial, IReadOnlyList<double> times, Func<double, double> exact)
     {
         ArgumentNullException.ThrowIfNull(f);
         ArgumentNullException.ThrowIfNull(times);
         ArgumentNullException.ThrowIfNull(exact);
-        if (times.Count < 2 || times.Any(time => !double.IsFinite(time)) || times.Zip(times.Skip(1)).Any(pair => !(pair.Second > pair.First)))
+        if (times.Count < 2
+            || times.Any(time => !double.IsFinite(time)) || times.Zip(times.Skip(1)).Any(pair => !(pair.Second > pair.First)))
             throw new ArgumentException("Euler's method needs at least two finite, increasing times.", nameof(times));
         var values = new double[times.Count];
         values[0] = initial;

@@ -15,7 +15,8 @@ public static partial class Figures
     /// <param name="title">What the plot shows.</param>
     /// <returns>The figure: each way as a line that ends in a dot.</returns>
     /// <exception cref="ArgumentException">Shapes or numbers make no sense; the message says which and what would.</exception>
-    public static Figure Trajectories(Tensor states, IReadOnlyList<int> classes, IReadOnlyList<string>? names = null, string title = "hidden states")
+    public static Figure Trajectories(
+        Tensor states, IReadOnlyList<int> classes, IReadOnlyList<string>? names = null, string title = "hidden states")
     {
         Tensors.Require(states, 3, "[times, rows, features]", nameof(states));
         ArgumentNullException.ThrowIfNull(classes);
@@ -59,14 +60,17 @@ public static partial class Figures
     /// <returns>The figure: arrows as long as the directions are fast, up to a limit.</returns>
     /// <exception cref="ArgumentException">The window is empty, or a shape makes no sense.</exception>
     public static Figure VectorField(
-        Func<Tensor, Tensor, Tensor> dynamics, double time, (double Left, double Right, double Bottom, double Top) window, Tensor? paths = null,
+        Func<Tensor, Tensor, Tensor> dynamics, double time, (double Left, double Right, double Bottom, double Top) window,
+        Tensor? paths = null,
         IReadOnlyList<int>? classes = null, string title = "vector field")
     {
         const int Grid = 17;
         ArgumentNullException.ThrowIfNull(dynamics);
         ArgumentNullException.ThrowIfNull(title);
-        if (!(window.Right > window.Left && window.Top > window.Bottom) || !double.IsFinite(window.Right - window.Left + window.Top - window.Bottom))
-            throw new ArgumentException($"The window {window} is empty or not finite; it must be left < right, bottom < top.", nameof(window));
+        if (!(window.Right > window.Left && window.Top > window.Bottom)
+            || !double.IsFinite(window.Right - window.Left + window.Top - window.Bottom))
+            throw new ArgumentException(
+                $"The window {window} is empty or not finite; it must be left < right, bottom < top.", nameof(window));
         double stepX = (window.Right - window.Left) / (Grid - 1), stepY = (window.Top - window.Bottom) / (Grid - 1);
         var panel = new Panel(title, "first component", "second component")
         {
@@ -88,7 +92,8 @@ public static partial class Figures
                 continue;
             double length = 0.85 * Math.Min(speeds[i] / unit, 1) / speeds[i];
             panel.Arrow(points[2 * i] - length * rates[2 * i] / 2, points[2 * i + 1] - length * rates[2 * i + 1] / 2,
-                points[2 * i] + length * rates[2 * i] / 2, points[2 * i + 1] + length * rates[2 * i + 1] / 2, -1, thickness: 1, head: 4, alpha: 170);
+                points[2 * i] + length * rates[2 * i] / 2, points[2 * i + 1] + length * rates[2 * i + 1] / 2, -1, thickness: 1,
+                head: 4, alpha: 170);
         }
         if (paths is not null)
             AddPaths(panel, paths, classes);
@@ -142,9 +147,11 @@ public static partial class Figures
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(columns);
         int pixels = images[0]?.Length ?? 0;
         if (pixels == 0 || pixels % imageWidth != 0 || images.Any(image => image is null || image.Length != pixels))
-            throw new ArgumentException($"Images must all have the same number of pixels, a multiple of their width, {imageWidth}.", nameof(images));
+            throw new ArgumentException(
+                $"Images must all have the same number of pixels, a multiple of their width, {imageWidth}.", nameof(images));
         if (labels is not null && labels.Count != images.Count)
-            throw new ArgumentException($"There are {labels.Count} labels for {images.Count} images; there must be one for each.", nameof(labels));
+            throw new ArgumentException(
+                $"There are {labels.Count} labels for {images.Count} images; there must be one for each.", nameof(labels));
         if (predictions is not null && predictions.Count != images.Count)
             throw new ArgumentException(
                 $"There are {predictions.Count} predictions for {images.Count} images; there must be one for each.", nameof(predictions));
@@ -152,7 +159,9 @@ public static partial class Figures
         int rows = (images.Count + columns - 1) / columns;
         const double Cell = 1.12, Text = 0.32;
         double rowHeight = Cell + (labels is null && predictions is null ? 0 : Text);
-        var panel = new Panel(title, "", "") { Bare = true, EqualUnits = true, XRange = (0, columns * Cell), YRange = (0, rows * rowHeight) };
+        var panel = new Panel(
+            title, "", "")
+        { Bare = true, EqualUnits = true, XRange = (0, columns * Cell), YRange = (0, rows * rowHeight) };
         for (int i = 0; i < images.Count; i++)
         {
             double left = i % columns * Cell + 0.06, bottom = (rows - 1 - i / columns) * rowHeight + 0.06;
@@ -173,7 +182,8 @@ public static partial class Figures
             throw new ArgumentException($"The paths have {paths.shape[2]} components; they must be [times, rows, 2].", nameof(paths));
         int times = (int)paths.shape[0], rows = (int)paths.shape[1];
         if (classes is not null && classes.Count != rows)
-            throw new ArgumentException($"There are {classes.Count} classes for {rows} paths; there must be one for each.", nameof(classes));
+            throw new ArgumentException(
+                $"There are {classes.Count} classes for {rows} paths; there must be one for each.", nameof(classes));
         double[] numbers = Tensors.Numbers(paths);
         for (int row = 0; row < rows; row++)
         {

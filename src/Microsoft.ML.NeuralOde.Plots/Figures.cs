@@ -6,7 +6,8 @@ namespace Microsoft.ML.NeuralOde.Plots;
 
 /// <summary>Makes figures of solvers, models and data. Each says what is wrong with data that cannot be drawn.</summary>
 /// <remarks>
-/// Colours are those of M. Okabe and K. Ito (Color Universal Design, 2008), which people with any kind of colour vision can tell apart; maps
+/// Colours are those of M. Okabe and K. Ito (Color Universal Design, 2008), which people with any kind of colour vision can tell apart;
+/// maps
 /// are in viridis. Tensors may be on any device and have any floating-point type.
 /// </remarks>
 public static partial class Figures
@@ -68,7 +69,8 @@ public static partial class Figures
         void Add(Panel panel, string name, int colour, Func<NeuralOdeEpochReport, double?> value)
         {
             if (history.Any(report => value(report) is not null))
-                panel.Line(name, epochs, [.. history.Select(report => value(report) ?? double.NaN)], colour, markers: markers, dashed: colour == 1);
+                panel.Line(name, epochs, [.. history.Select(report => value(report) ?? double.NaN)], colour, markers: markers,
+                    dashed: colour == 1);
         }
     }
 
@@ -94,7 +96,8 @@ public static partial class Figures
         Checks.NotEmpty(counts, "classes", nameof(counts));
         int classes = counts.Count;
         if (counts.Any(row => row is null || row.Count != classes))
-            throw new ArgumentException($"The counts have {classes} rows, and not each has {classes} numbers; they must be square.", nameof(counts));
+            throw new ArgumentException(
+                $"The counts have {classes} rows, and not each has {classes} numbers; they must be square.", nameof(counts));
         if (counts.Any(row => row.Any(count => !(count >= 0 && double.IsFinite(count)))))
             throw new ArgumentException("A count is negative, NaN or infinite; counts must be zero or positive numbers.", nameof(counts));
         names ??= [.. Enumerable.Range(0, classes).Select(i => i.ToString(CultureInfo.InvariantCulture))];
@@ -108,7 +111,8 @@ public static partial class Figures
                 shares[column, classes - 1 - row] = counts[row][column] / sum;
         }
         double right = Enumerable.Range(0, classes).Sum(i => counts[i][i]), all = counts.Sum(row => row.Sum());
-        string title = string.Create(CultureInfo.InvariantCulture, $"{right:N0} of {all:N0} right ({(all > 0 ? 100 * right / all : 0):F1} %)");
+        string title =
+            string.Create(CultureInfo.InvariantCulture, $"{right:N0} of {all:N0} right ({(all > 0 ? 100 * right / all : 0):F1} %)");
         var panel = new Panel(title, "predicted", "true") { RowNames = names, ColumnNames = names };
         panel.Heat(shares, (0, classes - 1), (0, classes - 1), smooth: false, range: (0, 1));
         for (int row = 0; row < classes; row++)

@@ -82,7 +82,8 @@ public sealed class ReportPage
             .Append(Source($"{onNarrow} and {OnDark}", narrow, FigureTheme.Dark))
             .Append(Source(onNarrow, narrow, FigureTheme.Light))
             .Append(Source(OnDark, figure, FigureTheme.Dark))
-            .Append(CultureInfo.InvariantCulture, $"<img src=\"{Data(figure, FigureTheme.Light)}\" alt=\"{Escape(caption ?? figure.Title)}\"/>\n")
+            .Append(CultureInfo.InvariantCulture,
+                $"<img src=\"{Data(figure, FigureTheme.Light)}\" alt=\"{Escape(caption ?? figure.Title)}\"/>\n")
             .Append("</picture>");
         if (caption is not null)
             _body.Append(CultureInfo.InvariantCulture, $"<figcaption>{Escape(caption)}</figcaption>");

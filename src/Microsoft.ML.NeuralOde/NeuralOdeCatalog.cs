@@ -237,7 +237,8 @@ public static partial class NeuralOdeCatalog
     /// <param name="options">The options; copied, so that later changes have no effect.</param>
     /// <returns>The estimator.</returns>
     /// <exception cref="ArgumentOutOfRangeException">An option makes no sense; the message names it.</exception>
-    public static ContinuousFlowDensityEstimator ContinuousFlowDensity(this TransformsCatalog catalog, ContinuousFlowDensityEstimator.Options options)
+    public static ContinuousFlowDensityEstimator ContinuousFlowDensity(
+        this TransformsCatalog catalog, ContinuousFlowDensityEstimator.Options options)
     {
         ArgumentNullException.ThrowIfNull(catalog);
         return new ContinuousFlowDensityEstimator(Environments.Of(catalog), options);
@@ -443,7 +444,8 @@ public static partial class NeuralOdeCatalog
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentNullException.ThrowIfNull(model);
         CheckThreshold(threshold);
-        return ModelSteps.ReplaceLast<ContinuousFlowAnomalyTransformer>(model, step => step.WithThreshold(Environments.Of(catalog), threshold));
+        return ModelSteps.ReplaceLast<ContinuousFlowAnomalyTransformer>(
+            model, step => step.WithThreshold(Environments.Of(catalog), threshold));
     }
 
     /// <summary>

@@ -67,7 +67,8 @@ public abstract class NeuralOdeTransformerBase<TModel> : IScoringStep, IDisposab
         ArgumentNullException.ThrowIfNull(input);
         ThrowIfDisposed();
         ScoredSchema schema = Bind(input.Schema);
-        return new ScoredTransform(input, new ScoredView(input, schema, Scorer), new RowMapper(schema, Scorer), schema.Inputs.Features, this);
+        return new ScoredTransform(
+            input, new ScoredView(input, schema, Scorer), new RowMapper(schema, Scorer), schema.Inputs.Features, this);
     }
 
     /// <inheritdoc/>

@@ -14,7 +14,8 @@ public static class SeriesCatalog
     /// TSER; A. Bagnall et al., 2018; C. W. Tan et al., 2021).
     /// </summary>
     /// <remarks>
-    /// <para>Columns: <c>Times</c>, a vector of Double of variable length, where the file says <c>@timeStamps true</c> (dates become seconds
+    /// <para>Columns: <c>Times</c>, a vector of Double of variable length, where the file says <c>@timeStamps true</c> (dates become
+    /// seconds
     /// since the beginning of 1970); <c>Values</c>, a vector of Single of variable length with a time's channels after those of the time
     /// before, whose annotation <c>ChannelCount</c> is their number; <c>Label</c>, a key with the classes of <c>@classLabel</c> in their
     /// order, or Single for <c>@targetLabel</c>. “?” is missing: NaN among the values, key 0 or NaN as label. Channels of unequal
@@ -25,7 +26,8 @@ public static class SeriesCatalog
     /// <param name="path">The file.</param>
     /// <returns>The series, one a row.</returns>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">The file is not of this format, or, when its rows are read, a line is wrong; the message names
+    /// <exception cref="InvalidDataException">The file is not of this format, or, when its rows are read, a line is wrong; the message
+    /// names
     /// file and line.</exception>
     public static IDataView LoadFromTsFile(this DataOperationsCatalog catalog, string path)
     {
@@ -40,7 +42,8 @@ public static class SeriesCatalog
     /// </summary>
     /// <remarks>
     /// <para>Columns: one for each <c>@attribute</c>, a text, Single or DateTime; and <c>Values</c>, a vector of Single of variable length,
-    /// NaN where the file says “?”, with the annotations <c>ChannelCount</c>, which is 1, and, where the file has them, <c>Frequency</c> and
+    /// NaN where the file says “?”, with the annotations <c>ChannelCount</c>, which is 1, and, where the file has them, <c>Frequency</c>
+    /// and
     /// <c>Horizon</c>.</para>
     /// <para>The file is read anew by each cursor, a line at a time.</para>
     /// </remarks>
@@ -55,7 +58,8 @@ public static class SeriesCatalog
     /// <summary>Groups the rows of a table, an observation each, into series, a row each.</summary>
     /// <remarks>
     /// Columns of the result: the id, the carried columns, <c>Times</c> (a vector of Double of variable length; dates become seconds since
-    /// the beginning of 1970, durations seconds) and <c>Values</c> (a vector of Single of variable length with a time's channels after those
+    /// the beginning of 1970, durations seconds) and <c>Values</c> (a vector of Single of variable length with a time's channels after
+    /// those
     /// of the time before; annotation <c>ChannelCount</c>). The rows of a series may stand anywhere, but in the order of their times; when
     /// the result is read, a time that is missing, comes twice or is smaller than the one before is an
     /// <see cref="InvalidOperationException"/> that names the row.
@@ -78,7 +82,8 @@ public static class SeriesCatalog
     /// </example>
     public static SeriesGroupingEstimator GroupIntoSeries(
         this TransformsCatalog catalog, string idColumnName, string timeColumnName, string[] channelColumnNames,
-        string[]? carriedColumnNames = null, string timesColumnName = SeriesAnnotations.Times, string valuesColumnName = SeriesAnnotations.Values)
+        string[]? carriedColumnNames = null, string timesColumnName = SeriesAnnotations.Times,
+        string valuesColumnName = SeriesAnnotations.Values)
     {
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentNullException.ThrowIfNull(channelColumnNames);
@@ -92,7 +97,8 @@ public static class SeriesCatalog
     /// <param name="valueColumnName">The column of values, a vector of <see cref="float"/> or <see cref="double"/> of any length in which a
     /// time's channels stand after those of the time before; its annotation ChannelCount says how many there are, or there is one. NaN is
     /// missing.</param>
-    /// <param name="timeColumnName">The column of times, a vector of <see cref="float"/> or <see cref="double"/>; null for 0, 1, 2, …, which
+    /// <param name="timeColumnName">The column of times, a vector of <see cref="float"/> or <see cref="double"/>; null for 0, 1, 2, …,
+    /// which
     /// also holds where the data have no column of the default name.</param>
     /// <param name="exampleWeightColumnName">A column of <see cref="float"/> by which rows count more or less; null for equal
     /// weights.</param>
@@ -115,7 +121,8 @@ public static class SeriesCatalog
     {
         ArgumentNullException.ThrowIfNull(catalog);
         return new NeuralCdeClassificationTrainer(Environments.Of(catalog), Set(
-            new NeuralCdeClassificationTrainer.Options(), labelColumnName, valueColumnName, timeColumnName, exampleWeightColumnName, numberOfEpochs, batchSize,
+            new NeuralCdeClassificationTrainer.Options(), labelColumnName, valueColumnName, timeColumnName, exampleWeightColumnName,
+            numberOfEpochs, batchSize,
             learningRate, validationSet));
     }
 
@@ -137,7 +144,8 @@ public static class SeriesCatalog
     /// <param name="valueColumnName">The column of values, a vector of <see cref="float"/> or <see cref="double"/> of any length in which a
     /// time's channels stand after those of the time before; its annotation ChannelCount says how many there are, or there is one. NaN is
     /// missing.</param>
-    /// <param name="timeColumnName">The column of times, a vector of <see cref="float"/> or <see cref="double"/>; null for 0, 1, 2, …, which
+    /// <param name="timeColumnName">The column of times, a vector of <see cref="float"/> or <see cref="double"/>; null for 0, 1, 2, …,
+    /// which
     /// also holds where the data have no column of the default name.</param>
     /// <param name="exampleWeightColumnName">A column of <see cref="float"/> by which rows count more or less; null for equal
     /// weights.</param>
@@ -160,7 +168,8 @@ public static class SeriesCatalog
     {
         ArgumentNullException.ThrowIfNull(catalog);
         return new NeuralCdeBinaryClassificationTrainer(Environments.Of(catalog), Set(
-            new NeuralCdeBinaryClassificationTrainer.Options(), labelColumnName, valueColumnName, timeColumnName, exampleWeightColumnName, numberOfEpochs, batchSize,
+            new NeuralCdeBinaryClassificationTrainer.Options(), labelColumnName, valueColumnName, timeColumnName, exampleWeightColumnName,
+            numberOfEpochs, batchSize,
             learningRate, validationSet));
     }
 
@@ -182,7 +191,8 @@ public static class SeriesCatalog
     /// <param name="valueColumnName">The column of values, a vector of <see cref="float"/> or <see cref="double"/> of any length in which a
     /// time's channels stand after those of the time before; its annotation ChannelCount says how many there are, or there is one. NaN is
     /// missing.</param>
-    /// <param name="timeColumnName">The column of times, a vector of <see cref="float"/> or <see cref="double"/>; null for 0, 1, 2, …, which
+    /// <param name="timeColumnName">The column of times, a vector of <see cref="float"/> or <see cref="double"/>; null for 0, 1, 2, …,
+    /// which
     /// also holds where the data have no column of the default name.</param>
     /// <param name="exampleWeightColumnName">A column of <see cref="float"/> by which rows count more or less; null for equal
     /// weights.</param>
@@ -205,7 +215,8 @@ public static class SeriesCatalog
     {
         ArgumentNullException.ThrowIfNull(catalog);
         return new NeuralCdeRegressionTrainer(Environments.Of(catalog), Set(
-            new NeuralCdeRegressionTrainer.Options(), labelColumnName, valueColumnName, timeColumnName, exampleWeightColumnName, numberOfEpochs, batchSize,
+            new NeuralCdeRegressionTrainer.Options(), labelColumnName, valueColumnName, timeColumnName, exampleWeightColumnName,
+            numberOfEpochs, batchSize,
             learningRate, validationSet));
     }
 
@@ -228,7 +239,8 @@ public static class SeriesCatalog
     /// <returns>The classifier with the threshold, which is saved with it.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The threshold is not finite.</exception>
     /// <exception cref="ArgumentException">The model is no binary classifier.</exception>
-    public static NeuralCdeTransformer ChangeModelThreshold(this BinaryClassificationCatalog catalog, NeuralCdeTransformer model, float threshold)
+    public static NeuralCdeTransformer ChangeModelThreshold(
+        this BinaryClassificationCatalog catalog, NeuralCdeTransformer model, float threshold)
     {
         ArgumentNullException.ThrowIfNull(catalog);
         ArgumentNullException.ThrowIfNull(model);
@@ -245,7 +257,8 @@ public static class SeriesCatalog
     /// <param name="confidenceLowerBoundColumn">The column of the lower ends of the intervals; null for none.</param>
     /// <param name="confidenceUpperBoundColumn">The column of the upper ends of the intervals; null for none.</param>
     /// <param name="timesColumnName">The column of times, numbers or dates; null for 0, 1, 2, ….</param>
-    /// <param name="seriesKeyColumnName">The column that tells to which series a row belongs; null for one series, or a series a row.</param>
+    /// <param name="seriesKeyColumnName">The column that tells to which series a row belongs; null for one series, or a series a
+    /// row.</param>
     /// <returns>The trainer.</returns>
     /// <exception cref="ArgumentOutOfRangeException">An argument makes no sense; the message names it.</exception>
     /// <example>

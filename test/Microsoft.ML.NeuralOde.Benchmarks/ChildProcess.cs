@@ -23,7 +23,8 @@ internal static class ChildProcess
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
         if (process.ExitCode != 0)
-            throw new InvalidOperationException($"'{program} {string.Join(' ', start.ArgumentList)}' failed with code {process.ExitCode}: {error.Result}");
+            throw new InvalidOperationException(
+                $"'{program} {string.Join(' ', start.ArgumentList)}' failed with code {process.ExitCode}: {error.Result}");
         return output;
     }
 }

@@ -24,8 +24,15 @@ internal static class CompareCommand
         Option<string?> json = Path("--json", "FILE", "Write the results to this file.");
         Option<string?> markdown = Path("--markdown", "FILE", "Write the results as a document to this file.");
         var only = new Option<string?>("--only") { HelpName = "TEXT", Description = "Only workloads whose name contains this." };
-        var skip = new Option<string?>("--skip") { HelpName = "TEXT", Description = "No workloads whose name contains this, such as bfloat16 where the processor emulates it." };
-        var rounds = new Option<int>("--rounds") { Description = "How often each side runs, in turn; the median counts.", DefaultValueFactory = _ => 1 };
+        var skip = new Option<string?>(
+            "--skip")
+        {
+            HelpName = "TEXT",
+            Description = "No workloads whose name contains this, such as bfloat16 where the processor emulates it."
+        };
+        var rounds = new Option<int>(
+            "--rounds")
+        { Description = "How often each side runs, in turn; the median counts.", DefaultValueFactory = _ => 1 };
         var threads = new Option<int[]>("--threads")
         {
             Description = "Numbers of threads to try on both sides; the best counts.",
@@ -33,7 +40,9 @@ internal static class CompareCommand
             DefaultValueFactory = _ => Environment.ProcessorCount > 1 ? [1, Environment.ProcessorCount] : [1],
         };
         var quick = new Option<bool>("--quick") { Description = "A few batches only: shows that everything runs, measures nothing." };
-        var merge = new Option<bool>("--merge") { Description = "Keep what the file of --json holds of workloads that this run leaves out." };
+        var merge = new Option<bool>(
+            "--merge")
+        { Description = "Keep what the file of --json holds of workloads that this run leaves out." };
         var command = new System.CommandLine.Command("compare", "Measure whole workloads, beside torchdiffeq where it is given.")
         {
             python, script, torchdiffeq, mnist, json, markdown, only, skip, rounds, threads, quick, merge,
@@ -50,17 +59,21 @@ internal static class CompareCommand
         });
         command.SetAction(result =>
         {
-            Peer? peer = result.GetValue(python) is { } exe ? new Peer(exe, result.GetValue(script)!, result.GetValue(torchdiffeq)!, result.GetValue(mnist)!) : null;
-            Run(peer, result.GetValue(mnist), name => IsChosen(name, result.GetValue(only), result.GetValue(skip)), result.GetValue(rounds), result.GetValue(threads)!, result.GetValue(quick),
+            Peer? peer = result.GetValue(python) is { } exe
+                ? new Peer(exe, result.GetValue(script)!, result.GetValue(torchdiffeq)!, result.GetValue(mnist)!) : null;
+            Run(peer, result.GetValue(mnist), name => IsChosen(name, result.GetValue(only), result.GetValue(skip)), result.GetValue(rounds),
+                result.GetValue(threads)!, result.GetValue(quick),
                 result.GetValue(merge), result.GetValue(json), result.GetValue(markdown));
         });
         return command;
     }
 
-    private static Option<string?> Path(string name, string helpName, string description) => new(name) { HelpName = helpName, Description = description };
+    private static Option<string?> Path(string name, string helpName, string description) =>
+        new(name) { HelpName = helpName, Description = description };
 
     private static bool IsChosen(string name, string? only, string? skip) =>
-        (only is null || name.Contains(only, StringComparison.OrdinalIgnoreCase)) && (skip is null || !name.Contains(skip, StringComparison.OrdinalIgnoreCase));
+        (only is null || name.Contains(only, StringComparison.OrdinalIgnoreCase))
+        && (skip is null || !name.Contains(skip, StringComparison.OrdinalIgnoreCase));
 
     private static void RequirePositive(OptionResult result, int[] numbers)
     {
@@ -68,7 +81,8 @@ internal static class CompareCommand
             result.AddError($"{result.Option.Name} must be positive.");
     }
 
-    private static void Run(Peer? peer, string? mnist, Func<string, bool> isChosen, int rounds, int[] threads, bool quick, bool merge, string? json, string? markdown)
+    private static void Run(Peer? peer, string? mnist, Func<string, bool> isChosen, int rounds, int[] threads, bool quick, bool merge,
+        string? json, string? markdown)
     {
         Digits digits = mnist is null ? Digits.Random(quick ? 1200 : 60000) : Digits.Load(mnist);
         if (!digits.IsReal)
@@ -100,7 +114,8 @@ internal static class CompareCommand
         [.. old.Select(w => now.Find(measured => measured.Name == w.Name) ?? w), .. now.Where(w => old.All(known => known.Name != w.Name))];
 
     private static IEnumerable<WorkloadGroup> Groups(Digits digits, bool quick) =>
-        [.. SeedWorkloads.Create(digits, quick), .. OdeNetWorkloads.Create(digits, quick), .. FlowWorkloads.Create(quick), .. MemoryWorkloads.Create(quick)];
+        [.. SeedWorkloads.Create(digits, quick), .. OdeNetWorkloads.Create(digits, quick), .. FlowWorkloads.Create(quick),
+            .. MemoryWorkloads.Create(quick)];
 
     private static IEnumerable<ComparedWorkload> Compare(WorkloadGroup group, Workload[] workloads, Peer? peer, int rounds, int[] threads)
     {
@@ -111,7 +126,8 @@ internal static class CompareCommand
         for (int round = 0; round < rounds; round++)
             foreach (int count in threads)
             {
-                IReadOnlyList<JsonElement> lines = peer is null || group.PeerArguments is null ? [] : peer.Run(group.PeerArguments, count, group.UsesOwnScript);
+                IReadOnlyList<JsonElement> lines = peer is null || group.PeerArguments is null
+                    ? [] : peer.Run(group.PeerArguments, count, group.UsesOwnScript);
                 set_num_threads(count);
                 for (int i = 0; i < workloads.Length; i++)
                 {
@@ -125,7 +141,8 @@ internal static class CompareCommand
     }
 
     private static string Line(ComparedWorkload w) =>
-        string.Create(CultureInfo.InvariantCulture, $"{w.Name}: {w.Ours:G4} {w.Unit}{(w.Ratio is { } ratio ? $", peer {w.Peer:G4}, {ratio:F2}×" : "")}");
+        string.Create(CultureInfo.InvariantCulture,
+            $"{w.Name}: {w.Ours:G4} {w.Unit}{(w.Ratio is { } ratio ? $", peer {w.Peer:G4}, {ratio:F2}×" : "")}");
 
     private static Table Table(IEnumerable<ComparedWorkload> results)
     {

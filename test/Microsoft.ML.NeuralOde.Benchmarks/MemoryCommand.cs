@@ -13,7 +13,8 @@ internal static class MemoryCommand
     {
         var steps = new Option<int>("--steps") { Description = "Forced steps.", DefaultValueFactory = _ => 256 };
         var gradient = new Option<string>("--gradient") { Description = "The gradient method.", DefaultValueFactory = _ => "adjoint" };
-        var command = new System.CommandLine.Command("memory", "Print the growth of resident memory, in MB, over one solve and its gradient.") { steps, gradient };
+        var command = new System.CommandLine.Command(
+            "memory", "Print the growth of resident memory, in MB, over one solve and its gradient.") { steps, gradient };
         command.SetAction(result => Console.WriteLine(
             MemoryBySteps.Measure(result.GetValue(steps), result.GetValue(gradient)!).ToString("F1", CultureInfo.InvariantCulture)));
         return command;
@@ -23,7 +24,8 @@ internal static class MemoryCommand
     public static double MeasureApart(int steps, string gradient)
     {
         string output = ChildProcess.Run(
-            Environment.ProcessPath!, [.. ChildProcess.Host, "memory", "--steps", steps.ToString(CultureInfo.InvariantCulture), "--gradient", gradient], null);
+            Environment.ProcessPath!,
+            [.. ChildProcess.Host, "memory", "--steps", steps.ToString(CultureInfo.InvariantCulture), "--gradient", gradient], null);
         return double.Parse(output, CultureInfo.InvariantCulture);
     }
 }

@@ -21,6 +21,7 @@ internal sealed record Peer(string Python, string Script, string TorchDiffEq, st
             Python, [usesOwnScript ? OwnScript : Script, .. mode, "--torchdiffeq", TorchDiffEq, "--mnist", Mnist, "--threads", count],
             // OpenBLAS beside torch's own threads would only be in their way.
             new Dictionary<string, string> { ["OPENBLAS_NUM_THREADS"] = "1" });
-        return [.. output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(line => line.StartsWith('{')).Select(line => JsonDocument.Parse(line).RootElement)];
+        return [.. output.Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Where(line => line.StartsWith('{')).Select(line => JsonDocument.Parse(line).RootElement)];
     }
 }

@@ -5,7 +5,8 @@ using Microsoft.ML.NeuralOde.Benchmarks.Devices;
 using Microsoft.ML.NeuralOde.Benchmarks.Kernels;
 
 TorchRuntime.EnsureAvailable();
-var root = new RootCommand("Measures Microsoft.ML.NeuralOde: kernels by themselves, and whole workloads beside torchdiffeq; compares devices.")
+var root = new RootCommand(
+    "Measures Microsoft.ML.NeuralOde: kernels by themselves, and whole workloads beside torchdiffeq; compares devices.")
 {
     CompareCommand.Create(),
     MemoryCommand.Create(),

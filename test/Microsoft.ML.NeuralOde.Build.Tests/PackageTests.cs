@@ -20,7 +20,8 @@ namespace Microsoft.ML.NeuralOde.Build.Tests;
 public sealed class PackageTests : IDisposable
 {
     private const string First = "9.0.1-first", Second = "9.0.2-second";
-    private const string Library = "Microsoft.ML.NeuralOde", Core = "Microsoft.ML.NeuralOde.Core", Onnx = "Microsoft.ML.NeuralOde.Onnx", Plots = "Microsoft.ML.NeuralOde.Plots",
+    private const string Library = "Microsoft.ML.NeuralOde", Core = "Microsoft.ML.NeuralOde.Core", Onnx = "Microsoft.ML.NeuralOde.Onnx",
+        Plots = "Microsoft.ML.NeuralOde.Plots",
         Distributed = "Microsoft.ML.NeuralOde.Distributed";
 
     private static readonly TimeSpan Longest = TimeSpan.FromMinutes(4);
@@ -44,7 +45,8 @@ public sealed class PackageTests : IDisposable
         Pack(Second, Core, Library);
         foreach (string library in new[] { Core, Library, Onnx })
             ShouldBeComplete(library, First);
-        Dependencies(Library, First).Should().Contain(new KeyValuePair<string, string>("Microsoft.ML", $"[{Known("MicrosoftMLVersion")}, 6.0.0)"))
+        Dependencies(Library, First)
+            .Should().Contain(new KeyValuePair<string, string>("Microsoft.ML", $"[{Known("MicrosoftMLVersion")}, 6.0.0)"))
             .And.ContainKeys("System.Numerics.Tensors", Core);
         Dependencies(Onnx, First).Should().ContainKeys(Library, "Google.Protobuf");
 
@@ -52,7 +54,8 @@ public sealed class PackageTests : IDisposable
         string sources = Path.Combine(AppContext.BaseDirectory, "Consumer");
         File.Copy(Path.Combine(sources, "Program.txt"), Path.Combine(consumer, "Program.cs"));
         File.Copy(Path.Combine(sources, "Project.txt"), Path.Combine(consumer, "Consumer.csproj"));
-        DotNet(consumer, "build", "-c", "Release", "-o", "out", $"-p:LibraryVersion={First}", $"-p:Feed={Feed}", $"-p:MachinePackages={Known("NuGetPackageRoot")}",
+        DotNet(consumer, "build", "-c", "Release", "-o", "out", $"-p:LibraryVersion={First}", $"-p:Feed={Feed}",
+            $"-p:MachinePackages={Known("NuGetPackageRoot")}",
             $"-p:LibTorchVersion={Known("LibTorchVersion")}");
 
         string ofFirst = DotNet(consumer, "out/Consumer.dll", "train", "first.zip");
@@ -64,14 +67,16 @@ public sealed class PackageTests : IDisposable
         // An update of the library in the program's folder, as its users make it.
         foreach (string assembly in new[] { Core, Library })
             using (ZipArchive package = ZipFile.OpenRead(PackageOf(assembly, Second)))
-                package.GetEntry($"lib/net10.0/{assembly}.dll")!.ExtractToFile(Path.Combine(consumer, "out", $"{assembly}.dll"), overwrite: true);
+                package.GetEntry(
+                    $"lib/net10.0/{assembly}.dll")!.ExtractToFile(Path.Combine(consumer, "out", $"{assembly}.dll"), overwrite: true);
         FileVersionInfo.GetVersionInfo(Path.Combine(consumer, "out", $"{Library}.dll")).ProductVersion.Should().StartWith(Second);
         DotNet(consumer, "out/Consumer.dll", "score", "first.zip").Should().Be(ofFirst, "a newer version reads the file of an older one");
         string ofSecond = DotNet(consumer, "out/Consumer.dll", "train", "second.zip");
 
         foreach (string assembly in new[] { Core, Library })
             using (ZipArchive package = ZipFile.OpenRead(PackageOf(assembly, First)))
-                package.GetEntry($"lib/net10.0/{assembly}.dll")!.ExtractToFile(Path.Combine(consumer, "out", $"{assembly}.dll"), overwrite: true);
+                package.GetEntry(
+                    $"lib/net10.0/{assembly}.dll")!.ExtractToFile(Path.Combine(consumer, "out", $"{assembly}.dll"), overwrite: true);
         DotNet(consumer, "out/Consumer.dll", "score", "second.zip").Should().Be(ofSecond, "an older version reads the file of a newer one");
     }
 
@@ -79,8 +84,10 @@ public sealed class PackageTests : IDisposable
     private string AsSingleFile(string consumer, params string[] arguments)
     {
         string published = Path.Combine(_folder, "published"), alone = Directory.CreateDirectory(Path.Combine(_folder, "alone")).FullName;
-        DotNet(consumer, "publish", "-c", "Release", "-o", published, "-r", RuntimeInformation.RuntimeIdentifier, "--self-contained", "false", "-p:PublishSingleFile=true",
-            "-p:IncludeNativeLibrariesForSelfExtract=true", $"-p:LibraryVersion={First}", $"-p:Feed={Feed}", $"-p:MachinePackages={Known("NuGetPackageRoot")}",
+        DotNet(consumer, "publish", "-c", "Release", "-o", published, "-r", RuntimeInformation.RuntimeIdentifier, "--self-contained",
+            "false", "-p:PublishSingleFile=true",
+            "-p:IncludeNativeLibrariesForSelfExtract=true", $"-p:LibraryVersion={First}", $"-p:Feed={Feed}",
+            $"-p:MachinePackages={Known("NuGetPackageRoot")}",
             $"-p:LibTorchVersion={Known("LibTorchVersion")}");
         string[] libraries = [.. Directory.GetFiles(published).Where(file => Path.GetExtension(file) is ".dll" or ".so" or ".dylib")];
         libraries.Should().BeEmpty("all of them are in the one file");
@@ -94,8 +101,17 @@ public sealed class PackageTests : IDisposable
     {
         Parallel.ForEach(Libraries, new ParallelOptions { MaxDegreeOfParallelism = 2 }, library =>
         {
-            Dictionary<string, string> found = Properties(Path.Combine(Repository, "src", library, $"{library}.csproj"), "AssemblyVersion", "FileVersion", "PackageVersion", "IsPackable");
-            found.Should().BeEquivalentTo(new Dictionary<string, string> { ["AssemblyVersion"] = "1.0.0.0", ["FileVersion"] = "7.8.9", ["PackageVersion"] = "7.8.9-rc", ["IsPackable"] = "true" });
+            Dictionary<string, string> found = Properties(Path.Combine(Repository, "src", library, $"{library}.csproj"), "AssemblyVersion",
+                "FileVersion", "PackageVersion", "IsPackable");
+            found.Should()
+                .BeEquivalentTo(new Dictionary<string,
+                    string>
+                {
+                    ["AssemblyVersion"] = "1.0.0.0",
+                    ["FileVersion"] = "7.8.9",
+                    ["PackageVersion"] = "7.8.9-rc",
+                    ["IsPackable"] = "true"
+                });
         });
     }
 
@@ -103,13 +119,16 @@ public sealed class PackageTests : IDisposable
     public void Below_a_folder_named_src_tests_and_samples_are_no_libraries()
     {
         CopySources();
-        foreach (string project in new[] { "test/Microsoft.ML.NeuralOde.ModelHost", "samples/Microsoft.ML.NeuralOde.Samples", "test/Microsoft.ML.NeuralOde.Core.Tests" })
+        foreach (string project in new[] { "test/Microsoft.ML.NeuralOde.ModelHost", "samples/Microsoft.ML.NeuralOde.Samples",
+            "test/Microsoft.ML.NeuralOde.Core.Tests" })
         {
             string file = Directory.GetFiles(Path.Combine(Repository, project), "*.csproj").Single();
             string copy = Path.Combine(Directory.CreateDirectory(Path.Combine(Clone, project)).FullName, Path.GetFileName(file));
             File.Copy(file, copy);
             foreach (string folder in new[] { "test", "samples" })
-                File.Copy(Path.Combine(Repository, folder, "Directory.Build.props"), Path.Combine(Directory.CreateDirectory(Path.Combine(Clone, folder)).FullName, "Directory.Build.props"), overwrite: true);
+                File.Copy(Path.Combine(Repository, folder, "Directory.Build.props"),
+                    Path.Combine(Directory.CreateDirectory(Path.Combine(Clone, folder)).FullName, "Directory.Build.props"),
+                    overwrite: true);
             Dictionary<string, string> found = Properties(copy, "IsPackable", "NoWarn");
             found["IsPackable"].Should().Be("false", project);
             found["NoWarn"].Should().Contain("CS1591", project);
@@ -118,7 +137,8 @@ public sealed class PackageTests : IDisposable
 
     private void CopySources()
     {
-        foreach (string file in Directory.GetFiles(Repository, "Directory.*").Concat(new[] { "global.json", "nuget.config", "README.md", "LICENSE" }.Select(name => Path.Combine(Repository, name))))
+        foreach (string file in Directory.GetFiles(Repository, "Directory.*")
+            .Concat(new[] { "global.json", "nuget.config", "README.md", "LICENSE" }.Select(name => Path.Combine(Repository, name))))
             Copy(file);
         foreach (string folder in new[] { "src", "build" })
             foreach (string file in Directory.GetFiles(Path.Combine(Repository, folder), "*", SearchOption.AllDirectories))
@@ -136,7 +156,10 @@ public sealed class PackageTests : IDisposable
     private void Pack(string version, params string[] libraries)
     {
         string solution = Path.Combine(Clone, $"{version}.slnx");
-        File.WriteAllText(solution, new XElement("Solution", libraries.Select(library => new XElement("Project", new XAttribute("Path", $"src/{library}/{library}.csproj")))).ToString());
+        File.WriteAllText(solution,
+            new XElement("Solution",
+                libraries.Select(library =>
+                    new XElement("Project", new XAttribute("Path", $"src/{library}/{library}.csproj")))).ToString());
         // Analyzers have seen the sources before.
         DotNet(Clone, "pack", solution, "-c", "Release", $"-p:Version={version}", $"-p:PackageOutputPath={Feed}", "-p:RunAnalyzers=false");
     }
@@ -149,9 +172,11 @@ public sealed class PackageTests : IDisposable
         using ZipArchive package = ZipFile.OpenRead(PackageOf(library, version));
         package.Entries.Select(entry => entry.FullName).Should().Contain(["README.md", "icon.png", $"lib/net10.0/{library}.xml"]);
         using (var readme = new StreamReader(package.GetEntry("README.md")!.Open()))
-            readme.ReadToEnd().Should().StartWith($"# {library}\n").And.NotMatchRegex(@"\]\((?!https?://)", "a feed has no folders for links to lead to");
+            readme.ReadToEnd()
+            .Should().StartWith($"# {library}\n").And.NotMatchRegex(@"\]\((?!https?://)", "a feed has no folders for links to lead to");
         using (Stream stream = package.GetEntry($"{library}.nuspec")!.Open())
-            XDocument.Load(stream).Descendants().Where(element => !element.HasElements && element.Value.Length > 0).Select(element => element.Name.LocalName)
+            XDocument.Load(stream)
+            .Descendants().Where(element => !element.HasElements && element.Value.Length > 0).Select(element => element.Name.LocalName)
                 .Should().Contain(["description", "authors", "license", "icon", "readme", "tags"]);
         using ZipArchive symbols = ZipFile.OpenRead(Path.ChangeExtension(PackageOf(library, version), ".snupkg"));
         symbols.Entries.Select(entry => entry.FullName).Should().Contain($"lib/net10.0/{library}.pdb");
@@ -168,7 +193,8 @@ public sealed class PackageTests : IDisposable
     private Dictionary<string, string> Properties(string project, params string[] names)
     {
         string json = DotNet(_folder, "msbuild", project, "-p:Version=7.8.9-rc", $"-getProperty:{string.Join(',', names)}");
-        return JsonDocument.Parse(json).RootElement.GetProperty("Properties").EnumerateObject().ToDictionary(property => property.Name, property => property.Value.GetString()!);
+        return JsonDocument.Parse(json).RootElement.GetProperty("Properties")
+            .EnumerateObject().ToDictionary(property => property.Name, property => property.Value.GetString()!);
     }
 
     private string DotNet(string folder, params string[] arguments) =>
@@ -184,14 +210,17 @@ public sealed class PackageTests : IDisposable
             RedirectStandardError = true,
         };
         // The test's own build must not speak through to this one.
-        foreach (string name in start.Environment.Keys.Where(name => name.StartsWith("MSBUILD", StringComparison.OrdinalIgnoreCase)).ToArray())
+        foreach (string name in start.Environment.Keys.Where(name => name.StartsWith("MSBUILD", StringComparison.OrdinalIgnoreCase))
+            .ToArray())
             start.Environment.Remove(name);
         start.Environment["MSBUILDDISABLENODEREUSE"] = "1";
         start.Environment["DOTNET_CLI_USE_MSBUILD_SERVER"] = "0";
         start.Environment["DOTNET_NOLOGO"] = "1";
         // A single file unpacks its libraries there.
         start.Environment["DOTNET_BUNDLE_EXTRACT_BASE_DIR"] = Path.Combine(_folder, "unpacked");
-        start.Environment.TryAdd("DOTNET_ROOT", Path.GetDirectoryName(Path.GetDirectoryName(Path.GetDirectoryName(RuntimeEnvironment.GetRuntimeDirectory().TrimEnd('/', '\\')))));
+        start.Environment.TryAdd("DOTNET_ROOT",
+            Path.GetDirectoryName(
+                Path.GetDirectoryName(Path.GetDirectoryName(RuntimeEnvironment.GetRuntimeDirectory().TrimEnd('/', '\\')))));
         using Process process = Process.Start(start)!;
         Task<string> errors = process.StandardError.ReadToEndAsync(), output = process.StandardOutput.ReadToEndAsync();
         if (!process.WaitForExit(Longest))
@@ -204,5 +233,6 @@ public sealed class PackageTests : IDisposable
         return output.Result.Trim();
     }
 
-    private static string Known(string key) => typeof(PackageTests).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(attribute => attribute.Key == key).Value!;
+    private static string Known(string key) =>
+        typeof(PackageTests).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(attribute => attribute.Key == key).Value!;
 }

@@ -13,9 +13,14 @@ try
         mlContext.ComponentCatalog.RegisterDynamics(NeuralOdeDynamics.FromModule(args[3], size => new Damping(size)));
     ITransformer model = mlContext.Model.Load(args[0], out _);
     using PredictionEngine<Point, Prediction> engine = mlContext.Model.CreatePredictionEngine<Point, Prediction>(model);
-    var point = new Point { Features = [float.Parse(args[1], CultureInfo.InvariantCulture), float.Parse(args[2], CultureInfo.InvariantCulture)] };
+    var point = new Point
+    {
+        Features =
+        [float.Parse(args[1], CultureInfo.InvariantCulture), float.Parse(args[2], CultureInfo.InvariantCulture)]
+    };
     Prediction prediction = engine.Predict(point);
-    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{prediction.PredictedLabel}|{string.Join(" ", prediction.Score.Select(s => s.ToString("R", CultureInfo.InvariantCulture)))}"));
+    Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+        $"{prediction.PredictedLabel}|{string.Join(" ", prediction.Score.Select(s => s.ToString("R", CultureInfo.InvariantCulture)))}"));
     return 0;
 }
 catch (Exception exception)

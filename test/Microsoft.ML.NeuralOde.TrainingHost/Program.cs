@@ -72,8 +72,10 @@ internal static class Program
         });
         trainer.Fit(mlContext.Data.LoadFromEnumerable(Rows(3000, features), Row.Schema(features))).Dispose(); // What any training needs.
         using NeuralOdeRegressionTransformer model = trainer.Fit(data);
-        RegressionMetrics metrics = mlContext.Regression.Evaluate(model.Transform(mlContext.Data.LoadFromEnumerable(Rows(2000, features), Row.Schema(features))));
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"peak {Process.GetCurrentProcess().PeakWorkingSet64}; R2 {metrics.RSquared:F3}"));
+        RegressionMetrics metrics =
+            mlContext.Regression.Evaluate(model.Transform(mlContext.Data.LoadFromEnumerable(Rows(2000, features), Row.Schema(features))));
+        Console.WriteLine(
+            string.Create(CultureInfo.InvariantCulture, $"peak {Process.GetCurrentProcess().PeakWorkingSet64}; R2 {metrics.RSquared:F3}"));
     }
 
     /// <summary>Made while they are read: no row is kept.</summary>

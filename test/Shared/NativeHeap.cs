@@ -11,7 +11,8 @@ internal static partial class NativeHeap
 {
     public const string Unknown = "The C library is not glibc, whose heap this test measures.";
 
-    public static bool IsKnown { get; } = OperatingSystem.IsLinux() && NativeLibrary.TryGetExport(NativeLibrary.GetMainProgramHandle(), "malloc_info", out _);
+    public static bool IsKnown { get; } = OperatingSystem.IsLinux()
+        && NativeLibrary.TryGetExport(NativeLibrary.GetMainProgramHandle(), "malloc_info", out _);
 
     /// <summary>Bytes that are in use in this heap and in the managed one, after everything that nobody holds was collected.</summary>
     public static long BytesHeld()
@@ -36,7 +37,8 @@ internal static partial class NativeHeap
             string books = Marshal.PtrToStringUTF8(text, (int)length);
             // The sums over all arenas stand at the end.
             string sums = books[(books.LastIndexOf("</heap>", StringComparison.Ordinal) + 1)..];
-            return Size(sums, "system type=\"current\"") + Size(sums, "total type=\"mmap\"") - Size(sums, "total type=\"fast\"") - Size(sums, "total type=\"rest\"");
+            return Size(sums, "system type=\"current\"")
+                + Size(sums, "total type=\"mmap\"") - Size(sums, "total type=\"fast\"") - Size(sums, "total type=\"rest\"");
         }
         finally
         {

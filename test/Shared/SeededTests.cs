@@ -39,13 +39,16 @@ public sealed class SeededTests(IMessageSink messages) : XunitTestFramework(mess
     }
 
     private sealed class AssemblyRunner(
-        ITestAssembly assembly, IEnumerable<IXunitTestCase> cases, IMessageSink diagnostics, IMessageSink execution, ITestFrameworkExecutionOptions options)
+        ITestAssembly assembly, IEnumerable<IXunitTestCase> cases, IMessageSink diagnostics, IMessageSink execution,
+        ITestFrameworkExecutionOptions options)
         : XunitTestAssemblyRunner(assembly, cases, diagnostics, execution, options)
     {
         protected override Task<RunSummary> RunTestCollectionAsync(
-            IMessageBus messageBus, ITestCollection testCollection, IEnumerable<IXunitTestCase> testCases, CancellationTokenSource cancellation) =>
+            IMessageBus messageBus, ITestCollection testCollection, IEnumerable<IXunitTestCase> testCases,
+            CancellationTokenSource cancellation) =>
             new CollectionRunner(
-                testCollection, testCases, DiagnosticMessageSink, messageBus, TestCaseOrderer, new ExceptionAggregator(Aggregator), cancellation).RunAsync();
+                testCollection, testCases, DiagnosticMessageSink, messageBus, TestCaseOrderer, new ExceptionAggregator(Aggregator),
+                cancellation).RunAsync();
     }
 
     private sealed class CollectionRunner(
@@ -53,7 +56,8 @@ public sealed class SeededTests(IMessageSink messages) : XunitTestFramework(mess
         ExceptionAggregator aggregator, CancellationTokenSource cancellation)
         : XunitTestCollectionRunner(collection, cases, diagnostics, bus, orderer, aggregator, cancellation)
     {
-        protected override Task<RunSummary> RunTestClassAsync(ITestClass testClass, IReflectionTypeInfo @class, IEnumerable<IXunitTestCase> testCases) =>
+        protected override Task<RunSummary> RunTestClassAsync(
+            ITestClass testClass, IReflectionTypeInfo @class, IEnumerable<IXunitTestCase> testCases) =>
             new ClassRunner(
                 testClass, @class, testCases, DiagnosticMessageSink, MessageBus, TestCaseOrderer, new ExceptionAggregator(Aggregator),
                 CancellationTokenSource, CollectionFixtureMappings).RunAsync();
@@ -61,7 +65,8 @@ public sealed class SeededTests(IMessageSink messages) : XunitTestFramework(mess
 
     private sealed class ClassRunner(
         ITestClass testClass, IReflectionTypeInfo type, IEnumerable<IXunitTestCase> cases, IMessageSink diagnostics, IMessageBus bus,
-        ITestCaseOrderer orderer, ExceptionAggregator aggregator, CancellationTokenSource cancellation, IDictionary<Type, object> collectionFixtures)
+        ITestCaseOrderer orderer, ExceptionAggregator aggregator, CancellationTokenSource cancellation, IDictionary<Type,
+        object> collectionFixtures)
         : XunitTestClassRunner(testClass, type, cases, diagnostics, bus, orderer, aggregator, cancellation, collectionFixtures)
     {
         protected override Task<RunSummary> RunTestMethodAsync(

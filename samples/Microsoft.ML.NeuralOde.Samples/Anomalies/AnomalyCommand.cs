@@ -28,7 +28,8 @@ internal static class AnomalyCommand
             "--protocol", SplitProtocol.Modulo, "PROTOCOL",
             $"Which normal rows train: three in five by their place, or half of them at random as ADBench has it, the mean over {Halves} seeds");
         Option<string[]> detectors = CommandOptions.Parsed(
-            "--detectors", Detectors, Detectors, ParseDetectors, "NAMES", $"Detectors to run, separated by commas: {string.Join(", ", Detectors)}.");
+            "--detectors", Detectors, Detectors, ParseDetectors, "NAMES",
+            $"Detectors to run, separated by commas: {string.Join(", ", Detectors)}.");
         Option<string?> output = CommandOptions.Path("--out", "FILE", "Write the scored rows to this CSV file, the strangest first.");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the results to this file.");
         var command = new System.CommandLine.Command("anomaly", "Detect anomalies in tables with continuous normalizing flows.")
@@ -72,10 +73,12 @@ internal static class AnomalyCommand
         }
         else
         {
-            display.Line($"The model has learned from all {findings.Count:N0} rows, since there are no labels, and takes {results[0].Anomalies:N0} of them for anomalies.");
+            display.Line(
+                $"The model has learned from all {findings.Count:N0} rows, since there are no labels, and takes {results[0].Anomalies:N0} of them for anomalies.");
             display.Line("The strangest rows:");
             foreach (AnomalyFinding finding in findings.OrderByDescending(finding => finding.Score).Take(Shown))
-                display.Line($"  line {finding.Row.Line}: score {Number(finding.Score)}{(finding.IsAnomaly ? ", an anomaly" : "")}{Reasons(finding)}");
+                display.Line(
+                    $"  line {finding.Row.Line}: score {Number(finding.Score)}{(finding.IsAnomaly ? ", an anomaly" : "")}{Reasons(finding)}");
         }
         if (output is not null)
         {
@@ -99,11 +102,13 @@ internal static class AnomalyCommand
         foreach (AnomalyFinding finding in findings.OrderByDescending(finding => finding.Score))
         {
             string label = finding.Table.IsLabelled ? Number(finding.Row.Label) : "";
-            text.Append(CultureInfo.InvariantCulture, $"{Quoted(finding.Table.Name)},{finding.Row.Line},{Number(finding.Score)},{(finding.IsAnomaly ? 1 : 0)},{label}\n");
+            text.Append(CultureInfo.InvariantCulture,
+                $"{Quoted(finding.Table.Name)},{finding.Row.Line},{Number(finding.Score)},{(finding.IsAnomaly ? 1 : 0)},{label}\n");
         }
         return text.ToString();
 
-        static string Quoted(string name) => name.AsSpan().IndexOfAny(",\"\n") < 0 ? name : $"\"{name.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
+        static string Quoted(string name) =>
+            name.AsSpan().IndexOfAny(",\"\n") < 0 ? name : $"\"{name.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
     }
 
     private static string Number(float value) => value.ToString(CultureInfo.InvariantCulture);

@@ -51,16 +51,19 @@ internal static class AnomalyEvaluation
     /// <param name="report">Takes the share that is done.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public static AnomalyResult Run(
-        AnomalyTable table, AnomalySettings settings, List<AnomalyFinding> findings, Action<double> report, CancellationToken cancellationToken)
+        AnomalyTable table, AnomalySettings settings, List<AnomalyFinding> findings, Action<double> report,
+        CancellationToken cancellationToken)
     {
         var flows = new List<FlowRun>();
-        var others = Baseline.All.Where(baseline => settings.Detectors.Contains(baseline.Name)).ToDictionary(baseline => baseline, _ => new List<double>());
+        var others = Baseline.All.Where(baseline => settings.Detectors.Contains(baseline.Name))
+            .ToDictionary(baseline => baseline, _ => new List<double>());
         for (int i = 0; i < settings.Repeats; i++)
         {
             int seed = settings.Seed + i, repeat = i;
             AnomalySplit split = table.Split(settings.Protocol, seed);
             if (settings.Detectors.Contains(AnomalyResult.Flow))
-                flows.Add(RunFlow(table, split, settings.Epochs, seed, done => report((repeat + done) / settings.Repeats), cancellationToken));
+                flows.Add(RunFlow(
+                    table, split, settings.Epochs, seed, done => report((repeat + done) / settings.Repeats), cancellationToken));
             foreach ((Baseline baseline, List<double> areas) in others)
             {
                 cancellationToken.ThrowIfCancellationRequested();
@@ -71,7 +74,8 @@ internal static class AnomalyEvaluation
         findings.AddRange(first);
         return new AnomalyResult(
             table.Name, flows.Average(flow => flow.Auroc), first.Count(finding => finding.IsAnomaly),
-            flows.Select(flow => flow.Seconds).DefaultIfEmpty().Average(), others.ToDictionary(pair => pair.Key.Name, pair => pair.Value.Average()));
+            flows.Select(flow => flow.Seconds).DefaultIfEmpty().Average(),
+            others.ToDictionary(pair => pair.Key.Name, pair => pair.Value.Average()));
     }
 
     private static FlowRun RunFlow(
@@ -103,11 +107,13 @@ internal static class AnomalyEvaluation
     {
         AnomalyFinding[] sorted = [.. findings.OrderByDescending(finding => finding.Score)];
         AnomalyFinding[] strange = sorted[..Math.Min(Explained, sorted.Length)];
-        using ContinuousFlowAnomalyTransformer explained = mlContext.AnomalyDetection.ExplainAnomalies(model, nameof(AnomalyContributions.Contributions));
+        using ContinuousFlowAnomalyTransformer explained =
+            mlContext.AnomalyDetection.ExplainAnomalies(model, nameof(AnomalyContributions.Contributions));
         IDataView scored = explained.Transform(AnomalyTable.View(mlContext, [.. strange.Select(finding => finding.Row)]));
         IEnumerable<float[]> contributions = mlContext.Data.CreateEnumerable<AnomalyContributions>(scored, reuseRowObject: false)
             .Select(prediction => prediction.Contributions);
-        return [.. strange.Zip(contributions, (finding, row) => finding with { StrangeIn = Strangest(finding.Table.Columns, row) }), .. sorted[strange.Length..]];
+        return [.. strange.Zip(contributions, (finding, row) => finding with { StrangeIn = Strangest(finding.Table.Columns, row) }),
+            .. sorted[strange.Length..]];
     }
 
     private static string[] Strangest(IReadOnlyList<string> names, float[] contributions)

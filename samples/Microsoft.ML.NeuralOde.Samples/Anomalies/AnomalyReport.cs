@@ -14,14 +14,17 @@ internal static class AnomalyReport
             columns.Add((AnomalyResult.Flow, result => result.Auroc));
         columns.AddRange(results[0].Others.Keys.Select(name =>
             (name, (Func<AnomalyResult, double?>)(result => result.Others[name]))));
-        columns.AddRange((listed?.Names ?? []).Select((name, i) => (name, (Func<AnomalyResult, double?>)(result => listed![result.Name, i])))
+        columns.AddRange(
+            (listed?.Names ?? []).Select((name, i) => (name, (Func<AnomalyResult, double?>)(result => listed![result.Name, i])))
             .Where(column => !results[0].Others.ContainsKey(column.name)));
         Table table = new Table().Border(TableBorder.Simple).AddColumn("data");
         foreach (string name in columns.Select(column => column.Name).Append("seconds"))
             table.AddColumn(new TableColumn(Markup.Escape(name)).RightAligned());
         foreach (AnomalyResult result in results)
             table.AddRow([Markup.Escape(result.Name), .. columns.Select(column => Text(column.Area(result))), Seconds(result.Seconds)]);
-        table.AddRow(["mean", .. columns.Select(column => Text(Mean([.. results.Select(column.Area)]))), Seconds(results.Average(result => result.Seconds))]);
+        table.AddRow(
+            ["mean", .. columns.Select(column => Text(Mean([.. results.Select(column.Area)]))),
+                Seconds(results.Average(result => result.Seconds))]);
         return table;
     }
 

@@ -51,7 +51,8 @@ internal sealed class AnomalyTable
         string[] files = [.. Directory.EnumerateFiles(path, "*.csv").Where(IsTable).Order(StringComparer.Ordinal)];
         return files.Length > 0
             ? files
-            : throw new UserException($"--data: the folder '{path}' holds no CSV file whose last column is 'label'; a table without labels is named by itself.");
+            : throw new UserException(
+                $"--data: the folder '{path}' holds no CSV file whose last column is 'label'; a table without labels is named by itself.");
     }
 
     /// <summary>Reads a table.</summary>
@@ -76,10 +77,17 @@ internal sealed class AnomalyTable
             float[] numbers = [.. cells.Select((cell, column) => Number(cell, file, i + 1, column + 1))];
             if (isLabelled && numbers[^1] is not (0 or 1))
                 throw new UserException($"{file}, line {i + 1}: the label is {cells[^1]}; 0 (normal) or 1 (anomaly) was expected.");
-            rows.Add(new AnomalyRow { Features = isLabelled ? numbers[..^1] : numbers, Label = isLabelled ? numbers[^1] : 0, Line = i + 1 });
+            rows.Add(new AnomalyRow
+            {
+                Features = isLabelled
+                ? numbers[..^1] : numbers,
+                Label = isLabelled ? numbers[^1] : 0,
+                Line = i + 1
+            });
         }
         var table = new AnomalyTable(
-            Path.GetFileNameWithoutExtension(file), [.. lines[0].Split(',').Take(isLabelled ? width - 1 : width).Select(name => name.Trim())], [.. rows],
+            Path.GetFileNameWithoutExtension(file),
+            [.. lines[0].Split(',').Take(isLabelled ? width - 1 : width).Select(name => name.Trim())], [.. rows],
             isLabelled);
         AnomalySplit split = table.Split(SplitProtocol.Modulo, 0);
         if (split.Training.Count < 2 || (isLabelled && (!split.Test.Any(row => row.Label == 0) || !split.Test.Any(row => row.Label == 1))))

@@ -30,7 +30,8 @@ internal sealed class BaselineTable
     private static BaselineTable Read(string file)
     {
         string[][] lines = [.. File.ReadLines(file).Where(line => line.Length > 0).Select(line => line.Split(','))];
-        int dataset = lines.Length == 0 ? -1 : Array.IndexOf(lines[0], "dataset"), first = lines.Length == 0 ? 0 : Array.IndexOf(lines[0], "anomalies") + 1;
+        int dataset = lines.Length == 0 ? -1 : Array.IndexOf(lines[0], "dataset"),
+            first = lines.Length == 0 ? 0 : Array.IndexOf(lines[0], "anomalies") + 1;
         if (dataset < 0 || first == 0)
             throw new UserException($"{file}: a header with the columns 'dataset' and 'anomalies' was expected.");
         var table = new BaselineTable(lines[0][first..]);

@@ -23,7 +23,8 @@ internal static class AugmentedCommand
         Option<int> seed = CommandOptions.Positive("--seed", 1, "Seed of all randomness.");
         Option<string?> picture = CommandOptions.Picture("--png", "Write the picture to this file; default: augmented.png.");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
-        var command = new System.CommandLine.Command("augmented", "Learn what paths that may not cross cannot do, with further dimensions and velocities.")
+        var command = new System.CommandLine.Command(
+            "augmented", "Learn what paths that may not cross cannot do, with further dimensions and velocities.")
         {
             steps, seed, picture, json,
         };
@@ -43,7 +44,8 @@ internal static class AugmentedCommand
         foreach (CrossingProblem problem in new[] { CrossingProblem.Line(), CrossingProblem.Spheres(seed) })
         {
             random.manual_seed(seed);
-            display.Line(problem.Name == "line" ? "g(x) = −x on the line, 21 points:" : "A disc of radius 0.5 in a ring from 1 to 1.5, 200 points:");
+            display.Line(problem.Name == "line"
+                ? "g(x) = −x on the line, 21 points:" : "A disc of radius 0.5 in a ring from 1 to 1.5, 200 points:");
             foreach (CrossingModel model in CrossingModel.For(problem))
             {
                 CrossingResult result = model.Train(problem, steps, cancellationToken);

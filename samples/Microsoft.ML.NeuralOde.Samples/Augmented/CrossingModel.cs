@@ -71,7 +71,8 @@ internal sealed class CrossingModel : Module<Tensor, Tensor>
         using DisposeScope last = NewDisposeScope();
         using OdeSolution solution = _block.Solve(problem.Inputs);
         double loss = functional.mse_loss(call(problem.Inputs), problem.Targets).ToDouble();
-        return new CrossingResult(problem.Name, Kind, loss, solution.Statistics.FunctionEvaluations, parameters().Sum(parameter => parameter.numel()));
+        return new CrossingResult(
+            problem.Name, Kind, loss, solution.Statistics.FunctionEvaluations, parameters().Sum(parameter => parameter.numel()));
     }
 
     /// <summary>The states of some points on their way, <c>[times, points, state]</c>.</summary>

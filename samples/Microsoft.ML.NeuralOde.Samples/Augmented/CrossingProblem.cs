@@ -34,7 +34,8 @@ internal sealed record CrossingProblem(string Name, Tensor Inputs, Tensor Target
         for (int i = 0; i < 2 * Each; i++)
         {
             bool isInner = i < Each;
-            double angle = 2 * Math.PI * random.NextDouble(), radius = isInner ? 0.5 * Math.Sqrt(random.NextDouble()) : 1 + 0.5 * random.NextDouble();
+            double angle = 2 * Math.PI * random.NextDouble(),
+                radius = isInner ? 0.5 * Math.Sqrt(random.NextDouble()) : 1 + 0.5 * random.NextDouble();
             points[2 * i] = (float)(radius * Math.Cos(angle));
             points[2 * i + 1] = (float)(radius * Math.Sin(angle));
             targets[i] = isInner ? -1 : 1;

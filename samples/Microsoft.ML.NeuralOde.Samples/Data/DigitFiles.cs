@@ -41,7 +41,8 @@ internal sealed class DigitFiles
     /// <param name="workFolder">Where the folder <c>images</c> is.</param>
     /// <param name="progress">Told the share that is done, 0 to 1.</param>
     /// <param name="cancellationToken">Stops the work; what was written stays and is used by the next run.</param>
-    public static DigitFiles Prepare(DigitData data, int? limit, string workFolder, Action<double> progress, CancellationToken cancellationToken)
+    public static DigitFiles Prepare(
+        DigitData data, int? limit, string workFolder, Action<double> progress, CancellationToken cancellationToken)
     {
         string folder = Path.GetFullPath(Path.Combine(workFolder, "images", $"{data.Name}-{data.Fingerprint()}"));
         DigitData needed = data.Limit(limit);

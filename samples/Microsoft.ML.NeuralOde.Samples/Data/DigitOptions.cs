@@ -8,7 +8,8 @@ internal static class DigitOptions
     public static Option<bool> Embedded() =>
         new("--embedded") { Description = $"Take the embedded digits even where {DigitSource.EnvironmentVariable} names a folder." };
 
-    public static Option<int> Seed(int defaultValue) => new("--seed") { DefaultValueFactory = _ => defaultValue, Description = "Seed of all randomness." };
+    public static Option<int> Seed(int defaultValue) =>
+        new("--seed") { DefaultValueFactory = _ => defaultValue, Description = "Seed of all randomness." };
 
     public static Option<int?> Limit() =>
         CommandOptions.Positive("--limit", "Use at most this many training images, and at most as many test images.");

@@ -20,7 +20,8 @@ internal sealed class SavedModel : IDisposable
         if (place < 0)
         {
             Dispose();
-            throw new UserException($"--model: '{file}' is no model of this library; its steps are {string.Join(", ", steps.Select(step => step.GetType().Name))}.");
+            throw new UserException(
+                $"--model: '{file}' is no model of this library; its steps are {string.Join(", ", steps.Select(step => step.GetType().Name))}.");
         }
         Step = steps[place];
         Before = new TransformerChain<ITransformer>([.. steps.Take(place)]);
@@ -75,7 +76,8 @@ internal sealed class SavedModel : IDisposable
 
     /// <summary>A trainer's option, as the file tells it; null where it does not.</summary>
     public string? Option(string name) =>
-        About.ValueKind == JsonValueKind.Object && About.TryGetProperty("options", out JsonElement options) && options.ValueKind == JsonValueKind.Object
+        About.ValueKind == JsonValueKind.Object
+        && About.TryGetProperty("options", out JsonElement options) && options.ValueKind == JsonValueKind.Object
             && options.TryGetProperty(name, out JsonElement value) ? value.ToString() : null;
 
     /// <summary>Reads a model of any kind of this library.</summary>
@@ -91,7 +93,8 @@ internal sealed class SavedModel : IDisposable
     /// <param name="remedy">What is said of a file that is not there, behind a semicolon.</param>
     /// <exception cref="UserException">There is no such file, it is damaged, or no model.</exception>
     public static ITransformer Load(
-        MLContext mlContext, string file, out DataViewSchema? inputs, bool isTrusted = false, string remedy = "a model that was saved would be right")
+        MLContext mlContext, string file, out DataViewSchema? inputs, bool isTrusted = false,
+        string remedy = "a model that was saved would be right")
     {
         if (!System.IO.File.Exists(file))
             throw new UserException($"--model: there is no file '{file}'; {remedy}.");
@@ -103,7 +106,8 @@ internal sealed class SavedModel : IDisposable
             inputs = schema;
             return model;
         }
-        catch (Exception e) when (e is InvalidDataException or FormatException or System.Reflection.TargetInvocationException or InvalidOperationException)
+        catch (Exception e) when (e is InvalidDataException
+            or FormatException or System.Reflection.TargetInvocationException or InvalidOperationException)
         {
             throw new UserException($"--model: '{file}' is not a model that can be loaded: {(e.InnerException ?? e).Message}", e);
         }
@@ -111,7 +115,8 @@ internal sealed class SavedModel : IDisposable
 
     public void Dispose() => (_model as IDisposable)?.Dispose();
 
-    private static IEnumerable<ITransformer> Flatten(ITransformer model) => model is IEnumerable<ITransformer> chain ? chain.SelectMany(Flatten) : [model];
+    private static IEnumerable<ITransformer> Flatten(ITransformer model) =>
+        model is IEnumerable<ITransformer> chain ? chain.SelectMany(Flatten) : [model];
 
     private static JsonElement ReadDescription(string file)
     {

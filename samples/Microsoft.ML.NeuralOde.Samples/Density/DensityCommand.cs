@@ -15,13 +15,16 @@ internal static class DensityCommand
     public static System.CommandLine.Command Create(Display display)
     {
         Option<ToyDensity> dataset = CommandOptions.Parsed(
-            "--dataset", ToyDensity.Parse("8gaussians"), ToyDensity.Names, ToyDensity.Parse, "NAME", $"The density to learn: {string.Join(", ", ToyDensity.Names)}.");
-        Option<DensityMethod> method = CommandOptions.Named("--method", DensityMethod.Matching, "METHOD", "How the flow is trained, by flow matching or by maximum likelihood");
+            "--dataset", ToyDensity.Parse("8gaussians"), ToyDensity.Names, ToyDensity.Parse, "NAME",
+            $"The density to learn: {string.Join(", ", ToyDensity.Names)}.");
+        Option<DensityMethod> method = CommandOptions.Named(
+            "--method", DensityMethod.Matching, "METHOD", "How the flow is trained, by flow matching or by maximum likelihood");
         Option<int?> steps = CommandOptions.Positive("--steps", "Training steps; the default is enough for the method.");
         Option<int?> batch = CommandOptions.Positive("--batch", "Points a training step; the default suits the method.");
         Option<double> rate = CommandOptions.Positive("--learning-rate", 5e-3, "Highest learning rate.");
         Option<int> width = CommandOptions.Positive("--width", 128, "Width of the three hidden layers.");
-        Option<FlowPairing> pairing = CommandOptions.Named("--pairing", FlowPairing.Independent, "PAIRING", "How flow matching pairs points with noise");
+        Option<FlowPairing> pairing =
+            CommandOptions.Named("--pairing", FlowPairing.Independent, "PAIRING", "How flow matching pairs points with noise");
         Option<int> seed = CommandOptions.Positive("--seed", 1, "Seed of all randomness.");
         Option<string?> picture = CommandOptions.Picture("--png", "Write the picture to this file; default: density-NAME.png.");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
@@ -44,16 +47,19 @@ internal static class DensityCommand
             };
             return Task.Run(
                 () => Run(
-                    settings, OutputFile.At("--png", result.GetValue(picture) ?? $"density-{settings.Dataset.Name}.png")!, OutputFile.At("--json", result.GetValue(json)), display,
+                    settings, OutputFile.At("--png", result.GetValue(picture) ?? $"density-{settings.Dataset.Name}.png")!,
+                    OutputFile.At("--json", result.GetValue(json)), display,
                     token),
                 token);
         });
         return command;
     }
 
-    private static void Run(DensitySettings settings, OutputFile picture, OutputFile? json, Display display, CancellationToken cancellationToken)
+    private static void Run(
+        DensitySettings settings, OutputFile picture, OutputFile? json, Display display, CancellationToken cancellationToken)
     {
-        display.Line($"Learning {settings.Dataset.Name} by {(settings.Method == DensityMethod.Matching ? "flow matching" : "maximum likelihood")}, {settings.StepsToTake:N0} steps of {settings.PointsPerStep:N0} points.");
+        display.Line(
+            $"Learning {settings.Dataset.Name} by {(settings.Method == DensityMethod.Matching ? "flow matching" : "maximum likelihood")}, {settings.StepsToTake:N0} steps of {settings.PointsPerStep:N0} points.");
         (ContinuousFlow flow, DensityResult result) = display.Progress("Training", share => new DensityStory(settings).Run(
             (step, loss) =>
             {

@@ -13,7 +13,8 @@ namespace Microsoft.ML.NeuralOde.Samples.Density;
 /// <param name="Steps">Number of training steps.</param>
 /// <param name="SampleSeconds">Duration of drawing 10,000 points.</param>
 internal sealed record DensityResult(
-    string Dataset, string Method, double TestLogLikelihood, double TrueNegativeEntropy, double SecondsPerStep, int Steps, double SampleSeconds);
+    string Dataset, string Method, double TestLogLikelihood, double TrueNegativeEntropy, double SecondsPerStep, int Steps,
+    double SampleSeconds);
 
 /// <summary>Trains a flow on points of a density that is known, and measures how near it comes.</summary>
 internal sealed class DensityStory(DensitySettings settings)
@@ -21,7 +22,8 @@ internal sealed class DensityStory(DensitySettings settings)
     private const int Samples = 10_000;
 
     /// <summary>Trains; the flow is the caller's.</summary>
-    public (ContinuousFlow Flow, DensityResult Result) Run(Action<int, double>? report = null, CancellationToken cancellationToken = default)
+    public (ContinuousFlow Flow, DensityResult Result) Run(
+        Action<int, double>? report = null, CancellationToken cancellationToken = default)
     {
         random.manual_seed(settings.Seed);
         var source = new Random(settings.Seed);
@@ -47,7 +49,8 @@ internal sealed class DensityStory(DensitySettings settings)
             double sampleSeconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
             double limit = settings.Dataset.NegativeEntropy(4 * settings.TestRows, new Random(settings.Seed + 2));
             return (flow, new DensityResult(
-                settings.Dataset.Name, settings.Method.ToString().ToLowerInvariant(), likelihood, limit, secondsPerStep, settings.StepsToTake, sampleSeconds));
+                settings.Dataset.Name, settings.Method.ToString().ToLowerInvariant(), likelihood, limit, secondsPerStep,
+                settings.StepsToTake, sampleSeconds));
         }
         catch
         {
@@ -69,7 +72,8 @@ internal sealed class DensityStory(DensitySettings settings)
             SetLearningRate(optimizer, step, steps);
             Tensor batch = Batch(source, settings.PointsPerStep);
             optimizer.zero_grad();
-            Tensor loss = settings.Method == DensityMethod.Matching ? FlowMatching.Loss(flow, batch, options: matching) : flow.NegativeLogLikelihood(batch);
+            Tensor loss = settings.Method == DensityMethod.Matching
+                ? FlowMatching.Loss(flow, batch, options: matching) : flow.NegativeLogLikelihood(batch);
             loss.backward();
             optimizer.step();
             if (report is not null && (step + 1) % Math.Max(1, steps / 20) == 0)

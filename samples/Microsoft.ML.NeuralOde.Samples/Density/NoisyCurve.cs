@@ -65,7 +65,8 @@ internal sealed class NoisyCurve : ToyDensity
     {
         Curve curve = _curves[random.Next(_curves.Length)];
         (double x, double y) = curve.At(random.NextDouble());
-        return (x + curve.Band * random.NextDouble() + _noise * Normal(random), y + curve.Band * random.NextDouble() + _noise * Normal(random));
+        return (x + curve.Band * random.NextDouble() + _noise * Normal(random),
+            y + curve.Band * random.NextDouble() + _noise * Normal(random));
     }
 
     public override double LogDensity(double x, double y)
@@ -93,18 +94,21 @@ internal sealed class NoisyCurve : ToyDensity
         // A uniform variable on [0, band] with noise: a difference of two distribution functions.
         (double low, double high) = band > 0 ? (distance - band, distance) : (distance, distance - band);
         double mass = ErrorFunction(high / _noise) - ErrorFunction(low / _noise);
-        return mass > 1e-5 ? Math.Log(mass / Math.Abs(band)) : -0.5 * Math.Pow(Math.Min(Math.Abs(low), Math.Abs(high)) / _noise, 2) - Math.Log(Math.Abs(band));
+        return mass > 1e-5 ? Math.Log(mass / Math.Abs(band))
+            : -0.5 * Math.Pow(Math.Min(Math.Abs(low), Math.Abs(high)) / _noise, 2) - Math.Log(Math.Abs(band));
     }
 
     /// <summary>The standard normal distribution function (M. Abramowitz, I. A. Stegun, 7.1.26, error below 1.5e-7).</summary>
     private static double ErrorFunction(double x)
     {
         double z = Math.Abs(x) / Math.Sqrt(2), t = 1 / (1 + 0.3275911 * z);
-        double tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * Math.Exp(-z * z) / 2;
+        double tail =
+            t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * Math.Exp(-z * z) / 2;
         return x > 0 ? 1 - tail : tail;
     }
 
-    private static (double X, double Y) Circle(double radius, double turns) => (radius * Math.Cos(2 * Math.PI * turns), radius * Math.Sin(2 * Math.PI * turns));
+    private static (double X, double Y) Circle(double radius, double turns) =>
+        (radius * Math.Cos(2 * Math.PI * turns), radius * Math.Sin(2 * Math.PI * turns));
 
     /// <param name="At">A point for each number from 0 to 1, which are equally likely.</param>
     /// <param name="Band">Side of the square within which the point moves, from the point up and right, or, where negative, down and

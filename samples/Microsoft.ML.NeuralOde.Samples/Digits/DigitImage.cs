@@ -40,7 +40,8 @@ internal static class DigitImage
             if (image is { Width: > 0, Height: > 0 })
                 return Doubt(image);
         }
-        catch (Exception e) when (e is ArgumentException or InvalidOperationException or NullReferenceException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is ArgumentException
+            or InvalidOperationException or NullReferenceException or IOException or UnauthorizedAccessException)
         {
             if (e is IOException or UnauthorizedAccessException)
                 throw new UserException($"'{path}' cannot be opened: {e.Message}", e);

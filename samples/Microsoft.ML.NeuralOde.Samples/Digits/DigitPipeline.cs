@@ -14,7 +14,8 @@ internal static class DigitPipeline
     public static EstimatorChain<ValueToKeyMappingTransformer> ReadImages(MLContext mlContext) =>
         mlContext.Transforms.LoadImages("Image", imageFolder: "", inputColumnName: nameof(DigitRow.ImagePath))
             .Append(mlContext.Transforms.ResizeImages("Image", MnistDataset.ImageSize, MnistDataset.ImageSize))
-            .Append(mlContext.Transforms.ExtractPixels(Features, "Image", ImagePixelExtractingEstimator.ColorBits.Red, scaleImage: 1 / 255f))
+            .Append(mlContext.Transforms.ExtractPixels(
+                Features, "Image", ImagePixelExtractingEstimator.ColorBits.Red, scaleImage: 1 / 255f))
             // The digits are given, so that key values and columns of scores are 0 to 9 in this order whatever the rows contain.
             .Append(mlContext.Transforms.Conversion.MapValueToKey(nameof(DigitRow.Label), keyData: AllDigits(mlContext)));
 
@@ -33,7 +34,8 @@ internal static class DigitPipeline
     }
 
     private static IDataView AllDigits(MLContext mlContext) =>
-        mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, MnistDataset.ClassCount).Select(digit => new DigitKey { Digit = $"{digit}" }));
+        mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, MnistDataset.ClassCount)
+            .Select(digit => new DigitKey { Digit = $"{digit}" }));
 
     private sealed class DigitKey
     {

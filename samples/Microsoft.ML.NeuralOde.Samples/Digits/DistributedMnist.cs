@@ -9,7 +9,8 @@ internal static class DistributedMnist
     public static async Task RunAsync(MnistSettings settings, Display display)
     {
         TrainingGroup group = Mpi.World;
-        // SIGTERM is a matter of all processes here: the training ends with a checkpoint, and no token breaks one off in the middle of a step.
+        // SIGTERM is a matter of all processes here: the training ends with a checkpoint, and no token breaks one off in the middle of a
+        // step.
         CancellationToken none = CancellationToken.None;
         try
         {

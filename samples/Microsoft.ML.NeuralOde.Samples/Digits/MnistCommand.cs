@@ -21,16 +21,20 @@ internal static class MnistCommand
             $"Folder that keeps PNG files, downloads and the model (default: {Defaults.WorkFolder}).");
         Option<int?> epochs = CommandOptions.Positive("--epochs",
             "Passes over the training images (default: 10, and 20 for at most 10,000 images).");
-        Option<int?> batchSize = CommandOptions.Positive("--batch-size", "Images in a training step (default: 128, and 32 for at most 10,000 images).");
-        Option<double> learningRate = CommandOptions.Positive("--learning-rate", Defaults.LearningRate, "Learning rate of Adam; its maximum where it changes.");
-        Option<LearningRateSchedule> schedule = CommandOptions.Named("--schedule", Defaults.Schedule, "SCHEDULE", "How the learning rate changes");
+        Option<int?> batchSize =
+            CommandOptions.Positive("--batch-size", "Images in a training step (default: 128, and 32 for at most 10,000 images).");
+        Option<double> learningRate =
+            CommandOptions.Positive("--learning-rate", Defaults.LearningRate, "Learning rate of Adam; its maximum where it changes.");
+        Option<LearningRateSchedule> schedule =
+            CommandOptions.Named("--schedule", Defaults.Schedule, "SCHEDULE", "How the learning rate changes");
         Option<double?> decay = CommandOptions.NotNegative(
             "--weight-decay", "How strongly weights are pulled towards zero (default: 0, and 1 for at most 10,000 images).");
         Option<OdeMethod> solver = DigitOptions.Solver(Defaults.Solver);
         Option<double> rtol = CommandOptions.Positive("--rtol", Defaults.RelativeTolerance, "Relative tolerance of an adaptive method.");
         Option<double> atol = CommandOptions.Positive("--atol", Defaults.AbsoluteTolerance, "Absolute tolerance of an adaptive method.");
         Option<GradientMethod> gradient = CommandOptions.Parsed(
-            "--gradient", Defaults.Gradient, GradientNames, GradientMethod.Parse, "METHOD", $"How gradients come back: {string.Join(", ", GradientNames)}.");
+            "--gradient", Defaults.Gradient, GradientNames, GradientMethod.Parse, "METHOD",
+            $"How gradients come back: {string.Join(", ", GradientNames)}.");
         Option<double?> errors = CommandOptions.NotNegative(
             "--error-penalty", "Weight of the solver's error estimates in the loss, which makes steps longer (default: 0).");
         Option<double?> stiffness = CommandOptions.NotNegative(
@@ -44,17 +48,20 @@ internal static class MnistCommand
         Option<int> seed = DigitOptions.Seed(Defaults.Seed);
         var distributed = new Option<bool>("--distributed")
         {
-            Description = "Learn on several processes over MPI: start the program by 'mpiexec -n NUMBER'. Each computes a part of every batch.",
+            Description =
+            "Learn on several processes over MPI: start the program by 'mpiexec -n NUMBER'. Each computes a part of every batch.",
         };
         Option<string?> checkpoints = CommandOptions.Path(
             "--checkpoints", "DIR", "Keep the training in this folder every minute, and go on from there after an interruption.");
         Option<int?> limit = DigitOptions.Limit();
-        Option<string?> model = CommandOptions.Path("--model", "FILE", "Where the model goes (default: mnist-model.zip in the work folder).");
+        Option<string?> model =
+            CommandOptions.Path("--model", "FILE", "Where the model goes (default: mnist-model.zip in the work folder).");
         Option<string?> json = DigitOptions.Json();
 
         var command = new System.CommandLine.Command("mnist", "Learn handwritten digits with a neural ODE in an ML.NET pipeline.")
         {
-            data, embedded, download, work, epochs, batchSize, learningRate, schedule, decay, solver, rtol, atol, gradient, errors, stiffness, spread, validation, patience, seed,
+            data, embedded, download, work, epochs, batchSize, learningRate, schedule, decay, solver, rtol, atol, gradient,
+            errors, stiffness, spread, validation, patience, seed,
             distributed, checkpoints, limit, model, json,
         };
         command.Validators.Add(result =>

@@ -96,14 +96,17 @@ internal sealed class MnistStory(MnistSettings settings, Display display, Traini
         return files;
     }
 
-    private TransformerChain<KeyToValueMappingTransformer> Train(DigitFiles files, List<NeuralOdeEpochReport> epochs, CancellationToken cancellationToken)
+    private TransformerChain<KeyToValueMappingTransformer> Train(
+        DigitFiles files, List<NeuralOdeEpochReport> epochs, CancellationToken cancellationToken)
     {
         int numberOfEpochs = settings.EpochsFor(files.Train.Count);
         int batchSize = settings.BatchSizeFor(files.Train.Count);
-        display.Line($"Training: {numberOfEpochs} epochs in batches of {batchSize}, solver {settings.Solver.Name}, gradients {settings.Gradient.Name}");
+        display.Line(
+            $"Training: {numberOfEpochs} epochs in batches of {batchSize}, solver {settings.Solver.Name}, gradients {settings.Gradient.Name}");
         return display.Progress("Training", report =>
         {
-            IEstimator<ITransformer> trainer = DigitTrainer.Create(_mlContext, settings, numberOfEpochs, batchSize, settings.WeightDecayFor(files.Train.Count), epoch =>
+            IEstimator<ITransformer> trainer =
+                DigitTrainer.Create(_mlContext, settings, numberOfEpochs, batchSize, settings.WeightDecayFor(files.Train.Count), epoch =>
             {
                 epochs.Add(epoch);
                 display.Line(TrainingLines.Epoch(epoch));
@@ -117,7 +120,8 @@ internal sealed class MnistStory(MnistSettings settings, Display display, Traini
     {
         if (epochs.MinBy(epoch => epoch.ValidationLoss ?? double.PositiveInfinity) is not { ValidationLoss: not null } best)
             return;
-        string end = epochs.Count < epochs[0].NumberOfEpochs ? $"Stopped early, since the validation loss has not fallen for {settings.Patience} epochs. " : "";
+        string end = epochs.Count < epochs[0].NumberOfEpochs
+            ? $"Stopped early, since the validation loss has not fallen for {settings.Patience} epochs. " : "";
         display.Line($"{end}The weights are those of epoch {best.Epoch}, with the smallest validation loss.");
     }
 

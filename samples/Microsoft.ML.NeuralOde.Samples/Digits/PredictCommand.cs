@@ -20,12 +20,14 @@ internal static class PredictCommand
 
         var command = new System.CommandLine.Command("predict", "Classify image files with a saved model.") { model, images };
         command.SetAction((result, token) => Task.Run(
-            () => Run(result.GetRequiredValue(model)!, result.GetRequiredValue(images), display, result.InvocationConfiguration.Error, token), token));
+            () => Run(result.GetRequiredValue(model)!, result.GetRequiredValue(images), display, result.InvocationConfiguration.Error,
+                token), token));
         return command;
     }
 
     /// <returns>0, or 1 where an image could not be read; the others are classified all the same.</returns>
-    public static int Run(string modelFile, IReadOnlyList<string> paths, Display display, TextWriter error, CancellationToken cancellationToken)
+    public static int Run(
+        string modelFile, IReadOnlyList<string> paths, Display display, TextWriter error, CancellationToken cancellationToken)
     {
         var images = new List<(string Path, string? Doubt)>();
         int failed = 0;
@@ -49,7 +51,8 @@ internal static class PredictCommand
         return failed == 0 ? 0 : 1;
     }
 
-    private static void Classify(string modelFile, List<(string Path, string? Doubt)> images, Display display, CancellationToken cancellationToken)
+    private static void Classify(
+        string modelFile, List<(string Path, string? Doubt)> images, Display display, CancellationToken cancellationToken)
     {
         var mlContext = new MLContext();
         ITransformer model = Load(mlContext, modelFile);
@@ -57,10 +60,12 @@ internal static class PredictCommand
         {
             // The pipeline maps labels to keys, so the column has to be there; the empty label is "missing".
             IEnumerable<DigitRow> rows = images.Select(image => new DigitRow { ImagePath = Path.GetFullPath(image.Path) });
-            foreach (((string path, string? doubt), DigitPrediction prediction) in images.Zip(DigitPipeline.Predict(mlContext, model, rows)))
+            foreach (((string path, string? doubt), DigitPrediction prediction) in images.Zip(
+                DigitPipeline.Predict(mlContext, model, rows)))
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                display.Line($"{path}: {prediction.PredictedLabel} ({prediction.Probability:P1}){(doubt is null ? "" : $" – but {doubt}")}");
+                display.Line(
+                    $"{path}: {prediction.PredictedLabel} ({prediction.Probability:P1}){(doubt is null ? "" : $" – but {doubt}")}");
             }
         }
         finally

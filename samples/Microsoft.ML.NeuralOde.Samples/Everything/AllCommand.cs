@@ -20,7 +20,8 @@ internal static class AllCommand
     public static System.CommandLine.Command Create(Func<string[], CancellationToken, Task<int>> run, Display display)
     {
         var quick = new Option<bool>("--quick") { Description = "In small form: minutes in place of hours, and figures that say nothing." };
-        Option<string?> output = CommandOptions.Path("--out", "FOLDER", "Write models, pictures and figures to this folder (default: work/all).");
+        Option<string?> output =
+            CommandOptions.Path("--out", "FOLDER", "Write models, pictures and figures to this folder (default: work/all).");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write durations to this file.");
         var command = new System.CommandLine.Command("all", "Run every other command but load.") { quick, output, json };
         command.SetAction(async (result, token) =>

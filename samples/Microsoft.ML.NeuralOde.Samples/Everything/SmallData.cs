@@ -15,7 +15,8 @@ internal static class SmallData
         {
             bool isStrange = i % 30 == 0;
             double angle = 2 * Math.PI * random.NextDouble(), radius = isStrange ? 0.2 : 1 + 0.05 * random.NextDouble();
-            text.Append(CultureInfo.InvariantCulture, $"{radius * Math.Cos(angle):F4},{radius * Math.Sin(angle):F4},{(isStrange ? 1 : 0)}\n");
+            text.Append(
+                CultureInfo.InvariantCulture, $"{radius * Math.Cos(angle):F4},{radius * Math.Sin(angle):F4},{(isStrange ? 1 : 0)}\n");
         }
         File.WriteAllText(file, text.ToString());
         return file;
@@ -32,7 +33,9 @@ internal static class SmallData
             for (int i = 0; i < 40; i++)
             {
                 double phase = 6 * random.NextDouble(), speed = i % 2 == 0 ? 0.3 : 1.2;
-                text.AppendJoin(',', Enumerable.Range(0, random.Next(16, 24)).Select(t => Math.Sin(phase + speed * t).ToString("F4", CultureInfo.InvariantCulture)))
+                text.AppendJoin(',',
+                    Enumerable.Range(0, random.Next(16, 24))
+                    .Select(t => Math.Sin(phase + speed * t).ToString("F4", CultureInfo.InvariantCulture)))
                     .Append(i % 2 == 0 ? ":slow\n" : ":fast\n");
             }
             File.WriteAllText(Path.Combine(folder, $"Waves_{part}.ts"), text.ToString());

@@ -20,9 +20,11 @@ internal static class ForecastBaselines
         return
         [
             new Baseline("naive", (history, steps) => [.. Enumerable.Repeat(history[^1], steps)]),
-            new Baseline("seasonal naive", (history, steps) => [.. Enumerable.Range(0, steps).Select(i => history[history.Length - season + i % season])]),
+            new Baseline("seasonal naive",
+                (history, steps) => [.. Enumerable.Range(0, steps).Select(i => history[history.Length - season + i % season])]),
             new Baseline("drift", (history, steps) =>
-                [.. Enumerable.Range(1, steps).Select(i => history[^1] + i * (history[^1] - history[0]) / Math.Max(1, history.Length - 1))]),
+                [.. Enumerable.Range(1, steps)
+                    .Select(i => history[^1] + i * (history[^1] - history[0]) / Math.Max(1, history.Length - 1))]),
             new Baseline("exponential smoothing", (history, steps) => Smooth(history, season, rates, steps).Forecast),
         ];
     }
@@ -45,7 +47,8 @@ internal static class ForecastBaselines
             : Enumerable.Range(0, changes.Length - lag).Sum(i => (changes[i] - mean) * (changes[i + lag] - mean)) / square)];
         int best = 1;
         for (int lag = 3; lag + 1 < correlations.Length; lag++)
-            if (correlations[lag] > Math.Max(LeastCorrelation, best == 1 ? 0 : correlations[best]) && correlations[lag] >= correlations[lag - 1]
+            if (correlations[lag] > Math.Max(LeastCorrelation, best == 1 ? 0 : correlations[best])
+                && correlations[lag] >= correlations[lag - 1]
                 && correlations[lag] >= correlations[lag + 1])
                 best = lag;
         return best;
@@ -64,7 +67,8 @@ internal static class ForecastBaselines
     }
 
     /// <summary>Level, trend and season (C. Holt 1957, P. Winters 1960), additive; without a season where there are not two.</summary>
-    private static (double Error, double[] Forecast) Smooth(double[] values, int season, (double Level, double Trend, double Season) rates, int steps)
+    private static (double Error, double[] Forecast) Smooth(
+        double[] values, int season, (double Level, double Trend, double Season) rates, int steps)
     {
         bool isSeasonal = season > 1 && values.Length > 2 * season;
         double[] seasons = new double[isSeasonal ? season : 1];

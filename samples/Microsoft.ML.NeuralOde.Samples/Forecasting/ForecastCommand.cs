@@ -24,7 +24,8 @@ internal static class ForecastCommand
         Option<int> horizon = CommandOptions.Positive("--horizon", DefaultHorizon, "Steps to forecast.");
         Option<int?> epochs = CommandOptions.Positive("--epochs", "Passes over the windows (default: that of the trainer).");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write all figures to this file.");
-        Option<string?> plot = CommandOptions.Path("--plot", "FILE", "Draw the last forecast with its history and intervals to this PNG file.");
+        Option<string?> plot =
+            CommandOptions.Path("--plot", "FILE", "Draw the last forecast with its history and intervals to this PNG file.");
         var command = new System.CommandLine.Command("forecast", "Forecast one series or many with a latent ODE, beside simple methods.")
         {
             data, horizon, epochs, json, plot,
@@ -32,7 +33,8 @@ internal static class ForecastCommand
         command.SetAction((result, cancellationToken) => Task.Run(
             () =>
             {
-                OutputFile? figures = OutputFile.At("--json", result.GetValue(json)), picture = OutputFile.At("--plot", result.GetValue(plot));
+                OutputFile? figures = OutputFile.At("--json", result.GetValue(json)),
+                    picture = OutputFile.At("--plot", result.GetValue(plot));
                 var context = new MLContext(1);
                 ForecastSet set = ForecastSet.Load(context, result.GetValue(data));
                 Run(context, set, result.GetValue(horizon), result.GetValue(epochs), figures, picture, display, cancellationToken);
@@ -46,7 +48,8 @@ internal static class ForecastCommand
         CancellationToken cancellationToken)
     {
         int[] lengths = [.. set.Series.Select(series => series.Length)];
-        display.Line($"{set.Name}: {set.Series.Count} series of {lengths.Min()} to {lengths.Max()} observations; {horizon} steps are forecast.");
+        display.Line(
+            $"{set.Name}: {set.Series.Count} series of {lengths.Min()} to {lengths.Max()} observations; {horizon} steps are forecast.");
         var story = new ForecastStory(set, horizon, epochs);
         (ForecastScore model, IReadOnlyDictionary<string, ForecastScore> baselines) =
             display.Progress("training", report => story.Run(context, report, cancellationToken));
@@ -69,7 +72,11 @@ internal static class ForecastCommand
                 maeLastStep = model.LastStep,
                 baselines = baselines.ToDictionary(pair => pair.Key, pair => new
                 {
-                    horizon, mae = pair.Value.Mae, mase = pair.Value.Mase, coverage = pair.Value.Coverage, maeFirstStep = pair.Value.OneStep,
+                    horizon,
+                    mae = pair.Value.Mae,
+                    mase = pair.Value.Mase,
+                    coverage = pair.Value.Coverage,
+                    maeFirstStep = pair.Value.OneStep,
                     maeLastStep = pair.Value.LastStep,
                 }),
             }, Format);
@@ -97,7 +104,8 @@ internal static class ForecastCommand
     private static Table Table(ForecastScore model, IReadOnlyDictionary<string, ForecastScore> baselines, int horizon)
     {
         Table table = new Table().Border(TableBorder.Simple).Title("Mean absolute errors").AddColumn("");
-        foreach (string name in (string[])["1 step", $"{horizon} steps", "all", "MASE", $"in the {ForecastStory.Confidence * 100:F0} % interval"])
+        foreach (string name in (string[])["1 step", $"{horizon} steps", "all", "MASE",
+            $"in the {ForecastStory.Confidence * 100:F0} % interval"])
             table.AddColumn(new TableColumn(name).RightAligned());
         Row("latent ODE", model);
         foreach ((string name, ForecastScore score) in baselines.OrderBy(pair => pair.Value.Mae))
@@ -105,7 +113,8 @@ internal static class ForecastCommand
         return table;
 
         void Row(string name, ForecastScore score) => table.AddRow(
-            [name, .. ((double[])[score.OneStep, score.LastStep, score.Mae, score.Mase]).Select(error => error.ToString("G4", CultureInfo.InvariantCulture)),
+            [name, .. ((double[])[score.OneStep, score.LastStep, score.Mae, score.Mase]).Select(error =>
+                error.ToString("G4", CultureInfo.InvariantCulture)),
                 score.Coverage.ToString("P1", CultureInfo.InvariantCulture)]);
     }
 }

@@ -27,7 +27,8 @@ internal sealed record ForecastSet(string Name, IReadOnlyList<Observation[]> Ser
             return new ForecastSet("yearly sunspots", [ReadTable(reader.ReadToEnd().Split('\n'), "sunspots.csv")]);
         }
         if (!File.Exists(path))
-            throw new UserException($"--data: there is no file '{path}'; a CSV file with a time and a value column, or a .tsf file, would be right.");
+            throw new UserException(
+                $"--data: there is no file '{path}'; a CSV file with a time and a value column, or a .tsf file, would be right.");
         string name = Path.GetFileNameWithoutExtension(path);
         return Path.GetExtension(path).Equals(".tsf", StringComparison.OrdinalIgnoreCase)
             ? new ForecastSet(name, ReadArchive(context, path))
@@ -54,14 +55,17 @@ internal sealed record ForecastSet(string Name, IReadOnlyList<Observation[]> Ser
 
         double Time(string cell, int line) =>
             double.TryParse(cell, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) ? number
-            : DateTime.TryParse(cell, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out DateTime date)
+            : DateTime.TryParse(
+                cell, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out DateTime date)
                 ? (date - DateTime.UnixEpoch).TotalSeconds
-                : throw new UserException($"--data: line {line + 1} of '{path}' begins with '{cell}'; a time, a number or a date, would be right.");
+                : throw new UserException(
+                    $"--data: line {line + 1} of '{path}' begins with '{cell}'; a time, a number or a date, would be right.");
 
         float Value(string cell, int line) =>
             cell.Length == 0 || cell is "?" or "NA" ? float.NaN
             : float.TryParse(cell, NumberStyles.Float, CultureInfo.InvariantCulture, out float number) ? number
-            : throw new UserException($"--data: line {line + 1} of '{path}' ends with '{cell}'; a number, or nothing where it is missing, would be right.");
+            : throw new UserException(
+                $"--data: line {line + 1} of '{path}' ends with '{cell}'; a number, or nothing where it is missing, would be right.");
     }
 
     private sealed class ArchiveRow

@@ -28,12 +28,14 @@ internal sealed class ForecastTally(int horizon)
     public ForecastScore Finish()
     {
         int all = _counts.Sum();
-        return new ForecastScore(_errors[0] / _counts[0], _errors[^1] / _counts[^1], _errors.Sum() / all, _scaled / all, _inside / (double)all);
+        return new ForecastScore(
+            _errors[0] / _counts[0], _errors[^1] / _counts[^1], _errors.Sum() / all, _scaled / all, _inside / (double)all);
     }
 }
 
 /// <summary>
-/// Trains on the front of each series and forecasts its end, as values come: of one series the last fifth from each place in it, of several the
+/// Trains on the front of each series and forecasts its end, as values come: of one series the last fifth from each place in it, of several
+/// the
 /// last horizon of each.
 /// </summary>
 internal sealed class ForecastStory(ForecastSet set, int horizon, int? epochs)
@@ -56,7 +58,8 @@ internal sealed class ForecastStory(ForecastSet set, int horizon, int? epochs)
     {
         Observation[][] usable = [.. set.Series.Where(series => Border(series) > 2 * horizon)];
         if (usable.Length == 0)
-            throw new UserException($"--horizon: no series of {set.Name} is long enough for {horizon} steps; a smaller horizon would be right.");
+            throw new UserException(
+                $"--horizon: no series of {set.Name} is long enough for {horizon} steps; a smaller horizon would be right.");
         var options = new LatentOdeForecastingTrainer.Options
         {
             FeatureColumnName = nameof(Observation.Value),
@@ -127,6 +130,7 @@ internal sealed class ForecastStory(ForecastSet set, int horizon, int? epochs)
             for (int i = 0; i < horizon; i++)
                 errors[i].Add(Math.Abs(simple[i] - training[origin + i]));
         }
-        return [.. errors.Select(some => some.Order().ElementAt(Math.Min(some.Count - 1, (int)Math.Ceiling((some.Count + 1) * Confidence) - 1)))];
+        return [.. errors.Select(some =>
+            some.Order().ElementAt(Math.Min(some.Count - 1, (int)Math.Ceiling((some.Count + 1) * Confidence) - 1)))];
     }
 }

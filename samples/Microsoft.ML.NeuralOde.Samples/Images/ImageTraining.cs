@@ -8,7 +8,8 @@ namespace Microsoft.ML.NeuralOde.Samples.Images;
 internal static class ImageTraining
 {
     public static NeuralOdeClassificationTrainer.Options Options(
-        ImageSettings settings, ConvolutionalBlock block, int epochs, Action<NeuralOdeEpochReport> onEpoch, CancellationToken cancellationToken) => new()
+        ImageSettings settings, ConvolutionalBlock block, int epochs, Action<NeuralOdeEpochReport> onEpoch,
+        CancellationToken cancellationToken) => new()
         {
             Network = new ConvolutionalNetwork
             {
@@ -33,7 +34,8 @@ internal static class ImageTraining
     public static (NeuralOdeClassificationTransformer Model, NetworkFigures Figures) Run(
         MLContext mlContext, DigitData data, NeuralOdeClassificationTrainer.Options options, string name)
     {
-        NeuralOdeClassificationTransformer model = mlContext.MulticlassClassification.Trainers.NeuralOde(options).Fit(data.Train.ToDataView(mlContext));
+        NeuralOdeClassificationTransformer model = mlContext.MulticlassClassification.Trainers.NeuralOde(options)
+            .Fit(data.Train.ToDataView(mlContext));
         IDataView test = mlContext.Data.Cache(data.Test.ToDataView(mlContext));
         MulticlassClassificationMetrics metrics = mlContext.MulticlassClassification.Evaluate(model.Transform(test));
         long started = Stopwatch.GetTimestamp();

@@ -16,7 +16,8 @@ internal static class OdeNetCommand
             "Folder with four files of MNIST's format, of MNIST or of another set of ten classes. Otherwise the folder named by NEURALODE_DATA, "
             + "otherwise the 5,000 digits that the program carries.");
         Option<bool> embedded = DigitOptions.Embedded();
-        Option<int?> epochs = CommandOptions.Positive("--epochs", "Passes over the training images (default: 5, and 10 for at most 10,000 images).");
+        Option<int?> epochs =
+            CommandOptions.Positive("--epochs", "Passes over the training images (default: 5, and 10 for at most 10,000 images).");
         Option<ImageNetworkName> network = CommandOptions.Named(
             "--network", Defaults.Network, "NETWORK", "What stands behind the convolutions, an ODE, residual layers, or nothing");
         var alone = new Option<bool>("--no-ablation") { Description = "Do not train the network without a block beside it." };
@@ -25,17 +26,22 @@ internal static class OdeNetCommand
         Option<int> channels = CommandOptions.Positive("--channels", Defaults.Channels, "Channels behind the first convolution.");
         Option<int> layers = CommandOptions.Positive("--layers", Defaults.Layers, "Layers of the ResNet.");
         Option<OdeMethod> solver = DigitOptions.Solver(Defaults.Solver);
-        Option<double?> step = CommandOptions.NotNegative("--step-size", $"Its step; 0 lets an adaptive method choose (default: {Defaults.StepSize}).");
-        Option<double?> shift = CommandOptions.NotNegative("--shift", $"Pixels by which training images are shifted at most (default: {Defaults.Shift}).");
-        Option<double?> rotation = CommandOptions.NotNegative("--rotation", $"Degrees by which they are turned at most (default: {Defaults.Rotation}).");
+        Option<double?> step =
+            CommandOptions.NotNegative("--step-size", $"Its step; 0 lets an adaptive method choose (default: {Defaults.StepSize}).");
+        Option<double?> shift =
+            CommandOptions.NotNegative("--shift", $"Pixels by which training images are shifted at most (default: {Defaults.Shift}).");
+        Option<double?> rotation =
+            CommandOptions.NotNegative("--rotation", $"Degrees by which they are turned at most (default: {Defaults.Rotation}).");
         Option<int> seed = DigitOptions.Seed(Defaults.Seed);
         Option<int?> limit = DigitOptions.Limit();
         Option<string?> model = CommandOptions.Path("--model", "FILE", "Save the model to this file.");
-        Option<string?> checkpoint = CommandOptions.Path("--checkpoint", "DIR", "Keep the training in this folder; begun again, it goes on from there.");
+        Option<string?> checkpoint =
+            CommandOptions.Path("--checkpoint", "DIR", "Keep the training in this folder; begun again, it goes on from there.");
         Option<string?> json = DigitOptions.Json();
         var command = new System.CommandLine.Command("odenet", "Learn images with a convolutional ODE-Net, its discrete twin, or neither.")
         {
-            data, embedded, epochs, network, alone, batchSize, learningRate, channels, layers, solver, step, shift, rotation, seed, limit, model, checkpoint, json,
+            data, embedded, epochs, network, alone, batchSize, learningRate, channels, layers, solver, step, shift, rotation, seed, limit,
+            model, checkpoint, json,
         };
         command.Validators.Add(result =>
         {
@@ -74,7 +80,8 @@ internal static class OdeNetCommand
     internal static async Task<OdeNetFigures> RunAsync(ImageSettings settings, Display display, CancellationToken cancellationToken)
     {
         OutputFile? model = OutputFile.At("--model", settings.Model), json = OutputFile.At("--json", settings.Json);
-        DigitData data = (await DigitSource.ChooseAsync(settings.Data, settings.Embedded, null, display, cancellationToken).ConfigureAwait(false)).Limit(settings.Limit);
+        DigitData data = (await DigitSource.ChooseAsync(settings.Data, settings.Embedded, null, display, cancellationToken)
+            .ConfigureAwait(false)).Limit(settings.Limit);
         int epochs = settings.EpochsFor(data.Train.Count);
         display.Line($"Data: {data.Train.Count:N0} + {data.Test.Count:N0} images, {data.Origin}");
         var mlContext = new MLContext(settings.Seed);
@@ -127,7 +134,8 @@ internal static class OdeNetCommand
             table.AddColumn(new TableColumn(column).RightAligned());
         foreach (NetworkFigures figures in all)
             table.AddRow(
-                figures.Network, $"{figures.TestAccuracy:P2}", $"{1 - figures.TestAccuracy:P2}", $"{figures.LogLoss:F4}", $"{figures.Parameters:N0}",
+                figures.Network, $"{figures.TestAccuracy:P2}", $"{1 - figures.TestAccuracy:P2}", $"{figures.LogLoss:F4}",
+                $"{figures.Parameters:N0}",
                 $"{figures.EvaluationsPerBatch:F1}", $"{figures.SecondsPerEpoch:F1}", $"{figures.ImagesPerSecond:N0}");
         return table;
     }

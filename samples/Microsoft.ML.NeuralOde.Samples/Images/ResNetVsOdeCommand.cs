@@ -25,10 +25,12 @@ internal static class ResNetVsOdeCommand
         Option<int> depth = CommandOptions.Positive("--depth", 16, "Layers of the deepest ResNet; depths are powers of two up to it.");
         Option<int> channels = CommandOptions.Positive("--channels", 16, "Channels of the networks.");
         Option<int> seed = DigitOptions.Seed(1);
-        Option<int> limit = CommandOptions.Positive("--limit", 4000, "Use at most this many training images, and at most as many test images.");
+        Option<int> limit =
+            CommandOptions.Positive("--limit", 4000, "Use at most this many training images, and at most as many test images.");
         Option<string?> picture = CommandOptions.Picture("--png", "Write the picture to this file; default: resnet-vs-ode.png.");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
-        var command = new System.CommandLine.Command("resnet-vs-ode", "Compare residual networks with neural ODEs by depth: accuracy, weights, time and memory.")
+        var command = new System.CommandLine.Command(
+            "resnet-vs-ode", "Compare residual networks with neural ODEs by depth: accuracy, weights, time and memory.")
         {
             data, embedded, epochs, depth, channels, seed, limit, picture, json,
         };
@@ -41,7 +43,8 @@ internal static class ResNetVsOdeCommand
         {
             OutputFile png = OutputFile.At("--png", result.GetValue(picture) ?? "resnet-vs-ode.png")!;
             OutputFile? figures = OutputFile.At("--json", result.GetValue(json));
-            DigitData digits = (await DigitSource.ChooseAsync(result.GetValue(data), result.GetValue(embedded), null, display, token).ConfigureAwait(false))
+            DigitData digits = (await DigitSource.ChooseAsync(result.GetValue(data), result.GetValue(embedded), null, display, token)
+                .ConfigureAwait(false))
                 .Limit(result.GetValue(limit));
             display.Line($"Data: {digits.Train.Count:N0} + {digits.Test.Count:N0} images, {digits.Origin}");
             var settings = new ImageSettings
@@ -53,14 +56,16 @@ internal static class ResNetVsOdeCommand
                 Shift = 0,
                 Rotation = 0,
             };
-            List<DepthResult> results = await Task.Run(() => Run(settings, digits, result.GetValue(depth), png, display, token), token).ConfigureAwait(false);
+            List<DepthResult> results = await Task.Run(() => Run(settings, digits, result.GetValue(depth), png, display, token), token)
+                .ConfigureAwait(false);
             figures?.WriteJson(results, Format);
             return 0;
         });
         return command;
     }
 
-    private static List<DepthResult> Run(ImageSettings settings, DigitData digits, int deepest, OutputFile picture, Display display, CancellationToken token)
+    private static List<DepthResult> Run(
+        ImageSettings settings, DigitData digits, int deepest, OutputFile picture, Display display, CancellationToken token)
     {
         var mlContext = new MLContext(settings.Seed);
         using DisposeScope scope = NewDisposeScope();
@@ -71,20 +76,23 @@ internal static class ResNetVsOdeCommand
         {
             foreach ((string name, ConvolutionalBlock block) in new[]
             {
-                ("ResNet", ConvolutionalBlock.Residual), ("ResNet, shared weights", ConvolutionalBlock.SharedResidual), ("ODE", ConvolutionalBlock.Ode),
+                ("ResNet", ConvolutionalBlock.Residual), ("ResNet, shared weights", ConvolutionalBlock.SharedResidual),
+                ("ODE", ConvolutionalBlock.Ode),
             })
             {
                 bool isOde = block == ConvolutionalBlock.Ode;
                 // The midpoint rule evaluates the right-hand side twice a step: as often as the ResNet has layers.
                 int steps = depth / 2;
                 NeuralOdeClassificationTrainer.Options options = ImageTraining.Options(
-                    settings with { Layers = depth, Solver = OdeMethod.Midpoint, StepSize = 1.0 / steps }, block, settings.Epochs!.Value, _ => { }, token);
+                    settings with { Layers = depth, Solver = OdeMethod.Midpoint, StepSize = 1.0 / steps }, block, settings.Epochs!.Value,
+                    _ => { }, token);
                 (NeuralOdeClassificationTransformer model, NetworkFigures figures) = ImageTraining.Run(mlContext, digits, options, name);
                 using (model)
                 {
                     double? memory = Memory(model, images, isOde ? OdeMethod.Midpoint : null, steps, GradientMethod.Checkpointed());
                     double? adjoint = isOde ? Memory(model, images, OdeMethod.Midpoint, steps, GradientMethod.Adjoint()) : null;
-                    results.Add(new DepthResult(name, depth, figures.TestAccuracy, figures.Parameters, figures.SecondsPerEpoch, memory, adjoint));
+                    results.Add(
+                        new DepthResult(name, depth, figures.TestAccuracy, figures.Parameters, figures.SecondsPerEpoch, memory, adjoint));
                     display.Line(string.Create(CultureInfo.InvariantCulture,
                         $"depth {depth,3}  {name,-22}  accuracy {figures.TestAccuracy:P2}  {figures.SecondsPerEpoch:F2} s an epoch"));
                     if (block == ConvolutionalBlock.Residual)
@@ -100,7 +108,8 @@ internal static class ResNetVsOdeCommand
         return results;
     }
 
-    private static double? Memory(NeuralOdeClassificationTransformer model, Tensor images, OdeMethod? method, int steps, GradientMethod gradient)
+    private static double? Memory(
+        NeuralOdeClassificationTransformer model, Tensor images, OdeMethod? method, int steps, GradientMethod gradient)
     {
         using DisposeScope scope = NewDisposeScope();
         using var parts = new DepthModel(model.Model);

@@ -35,11 +35,13 @@ internal static class LatentBaselines
         return (given, asked) =>
         {
             float[] x = Features(given, step);
-            return [.. Enumerable.Range(0, asked.Times.Length).SelectMany(i => Apply(weights[known.MinBy(bin => Math.Abs(bin - Bin(given, asked, i, step)))], x))];
+            return [.. Enumerable.Range(0, asked.Times.Length)
+                .SelectMany(i => Apply(weights[known.MinBy(bin => Math.Abs(bin - Bin(given, asked, i, step)))], x))];
         };
     }
 
-    private static int Bin(LatentRow given, LatentRow asked, int place, double step) => (int)Math.Round((asked.Times[place] - given.Times[^1]) / step);
+    private static int Bin(LatentRow given, LatentRow asked, int place, double step) =>
+        (int)Math.Round((asked.Times[place] - given.Times[^1]) / step);
 
     private static float[] Features(LatentRow given, double step) =>
         [1, .. Enumerable.Range(0, Lags).SelectMany(lag => Held(given, given.Times[^1] - (lag * step) + 1e-9))];
@@ -61,7 +63,8 @@ internal static class LatentBaselines
         if (!pairs.Exists(pair => pair.Y.Contains(float.NaN)))
             return Fit(pairs, pairs[0].X.Length);
         return [.. Enumerable.Range(0, pairs[0].Y.Length).Select(channel => Fit(
-            [.. pairs.Where(pair => !float.IsNaN(pair.Y[channel])).Select(pair => (pair.X, new[] { pair.Y[channel] }))], pairs[0].X.Length)[0])];
+            [.. pairs.Where(pair => !float.IsNaN(pair.Y[channel])).Select(pair => (pair.X, new[] { pair.Y[channel] }))],
+            pairs[0].X.Length)[0])];
     }
 
     private static float[][] Fit(List<(float[] X, float[] Y)> pairs, int features)
@@ -92,5 +95,6 @@ internal static class LatentBaselines
         return isLong ? linalg.solve(regular, x.t().mm(y)) : x.t().mm(linalg.solve(regular, y));
     }
 
-    private static IEnumerable<float> Apply(float[][] weights, float[] x) => weights.Select(own => own.Zip(x, (w, value) => w * value).Sum());
+    private static IEnumerable<float> Apply(float[][] weights, float[] x) =>
+        weights.Select(own => own.Zip(x, (w, value) => w * value).Sum());
 }

@@ -16,7 +16,8 @@ internal enum LatentSetName
     Brusselator,
 }
 
-/// <summary>The command <c>latent</c>: a latent ODE between and behind the observations of series, beside a GRU and simple methods.</summary>
+/// <summary>The command <c>latent</c>: a latent ODE between and behind the observations of series, beside a GRU and simple
+/// methods.</summary>
 internal static class LatentCommand
 {
     private static readonly JsonSerializerOptions Format = new(JsonSerializerDefaults.Web)
@@ -29,16 +30,20 @@ internal static class LatentCommand
     {
         Option<LatentSetName> set = CommandOptions.Named("--set", LatentSetName.Toy, "SET", "The series");
         Option<string?> data = CommandOptions.Path("--data", "FILE", "The CSV file of hopper or brusselator.");
-        Option<LatentRecognition> recognition = CommandOptions.Named("--recognition", new LatentOdeOptions().Recognition, "KIND", "How observations are read");
-        Option<LatentEvolution> evolution = CommandOptions.Named("--evolution", new LatentOdeOptions().Evolution, "KIND", "How the latent state moves");
-        Option<LatentAnchor> anchor = CommandOptions.Named("--anchor", new LatentOdeOptions().Anchor, "TIME", "When the latent state is inferred");
+        Option<LatentRecognition> recognition =
+            CommandOptions.Named("--recognition", new LatentOdeOptions().Recognition, "KIND", "How observations are read");
+        Option<LatentEvolution> evolution =
+            CommandOptions.Named("--evolution", new LatentOdeOptions().Evolution, "KIND", "How the latent state moves");
+        Option<LatentAnchor> anchor =
+            CommandOptions.Named("--anchor", new LatentOdeOptions().Anchor, "TIME", "When the latent state is inferred");
         var single = new Option<bool>("--deterministic") { Description = "One latent state instead of a distribution." };
         var stateNoise = new Option<bool>("--state-noise") { Description = "The latent state may change the noise." };
         Option<int?> epochs = CommandOptions.Positive("--epochs", "Passes over the series (default: that of the set).");
         Option<int> seed = CommandOptions.Positive("--seed", 1, "Seed of all randomness.");
         var quick = new Option<bool>("--quick") { Description = "A few epochs, to see it work; toy: a tenth of the series." };
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write all figures to this file.");
-        var command = new System.CommandLine.Command("latent", "Train a latent ODE between and behind observations, beside a GRU and simple methods.")
+        var command =
+            new System.CommandLine.Command("latent", "Train a latent ODE between and behind observations, beside a GRU and simple methods.")
         {
             set, data, recognition, evolution, anchor, single, stateNoise, epochs, seed, quick, json,
         };
@@ -49,10 +54,15 @@ internal static class LatentCommand
                 OutputFile? file = OutputFile.At("--json", result.GetValue(json));
                 var options = new LatentOdeOptions
                 {
-                    Channels = chosen.Channels, Recognition = result.GetValue(recognition), Evolution = result.GetValue(evolution),
-                    Anchor = result.GetValue(anchor), Variational = !result.GetValue(single), StateNoise = result.GetValue(stateNoise),
+                    Channels = chosen.Channels,
+                    Recognition = result.GetValue(recognition),
+                    Evolution = result.GetValue(evolution),
+                    Anchor = result.GetValue(anchor),
+                    Variational = !result.GetValue(single),
+                    StateNoise = result.GetValue(stateNoise),
                 };
-                Run(chosen, options, result.GetValue(epochs) ?? (result.GetValue(quick) ? 2 : chosen.Epochs), result.GetValue(seed), file, display, cancellationToken);
+                Run(chosen, options, result.GetValue(epochs) ?? (result.GetValue(quick) ? 2 : chosen.Epochs), result.GetValue(seed),
+                    file, display, cancellationToken);
             }, cancellationToken));
         return command;
     }
@@ -60,14 +70,16 @@ internal static class LatentCommand
     private static LatentSet Load(LatentSetName name, string? data, int seed, bool isQuick)
     {
         if (name == LatentSetName.Toy)
-            return data is null ? LatentSets.Toy(seed, isQuick) : throw new UserException("--data: the set toy is made here; name hopper or brusselator by --set.");
+            return data is null ? LatentSets.Toy(seed, isQuick)
+                : throw new UserException("--data: the set toy is made here; name hopper or brusselator by --set.");
         if (data is null)
             throw new UserException($"--data is missing; the CSV file of {name.ToString().ToLowerInvariant()} would be right.");
         return name == LatentSetName.Hopper ? LatentSets.Hopper(data) : LatentSets.Brusselator(data);
     }
 
     private static void Run(
-        LatentSet set, LatentOdeOptions options, int epochs, int seed, OutputFile? json, Display display, CancellationToken cancellationToken)
+        LatentSet set, LatentOdeOptions options, int epochs, int seed, OutputFile? json, Display display,
+        CancellationToken cancellationToken)
     {
         var story = new LatentStory(set, epochs, seed);
         display.Line($"{set.Name}: {set.Train.Count} series to learn from, {set.Test.Count} to be judged by; {epochs} epochs.");
@@ -79,7 +91,9 @@ internal static class LatentCommand
         foreach (ILatentModel model in (ReadOnlySpan<ILatentModel>)[latent, gru])
         {
             seconds[model.Name] = display.Progress(model.Name, report => story.Train(model, report, cancellationToken));
-            display.Line(string.Create(CultureInfo.InvariantCulture, $"  {model.Name}: {Weights(model)} weights, trained in {seconds[model.Name]:F0} s"));
+            display.Line(
+                string.Create(
+                    CultureInfo.InvariantCulture, $"  {model.Name}: {Weights(model)} weights, trained in {seconds[model.Name]:F0} s"));
         }
         var cases = new List<(LatentCase Case, Dictionary<string, LatentFigure> Figures)>();
         foreach (LatentCase how in set.Cases)
@@ -94,14 +108,23 @@ internal static class LatentCommand
             }));
         }
         display.Table(Table(cases));
-        json?.WriteJson(new { set = set.Name, epochs, seed, seconds, cases = cases.Select(each => new { name = each.Case.Name, methods = each.Figures }) }, Format);
+        json?.WriteJson(
+            new
+            {
+                set = set.Name,
+                epochs,
+                seed,
+                seconds,
+                cases = cases.Select(each => new { name = each.Case.Name, methods = each.Figures })
+            }, Format);
     }
 
     private static long Weights(ILatentModel model) => model.Module.parameters().Sum(parameter => parameter.numel());
 
     private static Table Table(List<(LatentCase Case, Dictionary<string, LatentFigure> Figures)> cases)
     {
-        Table table = new Table().Border(TableBorder.Simple).Title("Mean square errors of standardised values (share in the 90 % interval)").AddColumn("");
+        Table table = new Table().Border(TableBorder.Simple)
+            .Title("Mean square errors of standardised values (share in the 90 % interval)").AddColumn("");
         foreach (string method in cases[0].Figures.Keys)
             table.AddColumn(new TableColumn(method).RightAligned());
         foreach ((LatentCase how, Dictionary<string, LatentFigure> figures) in cases)

@@ -38,7 +38,8 @@ internal sealed class LatentOdeModel(LatentOdeOptions options) : ILatentModel
 }
 
 /// <summary>
-/// The usual network beside it: one gated recurrent unit reads values, masks and gaps, a second goes on from its state along the asked times,
+/// The usual network beside it: one gated recurrent unit reads values, masks and gaps, a second goes on from its state along the asked
+/// times,
 /// told the gaps between them.
 /// </summary>
 internal sealed class GruModel : nn.Module, ILatentModel
@@ -76,7 +77,8 @@ internal sealed class GruModel : nn.Module, ILatentModel
     public Tensor Loss(LatentBatch batch, double klWeight, Generator generator)
     {
         Tensor isAsked = batch.Asked.Values.isnan().logical_not();
-        isAsked = isAsked.logical_and(arange(batch.Asked.Longest).unsqueeze(0).lt(tensor(batch.Asked.Lengths.ToArray()).unsqueeze(1)).unsqueeze(2));
+        isAsked = isAsked.logical_and(arange(batch.Asked.Longest)
+            .unsqueeze(0).lt(tensor(batch.Asked.Lengths.ToArray()).unsqueeze(1)).unsqueeze(2));
         (Tensor mean, Tensor deviation) = Predict(batch.Given, batch.Asked.Times);
         Tensor error = (where(isAsked, batch.Asked.Values, zeros_like(mean)) - mean) / deviation;
         Tensor loss = (((error * error * 0.5) + deviation.log() + (0.5 * Math.Log(2 * Math.PI))) * isAsked.to(mean.dtype)).sum([1L, 2L]);
@@ -87,7 +89,8 @@ internal sealed class GruModel : nn.Module, ILatentModel
     {
         Tensor isGiven = given.Values.isnan().logical_not().to(ScalarType.Float32);
         Tensor last = tensor(given.Lengths.Select(length => length - 1).ToArray()).reshape(-1, 1, 1);
-        Tensor gaps = given.Times.diff(1, 1, zeros_like(given.Times.narrow(1, 0, 1)) + given.Times.narrow(1, 0, 1)).to(ScalarType.Float32).unsqueeze(2);
+        Tensor gaps = given.Times.diff(1, 1, zeros_like(given.Times.narrow(1, 0, 1)) + given.Times.narrow(1, 0, 1))
+            .to(ScalarType.Float32).unsqueeze(2);
         Tensor read = _reader.call(cat([given.Values.nan_to_num(0), isGiven, gaps], 2)).Item1;
         Tensor state = read.gather(1, last.expand(read.size(0), 1, read.size(2))).transpose(0, 1).contiguous();
         Tensor ahead = times.diff(1, 1, given.Times.narrow(1, given.Longest - 1, 1)).to(ScalarType.Float32).unsqueeze(2);

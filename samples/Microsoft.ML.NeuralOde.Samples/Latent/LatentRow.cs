@@ -29,9 +29,11 @@ internal sealed record LatentRow(double[] Times, float[] Values)
 /// <param name="Split">The places that are given, and those asked for.</param>
 /// <param name="Learn">The same for training, where it may be more varied; null for the same.</param>
 internal sealed record LatentCase(
-    string Name, Func<LatentRow, Random, (int[] Given, int[] Asked)> Split, Func<LatentRow, Random, (int[] Given, int[] Asked)>? Learn = null);
+    string Name, Func<LatentRow, Random, (int[] Given, int[] Asked)> Split, Func<LatentRow, Random,
+    (int[] Given, int[] Asked)>? Learn = null);
 
 /// <summary>Series to learn from and to be judged by. Values are standardised, times take from 0 to 1.</summary>
 internal sealed record LatentSet(
-    string Name, int Channels, IReadOnlyList<LatentRow> Train, IReadOnlyList<LatentRow> Test, IReadOnlyList<LatentCase> Cases, double LinearStep,
+    string Name, int Channels, IReadOnlyList<LatentRow> Train, IReadOnlyList<LatentRow> Test, IReadOnlyList<LatentCase> Cases,
+    double LinearStep,
     int Batch, int Epochs);

@@ -17,10 +17,12 @@ internal static class LatentSets
         var rows = new List<LatentRow>();
         for (int i = 0; i < (isQuick ? 100 : 1000); i++)
         {
-            double amplitude = 0.5 + random.NextDouble(), frequency = 2 + (2 * random.NextDouble()), start = 2 * Math.PI * random.NextDouble();
+            double amplitude = 0.5 + random.NextDouble(), frequency = 2 + (2 * random.NextDouble()),
+                start = 2 * Math.PI * random.NextDouble();
             double[] times = [.. Enumerable.Range(0, Points).Select(_ => random.NextDouble()).Order()];
             rows.Add(new LatentRow(
-                times, [.. times.Select(t => (float)((amplitude * Math.Sin((2 * Math.PI * frequency * t) + start)) + (0.01 * Normal(random))))]));
+                times, [.. times.Select(t =>
+                    (float)((amplitude * Math.Sin((2 * Math.PI * frequency * t) + start)) + (0.01 * Normal(random))))]));
         }
         var cases = new List<LatentCase>();
         foreach (int count in new[] { 10, 20, 30, 50 })
@@ -44,7 +46,8 @@ internal static class LatentSets
     {
         double[][] lines = Read(file, 16);
         var rows = lines.GroupBy(line => line[0]).Select(group => group.OrderBy(line => line[1]).ToArray()).Select(
-            group => new LatentRow([.. group.Select(line => line[1] / group.Length)], [.. group.SelectMany(line => line.Skip(2)).Select(x => (float)x)])).ToList();
+            group => new LatentRow([.. group.Select(line => line[1] / group.Length)],
+                [.. group.SelectMany(line => line.Skip(2)).Select(x => (float)x)])).ToList();
         var cases = Drops.Select(drop => new LatentCase($"{drop:P0} of the first half dropped", (row, draw) =>
         {
             return Halves(row, draw, drop, 0);
@@ -65,7 +68,8 @@ internal static class LatentSets
     {
         double[][] lines = Read(file, 6);
         double end = lines.Max(line => line[1]);
-        var rows = lines.GroupBy(line => line[0]).Select(group => group.OrderBy(line => line[1]).ToArray()).Where(group => group.Length >= 6).Select(
+        var rows = lines.GroupBy(line => line[0])
+            .Select(group => group.OrderBy(line => line[1]).ToArray()).Where(group => group.Length >= 6).Select(
             group => new LatentRow([.. group.Select(line => line[1] / end)], [.. group.SelectMany(Values)])).ToList();
         LatentCase last = new("last third", (row, _) =>
         {
@@ -83,7 +87,8 @@ internal static class LatentSets
         int train = (int)(TrainShare * rows.Count), channels = rows[0].Channels;
         for (int c = 0; c < channels; c++)
         {
-            double[] all = [.. rows.Take(train).SelectMany(row => row.Values.Where((value, i) => i % channels == c && !float.IsNaN(value))).Select(x => (double)x)];
+            double[] all = [.. rows.Take(train)
+                .SelectMany(row => row.Values.Where((value, i) => i % channels == c && !float.IsNaN(value))).Select(x => (double)x)];
             double mean = all.Average(), deviation = Math.Sqrt(all.Average(x => (x - mean) * (x - mean)));
             foreach (LatentRow row in rows)
                 for (int i = c; i < row.Values.Length; i += channels)
@@ -114,5 +119,6 @@ internal static class LatentSets
         return order;
     }
 
-    private static double Normal(Random random) => Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
+    private static double Normal(Random random) =>
+        Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
 }

@@ -68,7 +68,8 @@ internal sealed class LatentStory(LatentSet set, int epochs, int seed)
     {
         var errors = new List<double>();
         foreach ((LatentRow given, LatentRow asked) in Pairs(set.Test, how))
-            errors.AddRange(method(given, asked).Zip(asked.Values, (found, value) => Math.Pow(found - (double)value, 2)).Where(error => !double.IsNaN(error)));
+            errors.AddRange(method(given, asked)
+                .Zip(asked.Values, (found, value) => Math.Pow(found - (double)value, 2)).Where(error => !double.IsNaN(error)));
         return new LatentFigure(errors.Average(), null);
     }
 

@@ -15,20 +15,24 @@ internal static class OscillatorsCommand
         Option<int> steps = CommandOptions.Positive("--steps", 1500, "Training steps of each model.");
         Option<int> periods = CommandOptions.Positive("--periods", 100, "Periods of the pendulum that are solved.");
         Option<int> seed = CommandOptions.Positive("--seed", 1, "Seed of all randomness.");
-        Option<string?> data = CommandOptions.Path("--data", "FILE", "A CSV file of the Silverbox set, with the columns V1 and V2; without it the pendulum alone is learned.");
+        Option<string?> data = CommandOptions.Path(
+            "--data", "FILE", "A CSV file of the Silverbox set, with the columns V1 and V2; without it the pendulum alone is learned.");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
-        var command = new System.CommandLine.Command("oscillators", "Learn a pendulum by its energy, and a driven oscillator by its acceleration.")
+        var command =
+            new System.CommandLine.Command("oscillators", "Learn a pendulum by its energy, and a driven oscillator by its acceleration.")
         {
             steps, periods, seed, data, json,
         };
         command.SetAction((result, token) => Task.Run(
             () => Run(
-                result.GetValue(steps), result.GetValue(periods), result.GetValue(seed), result.GetValue(data), OutputFile.At("--json", result.GetValue(json)), display, token),
+                result.GetValue(steps), result.GetValue(periods), result.GetValue(seed), result.GetValue(data),
+                OutputFile.At("--json", result.GetValue(json)), display, token),
             token));
         return command;
     }
 
-    private static void Run(int steps, int periods, int seed, string? data, OutputFile? json, Display display, CancellationToken cancellationToken)
+    private static void Run(
+        int steps, int periods, int seed, string? data, OutputFile? json, Display display, CancellationToken cancellationToken)
     {
         Silverbox? silverbox = data is null ? null : Silverbox.Read(data);
         display.Line($"A pendulum, learned from 1,000 states and their derivatives, then solved for {periods} periods:");

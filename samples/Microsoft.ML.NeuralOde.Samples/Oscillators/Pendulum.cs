@@ -25,18 +25,22 @@ internal static class Pendulum
         Tensor slopes = Slopes(states);
         double period = Period();
         var results = new List<PendulumResult>();
-        foreach ((string name, Module<Tensor, Tensor, Tensor> dynamics, OdeSolverOptions options) in new (string, Module<Tensor, Tensor, Tensor>, OdeSolverOptions)[]
+        foreach ((string name, Module<Tensor, Tensor, Tensor> dynamics, OdeSolverOptions options) in new (string, Module<Tensor, Tensor,
+            Tensor>, OdeSolverOptions)[]
         {
-            ("separable energy", new HamiltonianDynamics(1, [Hidden], isSeparable: true), new() { Method = OdeMethod.Leapfrog, StepSize = period / StepsAPeriod }),
+            ("separable energy", new HamiltonianDynamics(1, [Hidden], isSeparable: true),
+                new() { Method = OdeMethod.Leapfrog, StepSize = period / StepsAPeriod }),
             ("energy", new HamiltonianDynamics(1, [Hidden]), new() { Method = OdeMethod.GaussLegendre4, StepSize = period / 32 }),
-            ("plain network", new DenseDynamics(2, [2 * Hidden], time: TimeDependence.None), new() { RelativeTolerance = 1e-6, AbsoluteTolerance = 1e-8 }),
+            ("plain network", new DenseDynamics(2, [2 * Hidden], time: TimeDependence.None),
+                new() { RelativeTolerance = 1e-6, AbsoluteTolerance = 1e-8 }),
         })
             results.Add(Run(name, dynamics, options, states, slopes, period, steps, periods, cancellationToken));
         return results;
     }
 
     private static PendulumResult Run(
-        string name, Module<Tensor, Tensor, Tensor> dynamics, OdeSolverOptions options, Tensor states, Tensor slopes, double period, int steps, int periods,
+        string name, Module<Tensor, Tensor, Tensor> dynamics, OdeSolverOptions options, Tensor states, Tensor slopes, double period,
+        int steps, int periods,
         CancellationToken cancellationToken)
     {
         const double Rate = 0.02;
@@ -63,7 +67,8 @@ internal static class Pendulum
         Tensor times = linspace(0, periods * period, periods * Samples + 1, ScalarType.Float64);
         using OdeSolution solution = Ode.Solve(dynamics, start, times, options);
         Tensor energy = Energy(solution.States.squeeze(1));
-        double drift = Math.Abs(energy.narrow(0, periods * Samples - Samples, Samples).mean().ToDouble() - energy.narrow(0, 0, Samples).mean().ToDouble());
+        double drift = Math.Abs(energy.narrow(0, periods * Samples - Samples, Samples)
+            .mean().ToDouble() - energy.narrow(0, 0, Samples).mean().ToDouble());
         return new PendulumResult(name, options.ToString(), Math.Sqrt(loss), drift);
     }
 

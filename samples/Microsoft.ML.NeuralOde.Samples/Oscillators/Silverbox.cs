@@ -15,7 +15,8 @@ namespace Microsoft.ML.NeuralOde.Samples.Oscillators;
 internal sealed record SilverboxResult(string Model, long Parameters, double Error);
 
 /// <summary>
-/// Silverbox, an electronic oscillator with a hardening spring (T. Wigren, J. Schoukens, Three free data sets for development and benchmarking
+/// Silverbox, an electronic oscillator with a hardening spring (T. Wigren, J. Schoukens, Three free data sets for development and
+/// benchmarking
 /// in nonlinear system identification, 2013): the drive V1 is given, the response V2 is simulated.
 /// </summary>
 internal sealed class Silverbox
@@ -34,7 +35,8 @@ internal sealed class Silverbox
             throw new UserException($"There is no file '{file}'; --data names a CSV file with the columns V1 and V2.");
         string[][] rows = [.. File.ReadLines(file).Skip(1).Select(line => line.Split(','))];
         if (rows.Length < Trained + 200 || rows.Any(row => row.Length != 2))
-            throw new UserException($"'{file}' has {rows.Length} rows; it must have two columns, V1 and V2, and at least {Trained + 200} rows.");
+            throw new UserException(
+                $"'{file}' has {rows.Length} rows; it must have two columns, V1 and V2, and at least {Trained + 200} rows.");
         return new Silverbox(Column(0), Column(1));
 
         float[] Column(int index)
@@ -47,7 +49,8 @@ internal sealed class Silverbox
 
     public IEnumerable<SilverboxResult> Run(int steps, int seed, CancellationToken cancellationToken)
     {
-        foreach ((string name, int state, bool isSecond, int hidden) in new[] { ("first order", 1, false, 40), ("augmented by one", 2, false, 24), ("second order", 2, true, 30) })
+        foreach ((string name, int state, bool isSecond,
+            int hidden) in new[] { ("first order", 1, false, 40), ("augmented by one", 2, false, 24), ("second order", 2, true, 30) })
         {
             random.manual_seed(seed);
             using var model = new Driven(state, isSecond, hidden);
@@ -94,7 +97,8 @@ internal sealed class Silverbox
     private Tensor Start(Driven model, int[] starts)
     {
         Tensor response = Cut(_response, starts, 1);
-        Tensor slope = (Cut(_response, [.. starts.Select(start => start + 1)], 1) - Cut(_response, [.. starts.Select(start => start - 1)], 1)) / 2;
+        Tensor slope =
+            (Cut(_response, [.. starts.Select(start => start + 1)], 1) - Cut(_response, [.. starts.Select(start => start - 1)], 1)) / 2;
         return model.Size == 1 ? response : cat([response, slope], 1);
     }
 

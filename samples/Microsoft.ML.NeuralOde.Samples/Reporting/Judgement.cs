@@ -30,7 +30,9 @@ internal sealed class Judgement(ReportPage page, OrderedDictionary<string, doubl
             page.Text($"The data have no column '{rows.Label}' of what is true (--label), so that there are no metrics.");
         else
             Judge();
-        page.Table([], [.. metrics.Select(metric => (string[])[metric.Key, metric.Key == Rows ? ModelReport.Count(metric.Value) : ModelReport.Number(metric.Value)])]);
+        page.Table([],
+            [.. metrics.Select(metric =>
+                (string[])[metric.Key, metric.Key == Rows ? ModelReport.Count(metric.Value) : ModelReport.Number(metric.Value)])]);
         foreach ((Figure figure, string caption) in _figures)
             page.Add(figure, caption);
     }
@@ -64,11 +66,13 @@ internal sealed class Judgement(ReportPage page, OrderedDictionary<string, doubl
         for (int i = 0; i < known.Length; i++)
             counts[truth[known[i]]][predicted[i]]++;
         metrics["accuracy"] = right.Average(hit => hit ? 1.0 : 0);
-        metrics["accuracy, mean over classes"] = Enumerable.Range(0, names.Count).Where(i => counts[i].Sum() > 0).Average(i => counts[i][i] / counts[i].Sum());
+        metrics["accuracy, mean over classes"] = Enumerable.Range(0, names.Count)
+            .Where(i => counts[i].Sum() > 0).Average(i => counts[i][i] / counts[i].Sum());
         metrics["log-loss"] = known.Average(row => -Math.Log(Math.Max(scores[row][truth[row]], 1e-15)));
         Calibrate([.. known.Select((row, i) => Math.Clamp((double)scores[row][predicted[i]], 0, 1))], right);
         if (names.Count <= MostClasses)
-            _figures.Insert(0, (Figures.ConfusionMatrix(counts, names), "Rows of each class (from top to bottom), and what they were taken for."));
+            _figures.Insert(
+                0, (Figures.ConfusionMatrix(counts, names), "Rows of each class (from top to bottom), and what they were taken for."));
     }
 
     private void Binary()
@@ -97,7 +101,8 @@ internal sealed class Judgement(ReportPage page, OrderedDictionary<string, doubl
         metrics["accuracy"] = (counts[0][0] + counts[1][1]) / known.Length;
         metrics["log-loss"] = known.Average(row => -Math.Log(Math.Max(truth[row] ? probabilities[row] : 1 - probabilities[row], 1e-15)));
         Calibrate([.. known.Select(row => (double)probabilities[row])], [.. known.Select(row => truth[row])]);
-        _figures.Insert(0, (Figures.ConfusionMatrix(counts, ["no", "yes"]), "Rows of each kind (from top to bottom), and what they were taken for."));
+        _figures.Insert(
+            0, (Figures.ConfusionMatrix(counts, ["no", "yes"]), "Rows of each kind (from top to bottom), and what they were taken for."));
     }
 
     private void Calibrate(double[] probabilities, bool[] right)
@@ -116,7 +121,8 @@ internal sealed class Judgement(ReportPage page, OrderedDictionary<string, doubl
             throw new UserException($"--label: the column '{rows.Label}' has {truth[0].Length} numbers; the model predicts {targets}.");
         for (int target = 0; target < targets; target++)
         {
-            (double Truth, double Predicted)[] pairs = [.. truth.Zip(predicted, (t, p) => ((double)t[target], (double)p[target])).Where(pair => double.IsFinite(pair.Item1) && double.IsFinite(pair.Item2))];
+            (double Truth, double Predicted)[] pairs = [.. truth.Zip(predicted, (t, p) => ((double)t[target], (double)p[target])).Where(
+                pair => double.IsFinite(pair.Item1) && double.IsFinite(pair.Item2))];
             if (pairs.Length == 0)
                 continue;
             string name = targets == 1 ? "" : $" of target {target}";
@@ -128,7 +134,8 @@ internal sealed class Judgement(ReportPage page, OrderedDictionary<string, doubl
                 metrics[$"R²{name}"] = 1 - squares / spread;
             if (target < MostTargets)
                 _figures.Add((Figures.PredictedAgainstTrue(
-                    [.. pairs.Take(MostPoints).Select(pair => pair.Truth)], [.. pairs.Take(MostPoints).Select(pair => pair.Predicted)], $"predictions{name}"),
+                    [.. pairs.Take(MostPoints).Select(pair => pair.Truth)], [.. pairs.Take(MostPoints).Select(pair => pair.Predicted)],
+                    $"predictions{name}"),
                     "On the dashed line predictions are right."));
         }
     }
@@ -153,17 +160,21 @@ internal sealed class Judgement(ReportPage page, OrderedDictionary<string, doubl
             float[] labels = [.. rows.WithLabel(Truth, DataKind.Single).GetColumn<float>(Truth)];
             foreach ((string name, bool isAnomaly) in new[] { ("normal", false), ("anomalies", true) })
             {
-                double[] some = [.. scores.Zip(labels).Where(pair => pair.Second > 0 == isAnomaly && float.IsFinite(pair.First)).Select(pair => (double)pair.First)];
+                double[] some = [.. scores.Zip(labels)
+                    .Where(pair => pair.Second > 0 == isAnomaly && float.IsFinite(pair.First)).Select(pair => (double)pair.First)];
                 if (some.Length == 0)
                     continue;
                 kinds.Add((name, some));
-                metrics[$"share of {(isAnomaly ? "anomalies" : "normal rows")} above the threshold"] = some.Average(score => score > threshold ? 1.0 : 0);
+                metrics[$"share of {(isAnomaly ? "anomalies" : "normal rows")} above the threshold"] =
+                    some.Average(score => score > threshold ? 1.0 : 0);
             }
         }
         if (kinds.Count == 0 && scores.Any(float.IsFinite))
             kinds.Add(("rows", [.. scores.Select(score => (double)score)]));
         if (kinds.Count > 0)
-            _figures.Add((Figures.Distributions("anomaly scores", "score", kinds, ("threshold", threshold)), "Right of the threshold rows are called anomalies."));
+            _figures.Add(
+                (Figures.Distributions("anomaly scores", "score", kinds, ("threshold", threshold)),
+                    "Right of the threshold rows are called anomalies."));
     }
 
     private void Density()
@@ -172,6 +183,7 @@ internal sealed class Judgement(ReportPage page, OrderedDictionary<string, doubl
         if (all.Length == 0)
             return;
         metrics["mean log density (nats)"] = all.Average();
-        _figures.Add((Figures.Distributions("log density of the rows", "log density (nats)", [("rows", all)]), "The further to the right, the better the density fits the rows."));
+        _figures.Add((Figures.Distributions("log density of the rows", "log density (nats)", [("rows", all)]),
+            "The further to the right, the better the density fits the rows."));
     }
 }

@@ -76,7 +76,8 @@ internal sealed class ModelReport
         if (Word("payloadSha256") is { } hash)
             rows.Add(["SHA-256 of the model", hash]);
         if (_model.Inputs is { } inputs)
-            rows.Add(["columns that it was saved with", string.Join(", ", inputs.Where(column => !column.IsHidden).Select(column => $"{column.Name} ({column.Type})"))]);
+            rows.Add(["columns that it was saved with",
+                string.Join(", ", inputs.Where(column => !column.IsHidden).Select(column => $"{column.Name} ({column.Type})"))]);
         rows.Add(["rows that it is judged by", data?.Origin ?? "none were given (--data)"]);
         _page.Table([], rows);
     }
@@ -90,15 +91,18 @@ internal sealed class ModelReport
         NeuralOdeEpochReport last = history[^1], best = history.MinBy(report => report.ValidationLoss ?? double.PositiveInfinity)!;
         List<(string Name, Func<NeuralOdeEpochReport, double?> Value)> columns =
         [
-            ("loss", report => report.TrainLoss), ("validation loss", report => report.ValidationLoss), (last.MetricName ?? "metric", report => report.TrainMetric),
+            ("loss", report => report.TrainLoss), ("validation loss", report => report.ValidationLoss),
+            (last.MetricName ?? "metric", report => report.TrainMetric),
             ($"validation {last.MetricName}", report => report.ValidationMetric), ("evaluations forward", report => report.NfeForward),
             ("evaluations backward", report => report.NfeBackward), ("seconds", report => report.Seconds),
         ];
         columns.RemoveAll(column => history.All(report => column.Value(report) is null or 0));
-        NeuralOdeEpochReport[] shown = [.. new[] { history[0], best, last }.DistinctBy(report => report.Epoch).OrderBy(report => report.Epoch)];
+        NeuralOdeEpochReport[] shown =
+            [.. new[] { history[0], best, last }.DistinctBy(report => report.Epoch).OrderBy(report => report.Epoch)];
         _page.Table(
             ["epoch", .. columns.Select(column => column.Name)],
-            [.. shown.Select(report => (string[])[Count(report.Epoch), .. columns.Select(column => column.Value(report) is { } value ? Number(value) : "–")])]);
+            [.. shown.Select(report =>
+                (string[])[Count(report.Epoch), .. columns.Select(column => column.Value(report) is { } value ? Number(value) : "–")])]);
         if (best.ValidationLoss is not null)
             _page.Text($"The validation loss was smallest after epoch {best.Epoch} of {history.Count}.");
     }
@@ -109,12 +113,16 @@ internal sealed class ModelReport
         if (_model.Summary is { } summary)
         {
             _page.Table(["layer", "what it does", "weights"],
-                [.. summary.Layers.Select(layer => (string[])[layer.Name, layer.Description, Count(layer.ParameterCount)]), ["all", "", Count(summary.ParameterCount)]]);
+                [.. summary.Layers.Select(layer => (string[])[layer.Name, layer.Description, Count(layer.ParameterCount)]),
+                    ["all", "", Count(summary.ParameterCount)]]);
             _page.Text(summary.ToString().ReplaceLineEndings("\n").Split('\n')[^1]);
             return;
         }
-        if (_model.About.ValueKind == JsonValueKind.Object && _model.About.TryGetProperty("model", out JsonElement flow) && flow.ValueKind == JsonValueKind.Object)
-            _page.Table([], [.. flow.EnumerateObject().Where(property => FlowNames.ContainsKey(property.Name) && property.Value.ValueKind != JsonValueKind.Null)
+        if (_model.About.ValueKind == JsonValueKind.Object
+            && _model.About.TryGetProperty("model", out JsonElement flow) && flow.ValueKind == JsonValueKind.Object)
+            _page.Table([],
+                [.. flow.EnumerateObject()
+                    .Where(property => FlowNames.ContainsKey(property.Name) && property.Value.ValueKind != JsonValueKind.Null)
                 .Select(property => (string[])[FlowNames[property.Name], $"{property.Value}"]), ["weights", Count(_model.ParameterCount)]]);
     }
 
@@ -134,5 +142,6 @@ internal sealed class ModelReport
     }
 
     private string? Word(string name) =>
-        _model.About.ValueKind == JsonValueKind.Object && _model.About.TryGetProperty(name, out JsonElement value) ? value.ToString() : null;
+        _model.About.ValueKind == JsonValueKind.Object && _model.About.TryGetProperty(name, out JsonElement value)
+        ? value.ToString() : null;
 }

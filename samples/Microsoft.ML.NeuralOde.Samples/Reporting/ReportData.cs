@@ -7,7 +7,8 @@ namespace Microsoft.ML.NeuralOde.Samples.Reporting;
 /// <param name="Rows">The rows as the step of this library reads them.</param>
 internal sealed record ReportData(string Origin, IDataView Rows)
 {
-    /// <summary>Opens a file that suits a model: a data view of ML.NET, series, or a table with a header; or a folder with MNIST's files.</summary>
+    /// <summary>Opens a file that suits a model: a data view of ML.NET, series, or a table with a header; or a folder with MNIST's
+    /// files.</summary>
     /// <exception cref="UserException">There is nothing of that name, or the model reads something else.</exception>
     public static ReportData Open(MLContext mlContext, SavedModel model, string path, int rows)
     {

@@ -29,7 +29,8 @@ internal sealed class ScoredRows
         _added = [.. scored.Schema.Skip(rows.Schema.Count)];
         Label = label ?? model.Option("LabelColumnName") ?? "Label";
         if (label is not null && rows.Schema.GetColumnOrNull(label) is null)
-            throw new UserException($"--label: there is no column '{label}'; the columns are {string.Join(", ", rows.Schema.Select(column => column.Name))}.");
+            throw new UserException(
+                $"--label: there is no column '{label}'; the columns are {string.Join(", ", rows.Schema.Select(column => column.Name))}.");
         HasLabel = rows.Schema.GetColumnOrNull(Label) is not null;
         // Rows are scored once, however often they are looked at.
         Rows = mlContext.Data.Cache(scored);

@@ -9,14 +9,16 @@ namespace Microsoft.ML.NeuralOde.Samples.Reporting;
 /// </summary>
 internal static class TableFile
 {
-    /// <exception cref="UserException">The header lacks columns that the model reads, or the model does not tell which it reads.</exception>
+    /// <exception cref="UserException">The header lacks columns that the model reads, or the model does not tell which it
+    /// reads.</exception>
     public static IDataView Open(MLContext mlContext, string path, SavedModel model)
     {
         char separator = Path.GetExtension(path).Equals(".tsv", StringComparison.OrdinalIgnoreCase) ? '\t' : ',';
         if (model.Inputs is null)
             throw new UserException(
                 $"--data: '{model.File}' was saved without the columns that it reads; a data view that SaveAsBinary wrote, NAME.idv, would be right.");
-        string header = File.ReadLines(path).FirstOrDefault() ?? throw new UserException($"--data: '{path}' is empty; a table with a header would be right.");
+        string header = File.ReadLines(path).FirstOrDefault()
+            ?? throw new UserException($"--data: '{path}' is empty; a table with a header would be right.");
         string[] names = [.. header.Split(separator).Select(name => name.Trim().Trim('"'))];
         TextLoader.Column[] columns = [.. Columns(path, names, model)];
         return mlContext.Data.CreateTextLoader(new TextLoader.Options
@@ -46,7 +48,9 @@ internal static class TableFile
         {
             if (column.Type is VectorDataViewType { Size: > 0 } vector && vector.Size == free.Count)
             {
-                columns.Add(new TextLoader.Column(column.Name, KindOf(vector.ItemType), [.. free.Order().Select(index => new TextLoader.Range(index))]));
+                columns.Add(
+                    new TextLoader.Column(
+                        column.Name, KindOf(vector.ItemType), [.. free.Order().Select(index => new TextLoader.Range(index))]));
                 free.Clear();
             }
             else if (IsRead(column, model) && column.Name != label)

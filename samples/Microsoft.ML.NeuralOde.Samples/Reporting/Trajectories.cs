@@ -35,7 +35,8 @@ internal sealed class Trajectories(ReportPage page, SavedModel model, ScoredRows
         page.Section("Solving the equation");
         Statistics(solution.Statistics, features.Length);
         // Of images the means of their channels, which is what the head reads.
-        Tensor states = solution.States.flatten(2).dim() == 3 && solution.States.dim() > 3 ? solution.States.flatten(3).mean([3L]) : solution.States;
+        Tensor states = solution.States.flatten(2).dim() == 3 && solution.States.dim() > 3
+            ? solution.States.flatten(3).mean([3L]) : solution.States;
         (int[] kinds, IReadOnlyList<string> names) = Kinds();
         page.Add(
             Figures.Trajectories(states, [.. kinds.Take(features.Length)], names, $"{features.Length} rows on their way"),
@@ -47,11 +48,14 @@ internal sealed class Trajectories(ReportPage page, SavedModel model, ScoredRows
         NeuralOdeModelSummary summary = model.Summary!;
         List<IReadOnlyList<string>> lines =
         [
-            ["solver", summary.Solver], ["rows together", ModelReport.Count(count)], ["evaluations of the right-hand side for them", ModelReport.Count(cost.FunctionEvaluations)],
+            ["solver", summary.Solver], ["rows together", ModelReport.Count(count)],
+            ["evaluations of the right-hand side for them", ModelReport.Count(cost.FunctionEvaluations)],
             ["evaluations a row", ModelReport.Number((double)cost.RowEvaluations / count)],
-            ["steps (of all rows, where each has its own)", ModelReport.Count(cost.AcceptedSteps)], ["steps tried and rejected", ModelReport.Count(cost.RejectedSteps)],
+            ["steps (of all rows, where each has its own)", ModelReport.Count(cost.AcceptedSteps)],
+            ["steps tried and rejected", ModelReport.Count(cost.RejectedSteps)],
             ["smallest step", ModelReport.Number(cost.SmallestStep)], ["largest step", ModelReport.Number(cost.LargestStep)],
-            ["end time", ModelReport.Number(summary.EndTime)], ["stiff", cost.IsStiff ? "yes: an implicit method would take longer steps" : "no sign of it"],
+            ["end time", ModelReport.Number(summary.EndTime)],
+            ["stiff", cost.IsStiff ? "yes: an implicit method would take longer steps" : "no sign of it"],
         ];
         if (cost.Jacobians > 0)
             lines.Add(["Jacobians", ModelReport.Count(cost.Jacobians)]);
@@ -66,7 +70,8 @@ internal sealed class Trajectories(ReportPage page, SavedModel model, ScoredRows
             IReadOnlyList<string> names = rows.Classes;
             string[]? truth = rows.HasLabel ? rows.Truth() : null;
             int[] predicted = [.. rows.Vectors(rows.Score).Select(row => Array.IndexOf(row, row.Max()))];
-            return ([.. predicted.Select((place, row) => truth is not null && names.ToList().IndexOf(truth[row]) is >= 0 and var known ? known : Math.Max(0, place))], names);
+            return ([.. predicted.Select((place, row) => truth is not null && names.ToList().IndexOf(truth[row]) is >= 0 and var known
+                ? known : Math.Max(0, place))], names);
         }
         if (rows.Task == ModelTask.Binary)
             return ([.. rows.Rows.GetColumn<bool>(rows.PredictedLabel!).Select(yes => yes ? 1 : 0)], ["taken for no", "taken for yes"]);
@@ -79,11 +84,13 @@ internal sealed class Trajectories(ReportPage page, SavedModel model, ScoredRows
     private void Plane(ContinuousFlowTransformer step, ContinuousFlowModel flow)
     {
         using DisposeScope scope = NewDisposeScope();
-        float[] points = [.. rows.Rows.GetColumn<float[]>(step.FeatureColumnName).Where(row => row.All(float.IsFinite)).Take(1000).SelectMany(row => row)];
+        float[] points = [.. rows.Rows.GetColumn<float[]>(step.FeatureColumnName)
+            .Where(row => row.All(float.IsFinite)).Take(1000).SelectMany(row => row)];
         if (points.Length == 0)
             return;
         page.Section("The density").Add(
-            Figures.Density(x => tensor(flow.LogDensity(x.to(ScalarType.Float32).contiguous().data<float>().ToArray())), tensor(points, [points.Length / 2, 2])),
+            Figures.Density(x => tensor(flow.LogDensity(x.to(ScalarType.Float32).contiguous().data<float>().ToArray())),
+                tensor(points, [points.Length / 2, 2])),
             "Rows, and the density that the model sees there.");
     }
 
@@ -97,7 +104,8 @@ internal sealed class Trajectories(ReportPage page, SavedModel model, ScoredRows
         for (int row = 0; row < channels[0].Length; row++)
         {
             int length = channels.Length == 1 ? channels[0][row].Length / step.Model.ChannelCount : channels[0][row].Length;
-            float[] values = channels.Length == 1 ? channels[0][row] : [.. Enumerable.Range(0, length).SelectMany(time => channels.Select(channel => channel[row][time]))];
+            float[] values = channels.Length == 1
+                ? channels[0][row] : [.. Enumerable.Range(0, length).SelectMany(time => channels.Select(channel => channel[row][time]))];
             if (length == 0 || values.All(float.IsNaN))
                 continue;
             double[] places = times?[row] ?? [.. Enumerable.Range(0, length).Select(time => (double)time)];
@@ -111,12 +119,18 @@ internal sealed class Trajectories(ReportPage page, SavedModel model, ScoredRows
                 return; // Several observations go through the model at once.
             }
             int output = rows.Task == ModelTask.Multiclass ? kinds[row] : rows.Task == ModelTask.Binary ? 1 : 0;
-            string name = rows.Task == ModelTask.Regression ? $"series {row + 1}" : rows.Task == ModelTask.Binary ? $"series {row + 1}" : $"series {row + 1}, {names[kinds[row]]}";
+            string name = rows.Task == ModelTask.Regression
+                ? $"series {row + 1}" : rows.Task == ModelTask.Binary ? $"series {row + 1}" : $"series {row + 1}, {names[kinds[row]]}";
             curves.Add(new Curve(name, [.. places.Select(time => time - places[0])], [.. scores.Select(score => (double)score[output])]));
         }
         if (curves.Count == 0)
             return;
-        string what = rows.Task switch { ModelTask.Multiclass => $"probability of the {(rows.HasLabel ? "right" : "predicted")} class", ModelTask.Binary => "probability of yes", _ => "score" };
+        string what = rows.Task switch
+        {
+            ModelTask.Multiclass => $"probability of the {(rows.HasLabel ? "right" : "predicted")} class",
+            ModelTask.Binary => "probability of yes",
+            _ => "score"
+        };
         page.Section("While series unfold").Add(
             Figures.Lines(what, "time since the first observation", what, curves), "What the model would say if a series ended there.");
     }

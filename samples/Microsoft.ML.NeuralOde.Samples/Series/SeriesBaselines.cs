@@ -15,20 +15,25 @@ internal static class SeriesBaselines
         if (set.IsRegression)
         {
             float mean = set.Train.Average(row => row.Target);
-            var model = Normalized(context).Append(context.Regression.Trainers.LbfgsPoissonRegression(SeriesSet.Label, Features)).Fit(train);
+            var model = Normalized(context)
+                .Append(context.Regression.Trainers.LbfgsPoissonRegression(SeriesSet.Label, Features)).Fit(train);
             return new Dictionary<string, double>
             {
                 ["mean of the targets"] = Math.Sqrt(set.Test.Average(row => Math.Pow(row.Target - mean, 2))),
-                ["Poisson regression on summaries"] = context.Regression.Evaluate(model.Transform(test), SeriesSet.Label).RootMeanSquaredError,
+                ["Poisson regression on summaries"] =
+                context.Regression.Evaluate(model.Transform(test), SeriesSet.Label).RootMeanSquaredError,
             };
         }
-        var classifier = Normalized(context).Append(context.MulticlassClassification.Trainers.LbfgsMaximumEntropy(SeriesSet.Label, Features, l1Regularization: 0, l2Regularization: 0.1f))
+        var classifier = Normalized(context)
+            .Append(context.MulticlassClassification.Trainers.LbfgsMaximumEntropy(
+                SeriesSet.Label, Features, l1Regularization: 0, l2Regularization: 0.1f))
             .Fit(train);
         return new Dictionary<string, double>
         {
             ["most frequent class"] = Frequent(set),
             ["nearest mean of summaries"] = NearestMean(context, train, test, set),
-            ["logistic regression on summaries"] = context.MulticlassClassification.Evaluate(classifier.Transform(test), SeriesSet.Label).MicroAccuracy,
+            ["logistic regression on summaries"] =
+            context.MulticlassClassification.Evaluate(classifier.Transform(test), SeriesSet.Label).MicroAccuracy,
         };
     }
 
@@ -44,16 +49,19 @@ internal static class SeriesBaselines
     private static double NearestMean(MLContext context, IDataView train, IDataView test, SeriesSet set)
     {
         var scale = Normalized(context).Fit(train);
-        float[][] known = [.. scale.Transform(train).GetColumn<float[]>(Features)], asked = [.. scale.Transform(test).GetColumn<float[]>(Features)];
+        float[][] known = [.. scale.Transform(train).GetColumn<float[]>(Features)],
+            asked = [.. scale.Transform(test).GetColumn<float[]>(Features)];
         Dictionary<uint, float[]> means = known.Zip(set.Train).GroupBy(pair => pair.Second.Class).ToDictionary(
             group => group.Key, group => Enumerable.Range(0, known[0].Length).Select(i => group.Average(pair => pair.First[i])).ToArray());
         return asked.Zip(set.Test).Count(pair =>
-            means.MinBy(mean => mean.Value.Zip(pair.First, (a, b) => (a - b) * (a - b)).Sum()).Key == pair.Second.Class) / (double)set.Test.Count;
+            means.MinBy(mean =>
+                mean.Value.Zip(pair.First, (a, b) => (a - b) * (a - b)).Sum()).Key == pair.Second.Class) / (double)set.Test.Count;
     }
 
     private static IDataView Summaries(MLContext context, SeriesSet set, IReadOnlyList<SeriesRow> rows)
     {
-        SummaryRow[] summaries = [.. rows.Select(row => new SummaryRow { Features = Summarize(row, set.Channels), Class = row.Class, Label = row.Target })];
+        SummaryRow[] summaries =
+            [.. rows.Select(row => new SummaryRow { Features = Summarize(row, set.Channels), Class = row.Class, Label = row.Target })];
         var schema = SchemaDefinition.Create(typeof(SummaryRow));
         schema[Features].ColumnType = new VectorDataViewType(NumberDataViewType.Single, summaries[0].Features.Length);
         if (!set.IsRegression)
@@ -65,7 +73,8 @@ internal static class SeriesBaselines
         return context.Data.LoadFromEnumerable(summaries, schema);
     }
 
-    /// <summary>Of each channel mean, deviation, extremes, first and last value and the mean of its changes; and how long the series lasts.</summary>
+    /// <summary>Of each channel mean, deviation, extremes, first and last value and the mean of its changes; and how long the series
+    /// lasts.</summary>
     private static float[] Summarize(SeriesRow row, int channels)
     {
         var found = new List<float> { (float)(row.Times[^1] - row.Times[0]) };
@@ -77,7 +86,8 @@ internal static class SeriesBaselines
             float mean = values.Average();
             found.AddRange(
             [
-                mean, MathF.Sqrt(values.Average(value => (value - mean) * (value - mean))), values.Min(), values.Max(), values[0], values[^1],
+                mean, MathF.Sqrt(values.Average(value => (value - mean) * (value - mean))), values.Min(), values.Max(),
+                values[0], values[^1],
                 values.Skip(1).Zip(values, (next, value) => MathF.Abs(next - value)).DefaultIfEmpty(0).Average(),
             ]);
         }

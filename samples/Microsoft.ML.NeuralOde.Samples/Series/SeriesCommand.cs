@@ -22,14 +22,16 @@ internal static class SeriesCommand
     {
         Option<string?> data = CommandOptions.Path("--data", "FOLDER", "A folder with NAME_TRAIN.ts and NAME_TEST.ts.");
         data.Required = true;
-        Option<double[]> drop = CommandOptions.Shares("--drop", [0], "Shares of the observations to drop, from 0 to below 1, separated by commas.");
+        Option<double[]> drop =
+            CommandOptions.Shares("--drop", [0], "Shares of the observations to drop, from 0 to below 1, separated by commas.");
         Option<string?> masks = CommandOptions.Path("--masks", "FOLDER",
             "Files NAME_dropNN.txt that say which observations are kept (default: the folder masks beside that of the data; without such a file they are drawn at random).");
         Option<int> seeds = CommandOptions.Positive("--seeds", 1, "Seeds, each of which trains anew.");
         Option<int?> epochs = CommandOptions.Positive("--epochs", "Passes over the series (default: that of the trainer).");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write all figures to this file.");
         Option<string?> plot = CommandOptions.Picture("--plot", "Draw series, and what a model says as they unfold, to this PNG file.");
-        var command = new System.CommandLine.Command("series", "Train a neural CDE on series of any length, with gaps, beside simple methods.")
+        var command =
+            new System.CommandLine.Command("series", "Train a neural CDE on series of any length, with gaps, beside simple methods.")
         {
             data, drop, masks, seeds, epochs, json, plot,
         };
@@ -39,7 +41,8 @@ internal static class SeriesCommand
                 string folder = Path.GetFullPath(result.GetValue(data)!);
                 SeriesSet set = SeriesSet.Load(new MLContext(1), folder);
                 var story = new SeriesStory(set, result.GetValue(masks) ?? Path.Combine(folder, "..", "masks"), result.GetValue(epochs));
-                OutputFile? figures = OutputFile.At("--json", result.GetValue(json)), picture = OutputFile.At("--plot", result.GetValue(plot));
+                OutputFile? figures = OutputFile.At("--json", result.GetValue(json)),
+                    picture = OutputFile.At("--plot", result.GetValue(plot));
                 Run(set, story, result.GetValue(drop)!, result.GetValue(seeds), figures, display, cancellationToken);
                 if (picture is not null)
                 {

@@ -24,7 +24,8 @@ internal static class SeriesPicture
         return Figures.Lines(truth, "time", "value", [.. Enumerable.Range(0, Math.Min(set.Channels, MostChannels)).Select(channel =>
         {
             int[] observed = [.. Enumerable.Range(0, row.Times.Length).Where(i => float.IsFinite(row.Values[i * set.Channels + channel]))];
-            return new Curve($"channel {channel + 1}", [.. observed.Select(i => row.Times[i])], [.. observed.Select(i => (double)row.Values[i * set.Channels + channel])]);
+            return new Curve($"channel {channel + 1}", [.. observed.Select(i => row.Times[i])],
+                [.. observed.Select(i => (double)row.Values[i * set.Channels + channel])]);
         }).Where(curve => curve.X.Count > 0)], markers: row.Times.Length <= 40);
     }
 

@@ -55,7 +55,8 @@ internal sealed record SeriesSet(
         if (label.Type is KeyDataViewType)
             label.GetKeyValues(ref classes);
         return new SeriesSet(
-            name, channels, [.. classes.DenseValues().Select(text => text.ToString())], Read(train, channels), Read(context.Data.LoadFromTsFile(test), channels));
+            name, channels, [.. classes.DenseValues().Select(text => text.ToString())], Read(train, channels),
+            Read(context.Data.LoadFromTsFile(test), channels));
     }
 
     /// <summary>The rows as a data view, with the label that trainers want.</summary>
@@ -77,7 +78,8 @@ internal sealed record SeriesSet(
     {
         if (share == 0)
             return this;
-        string? file = masks is null ? null : Path.Combine(masks, string.Create(CultureInfo.InvariantCulture, $"{Name}_drop{100 * share:0}.txt"));
+        string? file = masks is null
+            ? null : Path.Combine(masks, string.Create(CultureInfo.InvariantCulture, $"{Name}_drop{100 * share:0}.txt"));
         int[][] kept = file is not null && File.Exists(file) ? ReadMasks(file) : Draw(share);
         if (kept.Length != Train.Count + Test.Count)
             throw new UserException($"--masks: '{file}' has {kept.Length} lines for {Train.Count + Test.Count} series.");
@@ -90,7 +92,8 @@ internal sealed record SeriesSet(
 
     private static SeriesRow[] Read(IDataView data, int channels)
     {
-        bool hasTimes = data.Schema.GetColumnOrNull(nameof(SeriesRow.Times)) is not null, isKey = data.Schema[Label].Type is KeyDataViewType;
+        bool hasTimes = data.Schema.GetColumnOrNull(nameof(SeriesRow.Times)) is not null,
+            isKey = data.Schema[Label].Type is KeyDataViewType;
         double[][]? times = hasTimes ? [.. data.GetColumn<double[]>(nameof(SeriesRow.Times))] : null;
         uint[]? classes = isKey ? [.. data.GetColumn<uint>(Label)] : null;
         float[]? targets = isKey ? null : [.. data.GetColumn<float>(Label)];
@@ -104,7 +107,8 @@ internal sealed record SeriesSet(
     }
 
     private static int[][] ReadMasks(string file) => [.. File.ReadLines(file).Where(line => !line.StartsWith('#')).Select(line =>
-        line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(number => int.Parse(number, CultureInfo.InvariantCulture)).ToArray())];
+        line.Split(' ', StringSplitOptions.RemoveEmptyEntries)
+        .Select(number => int.Parse(number, CultureInfo.InvariantCulture)).ToArray())];
 
     private int[][] Draw(double share)
     {
@@ -120,7 +124,8 @@ internal sealed record SeriesSet(
     private SeriesRow Keep(SeriesRow row, int[] places)
     {
         if (places.Length == 0 || places.Any(place => place < 0 || place >= row.Times.Length))
-            throw new UserException($"--masks: a line is empty or names an observation that its series of {row.Times.Length} does not have.");
+            throw new UserException(
+                $"--masks: a line is empty or names an observation that its series of {row.Times.Length} does not have.");
         return new SeriesRow
         {
             Times = [.. places.Select(place => row.Times[place])],

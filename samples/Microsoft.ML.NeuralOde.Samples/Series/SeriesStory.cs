@@ -26,7 +26,8 @@ internal sealed class SeriesStory(SeriesSet set, string? masks, int? epochs)
         for (int seed = 1; seed <= seeds; seed++)
         {
             var clock = Stopwatch.StartNew();
-            (MLContext context, NeuralCdeTransformer model) = Train(dropped, seed, (epoch, all) => progress((seed - 1 + epoch / (double)all) / seeds), cancellationToken);
+            (MLContext context, NeuralCdeTransformer model) =
+                Train(dropped, seed, (epoch, all) => progress((seed - 1 + epoch / (double)all) / seeds), cancellationToken);
             times.Add(clock.Elapsed.TotalSeconds);
             using (model)
             {
@@ -38,7 +39,8 @@ internal sealed class SeriesStory(SeriesSet set, string? masks, int? epochs)
     }
 
     /// <summary>A model with the trainer's defaults.</summary>
-    public (MLContext Context, NeuralCdeTransformer Model) Train(SeriesSet data, int seed, Action<int, int> progress, CancellationToken cancellationToken)
+    public (MLContext Context, NeuralCdeTransformer Model) Train(
+        SeriesSet data, int seed, Action<int, int> progress, CancellationToken cancellationToken)
     {
         var context = new MLContext(seed);
         IDataView train = data.View(context, data.Train);

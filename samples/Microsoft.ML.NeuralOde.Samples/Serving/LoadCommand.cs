@@ -21,15 +21,20 @@ internal static class LoadCommand
         Option<Uri> url = CommandOptions.Address("--url", "http://localhost:5000", "Where the service listens.");
         Option<int> connections = CommandOptions.Positive("--connections", 16, "Requests at a time.");
         Option<int> seconds = CommandOptions.Positive("--seconds", 10, "How long.");
-        Option<string?> replacement = CommandOptions.Path("--replace", "FILE", "A model file to touch every second, so that the service loads it under load.");
+        Option<string?> replacement =
+            CommandOptions.Path("--replace", "FILE", "A model file to touch every second, so that the service loads it under load.");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
-        Option<string?> markdown = CommandOptions.Path("--markdown", "FILE", "Write the figures into this document, instead of those that stand there.");
-        var command = new System.CommandLine.Command("load", "Load-test a running prediction service.") { url, connections, seconds, replacement, json, markdown };
+        Option<string?> markdown =
+            CommandOptions.Path("--markdown", "FILE", "Write the figures into this document, instead of those that stand there.");
+        var command = new System.CommandLine.Command(
+            "load", "Load-test a running prediction service.") { url, connections, seconds, replacement, json, markdown };
         command.SetAction(async (result, token) =>
         {
-            OutputFile? jsonFile = OutputFile.At("--json", result.GetValue(json)), document = OutputFile.At("--markdown", result.GetValue(markdown));
+            OutputFile? jsonFile = OutputFile.At("--json", result.GetValue(json)),
+                document = OutputFile.At("--markdown", result.GetValue(markdown));
             using var client = new HttpClient { BaseAddress = result.GetValue(url) };
-            LoadFigures figures = await RunAsync(client, result.GetValue(connections), TimeSpan.FromSeconds(result.GetValue(seconds)), result.GetValue(replacement), token);
+            LoadFigures figures = await RunAsync(
+                client, result.GetValue(connections), TimeSpan.FromSeconds(result.GetValue(seconds)), result.GetValue(replacement), token);
             display.Line(string.Create(
                 CultureInfo.InvariantCulture,
                 $"{figures.RequestsPerSecond:N0} requests/s, median {figures.MedianMilliseconds:F2} ms, 99th percentile {figures.P99Milliseconds:F2} ms, {figures.Errors} errors, {figures.Reloads} reloads."));
@@ -43,7 +48,8 @@ internal static class LoadCommand
         return command;
     }
 
-    private static async Task<LoadFigures> RunAsync(HttpClient client, int connections, TimeSpan duration, string? replacement, CancellationToken token)
+    private static async Task<LoadFigures> RunAsync(
+        HttpClient client, int connections, TimeSpan duration, string? replacement, CancellationToken token)
     {
         int before = await GenerationAsync(client, token);
         LoadRequests requests = await LoadRequests.AskAsync(client, token);
@@ -55,14 +61,17 @@ internal static class LoadCommand
         await touching;
         List<double> durations = answers.Milliseconds;
         if (durations.Count == 0)
-            throw new UserException($"The service at {client.BaseAddress} answered no request.{string.Concat(answers.Reasons.Select(reason => $" {reason.Count:N0} × {reason.Reason}."))}");
+            throw new UserException(
+                $"The service at {client.BaseAddress} answered no request.{string.Concat(answers.Reasons.Select(reason => $" {reason.Count:N0} × {reason.Reason}."))}");
         durations.Sort();
         return new LoadFigures(
-            connections, duration.TotalSeconds, durations.Count / duration.TotalSeconds, durations[durations.Count / 2], durations[(int)(durations.Count * 0.99)],
+            connections, duration.TotalSeconds, durations.Count / duration.TotalSeconds, durations[durations.Count / 2],
+            durations[(int)(durations.Count * 0.99)],
             answers.Reasons.Sum(reason => reason.Count), answers.Reasons, await GenerationAsync(client, token) - before);
     }
 
-    private static async Task<Answers> SendAsync(HttpClient client, LoadRequests requests, int connections, TimeSpan duration, CancellationToken token)
+    private static async Task<Answers> SendAsync(
+        HttpClient client, LoadRequests requests, int connections, TimeSpan duration, CancellationToken token)
     {
         var errors = new ConcurrentDictionary<string, int>();
         long end = Stopwatch.GetTimestamp() + (long)(duration.TotalSeconds * Stopwatch.Frequency);
@@ -89,7 +98,8 @@ internal static class LoadCommand
             }
             return own;
         }, token)));
-        return new Answers([.. all.SelectMany(list => list)], [.. errors.Select(pair => new LoadError(pair.Key, pair.Value)).OrderByDescending(error => error.Count)]);
+        return new Answers([.. all.SelectMany(list => list)],
+            [.. errors.Select(pair => new LoadError(pair.Key, pair.Value)).OrderByDescending(error => error.Count)]);
     }
 
     /// <summary>What the problem details of an answer (RFC 9457) say.</summary>
@@ -99,7 +109,8 @@ internal static class LoadCommand
         {
             using var document = JsonDocument.Parse(body);
             foreach (string name in (string[])["detail", "title"])
-                if (document.RootElement.ValueKind == JsonValueKind.Object && document.RootElement.TryGetProperty(name, out JsonElement text))
+                if (document.RootElement.ValueKind == JsonValueKind.Object
+                    && document.RootElement.TryGetProperty(name, out JsonElement text))
                     return $": {text}";
         }
         catch (JsonException)
@@ -155,4 +166,5 @@ internal sealed record Answers(List<double> Milliseconds, IReadOnlyList<LoadErro
 
 /// <summary>What a load test measured.</summary>
 internal sealed record LoadFigures(
-    int Connections, double Seconds, double RequestsPerSecond, double MedianMilliseconds, double P99Milliseconds, int Errors, IReadOnlyList<LoadError> Reasons, int Reloads);
+    int Connections, double Seconds, double RequestsPerSecond, double MedianMilliseconds, double P99Milliseconds, int Errors,
+    IReadOnlyList<LoadError> Reasons, int Reloads);

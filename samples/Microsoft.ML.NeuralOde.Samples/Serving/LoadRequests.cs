@@ -36,7 +36,10 @@ internal sealed class LoadRequests
         var random = new Random(1);
         PixelRow[] pixels = PixelRow.From(EmbeddedDigits.Load().Test);
         return new LoadRequests(
-            [.. Enumerable.Range(0, Count).Select(i => JsonSerializer.SerializeToUtf8Bytes(inputs.ToDictionary(input => input.GetProperty("field").GetString()!, input => Value(input, i))))],
+            [.. Enumerable.Range(0, Count)
+                .Select(i =>
+                    JsonSerializer.SerializeToUtf8Bytes(
+                        inputs.ToDictionary(input => input.GetProperty("field").GetString()!, input => Value(input, i))))],
             "application/json");
 
         object Value(JsonElement input, int number)
@@ -47,7 +50,8 @@ internal sealed class LoadRequests
                 "numbers" when size == pixels[number].Features.Length => pixels[number].Features,
                 "numbers" => Enumerable.Range(0, size).Select(_ => random.NextSingle()).ToArray(),
                 "number" => random.NextSingle(),
-                var kind => throw new UserException($"The service's model takes {kind} in field '{input.GetProperty("field")}'; only images and numbers can be made up here."),
+                var kind => throw new UserException(
+                    $"The service's model takes {kind} in field '{input.GetProperty("field")}'; only images and numbers can be made up here."),
             };
         }
     }

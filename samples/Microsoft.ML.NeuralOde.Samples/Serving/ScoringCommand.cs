@@ -21,8 +21,10 @@ internal static class ScoringCommand
             "--model", "FILE", "A saved model to measure. Without it, a reference model learns the embedded digits first.");
         Option<string?> save = CommandOptions.Path("--save", "FILE", "Keep that reference model in a new file, for the service.");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
-        Option<string?> markdown = CommandOptions.Path("--markdown", "FILE", "Write the figures into this document, instead of those that stand there.");
-        var command = new System.CommandLine.Command("scoring", "Measure how fast a model answers.") { rows, seconds, model, save, json, markdown };
+        Option<string?> markdown =
+            CommandOptions.Path("--markdown", "FILE", "Write the figures into this document, instead of those that stand there.");
+        var command =
+            new System.CommandLine.Command("scoring", "Measure how fast a model answers.") { rows, seconds, model, save, json, markdown };
         command.Validators.Add(result =>
         {
             if (result.GetValue(model) is not null && result.GetValue(save) is not null)
@@ -32,9 +34,12 @@ internal static class ScoringCommand
             () =>
             {
                 OutputFile? saveFile = OutputFile.At("--save", result.GetValue(save), mayExist: false);
-                OutputFile? jsonFile = OutputFile.At("--json", result.GetValue(json)), document = OutputFile.At("--markdown", result.GetValue(markdown));
-                var measurement = new ScoringMeasurement(result.GetValue(rows), TimeSpan.FromSeconds(result.GetValue(seconds)), display, token);
-                ScoringFigure[] figures = result.GetValue(model) is { } file ? measurement.OfModel(file) : measurement.OfReference(saveFile);
+                OutputFile? jsonFile = OutputFile.At("--json", result.GetValue(json)),
+                    document = OutputFile.At("--markdown", result.GetValue(markdown));
+                var measurement =
+                    new ScoringMeasurement(result.GetValue(rows), TimeSpan.FromSeconds(result.GetValue(seconds)), display, token);
+                ScoringFigure[] figures = result.GetValue(model) is { } file
+                    ? measurement.OfModel(file) : measurement.OfReference(saveFile);
                 display.Table(Table(figures));
                 jsonFile?.WriteJson(new { figures }, Format);
                 if (document is not null)

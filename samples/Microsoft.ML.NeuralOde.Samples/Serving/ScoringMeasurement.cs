@@ -132,7 +132,8 @@ internal sealed class ScoringMeasurement(int rows, TimeSpan duration, Display di
 
         void RunThreads(TimeSpan time)
         {
-            Thread[] threads = [.. recorders.Select((recorder, number) => new Thread(() => recorder.Run(data, number, time, cancellationToken)))];
+            Thread[] threads =
+                [.. recorders.Select((recorder, number) => new Thread(() => recorder.Run(data, number, time, cancellationToken)))];
             Array.ForEach(threads, thread => thread.Start());
             Array.ForEach(threads, thread => thread.Join());
         }

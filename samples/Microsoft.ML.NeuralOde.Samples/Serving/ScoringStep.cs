@@ -40,7 +40,8 @@ internal sealed class ScoringStep
     public static ScoringStep? Find(MLContext mlContext, ITransformer model) => Steps(model).Reverse().Select(step => step switch
     {
         NeuralOdeTransformer network => new ScoringStep(mlContext, network, network.FeatureColumnName, network.FeatureColumnType),
-        ContinuousFlowTransformer { ConditionColumnName: null } flow => new ScoringStep(mlContext, flow, flow.FeatureColumnName, flow.FeatureColumnType),
+        ContinuousFlowTransformer { ConditionColumnName: null } flow =>
+        new ScoringStep(mlContext, flow, flow.FeatureColumnName, flow.FeatureColumnType),
         _ => null,
     }).FirstOrDefault(step => step is not null);
 
@@ -53,7 +54,8 @@ internal sealed class ScoringStep
             return [.. Enumerable.Range(0, count).Select(i => new VectorRow { Features = digits[i % digits.Length].Features })];
         }
         var random = new Random(1);
-        return [.. Enumerable.Range(0, count).Select(_ => new VectorRow { Features = [.. Enumerable.Range(0, FeatureCount).Select(_ => random.NextSingle())] })];
+        return [.. Enumerable.Range(0, count)
+            .Select(_ => new VectorRow { Features = [.. Enumerable.Range(0, FeatureCount).Select(_ => random.NextSingle())] })];
     }
 
     public IEnumerable<ScoredRow> Score(IEnumerable<VectorRow> rows) =>

@@ -13,7 +13,8 @@ namespace Microsoft.ML.NeuralOde.Samples.Solvers;
 internal sealed record ProblemResult(string Name, long? Evaluations, double? MaxError, double? Milliseconds, string? Failure = null);
 
 /// <summary>A method and its results.</summary>
-internal sealed record MethodResult(string Name, int TheoreticalOrder, double ObservedOrder, int Stages, bool Adaptive, IReadOnlyList<ProblemResult> Problems);
+internal sealed record MethodResult(
+    string Name, int TheoreticalOrder, double ObservedOrder, int Stages, bool Adaptive, IReadOnlyList<ProblemResult> Problems);
 
 /// <summary>Runs every method on the same problems, in float64.</summary>
 internal static class SolverComparison
@@ -81,7 +82,8 @@ internal static class SolverComparison
     {
         if (problem.Exact is { } exact)
             return tensor([.. problem.Times.SelectMany(exact)], [problem.Times.Length, problem.Initial.Length]);
-        return Solve(problem, new OdeSolverOptions { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-12, AbsoluteTolerance = 1e-13 }).States;
+        return Solve(
+            problem, new OdeSolverOptions { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-12, AbsoluteTolerance = 1e-13 }).States;
     }
 
     /// <summary>From three halvings of the step, on y' = e^(-t) cos² y, or, for second-order systems, on x'' = -x.</summary>
@@ -98,7 +100,8 @@ internal static class SolverComparison
                     t => [.. new[] { -1.2, -0.5, 0.2 }.Select(y => Math.Atan(Math.Tan(y) + 1 - Math.Exp(-t)))]);
             using Tensor y0 = tensor(problem.Initial);
             using Tensor times = tensor(new[] { 0, problem.End });
-            using OdeSolution solution = Ode.Solve(problem.Function, y0, times, new OdeSolverOptions { Method = method, StepSize = problem.End / steps });
+            using OdeSolution solution =
+                Ode.Solve(problem.Function, y0, times, new OdeSolverOptions { Method = method, StepSize = problem.End / steps });
             using Tensor expected = tensor(problem.Exact!(problem.End));
             return (solution.Final - expected).abs().max().ToDouble();
         }
@@ -110,7 +113,8 @@ internal static class SolverComparison
         return cat([v, 5 * (1 - x * x) * v - x], -1);
     }
 
-    private sealed record Problem(string Name, double[] Initial, double End, Func<Tensor, Tensor, Tensor> Function, Func<double, double[]>? Exact)
+    private sealed record Problem(
+        string Name, double[] Initial, double End, Func<Tensor, Tensor, Tensor> Function, Func<double, double[]>? Exact)
     {
         public double[] Times => [0, End / 4, End / 2, End];
     }

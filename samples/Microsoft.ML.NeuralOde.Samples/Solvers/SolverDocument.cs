@@ -61,7 +61,8 @@ internal static class SolverDocument
         text.Append("\n|---|---|---|---|---|").Insert(text.Length, "---|", SolverComparison.ProblemNames.Count).Append('\n');
         foreach (MethodResult method in methods)
         {
-            text.Append(CultureInfo.InvariantCulture, $"| `{method.Name}` | {method.TheoreticalOrder} | {method.ObservedOrder:F1} | {method.Stages} | {(method.Adaptive ? "adaptive" : "fixed")} |");
+            text.Append(CultureInfo.InvariantCulture,
+                $"| `{method.Name}` | {method.TheoreticalOrder} | {method.ObservedOrder:F1} | {method.Stages} | {(method.Adaptive ? "adaptive" : "fixed")} |");
             foreach (ProblemResult problem in method.Problems)
                 text.Append(CultureInfo.InvariantCulture, $" {Cell(problem)} |");
             text.Append('\n');
@@ -71,5 +72,6 @@ internal static class SolverDocument
     }
 
     public static string Cell(ProblemResult problem) =>
-        problem.Evaluations is { } evaluations ? string.Create(CultureInfo.InvariantCulture, $"{evaluations:N0} · {problem.MaxError:0e-0}") : "–";
+        problem.Evaluations is { } evaluations
+        ? string.Create(CultureInfo.InvariantCulture, $"{evaluations:N0} · {problem.MaxError:0e-0}") : "–";
 }

@@ -13,7 +13,8 @@ internal static class TabularCommand
 {
     private const int DefaultSeeds = 5;
 
-    private static readonly JsonSerializerOptions Format = new(JsonSerializerDefaults.Web) { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Format =
+        new(JsonSerializerDefaults.Web) { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     public static System.CommandLine.Command Create(Display display)
     {
@@ -22,12 +23,14 @@ internal static class TabularCommand
         Option<string?> set = CommandOptions.Path("--set", "NAMES", "Only these tables, separated by commas.");
         Option<int> seeds = CommandOptions.Positive("--seeds", DefaultSeeds, "Seeds, each of which splits the rows anew.");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write all figures to this file.");
-        var command = new System.CommandLine.Command("tabular", "Compare neural ODEs with LightGBM, FastTree, SDCA and L-BFGS on tables.") { data, set, seeds, json };
+        var command = new System.CommandLine.Command(
+            "tabular", "Compare neural ODEs with LightGBM, FastTree, SDCA and L-BFGS on tables.") { data, set, seeds, json };
         command.SetAction((result, cancellationToken) => Task.Run(
             () =>
             {
                 string? folder = result.GetValue(data) ?? Environment.GetEnvironmentVariable(DigitSource.EnvironmentVariable);
-                Run(Choose(TabularSets.Load(string.IsNullOrEmpty(folder) ? null : folder), result.GetValue(set)), result.GetValue(seeds), OutputFile.At("--json", result.GetValue(json)), display, cancellationToken);
+                Run(Choose(TabularSets.Load(string.IsNullOrEmpty(folder) ? null : folder), result.GetValue(set)), result.GetValue(seeds),
+                    OutputFile.At("--json", result.GetValue(json)), display, cancellationToken);
                 return 0;
             }, cancellationToken));
         return command;
@@ -40,7 +43,8 @@ internal static class TabularCommand
         return [.. names.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(name =>
             sets.FirstOrDefault(set => string.Equals(set.Name, name, StringComparison.OrdinalIgnoreCase))
             ?? throw new UserException(
-                $"--set: there is no table '{name}'; the tables are {string.Join(", ", sets.Select(set => set.Name))}." + NearMiss.Hint(name, sets.Select(set => set.Name))))];
+                $"--set: there is no table '{name}'; the tables are {string.Join(", ", sets.Select(set => set.Name))}."
+                + NearMiss.Hint(name, sets.Select(set => set.Name))))];
     }
 
     private static void Run(TabularSet[] sets, int seeds, OutputFile? json, Display display, CancellationToken cancellationToken)
@@ -60,7 +64,8 @@ internal static class TabularCommand
     {
         string[] figures = [.. result.Trainers[0].Figures.Keys];
         Table table = new Table().Border(TableBorder.Simple)
-            .Title(Markup.Escape(string.Create(CultureInfo.InvariantCulture, $"{result.Set}: {result.Task.ToLowerInvariant()}, {result.Rows:N0} rows, {result.Features} features")))
+            .Title(Markup.Escape(string.Create(CultureInfo.InvariantCulture,
+                $"{result.Set}: {result.Task.ToLowerInvariant()}, {result.Rows:N0} rows, {result.Features} features")))
             .AddColumn("trainer");
         foreach (string name in figures.Append("seconds"))
             table.AddColumn(new TableColumn(name).RightAligned());

@@ -9,7 +9,8 @@ internal sealed record Spread(double Mean, double Deviation)
     public static Spread Of(IReadOnlyCollection<double> values)
     {
         double mean = values.Average();
-        return new Spread(mean, values.Count < 2 ? 0 : Math.Sqrt(values.Sum(value => (value - mean) * (value - mean)) / (values.Count - 1)));
+        return new Spread(
+            mean, values.Count < 2 ? 0 : Math.Sqrt(values.Sum(value => (value - mean) * (value - mean)) / (values.Count - 1)));
     }
 }
 
@@ -17,7 +18,8 @@ internal sealed record Spread(double Mean, double Deviation)
 internal sealed record TabularResult(string Trainer, IReadOnlyDictionary<string, Spread> Figures, Spread FitSeconds);
 
 /// <summary>What all trainers made of a table.</summary>
-internal sealed record TabularSetResult(string Set, string Task, string Origin, int Rows, int Features, IReadOnlyList<TabularResult> Trainers);
+internal sealed record TabularSetResult(
+    string Set, string Task, string Origin, int Rows, int Features, IReadOnlyList<TabularResult> Trainers);
 
 /// <summary>Trains on 70 % of a table and evaluates on the rest, for several seeds, each of which splits anew.</summary>
 internal static class TabularComparison
@@ -41,7 +43,8 @@ internal static class TabularComparison
                 times.Add(seconds);
                 progress((results.Count + seed / (double)seeds) / trainers.Count);
             }
-            results.Add(new TabularResult(trainer.Name, figures.ToDictionary(pair => pair.Key, pair => Spread.Of(pair.Value)), Spread.Of(times)));
+            results.Add(
+                new TabularResult(trainer.Name, figures.ToDictionary(pair => pair.Key, pair => Spread.Of(pair.Value)), Spread.Of(times)));
         }
         return new TabularSetResult(set.Name, set.Task.ToString(), set.Origin, set.Rows.Count, set.Rows[0].Features.Length, results);
     }
@@ -74,7 +77,8 @@ internal static class TabularComparison
     private static IDataView WithLabel(MLContext context, TabularTask task, IDataView rows) => task switch
     {
         TabularTask.Binary => context.Transforms.CopyColumns(TabularTrainers.Label, nameof(TabularRow.Truth)).Fit(rows).Transform(rows),
-        TabularTask.Multiclass => context.Transforms.Conversion.MapValueToKey(TabularTrainers.Label, nameof(TabularRow.Class)).Fit(rows).Transform(rows),
+        TabularTask.Multiclass =>
+        context.Transforms.Conversion.MapValueToKey(TabularTrainers.Label, nameof(TabularRow.Class)).Fit(rows).Transform(rows),
         _ => context.Transforms.CopyColumns(TabularTrainers.Label, nameof(TabularRow.Target)).Fit(rows).Transform(rows),
     };
 }

@@ -43,7 +43,8 @@ internal static class TabularSets
             sets.Add(new TabularSet("silverbox", TabularTask.Regression, silverbox, Oscillator(silverbox)));
         return sets.Count > 3
             ? sets
-            : throw new UserException($"--data: '{folder}' has none of the files anomaly/{string.Join(".csv, anomaly/", BinaryFiles)}.csv, second_order/silverbox_first5000.csv.");
+            : throw new UserException(
+                $"--data: '{folder}' has none of the files anomaly/{string.Join(".csv, anomaly/", BinaryFiles)}.csv, second_order/silverbox_first5000.csv.");
     }
 
     private static string? Find(string folder, params string[] parts)
@@ -53,7 +54,8 @@ internal static class TabularSets
     }
 
     /// <summary>A CSV file whose last column is 1 or 0.</summary>
-    private static TabularRow[] Labelled(string file) => [.. Numbers(file).Select(row => new TabularRow { Features = row[..^1], Truth = row[^1] > 0.5f })];
+    private static TabularRow[] Labelled(string file) =>
+        [.. Numbers(file).Select(row => new TabularRow { Features = row[..^1], Truth = row[^1] > 0.5f })];
 
     /// <summary>An oscillator's next response from the drive and the responses before: five and four of them.</summary>
     private static TabularRow[] Oscillator(string file)
@@ -61,7 +63,8 @@ internal static class TabularSets
         float[][] rows = [.. Numbers(file)];
         return [.. Enumerable.Range(4, rows.Length - 4).Select(i => new TabularRow
         {
-            Features = [.. Enumerable.Range(i - 4, 5).Select(t => 10 * rows[t][0]), .. Enumerable.Range(i - 4, 4).Select(t => 10 * rows[t][1])],
+            Features = [.. Enumerable.Range(i - 4, 5).Select(t => 10 * rows[t][0]),
+                .. Enumerable.Range(i - 4, 4).Select(t => 10 * rows[t][1])],
             Target = 10 * rows[i][1],
         })];
     }
@@ -126,5 +129,6 @@ internal static class TabularSets
         })]);
     }
 
-    private static double Normal(Random random) => Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
+    private static double Normal(Random random) =>
+        Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
 }

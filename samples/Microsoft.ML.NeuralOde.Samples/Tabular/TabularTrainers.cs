@@ -55,5 +55,6 @@ internal static class TabularTrainers
         }
     }
 
-    private static Microsoft.ML.Transforms.NormalizingEstimator Normalized(MLContext context) => context.Transforms.NormalizeMeanVariance("Features");
+    private static Microsoft.ML.Transforms.NormalizingEstimator Normalized(MLContext context) =>
+        context.Transforms.NormalizeMeanVariance("Features");
 }

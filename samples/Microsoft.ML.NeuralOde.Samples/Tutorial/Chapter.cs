@@ -9,7 +9,8 @@ internal abstract class Chapter(int number, string name, string title)
     /// <summary>All chapters in their order.</summary>
     public static IReadOnlyList<Chapter> All { get; } =
     [
-        new Chapters.ResidualNetworks(), new Chapters.SolversAndTolerances(), new Chapters.AdjointMethod(), new Chapters.Classifier(), new Chapters.Stiffness(),
+        new Chapters.ResidualNetworks(), new Chapters.SolversAndTolerances(), new Chapters.AdjointMethod(), new Chapters.Classifier(),
+        new Chapters.Stiffness(),
         new Chapters.BeyondTheState(), new Chapters.Flows(), new Chapters.SeriesModels(), new Chapters.Choosing(),
     ];
 

@@ -3,7 +3,8 @@ using System.Text;
 namespace Microsoft.ML.NeuralOde.Samples.Tutorial;
 
 /// <summary>
-/// A chapter's text: words, written by hand, with places between « and » where what the chapter's program found is put, «name» for a number,
+/// A chapter's text: words, written by hand, with places between « and » where what the chapter's program found is put, «name» for a
+/// number,
 /// «table:name» and «figure:name|what it shows».
 /// </summary>
 internal sealed class ChapterText
@@ -12,7 +13,8 @@ internal sealed class ChapterText
 
     /// <param name="template">The words and places.</param>
     /// <param name="page">What goes into the places.</param>
-    /// <exception cref="InvalidOperationException">A place names something that the chapter did not find, or is left out by the text.</exception>
+    /// <exception cref="InvalidOperationException">A place names something that the chapter did not find, or is left out by the
+    /// text.</exception>
     public ChapterText(string template, TutorialPage page)
     {
         var unused = new HashSet<string>(page.Names, StringComparer.Ordinal);
@@ -74,5 +76,6 @@ internal sealed class ChapterText
 
     private static int Line(string text, int at) => 1 + text.AsSpan(0, Math.Min(at, text.Length)).Count('\n');
 
-    private static string Excerpt(string text, int at) => text.Substring(Math.Min(at, text.Length), Math.Min(40, text.Length - Math.Min(at, text.Length))).Replace('\n', ' ');
+    private static string Excerpt(string text, int at) =>
+        text.Substring(Math.Min(at, text.Length), Math.Min(40, text.Length - Math.Min(at, text.Length))).Replace('\n', ' ');
 }

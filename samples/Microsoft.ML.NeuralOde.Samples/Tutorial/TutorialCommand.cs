@@ -16,10 +16,12 @@ internal static class TutorialCommand
     {
         Option<int?> chapter = CommandOptions.Positive("--chapter", $"Only this chapter, 1 to {Chapter.All.Count}.");
         Option<string?> output = CommandOptions.Path("--out", "FOLDER", "Write chapters and figures to this folder; default: tutorial.");
-        Option<string?> check = CommandOptions.Path("--check", "FOLDER", "Compare with the chapters in this folder, and fail where they say something else.");
+        Option<string?> check =
+            CommandOptions.Path("--check", "FOLDER", "Compare with the chapters in this folder, and fail where they say something else.");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the numbers to this file.");
         Option<FigureTheme> theme = CommandOptions.Named("--theme", FigureTheme.Light, "THEME", "The colours of the figures");
-        var command = new System.CommandLine.Command("tutorial", "Compute, print and draw what the tutorial's chapters show.") { chapter, output, check, json, theme };
+        var command = new System.CommandLine.Command(
+            "tutorial", "Compute, print and draw what the tutorial's chapters show.") { chapter, output, check, json, theme };
         command.SetAction((result, token) => Task.Run(
             () =>
             {
@@ -27,14 +29,16 @@ internal static class TutorialCommand
                 if (result.GetValue(chapter) is { } number)
                     chapters = number <= chapters.Count ? [chapters[number - 1]]
                         : throw new UserException($"--chapter is '{number}'; a number from 1 to {chapters.Count} would be right.");
-                Run(chapters, result.GetValue(output) ?? "tutorial", result.GetValue(check), OutputFile.At("--json", result.GetValue(json)), result.GetValue(theme), display, token);
+                Run(chapters, result.GetValue(output) ?? "tutorial", result.GetValue(check), OutputFile.At("--json", result.GetValue(json)),
+                    result.GetValue(theme), display, token);
             },
             token));
         return command;
     }
 
     private static void Run(
-        IReadOnlyList<Chapter> chapters, string folder, string? check, OutputFile? json, FigureTheme theme, Display display, CancellationToken cancellationToken)
+        IReadOnlyList<Chapter> chapters, string folder, string? check, OutputFile? json, FigureTheme theme, Display display,
+        CancellationToken cancellationToken)
     {
         OutputFile.EnsureFolder("--out", folder);
         var numbers = new SortedDictionary<string, IReadOnlyDictionary<string, double>>(StringComparer.Ordinal);
@@ -51,7 +55,8 @@ internal static class TutorialCommand
             numbers[chapter.Name] = page.Numbers;
             if (check is not null)
                 differences.AddRange(Compare(text, Path.Combine(check, chapter.Name + ".md")));
-            display.Line(string.Create(CultureInfo.InvariantCulture, $"{chapter.Name}.md, {Stopwatch.GetElapsedTime(started).TotalSeconds:F1} s"));
+            display.Line(
+                string.Create(CultureInfo.InvariantCulture, $"{chapter.Name}.md, {Stopwatch.GetElapsedTime(started).TotalSeconds:F1} s"));
             display.Line();
         }
         json?.WriteJson(numbers, Format);

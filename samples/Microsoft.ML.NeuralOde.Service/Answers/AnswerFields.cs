@@ -25,7 +25,8 @@ internal abstract class AnswerField(params DataViewSchema.Column[] columns)
     protected static float Finite(float value) => float.IsFinite(value) ? value : throw new RequestException(
         StatusCodes.Status422UnprocessableEntity, "The row cannot be scored: the model gives it a score that is not finite.");
 
-    protected static OpenApiSchema Number(string description) => new() { Type = JsonSchemaType.Number, Format = "float", Description = description };
+    protected static OpenApiSchema Number(string description) =>
+        new() { Type = JsonSchemaType.Number, Format = "float", Description = description };
 
     protected static OpenApiSchema List(OpenApiSchema items, int count, string description) =>
         new() { Type = JsonSchemaType.Array, Items = items, MinItems = count, MaxItems = count, Description = description };
@@ -59,7 +60,8 @@ internal sealed class ConstantField(string name, float value, string description
 /// <summary>A list of numbers.</summary>
 internal sealed class NumbersField(string name, DataViewSchema.Column column, string description) : AnswerField(column)
 {
-    public override IEnumerable<(string, OpenApiSchema)> Describe() => [(name, List(Number("A number."), ((VectorDataViewType)column.Type).Size, description))];
+    public override IEnumerable<(string, OpenApiSchema)> Describe() =>
+        [(name, List(Number("A number."), ((VectorDataViewType)column.Type).Size, description))];
 
     public override AnswerWriter Open(DataViewRow row)
     {
@@ -121,15 +123,18 @@ internal abstract class LabelField(DataViewSchema.Column column) : AnswerField(c
     public static LabelField? Create(DataViewSchema.Column column, IReadOnlyList<string>? keyNames, string description)
     {
         if (column.Type is KeyDataViewType { RawType: var raw } && raw == typeof(uint))
-            return new LabelField<uint>(column, JsonSchemaType.String, description, value => value == 0 || (keyNames is not null && value > keyNames.Count) ? null
+            return new LabelField<uint>(
+                column, JsonSchemaType.String, description, value => value == 0 || (keyNames is not null && value > keyNames.Count) ? null
                 : keyNames is null ? value.ToString(CultureInfo.InvariantCulture) : keyNames[(int)value - 1]);
         return column.Type.RawType switch
         {
             Type type when type == typeof(ReadOnlyMemory<char>) => new LabelField<ReadOnlyMemory<char>>(
                 column, JsonSchemaType.String, description, value => value.IsEmpty ? null : value.ToString()),
             Type type when type == typeof(bool) => new LabelField<bool>(column, JsonSchemaType.Boolean, description, value => value),
-            Type type when type == typeof(float) => new LabelField<float>(column, JsonSchemaType.Number, description, value => float.IsFinite(value) ? value : null),
-            Type type when type == typeof(double) => new LabelField<double>(column, JsonSchemaType.Number, description, value => double.IsFinite(value) ? value : null),
+            Type type when type == typeof(float) =>
+            new LabelField<float>(column, JsonSchemaType.Number, description, value => float.IsFinite(value) ? value : null),
+            Type type when type == typeof(double) =>
+            new LabelField<double>(column, JsonSchemaType.Number, description, value => double.IsFinite(value) ? value : null),
             Type type when type == typeof(sbyte) => Whole<sbyte>(),
             Type type when type == typeof(byte) => Whole<byte>(),
             Type type when type == typeof(short) => Whole<short>(),
@@ -139,7 +144,8 @@ internal abstract class LabelField(DataViewSchema.Column column) : AnswerField(c
             Type type when type == typeof(long) => Whole<long>(),
             Type type when type == typeof(ulong) => Whole<ulong>(),
             Type type when type == typeof(DateTime) => new LabelField<DateTime>(column, JsonSchemaType.String, description, value => value),
-            Type type when type == typeof(DateTimeOffset) => new LabelField<DateTimeOffset>(column, JsonSchemaType.String, description, value => value),
+            Type type when type == typeof(DateTimeOffset) =>
+            new LabelField<DateTimeOffset>(column, JsonSchemaType.String, description, value => value),
             Type type when type == typeof(TimeSpan) => new LabelField<TimeSpan>(column, JsonSchemaType.String, description, value => value),
             _ => null,
         };
@@ -154,13 +160,15 @@ internal abstract class LabelField(DataViewSchema.Column column) : AnswerField(c
 /// <param name="type">Its type in JSON.</param>
 /// <param name="description">What it says.</param>
 /// <param name="convert">What stands in the answer; null for a value that is missing.</param>
-internal sealed class LabelField<T>(DataViewSchema.Column column, JsonSchemaType type, string description, Func<T, object?> convert) : LabelField(column)
+internal sealed class LabelField<T>(DataViewSchema.Column column, JsonSchemaType type, string description, Func<T, object?> convert)
+    : LabelField(column)
 {
     private const string Label = "label";
 
     private readonly DataViewSchema.Column _column = column;
 
-    public override IEnumerable<(string, OpenApiSchema)> Describe() => [(Label, new OpenApiSchema { Type = type, Description = description })];
+    public override IEnumerable<(string, OpenApiSchema)> Describe() =>
+        [(Label, new OpenApiSchema { Type = type, Description = description })];
 
     public override AnswerWriter Open(DataViewRow row)
     {
@@ -169,7 +177,9 @@ internal sealed class LabelField<T>(DataViewSchema.Column column, JsonSchemaType
         return writer =>
         {
             get(ref value);
-            object label = convert(value) ?? throw new RequestException(StatusCodes.Status422UnprocessableEntity, "The row cannot be scored: the model gives it no label.");
+            object label = convert(value)
+                ?? throw new RequestException(
+                    StatusCodes.Status422UnprocessableEntity, "The row cannot be scored: the model gives it no label.");
             writer.WritePropertyName(Label);
             if (label is string text)
                 writer.WriteStringValue(text);

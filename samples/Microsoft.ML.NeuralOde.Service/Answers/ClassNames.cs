@@ -18,13 +18,15 @@ internal static class ClassNames
     }
 
     private static string[] Values(DataViewSchema.Annotations annotations, string kind, Type type) =>
-        (string[])typeof(ClassNames).GetMethod(nameof(Read), System.Reflection.BindingFlags.NonPublic | System.Reflection.BindingFlags.Static)!
+        (string[])typeof(ClassNames).GetMethod(
+            nameof(Read), System.Reflection.BindingFlags.NonPublic | System.Reflection.BindingFlags.Static)!
             .MakeGenericMethod(type).Invoke(null, [annotations, kind])!;
 
     private static string[] Read<T>(DataViewSchema.Annotations annotations, string kind)
     {
         VBuffer<T> values = default;
         annotations.GetValue(kind, ref values);
-        return [.. values.DenseValues().Select(value => value is IFormattable number ? number.ToString(null, CultureInfo.InvariantCulture) : $"{value}")];
+        return [.. values.DenseValues()
+            .Select(value => value is IFormattable number ? number.ToString(null, CultureInfo.InvariantCulture) : $"{value}")];
     }
 }

@@ -75,7 +75,9 @@ internal sealed class ApiDocument(ModelStore store, ApiKey key) : IOpenApiDocume
         {
             Required = true,
             Description = $"A row; at most {model.Limits.RowBytes:N0} bytes.",
-            Content = new Dictionary<string, OpenApiMediaType> { [Json] = new OpenApiMediaType { Schema = row }, [Form] = FormOf(model, isBatch: false) },
+            Content = new Dictionary<string,
+            OpenApiMediaType>
+            { [Json] = new OpenApiMediaType { Schema = row }, [Form] = FormOf(model, isBatch: false) },
         };
         if (model.Plan.Layout.Inputs is [ImageColumn])
             foreach (string media in ImageColumn.MediaTypes)
@@ -99,7 +101,13 @@ internal sealed class ApiDocument(ModelStore store, ApiKey key) : IOpenApiDocume
                         Type = JsonSchemaType.Object,
                         Properties = new Dictionary<string, IOpenApiSchema>
                         {
-                            ["rows"] = new OpenApiSchema { Type = JsonSchemaType.Array, Items = item, MinItems = 1, MaxItems = model.Limits.Rows },
+                            ["rows"] = new OpenApiSchema
+                            {
+                                Type = JsonSchemaType.Array,
+                                Items = item,
+                                MinItems = 1,
+                                MaxItems = model.Limits.Rows
+                            },
                         },
                         Required = new HashSet<string> { "rows" },
                         AdditionalPropertiesAllowed = false,
@@ -117,7 +125,8 @@ internal sealed class ApiDocument(ModelStore store, ApiKey key) : IOpenApiDocume
             Type = JsonSchemaType.Object,
             Properties = model.Plan.Layout.Inputs.ToDictionary(
                 input => input.Field,
-                input => (IOpenApiSchema)((input is ImageColumn ? Binary() : input.Describe()) is var part && isBatch ? new OpenApiSchema { Type = JsonSchemaType.Array, Items = part } : part)),
+                input => (IOpenApiSchema)((input is ImageColumn ? Binary() : input.Describe()) is var part && isBatch
+                    ? new OpenApiSchema { Type = JsonSchemaType.Array, Items = part } : part)),
             Required = model.Plan.Layout.Inputs.Select(input => input.Field).ToHashSet(),
         },
     };
@@ -131,11 +140,18 @@ internal sealed class ApiDocument(ModelStore store, ApiKey key) : IOpenApiDocume
         operation.RequestBody = body;
         operation.Responses = new OpenApiResponses
         {
-            ["200"] = new OpenApiResponse { Description = "The answer.", Content = new Dictionary<string, OpenApiMediaType> { [Json] = new OpenApiMediaType { Schema = answer } } },
+            ["200"] = new OpenApiResponse
+            {
+                Description = "The answer.",
+                Content = new Dictionary<string,
+                OpenApiMediaType>
+                { [Json] = new OpenApiMediaType { Schema = answer } }
+            },
         };
         (string Status, string Description)[] failures =
         [
-            ("400", "The request is not what the model reads."), ("408", "The body came too slowly."), ("413", "The body, the image or the number of rows is too large."),
+            ("400", "The request is not what the model reads."), ("408", "The body came too slowly."),
+            ("413", "The body, the image or the number of rows is too large."),
             ("415", "The content type, its charset or its encoding is none that is read."), ("422", "The row has no finite score."),
             ("429", "The client asks too often."), ("503", "The service is busy."),
         ];
@@ -143,12 +159,18 @@ internal sealed class ApiDocument(ModelStore store, ApiKey key) : IOpenApiDocume
             operation.Responses[status] = new OpenApiResponse
             {
                 Description = description,
-                Content = new Dictionary<string, OpenApiMediaType> { [Problems.ContentType] = new OpenApiMediaType { Schema = new OpenApiSchemaReference("Problem", document) } },
+                Content = new Dictionary<string,
+                OpenApiMediaType>
+                {
+                    [Problems.ContentType] =
+                    new OpenApiMediaType { Schema = new OpenApiSchemaReference("Problem", document) }
+                },
             };
         if (!key.IsNeeded)
             return;
         document.Components!.SecuritySchemes ??= new Dictionary<string, IOpenApiSecurityScheme>();
-        document.Components.SecuritySchemes[KeyScheme] = new OpenApiSecurityScheme { Type = SecuritySchemeType.ApiKey, In = ParameterLocation.Header, Name = ApiKey.Header };
+        document.Components.SecuritySchemes[KeyScheme] =
+            new OpenApiSecurityScheme { Type = SecuritySchemeType.ApiKey, In = ParameterLocation.Header, Name = ApiKey.Header };
         operation.Security = [new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference(KeyScheme, document)] = [] }];
     }
 }

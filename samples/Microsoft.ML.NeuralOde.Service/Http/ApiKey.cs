@@ -22,7 +22,8 @@ internal sealed class ApiKey
     /// <summary>Whether a request may go on.</summary>
     public bool Admits(HttpContext context) =>
         _hash is null || context.GetEndpoint()?.Metadata.GetMetadata<NeedsKey>() is null
-        || (context.Request.Headers.TryGetValue(Header, out var values) && values is [{ } key] && CryptographicOperations.FixedTimeEquals(Hash(key), _hash));
+        || (context.Request.Headers.TryGetValue(Header, out var values)
+            && values is [{ } key] && CryptographicOperations.FixedTimeEquals(Hash(key), _hash));
 
     private static byte[] Hash(string key) => SHA256.HashData(Encoding.UTF8.GetBytes(key));
 }

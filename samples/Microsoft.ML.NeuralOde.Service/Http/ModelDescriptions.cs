@@ -11,10 +11,18 @@ internal sealed class ModelDescriptions(ModelStore store, ServiceSettings settin
     public object Model() => OfModel(model => new
     {
         task = model.Plan.Task,
-        inputs = model.Plan.Layout.Inputs.Select(input => new { name = input.Name, field = input.Field, kind = input.Kind, wanted = input.Wanted, dimensions = Dimensions(input) }),
-        answers = model.Plan.Answers.SelectMany(answer => answer.Describe()).Select(field => new { name = field.Name, description = field.Schema.Description }),
+        inputs = model.Plan.Layout.Inputs.Select(input =>
+            new { name = input.Name, field = input.Field, kind = input.Kind, wanted = input.Wanted, dimensions = Dimensions(input) }),
+        answers = model.Plan.Answers.SelectMany(answer => answer.Describe())
+        .Select(field => new { name = field.Name, description = field.Schema.Description }),
         classes = model.Plan.Classes,
-        limits = new { rows = model.Limits.Rows, rowBytes = model.Limits.RowBytes, batchBytes = model.Limits.BatchBytes, concurrency = model.Limits.Concurrency },
+        limits = new
+        {
+            rows = model.Limits.Rows,
+            rowBytes = model.Limits.RowBytes,
+            batchBytes = model.Limits.BatchBytes,
+            concurrency = model.Limits.Concurrency
+        },
         contentTypes = RequestReader.Accepted(model.Plan.Fields, isBatch: false),
         needsKey = key.IsNeeded,
         version = model.Hash,

@@ -13,7 +13,8 @@ internal static class Problems
     public static Task WriteAsync(HttpContext context) => Result(context.Response.StatusCode, context.Response.StatusCode switch
     {
         StatusCodes.Status404NotFound => "There is nothing at this path; GET / shows what there is.",
-        StatusCodes.Status405MethodNotAllowed => $"{context.Request.Method} is not what this path takes; {context.Response.Headers.Allow} would be right.",
+        StatusCodes.Status405MethodNotAllowed =>
+        $"{context.Request.Method} is not what this path takes; {context.Response.Headers.Allow} would be right.",
         _ => null,
     }).ExecuteAsync(context);
 

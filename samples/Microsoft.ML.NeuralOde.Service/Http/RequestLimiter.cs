@@ -51,22 +51,27 @@ internal static class RequestLimiter
         }
     }
 
-    private static PartitionedRateLimiter<HttpContext> PerClient(int perSecond) => PartitionedRateLimiter.Create<HttpContext, string>(context =>
-        IsLimited(context) ? RateLimitPartition.GetTokenBucketLimiter(context.Connection.RemoteIpAddress?.ToString() ?? "", _ => new TokenBucketRateLimiterOptions
-        {
-            TokenLimit = (int)Math.Min((long)perSecond * BurstSeconds, int.MaxValue),
-            TokensPerPeriod = perSecond,
-            ReplenishmentPeriod = Second,
-            AutoReplenishment = true,
-        }) : RateLimitPartition.GetNoLimiter(""));
+    private static PartitionedRateLimiter<HttpContext> PerClient(int perSecond) =>
+        PartitionedRateLimiter.Create<HttpContext, string>(context =>
+        IsLimited(context)
+        ? RateLimitPartition.GetTokenBucketLimiter(
+            context.Connection.RemoteIpAddress?.ToString() ?? "", _ => new TokenBucketRateLimiterOptions
+            {
+                TokenLimit = (int)Math.Min((long)perSecond * BurstSeconds, int.MaxValue),
+                TokensPerPeriod = perSecond,
+                ReplenishmentPeriod = Second,
+                AutoReplenishment = true,
+            }) : RateLimitPartition.GetNoLimiter(""));
 
     private static async ValueTask RejectAsync(OnRejectedContext context, CancellationToken cancellationToken)
     {
         // Only a bucket of tokens knows when there is one again.
         bool isClientTooFast = context.Lease.TryGetMetadata(MetadataName.RetryAfter, out TimeSpan wait);
-        context.HttpContext.Response.Headers.RetryAfter = Math.Max(1, (int)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
+        context.HttpContext.Response.Headers.RetryAfter = Math.Max(1, (int)Math.Ceiling(wait.TotalSeconds))
+            .ToString(CultureInfo.InvariantCulture);
         await (isClientTooFast
             ? Problems.Result(StatusCodes.Status429TooManyRequests, "This client asks more often than it may (Limits:RequestsPerSecond).")
-            : Problems.Result(StatusCodes.Status503ServiceUnavailable, "The service is at work on as many requests as it can; try again.")).ExecuteAsync(context.HttpContext);
+            : Problems.Result(StatusCodes.Status503ServiceUnavailable,
+                "The service is at work on as many requests as it can; try again.")).ExecuteAsync(context.HttpContext);
     }
 }

@@ -40,7 +40,8 @@ internal sealed class ServiceMetrics : IDisposable
         _seconds = _meter.CreateHistogram<double>("request_seconds", "s", "Time from the request's first byte to its answer.");
         _rows = _meter.CreateCounter<long>("rows_total", "{row}", "Rows predicted.");
         _reloads = _meter.CreateCounter<long>("model_reloads_total", "{model}", "Models that replaced another.");
-        _failedReloads = _meter.CreateCounter<long>("model_reload_failures_total", "{model}", "Changes of the model file that were not taken.");
+        _failedReloads =
+            _meter.CreateCounter<long>("model_reload_failures_total", "{model}", "Changes of the model file that were not taken.");
         _rows.Add(0);
         _reloads.Add(0);
         _failedReloads.Add(0);

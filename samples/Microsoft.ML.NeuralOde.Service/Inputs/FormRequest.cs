@@ -19,13 +19,15 @@ internal static class FormRequest
     /// <param name="rows">Where the rows go.</param>
     /// <param name="maximum">Most rows.</param>
     /// <exception cref="RequestException">The body is no such form.</exception>
-    public static async Task ReadAsync(ReadOnlyMemory<byte> body, MediaTypeHeaderValue contentType, InputFields fields, RequestRows rows, int maximum)
+    public static async Task ReadAsync(
+        ReadOnlyMemory<byte> body, MediaTypeHeaderValue contentType, InputFields fields, RequestRows rows, int maximum)
     {
         string? boundary = HeaderUtilities.RemoveQuotes(contentType.Boundary).Value;
         if (string.IsNullOrEmpty(boundary) || boundary.Length > MostBoundary)
             throw new RequestException($"The content type's boundary is missing or longer than {MostBoundary} characters.");
         using MemoryStream stream = MemoryMarshal.TryGetArray(body, out ArraySegment<byte> bytes)
-            ? new MemoryStream(bytes.Array!, bytes.Offset, bytes.Count, writable: false) : new MemoryStream(body.ToArray(), writable: false);
+            ? new MemoryStream(bytes.Array!, bytes.Offset, bytes.Count, writable: false)
+            : new MemoryStream(body.ToArray(), writable: false);
         var reader = new MultipartReader(boundary, stream);
         int[] counts = new int[fields.Inputs.Count];
         var values = new List<object?[]>();
@@ -53,14 +55,16 @@ internal static class FormRequest
 
     private static async Task ReadPartAsync(MultipartSection section, InputFields fields, List<object?[]> values, int[] counts, int maximum)
     {
-        if (!ContentDispositionHeaderValue.TryParse(section.ContentDisposition, out ContentDispositionHeaderValue? disposition) || disposition.Name.Length == 0)
+        if (!ContentDispositionHeaderValue.TryParse(section.ContentDisposition, out ContentDispositionHeaderValue? disposition)
+            || disposition.Name.Length == 0)
             throw new RequestException("A part of the form has no name.");
         string name = HeaderUtilities.RemoveQuotes(disposition.Name).Value!;
         int place = fields.Find(name, "");
         int row = counts[place]++;
         if (row == maximum)
             throw maximum == 1 ? new RequestException($"'{fields.Inputs[place].Field}' is given twice; several rows go to /predict/batch.")
-                : new RequestException(StatusCodes.Status413PayloadTooLarge, $"'{fields.Inputs[place].Field}' is given more than {maximum} times, the most rows of a request.");
+                : new RequestException(StatusCodes.Status413PayloadTooLarge,
+                    $"'{fields.Inputs[place].Field}' is given more than {maximum} times, the most rows of a request.");
         if (row == values.Count)
             values.Add(new object?[fields.Inputs.Count]);
         using var content = new MemoryStream();

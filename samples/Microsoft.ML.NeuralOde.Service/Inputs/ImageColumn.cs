@@ -29,7 +29,8 @@ internal sealed class ImageColumn(string name, ImageDataViewType type, LimitSett
     {
         string text = ScalarFormat.ReadText(ref reader, place, "an image as base64");
         // A data URL says what it is before its base64.
-        int start = text.StartsWith("data:", StringComparison.OrdinalIgnoreCase) && text.IndexOf(DataUrl, StringComparison.OrdinalIgnoreCase) is >= 0 and var found
+        int start = text.StartsWith("data:", StringComparison.OrdinalIgnoreCase)
+            && text.IndexOf(DataUrl, StringComparison.OrdinalIgnoreCase) is >= 0 and var found
             ? found + DataUrl.Length : 0;
         byte[] bytes = new byte[(text.Length - start) / 4 * 3 + 3];
         return Convert.TryFromBase64Chars(text.AsSpan(start), bytes, out int count) ? Read(bytes[..count], place)
@@ -44,7 +45,8 @@ internal sealed class ImageColumn(string name, ImageDataViewType type, LimitSett
     {
         if (bytes.Length > limits.MaximumImageBytes)
             throw new RequestException(
-                StatusCodes.Status413PayloadTooLarge, $"{place} has {bytes.Length:N0} bytes; at most {limits.MaximumImageBytes:N0} are allowed (Limits:MaximumImageBytes).");
+                StatusCodes.Status413PayloadTooLarge,
+                $"{place} has {bytes.Length:N0} bytes; at most {limits.MaximumImageBytes:N0} are allowed (Limits:MaximumImageBytes).");
         using SKData data = SKData.CreateCopy(bytes);
         using SKCodec? codec = SKCodec.Create(data);
         if (codec is null)
@@ -62,7 +64,8 @@ internal sealed class ImageColumn(string name, ImageDataViewType type, LimitSett
         return result switch
         {
             SKCodecResult.Success => new ImageValue(bytes),
-            SKCodecResult.IncompleteInput => throw new RequestException($"{place} is an image that is cut off: its file ends before its last pixel."),
+            SKCodecResult.IncompleteInput =>
+            throw new RequestException($"{place} is an image that is cut off: its file ends before its last pixel."),
             _ => throw new RequestException($"{place} is an image that is damaged ({result})."),
         };
     }
@@ -81,7 +84,8 @@ internal sealed class ImageColumn(string name, ImageDataViewType type, LimitSett
         target = ((ImageValue)value()).Decode();
     });
 
-    public override OpenApiSchema Describe() => new() { Type = JsonSchemaType.String, Format = "byte", Description = $"{Wanted}; at most {limits.MaximumImageBytes:N0} bytes." };
+    public override OpenApiSchema Describe() =>
+        new() { Type = JsonSchemaType.String, Format = "byte", Description = $"{Wanted}; at most {limits.MaximumImageBytes:N0} bytes." };
 }
 
 /// <summary>An image file that was found readable, and the images that were decoded of it.</summary>

@@ -70,7 +70,8 @@ internal abstract class InputColumn
             return new ImageColumn(column.Name, image, limits);
         return ScalarFormat.Of(column.Type is VectorDataViewType vector ? vector.ItemType : column.Type) is { } format
             ? (InputColumn)Activator.CreateInstance(
-                (column.Type is VectorDataViewType ? typeof(VectorColumn<>) : typeof(ScalarColumn<>)).MakeGenericType(format.RawType), column.Name, column.Type, format)!
+                (column.Type is VectorDataViewType ? typeof(VectorColumn<>) : typeof(ScalarColumn<>)).MakeGenericType(format.RawType),
+                column.Name, column.Type, format)!
             : null;
     }
 }
@@ -96,7 +97,8 @@ internal sealed class ScalarColumn<T>(string name, DataViewType type, ScalarForm
         try
         {
             string text = new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(content.Span);
-            return typeof(T) == typeof(ReadOnlyMemory<char>) ? text.AsMemory() : base.ReadPart(JsonSerializer.SerializeToUtf8Bytes(text), place);
+            return typeof(T) == typeof(ReadOnlyMemory<char>)
+                ? text.AsMemory() : base.ReadPart(JsonSerializer.SerializeToUtf8Bytes(text), place);
         }
         catch (DecoderFallbackException exception)
         {

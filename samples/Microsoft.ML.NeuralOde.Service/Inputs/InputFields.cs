@@ -6,7 +6,8 @@ namespace Microsoft.ML.NeuralOde.Service.Inputs;
 internal sealed class InputFields(IReadOnlyList<InputColumn> inputs)
 {
     /// <summary>Ordinary names; two that differ by their case alone are told apart by it.</summary>
-    private readonly StringComparer _comparer = inputs.Select(input => input.Field).Distinct(StringComparer.OrdinalIgnoreCase).Count() == inputs.Count
+    private readonly StringComparer _comparer = inputs.Select(input => input.Field)
+        .Distinct(StringComparer.OrdinalIgnoreCase).Count() == inputs.Count
         ? StringComparer.OrdinalIgnoreCase : StringComparer.Ordinal;
 
     public IReadOnlyList<InputColumn> Inputs => inputs;

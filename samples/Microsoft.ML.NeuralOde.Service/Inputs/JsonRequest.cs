@@ -15,7 +15,8 @@ internal static class JsonRequest
     private static readonly byte[] Mark = [0xEF, 0xBB, 0xBF];
 
     /// <exception cref="RequestException">The body is no such row.</exception>
-    public static void ReadOne(ReadOnlyMemory<byte> body, InputFields fields, RequestRows rows) => Guarded(body, (ref Utf8JsonReader reader) =>
+    public static void ReadOne(ReadOnlyMemory<byte> body, InputFields fields, RequestRows rows) =>
+        Guarded(body, (ref Utf8JsonReader reader) =>
     {
         if (reader.TokenType != JsonTokenType.StartObject)
             throw new RequestException($"The body is {ScalarFormat.Found(ref reader)}; an object with the fields of a row would be right.");
@@ -24,7 +25,8 @@ internal static class JsonRequest
 
     /// <exception cref="RequestException">The body is no list of rows.</exception>
     /// <exception cref="OperationCanceledException">The client went away.</exception>
-    public static void ReadMany(ReadOnlyMemory<byte> body, InputFields fields, RequestRows rows, int maximum, CancellationToken cancellation) => Guarded(body, (ref Utf8JsonReader reader) =>
+    public static void ReadMany(ReadOnlyMemory<byte> body, InputFields fields, RequestRows rows, int maximum,
+        CancellationToken cancellation) => Guarded(body, (ref Utf8JsonReader reader) =>
     {
         if (reader.TokenType != JsonTokenType.StartObject)
             throw new RequestException($"The body is {ScalarFormat.Found(ref reader)}; an object with the list '{Rows}' would be right.");
@@ -44,13 +46,15 @@ internal static class JsonRequest
             {
                 cancellation.ThrowIfCancellationRequested();
                 if (rows.Count == maximum)
-                    throw new RequestException(StatusCodes.Status413PayloadTooLarge, $"'{Rows}' has more than {maximum} rows; it must have 1 to {maximum}.");
+                    throw new RequestException(
+                        StatusCodes.Status413PayloadTooLarge, $"'{Rows}' has more than {maximum} rows; it must have 1 to {maximum}.");
                 if (reader.TokenType == JsonTokenType.StartObject)
                     ReadRow(ref reader, fields, rows, $"Row {rows.Count} of '{Rows}': ");
                 else if (fields.Inputs.Count == 1)
                     Keep(rows, [fields.Inputs[0].ReadJson(ref reader, $"Row {rows.Count} of '{Rows}'")]);
                 else
-                    throw new RequestException($"Row {rows.Count} of '{Rows}' is {ScalarFormat.Found(ref reader)}; an object with the fields of a row would be right.");
+                    throw new RequestException(
+                        $"Row {rows.Count} of '{Rows}' is {ScalarFormat.Found(ref reader)}; an object with the fields of a row would be right.");
             }
         }
         if (!isRead)
@@ -114,7 +118,8 @@ internal static class JsonRequest
         }
         catch (JsonException exception)
         {
-            throw new RequestException(json.IsEmpty ? "The body is empty; JSON would be right." : $"The body is no JSON: {exception.Message}", exception);
+            throw new RequestException(
+                json.IsEmpty ? "The body is empty; JSON would be right." : $"The body is no JSON: {exception.Message}", exception);
         }
     }
 }

@@ -25,11 +25,14 @@ internal static class RequestReader
         string media = type.MediaType.Value!.ToLowerInvariant();
         bool isImage = fields.Inputs is [ImageColumn] && !isBatch && ImageColumn.MediaTypes.Contains(media);
         if (media is not (Json or Form) && !isImage)
-            throw new RequestException(StatusCodes.Status415UnsupportedMediaType, $"The content type is '{media}'; {Accepted(fields, isBatch)} would be right.");
+            throw new RequestException(
+                StatusCodes.Status415UnsupportedMediaType, $"The content type is '{media}'; {Accepted(fields, isBatch)} would be right.");
         if (media == Json && type.Charset.HasValue && HeaderUtilities.RemoveQuotes(type.Charset).Value is { } charset && !IsUtf8(charset))
             throw new RequestException(StatusCodes.Status415UnsupportedMediaType, $"The charset is '{charset}'; JSON is read as UTF-8.");
-        if (context.Request.Headers.ContentEncoding is { Count: > 0 } encoding && !string.Equals(encoding, "identity", StringComparison.OrdinalIgnoreCase))
-            throw new RequestException(StatusCodes.Status415UnsupportedMediaType, $"The content encoding is '{encoding}'; a body that is not compressed would be right.");
+        if (context.Request.Headers.ContentEncoding is { Count: > 0 } encoding
+            && !string.Equals(encoding, "identity", StringComparison.OrdinalIgnoreCase))
+            throw new RequestException(StatusCodes.Status415UnsupportedMediaType,
+                $"The content encoding is '{encoding}'; a body that is not compressed would be right.");
 
         using BodyBuffer body = await BodyAsync(context, isBatch ? limits.BatchBytes : limits.RowBytes, limits.BodyTime);
         var rows = new RequestRows();
@@ -59,11 +62,13 @@ internal static class RequestReader
     private static MediaTypeHeaderValue ContentType(HttpRequest request) =>
         MediaTypeHeaderValue.TryParse(request.ContentType, out MediaTypeHeaderValue? type) ? type
         : throw new RequestException(
-            StatusCodes.Status415UnsupportedMediaType, string.IsNullOrEmpty(request.ContentType) ? $"The content type is missing; {Json} would be right for JSON."
+            StatusCodes.Status415UnsupportedMediaType,
+            string.IsNullOrEmpty(request.ContentType) ? $"The content type is missing; {Json} would be right for JSON."
                 : $"The content type '{request.ContentType}' cannot be read; {Json} would be right for JSON.");
 
     private static bool IsUtf8(string charset) =>
-        string.Equals(charset, "utf-8", StringComparison.OrdinalIgnoreCase) || string.Equals(charset, "utf8", StringComparison.OrdinalIgnoreCase)
+        string.Equals(charset, "utf-8", StringComparison.OrdinalIgnoreCase)
+        || string.Equals(charset, "utf8", StringComparison.OrdinalIgnoreCase)
         || string.Equals(charset, "us-ascii", StringComparison.OrdinalIgnoreCase);
 
     private static async Task<BodyBuffer> BodyAsync(HttpContext context, long maximum, TimeSpan time)
@@ -90,7 +95,8 @@ internal static class RequestReader
             body.Dispose();
             if (HttpProtocol.IsHttp11(context.Request.Protocol))
                 context.Response.Headers.Connection = "close";
-            throw new RequestException(StatusCodes.Status408RequestTimeout, $"The body did not come within {time.TotalSeconds} seconds (Limits:BodyTime).");
+            throw new RequestException(
+                StatusCodes.Status408RequestTimeout, $"The body did not come within {time.TotalSeconds} seconds (Limits:BodyTime).");
         }
         catch
         {

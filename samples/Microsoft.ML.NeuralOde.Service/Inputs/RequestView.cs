@@ -26,9 +26,11 @@ internal sealed class RequestView(InputLayout layout, IReadOnlyList<object[]> ro
 
     public long? GetRowCount() => rows.Count;
 
-    public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null) => new RequestCursor(layout, rows);
+    public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null) =>
+        new RequestCursor(layout, rows);
 
-    public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) => [GetRowCursor(columnsNeeded, rand)];
+    public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) =>
+        [GetRowCursor(columnsNeeded, rand)];
 }
 
 /// <summary>Goes over rows; or stands on the one that it is given next, for one request after the other.</summary>
@@ -69,8 +71,10 @@ internal sealed class RequestCursor(InputLayout layout, IReadOnlyList<object[]> 
         int place = layout.Place(column);
         if (place < 0)
             throw new InvalidOperationException($"Column '{column.Name}' is not read by the prediction.");
-        return layout.Inputs[place].Getter(() => (_row ?? throw new InvalidOperationException("There is no current row."))[place]) as ValueGetter<TValue>
-            ?? throw new InvalidOperationException($"Column '{column.Name}' has type {column.Type}; it cannot be read as {typeof(TValue).Name}.");
+        return layout.Inputs[place].Getter(() =>
+            (_row ?? throw new InvalidOperationException("There is no current row."))[place]) as ValueGetter<TValue>
+            ?? throw new InvalidOperationException(
+                $"Column '{column.Name}' has type {column.Type}; it cannot be read as {typeof(TValue).Name}.");
     }
 
     public override ValueGetter<DataViewRowId> GetIdGetter() => (ref DataViewRowId id) => id = new DataViewRowId((ulong)_position, 0);

@@ -74,7 +74,8 @@ internal static partial class ModelFile
             throw Unreadable($"'{path}' is a pipe or the like; a regular file would be right.", exception);
         }
         return length == 0 ? throw Unreadable($"'{path}' is empty or a device; a model file would be right.")
-            : length > Math.Min(maximum, Array.MaxLength) ? throw Unreadable($"'{path}' has {length:N0} bytes; at most {maximum:N0} are allowed (Model:MaximumModelBytes).")
+            : length > Math.Min(maximum, Array.MaxLength)
+            ? throw Unreadable($"'{path}' has {length:N0} bytes; at most {maximum:N0} are allowed (Model:MaximumModelBytes).")
             : length;
     }
 
@@ -91,7 +92,8 @@ internal static partial class ModelFile
     }
 
     private static ModelFileException Unreadable(string message, Exception? inner = null) =>
-        inner is null ? new ModelFileException(message) { IsUnreadable = true } : new ModelFileException(message, inner) { IsUnreadable = true };
+        inner is null
+        ? new ModelFileException(message) { IsUnreadable = true } : new ModelFileException(message, inner) { IsUnreadable = true };
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]

@@ -13,7 +13,8 @@ internal sealed class ModelPlan
 {
     private const string ScoreValueKind = "ScoreValueKind";
 
-    private ModelPlan(string task, ITransformer scorer, InputLayout layout, IReadOnlyList<AnswerField> answers, IReadOnlyList<string>? classes)
+    private ModelPlan(
+        string task, ITransformer scorer, InputLayout layout, IReadOnlyList<AnswerField> answers, IReadOnlyList<string>? classes)
     {
         Task = task;
         Scorer = scorer;
@@ -70,13 +71,15 @@ internal sealed class ModelPlan
         };
         return new ModelPlan(task, steps.Scorer, LayoutOf(steps, answers, final, limits), answers, classes);
 
-        DataViewSchema.Column Role(string role) => added.FirstOrDefault(column => RoleOf(column) == role) is { Name: not null } found ? found
+        DataViewSchema.Column Role(string role) =>
+            added.FirstOrDefault(column => RoleOf(column) == role) is { Name: not null } found ? found
             : throw new ModelFileException($"its {step.GetType().Name} makes no column of the kind '{role}'.");
 
         // Later steps may replace a column by one of its name, as MapKeyToValue does with the label.
         DataViewSchema.Column Final(DataViewSchema.Column column, Type type) => final.GetColumnOrNull(column.Name) is not { } last
             ? throw new ModelFileException($"its column '{column.Name}' is dropped by a later step, so that there would be no answer.")
-            : (last.Type is VectorDataViewType vector ? vector.ItemType : last.Type).RawType == type && last.Type is VectorDataViewType == column.Type is VectorDataViewType ? last
+            : (last.Type is VectorDataViewType vector ? vector.ItemType : last.Type).RawType == type
+            && last.Type is VectorDataViewType == column.Type is VectorDataViewType ? last
             : throw new ModelFileException($"its column '{column.Name}' is made {last.Type} by a later step; it must stay {column.Type}.");
 
         LabelField Label(string description)
@@ -85,14 +88,16 @@ internal sealed class ModelPlan
             DataViewSchema.Column last = final.GetColumnOrNull(label.Name)
                 ?? throw new ModelFileException($"its column '{label.Name}' is dropped by a later step, so that there would be no answer.");
             return LabelField.Create(last, ClassNames.Of(last), description)
-                ?? throw new ModelFileException($"its column '{label.Name}' is made {last.Type} by a later step, which is no type of labels.");
+                ?? throw new ModelFileException(
+                    $"its column '{label.Name}' is made {last.Type} by a later step, which is no type of labels.");
         }
 
         AnswerField[] Multiclass(out string[] names)
         {
             DataViewSchema.Column score = Role("Score");
             int count = ((VectorDataViewType)score.Type).Size;
-            names = ClassNames.Of(Role("PredictedLabel")) ?? ClassNames.Of(score) ?? [.. Enumerable.Range(1, count).Select(number => $"{number}")];
+            names = ClassNames.Of(Role("PredictedLabel"))
+                ?? ClassNames.Of(score) ?? [.. Enumerable.Range(1, count).Select(number => $"{number}")];
             if (names.Length != count)
                 throw new ModelFileException($"it has {count} scores and {names.Length} names of classes.");
             return [Label("The class."), new ClassesField(Final(score, typeof(float)), names)];
@@ -102,7 +107,8 @@ internal sealed class ModelPlan
         {
             DataViewSchema.Column score = Final(Role("Score"), typeof(float));
             return score.Type is VectorDataViewType { Size: var count }
-                ? ($"regression of {count} targets", [new NumbersField("scores", score, "The predicted values, in the order of the label's.")])
+                ? ($"regression of {count} targets",
+                    [new NumbersField("scores", score, "The predicted values, in the order of the label's.")])
                 : ("regression", [new NumberField("score", score, "The predicted value.")]);
         }
 
@@ -112,7 +118,8 @@ internal sealed class ModelPlan
             foreach (DataViewSchema.Column column in added)
                 fields.Add(column.Type is VectorDataViewType
                     ? new NumbersField("latent", Final(column, typeof(float)), "The row's place in the base distribution.")
-                    : fields.Count == 0 ? new NumberField("logDensity", Final(column, typeof(float)), "The logarithm of the density, in nats.")
+                    : fields.Count == 0
+                    ? new NumberField("logDensity", Final(column, typeof(float)), "The logarithm of the density, in nats.")
                     : new NumberField("bitsPerDimension", Final(column, typeof(float)), "−log₂ of the density, a feature."));
             return [.. fields];
         }
@@ -133,8 +140,10 @@ internal sealed class ModelPlan
         if (steps.Scorer.IsRowToRowMapper is false)
             throw new ModelFileException("it has a step that does not work row by row, so that a row may have no answer.");
         IRowToRowMapper mapper = steps.Scorer.GetRowToRowMapper(steps.Input);
-        IEnumerable<DataViewSchema.Column> needed = mapper.GetDependencies(answers.SelectMany(answer => answer.Columns).Select(column => mapper.OutputSchema[column.Index]));
+        IEnumerable<DataViewSchema.Column> needed =
+            mapper.GetDependencies(answers.SelectMany(answer => answer.Columns).Select(column => mapper.OutputSchema[column.Index]));
         return new InputLayout(steps.Input, [.. needed.DistinctBy(column => column.Index).OrderBy(column => column.Index).Select(column =>
-            InputColumn.Create(column, limits) ?? throw new ModelFileException($"it reads the column '{column.Name}' of type {column.Type}, which a request cannot carry."))]);
+            InputColumn.Create(column, limits)
+            ?? throw new ModelFileException($"it reads the column '{column.Name}' of type {column.Type}, which a request cannot carry."))]);
     }
 }

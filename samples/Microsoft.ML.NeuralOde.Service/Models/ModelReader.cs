@@ -12,7 +12,8 @@ internal static class ModelReader
     /// <returns>The model, the columns of the data that it was saved with (null if none), and whether a seal says that the file is
     /// whole.</returns>
     /// <exception cref="InvalidDataException">The file is damaged or no model.</exception>
-    public static (ITransformer Model, DataViewSchema? Schema, bool IsSealed) Load(MLContext mlContext, byte[] bytes, ModelSettings settings)
+    public static (ITransformer Model, DataViewSchema? Schema, bool IsSealed) Load(
+        MLContext mlContext, byte[] bytes, ModelSettings settings)
     {
         using var stream = new MemoryStream(bytes, writable: false);
         // What is no archive at all goes there, too: the library says best what is wrong with it.
@@ -40,9 +41,11 @@ internal static class ModelReader
                 return false;
             long total = archive.Entries.Sum(entry => entry.Length);
             return total <= maximum ? true
-                : throw new ModelFileException($"its entries declare {total:N0} bytes; at most {maximum:N0} are allowed (Model:MaximumModelBytes).");
+                : throw new ModelFileException(
+                    $"its entries declare {total:N0} bytes; at most {maximum:N0} are allowed (Model:MaximumModelBytes).");
         }
-        catch (Exception exception) when (exception is InvalidDataException or EndOfStreamException or NotSupportedException or OverflowException)
+        catch (Exception exception) when (exception is InvalidDataException
+            or EndOfStreamException or NotSupportedException or OverflowException)
         {
             return false;
         }

@@ -46,11 +46,13 @@ internal sealed class ModelSteps
     {
         int last = _steps.FindLastIndex(step => step is NeuralOdeTransformer or ContinuousFlowTransformer);
         if (last < 0)
-            throw new ModelFileException($"it is no model of this library; its steps are {string.Join(", ", _steps.Select(step => step.GetType().Name))}.");
+            throw new ModelFileException(
+                $"it is no model of this library; its steps are {string.Join(", ", _steps.Select(step => step.GetType().Name))}.");
         return (_steps[last], After(last));
     }
 
-    private static IEnumerable<ITransformer> Flatten(ITransformer model) => model is IEnumerable<ITransformer> chain ? chain.SelectMany(Flatten) : [model];
+    private static IEnumerable<ITransformer> Flatten(ITransformer model) =>
+        model is IEnumerable<ITransformer> chain ? chain.SelectMany(Flatten) : [model];
 
     private void Add(ITransformer step)
     {
@@ -72,7 +74,8 @@ internal sealed class ModelSteps
     {
         DataViewSchema now = After(_steps.Count);
         if (now.GetColumnOrNull(input) is { } path && path.Index >= Input.Count)
-            throw new ModelFileException($"it computes the paths of images ('{input}'); the service reads no files for its clients, so that the path must be a column of the data.");
+            throw new ModelFileException(
+                $"it computes the paths of images ('{input}'); the service reads no files for its clients, so that the path must be a column of the data.");
         // The path's column may be gone from the schema; what the loader makes does not depend on it.
         var builder = new DataViewSchema.Builder();
         foreach (string column in pairs.Select(pair => pair.Input).Distinct())
@@ -101,7 +104,8 @@ internal sealed class ModelSteps
             ContinuousFlowTransformer { ConditionColumnName: { } condition } flow =>
             [
                 (flow.FeatureColumnName, flow.FeatureColumnType),
-                (condition, flow.Model.ConditionCount == 1 ? NumberDataViewType.Single : new VectorDataViewType(NumberDataViewType.Single, flow.Model.ConditionCount)),
+                (condition, flow.Model.ConditionCount == 1
+                    ? NumberDataViewType.Single : new VectorDataViewType(NumberDataViewType.Single, flow.Model.ConditionCount)),
             ],
             ContinuousFlowTransformer flow => [(flow.FeatureColumnName, flow.FeatureColumnType)],
             _ => [],
@@ -116,7 +120,8 @@ internal sealed class ModelSteps
     {
         if (_all.Any(step => step is ImageResizingTransformer))
             return new ImageDataViewType();
-        DataViewType? features = _all.OfType<NeuralOdeTransformer>().LastOrDefault()?.FeatureColumnType ?? _all.OfType<ContinuousFlowTransformer>().LastOrDefault()?.FeatureColumnType;
+        DataViewType? features = _all.OfType<NeuralOdeTransformer>().LastOrDefault()?.FeatureColumnType
+            ?? _all.OfType<ContinuousFlowTransformer>().LastOrDefault()?.FeatureColumnType;
         return features is VectorDataViewType { Dimensions: [var first, var second, var third] }
             ? first <= MostPlanes ? new ImageDataViewType(second, third) : new ImageDataViewType(first, second)
             : new ImageDataViewType();
@@ -124,7 +129,8 @@ internal sealed class ModelSteps
 
     /// <summary>The columns of a step that makes one of one; ML.NET keeps them to itself.</summary>
     private static (string outputColumnName, string inputColumnName)[]? ColumnPairs(ITransformer step) =>
-        step.GetType().BaseType?.GetField("ColumnPairs", BindingFlags.Instance | BindingFlags.NonPublic)?.GetValue(step) as (string, string)[];
+        step.GetType().BaseType?.GetField(
+            "ColumnPairs", BindingFlags.Instance | BindingFlags.NonPublic)?.GetValue(step) as (string, string)[];
 
     private DataViewSchema Schema()
     {

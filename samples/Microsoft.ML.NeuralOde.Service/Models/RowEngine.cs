@@ -16,7 +16,8 @@ internal sealed class RowEngine : IDisposable
     {
         _input = new RequestCursor(plan.Layout, []);
         IRowToRowMapper mapper = plan.Scorer.GetRowToRowMapper(plan.Layout.Schema);
-        _output = mapper.GetRow(_input, plan.Answers.SelectMany(answer => answer.Columns).Select(column => mapper.OutputSchema[column.Index]));
+        _output = mapper.GetRow(
+            _input, plan.Answers.SelectMany(answer => answer.Columns).Select(column => mapper.OutputSchema[column.Index]));
         _writers = [.. plan.Answers.Select(answer => answer.Open(_output))];
     }
 

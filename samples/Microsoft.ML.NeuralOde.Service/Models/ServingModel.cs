@@ -26,7 +26,8 @@ internal sealed class ServingModel
     // The store's own use, and one for each request.
     private int _users = 1;
 
-    private ServingModel(MLContext mlContext, ITransformer transformer, ModelPlan plan, ModelLimits limits, string hash, bool isSealed, int generation)
+    private ServingModel(
+        MLContext mlContext, ITransformer transformer, ModelPlan plan, ModelLimits limits, string hash, bool isSealed, int generation)
     {
         _mlContext = mlContext;
         _transformer = transformer;
@@ -145,7 +146,8 @@ internal sealed class ServingModel
     private void AnswerView(RequestRows rows, Utf8JsonWriter writer, ref int row, CancellationToken cancellation)
     {
         IDataView scored = Plan.Scorer.Transform(new RequestView(Plan.Layout, rows));
-        using DataViewRowCursor cursor = scored.GetRowCursor(Plan.Answers.SelectMany(answer => answer.Columns).Select(column => scored.Schema[column.Index]));
+        using DataViewRowCursor cursor =
+            scored.GetRowCursor(Plan.Answers.SelectMany(answer => answer.Columns).Select(column => scored.Schema[column.Index]));
         AnswerWriter[] writers = [.. Plan.Answers.Select(answer => answer.Open(cursor))];
         for (; cursor.MoveNext(); row++)
         {

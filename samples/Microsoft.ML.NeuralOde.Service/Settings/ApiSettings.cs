@@ -11,7 +11,8 @@ internal sealed class ApiSettings
     public void Check()
     {
         if (Key is { Length: < ShortestKey } && Key.Length > 0)
-            throw new SettingsException($"Api:Key has {Key.Length} characters; at least {ShortestKey} would be right, for they can be guessed.");
+            throw new SettingsException(
+                $"Api:Key has {Key.Length} characters; at least {ShortestKey} would be right, for they can be guessed.");
         if (Key is not null && string.IsNullOrWhiteSpace(Key))
             throw new SettingsException("Api:Key is empty; a key of at least 16 characters would be right, or no such setting.");
         if (Key?.Any(character => character is < '!' or > '~') == true)

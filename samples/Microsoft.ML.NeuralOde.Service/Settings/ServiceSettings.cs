@@ -7,7 +7,8 @@ internal sealed record ServiceSettings(ModelSettings Model, LimitSettings Limits
     public static ServiceSettings Read(IConfiguration configuration)
     {
         var settings = new ServiceSettings(
-            Section<ModelSettings>(configuration, "Model"), Section<LimitSettings>(configuration, "Limits"), Section<ApiSettings>(configuration, "Api"));
+            Section<ModelSettings>(configuration, "Model"), Section<LimitSettings>(configuration, "Limits"),
+            Section<ApiSettings>(configuration, "Api"));
         settings.Model.Check();
         settings.Limits.Check();
         settings.Api.Check();

@@ -77,7 +77,8 @@ internal sealed unsafe class ConvolutionLayer<T>
     {
         int positions = _plan.Height * _plan.Width;
         for (int p = 0; p < positions; p++)
-            new ReadOnlySpan<T>(StateKernels.Address(_bias), _plan.Channels).CopyTo(new Span<T>(_biasImage.Start + p * _plan.Padded, _plan.Channels));
+            new ReadOnlySpan<T>(
+                StateKernels.Address(_bias), _plan.Channels).CopyTo(new Span<T>(_biasImage.Start + p * _plan.Padded, _plan.Channels));
         if (_timeWeight is not null)
             FillTimeImage((T*)StateKernels.Address(_timeWeight));
         // Comparing is much cheaper than transforming the weights anew, and between training steps they do not change.
@@ -103,7 +104,8 @@ internal sealed unsafe class ConvolutionLayer<T>
         nint matrix = channels * _plan.Padded;
         for (int o = firstOutput; o < endOutput; o++)
         {
-            _plan.Filters.TransformTapCotangent(parts + o * _plan.Padded, matrix, count, _plan.WeightCount, taps, _plan.Padded, _plan.Padded);
+            _plan.Filters.TransformTapCotangent(
+                parts + o * _plan.Padded, matrix, count, _plan.WeightCount, taps, _plan.Padded, _plan.Padded);
             T* to = gradient + (nint)o * channels * Taps;
             for (int i = 0; i < channels; i++)
                 for (int k = 0; k < Taps; k++)

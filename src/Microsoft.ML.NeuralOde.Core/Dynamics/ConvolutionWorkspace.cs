@@ -76,10 +76,12 @@ internal sealed unsafe class ConvolutionWorkspace<T>
             // Whole tiles: beyond the image stay zeros.
             tiled = _cotangent.Ensure(_plan.TiledCount);
             for (int y = 0; y < _plan.Height; y++)
-                new ReadOnlySpan<T>(cotangent + y * _plan.ImageRow, _plan.ImageRow).CopyTo(new Span<T>(tiled + y * _plan.TiledRow, _plan.ImageRow));
+                new ReadOnlySpan<T>(
+                    cotangent + y * _plan.ImageRow, _plan.ImageRow).CopyTo(new Span<T>(tiled + y * _plan.TiledRow, _plan.ImageRow));
         }
         _plan.Filters.TransformCotangent(
-            tiled, _plan.TiledRow, _plan.Padded, _plan.TilesY, _plan.TilesX, _products.Start + image * _plan.Tiles * _plan.Padded, _plan.PointStep);
+            tiled, _plan.TiledRow, _plan.Padded, _plan.TilesY, _plan.TilesX, _products.Start + image * _plan.Tiles * _plan.Padded,
+            _plan.PointStep);
     }
 
     /// <summary>Multiplies the transformed images of a block with transformed weights.</summary>

@@ -62,7 +62,8 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
         if (!Enum.IsDefined(activation))
             throw new ArgumentOutOfRangeException(nameof(activation), activation, "There is no such activation.");
         if (time is not (TimeDependence.None or TimeDependence.Add or TimeDependence.Concatenate))
-            throw new ArgumentOutOfRangeException(nameof(time), time, "Convolutional dynamics know the time dependences None, Add and Concatenate.");
+            throw new ArgumentOutOfRangeException(
+                nameof(time), time, "Convolutional dynamics know the time dependences None, Add and Concatenate.");
         Channels = channels;
         Groups = groups ?? DefaultGroups(channels);
         Activation = activation;

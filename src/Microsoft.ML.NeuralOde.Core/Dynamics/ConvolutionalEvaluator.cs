@@ -46,7 +46,8 @@ internal sealed unsafe class ConvolutionalEvaluator<T> : ConvolutionalEvaluator
         Layers =
         [
             .. Enumerable.Range(0, dynamics.Weights.Count).Select(i => new ConvolutionLayer<T>(
-                dynamics.Weights[i], dynamics.Biases[i], dynamics.Time == TimeDependence.Concatenate ? dynamics.TimeWeights[i] : null, Plan)),
+                dynamics.Weights[i], dynamics.Biases[i],
+                dynamics.Time == TimeDependence.Concatenate ? dynamics.TimeWeights[i] : null, Plan)),
         ];
         _timeWeight = new Scratch<T>(Plan.Padded);
     }
@@ -82,7 +83,8 @@ internal sealed unsafe class ConvolutionalEvaluator<T> : ConvolutionalEvaluator
         foreach (ConvolutionLayer<T> layer in Layers)
             layer.Refresh();
         if (IsTimeAdded)
-            new ReadOnlySpan<T>(StateKernels.Address(_dynamics.TimeWeights[0]), Plan.Channels).CopyTo(new Span<T>(TimeWeight, Plan.Channels));
+            new ReadOnlySpan<T>(
+                StateKernels.Address(_dynamics.TimeWeights[0]), Plan.Channels).CopyTo(new Span<T>(TimeWeight, Plan.Channels));
     }
 
     public override void Evaluate(ReadOnlySpan<double> times, Tensor state, Tensor derivative) => Run(times, state, derivative, null);

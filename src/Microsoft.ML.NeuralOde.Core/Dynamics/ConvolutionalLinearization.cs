@@ -99,7 +99,8 @@ internal sealed unsafe class ConvolutionalLinearization<T> : DynamicsLinearizati
                 Layers[i].AddBiasGradient(SumOfImages(i, isWeighted: false), T.CreateTruncating(weight), (T*)StateKernels.Address(bias));
             if (time is { } timeWeight)
                 Layers[i].AddTimeGradient(
-                    SumOfImages(i, IsPerRow), T.CreateTruncating(IsPerRow ? weight : weight * _times[0]), (T*)StateKernels.Address(timeWeight));
+                    SumOfImages(i, IsPerRow), T.CreateTruncating(IsPerRow ? weight : weight * _times[0]),
+                    (T*)StateKernels.Address(timeWeight));
         }
     }
 

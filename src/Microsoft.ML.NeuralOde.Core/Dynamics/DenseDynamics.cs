@@ -41,7 +41,8 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <param name="conditions">Size of a conditioning vector; 0 for none.</param>
     /// <exception cref="ArgumentOutOfRangeException">A size is not positive.</exception>
     public DenseDynamics(
-        long features, IReadOnlyList<long>? hidden = null, Activation activation = Activation.Tanh, TimeDependence time = TimeDependence.Add,
+        long features, IReadOnlyList<long>? hidden = null, Activation activation = Activation.Tanh,
+        TimeDependence time = TimeDependence.Add,
         long conditions = 0)
         : this(features, features, hidden ?? [features], activation, time, conditions)
     {
@@ -140,7 +141,8 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     public override Tensor forward(Tensor t, Tensor y)
     {
         if (Conditions > 0)
-            throw new InvalidOperationException($"These dynamics depend on a condition of {Conditions} features; call Evaluate(t, y, condition).");
+            throw new InvalidOperationException(
+                $"These dynamics depend on a condition of {Conditions} features; call Evaluate(t, y, condition).");
         return EvaluateProjected(t, y, null);
     }
 
@@ -184,7 +186,8 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
         Inputs.RequireAlive(t, nameof(t), "The time");
         Inputs.RequireAlive(y, nameof(y), "The state");
         if (y.dim() == 0 || y.size(-1) != Features)
-            throw new ArgumentException($"The state has shape [{string.Join(", ", y.shape)}]; these dynamics need [batch, {Features}].", nameof(y));
+            throw new ArgumentException(
+                $"The state has shape [{string.Join(", ", y.shape)}]; these dynamics need [batch, {Features}].", nameof(y));
         Inputs.RequireLike(y, _weights[0], nameof(y));
         if (t.dim() > 0 && (t.dtype != y.dtype || t.numel() > Math.Max(1, y.numel() / Features) || t.size(-1) != 1))
             throw new ArgumentException(
@@ -218,12 +221,14 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     internal void Return(DensePathEvaluator evaluator) => _pathEvaluators.Return(evaluator);
 
     /// <summary>σ(t g + c) of a layer is the gate; null where there is none.</summary>
-    internal (Parameter Weight, Parameter Bias)? Gate(int layer) => _gateWeights.Length > 0 ? (_gateWeights[layer], _gateBiases[layer]) : null;
+    internal (Parameter Weight, Parameter Bias)? Gate(int layer) =>
+        _gateWeights.Length > 0 ? (_gateWeights[layer], _gateBiases[layer]) : null;
 
     private bool HasKernelsFor(Tensor state) =>
         Conditions == 0 && Time != TimeDependence.Fourier && StateKernels.Supports(state)
         && Array.TrueForAll(_weights, DenseNetwork.IsSmall)
-        && Array.TrueForAll([.. _weights, .. _biases, .. _timeWeights, .. _gateWeights, .. _gateBiases], parameter => DenseNetwork.Fits(parameter, state));
+        && Array.TrueForAll(
+            [.. _weights, .. _biases, .. _timeWeights, .. _gateWeights, .. _gateBiases], parameter => DenseNetwork.Fits(parameter, state));
 
     /// <summary>The layers without gates and conditions, as the kernels take them.</summary>
     private DenseNetwork Network() => _network ??= new DenseNetwork(
@@ -294,7 +299,8 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
         _evaluators.Clear();
         _pathEvaluators.Clear();
         foreach ((string prefix, Parameter[] parameters) in
-            (ReadOnlySpan<(string, Parameter[])>)[("weight", _weights), ("bias", _biases), ("gate_weight", _gateWeights), ("gate_bias", _gateBiases)])
+            (ReadOnlySpan<(string, Parameter[])>)[("weight", _weights), ("bias", _biases), ("gate_weight", _gateWeights),
+                ("gate_bias", _gateBiases)])
             for (int i = 0; i < parameters.Length; i++)
                 parameters[i] = get_parameter($"{prefix}{i}")!;
         for (int i = 0; i < _timeWeights.Length; i++)

@@ -34,7 +34,8 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
     {
         _network = network;
         Slots = [.. network.Layers.Select(layer => layer.Slots)];
-        Layers = [.. network.Layers.Select(layer => new DenseLayer<T>(layer.Weight, layer.Bias, layer.TimeWeight, _kernels, layer.TimeBias))];
+        Layers = [.. network.Layers.Select(layer =>
+            new DenseLayer<T>(layer.Weight, layer.Bias, layer.TimeWeight, _kernels, layer.TimeBias))];
         _widest = Layers.Max(layer => layer.PaddedOutputs);
         MultiplyAdds = Layers.Sum(layer => (double)layer.Inputs * layer.Outputs);
     }
@@ -85,7 +86,8 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
                 nint yStride = isLast ? Outputs : Layers[l].PaddedOutputs;
                 Forward(l, x, stride, y, yStride, count, blockTimes);
                 if (!isLast)
-                    _kernels.Activate(ActivationOf(l), y, null, yStride, count, Layers[l].HasTime ? blockTimes : null, Layers[l].TimeWeight);
+                    _kernels.Activate(
+                        ActivationOf(l), y, null, yStride, count, Layers[l].HasTime ? blockTimes : null, Layers[l].TimeWeight);
                 x = y;
                 stride = yStride;
                 T* other = hidden;

@@ -75,7 +75,8 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
             DenseSlots slots = _evaluator.Slots[l];
             T* delta = _cotangents[l].Start;
             if (gradients[slots.Weight] is { } matrix)
-                layer.OuterProducts(delta, _inputs[l].Start, _rows, (T*)StateKernels.Address(matrix), layer.Inputs, alpha, accumulate: true);
+                layer.OuterProducts(
+                    delta, _inputs[l].Start, _rows, (T*)StateKernels.Address(matrix), layer.Inputs, alpha, accumulate: true);
             if (slots.Bias is { } own && gradients[own] is { } bias)
                 AddSum(layer, delta, null, weight, bias);
             if (slots.TimeBias is { } added && gradients[added] is { } timeBias)
@@ -100,7 +101,8 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
     private void Evaluate(T* state, T* derivative, nint start, nint count)
     {
         DenseLayer<T> first = Layers[0];
-        CopyRows(state + start * first.Inputs, first.Inputs, _inputs[0].Start + start * first.PaddedInputs, first.PaddedInputs, first.Inputs, count);
+        CopyRows(state + start * first.Inputs, first.Inputs, _inputs[0].Start + start * first.PaddedInputs, first.PaddedInputs,
+            first.Inputs, count);
         T* times = Times == null ? null : Times + start;
         for (int l = 0; l < Layers.Length; l++)
         {
@@ -110,7 +112,8 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
             T* y = (isLast ? derivative : _inputs[l + 1].Start) + start * stride;
             _evaluator.Forward(l, _inputs[l].Start + start * layer.PaddedInputs, layer.PaddedInputs, y, stride, count, times);
             if (!isLast)
-                _kernels.Activate(_evaluator.ActivationOf(l), y, _slopes[l].Start + start * stride, stride, count, layer.HasTime ? times : null,
+                _kernels.Activate(
+                    _evaluator.ActivationOf(l), y, _slopes[l].Start + start * stride, stride, count, layer.HasTime ? times : null,
                     layer.TimeWeight);
         }
     }

@@ -10,7 +10,8 @@ internal sealed record DenseParameters(Parameter Weight, Parameter? Bias, Parame
     public IEnumerable<Parameter> All => new[] { Weight, Bias, TimeWeight, TimeBias }.OfType<Parameter>();
 }
 
-/// <summary>Linear layers with activations between them: what <see cref="DenseEvaluator"/> evaluates, whoever owns the parameters.</summary>
+/// <summary>Linear layers with activations between them: what <see cref="DenseEvaluator"/> evaluates, whoever owns the
+/// parameters.</summary>
 /// <param name="Layers">The linear layers.</param>
 /// <param name="Activations">The activation behind each but the last.</param>
 /// <param name="Pool">Where evaluators wait for the next solve.</param>

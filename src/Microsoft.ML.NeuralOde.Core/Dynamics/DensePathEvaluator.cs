@@ -87,7 +87,8 @@ internal sealed unsafe class DensePathEvaluator<T> : DensePathEvaluator
                 .. Enumerable.Range(_passing.Length, workers - _passing.Length).Select(_ => new DensePathLinearization<T>(this))];
         for (int i = 0; i < workers; i++)
             _passing[i].Prepare(BlockRows);
-        RowBlocks.Run(workers, rows, BlockRows, (worker, start, count) => _passing[worker].Evaluate(from, to, start, count, rows, place: 0));
+        RowBlocks.Run(
+            workers, rows, BlockRows, (worker, start, count) => _passing[worker].Evaluate(from, to, start, count, rows, place: 0));
     }
 
     public override DynamicsLinearization Linearize(ReadOnlySpan<double> times, Tensor state, Tensor derivative)
@@ -95,7 +96,8 @@ internal sealed unsafe class DensePathEvaluator<T> : DensePathEvaluator
         T* from = (T*)StateKernels.Address(state);
         T* to = (T*)StateKernels.Address(derivative);
         nint rows = Rows(state);
-        DensePathLinearization<T> linearization = _free.TryPop(out DensePathLinearization<T>? free) ? free : new DensePathLinearization<T>(this);
+        DensePathLinearization<T> linearization = _free.TryPop(out DensePathLinearization<T>? free)
+            ? free : new DensePathLinearization<T>(this);
         SetTime(times[0], backward: false);
         linearization.Prepare(rows);
         linearization.Time = times[0];
@@ -194,7 +196,8 @@ internal sealed unsafe class GatedLayer<T>
         if (!backward)
         {
             for (int i = 0; i < Dense.Inputs; i++)
-                _kernels.Product(_transposed.Start + i * Dense.PaddedOutputs, Dense.Transposed + i * Dense.PaddedOutputs, Gate, Dense.PaddedOutputs);
+                _kernels.Product(
+                    _transposed.Start + i * Dense.PaddedOutputs, Dense.Transposed + i * Dense.PaddedOutputs, Gate, Dense.PaddedOutputs);
             return;
         }
         new Span<T>(_rows.Start, outputs * Dense.PaddedInputs).Clear();

@@ -247,7 +247,8 @@ internal sealed unsafe class DensePathLinearization<T> : DynamicsLinearization
         for (int o = 0; o < layer.Outputs && Layers[l].HasGate; o++)
         {
             T g = Layers[l].Gate[o];
-            T product = T.CreateTruncating(_kernels.Dot(matrix + o * layer.PaddedInputs, layer.Rows + o * layer.PaddedInputs, layer.PaddedInputs));
+            T product = T.CreateTruncating(
+                _kernels.Dot(matrix + o * layer.PaddedInputs, layer.Rows + o * layer.PaddedInputs, layer.PaddedInputs));
             gate[o] = (product + layer.Bias[o] * sum[o]) * g * (T.One - g);
         }
         return new Derivatives(matrix, sum, gate);

@@ -67,7 +67,8 @@ internal sealed unsafe class GroupNormalization<T>
     /// <summary>The activated image again, from the normalised one.</summary>
     public void Activate(T* normalized, Plane<T> to) =>
         _images.Normalize(
-            _activation, new Plane<T>(normalized, _plan.ImageRow), null, null, Weight, Bias, _plan.Height, _plan.Width, _plan.Padded, null, to);
+            _activation, new Plane<T>(normalized, _plan.ImageRow), null, null, Weight, Bias, _plan.Height, _plan.Width,
+            _plan.Padded, null, to);
 
     /// <summary>Pulls a cotangent of the result back to the image.</summary>
     /// <param name="cotangent">λ; changed.</param>

@@ -119,7 +119,8 @@ internal sealed class HalvesEvaluator(HalvesMap map, DynamicsEvaluator network, 
 }
 
 /// <summary>The derivatives of z′ = v, v′ = −γ v + a at one point.</summary>
-internal sealed class HalvesLinearization(HalvesEvaluator evaluator, DynamicsLinearization network, Tensor? velocities) : DynamicsLinearization
+internal sealed class HalvesLinearization(HalvesEvaluator evaluator, DynamicsLinearization network, Tensor? velocities)
+    : DynamicsLinearization
 {
     private double _damping;
 

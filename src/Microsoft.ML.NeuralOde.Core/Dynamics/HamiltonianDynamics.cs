@@ -34,12 +34,14 @@ public sealed class HamiltonianDynamics : Module<Tensor, Tensor, Tensor>, IAnaly
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(positions);
         hidden ??= [2 * positions];
         if (hidden.Count == 0)
-            throw new ArgumentException("The energy has no hidden layer; without one it is linear, and no force depends on the state.", nameof(hidden));
+            throw new ArgumentException(
+                "The energy has no hidden layer; without one it is linear, and no force depends on the state.", nameof(hidden));
         foreach (long size in hidden)
             ArgumentOutOfRangeException.ThrowIfNegativeOrZero(size, nameof(hidden));
         if (!Enum.IsDefined(activation) || activation == Activation.Relu)
             throw new ArgumentOutOfRangeException(
-                nameof(activation), activation, "The activation of an energy must be a smooth one, such as Activation.Tanh: forces are its derivatives.");
+                nameof(activation), activation,
+                "The activation of an energy must be a smooth one, such as Activation.Tanh: forces are its derivatives.");
         Positions = positions;
         Hidden = [.. hidden];
         Activation = activation;

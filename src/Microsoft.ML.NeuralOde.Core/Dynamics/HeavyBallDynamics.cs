@@ -28,7 +28,8 @@ public sealed class HeavyBallDynamics : Module<Tensor, Tensor, Tensor>, IAnalyti
     /// <param name="maximumDamping">What γ stays below.</param>
     /// <exception cref="ArgumentOutOfRangeException">A size or the damping is not positive.</exception>
     public HeavyBallDynamics(
-        long positions, IReadOnlyList<long>? hidden = null, Activation activation = Activation.Tanh, TimeDependence time = TimeDependence.Add,
+        long positions, IReadOnlyList<long>? hidden = null, Activation activation = Activation.Tanh,
+        TimeDependence time = TimeDependence.Add,
         double maximumDamping = 1)
         : base(nameof(HeavyBallDynamics))
     {

@@ -111,7 +111,8 @@ internal sealed class LayerReader
         _ => null,
     };
 
-    /// <summary>Whether functions wait for calls of a module. TorchSharp does not tell; it keeps them in fields of its base classes.</summary>
+    /// <summary>Whether functions wait for calls of a module. TorchSharp does not tell; it keeps them in fields of its base
+    /// classes.</summary>
     private static bool HasHooks(Module module)
     {
         for (Type? type = module.GetType(); type is not null && type != typeof(object); type = type.BaseType)

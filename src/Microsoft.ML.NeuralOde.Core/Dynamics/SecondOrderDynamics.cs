@@ -26,7 +26,8 @@ public sealed class SecondOrderDynamics : Module<Tensor, Tensor, Tensor>, IAnaly
     /// <param name="time">How time enters the acceleration.</param>
     /// <exception cref="ArgumentOutOfRangeException">A size is not positive.</exception>
     public SecondOrderDynamics(
-        long positions, IReadOnlyList<long>? hidden = null, Activation activation = Activation.Tanh, TimeDependence time = TimeDependence.Add)
+        long positions, IReadOnlyList<long>? hidden = null, Activation activation = Activation.Tanh,
+        TimeDependence time = TimeDependence.Add)
         : base(nameof(SecondOrderDynamics))
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(positions);

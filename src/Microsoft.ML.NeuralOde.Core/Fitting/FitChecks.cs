@@ -10,14 +10,18 @@ internal static class FitChecks
     {
         ArgumentNullException.ThrowIfNull(parameters);
         ArgumentNullException.ThrowIfNull(trajectories);
-        Require(parameters.Count > 0 && parameters.All(p => p is not null), nameof(parameters), "No parameter is given; at least one is needed.");
+        Require(parameters.Count > 0 && parameters.All(p => p is not null), nameof(parameters),
+            "No parameter is given; at least one is needed.");
         foreach (OdeParameter parameter in parameters)
         {
-            Require(parameter.Guess > parameter.Lower && parameter.Guess < parameter.Upper && double.IsFinite(parameter.Guess), nameof(parameters),
+            Require(parameter.Guess > parameter.Lower && parameter.Guess < parameter.Upper && double.IsFinite(parameter.Guess),
+                nameof(parameters),
                 $"Parameter '{parameter.Name}' begins at {parameter.Guess}; that must lie strictly between {parameter.Lower} and {parameter.Upper}.");
-            Require(parameters.Count(other => other.Name == parameter.Name) == 1, nameof(parameters), $"Two parameters are named '{parameter.Name}'.");
+            Require(parameters.Count(other => other.Name == parameter.Name) == 1, nameof(parameters),
+                $"Two parameters are named '{parameter.Name}'.");
         }
-        Require(trajectories.Count > 0 && trajectories.All(t => t is not null), nameof(trajectories), "No trajectory is given; at least one is needed.");
+        Require(trajectories.Count > 0 && trajectories.All(t => t is not null), nameof(trajectories),
+            "No trajectory is given; at least one is needed.");
         for (int i = 0; i < trajectories.Count; i++)
             Check(trajectories[i], i, trajectories[0], options);
         CheckOptions(trajectories[0].Values.GetLength(1), options);
@@ -28,7 +32,8 @@ internal static class FitChecks
         Require(options.Solver is not null, nameof(options.Solver), "OdeFitOptions.Solver is null; give solver options.");
         options.Solver!.Validate();
         NativeOptions.Check(options.Solver);
-        Require(options.Solver.OnStepLimit == StepLimitBehavior.Throw, nameof(options.Solver), "OdeFitOptions.Solver.OnStepLimit must be Throw.");
+        Require(options.Solver.OnStepLimit == StepLimitBehavior.Throw, nameof(options.Solver),
+            "OdeFitOptions.Solver.OnStepLimit must be Throw.");
         Require(options.Solver.RelativeTolerances is null && options.Solver.AbsoluteTolerances is null, nameof(options.Solver),
             "OdeFitOptions.Solver has tolerances per component; a fit takes one for all.");
         Require(options.Segments > 0, nameof(options.Segments), $"OdeFitOptions.Segments is {options.Segments}; it must be positive.");
@@ -36,7 +41,8 @@ internal static class FitChecks
             $"OdeFitOptions.MaximumIterations is {options.MaximumIterations}; it must be positive.");
         Require(options.Tolerance > 0 && options.Tolerance < 1, nameof(options.Tolerance),
             $"OdeFitOptions.Tolerance is {options.Tolerance}; it must lie between 0 and 1.");
-        Require(options.Scales is null || (options.Scales.Count == columns && options.Scales.All(scale => scale > 0 && double.IsFinite(scale))),
+        Require(options.Scales is null
+            || (options.Scales.Count == columns && options.Scales.All(scale => scale > 0 && double.IsFinite(scale))),
             nameof(options.Scales), $"OdeFitOptions.Scales must be {columns} positive numbers, one a column of the observations.");
     }
 
@@ -53,8 +59,10 @@ internal static class FitChecks
         for (int i = 0; i < count; i++)
             Require(double.IsFinite(trajectory.Times[i]) && (i == 0 || trajectory.Times[i] > trajectory.Times[i - 1]), "trajectories",
                 $"{name}: times must be finite and strictly increase; time {i} is {trajectory.Times[i]}.");
-        Require(!trajectory.Values.Cast<double>().Any(double.IsInfinity), "trajectories", $"{name} holds an infinite value; missing values are NaN.");
-        Require(trajectory.Values.Cast<double>().Any(double.IsFinite), "trajectories", $"{name} holds no observation: all its values are NaN.");
+        Require(!trajectory.Values.Cast<double>().Any(double.IsInfinity), "trajectories",
+            $"{name} holds an infinite value; missing values are NaN.");
+        Require(trajectory.Values.Cast<double>().Any(double.IsFinite), "trajectories",
+            $"{name} holds no observation: all its values are NaN.");
         bool startsSeen = options.Observation is null && Enumerable.Range(0, columns).All(c => double.IsFinite(trajectory.Values[0, c]));
         Require(trajectory.InitialState is not null || startsSeen, "trajectories",
             $"{name}: the state at its first time is not fully observed; give InitialState, exact or as a guess.");
@@ -65,7 +73,8 @@ internal static class FitChecks
             $"{name} has a state of {trajectory.InitialState?.Count ?? columns} components, trajectory 0 one of {components}.");
         Require(options.Observation is not null || components == columns, "trajectories",
             $"{name} has {columns} columns for {components} components; give OdeFitOptions.Observation, or one column a component with NaN where nothing is seen.");
-        Require(trajectory.InitialState?.All(double.IsFinite) ?? true, "trajectories", $"{name}: InitialState holds a number that is not finite.");
+        Require(trajectory.InitialState?.All(double.IsFinite) ?? true, "trajectories",
+            $"{name}: InitialState holds a number that is not finite.");
     }
 
     private static void Require(bool condition, string parameter, string message)

@@ -7,7 +7,8 @@ internal sealed record FitScales(double[] Columns, double[] Components)
 {
     public static FitScales Of(IReadOnlyList<OdeTrajectory> trajectories, OdeFitOptions options, int components)
     {
-        double[] deviations = [.. Enumerable.Range(0, trajectories[0].Values.GetLength(1)).Select(column => Deviation(Column(trajectories, column)))];
+        double[] deviations =
+            [.. Enumerable.Range(0, trajectories[0].Values.GetLength(1)).Select(column => Deviation(Column(trajectories, column)))];
         double[] columns = options.Scales is { } given ? [.. given] : deviations;
         double[] ofState = options.Observation is null ? deviations
             : [.. Enumerable.Range(0, components).Select(i => Deviation([0, .. trajectories.Select(t => t.InitialState![i])]))];
@@ -15,7 +16,8 @@ internal sealed record FitScales(double[] Columns, double[] Components)
     }
 
     private static double[] Column(IReadOnlyList<OdeTrajectory> trajectories, int column) =>
-        [.. trajectories.SelectMany(t => Enumerable.Range(0, t.Times.Count).Select(i => t.Values[i, column])).Where(value => !double.IsNaN(value))];
+        [.. trajectories.SelectMany(t => Enumerable.Range(0, t.Times.Count).Select(i => t.Values[i, column]))
+            .Where(value => !double.IsNaN(value))];
 
     /// <summary>The standard deviation; of values that do not differ their size, or 1.</summary>
     private static double Deviation(double[] values)

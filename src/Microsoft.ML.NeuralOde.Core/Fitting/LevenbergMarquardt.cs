@@ -50,7 +50,8 @@ internal sealed class LevenbergMarquardt(IResiduals problem, double[] start, dou
             double? gain = Step(normal, gradient);
             if (gain is null)
                 // Where nothing is to be gained to first order either, this is the minimum as far as rounding shows it.
-                return Promise(normal, gradient) <= 1e3 * tolerance * SumOfSquares ? OdeFitConvergence.Converged : OdeFitConvergence.Stalled;
+                return Promise(normal, gradient) <= 1e3 * tolerance * SumOfSquares
+                    ? OdeFitConvergence.Converged : OdeFitConvergence.Stalled;
             if (gain <= tolerance)
                 return OdeFitConvergence.Converged;
         }
@@ -92,7 +93,8 @@ internal sealed class LevenbergMarquardt(IResiduals problem, double[] start, dou
     private double Promise(double[,] normal, double[] gradient)
     {
         _damping = 1e-10;
-        return PositiveMatrix.Solve(Damped(normal), gradient) is { } step ? step.Zip(gradient, (s, g) => s * g).Sum() : double.PositiveInfinity;
+        return PositiveMatrix.Solve(Damped(normal), gradient) is { } step
+            ? step.Zip(gradient, (s, g) => s * g).Sum() : double.PositiveInfinity;
     }
 
     private double[,] Damped(double[,] normal)

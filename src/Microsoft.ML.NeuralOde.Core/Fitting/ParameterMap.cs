@@ -4,13 +4,14 @@ namespace Microsoft.ML.NeuralOde.Fitting;
 internal static class ParameterMap
 {
     /// <summary>θ of a value.</summary>
-    public static double Free(OdeParameter parameter, double value) => (double.IsFinite(parameter.Lower), double.IsFinite(parameter.Upper)) switch
-    {
-        (true, true) => Math.Log((value - parameter.Lower) / (parameter.Upper - value)),
-        (true, false) => Math.Log(value - parameter.Lower),
-        (false, true) => Math.Log(parameter.Upper - value),
-        _ => value,
-    };
+    public static double Free(OdeParameter parameter, double value) =>
+        (double.IsFinite(parameter.Lower), double.IsFinite(parameter.Upper)) switch
+        {
+            (true, true) => Math.Log((value - parameter.Lower) / (parameter.Upper - value)),
+            (true, false) => Math.Log(value - parameter.Lower),
+            (false, true) => Math.Log(parameter.Upper - value),
+            _ => value,
+        };
 
     /// <summary>The value of θ, and its derivative.</summary>
     public static (double Value, double Slope) Bound(OdeParameter parameter, double free)

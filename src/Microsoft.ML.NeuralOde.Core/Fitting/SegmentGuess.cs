@@ -32,7 +32,8 @@ internal sealed class SegmentGuess
     public double[] At(int index) => [.. Enumerable.Range(0, _start.Length).Select(component =>
         (_seesState ? Interpolate(component, index) : null) ?? (_solution is null ? _start[component] : _solution[index][component]))];
 
-    private IEnumerable<int> Seen(int column) => Enumerable.Range(0, _record.Times.Count).Where(i => !double.IsNaN(_record.Values[i, column]));
+    private IEnumerable<int> Seen(int column) =>
+        Enumerable.Range(0, _record.Times.Count).Where(i => !double.IsNaN(_record.Values[i, column]));
 
     private double? Interpolate(int column, int index)
     {

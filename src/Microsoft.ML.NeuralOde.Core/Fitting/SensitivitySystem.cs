@@ -41,12 +41,14 @@ internal sealed class SensitivitySystem(OdeModel model, int components, double[]
         ReadOnlySpan<double> y = state[..components];
         model(time, y, _parameters, derivative[..components]);
         for (int k = 0; k < Directions; k++)
-            Along(k, y, state.Slice(components * (1 + k), components), derivative.Slice(components * (1 + k), components), new Model(model, time));
+            Along(k, y, state.Slice(components * (1 + k), components), derivative.Slice(components * (1 + k), components),
+                new Model(model, time));
     }
 
     /// <summary>The derivative of what is observed by the number that a direction belongs to.</summary>
     public void Observe(
-        OdeObservation observation, int direction, double time, ReadOnlySpan<double> state, double[] before, double[] after, Span<double> result)
+        OdeObservation observation, int direction, double time, ReadOnlySpan<double> state, double[] before, double[] after,
+        Span<double> result)
     {
         ReadOnlySpan<double> y = state[..components];
         ReadOnlySpan<double> s = state.Slice(components * (1 + direction), components);
@@ -85,7 +87,8 @@ internal sealed class SensitivitySystem(OdeModel model, int components, double[]
             _parameters[direction] = values[direction] + epsilon * slopes[direction];
     }
 
-    /// <summary>How far to go along a direction, so that no component moves by more than a small fraction of its size; 0 for nowhere.</summary>
+    /// <summary>How far to go along a direction, so that no component moves by more than a small fraction of its size; 0 for
+    /// nowhere.</summary>
     private double Size(int direction, ReadOnlySpan<double> y, ReadOnlySpan<double> s)
     {
         double largest = 0, steepest = 0;

@@ -16,7 +16,8 @@ internal sealed class ShootingFit
     private readonly FitScales _scales;
     private int _iterations;
 
-    public ShootingFit(OdeModel model, IReadOnlyList<OdeParameter> parameters, IReadOnlyList<OdeTrajectory> trajectories, OdeFitOptions options)
+    public ShootingFit(
+        OdeModel model, IReadOnlyList<OdeParameter> parameters, IReadOnlyList<OdeTrajectory> trajectories, OdeFitOptions options)
     {
         (_model, _parameters, _trajectories, _options) = (model, parameters, trajectories, options);
         _scales = FitScales.Of(trajectories, options, First(trajectories[0]).Length);
@@ -32,7 +33,8 @@ internal sealed class ShootingFit
         foreach (double joint in Joints.Skip(1))
             cut = Search([.. cut.Segments.Select(segment => segment with { Start = [.. ShootingResiduals.State(segment, cut.Point)] })],
                 cut.Point[.._parameters.Count], joint);
-        double[][] found = [.. cut.Segments.Where(segment => segment.First == 0).Select(segment => ShootingResiduals.State(segment, cut.Point).ToArray())];
+        double[][] found =
+            [.. cut.Segments.Where(segment => segment.First == 0).Select(segment => ShootingResiduals.State(segment, cut.Point).ToArray())];
         Found? whole = TrySearch(Whole(found), cut.Point[.._parameters.Count], 1, out _);
         // Chaos may make whole records worse than their segments, however well the parameters are known.
         return Result(whole is not null && whole.SumOfObservations <= 1.05 * cut.SumOfObservations + 1e-12 ? whole : cut);
@@ -63,7 +65,8 @@ internal sealed class ShootingFit
             {
                 int from = s * last / count, to = (s + 1) * last / count;
                 segments.Add(new Segment(
-                    record, from, to, s == count - 1, s == 0 ? starts[r] : guess.At(from), Take(s == 0 && record.IsInitialStateKnown, ref variable)));
+                    record, from, to, s == count - 1, s == 0 ? starts[r] : guess.At(from),
+                    Take(s == 0 && record.IsInitialStateKnown, ref variable)));
             }
         }
         return segments;
@@ -79,7 +82,8 @@ internal sealed class ShootingFit
 
     private Found Search(IReadOnlyList<Segment> segments, double[] free, double joint) =>
         TrySearch(segments, free, joint, out OdeSolverException? failure) ?? throw failure
-            ?? (Exception)new InvalidOperationException("The model or the observation returned NaN or an infinite number for the first guesses.");
+            ?? (Exception)new InvalidOperationException(
+                "The model or the observation returned NaN or an infinite number for the first guesses.");
 
     /// <summary>Searches; null where not even the start can be solved.</summary>
     private Found? TrySearch(IReadOnlyList<Segment> segments, double[] free, double joint, out OdeSolverException? failure)
@@ -102,7 +106,8 @@ internal sealed class ShootingFit
         {
             Parameters = [.. _parameters.Select((parameter, i) => Parameter(
                 parameter, found.Point[i], covariance is null ? double.PositiveInfinity : Math.Sqrt(variance * covariance[i, i])))],
-            InitialStates = [.. found.Segments.Where(segment => segment.First == 0).Select(segment => ShootingResiduals.State(segment, found.Point).ToArray())],
+            InitialStates = [.. found.Segments.Where(segment => segment.First == 0)
+                .Select(segment => ShootingResiduals.State(segment, found.Point).ToArray())],
             Residual = Math.Sqrt(found.SumOfObservations / Math.Max(1, observations)),
             Gap = found.Gap,
             Convergence = found.Convergence,
@@ -115,13 +120,15 @@ internal sealed class ShootingFit
         (double value, double slope) = ParameterMap.Bound(parameter, free);
         if (!double.IsFinite(error))
             return new OdeFittedParameter(parameter.Name, value, double.PositiveInfinity, parameter.Lower, parameter.Upper);
-        double one = ParameterMap.Bound(parameter, free - Normal95 * error).Value, other = ParameterMap.Bound(parameter, free + Normal95 * error).Value;
+        double one = ParameterMap.Bound(parameter, free - Normal95 * error).Value,
+            other = ParameterMap.Bound(parameter, free + Normal95 * error).Value;
         return new OdeFittedParameter(parameter.Name, value, Math.Abs(slope) * error, Math.Min(one, other), Math.Max(one, other));
     }
 
     /// <summary>What a search found.</summary>
     private sealed record Found(
-        IReadOnlyList<Segment> Segments, LevenbergMarquardt Search, ShootingResiduals Residuals, OdeFitConvergence Convergence, double Joint)
+        IReadOnlyList<Segment> Segments, LevenbergMarquardt Search, ShootingResiduals Residuals,
+        OdeFitConvergence Convergence, double Joint)
     {
         public double[] Point => Search.Point;
 

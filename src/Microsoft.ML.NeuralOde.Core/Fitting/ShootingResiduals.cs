@@ -20,7 +20,8 @@ internal sealed class ShootingResiduals : IResiduals
     /// <param name="scales">The units of residuals.</param>
     /// <param name="joint">The weight of what is open between segments.</param>
     public ShootingResiduals(
-        OdeModel model, IReadOnlyList<OdeParameter> parameters, OdeFitOptions options, IReadOnlyList<Segment> segments, FitScales scales, double joint)
+        OdeModel model, IReadOnlyList<OdeParameter> parameters, OdeFitOptions options, IReadOnlyList<Segment> segments,
+        FitScales scales, double joint)
     {
         (_model, _parameters, _options, _segments, _scales, _joint) = (model, parameters, options, segments, scales, joint);
         int columns = scales.Columns.Length;
@@ -82,7 +83,8 @@ internal sealed class ShootingResiduals : IResiduals
     }
 
     private void Explain(
-        Segment segment, SensitivitySystem system, double[] values, int time, ReadOnlySpan<double> state, double[] residuals, double[,] jacobian, ref int row)
+        Segment segment, SensitivitySystem system, double[] values, int time, ReadOnlySpan<double> state, double[] residuals,
+        double[,] jacobian, ref int row)
     {
         int first = row;
         double[,] observed = segment.Trajectory.Values;
@@ -114,7 +116,8 @@ internal sealed class ShootingResiduals : IResiduals
 
     /// <summary>What is open between a segment's end and the next one's start.</summary>
     private void Join(
-        Segment segment, Segment next, SensitivitySystem system, ReadOnlySpan<double> end, double[] point, double[] residuals, double[,] jacobian, ref int row)
+        Segment segment, Segment next, SensitivitySystem system, ReadOnlySpan<double> end, double[] point, double[] residuals,
+        double[,] jacobian, ref int row)
     {
         int n = _scales.Components.Length;
         ReadOnlySpan<double> start = State(next, point);

@@ -241,7 +241,8 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
         string found = condition is null ? "is missing" : $"has shape [{string.Join(", ", condition.shape)}]";
         if (Conditions == 0 && condition is not null)
             throw new ArgumentException($"The condition {found}, but this flow takes none.", nameof(condition));
-        if (Conditions > 0 && (condition is null || condition.dim() != 2 || condition.shape[0] != rows.shape[0] || condition.shape[1] != Conditions))
+        if (Conditions > 0
+            && (condition is null || condition.dim() != 2 || condition.shape[0] != rows.shape[0] || condition.shape[1] != Conditions))
             throw new ArgumentException($"The condition {found}; it must have shape [{rows.shape[0]}, {Conditions}].", nameof(condition));
     }
 
@@ -272,7 +273,8 @@ public sealed class ContinuousFlow : Module<Tensor, Tensor>
         if (data.shape[0] == 0)
             throw new ArgumentException("The batch has no rows; a loss needs at least one.", nameof(data));
         if (!AreFinite(data) || (condition is not null && !AreFinite(condition)))
-            throw new ArgumentException("The batch holds values that are NaN or infinite; leave such rows out or replace the values.", nameof(data));
+            throw new ArgumentException(
+                "The batch holds values that are NaN or infinite; leave such rows out or replace the values.", nameof(data));
 
         static bool AreFinite(Tensor values)
         {

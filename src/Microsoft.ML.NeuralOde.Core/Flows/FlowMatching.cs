@@ -51,7 +51,8 @@ public sealed record FlowMatchingOptions
     public void Validate()
     {
         if (!Enum.IsDefined(Pairing))
-            throw new ArgumentException($"{nameof(FlowMatchingOptions)}.{nameof(Pairing)} is {Pairing}; there is no such pairing.", nameof(Pairing));
+            throw new ArgumentException(
+                $"{nameof(FlowMatchingOptions)}.{nameof(Pairing)} is {Pairing}; there is no such pairing.", nameof(Pairing));
         if (PairingGroup < 2)
             throw new ArgumentException(
                 $"{nameof(FlowMatchingOptions)}.{nameof(PairingGroup)} is {PairingGroup}; it must be at least 2.", nameof(PairingGroup));

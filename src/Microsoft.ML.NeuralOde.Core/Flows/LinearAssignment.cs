@@ -47,7 +47,8 @@ internal static class LinearAssignment
     /// Dijkstra's shortest path, in reduced costs, from a free row to a free column; the assignments along it change sides.
     /// </summary>
     private static void Augment(
-        ReadOnlySpan<double> costs, int n, int start, double[] price, int[] columnOf, int[] rowOf, double[] distance, int[] previous, bool[] done)
+        ReadOnlySpan<double> costs, int n, int start, double[] price, int[] columnOf, int[] rowOf, double[] distance,
+        int[] previous, bool[] done)
     {
         Array.Fill(distance, double.PositiveInfinity);
         Array.Fill(done, false);

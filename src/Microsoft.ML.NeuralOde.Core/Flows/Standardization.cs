@@ -38,7 +38,8 @@ public sealed class Standardization : Module<Tensor, Tensor>
         if (rows.is_complex())
             throw new ArgumentException($"The rows have type {rows.dtype}; they must be real numbers.", nameof(rows));
         if (rows.dim() != 2 || rows.shape[1] != Features)
-            throw new ArgumentException($"The rows have shape [{string.Join(", ", rows.shape)}]; it must be [rows, {Features}].", nameof(rows));
+            throw new ArgumentException(
+                $"The rows have shape [{string.Join(", ", rows.shape)}]; it must be [rows, {Features}].", nameof(rows));
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         long n = rows.shape[0];
@@ -47,7 +48,8 @@ public sealed class Standardization : Module<Tensor, Tensor>
         Tensor count = Moment(Count), mean = Moment(Mean), squares = Moment(Squares);
         Tensor x = rows.detach().to(ScalarType.Float64, mean.device);
         if (!x.isfinite().all().item<bool>())
-            throw new ArgumentException("The rows hold values that are NaN or infinite; leave such rows out or replace the values.", nameof(rows));
+            throw new ArgumentException(
+                "The rows hold values that are NaN or infinite; leave such rows out or replace the values.", nameof(rows));
         Tensor batchMean = x.mean([0L]);
         Tensor total = count.Plus(n);
         Tensor shift = batchMean - mean;

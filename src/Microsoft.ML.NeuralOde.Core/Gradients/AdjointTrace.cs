@@ -50,7 +50,8 @@ internal static class AdjointTrace
                 double size = adjoints[i].Squared().mean().sqrt().ToDouble();
                 TimeGrid interval = TimeGrid.Of(times[i], times[i - 1]);
                 adjoints[i - 1] = size == 0 ? adjoints[i]
-                    : AdjointSolve.Sweep(problem.Equation, interval, states[i], adjoints[i].Over(size), size, options, sums, guess, statistics)
+                    : AdjointSolve.Sweep(
+                        problem.Equation, interval, states[i], adjoints[i].Over(size), size, options, sums, guess, statistics)
                         .Times(size);
                 guess = StepGuess.From(statistics) ?? guess;
                 gradients[i - 1] = Copies(sums);

@@ -71,7 +71,8 @@ internal sealed class AnalyticPullback : Pullback
         /// <param name="derivative">Where f is written.</param>
         /// <param name="value">What becomes the evaluation's value; null where nobody asks for it.</param>
         /// <param name="withTime">Whether derivatives with respect to the times are wanted.</param>
-        public AnalyticEvaluation(AnalyticPullback owner, ReadOnlySpan<double> times, Tensor state, Tensor derivative, Tensor? value, bool withTime)
+        public AnalyticEvaluation(
+            AnalyticPullback owner, ReadOnlySpan<double> times, Tensor state, Tensor derivative, Tensor? value, bool withTime)
         {
             _owner = owner;
             _value = value;

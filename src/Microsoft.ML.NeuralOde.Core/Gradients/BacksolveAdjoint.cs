@@ -80,7 +80,8 @@ internal sealed class AdjointSolve : DifferentiableSolve
     /// <summary>Whether the backward solve takes about the steps that the solve took.</summary>
     private bool IsSolvedAlike =>
         !Problem.Options.PerRow && _options.Method == Problem.Options.Method
-        && _options.RelativeTolerance == Problem.Options.RelativeTolerance && _options.AbsoluteTolerance == Problem.Options.AbsoluteTolerance;
+        && _options.RelativeTolerance == Problem.Options.RelativeTolerance
+        && _options.AbsoluteTolerance == Problem.Options.AbsoluteTolerance;
 
     protected override Gradients Backward(Tensor gradient, IReadOnlyList<Tensor> saved)
     {

@@ -69,7 +69,8 @@ internal sealed class BackwardSweep : IDisposable
     /// How steps of a method are made again. There is no smaller step to fall back on: as with fixed steps, the equations of implicit
     /// methods are solved to rounding.
     /// </summary>
-    public OdeSolverOptions OptionsFor(OdeMethod method) => Problem.Options with { Method = method, StepSize = Problem.Options.StepSize ?? 1 };
+    public OdeSolverOptions OptionsFor(OdeMethod method) =>
+        Problem.Options with { Method = method, StepSize = Problem.Options.StepSize ?? 1 };
 
     /// <summary>From now on states have these rows of the batch; null for all. Evaluations that were begun must be done.</summary>
     public void Keep(int[]? rows)
@@ -173,7 +174,8 @@ internal sealed class BackwardSweep : IDisposable
     }
 
     /// <summary>Numbers to select rows with.</summary>
-    public static Tensor Index(int[] values, Device device) => tensor(Array.ConvertAll(values, value => (long)value), ScalarType.Int64, device);
+    public static Tensor Index(int[] values, Device device) =>
+        tensor(Array.ConvertAll(values, value => (long)value), ScalarType.Int64, device);
 
     /// <summary>⟨a, b⟩, lane by lane.</summary>
     public static double[] Dots(Tensor a, Tensor b, int lanes)

@@ -23,7 +23,8 @@ internal sealed class CouplingReversal(ButcherTableau tableau, double coupling, 
         Tensor twin = arithmetic.Combine(point.Twin, back, b, second.Derivatives);
         using var first = new StageReversal(Sweep, tableau, span, twin, twin, outputs.Stages, kept: []);
         Tensor between = arithmetic.Combine(null, null, [1 / coupling, 1 - 1 / coupling], [point.State, twin]);
-        Tensor state = arithmetic.Combine(between, span, Array.ConvertAll(b, weight => -weight / coupling), first.Derivatives.AsSpan(0, b.Length));
+        Tensor state =
+            arithmetic.Combine(between, span, Array.ConvertAll(b, weight => -weight / coupling), first.Derivatives.AsSpan(0, b.Length));
         arithmetic.Release(between);
 
         // z₁ = z₀ − Ψ_{−h}(t₁, y₁); the step of the second stages is −h.
@@ -32,7 +33,8 @@ internal sealed class CouplingReversal(ButcherTableau tableau, double coupling, 
             lanes, [new Term(point.StateGradient, one), .. outputs.AtEnd.Select(g => new Term(g, one)),
                 .. second.Pulled.Select(v => new Term(v, one))]);
         // y₁ = λy₀ + (1 − λ)z₀ + Ψ_h(t₀, z₀), and inside the step y(σ) = (1 − w) y₀ + w z₀ + h Σ_i p_i(σ) k_i with w = (1 − λ) σ.
-        first.Pull([stateGradient, .. outputs.Incoming], [outputs.EndWeights(), .. outputs.Inside.Select(output => outputs.Weights(output))]);
+        first.Pull([stateGradient, .. outputs.Incoming],
+            [outputs.EndWeights(), .. outputs.Inside.Select(output => outputs.Weights(output))]);
         Tensor twinBefore = Sweep.Sum(
             lanes,
             [

@@ -146,7 +146,8 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
                 Tensor rows = BackwardSweep.Index(step.Rows, adjoint.device);
                 if (lanes.Length < state.shape[0])
                     state = state.index_select(0, BackwardSweep.Index(lanes, adjoint.device));
-                Tensor part = reversal.Reverse(step, stages, state, adjoint.index_select(0, rows), output => outputs[output].index_select(0, rows));
+                Tensor part =
+                    reversal.Reverse(step, stages, state, adjoint.index_select(0, rows), output => outputs[output].index_select(0, rows));
                 adjoint.index_copy_(0, rows, part);
                 sweep.Arithmetic(state, step.Lanes).Release(part);
             }

@@ -13,7 +13,8 @@ internal sealed class ExtensionOutputs
     private readonly StepSpan _span;
     private readonly int _atLeast;
 
-    public ExtensionOutputs(BackwardSweep sweep, ButcherTableau tableau, TapeStep step, StepSpan span, Func<int, Tensor> gradient, int atLeast = 0)
+    public ExtensionOutputs(
+        BackwardSweep sweep, ButcherTableau tableau, TapeStep step, StepSpan span, Func<int, Tensor> gradient, int atLeast = 0)
     {
         _atLeast = atLeast;
         _sweep = sweep;

@@ -23,7 +23,8 @@ internal sealed class RandomDraws : IDisposable
     }
 
     /// <summary>Whether there may have been draws.</summary>
-    public bool Found => _before.DrewNumbers || (_problem.InitialState.device_type != DeviceType.CPU && _problem.Equation.Reach.Dropout is not null);
+    public bool Found =>
+        _before.DrewNumbers || (_problem.InitialState.device_type != DeviceType.CPU && _problem.Equation.Reach.Dropout is not null);
 
     /// <summary>To be called before the solve; null where the right-hand side is known to draw none.</summary>
     public static RandomDraws? Watch(OdeProblem problem) => problem.Equation.IsComplete ? null : new RandomDraws(problem);

@@ -32,7 +32,8 @@ internal sealed class ReachedOutputs
     {
         for (int output = _times - 1; output >= 0; output--)
         {
-            int[] rows = [.. Enumerable.Range(0, _rows).Where(row => Reached(output, row) && (output == _times - 1 || !Reached(output + 1, row)))];
+            int[] rows =
+                [.. Enumerable.Range(0, _rows).Where(row => Reached(output, row) && (output == _times - 1 || !Reached(output + 1, row)))];
             if (rows.Length > 0)
                 yield return (output, _perRow ? rows : null);
         }

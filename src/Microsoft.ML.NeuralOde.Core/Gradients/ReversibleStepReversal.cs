@@ -35,7 +35,8 @@ internal abstract class ReversibleStepReversal(BackwardSweep sweep) : IDisposabl
 
     private sealed class Factory(BackwardSweep sweep) : IUndoFactory<ReversibleStepReversal>
     {
-        public ReversibleStepReversal ForCoupling(ButcherTableau tableau, double coupling) => new CouplingReversal(tableau, coupling, sweep);
+        public ReversibleStepReversal ForCoupling(ButcherTableau tableau, double coupling) =>
+            new CouplingReversal(tableau, coupling, sweep);
 
         public ReversibleStepReversal ForReversibleHeun() => new ReversibleHeunReversal(sweep);
     }
@@ -87,7 +88,8 @@ internal sealed class HermiteOutputs
             for (int lane = 0; lane < lanes; lane++)
             {
                 HermiteBasis basis = HermiteBasis.DerivativeAt(_inside[o].Fraction(_span, lane));
-                slopes[lane] = basis.End * (y1[lane] - y0[lane]) / _span.Size[lane] + basis.StartSlope * f0[lane] + basis.EndSlope * f1[lane];
+                slopes[lane] =
+                    basis.End * (y1[lane] - y0[lane]) / _span.Size[lane] + basis.StartSlope * f0[lane] + basis.EndSlope * f1[lane];
             }
             _sweep.AddPlace(_inside[o], _span, slopes);
         }

@@ -183,7 +183,8 @@ internal abstract class DifferentiableSolve
     }
 
     /// <summary>The gradient of the times from numbers; null where none is needed. In the current scope.</summary>
-    protected Tensor? TimesGradient(double[]? values) => _times is { } times && values is not null ? tensor(values, times.Type, times.Device) : null;
+    protected Tensor? TimesGradient(double[]? values) =>
+        _times is { } times && values is not null ? tensor(values, times.Type, times.Device) : null;
 
     private Gradients Undefined(Tensor gradient)
     {

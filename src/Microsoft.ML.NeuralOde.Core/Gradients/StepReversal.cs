@@ -102,7 +102,8 @@ internal sealed class GraphStepReversal(OdeMethod method, BackwardSweep sweep) :
         stepper.Start(step.Start, context.Arithmetic.Copy(start));
         StepAttempt attempt = stepper.Try(step.End);
         if (attempt.NewtonFailed)
-            throw new OdeSolverException(SolverFailure.Newton, step.Start[0], attempt.Span.Size[0], double.NaN, [], "This was on the way back.");
+            throw new OdeSolverException(
+                SolverFailure.Newton, step.Start[0], attempt.Span.Size[0], double.NaN, [], "This was on the way back.");
 
         List<Tensor> values = [attempt.State];
         List<Tensor> cotangents = [adjoint];

@@ -37,7 +37,8 @@ internal sealed unsafe class DenseRowSolver
         {
             _layers[i] = new PackedLinear(parameters[$"weight{i}"], parameters[$"bias{i}"]);
             string time = dynamics.Time == TimeDependence.Concatenate ? $"time_weight{i}" : "time_weight";
-            if (parameters.TryGetValue(time, out float[]? weights) && (dynamics.Time == TimeDependence.Concatenate || i == _layers.Length - 1))
+            if (parameters.TryGetValue(time, out float[]? weights)
+                && (dynamics.Time == TimeDependence.Concatenate || i == _layers.Length - 1))
             {
                 float[] padded = _timeWeights[i] = new float[_layers[i].Width];
                 weights.CopyTo(padded, 0);
@@ -132,7 +133,8 @@ internal sealed unsafe class DenseRowSolver
         double largest = Math.Min(_options.StepSize ?? double.PositiveInfinity, _options.MaximumStep);
         long count = FixedSteps.Count(Math.Abs(_end), largest);
         if (count > _options.MaximumSteps && _options.OnStepLimit == StepLimitBehavior.Throw)
-            throw new OdeSolverException(SolverFailure.StepLimit, 0, _end / count, double.NaN, [], $"MaximumSteps is {_options.MaximumSteps}.");
+            throw new OdeSolverException(
+                SolverFailure.StepLimit, 0, _end / count, double.NaN, [], $"MaximumSteps is {_options.MaximumSteps}.");
         if (count > _options.MaximumSteps)
             return false;
         Evaluate(0, work.State, work.K(0), work);

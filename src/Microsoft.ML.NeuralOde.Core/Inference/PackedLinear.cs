@@ -108,7 +108,8 @@ internal sealed unsafe class PackedLinear
         nint next = (nint)Inputs * Panel;
         float* wb = w + next, wc = wb + next, wd = wc + next;
         Vector<float> a0 = Vector.Load(bias), a1 = Vector.Load(bias + n), b0 = Vector.Load(bias + 2 * n), b1 = Vector.Load(bias + 3 * n);
-        Vector<float> c0 = Vector.Load(bias + 4 * n), c1 = Vector.Load(bias + 5 * n), d0 = Vector.Load(bias + 6 * n), d1 = Vector.Load(bias + 7 * n);
+        Vector<float> c0 = Vector.Load(bias + 4 * n), c1 = Vector.Load(bias + 5 * n), d0 = Vector.Load(bias + 6 * n),
+            d1 = Vector.Load(bias + 7 * n);
         for (int i = 0; i < Inputs; i++)
         {
             nint at = (nint)i * 2 * n;

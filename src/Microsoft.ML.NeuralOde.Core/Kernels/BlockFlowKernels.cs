@@ -10,7 +10,8 @@ namespace Microsoft.ML.NeuralOde.Kernels;
 /// of the step as the norm of M needs for the accuracy of the type. The exponential itself is never formed.
 /// </summary>
 /// <remarks>
-/// Element (i, j) of block n is at [(i · block + j) · blocks + n], component j of block n of vectors at [j · blocks + n]: registers go along
+/// Element (i, j) of block n is at [(i · block + j) · blocks + n], component j of block n of vectors at [j · blocks + n]: registers go
+/// along
 /// the blocks. Which other rows there are plays no part.
 /// </remarks>
 internal static unsafe class BlockFlowKernels<T>
@@ -143,7 +144,8 @@ internal static unsafe class BlockFlowKernels<T>
             V.Load(state + (i * V.Count)).Store(to + (i * blocks) + n);
     }
 
-    /// <summary>target = the state behind a part of the step, and the terms of the series, one after the other; target may be state.</summary>
+    /// <summary>target = the state behind a part of the step, and the terms of the series, one after the other; target may be
+    /// state.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Series<V>(Step step, nint n, T* state, T* terms, T* target)
         where V : struct, ILanes<V, T>
@@ -213,7 +215,8 @@ internal static unsafe class BlockFlowKernels<T>
                 V.Load(inputGradient + (i * V.Count)).Store(step.Input + (i * blocks) + n);
     }
 
-    /// <summary>From the derivative with respect to the state behind a part, which is <paramref name="outer"/>, to that before it.</summary>
+    /// <summary>From the derivative with respect to the state behind a part, which is <paramref name="outer"/>, to that before
+    /// it.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void PartBackward<V>(
         Step step, nint n, T* outer, T* adjoint, T* matrixGradient, T* terms, T* state, T* inputGradient)

@@ -25,7 +25,8 @@ internal abstract unsafe class DenseKernels<T>
     /// be.
     /// </summary>
     public abstract void Multiply(
-        T* a, nint aRow, nint aStep, T* b, nint bRow, T* c, nint cRow, nint rows, nint depth, nint columns, T* bias, T alpha, bool accumulate);
+        T* a, nint aRow, nint aStep, T* b, nint bRow, T* c, nint cRow, nint rows, nint depth, nint columns, T* bias, T alpha,
+        bool accumulate);
 
     /// <summary>
     /// x ← act(x + t w) in place, and act′ where <paramref name="slope"/> is not null. t is one number a row, and w a vector; both null for
@@ -72,7 +73,8 @@ internal sealed unsafe class DenseKernels<T, V> : DenseKernels<T>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void Multiply(
-        T* a, nint aRow, nint aStep, T* b, nint bRow, T* c, nint cRow, nint rows, nint depth, nint columns, T* bias, T alpha, bool accumulate)
+        T* a, nint aRow, nint aStep, T* b, nint bRow, T* c, nint cRow, nint rows, nint depth, nint columns, T* bias, T alpha,
+        bool accumulate)
     {
         // Where sums wait that are not stored as they are. The tiles must not allocate it: sums that live across a call are kept in memory
         // all along.
@@ -104,7 +106,8 @@ internal sealed unsafe class DenseKernels<T, V> : DenseKernels<T>
                     Tile1x4(from, aStep, panel, bRow, depth, shift, tile, target, r);
                 else
                     for (nint v = 0; v < width; v++)
-                        Tile1x1(from, aStep, panel + v * V.Count, bRow, depth, shift == null ? null : shift + v * V.Count, tile, target.Part(v), r);
+                        Tile1x1(from, aStep, panel + v * V.Count, bRow, depth, shift == null ? null : shift + v * V.Count,
+                            tile, target.Part(v), r);
             }
             column += valid;
         }
@@ -238,7 +241,8 @@ internal sealed unsafe class DenseKernels<T, V> : DenseKernels<T>
         public nint Row => row;
 
         /// <summary>One vector's width of it.</summary>
-        public Target Part(nint vector) => new(start + vector * V.Count, row, Math.Min(V.Count, valid - vector * V.Count), alpha, accumulate);
+        public Target Part(nint vector) =>
+            new(start + vector * V.Count, row, Math.Min(V.Count, valid - vector * V.Count), alpha, accumulate);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public T* At(nint r) => start + r * row;

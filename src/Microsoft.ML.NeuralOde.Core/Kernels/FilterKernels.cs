@@ -13,7 +13,8 @@ internal abstract unsafe class FilterKernels<T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
     private static readonly FilterKernels<T>[] All =
-        Vector512.IsHardwareAccelerated ? Create<Lanes512<T>>() : Vector256.IsHardwareAccelerated ? Create<Lanes256<T>>() : Create<Lanes128<T>>();
+        Vector512.IsHardwareAccelerated
+        ? Create<Lanes512<T>>() : Vector256.IsHardwareAccelerated ? Create<Lanes256<T>>() : Create<Lanes128<T>>();
 
     protected FilterKernels(int outputs) => Outputs = outputs;
 
@@ -27,7 +28,8 @@ internal abstract unsafe class FilterKernels<T>
     public int Points => Inputs * Inputs;
 
     /// <summary>The kernels with the fewest multiplications for an image.</summary>
-    public static FilterKernels<T> For(int height, int width) => All.MinBy(kernels => kernels.Tiles(height) * kernels.Tiles(width) * kernels.Points)!;
+    public static FilterKernels<T> For(int height, int width) =>
+        All.MinBy(kernels => kernels.Tiles(height) * kernels.Tiles(width) * kernels.Points)!;
 
     /// <summary>How many tiles cover a length.</summary>
     public int Tiles(int length) => (length + Outputs - 1) / Outputs;

@@ -47,13 +47,15 @@ internal abstract unsafe class ImageKernels<T>
     /// is not null. No activation: act is the identity. No mean: z is x.
     /// </summary>
     public abstract void Normalize(
-        Activation? activation, Plane<T> x, T* mean, T* inverse, T* weight, T* bias, int height, int width, int channels, T* normalized, Plane<T> to);
+        Activation? activation, Plane<T> x, T* mean, T* inverse, T* weight, T* bias, int height, int width, int channels,
+        T* normalized, Plane<T> to);
 
     /// <summary>
     /// λ ← λ act′(z weight + bias) in place, with sum ← Σ λ and products ← Σ λ z over the positions. z is an image without gaps.
     /// </summary>
     public abstract void PullActivation(
-        Activation? activation, Plane<T> cotangent, T* normalized, T* weight, T* bias, int height, int width, int channels, T* sum, T* products);
+        Activation? activation, Plane<T> cotangent, T* normalized, T* weight, T* bias, int height, int width, int channels,
+        T* sum, T* products);
 
     /// <summary>
     /// to ← λ scale − (offset + z slope). z and <paramref name="to"/> are images without gaps; a second copy goes to a plane where there is
@@ -142,7 +144,8 @@ internal sealed unsafe class ImageKernels<T, V> : ImageKernels<T>
     }
 
     public override void Normalize(
-        Activation? activation, Plane<T> x, T* mean, T* inverse, T* weight, T* bias, int height, int width, int channels, T* normalized, Plane<T> to)
+        Activation? activation, Plane<T> x, T* mean, T* inverse, T* weight, T* bias, int height, int width, int channels,
+        T* normalized, Plane<T> to)
     {
         switch (activation)
         {
@@ -165,7 +168,8 @@ internal sealed unsafe class ImageKernels<T, V> : ImageKernels<T>
     }
 
     public override void PullActivation(
-        Activation? activation, Plane<T> cotangent, T* normalized, T* weight, T* bias, int height, int width, int channels, T* sum, T* products)
+        Activation? activation, Plane<T> cotangent, T* normalized, T* weight, T* bias, int height, int width, int channels,
+        T* sum, T* products)
     {
         switch (activation)
         {
@@ -246,11 +250,13 @@ internal sealed unsafe class ImageKernels<T, V> : ImageKernels<T>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector128<float> Low(Vector128<float> a, Vector128<float> b) =>
-        Sse.IsSupported ? Sse.UnpackLow(a, b) : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipLow(a, b) : Vector128.Create(a[0], b[0], a[1], b[1]);
+        Sse.IsSupported
+        ? Sse.UnpackLow(a, b) : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipLow(a, b) : Vector128.Create(a[0], b[0], a[1], b[1]);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector128<float> High(Vector128<float> a, Vector128<float> b) =>
-        Sse.IsSupported ? Sse.UnpackHigh(a, b) : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipHigh(a, b) : Vector128.Create(a[2], b[2], a[3], b[3]);
+        Sse.IsSupported
+        ? Sse.UnpackHigh(a, b) : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipHigh(a, b) : Vector128.Create(a[2], b[2], a[3], b[3]);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector128<double> Low(Vector128<double> a, Vector128<double> b) =>

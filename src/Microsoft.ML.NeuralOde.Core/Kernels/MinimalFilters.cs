@@ -142,7 +142,8 @@ internal readonly unsafe struct MinimalFilter4<T, V> : IMinimalFilter<T>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Output(T* from, nint fromStep, T* to, nint toStep)
     {
-        V m1 = V.Load(from + fromStep), m2 = V.Load(from + 2 * fromStep), m3 = V.Load(from + 3 * fromStep), m4 = V.Load(from + 4 * fromStep);
+        V m1 = V.Load(from + fromStep), m2 = V.Load(from + 2 * fromStep), m3 = V.Load(from + 3 * fromStep),
+            m4 = V.Load(from + 4 * fromStep);
         V even = m1 + m2, odd = m1 - m2;
         (V.Load(from) + even + (m3 + m4)).Store(to);
         V.MultiplyAdd(Constant(-2), m4, V.MultiplyAdd(Constant(0.5), m3, odd)).Store(to + toStep);

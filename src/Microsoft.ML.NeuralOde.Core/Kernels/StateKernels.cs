@@ -35,7 +35,8 @@ internal static unsafe class StateKernels
     /// The sum of squares, or the maximum, of e / (atol + rtol max(|y0|, |y1|)) with e = Σ_j c_j k_j, lane by lane.
     /// </summary>
     public static void ScaledError(
-        Span<double> result, Tensor y0, Tensor y1, ReadOnlySpan<double> coefficients, ReadOnlySpan<Tensor> k, double rtol, double atol, bool maximum)
+        Span<double> result, Tensor y0, Tensor y1, ReadOnlySpan<double> coefficients, ReadOnlySpan<Tensor> k, double rtol,
+        double atol, bool maximum)
     {
         if (y0.dtype == ScalarType.Float32)
             ScaledError<float>(result, y0, y1, coefficients, k, rtol, atol, maximum);
@@ -183,7 +184,8 @@ internal static unsafe class StateKernels
     }
 
     private static void ScaledError<T>(
-        Span<double> result, Tensor y0, Tensor y1, ReadOnlySpan<double> coefficients, ReadOnlySpan<Tensor> k, double rtol, double atol, bool maximum)
+        Span<double> result, Tensor y0, Tensor y1, ReadOnlySpan<double> coefficients, ReadOnlySpan<Tensor> k, double rtol,
+        double atol, bool maximum)
         where T : unmanaged, INumber<T>
     {
         T* from = (T*)Address(y0);

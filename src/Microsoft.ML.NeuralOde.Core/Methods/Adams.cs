@@ -42,7 +42,8 @@ internal sealed class AdamsMethod : OdeMethod
     private static int Check(int order) =>
         order is >= 1 and <= MaximumOrder
             ? order
-            : throw new ArgumentOutOfRangeException(nameof(order), order, $"The order of an Adams method must be between 1 and {MaximumOrder}.");
+            : throw new ArgumentOutOfRangeException(
+                nameof(order), order, $"The order of an Adams method must be between 1 and {MaximumOrder}.");
 }
 
 internal sealed class AdamsStepper(int order, bool corrects, StepperContext context) : OneStepStepper(context)

@@ -85,7 +85,8 @@ internal sealed class ButcherTableau
 /// <summary>A Runge–Kutta method's own interpolant: polynomials over its stages, and stages that only the interpolant needs.</summary>
 internal sealed class ContinuousExtension
 {
-    public ContinuousExtension(int order, double[][] polynomials, double[][]? extraA = null, double[]? extraC = null, bool firstExtraIsEnd = false)
+    public ContinuousExtension(
+        int order, double[][] polynomials, double[][]? extraA = null, double[]? extraC = null, bool firstExtraIsEnd = false)
     {
         Order = order;
         Polynomials = polynomials;
@@ -134,7 +135,8 @@ internal sealed class ContinuousExtension
     public static ContinuousExtension Meeting(int order, params IReadOnlyList<(double[] Row, double[] Right)> conditions)
     {
         int degree = conditions.Max(condition => condition.Right.Length);
-        double[][] rights = [.. conditions.Select(condition => (double[])[.. condition.Right, .. new double[degree - condition.Right.Length]])];
+        double[][] rights =
+            [.. conditions.Select(condition => (double[])[.. condition.Right, .. new double[degree - condition.Right.Length]])];
         return new(order, LinearEquations.Solve([.. conditions.Select(condition => condition.Row)], rights));
     }
 

@@ -81,7 +81,8 @@ internal sealed class ExplicitRungeKuttaStepper : OneStepStepper
         using var arithmetic = new TensorArithmetic(Context.Arithmetic.Lanes);
         Tensor error = arithmetic.Combine(null, Attempt!.Span, Tableau.Error, Derivatives);
         Tensor ratio = StateArithmetic.Ratio(error, State, Attempt.State, Context.Options).reshape(State.shape[0], -1);
-        double[] errors = ratio.to(ScalarType.Float64).Squared().mean([1L]).nan_to_num(double.PositiveInfinity).to(CPU).data<double>().ToArray();
+        double[] errors = ratio.to(ScalarType.Float64)
+            .Squared().mean([1L]).nan_to_num(double.PositiveInfinity).to(CPU).data<double>().ToArray();
         long[] worst = [.. Enumerable.Range(0, errors.Length).Select(row => (long)row).OrderByDescending(row => errors[row]).Take(10)];
         // Those that keep the tolerance are not at fault, however near they come to it.
         return [.. worst.Where((row, place) => place == 0 || errors[row] > 1)];
@@ -123,7 +124,8 @@ internal sealed class ExplicitRungeKuttaStepper : OneStepStepper
 
     protected override Tensor? TakeEndDerivative()
     {
-        int end = Tableau.IsFirstSameAsLast ? Tableau.Stages - 1 : _extraStages > 0 && Tableau.Extension.FirstExtraIsEnd ? Tableau.Stages : -1;
+        int end = Tableau.IsFirstSameAsLast
+            ? Tableau.Stages - 1 : _extraStages > 0 && Tableau.Extension.FirstExtraIsEnd ? Tableau.Stages : -1;
         if (end < 0)
             return null;
         Tensor derivative = _k[end];

@@ -24,7 +24,8 @@ internal static class ExplicitStages
     }
 
     /// <summary>The stages that only the interpolant needs, behind the method's own; the caller's.</summary>
-    public static Tensor[] EvaluateExtension(StepperContext context, ButcherTableau tableau, StepSpan span, Tensor state, IReadOnlyList<Tensor> k)
+    public static Tensor[] EvaluateExtension(
+        StepperContext context, ButcherTableau tableau, StepSpan span, Tensor state, IReadOnlyList<Tensor> k)
     {
         Tensor[] all = [.. k, .. new Tensor[tableau.Extension.ExtraC.Length]];
         for (int i = k.Count; i < all.Length; i++)
@@ -37,7 +38,8 @@ internal static class ExplicitStages
     }
 
     /// <summary>The error of a step in units of the tolerance, lane by lane; null where the method estimates none.</summary>
-    public static double[]? Error(StepperContext context, ButcherTableau tableau, StepSpan span, Tensor state, Tensor next, ReadOnlySpan<Tensor> k)
+    public static double[]? Error(
+        StepperContext context, ButcherTableau tableau, StepSpan span, Tensor state, Tensor next, ReadOnlySpan<Tensor> k)
     {
         if (tableau.Error is null)
             return null;

@@ -11,7 +11,8 @@ internal sealed class ImplicitTableau
     private readonly Lazy<double[][]> _lagrange;
 
     public ImplicitTableau(
-        int order, double[][] a, double[] b, double[] c, double[]? error = null, double startError = 0, int errorOrder = 0, double filter = 0,
+        int order, double[][] a, double[] b, double[] c, double[]? error = null, double startError = 0, int errorOrder = 0,
+        double filter = 0,
         ContinuousExtension? extension = null)
     {
         Order = order;

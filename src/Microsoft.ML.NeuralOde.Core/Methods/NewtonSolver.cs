@@ -94,7 +94,8 @@ internal sealed class NewtonSolver
             stages = Correct(span, bases, stages, group);
         Tensor[] derivatives = Derivatives(span, bases, stages, group);
         var result = new Result(
-            Array.ConvertAll(derivatives, d => d.contiguous().DetachFromDisposeScope()), stages[^1].contiguous().DetachFromDisposeScope(), failed);
+            Array.ConvertAll(derivatives, d => d.contiguous().DetachFromDisposeScope()),
+            stages[^1].contiguous().DetachFromDisposeScope(), failed);
         foreach (Tensor b in bases)
             _context.Arithmetic.Release(b);
         return result;
@@ -128,7 +129,8 @@ internal sealed class NewtonSolver
 
     /// <summary>The stages of a state without elements.</summary>
     private static Result Nothing(Tensor state, int count) =>
-        new([.. Enumerable.Range(0, count).Select(_ => zeros_like(state).DetachFromDisposeScope())], state.clone().DetachFromDisposeScope(), null);
+        new([.. Enumerable.Range(0, count).Select(_ => zeros_like(state).DetachFromDisposeScope())],
+            state.clone().DetachFromDisposeScope(), null);
 
     /// <summary>Improves the stages in place; says which lanes did not converge, or null.</summary>
     private bool[]? Iterate(StepSpan span, Tensor state, Tensor[] bases, Tensor[] stages, StageGroup group)
@@ -224,7 +226,8 @@ internal sealed class NewtonSolver
             Tensor[] better = Moved(part);
             for (int halving = 0; halving < NewtonRules.Halvings && Array.Exists(norms, norm => norm > 20 * _rules.Enough); halving++)
             {
-                Tensor worse = Residual(span, bases, better, group).Squared().sum(1, keepdim: true).lt(size).logical_not() & size.gt(Numbers.Zero);
+                Tensor worse = Residual(span, bases, better, group)
+                    .Squared().sum(1, keepdim: true).lt(size).logical_not() & size.gt(Numbers.Zero);
                 if (!worse.any().item<bool>())
                     break;
                 part = where(worse, part.Times(0.5), part);

@@ -84,7 +84,8 @@ internal sealed class OrderConditions
         }
     }
 
-    private static double[] Times(double[][] a, double[] vector) => Array.ConvertAll(a, row => row.Zip(vector, (left, right) => left * right).Sum());
+    private static double[] Times(double[][] a, double[] vector) =>
+        Array.ConvertAll(a, row => row.Zip(vector, (left, right) => left * right).Sum());
 
     /// <summary>A rooted tree with what a method makes of it.</summary>
     /// <param name="Nodes">How many nodes it has.</param>

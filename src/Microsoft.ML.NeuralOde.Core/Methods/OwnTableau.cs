@@ -22,7 +22,8 @@ internal sealed class OwnTableau
     /// <param name="tableau">The tableau.</param>
     /// <param name="parameter">The caller's name for it.</param>
     /// <exception cref="ArgumentException">It does not; the message says where.</exception>
-    public static ButcherTableau Check(string name, RungeKuttaTableau tableau, string parameter) => new OwnTableau(name, parameter).Check(tableau);
+    public static ButcherTableau Check(string name, RungeKuttaTableau tableau, string parameter) =>
+        new OwnTableau(name, parameter).Check(tableau);
 
     private ButcherTableau Check(RungeKuttaTableau tableau)
     {
@@ -33,13 +34,15 @@ internal sealed class OwnTableau
         RequireOrder(nameof(tableau.Order), tableau.Order, OrderConditions.MaximumOrder);
         for (int i = 0; i < c.Length; i++)
         {
-            Require(c[i] is >= 0 and <= 1, $"has the node {Text(c[i])} at stage {i}: f would be asked outside the step; nodes lie from 0 to 1");
+            Require(c[i] is >= 0 and <= 1,
+                $"has the node {Text(c[i])} at stage {i}: f would be asked outside the step; nodes lie from 0 to 1");
             double sum = a[i].Sum();
             Require(
                 Math.Abs(sum - c[i]) <= RowTolerance * Math.Max(1, a[i].Sum(Math.Abs)),
                 $"is not consistent: row {i} of {nameof(tableau.Matrix)} sums to {Text(sum)} and its node is {Text(c[i])}");
         }
-        var conditions = new OrderConditions(a, Math.Max(tableau.Order, Math.Clamp(tableau.EmbeddedOrder ?? 1, 1, OrderConditions.MaximumOrder)));
+        var conditions =
+            new OrderConditions(a, Math.Max(tableau.Order, Math.Clamp(tableau.EmbeddedOrder ?? 1, 1, OrderConditions.MaximumOrder)));
         RequireMet(conditions.FindMissed(b, tableau.Order), nameof(tableau.Order), tableau.Order);
         double[]? error = Error(tableau, b, conditions);
         // The distance of both solutions is of the lower order.
@@ -97,7 +100,8 @@ internal sealed class OwnTableau
                 row.Length == i || row.Length == stages,
                 $"has {row.Length} numbers in {Name}[{i}]; there must be {i}, those before the diagonal, or {stages}, zeros from the diagonal on");
             int implied = Array.FindIndex(row, i, value => value != 0);
-            Require(implied < 0, $"is not explicit: {Name}[{i}][{implied}] is {Text(implied < 0 ? 0 : row[implied])}, on or above the diagonal");
+            Require(implied < 0,
+                $"is not explicit: {Name}[{i}][{implied}] is {Text(implied < 0 ? 0 : row[implied])}, on or above the diagonal");
             a[i] = row[..i];
         }
         return a;
@@ -115,7 +119,8 @@ internal sealed class OwnTableau
     }
 
     private void RequireLength(string name, int found, int stages, string unit) =>
-        Require(found == stages, $"has {found} {unit} in {name} and {stages} in {nameof(RungeKuttaTableau.Weights)}; there must be one a stage");
+        Require(found == stages,
+            $"has {found} {unit} in {name} and {stages} in {nameof(RungeKuttaTableau.Weights)}; there must be one a stage");
 
     private void RequireOrder(string name, int order, int largest) =>
         Require(order >= 1 && order <= largest, $"has {name} {order}; it must be from 1 to {largest}");
@@ -124,7 +129,8 @@ internal sealed class OwnTableau
         Require(hasFirst == hasSecond, $"has {(hasFirst ? first : second)} without {(hasFirst ? second : first)}; set both or neither");
 
     private void RequireMet(string? missed, string name, int order) =>
-        Require(missed is null, $"does not have {name} {order}: {missed}. Give every coefficient with all its digits, or the order that it has");
+        Require(missed is null,
+            $"does not have {name} {order}: {missed}. Give every coefficient with all its digits, or the order that it has");
 
     private void Require(bool condition, string defect)
     {

@@ -160,5 +160,6 @@ internal sealed class VariableOrderAdamsStepper(StepperContext context) : OneSte
     /// <summary>The times of the current derivative and of those before it, <paramref name="count"/> in all.</summary>
     private double[] Nodes(int count) => count == 0 ? [] : [Time[0], .. _history.Take(count - 1).Select(entry => entry.Time)];
 
-    private Tensor[] Derivatives(int count) => count == 0 ? [] : [Derivative(), .. _history.Take(count - 1).Select(entry => entry.Derivative)];
+    private Tensor[] Derivatives(int count) =>
+        count == 0 ? [] : [Derivative(), .. _history.Take(count - 1).Select(entry => entry.Derivative)];
 }

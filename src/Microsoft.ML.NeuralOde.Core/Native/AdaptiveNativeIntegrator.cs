@@ -50,7 +50,8 @@ internal sealed unsafe class AdaptiveNativeIntegrator : NativeIntegrator
     private string StiffnessRemark => Statistics.IsStiff
         ? " Stability, not accuracy, limited the steps: the problem is stiff; use OdeMethod.Auto or an implicit method." : "";
 
-    /// <summary>Tries one step, takes it where it is good enough, and sets the size of the next; false where an event ended the solve.</summary>
+    /// <summary>Tries one step, takes it where it is good enough, and sets the size of the next; false where an event ended the
+    /// solve.</summary>
     private bool Step()
     {
         NativeAttempt attempt = Stepper.Try(End());

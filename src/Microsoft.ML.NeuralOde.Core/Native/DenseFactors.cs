@@ -34,7 +34,8 @@ internal sealed unsafe class DenseFactors
                 diagonal = _matrix[pivot * size + p] = double.NaN;
             if (pivot != p)
                 for (int column = 0; column < size; column++)
-                    (_matrix[p * size + column], _matrix[pivot * size + column]) = (_matrix[pivot * size + column], _matrix[p * size + column]);
+                    (_matrix[p * size + column], _matrix[pivot * size + column]) =
+                    (_matrix[pivot * size + column], _matrix[p * size + column]);
             Eliminate(p, 1 / diagonal);
         }
     }

@@ -24,7 +24,8 @@ internal sealed unsafe class FixedNativeIntegrator(NativeProblem problem) : Nati
                 return;
             if (!System.IsFinite(Stepper.State))
                 throw new OdeSolverException(
-                    SolverFailure.NonFinite, Stepper.Time, Statistics.LargestStep * Grid.Direction, double.NaN, [], NativeFailure.NotFinite(Stepper.State, System));
+                    SolverFailure.NonFinite, Stepper.Time, Statistics.LargestStep * Grid.Direction, double.NaN,
+                    [], NativeFailure.NotFinite(Stepper.State, System));
             new ReadOnlySpan<double>(Stepper.State, System.Size).CopyTo(Output(output));
         }
     }

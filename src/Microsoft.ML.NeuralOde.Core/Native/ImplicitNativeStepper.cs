@@ -131,7 +131,8 @@ internal sealed unsafe class ImplicitNativeStepper : NativeStepper
         return System.Norm.Of(State, Next, _estimate);
     }
 
-    /// <summary>The error of the interpolant at an output time inside the step, as the tensors' stepper looks at it; 0 where none is.</summary>
+    /// <summary>The error of the interpolant at an output time inside the step, as the tensors' stepper looks at it; 0 where none
+    /// is.</summary>
     private double InterpolationError(in NativeSpan span, double** k)
     {
         if (_tableau.Extension is not { } extension || System.Grid.OutputInside(span.Start, span.End) is not { } output)

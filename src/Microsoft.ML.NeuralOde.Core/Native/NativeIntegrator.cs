@@ -2,7 +2,8 @@ using Microsoft.ML.NeuralOde.Stepping;
 
 namespace Microsoft.ML.NeuralOde.Native;
 
-/// <summary>Drives a method in plain memory from the first output time to the last, as <see cref="Solving.Integrator"/> does on tensors.</summary>
+/// <summary>Drives a method in plain memory from the first output time to the last, as <see cref="Solving.Integrator"/> does on
+/// tensors.</summary>
 internal abstract unsafe class NativeIntegrator : IDisposable
 {
     private readonly NativeProblem _problem;
@@ -38,7 +39,8 @@ internal abstract unsafe class NativeIntegrator : IDisposable
     protected SolverStatistics Statistics => System.Statistics;
 
     public static NativeIntegrator Create(NativeProblem problem) =>
-        problem.Options.Method.IsAdaptive && problem.Options.StepSize is null ? new AdaptiveNativeIntegrator(problem) : new FixedNativeIntegrator(problem);
+        problem.Options.Method.IsAdaptive && problem.Options.StepSize is null
+        ? new AdaptiveNativeIntegrator(problem) : new FixedNativeIntegrator(problem);
 
     public NativeOdeSolution Run()
     {
@@ -47,7 +49,8 @@ internal abstract unsafe class NativeIntegrator : IDisposable
         if (Grid.Count > 1)
             Integrate();
         return new NativeOdeSolution(
-            Grid.Values, _states, _final ?? new ReadOnlySpan<double>(Stepper.State, System.Size).ToArray(), Statistics, Status, Watcher?.Occurrences ?? [])
+            Grid.Values, _states, _final ?? new ReadOnlySpan<double>(Stepper.State, System.Size).ToArray(), Statistics, Status,
+            Watcher?.Occurrences ?? [])
         {
             EventsMayBeMissed = Watcher is { MayHaveMissed: true },
             Citations = Options.Method.Citations,

@@ -3,7 +3,8 @@ using Microsoft.ML.NeuralOde.Methods;
 
 namespace Microsoft.ML.NeuralOde.Native;
 
-/// <summary>Solves the stage equations of implicit methods as <see cref="NewtonSolver"/> does: the same iteration in plain memory.</summary>
+/// <summary>Solves the stage equations of implicit methods as <see cref="NewtonSolver"/> does: the same iteration in plain
+/// memory.</summary>
 internal sealed unsafe class NativeNewton
 {
     private const int KnownFactors = 3;

@@ -17,6 +17,7 @@ internal static class NativeOptions
     private static void Refuse(bool isSet, string option, string remedy)
     {
         if (isSet)
-            throw new ArgumentException($"{nameof(OdeSolverOptions)}.{option} is about tensors, and this solve has none: {remedy}.", option);
+            throw new ArgumentException(
+                $"{nameof(OdeSolverOptions)}.{option} is about tensors, and this solve has none: {remedy}.", option);
     }
 }

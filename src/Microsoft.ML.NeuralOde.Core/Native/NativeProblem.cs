@@ -10,7 +10,8 @@ namespace Microsoft.ML.NeuralOde.Native;
 /// <param name="Options">How to solve.</param>
 /// <param name="Events">Events to look for.</param>
 internal sealed record NativeProblem(
-    OdeFunction Function, OdeJacobian? Jacobian, double[] InitialState, TimeGrid Grid, OdeSolverOptions Options, IReadOnlyList<NativeOdeEvent> Events)
+    OdeFunction Function, OdeJacobian? Jacobian, double[] InitialState, TimeGrid Grid, OdeSolverOptions Options,
+    IReadOnlyList<NativeOdeEvent> Events)
 {
     /// <summary>The number of components.</summary>
     public int Size => InitialState.Length;

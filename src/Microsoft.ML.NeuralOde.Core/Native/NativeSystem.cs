@@ -57,7 +57,8 @@ internal sealed unsafe class NativeSystem
         Evaluate(_jumps is null ? time : _jumps.Leaving(time, Grid.Direction), state, derivative);
 
     /// <summary>f at a fraction of a step.</summary>
-    public void Evaluate(in NativeSpan span, double fraction, double* state, double* derivative) => Evaluate(At(span, fraction), state, derivative);
+    public void Evaluate(in NativeSpan span, double fraction, double* state, double* derivative) =>
+        Evaluate(At(span, fraction), state, derivative);
 
     /// <summary>∂f/∂y at a fraction of a step, row after row.</summary>
     /// <param name="span">The step.</param>
@@ -78,7 +79,8 @@ internal sealed unsafe class NativeSystem
         Difference(time, state, jacobian);
     }
 
-    public static void Copy(double* from, double* to, int count) => new ReadOnlySpan<double>(from, count).CopyTo(new Span<double>(to, count));
+    public static void Copy(double* from, double* to, int count) =>
+        new ReadOnlySpan<double>(from, count).CopyTo(new Span<double>(to, count));
 
     public bool IsFinite(double* state)
     {

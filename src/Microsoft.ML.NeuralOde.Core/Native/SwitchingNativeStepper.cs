@@ -58,7 +58,8 @@ internal sealed unsafe class SwitchingNativeStepper : NativeStepper
         Time = _current.Time;
     }
 
-    protected override NativeAttempt Advance(NativeSpan span) => throw new NotSupportedException("Steps are those of the methods that take turns.");
+    protected override NativeAttempt Advance(NativeSpan span) =>
+        throw new NotSupportedException("Steps are those of the methods that take turns.");
 
     protected override bool TakeEndDerivative(double* target) => false;
 

@@ -39,7 +39,8 @@ internal sealed class AutogradPathRate : PathRate
             {
                 // Without a cotangent the sum over rows stands in: rows do not depend on each other.
                 Tensor output = probes is null ? flat.select(1, i).sum() : (flat * probes[i]).sum();
-                if (Autograd.PullSum("the dynamics", output, [y], retainGraph: graph || i < vectors - 1, createGraph: graph)[0] is not { } product)
+                if (Autograd.PullSum(
+                    "the dynamics", output, [y], retainGraph: graph || i < vectors - 1, createGraph: graph)[0] is not { } product)
                     continue;
                 product = product.reshape(-1, Features);
                 if (divergence is not null)

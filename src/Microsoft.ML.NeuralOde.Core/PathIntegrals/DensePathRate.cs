@@ -60,7 +60,8 @@ internal sealed class DensePathRate : PathRate, IAnalyticDynamics
             return Join(f, trace, Request.Has(PathQuantities.KineticEnergy) ? f.Squared().sum(1) : null, null);
         }
         Tensor? tangents = probes ?? _units?.expand(Features, packed.shape[0], Features);
-        return DenseTangents.Apply(new DenseTangents.Network(this, _dynamics.Activation, ProbeWeight), packed, tangents, weights, gates, shifts);
+        return DenseTangents.Apply(
+            new DenseTangents.Network(this, _dynamics.Activation, ProbeWeight), packed, tangents, weights, gates, shifts);
     }
 
     /// <inheritdoc cref="PathRate.Join"/>

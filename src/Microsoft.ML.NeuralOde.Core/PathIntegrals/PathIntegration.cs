@@ -6,7 +6,8 @@ namespace Microsoft.ML.NeuralOde.PathIntegrals;
 /// <summary>
 /// A final state and the integrals along the way to it; those that were not asked for are null. Tensors are the caller's.
 /// </summary>
-internal sealed record PathResult(Tensor State, Tensor? Divergence, Tensor? KineticEnergy, Tensor? JacobianNorm, SolverStatistics Statistics,
+internal sealed record PathResult(
+    Tensor State, Tensor? Divergence, Tensor? KineticEnergy, Tensor? JacobianNorm, SolverStatistics Statistics,
     Tensor? StepPenalty = null);
 
 /// <summary>Solves for a state together with integrals along its path.</summary>
@@ -24,14 +25,16 @@ internal static class PathIntegration
     /// <param name="controlIntegrals">Whether the integrals take part in the error control.</param>
     /// <param name="penalty">What the steps cost; null for nothing.</param>
     public static PathResult Solve(
-        Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double start, double end, OdeSolverOptions options, PathQuantities quantities,
+        Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double start, double end, OdeSolverOptions options,
+        PathQuantities quantities,
         TraceEstimator trace, Tensor? condition = null, bool controlIntegrals = true, Methods.StepPenalty? penalty = null) =>
         UserFunction.Call(
             "The solve along a path", initialState, () =>
                 SolveAlong(dynamics, initialState, start, end, options, quantities, trace, condition, controlIntegrals, penalty));
 
     private static PathResult SolveAlong(
-        Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double start, double end, OdeSolverOptions options, PathQuantities quantities,
+        Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double start, double end, OdeSolverOptions options,
+        PathQuantities quantities,
         TraceEstimator trace, Tensor? condition, bool controlIntegrals, Methods.StepPenalty? penalty)
     {
         using DisposeScope scope = NewDisposeScope();

@@ -127,7 +127,8 @@ public sealed record PathRegularization
     }
 
     private static RegularizedSolution SolvePlainly(
-        Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double startTime, double endTime, OdeSolverOptions options, StepPenalty steps)
+        Module<Tensor, Tensor, Tensor> dynamics, Tensor initialState, double startTime, double endTime, OdeSolverOptions options,
+        StepPenalty steps)
     {
         using OdeSolution solution = Ode.Solve(
             new ModuleField(dynamics), initialState, TimeGrid.Of(startTime, endTime), null, options, steps);

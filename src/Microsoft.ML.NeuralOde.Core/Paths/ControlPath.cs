@@ -27,7 +27,8 @@ public sealed class ControlPath : IDisposable
     /// <param name="interpolation">How the path leads from one observation to the next.</param>
     /// <param name="time">Whether time is the first channel, as it is in the series, in its unit.</param>
     /// <param name="counts">
-    /// Whether the number of observations up to now of each channel are further channels, the last ones: for data in which it says something
+    /// Whether the number of observations up to now of each channel are further channels, the last ones: for data in which it says
+    /// something
     /// that a value is missing.
     /// </param>
     /// <returns>The path, in the current dispose scope.</returns>
@@ -54,7 +55,8 @@ public sealed class ControlPath : IDisposable
     public static ControlPath Rectilinear(SeriesBatch series, bool time = true, bool counts = false) =>
         Create(series, PathInterpolation.Rectilinear, time, counts);
 
-    /// <summary>Cubic curves with backward differences: causal at the observations; see <see cref="PathInterpolation.HermiteCubic"/>.</summary>
+    /// <summary>Cubic curves with backward differences: causal at the observations; see
+    /// <see cref="PathInterpolation.HermiteCubic"/>.</summary>
     /// <inheritdoc cref="Create"/>
     public static ControlPath HermiteCubic(SeriesBatch series, bool time = true, bool counts = false) =>
         Create(series, PathInterpolation.HermiteCubic, time, counts);
@@ -77,7 +79,8 @@ public sealed class ControlPath : IDisposable
     public IReadOnlyList<long> Lengths { get; }
 
     /// <summary>
-    /// The times of the knots between which the path is a line or a cubic, float64 of shape <c>[batch, knots]</c>: those of the observations,
+    /// The times of the knots between which the path is a line or a cubic, float64 of shape <c>[batch, knots]</c>: those of the
+    /// observations,
     /// twice of a rectilinear path. They do not decrease; behind a row's end they stay.
     /// </summary>
     public Tensor Knots => _pieces.Knots;
@@ -105,7 +108,8 @@ public sealed class ControlPath : IDisposable
     /// <exception cref="ArgumentException">The times have another shape.</exception>
     public Tensor Evaluate(Tensor times) => At(times, false);
 
-    /// <summary>dX/dt; at a kink that behind it, at a jump without what jumps; 0 before a row's first observation and behind its last.</summary>
+    /// <summary>dX/dt; at a kink that behind it, at a jump without what jumps; 0 before a row's first observation and behind its
+    /// last.</summary>
     /// <param name="times">As for <see cref="Evaluate"/>.</param>
     /// <returns>Shape <c>[batch, channels]</c>, or <c>[batch, n, channels]</c>.</returns>
     /// <exception cref="ArgumentException">The times have another shape.</exception>

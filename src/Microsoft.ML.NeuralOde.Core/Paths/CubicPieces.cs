@@ -75,12 +75,14 @@ internal static class CubicPieces
         Tensor width = times.diff(1, 1).unsqueeze(2);
         ScalarType type = observed.Clean.dtype;
         return (
-            values.to(type), (width * firstHere.narrow(1, 0, pieces)).to(type), (width.Squared() * secondHere.narrow(1, 0, pieces)).to(type),
+            values.to(type), (width * firstHere.narrow(1, 0, pieces)).to(type),
+            (width.Squared() * secondHere.narrow(1, 0, pieces)).to(type),
             (width.Power(3) * jerk.narrow(1, 0, pieces)).Over(6).to(type));
     }
 
     /// <summary>
-    /// The second derivatives of natural splines at their nodes, 0 behind the last: a tridiagonal system whose diagonal dominates, solved by
+    /// The second derivatives of natural splines at their nodes, 0 behind the last: a tridiagonal system whose diagonal dominates, solved
+    /// by
     /// parallel cyclic reduction (R. W. Hockney and C. R. Jesshope, Parallel Computers, 1981).
     /// </summary>
     private static Tensor Curvature(Tensor t, Tensor y, Tensor place, Tensor count)

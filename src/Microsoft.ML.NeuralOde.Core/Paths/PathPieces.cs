@@ -18,7 +18,8 @@ internal sealed record PathPieces(Tensor Knots, Tensor Values, Tensor First, Ten
     public IReadOnlyList<Tensor> Tensors => IsLinear ? [Knots, Values, First] : [Knots, Values, First, Second!, Third!];
 
     public static PathPieces Of(IReadOnlyList<Tensor> tensors) =>
-        tensors.Count == 3 ? new(tensors[0], tensors[1], tensors[2], null, null) : new(tensors[0], tensors[1], tensors[2], tensors[3], tensors[4]);
+        tensors.Count == 3
+        ? new(tensors[0], tensors[1], tensors[2], null, null) : new(tensors[0], tensors[1], tensors[2], tensors[3], tensors[4]);
 
     /// <summary>X(end) − X(start) of each piece, <c>[batch, knots − 1, channels]</c>.</summary>
     public Tensor Increments() => IsLinear ? First : First.Plus(Second!).Plus(Third!);
@@ -44,7 +45,8 @@ internal sealed record PathPieces(Tensor Knots, Tensor Values, Tensor First, Ten
         return Slope(At(First, piece), IsLinear ? null : At(Second!, piece), IsLinear ? null : At(Third!, piece), u) * rate;
     }
 
-    /// <summary>The same path with further knots at times of shape <c>[batch, n]</c>, and their places among all, <c>[batch, n]</c>.</summary>
+    /// <summary>The same path with further knots at times of shape <c>[batch, n]</c>, and their places among all,
+    /// <c>[batch, n]</c>.</summary>
     public (PathPieces Pieces, Tensor Places) With(Tensor times)
     {
         long knots = Knots.size(1);
@@ -70,7 +72,8 @@ internal sealed record PathPieces(Tensor Knots, Tensor Values, Tensor First, Ten
         PathPieces pieces = IsLinear
             ? new PathPieces(newKnots, values, first * width, null, null)
             : new PathPieces(
-                newKnots, values, Slope(first, second, third, u) * width, (third! * u).Times(3).Plus(second!) * width.Squared(), third! * width.Power(3));
+                newKnots, values, Slope(first, second, third, u) * width, (third! * u).Times(3).Plus(second!) * width.Squared(),
+                third! * width.Power(3));
         return (pieces, places);
     }
 
@@ -86,14 +89,16 @@ internal sealed record PathPieces(Tensor Knots, Tensor Values, Tensor First, Ten
         Tensor duration = Knots.gather(1, piece.Shift(1)) - Knots.gather(1, piece);
         Tensor hasNone = duration.detach().eq(Numbers.Zero);
         Tensor rate = where(hasNone, zeros_like(duration.detach()), where(hasNone, ones_like(duration.detach()), duration).reciprocal());
-        Tensor isInside = at.detach().ge(Knots.detach().narrow(1, 0, 1)).logical_and(at.detach().le(Knots.detach().narrow(1, Knots.size(1) - 1, 1)));
+        Tensor isInside = at.detach()
+            .ge(Knots.detach().narrow(1, 0, 1)).logical_and(at.detach().le(Knots.detach().narrow(1, Knots.size(1) - 1, 1)));
         return (piece, u.to(Values.dtype).unsqueeze(2), (rate * isInside.to(rate.dtype)).to(Values.dtype).unsqueeze(2));
     }
 
     /// <summary>The piece of each time, and the place in it, from 0 to 1, float64.</summary>
     private (Tensor Piece, Tensor U) Place(Tensor at)
     {
-        Tensor piece = searchsorted(Knots.detach().contiguous(), at.detach().contiguous(), right: true).Shift(-1).Within(0, Knots.size(1) - 2);
+        Tensor piece = searchsorted(Knots.detach().contiguous(), at.detach().contiguous(), right: true)
+            .Shift(-1).Within(0, Knots.size(1) - 2);
         Tensor start = Knots.gather(1, piece);
         Tensor duration = Knots.gather(1, piece.Shift(1)) - start;
         Tensor hasNone = duration.detach().eq(Numbers.Zero);
@@ -102,5 +107,6 @@ internal sealed record PathPieces(Tensor Knots, Tensor Values, Tensor First, Ten
         return (piece, where(hasNone, ones_like(u.detach()), u));
     }
 
-    private static Tensor At(Tensor all, Tensor piece) => all.gather(1, piece.unsqueeze(2).expand(piece.size(0), piece.size(1), all.size(2)));
+    private static Tensor At(Tensor all, Tensor piece) =>
+        all.gather(1, piece.unsqueeze(2).expand(piece.size(0), piece.size(1), all.size(2)));
 }

@@ -15,13 +15,15 @@ public sealed class SeriesBatch : IDisposable
 
     /// <summary>Takes series over.</summary>
     /// <param name="values">
-    /// Shape <c>[batch, length, channels]</c>, float32 or float64. NaN is a missing value; what lies behind a row's length is not looked at.
+    /// Shape <c>[batch, length, channels]</c>, float32 or float64. NaN is a missing value; what lies behind a row's length is not looked
+    /// at.
     /// </param>
     /// <param name="times">
     /// When they were observed, in any unit: shape <c>[batch, length]</c>, or <c>[length]</c> for all rows; float64 advised. They increase
     /// strictly within a row's length. Null for 0, 1, 2, ….
     /// </param>
-    /// <param name="lengths">The number of observations of each row, integers of shape <c>[batch]</c>; null where all rows are full.</param>
+    /// <param name="lengths">The number of observations of each row, integers of shape <c>[batch]</c>; null where all rows are
+    /// full.</param>
     /// <exception cref="ArgumentException">
     /// A shape or type is wrong, a series is empty, a time is not finite or not later than the one before it, or a value is infinite; the
     /// message names row and observation.
@@ -96,7 +98,8 @@ public sealed class SeriesBatch : IDisposable
             return all;
         }
         Inputs.RequireAlive(lengths, nameof(lengths), "The tensor of lengths");
-        if (lengths.dim() != 1 || lengths.size(0) != rows || lengths.dtype is not (ScalarType.Int64 or ScalarType.Int32 or ScalarType.Int16))
+        if (lengths.dim() != 1
+            || lengths.size(0) != rows || lengths.dtype is not (ScalarType.Int64 or ScalarType.Int32 or ScalarType.Int16))
             throw new ArgumentException(
                 $"The lengths have shape [{string.Join(", ", lengths.shape)}] and type {lengths.dtype}; they must be integers of shape [{rows}], "
                 + "one a row.", nameof(lengths));
@@ -106,7 +109,8 @@ public sealed class SeriesBatch : IDisposable
                 throw new ArgumentException(
                     all[row] == 0
                         ? $"The series of row {row} is empty; each needs at least one observation: leave the row out."
-                        : $"Row {row} has length {all[row]}; it must be from 1 to {longest}, the length of the tensor of values.", nameof(lengths));
+                        : $"Row {row} has length {all[row]}; it must be from 1 to {longest}, the length of the tensor of values.",
+                        nameof(lengths));
         return all;
     }
 
@@ -137,7 +141,8 @@ public sealed class SeriesBatch : IDisposable
             {
                 double time = all[(row * Longest) + i];
                 if (!double.IsFinite(time))
-                    throw new ArgumentException($"Row {row}: time {i} is {time.ToString(CultureInfo.InvariantCulture)}; times must be finite.", nameof(times));
+                    throw new ArgumentException(
+                        $"Row {row}: time {i} is {time.ToString(CultureInfo.InvariantCulture)}; times must be finite.", nameof(times));
                 if (i > 0 && time <= all[(row * Longest) + i - 1])
                     throw new ArgumentException(
                         string.Create(

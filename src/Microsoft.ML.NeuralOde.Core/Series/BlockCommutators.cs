@@ -7,7 +7,8 @@ internal static class BlockCommutators
     /// <param name="matrices">Aᵢ, shape <c>[channels, block, block, blocks]</c>.</param>
     /// <param name="inputs">bᵢ, shape <c>[channels, block, blocks]</c>; null for none.</param>
     /// <param name="depth">1 or 2.</param>
-    /// <returns>Shape <c>[features, (block + 1) · width]</c>, or <c>[features, block · width]</c> without inputs, which come last.</returns>
+    /// <returns>Shape <c>[features, (block + 1) · width]</c>, or <c>[features, block · width]</c> without inputs, which come
+    /// last.</returns>
     public static Tensor Extend(Tensor matrices, Tensor? inputs, int depth)
     {
         long channels = matrices.size(0), block = matrices.size(1), blocks = matrices.size(3);

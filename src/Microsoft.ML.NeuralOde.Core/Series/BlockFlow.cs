@@ -16,7 +16,8 @@ internal static class BlockFlow
     /// <summary>The states before and behind each step.</summary>
     /// <param name="initial">Shape <c>[batch, width]</c>; component j of block n is at j · blocks + n.</param>
     /// <param name="features">What M and c are made of, <c>[steps, batch, features]</c>.</param>
-    /// <param name="weights">M and, in the last columns, c as linear maps of the features, see <see cref="BlockCommutators.Extend"/>.</param>
+    /// <param name="weights">M and, in the last columns, c as linear maps of the features, see
+    /// <see cref="BlockCommutators.Extend"/>.</param>
     /// <param name="block">The size of a block.</param>
     /// <param name="affine">Whether there is a c.</param>
     /// <returns>Shape <c>[steps + 1, batch, width]</c>.</returns>

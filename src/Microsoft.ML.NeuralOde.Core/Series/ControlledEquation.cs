@@ -40,7 +40,8 @@ public abstract class ControlledEquation : Module<ControlPath, Tensor>
     /// <summary>The state at the end of each row's path.</summary>
     /// <param name="path">X, with <see cref="Channels"/> channels.</param>
     /// <returns>Shape <c>[batch, width]</c>.</returns>
-    /// <exception cref="ArgumentException">The path has another number of channels, or another type or device than the parameters.</exception>
+    /// <exception cref="ArgumentException">The path has another number of channels, or another type or device than the
+    /// parameters.</exception>
     public override Tensor forward(ControlPath path)
     {
         Check(path);
@@ -92,7 +93,8 @@ public abstract class ControlledEquation : Module<ControlPath, Tensor>
     }
 
     /// <summary>
-    /// The states at the start and behind each window of <see cref="Window"/> pieces of the path, the last of which may be shorter; behind a
+    /// The states at the start and behind each window of <see cref="Window"/> pieces of the path, the last of which may be shorter; behind
+    /// a
     /// row's end its last state.
     /// </summary>
     /// <param name="path">X, with <see cref="Channels"/> channels.</param>
@@ -105,7 +107,8 @@ public abstract class ControlledEquation : Module<ControlPath, Tensor>
         return Solve(path.Pieces, Initial(path.Pieces), true).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The states behind the start and each window, <c>[batch, windows + 1, width]</c>, or the last alone, <c>[batch, width]</c>.</summary>
+    /// <summary>The states behind the start and each window, <c>[batch, windows + 1, width]</c>, or the last alone,
+    /// <c>[batch, width]</c>.</summary>
     private protected abstract Tensor Solve(PathPieces pieces, Tensor initial, bool all);
 
     private Tensor Initial(PathPieces pieces) => functional.linear(pieces.Values.select(1, 0), InitialWeight, InitialBias);

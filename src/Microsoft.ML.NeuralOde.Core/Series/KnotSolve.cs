@@ -46,7 +46,8 @@ internal static class KnotSolve
             // The way back asks for them when this scope is gone.
             Tensor[] part = [.. pieces.Select(whole => whole.narrow(1, start, length).DetachFromDisposeScope())];
             using OdeSolution solution = Ode.Solve(
-                new RowArgumentField(module, forward, RowArgumentField.Apart(part)), state, all ? TimeGrid.Of(knots) : TimeGrid.Of(0, length), null,
+                new RowArgumentField(module, forward, RowArgumentField.Apart(part)),
+                state, all ? TimeGrid.Of(knots) : TimeGrid.Of(0, length), null,
                 options with { Discontinuities = knots });
             state = solution.Final;
             if (all)

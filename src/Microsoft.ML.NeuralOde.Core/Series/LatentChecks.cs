@@ -8,7 +8,8 @@ internal static class LatentChecks
         ArgumentNullException.ThrowIfNull(observed);
         Inputs.RequireAlive(observed.Values, nameof(observed), "The batch of series");
         if (observed.Channels != options.Channels)
-            throw new ArgumentException($"The series have {observed.Channels} channels; this model was made for {options.Channels}.", nameof(observed));
+            throw new ArgumentException(
+                $"The series have {observed.Channels} channels; this model was made for {options.Channels}.", nameof(observed));
         Inputs.RequireLike(observed.Values, parameter, nameof(observed));
     }
 
@@ -39,7 +40,8 @@ internal static class LatentChecks
         Inputs.RequireAlive(noise, nameof(noise), "The noise");
         if (noise.dim() is not (2 or 3) || noise.numel() == 0 || noise.size(-1) != latent || noise.size(-2) != rows)
             throw new ArgumentException(
-                $"The noise has shape [{string.Join(", ", noise.shape)}]; it must be [{rows}, {latent}], or [samples, {rows}, {latent}].", nameof(noise));
+                $"The noise has shape [{string.Join(", ", noise.shape)}]; it must be [{rows}, {latent}], or [samples, {rows}, {latent}].",
+                nameof(noise));
         Inputs.RequireLike(noise, parameter, nameof(noise));
         return noise.dim() == 3 ? noise : noise.unsqueeze(0);
     }
@@ -61,7 +63,8 @@ internal static class LatentChecks
         throw new ArgumentException($"Row {place[0]}: time {place[1]} is NaN or infinite; times must be finite.", nameof(times));
     }
 
-    public static void Covariates(SeriesBatch observed, LatentOdeOptions options, Tensor? statics, ControlPath? covariates, Tensor parameter)
+    public static void Covariates(
+        SeriesBatch observed, LatentOdeOptions options, Tensor? statics, ControlPath? covariates, Tensor parameter)
     {
         if ((statics is null) != (options.StaticCovariates == 0) || (covariates is null) != (options.Covariates == 0))
             throw new ArgumentException(

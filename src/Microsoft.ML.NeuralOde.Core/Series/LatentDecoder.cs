@@ -23,7 +23,8 @@ internal sealed class LatentDecoder : Module<Tensor, Tensor?, (Tensor Values, Te
         : base(nameof(LatentDecoder))
     {
         long inputs = options.LatentSize + options.StaticCovariates + options.Covariates;
-        register_module("curved", _curved = new DenseDynamics(inputs, options.Channels, [options.HiddenSize], Activation.Tanh, TimeDependence.None));
+        register_module(
+            "curved", _curved = new DenseDynamics(inputs, options.Channels, [options.HiddenSize], Activation.Tanh, TimeDependence.None));
         register_module("straight", _straight = new DenseDynamics(inputs, options.Channels, [], Activation.Tanh, TimeDependence.None));
         float start = (float)(Math.Log(StartNoise) / NoiseUnit);
         Dynamics.ModuleParameters.Own(this, "noise", () => tensor(Enumerable.Repeat(start, (int)options.Channels).ToArray()));

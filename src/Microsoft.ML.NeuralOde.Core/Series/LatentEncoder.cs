@@ -32,13 +32,15 @@ internal sealed class LatentEncoder : Module<RecognitionInput, Tensor?, (Tensor 
             hidden, (options.Variational ? 2 : 1) * _latent, [hidden], Activation.Tanh, TimeDependence.None, options.StaticCovariates));
     }
 
-    /// <summary>Mean and log standard deviation of the latent state, <c>[batch, latent]</c> each; the second is empty where there is none.</summary>
+    /// <summary>Mean and log standard deviation of the latent state, <c>[batch, latent]</c> each; the second is empty where there is
+    /// none.</summary>
     public override (Tensor Mean, Tensor LogScale) forward(RecognitionInput input, Tensor? statics)
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor state = _whole is null ? Stepwise(input) : AtOnce(_whole, input);
         Tensor made = statics is null ? _head.call(Never(state), state) : _head.Evaluate(Never(state), state, statics);
-        return (made.narrow(1, 0, _latent).MoveToOuterDisposeScope(), made.narrow(1, _latent, made.size(1) - _latent).MoveToOuterDisposeScope());
+        return (made.narrow(1, 0, _latent).MoveToOuterDisposeScope(),
+            made.narrow(1, _latent, made.size(1) - _latent).MoveToOuterDisposeScope());
     }
 
     private static Tensor AtOnce(GRU cell, RecognitionInput input)

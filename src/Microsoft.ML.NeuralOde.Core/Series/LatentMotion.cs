@@ -15,7 +15,8 @@ internal abstract class LatentMotion(string name) : Module<Tensor, Tensor, Laten
 /// <param name="Copies">How often the rows of these tensors are repeated among the states, one after the other.</param>
 internal sealed record LatentConditions(Tensor? Statics, ControlPath? Path, Tensor AnchorTime, long Copies)
 {
-    /// <summary>Statics and covariates at times since the anchor, <c>[rows · copies, n, conditions]</c>; null where there are none.</summary>
+    /// <summary>Statics and covariates at times since the anchor, <c>[rows · copies, n, conditions]</c>; null where there are
+    /// none.</summary>
     /// <param name="elapsed">float64, <c>[rows, n]</c>.</param>
     public Tensor? At(Tensor elapsed)
     {

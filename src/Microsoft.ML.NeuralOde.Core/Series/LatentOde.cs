@@ -11,7 +11,8 @@ namespace Microsoft.ML.NeuralOde;
 /// </summary>
 /// <remarks>
 /// Train by <see cref="Loss"/>, ask by <see cref="Forecast"/>, between observations as well as before and behind them. Values should be
-/// standardised, and times scaled so that a series takes about 1. Only differences of times count, but for covariates. A row's numbers do not
+/// standardised, and times scaled so that a series takes about 1. Only differences of times count, but for covariates. A row's numbers do
+/// not
 /// depend on the other rows of the batch, nor on padding; an observation without any value is as good as none.
 /// </remarks>
 public sealed class LatentOde : nn.Module
@@ -29,7 +30,8 @@ public sealed class LatentOde : nn.Module
         Options = options ?? new LatentOdeOptions();
         Options.Validate();
         register_module("encoder", _encoder = new LatentEncoder(Options));
-        register_module("motion", _motion = Options.Evolution == LatentEvolution.Flow ? new FlowMotion(Options) : new SolvedMotion(Options));
+        register_module(
+            "motion", _motion = Options.Evolution == LatentEvolution.Flow ? new FlowMotion(Options) : new SolvedMotion(Options));
         register_module("decoder", _decoder = new LatentDecoder(Options));
         Dynamics.ModuleParameters.Own(this, "persistence", () => zeros(Options.Channels));
     }
@@ -60,20 +62,24 @@ public sealed class LatentOde : nn.Module
     /// <param name="targets">What is to be predicted of the same rows: the same observations, others between them, or later ones.</param>
     /// <param name="klWeight">The weight of the KL divergence, from 0 up to 1 in the course of a training.</param>
     /// <param name="noise">
-    /// Standard normal numbers, shape <c>[batch, latent]</c> or <c>[samples, batch, latent]</c>, see <see cref="DrawNoise"/>; null for a fixed
+    /// Standard normal numbers, shape <c>[batch, latent]</c> or <c>[samples, batch, latent]</c>, see <see cref="DrawNoise"/>; null for a
+    /// fixed
     /// sample, the same for all rows, as suits a validation.
     /// </param>
     /// <param name="statics">Static covariates, shape <c>[batch, statics]</c>; null where the model has none.</param>
     /// <param name="covariates">The path of the covariates in time, in the unit of the times; null where the model has none.</param>
     /// <returns>In nats, shape <c>[batch]</c>.</returns>
-    /// <exception cref="ArgumentException">An argument does not fit, or a row has no observed value or no target; the message says which.</exception>
+    /// <exception cref="ArgumentException">An argument does not fit, or a row has no observed value or no target; the message says
+    /// which.</exception>
     public Tensor Loss(
-        SeriesBatch observed, SeriesBatch targets, double klWeight = 1, Tensor? noise = null, Tensor? statics = null, ControlPath? covariates = null)
+        SeriesBatch observed, SeriesBatch targets, double klWeight = 1, Tensor? noise = null, Tensor? statics = null,
+        ControlPath? covariates = null)
     {
         Check(observed, statics, covariates);
         LatentChecks.Targets(targets, observed);
         if (!(klWeight >= 0 && double.IsFinite(klWeight)))
-            throw new ArgumentOutOfRangeException(nameof(klWeight), klWeight, "The weight of the KL divergence must be zero or a positive number.");
+            throw new ArgumentOutOfRangeException(
+                nameof(klWeight), klWeight, "The weight of the KL divergence must be zero or a positive number.");
         using DisposeScope scope = NewDisposeScope();
         var wanted = new ObservedValues(targets);
         Tensor counts = wanted.Observed.sum([1L, 2L]);
@@ -91,7 +97,8 @@ public sealed class LatentOde : nn.Module
     /// <param name="observed">What is given.</param>
     /// <param name="times">Shape <c>[batch, n]</c>, float64 advised, in any order: before, between or behind the observations.</param>
     /// <param name="samples">
-    /// The number of latent samples over which mean and spread are taken; drawn from <see cref="LatentOdeOptions.Seed"/>, the same for every
+    /// The number of latent samples over which mean and spread are taken; drawn from <see cref="LatentOdeOptions.Seed"/>, the same for
+    /// every
     /// row. Of no effect on a model that is not variational.
     /// </param>
     /// <param name="statics">Static covariates, shape <c>[batch, statics]</c>; null where the model has none.</param>

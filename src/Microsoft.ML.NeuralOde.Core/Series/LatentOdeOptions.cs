@@ -59,7 +59,8 @@ public sealed record LatentOdeOptions
     public LatentAnchor Anchor { get; init; } = LatentAnchor.End;
 
     /// <summary>
-    /// Whether the latent state is a distribution, whose spread widens the forecasts' where observations leave it open. Default: true. False
+    /// Whether the latent state is a distribution, whose spread widens the forecasts' where observations leave it open. Default: true.
+    /// False
     /// for one state, as of an ODE-RNN or a GRU-ODE: the noise of the observations is then the only spread.
     /// </summary>
     public bool Variational { get; init; } = true;
@@ -81,7 +82,8 @@ public sealed record LatentOdeOptions
     public OdeMethod Method { get; init; } = OdeMethod.Rk4;
 
     /// <summary>
-    /// The size of its steps, in the unit of the times. Default: 1/32, for times in which a series takes about 1. Between steps the solution
+    /// The size of its steps, in the unit of the times. Default: 1/32, for times in which a series takes about 1. Between steps the
+    /// solution
     /// is a cubic. The equation begins with periods of four steps and longer: take smaller steps where a series has more than eight.
     /// </summary>
     public double StepSize { get; init; } = 1.0 / 32;
@@ -100,7 +102,8 @@ public sealed record LatentOdeOptions
         Require(Enum.IsDefined(Recognition), nameof(Recognition), Recognition, "one of the kinds of recognition");
         Require(Enum.IsDefined(Evolution), nameof(Evolution), Evolution, "one of the kinds of evolution");
         Require(Enum.IsDefined(Anchor), nameof(Anchor), Anchor, "one of the anchors");
-        Require(Evolution == LatentEvolution.Ode || LatentSize > 1, nameof(LatentSize), LatentSize, "at least 2 for a flow, whose halves move each other");
+        Require(Evolution == LatentEvolution.Ode || LatentSize > 1, nameof(LatentSize), LatentSize,
+            "at least 2 for a flow, whose halves move each other");
         Require(StaticCovariates >= 0, nameof(StaticCovariates), StaticCovariates, "zero or a positive number");
         Require(Covariates >= 0, nameof(Covariates), Covariates, "zero or a positive number");
         Require(Method is not null, nameof(Method), Method, "a method");

@@ -11,7 +11,8 @@ namespace Microsoft.ML.NeuralOde;
 /// On a straight piece the flow is exact, z ↦ exp(M) z + φ₁(M) Σᵢ bᵢ ΔXⁱ with M = Σᵢ Aᵢ ΔXⁱ. Over a window of several pieces M is the
 /// logarithm of the flow up to commutators of depth 1 or 2: Σᵢ Aᵢ ΔXⁱ + Σᵢ﹤ⱼ [Aⱼ, Aᵢ] Lᵢⱼ with the Lévy areas L of the window. Cubic pieces
 /// enter by their increments. Parameters: <c>matrices</c> of shape <c>[channels, block, block, blocks]</c>, <c>inputs</c> of shape
-/// <c>[channels, block, blocks]</c>, <c>initial_weight</c> and <c>initial_bias</c>; component j of block n of the state is z[j · blocks + n].
+/// <c>[channels, block, blocks]</c>, <c>initial_weight</c> and <c>initial_bias</c>; component j of block n of the state is z[j · blocks +
+/// n].
 /// Of the work between the states nothing is kept for the way back, however many knots there are.
 /// </remarks>
 public sealed class LinearCde : ControlledEquation
@@ -21,7 +22,8 @@ public sealed class LinearCde : ControlledEquation
     /// <summary>Creates an equation with random parameters.</summary>
     /// <param name="channels">The number of channels of the path, with time and counts.</param>
     /// <param name="width">The size of the state, a multiple of the block size.</param>
-    /// <param name="blockSize">The size of the blocks: 1 for diagonal matrices, which is too few for most data; the width for dense ones.</param>
+    /// <param name="blockSize">The size of the blocks: 1 for diagonal matrices, which is too few for most data; the width for dense
+    /// ones.</param>
     /// <param name="depth">1, or 2 to take areas between channels within a window into account.</param>
     /// <param name="window">The number of pieces of the path that are taken at once.</param>
     /// <param name="affine">Whether there are inputs bᵢ.</param>

@@ -5,7 +5,8 @@ using static TorchSharp.torch.nn;
 namespace Microsoft.ML.NeuralOde.Series;
 
 /// <summary>
-/// A layer from sequences to sequences: a linear controlled equation driven by a few linear combinations P of its input, then a gate, beside
+/// A layer from sequences to sequences: a linear controlled equation driven by a few linear combinations P of its input, then a gate,
+/// beside
 /// the input itself (B. Walker et al., Structured linear CDEs, 2025; selective state spaces as in A. Gu and T. Dao, Mamba, 2023).
 /// </summary>
 /// <remarks>
@@ -79,7 +80,8 @@ internal sealed class LinearCdeLayer : Module
     private static Tensor Speeds(long blocks)
     {
         using DisposeScope scope = NewDisposeScope();
-        return Numbers.Range(blocks, ScalarType.Float32, CPU).Plus(0.5).Over(blocks).Times(Math.Log(100)).exp().Times(0.5).MoveToOuterDisposeScope();
+        return Numbers.Range(blocks, ScalarType.Float32, CPU)
+            .Plus(0.5).Over(blocks).Times(Math.Log(100)).exp().Times(0.5).MoveToOuterDisposeScope();
     }
 
     private Tensor Matrices(int block, long blocks)
@@ -105,6 +107,7 @@ internal sealed class LinearCdeLayer : Module
             return all.MoveToOuterDisposeScope();
         // What comes in per time is as large as what decays in it.
         Tensor speeds = Speeds(blocks).reshape(1, 1, -1);
-        return cat([zeros(1, block, blocks), all.narrow(0, 1, _controls), all.narrow(0, 1 + _controls, _controls) * speeds], 0).MoveToOuterDisposeScope();
+        return cat([zeros(1, block, blocks), all.narrow(0, 1, _controls), all.narrow(0, 1 + _controls, _controls) * speeds], 0)
+            .MoveToOuterDisposeScope();
     }
 }

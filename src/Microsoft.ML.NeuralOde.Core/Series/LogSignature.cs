@@ -27,7 +27,8 @@ internal static class LogSignature
         return cat([whole, areas.index_select(2, Pairs(channels, increments.device))], 2);
     }
 
-    /// <summary>The increments of the windows and their Lévy areas, as antisymmetric matrices <c>[batch, windows, channels · channels]</c>.</summary>
+    /// <summary>The increments of the windows and their Lévy areas, as antisymmetric matrices
+    /// <c>[batch, windows, channels · channels]</c>.</summary>
     public static (Tensor Increments, Tensor Areas) Full(Tensor increments, int window)
     {
         Tensor parts = Parts(increments, window);

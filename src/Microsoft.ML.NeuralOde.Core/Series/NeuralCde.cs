@@ -27,7 +27,8 @@ public sealed class NeuralCde : ControlledEquation
     /// </param>
     /// <exception cref="ArgumentException">A number or option makes no sense; the message says which and what would.</exception>
     public NeuralCde(
-        long channels, long width, IReadOnlyList<long>? hidden = null, Activation activation = Activation.Relu, OdeSolverOptions? options = null)
+        long channels, long width, IReadOnlyList<long>? hidden = null, Activation activation = Activation.Relu,
+        OdeSolverOptions? options = null)
         : base(nameof(NeuralCde), channels, width, 1)
     {
         Options = KnotSolve.Checked(options);

@@ -19,12 +19,14 @@ internal static class Oscillators
     /// <returns>Shape <c>[…, features]</c>.</returns>
     public static Tensor Clock(Tensor time)
     {
-        Tensor angles = time * Numbers.Range(ClockFrequencies, time.dtype, time.device).Plus(1).Times(2 * Math.PI * Fastest / ClockFrequencies);
+        Tensor angles = time * Numbers.Range(ClockFrequencies, time.dtype, time.device)
+            .Plus(1).Times(2 * Math.PI * Fastest / ClockFrequencies);
         return cat([time, angles.sin(), angles.cos()], -1);
     }
 
     /// <summary>
-    /// Makes dense dynamics begin near a set of oscillators, two components each, of frequencies evenly spaced from 0 up: a state that keeps
+    /// Makes dense dynamics begin near a set of oscillators, two components each, of frequencies evenly spaced from 0 up: a state that
+    /// keeps
     /// what it is told, and goes through periods, which random weights take very long to find.
     /// </summary>
     /// <param name="dynamics">Dynamics with one hidden layer of tanh, which keeps them from growing without bounds.</param>

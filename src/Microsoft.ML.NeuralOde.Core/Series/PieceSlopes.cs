@@ -7,7 +7,8 @@ internal static class PieceSlopes
 {
     /// <summary>dX/ds, shape <c>[batch, channels]</c>.</summary>
     /// <param name="place">s: a scalar, or one a row, <c>[batch, 1]</c>.</param>
-    /// <param name="pieces">The coefficients of the pieces, <c>[batch, pieces, channels]</c> each: one of straight ones, else three.</param>
+    /// <param name="pieces">The coefficients of the pieces, <c>[batch, pieces, channels]</c> each: one of straight ones, else
+    /// three.</param>
     public static Tensor At(Tensor place, IReadOnlyList<Tensor> pieces)
     {
         Tensor[] here = Here(place, pieces);

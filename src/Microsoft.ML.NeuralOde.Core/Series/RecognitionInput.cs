@@ -2,7 +2,8 @@ using Microsoft.ML.NeuralOde.Paths;
 
 namespace Microsoft.ML.NeuralOde.Series;
 
-/// <summary>The observations of a batch in the order in which recognition reads them, without those in which no channel was observed.</summary>
+/// <summary>The observations of a batch in the order in which recognition reads them, without those in which no channel was
+/// observed.</summary>
 internal sealed class RecognitionInput
 {
     /// <summary>Works in the current dispose scope.</summary>
@@ -37,7 +38,8 @@ internal sealed class RecognitionInput
         Features = cat(parts, 2);
     }
 
-    /// <summary>Values (0 where missing), which of them there are, gaps, the time to the anchor as <see cref="Oscillators.Clock"/> shows it, covariates: shape <c>[batch, n, inputs]</c>.</summary>
+    /// <summary>Values (0 where missing), which of them there are, gaps, the time to the anchor as <see cref="Oscillators.Clock"/> shows
+    /// it, covariates: shape <c>[batch, n, inputs]</c>.</summary>
     public Tensor Features { get; }
 
     /// <summary>The time from the observation before, 0 of the first, <c>[batch, n, 1]</c>.</summary>
@@ -80,6 +82,7 @@ internal sealed class RecognitionInput
         long[] counts = lengths.to(CPU).data<long>().ToArray();
         int none = Array.IndexOf(counts, 0);
         if (none >= 0)
-            throw new ArgumentException($"Row {none}: every value is missing; a series needs at least one observed value: leave the row out.", name);
+            throw new ArgumentException(
+                $"Row {none}: every value is missing; a series needs at least one observed value: leave the row out.", name);
     }
 }

@@ -5,11 +5,13 @@ using static TorchSharp.torch.nn;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
-/// A network from series to numbers: a path through the observations, controlled equations driven by it, and a linear layer behind the mean,
+/// A network from series to numbers: a path through the observations, controlled equations driven by it, and a linear layer behind the
+/// mean,
 /// the maximum and the last of the states at the observations.
 /// </summary>
 /// <remarks>
-/// Of <see cref="SeriesModel.Linear"/> there are several layers with gates between them; see <see cref="SeriesNetworkOptions.Layers"/>. Values
+/// Of <see cref="SeriesModel.Linear"/> there are several layers with gates between them; see <see cref="SeriesNetworkOptions.Layers"/>.
+/// Values
 /// should be standardised, and times scaled so that a series takes about 1. A row's numbers do not depend on the other rows of the batch.
 /// </remarks>
 public sealed class SeriesNetwork : Module<SeriesBatch, Tensor>
@@ -75,7 +77,8 @@ public sealed class SeriesNetwork : Module<SeriesBatch, Tensor>
     /// <summary>The outputs for whole series.</summary>
     /// <param name="series">The series.</param>
     /// <returns>Shape <c>[batch, outputs]</c>.</returns>
-    /// <exception cref="ArgumentException">The series have another number of channels, or another type or device than the parameters.</exception>
+    /// <exception cref="ArgumentException">The series have another number of channels, or another type or device than the
+    /// parameters.</exception>
     public override Tensor forward(SeriesBatch series)
     {
         Check(series);
@@ -130,7 +133,8 @@ public sealed class SeriesNetwork : Module<SeriesBatch, Tensor>
     {
         if (Options.Window == 1)
             return series.LengthTensor.Shift(-1);
-        long[] windows = [.. series.Lengths.Select(length => (((length - 1) * path.KnotsPerObservation) + Options.Window - 1) / Options.Window)];
+        long[] windows =
+            [.. series.Lengths.Select(length => (((length - 1) * path.KnotsPerObservation) + Options.Window - 1) / Options.Window)];
         return tensor(windows, ScalarType.Int64, series.Values.device);
     }
 
@@ -141,7 +145,8 @@ public sealed class SeriesNetwork : Module<SeriesBatch, Tensor>
         Parameter weight = _head.weight!;
         Inputs.RequireAlive(weight, nameof(SeriesNetwork), "A parameter of the network");
         if (series.Channels != Channels)
-            throw new ArgumentException($"The series have {series.Channels} channels; this network was made for {Channels}.", nameof(series));
+            throw new ArgumentException(
+                $"The series have {series.Channels} channels; this network was made for {Channels}.", nameof(series));
         Inputs.RequireLike(series.Values, weight, nameof(series));
     }
 }

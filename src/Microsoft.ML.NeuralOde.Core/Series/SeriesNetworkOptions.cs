@@ -74,7 +74,8 @@ public sealed record SeriesNetworkOptions
         Require(Window > 0, nameof(Window), Window, "a positive number");
         Require(Model == SeriesModel.LogNeural || Depth == 1, nameof(Depth), Depth, "1 but for the log-neural model");
         Require(Model == SeriesModel.LogNeural || Window == 1, nameof(Window), Window, "1 but for the log-neural model");
-        Require(Hidden is null || Hidden.All(size => size > 0), nameof(Hidden), OptionText.Of(Hidden?.Min() ?? 0), "a list of positive numbers");
+        Require(Hidden is null || Hidden.All(size => size > 0), nameof(Hidden), OptionText.Of(Hidden?.Min() ?? 0),
+            "a list of positive numbers");
         Require(Dropout is >= 0 and < 1, nameof(Dropout), Dropout, "from 0 to below 1");
     }
 

@@ -75,7 +75,8 @@ internal sealed class SolvedMotion : LatentMotion
         }
 
         Tensor[] given = [along.DetachFromDisposeScope()];
-        return Ode.Solve(new RowArgumentField(_dynamics, Forward, RowArgumentField.Apart(given)), state, TimeGrid.Create(times), null, _solver).States;
+        return Ode.Solve(
+            new RowArgumentField(_dynamics, Forward, RowArgumentField.Apart(given)), state, TimeGrid.Create(times), null, _solver).States;
     }
 
     /// <summary>dz/dt at all steps, <c>[rows, steps, latent]</c>.</summary>

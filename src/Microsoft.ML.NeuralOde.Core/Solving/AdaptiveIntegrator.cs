@@ -151,7 +151,8 @@ internal sealed class AdaptiveIntegrator : Integrator
                 lane.Step = Math.Min(lane.Step, guess.Cautious);
             // Where the state or its derivative is not finite, no step is small enough.
             string nothingToStartFrom = double.IsFinite(error) ? "" : NothingToStartFrom(i);
-            if (lane.Step < Math.Max(Options.MinimumStep, ErrorHistory.SmallestStep(Stepper.Time[i], Interval)) || nothingToStartFrom.Length > 0)
+            if (lane.Step < Math.Max(Options.MinimumStep, ErrorHistory.SmallestStep(Stepper.Time[i], Interval))
+                || nothingToStartFrom.Length > 0)
             {
                 failed[i] = true;
                 SolverFailure failure = nothingToStartFrom.Length > 0 ? SolverFailure.NonFinite
@@ -207,7 +208,8 @@ internal sealed class AdaptiveIntegrator : Integrator
             _lanes[i].NextStop < _stops.Length ? Math.Abs(_stops[_lanes[i].NextStop] - Stepper.Time[i]) : double.PositiveInfinity,
             Options.MaximumStep));
         double[] chosen = given.Contains(0)
-            ? InitialStep.Select(Context, Stepper.Time, Stepper.State, Stepper.Derivative(), Grid.Direction, Options.Method.StartOrder, limits)
+            ? InitialStep.Select(
+                Context, Stepper.Time, Stepper.State, Stepper.Derivative(), Grid.Direction, Options.Method.StartOrder, limits)
             : given;
         for (int i = 0; i < _lanes.Length; i++)
             _lanes[i].Step = Math.Min(
@@ -222,7 +224,8 @@ internal sealed class AdaptiveIntegrator : Integrator
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         if (!IsFinite(Of(Stepper.State)))
-            return Stepper.Time[lane] == Grid.Start ? "The initial state itself holds such numbers." : "The state there holds such numbers.";
+            return Stepper.Time[lane] == Grid.Start
+                ? "The initial state itself holds such numbers." : "The state there holds such numbers.";
         return IsFinite(Of(Stepper.Derivative())) ? "" : "The right-hand side itself is NaN or infinite there.";
 
         Tensor Of(Tensor all) => (Options.PerRow ? all.narrow(0, lane, 1) : all).detach().contiguous();
@@ -233,7 +236,8 @@ internal sealed class AdaptiveIntegrator : Integrator
         if (Options.OnStepLimit == StepLimitBehavior.Throw)
             throw new OdeSolverException(
                 SolverFailure.StepLimit, Stepper.Time[0], Grid.Direction * _lanes[0].Step, double.NaN,
-                Options.PerRow ? [.. _lanes.Take(10).Select(lane => (long)lane.Row)] : [], $"MaximumSteps is {Options.MaximumSteps}.{LimitRemark}");
+                Options.PerRow ? [.. _lanes.Take(10).Select(lane => (long)lane.Row)] : [],
+                $"MaximumSteps is {Options.MaximumSteps}.{LimitRemark}");
         foreach (Lane lane in _lanes)
             Status[lane.Row] = RowStatus.StepLimit;
     }
@@ -245,7 +249,8 @@ internal sealed class AdaptiveIntegrator : Integrator
             Status[_lanes[lane].Row] = failure == SolverFailure.NonFinite ? RowStatus.NonFinite : RowStatus.StepSizeUnderflow;
             return;
         }
-        (bool blowsUp, IReadOnlyList<long> growing) = failure == SolverFailure.Drift ? (false, []) : BlowingUp(Math.Abs(attempt.Span.Size[lane]));
+        (bool blowsUp, IReadOnlyList<long> growing) = failure == SolverFailure.Drift
+            ? (false, []) : BlowingUp(Math.Abs(attempt.Span.Size[lane]));
         IReadOnlyList<long> rows = growing.Count > 0 ? growing
             : nothingToStartFrom.Length > 0 && !IsFinite(Stepper.State) ? NonFiniteRows(Stepper.State)
             : nothingToStartFrom.Length > 0 ? NonFiniteRows(Stepper.Derivative())
@@ -272,15 +277,18 @@ internal sealed class AdaptiveIntegrator : Integrator
         static Tensor Rows(Tensor state)
         {
             Tensor numbers = state.detach().to(ScalarType.Float64);
-            return numbers.numel() == 0 ? numbers.new_zeros([1, 1]) : state.dim() == 0 ? numbers.reshape(1, 1) : numbers.reshape(state.shape[0], -1);
+            return numbers.numel() == 0
+                ? numbers.new_zeros([1, 1]) : state.dim() == 0 ? numbers.reshape(1, 1) : numbers.reshape(state.shape[0], -1);
         }
     }
 
     /// <summary>What limited the steps besides their error.</summary>
     private string LimitRemark =>
         _driftingAttempts > _attempts / 4 ? _driftRemark
-        : IsBeyondRounding ? " In float32, relative tolerances below about 1e-6 ask an implicit method for more than the state can hold: use float64."
-        : Statistics.IsStiff ? " Stability, not accuracy, limited the steps: the problem is stiff; use OdeMethod.Auto or an implicit method."
+        : IsBeyondRounding
+        ? " In float32, relative tolerances below about 1e-6 ask an implicit method for more than the state can hold: use float64."
+        : Statistics.IsStiff
+        ? " Stability, not accuracy, limited the steps: the problem is stiff; use OdeMethod.Auto or an implicit method."
         : "";
 
     /// <summary>Whether the stages of an implicit method cannot be as exact as the tolerance asks.</summary>

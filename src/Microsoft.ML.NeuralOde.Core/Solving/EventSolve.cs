@@ -119,7 +119,8 @@ internal sealed class EventSolve
     /// <param name="End">The time that was reached where no event interrupted it.</param>
     /// <param name="Residuals">What the functions of the events that interrupted it are there.</param>
     /// <param name="Reached">How many output times were reached; those at the interruption among them.</param>
-    private sealed record Stretch(List<FoundEvent> Found, RowStatus Status, double End, Dictionary<OdeEvent, double> Residuals, int Reached);
+    private sealed record Stretch(
+        List<FoundEvent> Found, RowStatus Status, double End, Dictionary<OdeEvent, double> Residuals, int Reached);
 
     /// <summary>Looks for events from a time on, without a graph, up to the first that interrupts the solve.</summary>
     private Stretch Find(Tensor state, double from, double[] outputs, IReadOnlyList<EventStart> starts)

@@ -212,7 +212,8 @@ internal sealed class EventWatcher
         double place = SignChanges.Root(deflated, changes.Brackets[0]);
         double start = attempt.Span.Start[0];
         if (Math.Abs(function(place / 2) - first) <= 4 * Noise(item, start, stepper.State))
-            throw Accumulation(start, place * attempt.Span.Size[0], "Between two events the event function stays within the rounding of the state.");
+            throw Accumulation(
+                start, place * attempt.Span.Size[0], "Between two events the event function stays within the rounding of the state.");
     }
 
     /// <summary>The failure of events that follow each other too fast.</summary>
@@ -226,7 +227,8 @@ internal sealed class EventWatcher
         double epsilon = 2 * TimePrecision.Spacing(1, _clock.Type);
         Tensor detached = state.detach();
         // Not all components the same way, or differences would hide it.
-        Tensor pattern = Numbers.Range(detached.numel(), ScalarType.Float64, detached.device).Times(2.4).Plus(1).cos().Times(epsilon).Plus(1);
+        Tensor pattern = Numbers.Range(detached.numel(), ScalarType.Float64, detached.device)
+            .Times(2.4).Plus(1).cos().Times(epsilon).Plus(1);
         Tensor moved = (detached.to(ScalarType.Float64) * pattern.reshape(detached.shape)).to(detached.dtype);
         double value = Evaluate(item, time, detached);
         double other = time + _clock.Direction * TimePrecision.Spacing(time, _clock.Type);

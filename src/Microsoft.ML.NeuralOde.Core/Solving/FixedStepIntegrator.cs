@@ -68,7 +68,8 @@ internal sealed class FixedStepIntegrator : Integrator
             if (attempt.NewtonFailed)
                 throw new OdeSolverException(SolverFailure.Newton, Stepper.Time[0], attempt.Span.Size[0], double.NaN, [], "");
             if (attempt.Drift is { } drift)
-                throw new OdeSolverException(SolverFailure.Drift, Stepper.Time[0], attempt.Span.Size[0], double.NaN, drift.Rows, drift.Remark);
+                throw new OdeSolverException(
+                    SolverFailure.Drift, Stepper.Time[0], attempt.Span.Size[0], double.NaN, drift.Rows, drift.Remark);
             if (Watcher?.Inspect(Stepper, attempt) is { } time)
             {
                 StopAtEvent(time);
@@ -81,7 +82,8 @@ internal sealed class FixedStepIntegrator : Integrator
         return true;
 
         OdeSolverException StepLimit() =>
-            new(SolverFailure.StepLimit, Stepper.Time[0], (target - start) / count, double.NaN, [], $"MaximumSteps is {Options.MaximumSteps}.");
+            new(SolverFailure.StepLimit, Stepper.Time[0], (target - start) / count, double.NaN, [],
+                $"MaximumSteps is {Options.MaximumSteps}.");
     }
 
     private void CheckFinite()
@@ -90,7 +92,8 @@ internal sealed class FixedStepIntegrator : Integrator
             return;
         List<long> rows = NonFiniteRows(Stepper.State);
         if (!Options.PerRow)
-            throw new OdeSolverException(SolverFailure.NonFinite, Stepper.Time[0], Statistics.LargestStep * Grid.Direction, double.NaN, rows, "");
+            throw new OdeSolverException(
+                SolverFailure.NonFinite, Stepper.Time[0], Statistics.LargestStep * Grid.Direction, double.NaN, rows, "");
         foreach (long row in rows)
             Status[row] = RowStatus.NonFinite;
     }

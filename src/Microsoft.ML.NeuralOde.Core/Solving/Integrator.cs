@@ -17,7 +17,8 @@ internal abstract class Integrator : IDisposable
         Grid = task.Grid;
         Statistics = task.Statistics;
         _heap = new HeapGuard(task.InitialState);
-        var clock = new Clock(Grid, task.InitialState, perRow: Options.PerRow && lanes > 0 && this is AdaptiveIntegrator, Options.Discontinuities);
+        var clock = new Clock(
+            Grid, task.InitialState, perRow: Options.PerRow && lanes > 0 && this is AdaptiveIntegrator, Options.Discontinuities);
         Context = new StepperContext(
             new RightHandSide(task.Equation, Statistics, task.IsDifferentiable),
             StateArithmetic.Create(task.InitialState, lanes, task.IsDifferentiable), clock, Options, Statistics);

@@ -143,7 +143,8 @@ internal sealed class SignChanges
         double guard = _function(from + width * Guard);
         double[] coefficients = Coefficients(values);
         double size = Math.Max(values.Max(Math.Abs), Math.Abs(guard));
-        double error = 2 * Math.Max(Math.Abs(coefficients[^1]) + Math.Abs(coefficients[^2]), Math.Abs(guard - Polynomial(coefficients, Guard)));
+        double error =
+            2 * Math.Max(Math.Abs(coefficients[^1]) + Math.Abs(coefficients[^2]), Math.Abs(guard - Polynomial(coefficients, Guard)));
         double smallest = Math.Min(values.Min(Math.Abs), Math.Abs(guard));
         bool isPlain = smallest > 4 * error && Array.TrueForAll(values, value => Math.Sign(value) == Math.Sign(guard));
 

@@ -11,7 +11,8 @@ internal static class InitialStep
     /// One positive size a lane, no larger than <paramref name="limits"/>: an explicit Euler step compares the derivatives at its ends.
     /// Costs one evaluation besides the one that the first step uses.
     /// </summary>
-    public static double[] Select(StepperContext context, double[] time, Tensor state, Tensor derivative, int direction, int order, double[] limits)
+    public static double[] Select(
+        StepperContext context, double[] time, Tensor state, Tensor derivative, int direction, int order, double[] limits)
     {
         StateArithmetic arithmetic = context.Arithmetic;
         OdeSolverOptions options = context.Options;

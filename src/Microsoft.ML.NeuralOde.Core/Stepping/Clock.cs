@@ -42,7 +42,8 @@ internal sealed class Clock
     public bool HasJumps => _jumps is not null;
 
     /// <summary>The times at which a step leaves from here: behind a jump that is here.</summary>
-    public double[] Leaving(double[] times) => _jumps is null ? times : Array.ConvertAll(times, time => _jumps.Leaving(time, _grid.Direction));
+    public double[] Leaving(double[] times) =>
+        _jumps is null ? times : Array.ConvertAll(times, time => _jumps.Leaving(time, _grid.Direction));
 
     /// <summary>A time inside a step, on the step's own side of the jumps around it.</summary>
     public double Inside(double time, double start, double end) => _jumps!.Inside(time, start, end);

@@ -27,7 +27,8 @@ internal abstract class ErrorMeasure
     /// <param name="rtol">The relative tolerance.</param>
     /// <param name="atol">The absolute tolerance.</param>
     public virtual bool TryOf(
-        Span<double> result, Tensor y0, Tensor y1, ReadOnlySpan<double> coefficients, ReadOnlySpan<Tensor> k, double rtol, double atol) => false;
+        Span<double> result, Tensor y0, Tensor y1, ReadOnlySpan<double> coefficients, ReadOnlySpan<Tensor> k, double rtol, double atol) =>
+        false;
 }
 
 /// <summary>The root of the mean of squares.</summary>

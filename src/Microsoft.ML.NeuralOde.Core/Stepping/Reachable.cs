@@ -36,7 +36,8 @@ internal sealed class Reachable
     public IReadOnlyList<MethodInfo> Functions => _functions;
 
     /// <summary>What evaluations of the modules may change: buffers such as the running statistics of batch normalisation.</summary>
-    public IEnumerable<Tensor> Buffers => _modules.SelectMany(found => found.Module.buffers()).Distinct<Tensor>(ReferenceEqualityComparer.Instance);
+    public IEnumerable<Tensor> Buffers =>
+        _modules.SelectMany(found => found.Module.buffers()).Distinct<Tensor>(ReferenceEqualityComparer.Instance);
 
     /// <summary>The first module that drops at random, by its place; null where there is none.</summary>
     public string? Dropout
@@ -129,7 +130,8 @@ internal sealed class Reachable
         if (type.IsArray)
             return MayHold(type.GetElementType()!);
         // Of the system's own types those matter that hold what others put into them.
-        return IsForeign(type) || type == typeof(object) || type.IsInterface || type.IsGenericType || typeof(Delegate).IsAssignableFrom(type)
+        return IsForeign(type)
+            || type == typeof(object) || type.IsInterface || type.IsGenericType || typeof(Delegate).IsAssignableFrom(type)
             || typeof(Module).IsAssignableFrom(type) || typeof(Tensor).IsAssignableFrom(type)
             || type.Namespace?.StartsWith("TorchSharp", StringComparison.Ordinal) == true;
     }

@@ -121,5 +121,6 @@ internal sealed class RightHandSide : IDisposable
         return true;
     }
 
-    internal static string Describe(Tensor tensor) => $"shape [{string.Join(", ", tensor.shape)}], type {tensor.dtype}, device {tensor.device}";
+    internal static string Describe(Tensor tensor) =>
+        $"shape [{string.Join(", ", tensor.shape)}], type {tensor.dtype}, device {tensor.device}";
 }

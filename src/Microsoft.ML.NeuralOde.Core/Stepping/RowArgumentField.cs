@@ -68,11 +68,13 @@ internal sealed class RowArgumentField : VectorField
     }
 
     /// <summary>
-    /// Views of the arguments, of which none leads to another in the graph. Derivatives with respect to a tensor include those by way of what
+    /// Views of the arguments, of which none leads to another in the graph. Derivatives with respect to a tensor include those by way of
+    /// what
     /// is made of it: of two arguments that are one tensor, or made of each other, they would be counted twice.
     /// </summary>
     public static IReadOnlyList<Tensor> Apart(IReadOnlyList<Tensor> arguments) =>
-        [.. arguments.Select(argument => argument.requires_grad && is_grad_enabled() ? argument.view_as(argument).DetachFromDisposeScope() : argument)];
+        [.. arguments.Select(argument => argument.requires_grad && is_grad_enabled()
+            ? argument.view_as(argument).DetachFromDisposeScope() : argument)];
 
     private Tensor Call(Tensor time, Tensor state) => _forward(time, state, Arguments());
 

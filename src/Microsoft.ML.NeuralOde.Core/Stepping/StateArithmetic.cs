@@ -57,7 +57,8 @@ internal abstract class StateArithmetic : IDisposable
     }
 
     /// <summary>The error e = h Σ_j w_j k_j of a step, in units of the tolerances, lane by lane; NaN where it is not finite.</summary>
-    public double[] ScaledError(Tensor y0, Tensor y1, StepSpan? step, ReadOnlySpan<double> weights, ReadOnlySpan<Tensor> k, OdeSolverOptions options)
+    public double[] ScaledError(
+        Tensor y0, Tensor y1, StepSpan? step, ReadOnlySpan<double> weights, ReadOnlySpan<Tensor> k, OdeSolverOptions options)
     {
         var result = new double[Lanes];
         double[] coefficients = Scale(step, weights, k.Length);
@@ -79,8 +80,10 @@ internal abstract class StateArithmetic : IDisposable
     public static Tensor Ratio(Tensor error, Tensor y0, Tensor y1, OdeSolverOptions options)
     {
         Tensor size = maximum(y0.abs(), y1.abs());
-        Tensor relative = options.RelativeTolerances is { } r ? size * r.to(size.dtype, size.device) : size.Times(options.RelativeTolerance);
-        Tensor scale = options.AbsoluteTolerances is { } a ? relative.Plus(a.to(size.dtype, size.device)) : relative.Plus(options.AbsoluteTolerance);
+        Tensor relative = options.RelativeTolerances is { } r
+            ? size * r.to(size.dtype, size.device) : size.Times(options.RelativeTolerance);
+        Tensor scale = options.AbsoluteTolerances is { } a
+            ? relative.Plus(a.to(size.dtype, size.device)) : relative.Plus(options.AbsoluteTolerance);
         // Above 0, so that a component that is and stays 0 has no error.
         return error / scale.AtLeast(
             size.dtype == ScalarType.Float16 ? 6e-8 : size.dtype == ScalarType.Float64 ? 2.2250738585072014E-308 : 1.17549435E-38);

@@ -18,7 +18,8 @@ internal sealed class StateLayout
         for (int i = 0; i < parts.Count; i++)
         {
             Inputs.RequireAlive(parts[i], nameof(parts), $"Part {i} of the initial state");
-            if (parts[i].dtype != parts[0].dtype || parts[i].device_type != parts[0].device_type || parts[i].device_index != parts[0].device_index)
+            if (parts[i].dtype != parts[0].dtype
+                || parts[i].device_type != parts[0].device_type || parts[i].device_index != parts[0].device_index)
                 throw new ArgumentException(
                     $"Part {i} of the initial state has {RightHandSide.Describe(parts[i])}, part 0 {RightHandSide.Describe(parts[0])}; "
                     + "type and device must be the same.", nameof(parts));

@@ -83,7 +83,8 @@ internal sealed class TimeGrid
                     $"Output times must strictly increase or strictly decrease; time {i} is {values[i]} after {values[i - 1]}.", parameter);
         }
         if (values.Length > 1 && values[1] == values[0])
-            throw new ArgumentException($"Output times must strictly increase or strictly decrease; times 0 and 1 are both {values[0]}.", parameter);
+            throw new ArgumentException(
+                $"Output times must strictly increase or strictly decrease; times 0 and 1 are both {values[0]}.", parameter);
     }
 
     /// <summary>A time as a tensor that depends on the output times.</summary>

@@ -14,7 +14,8 @@ internal sealed class UserFunction
     /// <summary>
     /// A right-hand side that cannot change the state it is given, and whose result has the state's shape, type and device.
     /// </summary>
-    public static Func<Tensor, Tensor, Tensor> RightHandSide(Func<Tensor, Tensor, Tensor> function) => new UserFunction(function).Derivative;
+    public static Func<Tensor, Tensor, Tensor> RightHandSide(Func<Tensor, Tensor, Tensor> function) =>
+        new UserFunction(function).Derivative;
 
     /// <summary>Calls something of the user's: exceptions of their own pass, native text is said in one line.</summary>
     /// <param name="name">What is called, at the start of a sentence.</param>

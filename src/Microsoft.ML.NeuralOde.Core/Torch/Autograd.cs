@@ -75,7 +75,8 @@ internal static class Autograd
     }
 
     /// <summary>The same of the sum of a tensor's elements.</summary>
-    public static Tensor?[] PullSum(string what, Tensor output, IReadOnlyList<Tensor> inputs, bool retainGraph = false, bool createGraph = false)
+    public static Tensor?[] PullSum(
+        string what, Tensor output, IReadOnlyList<Tensor> inputs, bool retainGraph = false, bool createGraph = false)
     {
         if (!output.requires_grad)
             return new Tensor?[inputs.Count];

@@ -9,7 +9,8 @@ internal static class Inputs
     {
         ArgumentNullException.ThrowIfNull(tensor, name);
         if (tensor.IsInvalid)
-            throw new ObjectDisposedException(null, $"{what} is disposed of; it must live as long as it is used, whatever scope it was made in.");
+            throw new ObjectDisposedException(
+                null, $"{what} is disposed of; it must live as long as it is used, whatever scope it was made in.");
     }
 
     /// <summary>Requires rows of a width, in the type and on the device of parameters.</summary>
@@ -43,7 +44,8 @@ internal static class Inputs
                 return tensor(new[] { one });
             RequireAlive(tolerances, name, $"{nameof(OdeSolverOptions)}.{name}");
             long[] shape = tolerances.shape, all = state.shape;
-            bool fits = shape.Length <= all.Length && shape.Reverse().Zip(all.Reverse()).All(pair => pair.First == 1 || pair.First == pair.Second);
+            bool fits = shape.Length <= all.Length
+                && shape.Reverse().Zip(all.Reverse()).All(pair => pair.First == 1 || pair.First == pair.Second);
             // Rows leave the batch when they are done.
             bool isByRow = options.PerRow && shape.Length == all.Length && shape[0] != 1;
             if (!fits || isByRow || tolerances.is_complex())

@@ -109,7 +109,8 @@ internal sealed partial class TorchLoadDiagnosis(
               "(NeuralOdeNativeCompatibility=never) or the program was built on another system (then build it with " +
               "-p:NeuralOdeNativeCompatibility=always). Or run it where libstdc++ is that of GCC 13 or later (Debian 13, Ubuntu 24.04)."
             : "Run the program on a newer system (Debian 12, Ubuntu 22.04 or later).";
-        string copy = copyFailure is null ? "" : $" A copy without this requirement could not be made and loaded at run time: {copyFailure.Trim()}";
+        string copy = copyFailure is null
+            ? "" : $" A copy without this requirement could not be made and loaded at run time: {copyFailure.Trim()}";
         return $"{Opening}the system's {system} lacks the symbol version {version}, which {asking} requires. {remedy}{copy}";
     }
 
@@ -160,11 +161,13 @@ internal sealed partial class TorchLoadDiagnosis(
     }
 
     // glibc: "/lib/libstdc++.so.6: version `GLIBCXX_3.4.32' not found (required by /app/libLibTorchSharp.so)".
-    [GeneratedRegex(@"^(?<library>[^\r\n]+): version [`'](?<version>[^']+)' not found \(required by (?<asking>[^\r\n]+)\)", RegexOptions.Multiline)]
+    [GeneratedRegex(@"^(?<library>[^\r\n]+): version [`'](?<version>[^']+)' not found \(required by (?<asking>[^\r\n]+)\)",
+        RegexOptions.Multiline)]
     private static partial Regex MissingVersion();
 
     // glibc: "libtorch.so: cannot open shared object file: …", a name without a folder, which tells it from the spellings .NET tries.
     // macOS: "Library not loaded: @rpath/libtorch.dylib".
-    [GeneratedRegex(@"^(?<name>[^/:\s]+): cannot open shared object file|Library not loaded: (?:\S*/)?(?<name>[^/\s]+)", RegexOptions.Multiline)]
+    [GeneratedRegex(@"^(?<name>[^/:\s]+): cannot open shared object file|Library not loaded: (?:\S*/)?(?<name>[^/\s]+)",
+        RegexOptions.Multiline)]
     private static partial Regex MissingDependency();
 }

@@ -22,7 +22,8 @@ internal sealed class Undifferentiable : autograd.SingleTensorFunction<Undiffere
 
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
-        Exception? failure = BackwardFailure.Earlier() ?? (grad_output.IsInvalid ? null : new NotSupportedException((string)ctx.get_data(Key)));
+        Exception? failure = BackwardFailure.Earlier()
+            ?? (grad_output.IsInvalid ? null : new NotSupportedException((string)ctx.get_data(Key)));
         if (failure is not null)
             BackwardFailure.Tell(failure, DeviceType.CPU);
         return [null!, null!, null!];

@@ -9,7 +9,8 @@ internal static class LibrarySearch
 
     private const string OpenMpiSymbol = "ompi_mpi_comm_world";
 
-    private const string Remedy = "Install MPICH on each host ('apt-get install mpich' on Debian and Ubuntu, 'dnf install mpich' on Fedora, "
+    private const string Remedy =
+        "Install MPICH on each host ('apt-get install mpich' on Debian and Ubuntu, 'dnf install mpich' on Fedora, "
         + "'brew install mpich' on macOS, MS-MPI on Windows), load the module of Intel MPI, Cray MPI or MVAPICH, or name the file of the library in "
         + Variable + ".";
 

@@ -37,7 +37,8 @@ internal static class Canvas
         return Encoding.UTF8.GetString(stream.ToArray());
     }
 
-    private static void Draw(IRenderContext context, string title, IReadOnlyList<Panel> panels, int columns, Style style, int width, int height)
+    private static void Draw(
+        IRenderContext context, string title, IReadOnlyList<Panel> panels, int columns, Style style, int width, int height)
     {
         double top = 0;
         if (title.Length > 0)

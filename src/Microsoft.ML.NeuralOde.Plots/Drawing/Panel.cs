@@ -38,7 +38,8 @@ internal sealed class Panel(string title, string xLabel, string yLabel)
     public string Title => title;
 
     public Panel Line(
-        string? name, IReadOnlyList<double> x, IReadOnlyList<double> y, int colour, double thickness = 2, bool dashed = false, bool markers = false,
+        string? name, IReadOnlyList<double> x, IReadOnlyList<double> y, int colour, double thickness = 2, bool dashed = false,
+        bool markers = false,
         byte alpha = 255)
     {
         _hasNames |= name is not null;
@@ -108,7 +109,8 @@ internal sealed class Panel(string title, string xLabel, string yLabel)
         return this;
     }
 
-    /// <summary>A bar from one number to another along a row of <see cref="RowNames"/>; a part of the row, 0 to 1, is its thickness.</summary>
+    /// <summary>A bar from one number to another along a row of <see cref="RowNames"/>; a part of the row, 0 to 1, is its
+    /// thickness.</summary>
     public Panel Bar(int row, double from, double to, int colour, string label, double offset = 0, double thickness = 0.6)
     {
         _parts.Add((model, style) =>
@@ -170,7 +172,8 @@ internal sealed class Panel(string title, string xLabel, string yLabel)
     /// <param name="smooth">Whether colours blend from cell to cell.</param>
     /// <param name="range">The values of the first and last colour; null for those that occur.</param>
     public Panel Heat(
-        double[,] values, (double First, double Last) x, (double First, double Last) y, bool smooth, (double Low, double High)? range = null)
+        double[,] values, (double First, double Last) x, (double First, double Last) y, bool smooth,
+        (double Low, double High)? range = null)
     {
         if (values.Length == 1)
         {
@@ -228,7 +231,8 @@ internal sealed class Panel(string title, string xLabel, string yLabel)
             TextVerticalAlignment = verticalAlign,
             Offset = new ScreenVector(0, shift),
             StrokeThickness = 0,
-            TextColor = onScale ? (lightOnDark ? OxyColors.White : OxyColors.Black) : colour is { } index ? style.Colour(index) : style.Text,
+            TextColor = onScale
+            ? (lightOnDark ? OxyColors.White : OxyColors.Black) : colour is { } index ? style.Colour(index) : style.Text,
             FontSize = Style.SmallFontSize,
             Layer = AnnotationLayer.AboveSeries,
         }));
@@ -306,9 +310,11 @@ internal sealed class Panel(string title, string xLabel, string yLabel)
     }
 
     /// <summary>A logarithm shows positive numbers alone; a gap stands where there is none.</summary>
-    private static double Shown(double value, bool logarithmic) => double.IsFinite(value) && (!logarithmic || value > 0) ? value : double.NaN;
+    private static double Shown(double value, bool logarithmic) =>
+        double.IsFinite(value) && (!logarithmic || value > 0) ? value : double.NaN;
 
-    /// <summary>A number on a logarithmic axis: plain where the axis has few digits, else with a power of ten in superscript signs.</summary>
+    /// <summary>A number on a logarithmic axis: plain where the axis has few digits, else with a power of ten in superscript
+    /// signs.</summary>
     private static string Power(double value, Axis axis)
     {
         if (axis.ActualMinimum >= 0.0009 && axis.ActualMaximum < 20_000)

@@ -44,5 +44,6 @@ internal static class AnomalyExport
     }
 
     private static string Units(OperatorGraph graph, string evidence, EvidenceScale scale) =>
-        graph.Add("Div", [graph.Add("Sub", [evidence, graph.Scalar("median", (float)scale.Median)]), graph.Scalar("spread", (float)scale.Spread)]);
+        graph.Add("Div",
+            [graph.Add("Sub", [evidence, graph.Scalar("median", (float)scale.Median)]), graph.Scalar("spread", (float)scale.Spread)]);
 }

@@ -7,7 +7,8 @@ using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.Runtime;
 
-[assembly: LoadableClass(typeof(ContinuousFlowAnomalyTransformer), typeof(ContinuousFlowAnomalyTransformer), null, typeof(SignatureLoadModel),
+[assembly: LoadableClass(typeof(ContinuousFlowAnomalyTransformer), typeof(ContinuousFlowAnomalyTransformer),
+    null, typeof(SignatureLoadModel),
     "Continuous flow anomaly detection", ContinuousFlowAnomalyTransformer.LoaderSignature)]
 
 namespace Microsoft.ML.NeuralOde;
@@ -84,7 +85,8 @@ public sealed class ContinuousFlowAnomalyTransformer
     /// <summary>Loads a model; called by ML.NET.</summary>
     internal static ContinuousFlowAnomalyTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
-        (ContinuousFlowModel model, FlowFile<AnomalyOutput> file) = Load<AnomalyOutput>(env, ctx, LoaderSignature, output => output.FindDefect());
+        (ContinuousFlowModel model, FlowFile<AnomalyOutput> file) =
+            Load<AnomalyOutput>(env, ctx, LoaderSignature, output => output.FindDefect());
         return new ContinuousFlowAnomalyTransformer(env, model, file.Columns, file.History, file.Output);
     }
 

@@ -6,7 +6,8 @@ using Microsoft.ML.Trainers;
 namespace Microsoft.ML.NeuralOde.BinaryClassification;
 
 /// <summary>True or false.</summary>
-internal sealed class BinaryPrediction(NeuralOdeSupervisedOptions options, string predictedLabel, string probability, ClassWeighting weighting)
+internal sealed class BinaryPrediction(
+    NeuralOdeSupervisedOptions options, string predictedLabel, string probability, ClassWeighting weighting)
     : LabelPrediction(new BooleanLabel(options.LabelColumnName), OutputKind.Odds)
 {
     public override SchemaShape.Column LabelColumn => TrainerUtils.MakeBoolScalarLabel(options.LabelColumnName);

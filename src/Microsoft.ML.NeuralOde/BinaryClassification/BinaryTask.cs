@@ -13,5 +13,6 @@ internal sealed class BinaryTask(ClassWeighting weighting, string labelColumn) :
     public override Tensor Losses(Tensor outputs, Tensor labels) =>
         functional.binary_cross_entropy_with_logits(outputs, labels, reduction: Reduction.None).squeeze(1);
 
-    public override Tensor Figures(Tensor outputs, Tensor labels) => outputs.gt(Numbers.Zero).eq(labels.gt(Half)).to(ScalarType.Float32).squeeze(1);
+    public override Tensor Figures(Tensor outputs, Tensor labels) =>
+        outputs.gt(Numbers.Zero).eq(labels.gt(Half)).to(ScalarType.Float32).squeeze(1);
 }

@@ -5,7 +5,8 @@ using static TorchSharp.torch.nn;
 namespace Microsoft.ML.NeuralOde.Classification;
 
 /// <summary>Logits of several classes, cross-entropy.</summary>
-internal sealed class MulticlassTask(int classes, ClassWeighting weighting, string labelColumn) : ClassificationTask(classes, weighting, labelColumn)
+internal sealed class MulticlassTask(int classes, ClassWeighting weighting, string labelColumn)
+    : ClassificationTask(classes, weighting, labelColumn)
 {
     // Up to here float32, in which labels are kept, holds every whole number.
     private const ulong MostClasses = 1 << 24;
@@ -26,7 +27,8 @@ internal sealed class MulticlassTask(int classes, ClassWeighting weighting, stri
             : new MulticlassTask((int)count, weighting, label.Name);
     }
 
-    public override Tensor Losses(Tensor outputs, Tensor labels) => functional.cross_entropy(outputs, Indices(labels), reduction: Reduction.None);
+    public override Tensor Losses(Tensor outputs, Tensor labels) =>
+        functional.cross_entropy(outputs, Indices(labels), reduction: Reduction.None);
 
     public override Tensor Figures(Tensor outputs, Tensor labels) => outputs.argmax(1).eq(Indices(labels)).to(ScalarType.Float32);
 

@@ -11,24 +11,29 @@ namespace Microsoft.ML.NeuralOde;
 /// <remarks>
 /// <para>Created by <see cref="SeriesCatalog.NeuralCde(MulticlassClassificationCatalog.MulticlassClassificationTrainers, string, string, string, string, int, int, double, IDataView)"/>.</para>
 /// <list type="table">
-/// <item><term>Columns of series</term><description>values, a vector of <see cref="float"/> or <see cref="double"/> of any length in which a
-/// time's channels stand after those of the time before, or a vector a channel, NaN where a value is missing; and times, a vector of the same
+/// <item><term>Columns of series</term><description>values, a vector of <see cref="float"/> or <see cref="double"/> of any length in which
+/// a
+/// time's channels stand after those of the time before, or a vector a channel, NaN where a value is missing; and times, a vector of the
+/// same
 /// types, or none for 0, 1, 2, …</description></item>
 /// <item><term>Label column</term><description>a key</description></item>
 /// <item><term>Weight column</term><description><see cref="float"/>, if any</description></item>
 /// <item><term>Output columns</term><description><c>PredictedLabel</c>, a key with the label's values; <c>Score</c>, the probability of
 /// each class</description></item>
-/// <item><term>Normalisation</term><description>part of the model: of each channel over its observed values, of times, counted from a series'
+/// <item><term>Normalisation</term><description>part of the model: of each channel over its observed values, of times, counted from a
+/// series'
 /// first one, by how long series last on average</description></item>
 /// <item><term>Caching</term><description>not needed, see <see cref="NeuralOdeTrainerOptions.MemoryBudgetMegabytes"/></description></item>
 /// <item><term>Export to ONNX</term><description>none</description></item>
 /// </list>
-/// <para>Rows whose label or weight is missing, and series without any value or with infinite ones, are left out with one warning; lengths of
+/// <para>Rows whose label or weight is missing, and series without any value or with infinite ones, are left out with one warning; lengths
+/// of
 /// times and values that differ, and times that are missing or do not increase, are exceptions that name the row.</para>
 /// </remarks>
 /// <example>
 /// <code>
-/// IDataView train = mlContext.Data.LoadFromTsFile("JapaneseVowels_TRAIN.ts"), test = mlContext.Data.LoadFromTsFile("JapaneseVowels_TEST.ts");
+/// IDataView train = mlContext.Data.LoadFromTsFile("JapaneseVowels_TRAIN.ts"), test =
+/// mlContext.Data.LoadFromTsFile("JapaneseVowels_TEST.ts");
 /// NeuralCdeTransformer model = mlContext.MulticlassClassification.Trainers.NeuralCde().Fit(train);
 /// Console.WriteLine(mlContext.MulticlassClassification.Evaluate(model.Transform(test)).MicroAccuracy);
 /// </code>
@@ -36,7 +41,8 @@ namespace Microsoft.ML.NeuralOde;
 public sealed partial class NeuralCdeClassificationTrainer : NeuralCdeTrainer<NeuralCdeClassificationTrainer.Options>
 {
     internal NeuralCdeClassificationTrainer(IHostEnvironment environment, Options options)
-        : base(environment, options, static settings => new MulticlassPrediction(settings, settings.PredictedLabelColumnName, settings.ClassWeighting))
+        : base(environment, options,
+            static settings => new MulticlassPrediction(settings, settings.PredictedLabelColumnName, settings.ClassWeighting))
     {
     }
 }

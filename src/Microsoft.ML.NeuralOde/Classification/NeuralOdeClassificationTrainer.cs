@@ -39,7 +39,8 @@ public sealed partial class NeuralOdeClassificationTrainer
     : NeuralOdePredictorTrainer<NeuralOdeClassificationTransformer, NeuralOdeClassificationTrainer.Options>
 {
     internal NeuralOdeClassificationTrainer(IHostEnvironment environment, Options options)
-        : base(environment, options, static settings => new MulticlassPrediction(settings, settings.PredictedLabelColumnName, settings.ClassWeighting))
+        : base(environment, options,
+            static settings => new MulticlassPrediction(settings, settings.PredictedLabelColumnName, settings.ClassWeighting))
     {
     }
 

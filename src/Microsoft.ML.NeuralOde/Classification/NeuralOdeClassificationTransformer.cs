@@ -5,7 +5,8 @@ using Microsoft.ML.NeuralOde.Prediction;
 using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.Runtime;
 
-[assembly: LoadableClass(typeof(NeuralOdeClassificationTransformer), typeof(NeuralOdeClassificationTransformer), null, typeof(SignatureLoadModel),
+[assembly: LoadableClass(typeof(NeuralOdeClassificationTransformer), typeof(NeuralOdeClassificationTransformer),
+    null, typeof(SignatureLoadModel),
     "Neural ODE classification", NeuralOdeClassificationTransformer.LoaderSignature)]
 
 namespace Microsoft.ML.NeuralOde;

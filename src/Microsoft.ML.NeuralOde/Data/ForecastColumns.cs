@@ -11,14 +11,16 @@ namespace Microsoft.ML.NeuralOde.Data;
 internal sealed record ForecastColumns(string Values, string? Times, string? Key)
 {
     private const string OfValues = "Single or Double, or a vector of them of any length";
-    private const string OfTimes = "a number, a DateTime, a DateTimeOffset or a TimeSpan; beside vectors of values a vector of Single or Double";
+    private const string OfTimes =
+        "a number, a DateTime, a DateTimeOffset or a TimeSpan; beside vectors of values a vector of Single or Double";
 
     /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
     public ForecastInput Find(IExceptionContext context, DataViewSchema schema)
     {
         DataViewSchema.Column values = Find(Values, "series", OfValues, type => IsReal(type) || IsVector(type));
         bool areVectors = IsVector(values.Type);
-        DataViewSchema.Column? times = Times is null ? null : Find(Times, "time", OfTimes, type => areVectors ? IsVector(type) : IsTime(type));
+        DataViewSchema.Column? times = Times is null
+            ? null : Find(Times, "time", OfTimes, type => areVectors ? IsVector(type) : IsTime(type));
         DataViewSchema.Column? key = Key is null ? null : Find(Key, "key", "a single value", type => type is PrimitiveDataViewType);
         return new ForecastInput(values, times, key, areVectors);
 
@@ -64,7 +66,8 @@ internal sealed record ForecastColumns(string Values, string? Times, string? Key
 /// <param name="Times">The times; null for 0, 1, 2, ….</param>
 /// <param name="Key">The key; null for none.</param>
 /// <param name="AreVectors">Whether each row is a series.</param>
-internal sealed record ForecastInput(DataViewSchema.Column Values, DataViewSchema.Column? Times, DataViewSchema.Column? Key, bool AreVectors)
+internal sealed record ForecastInput(
+    DataViewSchema.Column Values, DataViewSchema.Column? Times, DataViewSchema.Column? Key, bool AreVectors)
 {
     /// <summary>The columns of series.</summary>
     public SeriesInput Series { get; } = new(Times, [Values], 1);

@@ -22,7 +22,8 @@ internal abstract class LabelFormat(string column, string role = "label")
     public DataViewSchema.Column Find(IExceptionContext context, DataViewSchema schema)
     {
         DataViewSchema.Column found = schema.GetColumnOrNull(Column) ?? throw Schemas.Mismatch(context, "inputSchema", Role, Column);
-        return Accepts(found) ? found : throw Schemas.Mismatch(context, "inputSchema", Role, Column, Expected, found.Type + Remedy(found.Type));
+        return Accepts(found)
+            ? found : throw Schemas.Mismatch(context, "inputSchema", Role, Column, Expected, found.Type + Remedy(found.Type));
     }
 
     /// <exception cref="ArgumentOutOfRangeException">The column is missing or has the wrong type.</exception>
@@ -30,7 +31,8 @@ internal abstract class LabelFormat(string column, string role = "label")
     {
         if (!schema.TryFindColumn(Column, out SchemaShape.Column found))
             throw Schemas.Mismatch(context, "inputSchema", Role, Column);
-        return Accepts(found) ? found : throw Schemas.Mismatch(context, "inputSchema", Role, Column, Expected, found.GetTypeString() + Remedy(found));
+        return Accepts(found)
+            ? found : throw Schemas.Mismatch(context, "inputSchema", Role, Column, Expected, found.GetTypeString() + Remedy(found));
     }
 
     /// <summary>How many numbers a label is.</summary>
@@ -64,7 +66,8 @@ internal sealed class KeyLabel(string column, int[]? places = null) : LabelForma
     {
         LabelKeys keys = LabelKeys.Of(own), found = LabelKeys.Of(other);
         if (keys.Values is null && found.Values is null)
-            return keys.Count == found.Count ? this : throw Differs($"has {found.Count} classes there and {keys.Count} in the training data");
+            return keys.Count == found.Count
+                ? this : throw Differs($"has {found.Count} classes there and {keys.Count} in the training data");
         if (keys.Values is null || found.Values is null || keys.ValueType != found.ValueType)
             throw Differs($"has {found.Describe()} there and {keys.Describe()} in the training data");
         if (keys.Values.SequenceEqual(found.Values))
@@ -88,7 +91,8 @@ internal sealed class KeyLabel(string column, int[]? places = null) : LabelForma
     {
         Type raw = column.Type.RawType;
         ulong count = ((KeyDataViewType)column.Type).Count;
-        return raw == typeof(uint) ? Read<uint>() : raw == typeof(byte) ? Read<byte>() : raw == typeof(ushort) ? Read<ushort>() : Read<ulong>();
+        return raw == typeof(uint)
+            ? Read<uint>() : raw == typeof(byte) ? Read<byte>() : raw == typeof(ushort) ? Read<ushort>() : Read<ulong>();
 
         Reader Read<T>()
             where T : struct, System.Numerics.INumber<T>

@@ -15,7 +15,8 @@ internal sealed record LabelKeys(int Count, ClassValueType? ValueType = null, IR
     public static LabelKeys Of(DataViewSchema.Column column)
     {
         int count = (int)Math.Min(((KeyDataViewType)column.Type).Count, int.MaxValue);
-        return column.Annotations.Schema.GetColumnOrNull(AnnotationUtils.Kinds.KeyValues)?.Type is VectorDataViewType type && type.Size == count
+        return column.Annotations.Schema.GetColumnOrNull(AnnotationUtils.Kinds.KeyValues)?.Type is VectorDataViewType type
+            && type.Size == count
             && ClassValueType.Of(type.ItemType) is { } valueType
             ? new LabelKeys(count, valueType, valueType.Read(column))
             : new LabelKeys(count);

@@ -45,14 +45,18 @@ internal sealed class MemoryRows : ITrainingRows
             {
                 yield return new RowBatch(_features.Slice(first, size), _labels?.narrow(0, first, size), _weights?.narrow(0, first, size))
                 {
-                    Share = share, First = inBatch, Total = total,
+                    Share = share,
+                    First = inBatch,
+                    Total = total,
                 };
                 continue;
             }
             using Tensor rows = index.narrow(0, first, size);
             yield return new RowBatch(_features.Take(order.AsSpan((int)first, (int)size), rows), Take(_labels, rows), Take(_weights, rows))
             {
-                Share = share, First = inBatch, Total = total,
+                Share = share,
+                First = inBatch,
+                Total = total,
             };
         }
     }

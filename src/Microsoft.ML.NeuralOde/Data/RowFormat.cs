@@ -129,7 +129,8 @@ internal abstract class FeatureStore : IDisposable
     /// <inheritdoc cref="Take"/>
     public abstract FeatureStore Select(ReadOnlySpan<long> rows, Tensor index);
 
-    /// <summary>Changes a random order so that batches are made of rows that cost least together; nothing where all rows are alike.</summary>
+    /// <summary>Changes a random order so that batches are made of rows that cost least together; nothing where all rows are
+    /// alike.</summary>
     /// <param name="order">The numbers of all rows.</param>
     /// <param name="batchSize">Rows in a batch.</param>
     /// <param name="random">Decides what is left to chance.</param>

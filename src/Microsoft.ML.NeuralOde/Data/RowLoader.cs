@@ -130,7 +130,8 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
             RequireRows(features.Count, reader, use);
             Warn(reader, use);
             features.Complete();
-            Tensor? y = shape.Labels == 0 ? null : tensor(labels.ToArray(), [features.Count, shape.Labels], device: CPU).DetachFromDisposeScope();
+            Tensor? y = shape.Labels == 0
+                ? null : tensor(labels.ToArray(), [features.Count, shape.Labels], device: CPU).DetachFromDisposeScope();
             Tensor? w = shape.IsWeighted ? tensor(weights.ToArray(), device: CPU).DetachFromDisposeScope() : null;
             return MemoryRows.Of(format, features, y, w);
         }

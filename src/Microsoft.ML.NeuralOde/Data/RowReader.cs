@@ -35,7 +35,8 @@ internal sealed record RowColumns(IExceptionContext Context, string FeatureColum
 
     /// <summary>The columns that features are read from, of which the first gives them their type.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
-    public IReadOnlyList<DataViewSchema.Column> FindInputs(DataViewSchema schema) => Series?.Find(Context, schema).Columns ?? [FindFeatures(schema)];
+    public IReadOnlyList<DataViewSchema.Column> FindInputs(DataViewSchema schema) =>
+        Series?.Find(Context, schema).Columns ?? [FindFeatures(schema)];
 
     /// <summary>Checks the columns that features are read from.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
@@ -49,13 +50,15 @@ internal sealed record RowColumns(IExceptionContext Context, string FeatureColum
 
     /// <summary>How many numbers a row has; of series the channels.</summary>
     public RowShape ShapeIn(DataViewSchema schema) => new(
-        Series?.Find(Context, schema).ChannelCount ?? ((VectorDataViewType)FindFeatures(schema).Type).Size, Label?.Width(Label.Find(Context, schema).Type) ?? 0, WeightColumn is not null);
+        Series?.Find(Context, schema).ChannelCount ?? ((VectorDataViewType)FindFeatures(schema).Type).Size,
+        Label?.Width(Label.Find(Context, schema).Type) ?? 0, WeightColumn is not null);
 
     public DataViewSchema.Column? FindWeight(DataViewSchema schema)
     {
         if (WeightColumn is null)
             return null;
-        DataViewSchema.Column column = schema.GetColumnOrNull(WeightColumn) ?? throw Schemas.Mismatch(Context, "inputSchema", "weight", WeightColumn);
+        DataViewSchema.Column column = schema.GetColumnOrNull(WeightColumn)
+            ?? throw Schemas.Mismatch(Context, "inputSchema", "weight", WeightColumn);
         return column.Type.Equals(NumberDataViewType.Single)
             ? column
             : throw Schemas.Mismatch(Context, "inputSchema", "weight", WeightColumn, "Single", column.Type.ToString());

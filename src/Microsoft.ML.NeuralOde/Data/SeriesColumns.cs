@@ -19,12 +19,14 @@ internal sealed record SeriesColumns(string? Times, string[] Values, int? Channe
     public SeriesInput Find(IExceptionContext context, DataViewSchema schema)
     {
         DataViewSchema.Column[] values = [.. Values.Select(name => Find(name, "series"))];
-        DataViewSchema.Column? times = Times is null || (TimesMayBeMissing && schema.GetColumnOrNull(Times) is null) ? null : Find(Times, "time");
+        DataViewSchema.Column? times = Times is null || (TimesMayBeMissing && schema.GetColumnOrNull(Times) is null)
+            ? null : Find(Times, "time");
         if (values.Length > 1)
             return new SeriesInput(times, values, values.Length);
         int? told = SeriesAnnotations.ChannelCountOf(values[0]);
         if (told is not null && ChannelCount is not null && told != ChannelCount)
-            throw Schemas.Mismatch(context, "inputSchema", "series", values[0].Name, $"a column of {Channels(ChannelCount.Value)}", $"one of {Channels(told.Value)}");
+            throw Schemas.Mismatch(context, "inputSchema", "series", values[0].Name, $"a column of {Channels(ChannelCount.Value)}",
+                $"one of {Channels(told.Value)}");
         return new SeriesInput(times, values, ChannelCount ?? told ?? 1);
 
         DataViewSchema.Column Find(string name, string role)

@@ -62,7 +62,8 @@ internal sealed class SeriesFormat(int channels) : RowFormat(channels)
         }
 
         /// <summary>
-        /// Series of some batches that follow each other are dealt anew by their lengths, and the batches are shuffled: like with like, and yet
+        /// Series of some batches that follow each other are dealt anew by their lengths, and the batches are shuffled: like with like, and
+        /// yet
         /// others together in each epoch.
         /// </summary>
         public override void Arrange(long[] order, int batchSize, Random random)
@@ -106,7 +107,8 @@ internal sealed class SeriesFormat(int channels) : RowFormat(channels)
             row.Values.CopyTo(_rows[place]);
         }
 
-        public override FeatureBatch ToBatch(int count) => new SeriesRows(channels, [.. _rows.Take(count).Select(row => (float[])row.Clone())]);
+        public override FeatureBatch ToBatch(int count) =>
+            new SeriesRows(channels, [.. _rows.Take(count).Select(row => (float[])row.Clone())]);
     }
 
     /// <summary>Of each channel its observed values, and how long series last.</summary>

@@ -62,17 +62,20 @@ internal sealed class SeriesReader(DataViewRow row, SeriesInput input) : IFeatur
             length = _values[0].Count;
             for (int c = 1; c < _values.Length; c++)
                 if (_values[c].Count != length)
-                    throw Wrong($"the column '{_values[c].Name}' has {_values[c].Count} values and '{_values[0].Name}' {length}; all channels of a series "
+                    throw Wrong(
+                        $"the column '{_values[c].Name}' has {_values[c].Count} values and '{_values[0].Name}' {length}; all channels of a series "
                         + "must have the same length: NaN is a missing value");
         }
         else
         {
             (length, int rest) = Math.DivRem(_values[0].Count, input.ChannelCount);
             if (rest != 0)
-                throw Wrong($"the column '{_values[0].Name}' has {_values[0].Count} values, which are not whole times of {input.ChannelCount} channels");
+                throw Wrong(
+                    $"the column '{_values[0].Name}' has {_values[0].Count} values, which are not whole times of {input.ChannelCount} channels");
         }
         if (_times is not null && _times.Count != length)
-            throw Wrong($"the column '{_times.Name}' has {_times.Count} times for {length} observations of {input.ChannelCount} channels in "
+            throw Wrong(
+                $"the column '{_times.Name}' has {_times.Count} times for {length} observations of {input.ChannelCount} channels in "
                 + $"'{_values[0].Name}'");
         return length;
     }
@@ -81,7 +84,8 @@ internal sealed class SeriesReader(DataViewRow row, SeriesInput input) : IFeatur
     {
         double time = _times![place];
         if (!double.IsFinite(time))
-            throw Wrong(string.Create(CultureInfo.InvariantCulture, $"time {place} in the column '{_times.Name}' is {time}; times must be finite"));
+            throw Wrong(
+                string.Create(CultureInfo.InvariantCulture, $"time {place} in the column '{_times.Name}' is {time}; times must be finite"));
         if (place > 0 && !(time > _times[place - 1]))
             throw Wrong(string.Create(CultureInfo.InvariantCulture,
                 $"time {place} in the column '{_times.Name}' is {time}, after {_times[place - 1]}; times must increase"));

@@ -1,6 +1,7 @@
 namespace Microsoft.ML.NeuralOde.Data;
 
-/// <summary>Some series, which become tensors in groups of similar length: what is filled up does not grow with the longest of all.</summary>
+/// <summary>Some series, which become tensors in groups of similar length: what is filled up does not grow with the longest of
+/// all.</summary>
 /// <param name="channels">The number of channels.</param>
 /// <param name="rows">The series, see <see cref="SeriesReader"/>; they are not changed any more.</param>
 internal sealed class SeriesRows(int channels, List<float[]> rows) : FeatureBatch
@@ -58,7 +59,8 @@ internal sealed class SeriesRows(int channels, List<float[]> rows) : FeatureBatc
                 row.AsSpan(k * stride + SeriesReader.TimeParts, channels).CopyTo(values.AsSpan((i * longest + k) * channels));
             }
         }
-        return new SeriesGroupRows(places, tensor(values, [members.Length, longest, channels]), tensor(times, [members.Length, longest]), tensor(lengths));
+        return new SeriesGroupRows(
+            places, tensor(values, [members.Length, longest, channels]), tensor(times, [members.Length, longest]), tensor(lengths));
     }
 }
 

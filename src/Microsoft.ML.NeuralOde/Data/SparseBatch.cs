@@ -79,7 +79,8 @@ internal sealed class SparseBatch : FeatureBatch
             return new SparseBatch(
                 width, _count, used, tensor(used, device: CPU).DetachFromDisposeScope(),
                 tensor(_slots.Select(slot => (long)Array.BinarySearch(used, (long)slot)).ToArray(), device: CPU).DetachFromDisposeScope(),
-                tensor(_rows.ToArray(), device: CPU).DetachFromDisposeScope(), tensor(_values.ToArray(), device: CPU).DetachFromDisposeScope());
+                tensor(_rows.ToArray(), device: CPU).DetachFromDisposeScope(),
+                tensor(_values.ToArray(), device: CPU).DetachFromDisposeScope());
         }
     }
 }

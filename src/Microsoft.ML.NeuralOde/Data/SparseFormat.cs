@@ -75,7 +75,8 @@ internal sealed class SparseFormat(int width) : RowFormat(width)
         public readonly RowValues Values => new(_values.AsSpan(0, _count), _slots.AsSpan(0, _count));
 
         /// <summary>A copy that takes no more than it needs.</summary>
-        public static Row Of(RowValues row) => new() { _slots = row.Slots.ToArray(), _values = row.Values.ToArray(), _count = row.Values.Length };
+        public static Row Of(RowValues row) =>
+            new() { _slots = row.Slots.ToArray(), _values = row.Values.ToArray(), _count = row.Values.Length };
 
         /// <summary>Takes another row's numbers, into the same arrays where they are large enough and not far too large.</summary>
         public void Set(RowValues row)

@@ -38,7 +38,8 @@ public sealed record MnistDownloadOptions
 
     private static string DefaultRoot()
     {
-        string folder = Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify);
+        string folder =
+            Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify);
         return folder.Length > 0 ? folder : Path.GetTempPath();
     }
 }

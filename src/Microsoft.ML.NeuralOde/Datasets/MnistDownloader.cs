@@ -109,7 +109,8 @@ internal sealed class MnistDownloader
             response.EnsureSuccessStatusCode();
             long? total = response.Content.Headers.ContentLength;
             await using Stream source = await response.Content.ReadAsStreamAsync(silence.Token).ConfigureAwait(false);
-            await using FileStream target = new(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, BufferSize, useAsync: true);
+            await using FileStream target =
+                new(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, BufferSize, useAsync: true);
             byte[] buffer = new byte[BufferSize];
             long received = 0;
             while (true)

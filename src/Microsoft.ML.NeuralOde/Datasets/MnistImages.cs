@@ -65,11 +65,13 @@ public sealed class MnistImages
     {
         ArgumentNullException.ThrowIfNull(mlContext);
         SchemaDefinition schema = SchemaDefinition.Create(typeof(Row));
-        schema[nameof(Row.Features)].ColumnType = new VectorDataViewType(NumberDataViewType.Single, MnistDataset.ImageSize, MnistDataset.ImageSize);
+        schema[nameof(Row.Features)].ColumnType =
+            new VectorDataViewType(NumberDataViewType.Single, MnistDataset.ImageSize, MnistDataset.ImageSize);
 
         var names = new VBuffer<ReadOnlyMemory<char>>(
             MnistDataset.ClassCount, [.. Enumerable.Range(0, MnistDataset.ClassCount).Select(digit => $"{digit}".AsMemory())]);
-        schema[nameof(Row.Label)].AddAnnotation("KeyValues", names, new VectorDataViewType(TextDataViewType.Instance, MnistDataset.ClassCount));
+        schema[nameof(Row.Label)].AddAnnotation(
+            "KeyValues", names, new VectorDataViewType(TextDataViewType.Instance, MnistDataset.ClassCount));
         return mlContext.Data.LoadFromEnumerable(Rows(), schema);
     }
 

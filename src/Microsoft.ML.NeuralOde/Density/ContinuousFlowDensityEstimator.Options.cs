@@ -24,7 +24,8 @@ public sealed partial class ContinuousFlowDensityEstimator
             base.Validate();
             RequireColumn(LogDensityColumnName, nameof(LogDensityColumnName));
             Require(
-                BitsPerDimensionColumnName is null || !string.IsNullOrWhiteSpace(BitsPerDimensionColumnName), nameof(BitsPerDimensionColumnName),
+                BitsPerDimensionColumnName is null || !string.IsNullOrWhiteSpace(BitsPerDimensionColumnName),
+                nameof(BitsPerDimensionColumnName),
                 BitsPerDimensionColumnName, "the name of a column or null");
             Require(LatentColumnName is null || !string.IsNullOrWhiteSpace(LatentColumnName), nameof(LatentColumnName), LatentColumnName,
                 "the name of a column or null");

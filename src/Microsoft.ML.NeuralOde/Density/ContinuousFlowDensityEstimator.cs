@@ -56,7 +56,8 @@ public sealed partial class ContinuousFlowDensityEstimator : IEstimator<Continuo
     {
         new FlowFit(_host, _options).CheckSchema(inputSchema);
         return Schemas.WithNumbers(
-            inputSchema, (_options.LogDensityColumnName, false), (_options.BitsPerDimensionColumnName, false), (_options.LatentColumnName, true));
+            inputSchema, (_options.LogDensityColumnName, false), (_options.BitsPerDimensionColumnName, false),
+            (_options.LatentColumnName, true));
     }
 
     /// <summary>Trains a flow.</summary>

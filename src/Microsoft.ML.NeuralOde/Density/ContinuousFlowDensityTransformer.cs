@@ -7,7 +7,8 @@ using Microsoft.ML.NeuralOde.Flows;
 using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.Runtime;
 
-[assembly: LoadableClass(typeof(ContinuousFlowDensityTransformer), typeof(ContinuousFlowDensityTransformer), null, typeof(SignatureLoadModel),
+[assembly: LoadableClass(typeof(ContinuousFlowDensityTransformer), typeof(ContinuousFlowDensityTransformer),
+    null, typeof(SignatureLoadModel),
     "Continuous flow density", ContinuousFlowDensityTransformer.LoaderSignature)]
 
 namespace Microsoft.ML.NeuralOde;
@@ -111,7 +112,8 @@ public sealed class ContinuousFlowDensityTransformer : ContinuousFlowTransformer
 
         public int OutputCount => 2 + (isLatentWanted ? model.FeatureCount : 0);
 
-        public void Score(float[] features, int rows, float[] outputs) => model.Evaluate(features, rows, OutputCount, outputs, (network, x, c) =>
+        public void Score(float[] features, int rows, float[] outputs) =>
+            model.Evaluate(features, rows, OutputCount, outputs, (network, x, c) =>
         {
             Tensor? latent = null;
             Tensor logDensity;

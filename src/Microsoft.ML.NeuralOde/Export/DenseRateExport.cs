@@ -19,7 +19,8 @@ internal sealed class DenseRateExport : RateExport
     public DenseRateExport(OperatorGraph graph, DenseDynamics dynamics, bool withTrace)
     {
         if (dynamics.Conditions > 0)
-            throw new NotSupportedException($"The right-hand side has {dynamics.Conditions} conditions; such dynamics cannot be exported to ONNX.");
+            throw new NotSupportedException(
+                $"The right-hand side has {dynamics.Conditions} conditions; such dynamics cannot be exported to ONNX.");
         _dynamics = dynamics;
         _withTrace = withTrace;
         _layers = [.. Enumerable.Range(0, dynamics.Layers).Select(i => ReadLayer(graph, i))];
@@ -43,7 +44,8 @@ internal sealed class DenseRateExport : RateExport
         for (int i = 0; i < _layers.Length; i++)
         {
             (string weight, string bias, string? gateWeight, string? gateBias, string? timeWeight) = _layers[i];
-            string? gate = gateWeight is null ? null : graph.Add("Sigmoid", [graph.Add("Add", [graph.Add("Mul", [gateWeight, time!]), gateBias!])]);
+            string? gate = gateWeight is null
+                ? null : graph.Add("Sigmoid", [graph.Add("Add", [graph.Add("Mul", [gateWeight, time!]), gateBias!])]);
             string? shift = timeWeight is null ? null : Shift(graph, timeWeight, time!);
             if (gate is null && shift is not null)
                 bias = graph.Add("Add", [bias, shift]);

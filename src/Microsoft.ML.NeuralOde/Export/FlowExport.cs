@@ -10,7 +10,8 @@ internal static class FlowExport
     /// <param name="logScale">The logarithm of the determinant of what made u of the data.</param>
     /// <param name="stepSize">The size of the solver's steps; null for the flow's own.</param>
     /// <exception cref="NotSupportedException">The flow cannot be written; the message names what stands in the way.</exception>
-    public static (string Latent, string LogDensity) Encode(OperatorGraph graph, ContinuousFlow flow, string u, double logScale, double? stepSize)
+    public static (string Latent, string LogDensity) Encode(
+        OperatorGraph graph, ContinuousFlow flow, string u, double logScale, double? stepSize)
     {
         if (flow.Conditions > 0)
             throw new NotSupportedException($"The flow has {flow.Conditions} conditions; such flows cannot be exported to ONNX.");

@@ -29,7 +29,8 @@ internal sealed class HalvesRateExport : RateExport
 
     public static HalvesRateExport Of(OperatorGraph graph, SecondOrderDynamics dynamics) => new(graph, dynamics.Acceleration, true, null);
 
-    public static HalvesRateExport Of(OperatorGraph graph, HeavyBallDynamics dynamics) => new(graph, dynamics.Force, false, dynamics.Damping);
+    public static HalvesRateExport Of(OperatorGraph graph, HeavyBallDynamics dynamics) =>
+        new(graph, dynamics.Force, false, dynamics.Damping);
 
     public override string[] Evaluate(OperatorGraph graph, string[] state, string? time)
     {

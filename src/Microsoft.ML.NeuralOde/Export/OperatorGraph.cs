@@ -46,7 +46,8 @@ internal abstract class OperatorGraph
     /// <param name="shapes">The shapes of the state's parts.</param>
     /// <param name="step">Given the graph inside, the number of the step and the state, returns the next state.</param>
     /// <exception cref="NotSupportedException">There are no loops where this graph is written to.</exception>
-    public abstract string[] Loop(long steps, string[] state, IReadOnlyList<string[]> shapes, Func<OperatorGraph, string, string[], string[]> step);
+    public abstract string[] Loop(
+        long steps, string[] state, IReadOnlyList<string[]> shapes, Func<OperatorGraph, string, string[], string[]> step);
 
     public string Cast(string x, Type type, string? output = null) => Add("Cast", [x], output, Attribute("to", type));
 
@@ -58,7 +59,8 @@ internal abstract class OperatorGraph
     public string Sum(string x, long[] axes, bool keepDimensions)
     {
         OperatorAttribute keep = Attribute("keepdims", keepDimensions ? 1 : 0);
-        return AxesAreInputs ? Add("ReduceSum", [x, Axes(axes)], null, keep) : Add("ReduceSum", [x], null, new OperatorAttribute("axes", axes), keep);
+        return AxesAreInputs
+            ? Add("ReduceSum", [x, Axes(axes)], null, keep) : Add("ReduceSum", [x], null, new OperatorAttribute("axes", axes), keep);
     }
 
     public static OperatorAttribute Attribute(string name, long value) => new(name, value);

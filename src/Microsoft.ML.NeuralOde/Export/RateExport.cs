@@ -27,7 +27,8 @@ internal abstract class RateExport
     /// <exception cref="ArgumentException">The shape is not that of these dynamics.</exception>
     public static RateExport Of(OperatorGraph graph, Module dynamics, IReadOnlyList<long> stateShape) => dynamics switch
     {
-        DenseDynamics dense => stateShape is [var features] && features == dense.Features ? new DenseRateExport(graph, dense, withTrace: false)
+        DenseDynamics dense => stateShape is [var features] && features == dense.Features
+            ? new DenseRateExport(graph, dense, withTrace: false)
             : throw Wrong(stateShape, $"[{dense.Features}]"),
         SecondOrderDynamics second => stateShape is [var size] && size == 2 * second.Positions ? HalvesRateExport.Of(graph, second)
             : throw Wrong(stateShape, $"[{2 * second.Positions}]"),

@@ -84,7 +84,8 @@ public sealed class ContinuousFlowModel : IDisposable
             throw new ArgumentException(
                 $"{features.Length} numbers are given; rows of {FeatureCount} features need a multiple of that.", nameof(features));
         if (conditions.Length != rows * ConditionCount)
-            throw new ArgumentException($"{conditions.Length} numbers are given; {rows} rows need {rows * ConditionCount}.", nameof(conditions));
+            throw new ArgumentException(
+                $"{conditions.Length} numbers are given; {rows} rows need {rows * ConditionCount}.", nameof(conditions));
         int width = FeatureCount + ConditionCount;
         float[] inputs = new float[rows * width];
         for (int row = 0; row < rows; row++)
@@ -109,7 +110,8 @@ public sealed class ContinuousFlowModel : IDisposable
         ThrowIfDisposed();
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(count);
         if ((condition?.Length ?? 0) != ConditionCount)
-            throw new ArgumentException($"The condition has {condition?.Length ?? 0} numbers; it must have {ConditionCount}.", nameof(condition));
+            throw new ArgumentException(
+                $"The condition has {condition?.Length ?? 0} numbers; it must have {ConditionCount}.", nameof(condition));
         using SharedNetwork<FlowNetwork>.Loan loan = Borrow();
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();

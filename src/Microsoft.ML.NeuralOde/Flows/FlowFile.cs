@@ -5,4 +5,5 @@ namespace Microsoft.ML.NeuralOde.Flows;
 /// <param name="Columns">The columns that they read.</param>
 /// <param name="History">What happened in each epoch of the training.</param>
 /// <param name="Output">What becomes of them.</param>
-internal sealed record FlowFile<TOutput>(FlowDescription Network, FlowColumns Columns, IReadOnlyList<NeuralOdeEpochReport> History, TOutput Output);
+internal sealed record FlowFile<TOutput>(
+    FlowDescription Network, FlowColumns Columns, IReadOnlyList<NeuralOdeEpochReport> History, TOutput Output);

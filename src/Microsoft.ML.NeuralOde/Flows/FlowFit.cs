@@ -29,7 +29,8 @@ internal sealed record FlowColumns(string Features, int[] FeatureDimensions, str
         var format = new NumberLabel(Condition, "condition");
         DataViewSchema.Column condition = format.Find(context, schema);
         if (format.Width(condition.Type) != conditionCount)
-            throw Schemas.Mismatch(context, nameof(schema), "condition", Condition, $"{conditionCount} numbers of Single", condition.Type.ToString());
+            throw Schemas.Mismatch(
+                context, nameof(schema), "condition", Condition, $"{conditionCount} numbers of Single", condition.Type.ToString());
         return (features, condition);
     }
 }
@@ -73,7 +74,8 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     /// <param name="input">The training data.</param>
     /// <param name="validation">Data for validation; null for what the options say.</param>
     /// <returns>The flows, the columns that they read, and what happened in each epoch.</returns>
-    public (ContinuousFlowModel Model, FlowColumns Columns, IReadOnlyList<NeuralOdeEpochReport> History) Fit(IDataView input, IDataView? validation)
+    public (ContinuousFlowModel Model, FlowColumns Columns, IReadOnlyList<NeuralOdeEpochReport> History) Fit(
+        IDataView input, IDataView? validation)
     {
         FittedNetwork<FlowNetwork> fitted = Run(input, validation);
         return (new ContinuousFlowModel(fitted.Network),
@@ -85,10 +87,12 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
         RowShape expected = Columns.ShapeIn(training), found = Columns.ShapeIn(validation);
         if (found.Features != expected.Features)
             throw Schemas.Mismatch(
-                Host, "validationData", "feature", options.FeatureColumnName, $"{expected.Features} numbers of Single", $"{found.Features} numbers");
+                Host, "validationData", "feature", options.FeatureColumnName, $"{expected.Features} numbers of Single",
+                $"{found.Features} numbers");
         if (found.Labels != expected.Labels)
             throw Schemas.Mismatch(
-                Host, "validationData", "condition", options.ConditionColumnName!, $"{expected.Labels} numbers of Single", $"{found.Labels} numbers");
+                Host, "validationData", "condition", options.ConditionColumnName!, $"{expected.Labels} numbers of Single",
+                $"{found.Labels} numbers");
         Columns.FindWeight(validation);
         return Columns;
     }
@@ -102,9 +106,11 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
         RowStatistics statistics = data.Rows.Statistics;
         CheckRows(statistics, warn);
         int[] whole = options.Dequantization == Dequantization.Integers ? statistics.WholeFeatures() : [];
-        _reshaping = ReshapingTables.Fit(data.Rows, options.Reshaping, [.. whole, .. statistics.ConstantFeatures()], Seeds.Order(data.Seed, 0));
+        _reshaping =
+            ReshapingTables.Fit(data.Rows, options.Reshaping, [.. whole, .. statistics.ConstantFeatures()], Seeds.Order(data.Seed, 0));
         var description = new FlowDescription(
-            _shape.Features, _shape.Labels, options.EnsembleSize, options.Blocks, [.. options.HiddenLayers], options.Activation, options.Solver.Name,
+            _shape.Features, _shape.Labels, options.EnsembleSize, options.Blocks, [.. options.HiddenLayers], options.Activation,
+            options.Solver.Name,
             options.ProductionTolerances.Relative, options.ProductionTolerances.Absolute, options.ProductionStepSize ?? options.StepSize,
             whole, _reshaping?.Slots, _reshaping?.Knots ?? 0);
         CheckSize(description);

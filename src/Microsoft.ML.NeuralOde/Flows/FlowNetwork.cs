@@ -19,7 +19,8 @@ namespace Microsoft.ML.NeuralOde.Flows;
 /// <param name="ReshapedSlots">The features that are reshaped; null for none.</param>
 /// <param name="ReshapingKnots">Values in the table of each of them.</param>
 internal sealed record FlowDescription(
-    int FeatureCount, int ConditionCount, int Members, int Blocks, int[] HiddenLayers, Activation Activation, string Solver, double RelativeTolerance,
+    int FeatureCount, int ConditionCount, int Members, int Blocks, int[] HiddenLayers, Activation Activation, string Solver,
+    double RelativeTolerance,
     double AbsoluteTolerance, double? StepSize, int[] WholeSlots, int[]? ReshapedSlots = null, int ReshapingKnots = 0)
 {
     // Both ends of a table lie beyond the values.
@@ -280,7 +281,8 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>, ITrainedNetwork
         if (Description.ReshapedSlots is not { } slots)
             return (features, LogScale());
         Tensor index = Index(slots, features.device);
-        (Tensor images, Tensor slope) = ReshapingTables.Map(features.index_select(1, index), Buffer(ReshapedValues), Buffer(ReshapedImages));
+        (Tensor images, Tensor slope) =
+            ReshapingTables.Map(features.index_select(1, index), Buffer(ReshapedValues), Buffer(ReshapedImages));
         return (features.index_copy(1, index, images), slope.log().sum(dim: 1L).Plus(LogScale()));
     }
 

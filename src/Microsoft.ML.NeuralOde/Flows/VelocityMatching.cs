@@ -78,7 +78,8 @@ internal static class VelocityMatching
     {
         using Scalar coverage = draw.Coverage, noise = draw.Noise;
         double least = Math.Max(draw.Noise, 1e-3), most = Math.Max(draw.Reach, least);
-        Tensor wide = Draws.Uniform([draw.Count, 1], ScalarType.Float32, device, generator).Times(Math.Log(most / least)).exp_().Times(least);
+        Tensor wide = Draws.Uniform([draw.Count, 1], ScalarType.Float32, device, generator)
+            .Times(Math.Log(most / least)).exp_().Times(least);
         Tensor isWide = Draws.Uniform([draw.Count, 1], ScalarType.Float32, device, generator).lt(coverage);
         return where(isWide, wide, full_like(wide, noise));
     }

@@ -10,7 +10,8 @@ internal sealed class ForecastCalibration(double[][]? scores)
     public double[][]? Scores { get; } = scores;
 
     /// <summary>The errors of a forecaster on windows.</summary>
-    public static ForecastCalibration Of(IReadOnlyList<(ContextView Context, double[] Targets)> windows, WindowForecast[] forecasts, int leads)
+    public static ForecastCalibration Of(
+        IReadOnlyList<(ContextView Context, double[] Targets)> windows, WindowForecast[] forecasts, int leads)
     {
         double[][] scores = [.. Enumerable.Range(0, leads).Select(lead => windows
             .Select((window, i) => Math.Abs(window.Targets[lead] - forecasts[i].Means[lead]) / forecasts[i].Deviations[lead])

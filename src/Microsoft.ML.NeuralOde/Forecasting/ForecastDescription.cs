@@ -31,7 +31,8 @@ internal sealed record ForecastDescription(
     /// <summary>What makes no sense in a description that was read, as a clause; null for nothing.</summary>
     public string? FindDefect()
     {
-        if (Horizon is <= 0 or > 1 << 20 || ContextLength is < 2 or > 1 << 20 || LatentSize is <= 0 or > 1 << 15 || HiddenSize is <= 0 or > 1 << 15
+        if (Horizon is <= 0 or > 1 << 20
+            || ContextLength is < 2 or > 1 << 20 || LatentSize is <= 0 or > 1 << 15 || HiddenSize is <= 0 or > 1 << 15
             || Samples is <= 0 or > 1 << 20)
             return "a size of its network makes no sense";
         if (!Enum.TryParse(Recognition, out LatentRecognition recognition) || !Enum.IsDefined(recognition))

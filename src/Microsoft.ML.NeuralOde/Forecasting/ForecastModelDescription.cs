@@ -39,7 +39,8 @@ internal sealed record SeriesTail(string Key, double[] Times, float?[] Values)
 /// <param name="History">What happened in each epoch of the training.</param>
 /// <param name="Options">The trainer's options as text, for people.</param>
 internal sealed record ForecastModelDescription(
-    ForecastDescription Network, ForecastColumns Columns, ForecastOutputs Outputs, SeriesTail[] Tails, IReadOnlyList<NeuralOdeEpochReport> History,
+    ForecastDescription Network, ForecastColumns Columns, ForecastOutputs Outputs, SeriesTail[] Tails,
+    IReadOnlyList<NeuralOdeEpochReport> History,
     IReadOnlyDictionary<string, string>? Options)
 {
     /// <summary>What makes no sense in a description that was read, as a clause; null for nothing.</summary>
@@ -62,7 +63,8 @@ internal sealed record ForecastModelDescription(
     public static IReadOnlyList<NamedArray> ToArrays(ForecastNetwork network, ForecastCalibration calibration) =>
     [
         .. network.ToArrays(),
-        .. (calibration.Scores ?? []).Select((scores, lead) => new NamedArray($"scores.{lead}", [scores.Length], [.. scores.Select(score => (float)score)])),
+        .. (calibration.Scores
+            ?? []).Select((scores, lead) => new NamedArray($"scores.{lead}", [scores.Length], [.. scores.Select(score => (float)score)])),
     ];
 
     /// <exception cref="InvalidDataException">Some of the errors are missing or make no sense.</exception>
@@ -73,7 +75,8 @@ internal sealed record ForecastModelDescription(
         if (byName.Count == 0)
             return new ForecastCalibration(null);
         return new ForecastCalibration([.. Enumerable.Range(0, leads).Select(lead =>
-            byName.TryGetValue($"scores.{lead}", out NamedArray? scores) && scores.Values.Length > 0 && scores.Values.All(score => score >= 0)
+            byName.TryGetValue($"scores.{lead}", out NamedArray? scores)
+            && scores.Values.Length > 0 && scores.Values.All(score => score >= 0)
                 ? scores.Values.Select(score => (double)score).ToArray()
                 : throw PayloadReader.Damaged($"what the intervals of step {lead + 1} are made by is missing"))]);
     }

@@ -113,7 +113,8 @@ internal sealed class ForecastNetwork : Module, ITrainedNetwork
             [
                 new NeuralOdeLayerSummary("linear", $"{d.ContextLength} lags to {d.Leads} steps", (long)d.ContextLength * d.Leads),
                 new NeuralOdeLayerSummary(
-                    "latent", $"{d.Recognition} of {d.HiddenSize}, {d.Evolution} of {d.LatentSize}", parameters().Sum(parameter => parameter.numel())),
+                    "latent", $"{d.Recognition} of {d.HiddenSize}, {d.Evolution} of {d.LatentSize}",
+                    parameters().Sum(parameter => parameter.numel())),
             ],
             d.Solver, 0, 0, d.StepSize, 1);
     }
@@ -122,7 +123,8 @@ internal sealed class ForecastNetwork : Module, ITrainedNetwork
     public IReadOnlyList<NamedArray> ToArrays() =>
     [
         .. NamedTensors.ToArrays(NamedTensors.Of(this)),
-        new NamedArray("linear", [Linear.Leads, Linear.ContextLength], [.. Linear.Weights.SelectMany(map => map).Select(weight => (float)weight)]),
+        new NamedArray(
+            "linear", [Linear.Leads, Linear.ContextLength], [.. Linear.Weights.SelectMany(map => map).Select(weight => (float)weight)]),
         new NamedArray("units", [2], [(float)Spread, (float)Share]),
     ];
 
@@ -171,7 +173,8 @@ internal sealed class ForecastNetwork : Module, ITrainedNetwork
         return [.. left];
     }
 
-    private static (double Lead, double Value)[] Observed(ContextView context) => [.. Enumerable.Range(0, context.Length).Select(place => context[place])];
+    private static (double Lead, double Value)[] Observed(ContextView context) =>
+        [.. Enumerable.Range(0, context.Length).Select(place => context[place])];
 
     /// <summary>Times in units in which a context takes 1.</summary>
     private double Scaled(double lead) => lead / Description.ContextLength;

@@ -16,7 +16,10 @@ namespace Microsoft.ML.NeuralOde.Forecasting;
 internal sealed class ForecastRun(
     IHost host, NeuralOdeTrainerOptions options, ForecastDescription description, LinearForecast linear, double spread)
     : TrainingRun<ForecastNetwork>(
-        host, options, new RowColumns(host, SeriesAnnotations.Values) { Series = new SeriesColumns(SeriesAnnotations.Times, [SeriesAnnotations.Values], 1) })
+        host, options,
+        new RowColumns(
+            host, SeriesAnnotations.Values)
+        { Series = new SeriesColumns(SeriesAnnotations.Times, [SeriesAnnotations.Values], 1) })
 {
     /// <summary>Windows as rows: a context, and behind it as many observations as there are leads.</summary>
     public static IDataView View(IReadOnlyList<ForecastWindow> windows, ForecastDescription description) => new RecordView<ObservedSeries>(
@@ -25,7 +28,8 @@ internal sealed class ForecastRun(
             RecordColumn<ObservedSeries>.Vector(
                 SeriesAnnotations.Times, NumberDataViewType.Double, series => Numbers(series, i => series.Time(i))),
             RecordColumn<ObservedSeries>.Vector(
-                SeriesAnnotations.Values, NumberDataViewType.Single, series => Numbers(series, i => series.Value(i)), SeriesAnnotations.Of(1)),
+                SeriesAnnotations.Values, NumberDataViewType.Single, series => Numbers(series, i => series.Value(i)),
+                SeriesAnnotations.Of(1)),
         ]);
 
     protected override RowColumns ValidationColumns(DataViewSchema validation, DataViewSchema training) => Columns;
@@ -33,7 +37,8 @@ internal sealed class ForecastRun(
     protected override (string Name, string Value)[] Identity() =>
         [("the structure", $"{description}"), ("the spread", spread.ToString("R", CultureInfo.InvariantCulture))];
 
-    protected override Func<ForecastNetwork> Design(TrainingData data, Action<string> warn) => () => new ForecastNetwork(description, linear, spread);
+    protected override Func<ForecastNetwork> Design(TrainingData data, Action<string> warn) =>
+        () => new ForecastNetwork(description, linear, spread);
 
     protected override void Prepare(ForecastNetwork network, RowStatistics statistics)
     {

@@ -7,7 +7,8 @@ namespace Microsoft.ML.NeuralOde.Forecasting;
 /// <param name="kept">How much of it counts.</param>
 /// <param name="outputCount">The numbers of a forecast.</param>
 /// <param name="score">Makes forecasts.</param>
-internal sealed class ForecastScoring(HistoryReader reader, int kept, int outputCount, Action<IReadOnlyList<ObservedSeries>, float[]> score) : RowScoring
+internal sealed class ForecastScoring(HistoryReader reader, int kept, int outputCount, Action<IReadOnlyList<ObservedSeries>, float[]> score)
+    : RowScoring
 {
     // A batch as large as may be read ahead would be slow where only its first row is wanted.
     private const int PieceSize = 64;

@@ -35,7 +35,8 @@ internal readonly record struct ForecastWindow(ObservedSeries Series, int End)
         if (gap <= 1e-6 * step)
             return Series.Value(right);
         double width = Series.Time(right) - Series.Time(right - 1);
-        return width > 1.5 * step ? double.NaN : Series.Value(right) - gap / width * ((double)Series.Value(right) - Series.Value(right - 1));
+        return width > 1.5 * step
+            ? double.NaN : Series.Value(right) - gap / width * ((double)Series.Value(right) - Series.Value(right - 1));
     }
 }
 
@@ -69,7 +70,8 @@ internal sealed record ForecastWindows(IReadOnlyList<ForecastWindow> Training, I
 
     /// <summary>Those that know enough of their series within a context of a length.</summary>
     public ForecastWindows Usable(int contextLength) => new(
-        [.. Training.Where(window => window.Context(contextLength) is not null)], [.. Validation.Where(window => window.Context(contextLength) is not null)]);
+        [.. Training.Where(window => window.Context(contextLength) is not null)],
+        [.. Validation.Where(window => window.Context(contextLength) is not null)]);
 
     /// <summary>All windows of series.</summary>
     public static IReadOnlyList<ForecastWindow> All(IReadOnlyList<ObservedSeries> series, int leads) =>
@@ -79,7 +81,8 @@ internal sealed record ForecastWindows(IReadOnlyList<ForecastWindow> Training, I
     private static IEnumerable<ForecastWindow> Cut(ObservedSeries series, int first, int last)
     {
         for (int end = first; end <= last; end++)
-            if (!float.IsNaN(series.Value(end - 1)) && series.CountObserved(end, Math.Min(series.Count, end + 1)) > 0 && series.LastObserved(end - 1) >= 0)
+            if (!float.IsNaN(series.Value(end - 1))
+                && series.CountObserved(end, Math.Min(series.Count, end + 1)) > 0 && series.LastObserved(end - 1) >= 0)
                 yield return new ForecastWindow(series, end);
     }
 

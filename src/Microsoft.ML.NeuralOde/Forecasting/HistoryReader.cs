@@ -53,14 +53,16 @@ internal sealed class HistoryReader
             if (seen.Add(series))
                 all.Add(series);
         }
-        if (input.AreVectors && input.Key is not null && all.GroupBy(series => series.Key).FirstOrDefault(same => same.Count() > 1) is { } twice)
+        if (input.AreVectors
+            && input.Key is not null && all.GroupBy(series => series.Key).FirstOrDefault(same => same.Count() > 1) is { } twice)
             throw new InvalidOperationException(
                 $"Two rows are the series '{twice.Key}' by the column '{input.Key.Value.Name}'; where each row is a series, each has a key of its own.");
         return all;
     }
 
     /// <summary>What is known at the row at hand; the object is filled further where its series goes on.</summary>
-    /// <exception cref="InvalidOperationException">An observation cannot come behind the others, or the key is missing; the message names the
+    /// <exception cref="InvalidOperationException">An observation cannot come behind the others, or the key is missing; the message names
+    /// the
     /// row.</exception>
     public ObservedSeries Read()
     {

@@ -34,7 +34,8 @@ public sealed partial class LatentOdeForecastingTrainer
         /// <summary>The column of times; null for 0, 1, 2, …. Default: null.</summary>
         public string? TimeColumnName;
 
-        /// <summary>The column that tells to which series a row belongs; null for one series, or for a series a row. Default: null.</summary>
+        /// <summary>The column that tells to which series a row belongs; null for one series, or for a series a row. Default:
+        /// null.</summary>
         public string? SeriesKeyColumnName;
 
         /// <summary>The column of the forecasts, a vector of <see cref="Horizon"/> numbers. Default: “Forecast”.</summary>
@@ -87,7 +88,8 @@ public sealed partial class LatentOdeForecastingTrainer
 
         internal ForecastColumns ToColumns() => new(FeatureColumnName, TimeColumnName, SeriesKeyColumnName);
 
-        internal ForecastOutputs ToOutputs() => new(ForecastColumnName, ConfidenceLowerBoundColumn, ConfidenceUpperBoundColumn, ConfidenceLevel);
+        internal ForecastOutputs ToOutputs() =>
+            new(ForecastColumnName, ConfidenceLowerBoundColumn, ConfidenceUpperBoundColumn, ConfidenceLevel);
 
         internal ForecastDescription ToDescription(int contextLength) => new(
             Horizon, contextLength, LatentSize, HiddenSize, $"{Recognition}", $"{Evolution}", Variational, Solver.Name,
@@ -98,20 +100,25 @@ public sealed partial class LatentOdeForecastingTrainer
             base.Validate();
             const string NameOrNull = "the name of a column or null";
             RequireColumn(ForecastColumnName, nameof(ForecastColumnName));
-            Require(ExampleWeightColumnName is null, nameof(ExampleWeightColumnName), ExampleWeightColumnName, "null: windows have no weights");
-            Require(TimeColumnName is null || !string.IsNullOrWhiteSpace(TimeColumnName), nameof(TimeColumnName), TimeColumnName, NameOrNull);
+            Require(ExampleWeightColumnName is null, nameof(ExampleWeightColumnName), ExampleWeightColumnName,
+                "null: windows have no weights");
+            Require(TimeColumnName is null || !string.IsNullOrWhiteSpace(TimeColumnName), nameof(TimeColumnName),
+                TimeColumnName, NameOrNull);
             Require(SeriesKeyColumnName is null || !string.IsNullOrWhiteSpace(SeriesKeyColumnName), nameof(SeriesKeyColumnName),
                 SeriesKeyColumnName, NameOrNull);
-            Require(ConfidenceLowerBoundColumn is null || !string.IsNullOrWhiteSpace(ConfidenceLowerBoundColumn), nameof(ConfidenceLowerBoundColumn),
+            Require(ConfidenceLowerBoundColumn is null || !string.IsNullOrWhiteSpace(ConfidenceLowerBoundColumn),
+                nameof(ConfidenceLowerBoundColumn),
                 ConfidenceLowerBoundColumn, NameOrNull);
-            Require(ConfidenceUpperBoundColumn is null || !string.IsNullOrWhiteSpace(ConfidenceUpperBoundColumn), nameof(ConfidenceUpperBoundColumn),
+            Require(ConfidenceUpperBoundColumn is null || !string.IsNullOrWhiteSpace(ConfidenceUpperBoundColumn),
+                nameof(ConfidenceUpperBoundColumn),
                 ConfidenceUpperBoundColumn, NameOrNull);
             RequireDifferent(
                 (ForecastColumnName, nameof(ForecastColumnName)), (ConfidenceLowerBoundColumn, nameof(ConfidenceLowerBoundColumn)),
                 (ConfidenceUpperBoundColumn, nameof(ConfidenceUpperBoundColumn)));
             Require(ConfidenceLevel is > 0 and < 1, nameof(ConfidenceLevel), ConfidenceLevel, "between 0 and 1, such as 0.95");
             Require(Horizon is > 0 and <= 4096, nameof(Horizon), Horizon, "from 1 to 4096 steps");
-            Require(ContextLength is null or (>= 2 and <= 4096), nameof(ContextLength), ContextLength, "from 2 to 4096 observations, or null");
+            Require(ContextLength is null or (>= 2 and <= 4096), nameof(ContextLength), ContextLength,
+                "from 2 to 4096 observations, or null");
             Require(MaximumWindows > 0, nameof(MaximumWindows), MaximumWindows, "at least 1");
             Require(Evolution != LatentEvolution.Flow || LatentSize > 1, nameof(LatentSize), LatentSize, "at least 2 for a flow");
             Require(LatentSize is > 0 and <= 1 << 15, nameof(LatentSize), LatentSize, "from 1 to 32768");
@@ -119,7 +126,8 @@ public sealed partial class LatentOdeForecastingTrainer
             RequireDefined(Recognition, nameof(Recognition));
             RequireDefined(Evolution, nameof(Evolution));
             Require(Samples > 0, nameof(Samples), Samples, "at least 1");
-            Require(ValidationFraction is not null, nameof(ValidationFraction), null, "between 0 and 1: forecasters are chosen and calibrated by it");
+            Require(ValidationFraction is not null, nameof(ValidationFraction), null,
+                "between 0 and 1: forecasters are chosen and calibrated by it");
         }
     }
 }

@@ -7,21 +7,26 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
-/// Trains a forecaster of one series or of many: a linear map of the last values, and a latent differential equation that forecasts what the
+/// Trains a forecaster of one series or of many: a linear map of the last values, and a latent differential equation that forecasts what
+/// the
 /// map leaves (Y. Rubanova, R. T. Q. Chen, D. Duvenaud, Latent Ordinary Differential Equations for Irregularly-Sampled Time Series, 2019).
 /// </summary>
 /// <remarks>
 /// <para>Created by <see cref="SeriesCatalog.LatentOde(ForecastingCatalog, string, string, int, double, string, string, string, string)"/>.</para>
 /// <list type="table">
-/// <item><term>Columns of series</term><description>a value a row in the order of time, <see cref="float"/> or <see cref="double"/>, NaN where
-/// it is missing; with it a time, if any (a number, or a <see cref="DateTime"/>, counted in seconds), and a key, if there are several series.
+/// <item><term>Columns of series</term><description>a value a row in the order of time, <see cref="float"/> or <see cref="double"/>, NaN
+/// where
+/// it is missing; with it a time, if any (a number, or a <see cref="DateTime"/>, counted in seconds), and a key, if there are several
+/// series.
 /// Or a series a row: vectors of values and of times</description></item>
-/// <item><term>Output columns</term><description><c>Forecast</c>, a vector of <see cref="float"/> of known size, the horizon: the values at the
+/// <item><term>Output columns</term><description><c>Forecast</c>, a vector of <see cref="float"/> of known size, the horizon: the values at
+/// the
 /// next times, which follow the row's in the series' usual (median) distance; and the ends of their intervals, where they are
 /// named</description></item>
 /// <item><term>Normalisation</term><description>of each window by its own last value and spread, so that levels that were never seen are
 /// continued</description></item>
-/// <item><term>Validation</term><description>the end of each series. By it the length of the context, the linear map, the share of the latent
+/// <item><term>Validation</term><description>the end of each series. By it the length of the context, the linear map, the share of the
+/// latent
 /// equation and the width of the intervals are chosen</description></item>
 /// <item><term>Export to ONNX</term><description>none</description></item>
 /// </list>
@@ -55,14 +60,16 @@ public sealed partial class LatentOdeForecastingTrainer : IEstimator<LatentOdeFo
         ArgumentNullException.ThrowIfNull(inputSchema);
         _options.ToColumns().Check(_host, inputSchema);
         return Schemas.WithNumbers(
-            inputSchema, (_options.ForecastColumnName, true), (_options.ConfidenceLowerBoundColumn, true), (_options.ConfidenceUpperBoundColumn, true));
+            inputSchema, (_options.ForecastColumnName, true), (_options.ConfidenceLowerBoundColumn, true),
+            (_options.ConfidenceUpperBoundColumn, true));
     }
 
     /// <summary>Trains a forecaster.</summary>
     /// <param name="input">The series.</param>
     /// <returns>The fitted model, which also knows the ends of the series.</returns>
     /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
-    /// <exception cref="InvalidOperationException">No series is long enough, all values are missing, a value is infinite, or times do not increase:
+    /// <exception cref="InvalidOperationException">No series is long enough, all values are missing, a value is infinite, or times do not
+    /// increase:
     /// the message names the row.</exception>
     /// <exception cref="NeuralOdeTrainingException">The training diverged; the message says what to try.</exception>
     /// <exception cref="OperationCanceledException">The training was cancelled.</exception>
@@ -89,16 +96,19 @@ public sealed partial class LatentOdeForecastingTrainer : IEstimator<LatentOdeFo
         windows = windows.Usable(linear.ContextLength);
         Check(series, windows, leads);
         var run = new ForecastRun(_host, _options, description, linear, RootMeanSquare(Left(windows.Training, linear)));
-        FittedNetwork<ForecastNetwork> fitted = run.Run(ForecastRun.View(windows.Training, description), ForecastRun.View(windows.Validation, description));
+        FittedNetwork<ForecastNetwork> fitted =
+            run.Run(ForecastRun.View(windows.Training, description), ForecastRun.View(windows.Validation, description));
         ForecastCalibration calibration = Judge(fitted.Network, windows.Validation);
         var kept = new ForecastModelDescription(
             description, _options.ToColumns(), _options.ToOutputs(),
-            [.. series.Select(one => SeriesTail.Of(one, LatentOdeForecastingModel.Remembered(description)))], fitted.History, OptionTexts.Of(_options));
+            [.. series.Select(one => SeriesTail.Of(one, LatentOdeForecastingModel.Remembered(description)))], fitted.History,
+            OptionTexts.Of(_options));
         return new LatentOdeForecastingTransformer(
             _host, new LatentOdeForecastingModel(fitted.Network, calibration, _options.ConfidenceLevel), kept);
     }
 
-    private List<ObservedSeries> Read(IDataView data) => HistoryReader.ReadAll(data, _options.ToColumns().Find(_host, data.Schema), CheckAlive);
+    private List<ObservedSeries> Read(IDataView data) =>
+        HistoryReader.ReadAll(data, _options.ToColumns().Find(_host, data.Schema), CheckAlive);
 
     private void CheckAlive()
     {
@@ -131,7 +141,8 @@ public sealed partial class LatentOdeForecastingTrainer : IEstimator<LatentOdeFo
         }
     }
 
-    private static double RootMeanSquare(IEnumerable<double> values) => Math.Sqrt(values.Select(value => value * value).DefaultIfEmpty(0).Average());
+    private static double RootMeanSquare(IEnumerable<double> values) =>
+        Math.Sqrt(values.Select(value => value * value).DefaultIfEmpty(0).Average());
 
     /// <summary>Finds, on windows that were not trained on, how much the latent equation helps, and how wide intervals must be.</summary>
     private ForecastCalibration Judge(ForecastNetwork network, IReadOnlyList<ForecastWindow> windows)

@@ -18,7 +18,8 @@ namespace Microsoft.ML.NeuralOde;
 /// ends of intervals where they are named.
 /// </summary>
 /// <remarks>
-/// A cursor over the transformed data goes through the rows in their order. Rows before which fewer than two values are known have forecasts
+/// A cursor over the transformed data goes through the rows in their order. Rows before which fewer than two values are known have
+/// forecasts
 /// that are NaN. Series need not be those of the training, and their forecasts do not depend on each other. To go on from the end of the
 /// training data, use <see cref="CreateForecastingEngine"/>.
 /// </remarks>
@@ -28,7 +29,8 @@ public sealed class LatentOdeForecastingTransformer : NeuralOdeTransformerBase<L
 
     private readonly ForecastModelDescription _description;
 
-    internal LatentOdeForecastingTransformer(IHostEnvironment environment, LatentOdeForecastingModel model, ForecastModelDescription description)
+    internal LatentOdeForecastingTransformer(
+        IHostEnvironment environment, LatentOdeForecastingModel model, ForecastModelDescription description)
         : base(environment, LoaderSignature, model, description.Columns.Values, [0], description.History) => _description = description;
 
     /// <summary>The share of values that are to lie inside of the intervals.</summary>
@@ -56,7 +58,8 @@ public sealed class LatentOdeForecastingTransformer : NeuralOdeTransformerBase<L
         SeriesTail[] found = [.. _description.Tails.Where(tail => seriesKey is null || tail.Key == seriesKey)];
         if (found.Length == 1)
             return new NeuralOdeForecastingEngine(this, found[0].ToSeries());
-        string known = string.Join(", ", _description.Tails.Take(10).Select(tail => $"'{tail.Key}'")) + (_description.Tails.Length > 10 ? ", …" : "");
+        string known = string.Join(", ", _description.Tails.Take(10).Select(tail => $"'{tail.Key}'"))
+            + (_description.Tails.Length > 10 ? ", …" : "");
         string remedy = SeriesKeyColumnName is null ? " (set SeriesKeyColumnName in training)" : $": {known}";
         throw new ArgumentException(
             found.Length == 0
@@ -90,7 +93,9 @@ public sealed class LatentOdeForecastingTransformer : NeuralOdeTransformerBase<L
             _description, ForecastModelDescription.ToArrays(loan.Network, Model.Calibration)).ToBytes();
         return (payload, ModelMetadata.Write(
             "forecasting", _description.Columns, _description.Outputs, Model.Summary,
-            new Dictionary<string, object?> { ["horizon"] = Model.Horizon, ["series"] = _description.Tails.Length, ["options"] = _description.Options },
+            new Dictionary<string,
+            object?>
+            { ["horizon"] = Model.Horizon, ["series"] = _description.Tails.Length, ["options"] = _description.Options },
             TrainingHistory, payload));
     }
 
@@ -108,7 +113,8 @@ public sealed class LatentOdeForecastingTransformer : NeuralOdeTransformerBase<L
         ForecastOutputs outputs = _description.Outputs;
         (string? Name, int Part)[] parts = [(outputs.Forecast, 0), (outputs.LowerBound, 1), (outputs.UpperBound, 2)];
         DataViewSchema.Annotations none = new DataViewSchema.Annotations.Builder().ToAnnotations();
-        return [.. parts.Where(part => part.Name is not null).Select(part => new VectorScore(part.Name!, Model.Horizon, none, part.Part * Model.Horizon))];
+        return [.. parts.Where(part => part.Name is not null)
+            .Select(part => new VectorScore(part.Name!, Model.Horizon, none, part.Part * Model.Horizon))];
     }
 
     private protected override void ThrowIfDisposed() => Model.ThrowIfDisposed();

@@ -102,7 +102,8 @@ internal sealed class LinearForecast(double[][] weights)
                 using DisposeScope scope = NewDisposeScope();
                 double[] wanted = [.. Targets.Select(row => row[lead])];
                 bool isWhole = !Array.Exists(wanted, double.IsNaN);
-                Tensor known = isWhole ? x : x * tensor([.. wanted.Select(value => double.IsNaN(value) ? 0.0 : 1.0)], [Lags.Length, 1], ScalarType.Float64);
+                Tensor known = isWhole
+                    ? x : x * tensor([.. wanted.Select(value => double.IsNaN(value) ? 0.0 : 1.0)], [Lags.Length, 1], ScalarType.Float64);
                 Tensor y = tensor([.. wanted.Select(value => double.IsNaN(value) ? 0.0 : value)], [Lags.Length, 1], ScalarType.Float64);
                 Tensor gram = isWhole && shared is not null ? shared : Penalized(known.t().matmul(x), penalty);
                 if (isWhole)

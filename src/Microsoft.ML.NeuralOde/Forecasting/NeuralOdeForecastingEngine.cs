@@ -51,7 +51,8 @@ public sealed class NeuralOdeForecastingEngine
         LatentOdeForecastingModel model = _transformer.Model;
         if (horizon < 1 || horizon > model.Horizon)
             throw new ArgumentOutOfRangeException(
-                nameof(horizon), horizon, $"horizon is {horizon}; it must be from 1 to {model.Horizon}, the Horizon that the model was trained for.");
+                nameof(horizon), horizon,
+                $"horizon is {horizon}; it must be from 1 to {model.Horizon}, the Horizon that the model was trained for.");
         double level = confidenceLevel ?? _transformer.ConfidenceLevel;
         if (!(level is > 0 and < 1))
             throw new ArgumentOutOfRangeException(

@@ -25,9 +25,11 @@ internal sealed class ObservedSeries(string key)
         if (!double.IsFinite(time))
             return string.Create(CultureInfo.InvariantCulture, $"the time is {time}; times must be finite");
         if (float.IsInfinity(value))
-            return string.Create(CultureInfo.InvariantCulture, $"the value is {value}; values must be finite, or NaN where they are missing");
+            return string.Create(
+                CultureInfo.InvariantCulture, $"the value is {value}; values must be finite, or NaN where they are missing");
         return Count > 0 && !(time > LastTime)
-            ? string.Create(CultureInfo.InvariantCulture, $"the time is {time}, after {LastTime}{OfKey}; times must increase: sort the rows by time")
+            ? string.Create(
+                CultureInfo.InvariantCulture, $"the time is {time}, after {LastTime}{OfKey}; times must increase: sort the rows by time")
             : null;
     }
 

@@ -67,7 +67,8 @@ internal sealed class MLNetGraph : OperatorGraph
         return Hide(name);
     }
 
-    public override string[] Loop(long steps, string[] state, IReadOnlyList<string[]> shapes, Func<OperatorGraph, string, string[], string[]> step) =>
+    public override string[] Loop(
+        long steps, string[] state, IReadOnlyList<string[]> shapes, Func<OperatorGraph, string, string[], string[]> step) =>
         throw new NotSupportedException(
             $"The solver makes {steps} steps; ML.NET's ConvertToOnnx knows no loops, and at most {MostUnrolledSteps} steps are written "
             + "out. Train with a larger StepSize or ProductionStepSize; "

@@ -27,7 +27,8 @@ internal static class MLNetVersion
     private static string? FindProblem()
     {
         Assembly library = typeof(MLNetVersion).Assembly;
-        string tested = library.GetCustomAttributes<AssemblyMetadataAttribute>().First(attribute => attribute.Key == "MicrosoftMLVersion").Value!;
+        string tested = library.GetCustomAttributes<AssemblyMetadataAttribute>()
+            .First(attribute => attribute.Key == "MicrosoftMLVersion").Value!;
         string found = VersionOf(typeof(MLContext).Assembly);
         return found != tested && FindMissing(library) is { } missing
             ? $"Microsoft.ML {found} has no '{missing}', which {library.GetName().Name} {VersionOf(library)} needs. It was tested with "

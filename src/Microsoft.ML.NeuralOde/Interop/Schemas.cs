@@ -71,7 +71,8 @@ internal static class Schemas
         return With(
             input,
             new SchemaShape.Column(score, SchemaShape.Column.VectorKind.Vector, NumberDataViewType.Single, false, scoreAnnotations),
-            new SchemaShape.Column(predictedLabel, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.UInt32, true, predictedAnnotations));
+            new SchemaShape.Column(
+                predictedLabel, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.UInt32, true, predictedAnnotations));
     }
 
     /// <summary>The columns that a binary classifier adds.</summary>
@@ -82,7 +83,8 @@ internal static class Schemas
         return With(
             input,
             new SchemaShape.Column(score, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.Single, false, annotations),
-            new SchemaShape.Column(probability, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.Single, false, probabilityAnnotations),
+            new SchemaShape.Column(
+                probability, SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.Single, false, probabilityAnnotations),
             new SchemaShape.Column(predictedLabel, SchemaShape.Column.VectorKind.Scalar, BooleanDataViewType.Instance, false, annotations));
     }
 
@@ -108,7 +110,8 @@ internal static class Schemas
         foreach ((string? name, bool isVector) in outputs)
             if (name is not null)
                 columns.Add(new SchemaShape.Column(
-                    name, isVector ? SchemaShape.Column.VectorKind.Vector : SchemaShape.Column.VectorKind.Scalar, NumberDataViewType.Single, false));
+                    name, isVector ? SchemaShape.Column.VectorKind.Vector : SchemaShape.Column.VectorKind.Scalar,
+                    NumberDataViewType.Single, false));
         return With(input, [.. columns]);
     }
 
@@ -137,12 +140,13 @@ internal static class Schemas
     /// <summary>The annotations of a column of a binary classifier.</summary>
     public static DataViewSchema.Annotations BinaryAnnotations(DataViewSchema input, BinaryColumn column)
     {
-        DataViewSchema.Annotations.Builder builder = ScoreAnnotations(input, AnnotationUtils.Const.ScoreColumnKind.BinaryClassification, column switch
-        {
-            BinaryColumn.Score => AnnotationUtils.Const.ScoreValueKind.Score,
-            BinaryColumn.Probability => AnnotationUtils.Const.ScoreValueKind.Probability,
-            _ => AnnotationUtils.Const.ScoreValueKind.PredictedLabel,
-        });
+        DataViewSchema.Annotations.Builder builder =
+            ScoreAnnotations(input, AnnotationUtils.Const.ScoreColumnKind.BinaryClassification, column switch
+            {
+                BinaryColumn.Score => AnnotationUtils.Const.ScoreValueKind.Score,
+                BinaryColumn.Probability => AnnotationUtils.Const.ScoreValueKind.Probability,
+                _ => AnnotationUtils.Const.ScoreValueKind.PredictedLabel,
+            });
         if (column == BinaryColumn.Probability)
             builder.AddPrimitiveValue(AnnotationUtils.Kinds.IsNormalized, BooleanDataViewType.Instance, true);
         return builder.ToAnnotations();

@@ -26,7 +26,8 @@ internal interface IScoringStep : ITransformer
 /// <param name="mapper">Scores row by row.</param>
 /// <param name="features">The column of the data that is written as the step's input.</param>
 /// <param name="step">What scores.</param>
-internal sealed class ScoredTransform(IDataView source, IDataView scored, IRowToRowMapper mapper, DataViewSchema.Column features, IScoringStep step)
+internal sealed class ScoredTransform(
+    IDataView source, IDataView scored, IRowToRowMapper mapper, DataViewSchema.Column features, IScoringStep step)
     : ITransformCanSaveOnnx, ITransformTemplate, IRowToRowMapper
 {
     public IDataView Source => source;
@@ -50,7 +51,8 @@ internal sealed class ScoredTransform(IDataView source, IDataView scored, IRowTo
     IEnumerable<DataViewSchema.Column> IRowToRowMapper.GetDependencies(IEnumerable<DataViewSchema.Column> dependingColumns) =>
         mapper.GetDependencies(dependingColumns);
 
-    DataViewRow IRowToRowMapper.GetRow(DataViewRow input, IEnumerable<DataViewSchema.Column> activeColumns) => mapper.GetRow(input, activeColumns);
+    DataViewRow IRowToRowMapper.GetRow(DataViewRow input, IEnumerable<DataViewSchema.Column> activeColumns) =>
+        mapper.GetRow(input, activeColumns);
 
     IDataTransform ITransformTemplate.ApplyToData(IHostEnvironment env, IDataView newSource) => (IDataTransform)step.Transform(newSource);
 
@@ -72,7 +74,8 @@ internal sealed class ScoredTransform(IDataView source, IDataView scored, IRowTo
                     + $"{obstacle.GetType().Name} cannot be written as ONNX. "
                     + "Convert a chain without it, or give ConvertToOnnx input data that have the column already.");
             if (obstacle is null && transform is IRowToRowMapper inner)
-                needed = [.. inner.GetDependencies(needed.Select(name => transform.Schema[name])).Select(dependency => dependency.Name).Distinct()];
+                needed = [.. inner.GetDependencies(needed.Select(name => transform.Schema[name]))
+                    .Select(dependency => dependency.Name).Distinct()];
         }
         return true;
     }
@@ -101,7 +104,8 @@ internal sealed class ScoredTransform(IDataView source, IDataView scored, IRowTo
     private string Name => step.GetType().Name;
 
     /// <summary>Whether a transform adds a column of a name, be it in the place of another one.</summary>
-    private static bool Makes(IDataTransform transform, string name) => Count(transform.Schema, name) != Count(transform.Source.Schema, name);
+    private static bool Makes(IDataTransform transform, string name) =>
+        Count(transform.Schema, name) != Count(transform.Source.Schema, name);
 
     private static int Count(DataViewSchema schema, string name) => schema.Count(column => column.Name == name);
 }

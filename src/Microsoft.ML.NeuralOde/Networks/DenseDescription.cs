@@ -80,7 +80,8 @@ internal sealed record DenseDescription(
 
     public override string? DifferenceOfStructure(NetworkDescription other) => base.DifferenceOfStructure(other)
         ?? (other is not DenseDescription dense ? null
-            : Form != dense.Form ? $"equations of the forms {Form ?? nameof(DynamicsForm.FirstOrder)} and {dense.Form ?? nameof(DynamicsForm.FirstOrder)}"
+            : Form != dense.Form
+            ? $"equations of the forms {Form ?? nameof(DynamicsForm.FirstOrder)} and {dense.Form ?? nameof(DynamicsForm.FirstOrder)}"
             : Difference(nameof(DynamicsLayers), DynamicsLayers, dense.DynamicsLayers));
 
     /// <summary>The text of a form in descriptions.</summary>
@@ -91,6 +92,7 @@ internal sealed record DenseDescription(
     {
         if (text is null)
             return DynamicsForm.FirstOrder;
-        return Enum.GetNames<DynamicsForm>().Contains(text) && text != nameof(DynamicsForm.FirstOrder) ? Enum.Parse<DynamicsForm>(text) : null;
+        return Enum.GetNames<DynamicsForm>().Contains(text) && text != nameof(DynamicsForm.FirstOrder)
+            ? Enum.Parse<DynamicsForm>(text) : null;
     }
 }

@@ -92,7 +92,8 @@ internal abstract record EncodedDescription(
         if (AugmentedDimensions != other.AugmentedDimensions)
             return $"{AugmentedDimensions} and {other.AugmentedDimensions} augmented dimensions";
         return LearnsAugmentation != other.LearnsAugmentation
-            ? "augmented dimensions that are learned and such that are zero" : Difference(nameof(EncoderLayers), EncoderLayers, other.EncoderLayers);
+            ? "augmented dimensions that are learned and such that are zero"
+            : Difference(nameof(EncoderLayers), EncoderLayers, other.EncoderLayers);
     }
 
     protected static string? Difference(string name, int[] sizes, int[] others) =>

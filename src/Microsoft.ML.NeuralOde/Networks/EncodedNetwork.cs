@@ -31,7 +31,8 @@ internal sealed class EncodedNetwork : NeuralOdeNetwork
                 SparseLayer.KeepByInput(_encoder[0]);
             register_module($"encoder{i}", _encoder[i]);
         }
-        Block = new OdeBlock(description.CreateDynamics(), description.EndTime, description.ScoringOptions(), description.CreateAugmentation());
+        Block = new OdeBlock(
+            description.CreateDynamics(), description.EndTime, description.ScoringOptions(), description.CreateAugmentation());
         register_module("ode", Block);
         _head = Linear(description.StateSize, description.OutputCount);
         register_module("head", _head);
@@ -110,7 +111,8 @@ internal sealed class EncodedNetwork : NeuralOdeNetwork
         Tensor further = augmentation.Weight?.detach().cpu() ?? zeros(augmentation.Dimensions, features);
         Tensor bias = augmentation.Bias?.detach().cpu() ?? zeros(augmentation.Dimensions);
         return graph.Add(
-            "Gemm", [x, GraphTensors.Write(graph, "lift", cat([eye(features), further])), GraphTensors.Write(graph, "lift_bias", cat([zeros(features), bias]))],
+            "Gemm", [x, GraphTensors.Write(graph, "lift", cat([eye(features), further])),
+                GraphTensors.Write(graph, "lift_bias", cat([zeros(features), bias]))],
             null, OperatorGraph.Attribute("transB", 1));
     }
 }

@@ -140,9 +140,11 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
             yield return new NeuralOdeLayerSummary("ode", $"dy/dt, {Block.Dynamics}", inBlocks);
         else if (_blocks.Length > 0)
             yield return new NeuralOdeLayerSummary(
-                "block", $"{_description.Layers} residual layers{(_blocks.Length == 1 ? " with the same weights" : "")}, {Block.Dynamics}", inBlocks);
+                "block", $"{_description.Layers} residual layers{(_blocks.Length == 1 ? " with the same weights" : "")}, {Block.Dynamics}",
+                inBlocks);
         yield return new NeuralOdeLayerSummary(
-            "head", $"group norm, ReLU, mean, linear {_description.Channels} to {_description.OutputCount}", Count(_headNorm) + Count(_head));
+            "head", $"group norm, ReLU, mean, linear {_description.Channels} to {_description.OutputCount}",
+            Count(_headNorm) + Count(_head));
 
         static long Count(Module module) => module.parameters().Sum(parameter => parameter.numel());
     }
@@ -155,7 +157,8 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
         string x = graph.Add("Reshape", [features, graph.Constant("image", [-1, image.Channels, image.Height, image.Width])]);
         for (int i = 0; i < _convolutions.Length; i++)
         {
-            string[] inputs = [x, GraphTensors.Write(graph, "weight", _convolutions[i].weight!), GraphTensors.Write(graph, "bias", _convolutions[i].bias!)];
+            string[] inputs = [x, GraphTensors.Write(graph, "weight", _convolutions[i].weight!),
+                GraphTensors.Write(graph, "bias", _convolutions[i].bias!)];
             x = i == 0
                 ? graph.Add("Conv", inputs)
                 : graph.Add("Conv", inputs, null, OperatorGraph.Attribute("strides", 2, 2), OperatorGraph.Attribute("pads", 1, 1, 1, 1));
@@ -198,7 +201,8 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
     /// <summary>As many groups as the dynamics have.</summary>
     private static long Groups(long channels) => ConvolutionalDynamics.DefaultGroups(channels);
 
-    private static Conv2d Halving(int channels) => Conv2d(channels, channels, ConvolutionalDescription.HalvingKernel, stride: 2, padding: 1);
+    private static Conv2d Halving(int channels) =>
+        Conv2d(channels, channels, ConvolutionalDescription.HalvingKernel, stride: 2, padding: 1);
 
     /// <summary>Group normalisation that begins without effect; TorchSharp leaves its weights uninitialised.</summary>
     private static GroupNorm Norm(int channels)

@@ -29,7 +29,8 @@ internal sealed unsafe class ImageScorer
     /// <param name="headNorm">That of the head.</param>
     /// <param name="head">The last layer.</param>
     public ImageScorer(
-        ImageShape image, (float[] Mean, float[] Scale)? statistics, Conv2d[] convolutions, GroupNorm[] norms, GroupNorm headNorm, Linear head)
+        ImageShape image, (float[] Mean, float[] Scale)? statistics, Conv2d[] convolutions, GroupNorm[] norms,
+        GroupNorm headNorm, Linear head)
     {
         _image = image;
         _mean = statistics?.Mean;
@@ -118,7 +119,8 @@ internal sealed unsafe class ImageScorer
 
     private void Decode(float* state, float* outputs, nint memory)
     {
-        float* x = (float*)memory, scratch = x + 2 * _largest, means = scratch + _headNorm.ScratchLength, result = means + _headNorm.Channels;
+        float* x = (float*)memory, scratch = x + 2 * _largest, means = scratch + _headNorm.ScratchLength,
+            result = means + _headNorm.Channels;
         int places = Last.Height * Last.Width;
         new Span<float>(x, Last.Count).Clear();
         for (int c = 0; c < _channels; c++)
@@ -146,7 +148,8 @@ internal sealed unsafe class ImageScorer
     }
 
     private static PackedNormalization Pack(GroupNorm norm, PackedConvolution layer) => new(
-        norm.weight!, norm.bias!, ConvolutionalDynamics.DefaultGroups(norm.weight!.shape[0]), Epsilon, layer.Channels, layer.Height, layer.Width);
+        norm.weight!, norm.bias!, ConvolutionalDynamics.DefaultGroups(norm.weight!.shape[0]), Epsilon, layer.Channels,
+        layer.Height, layer.Width);
 
     private static float[] Padded(Tensor weight, int inputs)
     {

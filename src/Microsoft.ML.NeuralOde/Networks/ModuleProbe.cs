@@ -55,7 +55,8 @@ internal sealed class ModuleProbe
 
     private void CheckOwnership(Module other)
     {
-        if (ReferenceEquals(_module, other) || _module.parameters().Any(mine => other.parameters().Any(theirs => mine.Handle == theirs.Handle)))
+        if (ReferenceEquals(_module, other)
+            || _module.parameters().Any(mine => other.parameters().Any(theirs => mine.Handle == theirs.Handle)))
             throw Unfit(
                 "have the same weights each time they are made: the function must make a new module at each call, "
                 + "because every model owns its own.");
@@ -122,7 +123,8 @@ internal sealed class ModuleProbe
         foreach (Parameter parameter in trained)
             parameter.requires_grad = true;
         if (!Evaluate(t, _state.detach().requires_grad_(true), "with gradients").requires_grad)
-            throw Unfit("return a tensor without a gradient: they compute under no_grad, detach what they compute, or leave torch in between.");
+            throw Unfit(
+                "return a tensor without a gradient: they compute under no_grad, detach what they compute, or leave torch in between.");
     }
 
     private Tensor Evaluate(Tensor time, Tensor state, string mode)
@@ -140,7 +142,8 @@ internal sealed class ModuleProbe
                 + $"{exception.Message.Split('\n')[0]}", exception);
         }
         if (rates is null || rates.IsInvalid)
-            throw Unfit($"return {(rates is null ? "null" : "a tensor that is disposed of")}; dy/dt must be a tensor of the state's shape.");
+            throw Unfit(
+                $"return {(rates is null ? "null" : "a tensor that is disposed of")}; dy/dt must be a tensor of the state's shape.");
         if (!rates.shape.AsSpan().SequenceEqual(state.shape) || rates.dtype != ScalarType.Float32)
             throw Unfit(
                 $"return {rates.dtype} of shape {Shape(rates)} for a state of Float32 and shape {Shape(state)}; "

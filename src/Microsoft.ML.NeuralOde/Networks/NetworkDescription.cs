@@ -76,7 +76,8 @@ internal abstract record NetworkDescription(
         try
         {
             ScoringOptions().Validate();
-            return RelativeTolerance > 0 && AbsoluteTolerance > 0 ? null : $"its tolerances are {RelativeTolerance} and {AbsoluteTolerance}";
+            return RelativeTolerance > 0 && AbsoluteTolerance > 0
+                ? null : $"its tolerances are {RelativeTolerance} and {AbsoluteTolerance}";
         }
         catch (ArgumentException exception)
         {
@@ -85,7 +86,8 @@ internal abstract record NetworkDescription(
     }
 
     /// <summary>
-    /// The type of a feature column, as text, where vectors of as many numbers as the network takes mean something else by their dimensions;
+    /// The type of a feature column, as text, where vectors of as many numbers as the network takes mean something else by their
+    /// dimensions;
     /// null where they fit.
     /// </summary>
     public virtual string? ExpectedDimensions(IReadOnlyList<int> dimensions) => null;
@@ -103,5 +105,6 @@ internal abstract record NetworkDescription(
     /// <summary>What is said where arrays that were read are not those of the network.</summary>
     /// <param name="array">The name of the first that does not fit.</param>
     /// <param name="what">What is wrong with it, as the rest of a sentence.</param>
-    public virtual InvalidDataException Misfit(string array, string what) => Persistence.PayloadReader.Damaged($"the weights '{array}' {what}");
+    public virtual InvalidDataException Misfit(string array, string what) =>
+        Persistence.PayloadReader.Damaged($"the weights '{array}' {what}");
 }

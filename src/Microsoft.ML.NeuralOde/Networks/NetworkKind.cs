@@ -43,7 +43,8 @@ internal sealed class NetworkDescriptionConverter : JsonConverter<NetworkDescrip
         string? name = DenseDescription.KindName;
         int version = 1;
         if (network.TryGetProperty(nameof(NetworkDescription.Kind), out JsonElement kind))
-            name = kind.ValueKind == JsonValueKind.String ? kind.GetString() : throw new JsonException("the name of its network's kind is no text");
+            name = kind.ValueKind == JsonValueKind.String
+            ? kind.GetString() : throw new JsonException("the name of its network's kind is no text");
         if (network.TryGetProperty(nameof(NetworkDescription.Version), out JsonElement number)
             && (number.ValueKind != JsonValueKind.Number || !number.TryGetInt32(out version) || version < 1))
             throw new JsonException("the version of its network's kind is no positive number");

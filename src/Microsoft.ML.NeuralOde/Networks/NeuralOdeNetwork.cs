@@ -111,7 +111,8 @@ internal abstract class NeuralOdeNetwork(NetworkDescription description) : Super
     public (Tensor Outputs, SolverStatistics Statistics, Tensor Penalty) SolveEncoded(
         Tensor state, OdeSolverOptions options, PathRegularization regularization, double? endTime = null)
     {
-        RegularizedSolution solution = regularization.Solve(Block.Dynamics, Block.Augment(state), 0, endTime ?? Description.EndTime, options);
+        RegularizedSolution solution =
+            regularization.Solve(Block.Dynamics, Block.Augment(state), 0, endTime ?? Description.EndTime, options);
         return (Decode(solution.Final), solution.Statistics, solution.Penalty);
     }
 

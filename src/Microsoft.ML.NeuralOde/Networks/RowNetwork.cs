@@ -58,7 +58,8 @@ internal sealed unsafe class RowNetwork
     /// <param name="head">The last layer.</param>
     /// <param name="isSparse">Whether rows come without their zeros, and the mean is zero.</param>
     public static RowNetwork? TryCreate(
-        Tensor? mean, Tensor? scale, IReadOnlyList<Linear> encoder, OdeBlock block, OdeSolverOptions options, Linear head, bool isSparse = false)
+        Tensor? mean, Tensor? scale, IReadOnlyList<Linear> encoder, OdeBlock block, OdeSolverOptions options, Linear head,
+        bool isSparse = false)
     {
         if (DenseRowSolver.TryCreate(block, options) is not { } solver)
             return null;

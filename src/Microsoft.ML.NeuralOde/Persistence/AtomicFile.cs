@@ -56,7 +56,8 @@ internal static class AtomicFile
     }
 
     private static bool IsTemporaryOf(string candidate, string name) =>
-        candidate.StartsWith(name + ".", StringComparison.Ordinal) && Guid.TryParseExact(candidate[(name.Length + 1)..^Extension.Length], "N", out _);
+        candidate.StartsWith(name + ".", StringComparison.Ordinal)
+        && Guid.TryParseExact(candidate[(name.Length + 1)..^Extension.Length], "N", out _);
 
     /// <exception cref="IOException">The file cannot be written where it is to be; the message names it.</exception>
     private static FileStream Create(string file, out string temporary)

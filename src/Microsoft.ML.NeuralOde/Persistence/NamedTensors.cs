@@ -50,6 +50,7 @@ internal static class NamedTensors
 
     /// <summary>The same where arrays that do not fit mean a damaged file.</summary>
     /// <exception cref="InvalidDataException">An array is missing or has another shape.</exception>
-    public static void Fill(IEnumerable<(string Name, Tensor Tensor)> targets, IReadOnlyDictionary<string, NamedArray> arrays, string prefix = "") =>
+    public static void Fill(
+        IEnumerable<(string Name, Tensor Tensor)> targets, IReadOnlyDictionary<string, NamedArray> arrays, string prefix = "") =>
         Fill(targets, arrays, static (name, what) => PayloadReader.Damaged($"the weights '{name}' {what}"), prefix);
 }

@@ -63,7 +63,8 @@ internal static class PayloadReader
 {
     public const int FormatVersion = 1;
 
-    public static readonly JsonSerializerOptions Json = new() { RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true };
+    public static readonly JsonSerializerOptions Json =
+        new() { RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true };
 
     private const int HashLength = 32;
 
@@ -111,7 +112,8 @@ internal static class PayloadReader
         stream.Position = Magic.Length + sizeof(int);
         try
         {
-            T description = JsonSerializer.Deserialize<T>(reader.ReadBytes(ReadSize(reader, 1)), Json) ?? throw Damaged("it has no description");
+            T description = JsonSerializer.Deserialize<T>(reader.ReadBytes(ReadSize(reader, 1)), Json)
+                ?? throw Damaged("it has no description");
             return read(description, reader);
         }
         catch (Exception exception)

@@ -39,7 +39,8 @@ internal sealed class SealedArchive
     /// <param name="options">What it may be.</param>
     /// <returns>An archive of the same content.</returns>
     /// <exception cref="InvalidDataException">It is no archive, has no seal, or is not what its seal says or the options want.</exception>
-    public static MemoryStream Open(Stream stream, string file, SealedModelOptions options) => new SealedArchive(file, options).Copy(stream);
+    public static MemoryStream Open(Stream stream, string file, SealedModelOptions options) =>
+        new SealedArchive(file, options).Copy(stream);
 
     private MemoryStream Copy(Stream stream)
     {
@@ -72,7 +73,8 @@ internal sealed class SealedArchive
     private Dictionary<string, ZipArchiveEntry> Index(ReadOnlyCollection<ZipArchiveEntry> entries)
     {
         if (entries.Count > _options.MaximumEntries)
-            throw new InvalidDataException($"{_file} has {entries.Count} entries; at most {_options.MaximumEntries} are allowed (MaximumEntries).");
+            throw new InvalidDataException(
+                $"{_file} has {entries.Count} entries; at most {_options.MaximumEntries} are allowed (MaximumEntries).");
         var names = new HashSet<string>();
         long total = 0;
         foreach (ZipArchiveEntry entry in entries)
@@ -126,7 +128,8 @@ internal sealed class SealedArchive
         if (offset < 0 || offset > bytes.Length || length > bytes.Length - offset)
             throw Damaged(entry, $"it declares {length:N0} bytes at {offset:N0} of its {bytes.Length:N0}");
         string assembly = Encoding.Unicode.GetString(bytes.Slice((int)offset, (int)length)).Split(',')[0].Trim();
-        if (assembly.Length > 0 && !assembly.StartsWith(OwnAssemblies, StringComparison.Ordinal) && !_options.TrustedAssemblies.Contains(assembly))
+        if (assembly.Length > 0
+            && !assembly.StartsWith(OwnAssemblies, StringComparison.Ordinal) && !_options.TrustedAssemblies.Contains(assembly))
             throw new InvalidDataException(
                 $"{_file}, entry '{entry}': it is to be read by the assembly '{assembly}', which is neither ML.NET's nor this library's. "
                 + "Add it to TrustedAssemblies if the model may use it.");

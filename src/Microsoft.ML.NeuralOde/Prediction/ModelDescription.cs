@@ -21,7 +21,12 @@ internal sealed record ModelDescription(
 {
     /// <summary>What people are to read about a model in its file.</summary>
     public (string Entry, string Text) ToMetadata(NeuralOdeModel model, byte[] payload) => ModelMetadata.Write(
-        model.Kind switch { OutputKind.Classes => "multiclass classification", OutputKind.Odds => "binary classification", _ => "regression" },
+        model.Kind switch
+        {
+            OutputKind.Classes => "multiclass classification",
+            OutputKind.Odds => "binary classification",
+            _ => "regression"
+        },
         new { Column = FeatureColumn, Type = $"Vector<Single, {string.Join(", ", FeatureDimensions)}>" }, Columns, model.Summary,
         new Dictionary<string, object?> { ["classes"] = Classes, ["options"] = Options }, History, payload);
 
@@ -78,7 +83,8 @@ internal sealed record OutputColumns(
 /// texts, and its name, which programs that only know the first two leave aside.
 /// </summary>
 internal sealed record ClassValues(
-    IReadOnlyList<string>? Text, IReadOnlyList<double>? Numbers, string? NumberType, IReadOnlyList<string>? Values = null, string? ValueType = null)
+    IReadOnlyList<string>? Text, IReadOnlyList<double>? Numbers, string? NumberType, IReadOnlyList<string>? Values = null,
+    string? ValueType = null)
 {
     private static readonly HashSet<string> NumberTypes =
         [nameof(Single), nameof(Double), nameof(SByte), nameof(Byte), nameof(Int16), nameof(UInt16), nameof(Int32), nameof(UInt32)];
@@ -131,6 +137,7 @@ internal sealed record ClassValues(
             return (ClassValueType.Named(ValueType), Values);
         // A double has more digits than the float it was made of.
         return (ClassValueType.Named(NumberType), [.. Numbers.Select(number =>
-            NumberType == nameof(Single) ? ((float)number).ToString(CultureInfo.InvariantCulture) : number.ToString(CultureInfo.InvariantCulture))]);
+            NumberType == nameof(Single)
+            ? ((float)number).ToString(CultureInfo.InvariantCulture) : number.ToString(CultureInfo.InvariantCulture))]);
     }
 }

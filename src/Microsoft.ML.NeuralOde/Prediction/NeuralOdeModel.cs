@@ -94,9 +94,11 @@ public sealed class NeuralOdeModel : IVectorScorer, ISupervisedModel<NeuralOdeNe
     /// <summary>The hidden states of rows along the depth of the model, from the encoded features to what its head reads.</summary>
     /// <param name="features">Features, row-major <c>[rows, features]</c>.</param>
     /// <param name="points">How many states there are of each row, at times spread evenly from 0 to the end time; at least 2.</param>
-    /// <returns>The states, <c>[points, rows, …]</c>, as the equation is solved for predictions, and what they cost; the caller's.</returns>
+    /// <returns>The states, <c>[points, rows, …]</c>, as the equation is solved for predictions, and what they cost; the
+    /// caller's.</returns>
     /// <exception cref="ArgumentException">The features are no whole rows, or there are fewer than two points.</exception>
-    /// <exception cref="InvalidOperationException">The model solves no equation: residual layers, or nothing, stand in its place.</exception>
+    /// <exception cref="InvalidOperationException">The model solves no equation: residual layers, or nothing, stand in its
+    /// place.</exception>
     /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
     /// <exception cref="OdeSolverException">The equation cannot be solved for these features.</exception>
     public OdeSolution HiddenStates(float[] features, int points = 21)
@@ -105,7 +107,8 @@ public sealed class NeuralOdeModel : IVectorScorer, ISupervisedModel<NeuralOdeNe
         ArgumentOutOfRangeException.ThrowIfLessThan(points, 2);
         if (features.Length == 0 || features.Length % FeatureCount != 0)
             throw new ArgumentException(
-                $"{features.Length} numbers are given; at least one row of {FeatureCount} features is needed, and whole ones.", nameof(features));
+                $"{features.Length} numbers are given; at least one row of {FeatureCount} features is needed, and whole ones.",
+                nameof(features));
         using SharedNetwork<NeuralOdeNetwork>.Loan loan = Borrow();
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
@@ -129,7 +132,8 @@ public sealed class NeuralOdeModel : IVectorScorer, ISupervisedModel<NeuralOdeNe
         if (features.Length < rows * FeatureCount)
             throw new ArgumentException($"{features.Length} features are given; {rows} rows need {rows * FeatureCount}.", nameof(features));
         if (outputs.Length < rows * OutputCount)
-            throw new ArgumentException($"There is room for {outputs.Length} scores; {rows} rows need {rows * OutputCount}.", nameof(outputs));
+            throw new ArgumentException(
+                $"There is room for {outputs.Length} scores; {rows} rows need {rows * OutputCount}.", nameof(outputs));
         if (_rows is not null)
         {
             _rows.Forward(features, rows, outputs);

@@ -126,7 +126,8 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeSupervisedOptions
         Require(EndTimeSpread == 0 || (EndTimeSpread > 0 && EndTimeSpread < Math.Abs(EndTime)), nameof(EndTimeSpread), EndTimeSpread,
             $"zero or positive, and below EndTime, which is {Math.Abs(EndTime).ToString(System.Globalization.CultureInfo.InvariantCulture)}");
         bool isEnergy = DynamicsForm is DynamicsForm.Hamiltonian or DynamicsForm.SeparableHamiltonian;
-        Require(!isEnergy || DynamicsLayers.Length > 0, nameof(DynamicsLayers), "[]", $"at least one size where DynamicsForm is {DynamicsForm}");
+        Require(!isEnergy || DynamicsLayers.Length > 0, nameof(DynamicsLayers), "[]",
+            $"at least one size where DynamicsForm is {DynamicsForm}");
         Require(DynamicsForm != DynamicsForm.Hamiltonian || !Solver.IsForSecondOrderSystems, nameof(Solver), $"'{Solver}'",
             "another method where DynamicsForm is Hamiltonian, such as implicit_midpoint; it keeps energies of SeparableHamiltonian alone");
         bool isOwn = Dynamics is not null || Network is not null;
@@ -136,7 +137,8 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeSupervisedOptions
         Require(Network is null || AugmentedDimensions == 0, nameof(AugmentedDimensions), AugmentedDimensions,
             $"zero where {nameof(Network)} is set: its state are channels of images");
         Require(!LearnAugmentation || AugmentedDimensions > 0 || DynamicsForm != DynamicsForm.FirstOrder, nameof(LearnAugmentation),
-            LearnAugmentation, $"false where {nameof(AugmentedDimensions)} is 0 and {nameof(DynamicsForm)} is FirstOrder: there is nothing to learn");
+            LearnAugmentation,
+            $"false where {nameof(AugmentedDimensions)} is 0 and {nameof(DynamicsForm)} is FirstOrder: there is nothing to learn");
     }
 
     private void ValidateNetwork()
@@ -147,7 +149,8 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeSupervisedOptions
             $"null where {nameof(Network)} is set, which has a right-hand side of its own");
         if (Network is not ConvolutionalNetwork { Block: not ConvolutionalBlock.Ode and var block })
             return;
-        Require(EndTimeSpread == 0, nameof(EndTimeSpread), EndTimeSpread, $"zero where the network's block is {block}: there is no equation");
+        Require(EndTimeSpread == 0, nameof(EndTimeSpread), EndTimeSpread,
+            $"zero where the network's block is {block}: there is no equation");
         string needless = $"zero where the network's block is {block}: there is no equation to regularise";
         Require(!Regularization.IsActive, nameof(Regularization), Regularization, needless);
         Require(SpectralNormPenalty == 0, nameof(SpectralNormPenalty), SpectralNormPenalty, needless);

@@ -14,7 +14,8 @@ namespace Microsoft.ML.NeuralOde;
 public abstract class NeuralOdeTransformer
     : NeuralOdeTransformerBase<NeuralOdeModel>, ISingleFeaturePredictionTransformer<NeuralOdeModel>, ISingleFeaturePredictionTransformer
 {
-    private protected NeuralOdeTransformer(IHostEnvironment environment, string loaderSignature, NeuralOdeModel model, ModelDescription description)
+    private protected NeuralOdeTransformer(
+        IHostEnvironment environment, string loaderSignature, NeuralOdeModel model, ModelDescription description)
         : base(environment, loaderSignature, model, description.FeatureColumn, description.FeatureDimensions, description.History)
     {
         Description = description;
@@ -41,7 +42,8 @@ public abstract class NeuralOdeTransformer
     {
         DataViewSchema.Column features = RowColumns.FindFeatures(Host, input, FeatureColumnName);
         if (((VectorDataViewType)features.Type).Size != Model.FeatureCount)
-            throw Schemas.Mismatch(Host, nameof(input), "feature", FeatureColumnName, FeatureColumnType.ToString(), features.Type.ToString());
+            throw Schemas.Mismatch(
+                Host, nameof(input), "feature", FeatureColumnName, FeatureColumnType.ToString(), features.Type.ToString());
         if (Description.Network.ExpectedDimensions([.. ((VectorDataViewType)features.Type).Dimensions]) is { } expected)
             throw Schemas.Mismatch(Host, nameof(input), "feature", FeatureColumnName, expected, features.Type.ToString());
         return new ScorerColumns(features);

@@ -25,7 +25,8 @@ internal static class PredictionExport
         {
             case OutputKind.Classes:
                 string score = graph.Add("Softmax", [outputs], output(columns.Score), OperatorGraph.Attribute("axis", 1));
-                string best = graph.Add("ArgMax", [score], null, OperatorGraph.Attribute("axis", 1), OperatorGraph.Attribute("keepdims", 1));
+                string best =
+                    graph.Add("ArgMax", [score], null, OperatorGraph.Attribute("axis", 1), OperatorGraph.Attribute("keepdims", 1));
                 // Key values start at 1, as in ML.NET, and 0 is missing: the label of a row without a usable score.
                 string key = graph.Add("Add", [best, graph.Constant("one", 1L)]);
                 string missing = graph.Add("IsNaN", [graph.Sum(score, [1], keepDimensions: true)]);

@@ -14,7 +14,8 @@ namespace Microsoft.ML.NeuralOde.Prediction;
 /// <param name="initialModel">The model whose weights the training begins with; null for random ones.</param>
 internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options, LabelPrediction prediction, NeuralOdeModel? initialModel)
     : SupervisedFit<NeuralOdeNetwork, Tensor>(
-        host, options, new RowColumns(host, options.FeatureColumnName, prediction.Label, options.ExampleWeightColumnName), prediction, initialModel)
+        host, options, new RowColumns(host, options.FeatureColumnName, prediction.Label, options.ExampleWeightColumnName),
+        prediction, initialModel)
 {
     private NetworkDescription? _description;
     private IReadOnlyList<int> _dimensions = [];
@@ -56,7 +57,8 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
                 Description is ConvolutionalDescription ? FeatureNormalization.Global : options.Normalization));
     }
 
-    protected override string? Difference(NeuralOdeNetwork own, NeuralOdeNetwork other) => own.Description.DifferenceOfStructure(other.Description);
+    protected override string? Difference(NeuralOdeNetwork own, NeuralOdeNetwork other) =>
+        own.Description.DifferenceOfStructure(other.Description);
 
     protected override ITrainable Learner(NeuralOdeNetwork network) => new PredictorTraining(network, Task, options);
 
@@ -75,7 +77,8 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
     {
         DataViewType features = Columns.FindFeatures(training).Type, foundFeatures = Columns.FindFeatures(validation).Type;
         if (((VectorDataViewType)foundFeatures).Size != ((VectorDataViewType)features).Size)
-            throw Schemas.Mismatch(Host, "validationData", "feature", options.FeatureColumnName, features.ToString(), foundFeatures.ToString());
+            throw Schemas.Mismatch(
+                Host, "validationData", "feature", options.FeatureColumnName, features.ToString(), foundFeatures.ToString());
         if (options.Network is ConvolutionalNetwork network && ImageColumns.ShapeOf(network, _dimensions, out _) is { } image
             && ImageColumns.Expected(image, Dimensions(validation)) is { } expectedImages)
             throw WrongImages("validationData", expectedImages, Dimensions(validation));
@@ -115,7 +118,8 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
         SolverTolerances production = options.ProductionTolerances;
         return new ConvolutionalDescription(
             features, outputs, image, network.Channels, network.Block.ToString(), network.IsDiscrete ? network.ResidualLayers : 0,
-            isEquation ? options.EndTime : 1, isEquation ? options.Solver.Name : OdeMethod.Euler.Name, production.Relative, production.Absolute,
+            isEquation ? options.EndTime : 1, isEquation ? options.Solver.Name : OdeMethod.Euler.Name, production.Relative,
+            production.Absolute,
             isEquation ? options.ProductionStepSize ?? options.StepSize : 1);
     }
 

@@ -14,7 +14,8 @@ internal sealed class SolverCheck(PredictorTraining learner, NeuralOdePredictorO
     /// <summary>How many rows are scored.</summary>
     public const int Rows = 256;
 
-    private const string Advice = "Train with smaller steps (StepSize, or RelativeTolerance, AbsoluteTolerance and FinalTolerances), or keep solver "
+    private const string Advice =
+        "Train with smaller steps (StepSize, or RelativeTolerance, AbsoluteTolerance and FinalTolerances), or keep solver "
         + "and steps as they are wherever the model is used.";
 
     /// <summary>By how much the accuracy may move.</summary>

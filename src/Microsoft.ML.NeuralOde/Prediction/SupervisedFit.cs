@@ -15,7 +15,8 @@ namespace Microsoft.ML.NeuralOde.Prediction;
 /// <param name="prediction">What is predicted.</param>
 /// <param name="initialModel">The model whose weights the training begins with; null for random ones.</param>
 internal abstract class SupervisedFit<TNetwork, TRows>(
-    IHost host, NeuralOdeSupervisedOptions options, RowColumns columns, LabelPrediction prediction, ISupervisedModel<TNetwork>? initialModel)
+    IHost host, NeuralOdeSupervisedOptions options, RowColumns columns, LabelPrediction prediction,
+    ISupervisedModel<TNetwork>? initialModel)
     : TrainingRun<TNetwork>(host, options, columns), IDisposable
     where TNetwork : SupervisedNetwork<TRows>
 {
@@ -41,7 +42,8 @@ internal abstract class SupervisedFit<TNetwork, TRows>(
     }
 
     protected override (string Name, string Value)[] Identity() =>
-        [("the number of outputs", $"{Task.OutputCount}"), ("the model to begin with", initialModel is null ? "none" : CheckNumberOf(initialModel))];
+        [("the number of outputs", $"{Task.OutputCount}"),
+            ("the model to begin with", initialModel is null ? "none" : CheckNumberOf(initialModel))];
 
     protected override void Prepare(TNetwork network, RowStatistics statistics)
     {
@@ -89,7 +91,8 @@ internal abstract class SupervisedFit<TNetwork, TRows>(
         using SharedNetwork<TNetwork>.Loan loan = initialModel.Borrow();
         string? difference = initialModel.Kind == prediction.Kind ? Difference(network, loan.Network) : "it predicts another kind of label";
         if (difference is not null)
-            throw new ArgumentException($"The model to begin with has another structure than this trainer makes: {difference}.", nameof(initialModel));
+            throw new ArgumentException(
+                $"The model to begin with has another structure than this trainer makes: {difference}.", nameof(initialModel));
         // Its statistics stay as well: the weights belong to them.
         network.CopyFrom(loan.Network);
     }

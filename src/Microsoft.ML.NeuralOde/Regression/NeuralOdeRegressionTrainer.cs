@@ -32,7 +32,8 @@ namespace Microsoft.ML.NeuralOde;
 /// Console.WriteLine(mlContext.Regression.Evaluate(model.Transform(test)).RootMeanSquaredError);
 /// </code>
 /// </example>
-public sealed partial class NeuralOdeRegressionTrainer : NeuralOdePredictorTrainer<NeuralOdeRegressionTransformer, NeuralOdeRegressionTrainer.Options>
+public sealed partial class NeuralOdeRegressionTrainer
+    : NeuralOdePredictorTrainer<NeuralOdeRegressionTransformer, NeuralOdeRegressionTrainer.Options>
 {
     internal NeuralOdeRegressionTrainer(IHostEnvironment environment, Options options)
         : base(environment, options, static settings => new RegressionPrediction(settings))

@@ -82,7 +82,8 @@ internal sealed class BatchCursor : DataViewRowCursor
         if (!IsColumnActive(column))
             throw new InvalidOperationException($"Column '{column.Name}' is not active in this cursor.");
         Delegate getter = _schema.IsScore(column.Index)
-            ? _schema.Columns[column.Index - _schema.Input.Count].Getter(() => _outputs.AsSpan(Row * _scorer.OutputCount, _scorer.OutputCount))
+            ? _schema.Columns[column.Index - _schema.Input.Count].Getter(() =>
+                _outputs.AsSpan(Row * _scorer.OutputCount, _scorer.OutputCount))
             : _buffers[column.Index]!.Getter(() => Row);
         return Getters.Cast<TValue>(getter, column);
     }
@@ -94,7 +95,8 @@ internal sealed class BatchCursor : DataViewRowCursor
         base.Dispose(disposing);
     }
 
-    private int Row => _current >= 0 ? _current : throw new InvalidOperationException("The cursor does not stand on a row: call MoveNext first.");
+    private int Row =>
+        _current >= 0 ? _current : throw new InvalidOperationException("The cursor does not stand on a row: call MoveNext first.");
 
     private int BatchSize()
     {

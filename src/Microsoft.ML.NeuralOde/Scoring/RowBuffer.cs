@@ -49,7 +49,8 @@ internal abstract class RowBuffer
     private static bool IsPlain(Type type) => type.IsValueType && !(bool)typeof(RuntimeHelpers)
         .GetMethod(nameof(RuntimeHelpers.IsReferenceOrContainsReferences))!.MakeGenericMethod(type).Invoke(null, null)!;
 
-    private static long Size<T>(in T value) => Unsafe.SizeOf<T>() + (value is ReadOnlyMemory<char> text ? sizeof(char) * (long)text.Length : 0);
+    private static long Size<T>(in T value) =>
+        Unsafe.SizeOf<T>() + (value is ReadOnlyMemory<char> text ? sizeof(char) * (long)text.Length : 0);
 
     private sealed class ValueBuffer<T>(DataViewRow input, DataViewSchema.Column column, int size) : RowBuffer
     {
@@ -89,7 +90,8 @@ internal abstract class RowBuffer
             return bytes;
         }
 
-        public override Delegate Getter(Func<int> place) => (ValueGetter<VBuffer<T>>)((ref VBuffer<T> value) => _values[place()].CopyTo(ref value));
+        public override Delegate Getter(Func<int> place) =>
+            (ValueGetter<VBuffer<T>>)((ref VBuffer<T> value) => _values[place()].CopyTo(ref value));
 
         // The arrays inside are filled again, not allocated anew, unless they are large.
         public override void Clear(bool release)

@@ -67,5 +67,6 @@ internal static class Getters
 {
     public static ValueGetter<TValue> Cast<TValue>(Delegate getter, DataViewSchema.Column column) =>
         getter as ValueGetter<TValue>
-        ?? throw new InvalidOperationException($"Column '{column.Name}' has type {column.Type}; it cannot be read as {typeof(TValue).Name}.");
+        ?? throw new InvalidOperationException(
+            $"Column '{column.Name}' has type {column.Type}; it cannot be read as {typeof(TValue).Name}.");
 }

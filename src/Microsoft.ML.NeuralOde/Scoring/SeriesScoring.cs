@@ -7,7 +7,8 @@ namespace Microsoft.ML.NeuralOde.Scoring;
 /// <param name="format">Knows which say nothing.</param>
 /// <param name="outputCount">The scores of a series.</param>
 /// <param name="score">Scores series, one after the other.</param>
-internal sealed class SeriesScoring(SeriesReader reader, SeriesFormat format, int outputCount, Action<List<float[]>, float[]> score) : RowScoring
+internal sealed class SeriesScoring(SeriesReader reader, SeriesFormat format, int outputCount, Action<List<float[]>, float[]> score)
+    : RowScoring
 {
     private readonly List<float[]> _series = [];
     private readonly List<int> _places = [];

@@ -22,8 +22,10 @@ namespace Microsoft.ML.NeuralOde.Series;
 /// <param name="StepSize">Its step; null where the error sets it.</param>
 /// <param name="Dissipative">Whether no matrix of a linear equation lets the state grow; false in files that do not say.</param>
 internal sealed record CdeDescription(
-    string Model, int ChannelCount, int OutputCount, int Width, int BlockSize, int Layers, int[] HiddenLayers, int Depth, int Window, string Path,
-    bool TimeChannel, bool IntensityChannels, double Dropout, string Solver, double RelativeTolerance, double AbsoluteTolerance, double? StepSize,
+    string Model, int ChannelCount, int OutputCount, int Width, int BlockSize, int Layers, int[] HiddenLayers, int Depth,
+    int Window, string Path,
+    bool TimeChannel, bool IntensityChannels, double Dropout, string Solver, double RelativeTolerance, double AbsoluteTolerance,
+    double? StepSize,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] bool Dissipative = false)
 {
     /// <summary>More are surely a mistake.</summary>
@@ -97,7 +99,8 @@ internal sealed record CdeDescription(
         if (!Enum.TryParse(Path, out PathInterpolation path) || !Enum.IsDefined(path))
             return $"its path is '{Path}', which this version does not know";
         if (ChannelCount <= 0 || OutputCount <= 0 || Width <= 0 || Window <= 0 || BlockSize <= 0 || Layers is <= 0 or > MostLayers
-            || Depth is not (1 or 2) || HiddenLayers is null || Array.Exists(HiddenLayers, size => size <= 0) || Dropout is not (>= 0 and < 1))
+            || Depth is not (1 or 2)
+            || HiddenLayers is null || Array.Exists(HiddenLayers, size => size <= 0) || Dropout is not (>= 0 and < 1))
             return "a size of its network makes no sense";
         if (IsLinear && Width % BlockSize != 0)
             return $"its width {Width} is no multiple of its blocks' size {BlockSize}";
@@ -106,7 +109,8 @@ internal sealed record CdeDescription(
         try
         {
             ScoringOptions().Validate();
-            return RelativeTolerance > 0 && AbsoluteTolerance > 0 ? null : $"its tolerances are {RelativeTolerance} and {AbsoluteTolerance}";
+            return RelativeTolerance > 0 && AbsoluteTolerance > 0
+                ? null : $"its tolerances are {RelativeTolerance} and {AbsoluteTolerance}";
         }
         catch (ArgumentException exception)
         {
@@ -127,6 +131,7 @@ internal sealed record CdeDescription(
             (nameof(IntensityChannels), $"{IntensityChannels}", $"{other.IntensityChannels}"),
             (nameof(Dissipative), $"{Dissipative}", $"{other.Dissipative}"),
         ];
-        return Array.Find(parts, part => part.Own != part.Other) is { Name: not null } found ? $"{found.Name} {found.Own} and {found.Other}" : null;
+        return Array.Find(parts, part => part.Own != part.Other) is { Name: not null } found
+            ? $"{found.Name} {found.Own} and {found.Other}" : null;
     }
 }

@@ -13,7 +13,9 @@ namespace Microsoft.ML.NeuralOde.Series;
 internal sealed class CdeFit(IHost host, NeuralCdeTrainerOptions options, LabelPrediction prediction, NeuralCdeModel? initialModel)
     : SupervisedFit<CdeNetwork, SeriesRows>(
         host, options,
-        new RowColumns(host, options.ToColumns().Values[0], prediction.Label, options.ExampleWeightColumnName) { Series = options.ToColumns() },
+        new RowColumns(
+            host, options.ToColumns().Values[0], prediction.Label, options.ExampleWeightColumnName)
+        { Series = options.ToColumns() },
         prediction, initialModel)
 {
     private CdeDescription? _description;
@@ -37,13 +39,15 @@ internal sealed class CdeFit(IHost host, NeuralCdeTrainerOptions options, LabelP
     {
         SolverTolerances production = options.ProductionTolerances;
         _description = new CdeDescription(
-            $"{options.Model}", shape.Features, Task.OutputCount, options.Width, options.BlockSize, options.Layers, [.. options.HiddenLayers], options.Depth,
+            $"{options.Model}", shape.Features, Task.OutputCount, options.Width, options.BlockSize, options.Layers,
+            [.. options.HiddenLayers], options.Depth,
             options.Window, $"{options.Path}", options.TimeChannel, options.IntensityChannels, options.Dropout, options.Solver.Name,
             production.Relative, production.Absolute, options.ProductionStepSize ?? options.StepSize, options.Dissipative);
         CheckSize(Description.LeastWeightCount());
     }
 
-    protected override Func<CdeNetwork> Design(TrainingData data, Action<string> warn) => () => new CdeNetwork(Description, options.SolverOptions());
+    protected override Func<CdeNetwork> Design(TrainingData data, Action<string> warn) =>
+        () => new CdeNetwork(Description, options.SolverOptions());
 
     protected override void Normalize(CdeNetwork network, RowStatistics statistics)
     {
@@ -59,7 +63,8 @@ internal sealed class CdeFit(IHost host, NeuralCdeTrainerOptions options, LabelP
     protected override RowColumns ValidationInputs(DataViewSchema validation, DataViewSchema training)
     {
         // What the training data have, they must have as well: times, and as many channels.
-        SeriesColumns series = Columns.Series! with { Times = Input.Times?.Name, TimesMayBeMissing = false, ChannelCount = Input.ChannelCount };
+        SeriesColumns series =
+            Columns.Series! with { Times = Input.Times?.Name, TimesMayBeMissing = false, ChannelCount = Input.ChannelCount };
         series.Find(Host, validation);
         return Columns with { Series = series };
     }

@@ -72,14 +72,16 @@ internal sealed class CdeNetwork : SupervisedNetwork<SeriesRows>
     public NeuralOdeModelSummary Summarize()
     {
         CdeDescription d = Description;
-        string path = $"{d.Path.ToLowerInvariant()}{(d.TimeChannel ? ", time" : "")}{(d.IntensityChannels ? ", counts" : "")}, {d.PathChannels} channels";
+        string path =
+            $"{d.Path.ToLowerInvariant()}{(d.TimeChannel ? ", time" : "")}{(d.IntensityChannels ? ", counts" : "")}, {d.PathChannels} channels";
         string equation = d.IsLinear
             ? $"linear, {d.Layers} of width {d.Width} in blocks of {d.BlockSize}"
             : $"{d.Model}, layers {string.Join(", ", [d.Width, .. d.HiddenLayers, d.Width * d.PathChannels])}";
         return new NeuralOdeModelSummary(
             [
                 new NeuralOdeLayerSummary("path", path, 0),
-                new NeuralOdeLayerSummary("series", $"dz = F(z) dX, {equation}, to {d.OutputCount}", parameters().Sum(parameter => parameter.numel())),
+                new NeuralOdeLayerSummary(
+                    "series", $"dz = F(z) dX, {equation}, to {d.OutputCount}", parameters().Sum(parameter => parameter.numel())),
             ],
             d.IsLinear ? "none" : d.Solver, d.RelativeTolerance, d.AbsoluteTolerance, d.StepSize, 1);
     }

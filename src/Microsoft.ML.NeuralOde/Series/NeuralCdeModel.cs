@@ -31,7 +31,8 @@ public sealed class NeuralCdeModel : IRowScorer, ISupervisedModel<CdeNetwork>, I
     public int ChannelCount => _description.ChannelCount;
 
     /// <summary>
-    /// The number of scores of a series: the classes, whose probabilities they are; two for a binary classification, the score (the logarithm
+    /// The number of scores of a series: the classes, whose probabilities they are; two for a binary classification, the score (the
+    /// logarithm
     /// of the odds) and the probability of true; the targets of a regression.
     /// </summary>
     public int OutputCount => Kind == OutputKind.Odds ? 2 : _description.OutputCount;
@@ -72,7 +73,8 @@ public sealed class NeuralCdeModel : IRowScorer, ISupervisedModel<CdeNetwork>, I
     /// <summary>What the model says of a series as it unfolds: the scores after each of its observations.</summary>
     /// <remarks>
     /// Later observations play no part where the path is causal (<see cref="PathInterpolation.Rectilinear"/>,
-    /// <see cref="PathInterpolation.HermiteCubic"/>, and <see cref="PathInterpolation.Linear"/> where no value is missing). The scores after
+    /// <see cref="PathInterpolation.HermiteCubic"/>, and <see cref="PathInterpolation.Linear"/> where no value is missing). The scores
+    /// after
     /// the last observation are those of the whole series.
     /// </remarks>
     /// <param name="values">The values, <c>[observations, channels]</c>, NaN where one is missing.</param>
@@ -87,7 +89,8 @@ public sealed class NeuralCdeModel : IRowScorer, ISupervisedModel<CdeNetwork>, I
         ArgumentNullException.ThrowIfNull(values);
         if (values.Length == 0 || values.Length % ChannelCount != 0)
             throw new ArgumentException(
-                $"The series has {values.Length} values; at least one observation of {ChannelCount} channels is needed, and whole ones.", nameof(values));
+                $"The series has {values.Length} values; at least one observation of {ChannelCount} channels is needed, and whole ones.",
+                nameof(values));
         int length = values.Length / ChannelCount;
         if (times is not null && times.Length != length)
             throw new ArgumentException($"There are {times.Length} times for {length} observations.", nameof(times));
@@ -96,7 +99,8 @@ public sealed class NeuralCdeModel : IRowScorer, ISupervisedModel<CdeNetwork>, I
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         var series = new SeriesGroupRows(
-            [0], tensor(values, [1, length, ChannelCount]), tensor([.. times.Select(time => time - times[0])], [1, length]), tensor((long[])[length]));
+            [0], tensor(values, [1, length, ChannelCount]), tensor([.. times.Select(time => time - times[0])], [1, length]),
+            tensor((long[])[length]));
         float[] scores = new float[length * OutputCount];
         Finish(loan.Network.FromOutputs(loan.Network.AtObservations(series)).squeeze(0), scores);
         return [.. scores.Chunk(OutputCount)];

@@ -9,7 +9,8 @@ namespace Microsoft.ML.NeuralOde;
 /// defaults of <see cref="NeuralOdeTrainerOptions.NumberOfEpochs"/> (60), <see cref="NeuralOdeTrainerOptions.BatchSize"/> (16),
 /// <see cref="NeuralOdeTrainerOptions.MaximumGradientNorm"/> (1),
 /// <see cref="NeuralOdeTrainerOptions.Solver"/> (<see cref="OdeMethod.Rk4"/>) and <see cref="NeuralOdeTrainerOptions.StepSize"/> (1) are
-/// others. A linear equation has no solver; other models are solved along the number of the observation, in which a step of 1 leads from one to
+/// others. A linear equation has no solver; other models are solved along the number of the observation, in which a step of 1 leads from
+/// one to
 /// the next.
 /// </remarks>
 public abstract class NeuralCdeTrainerOptions : NeuralOdeSupervisedOptions
@@ -38,7 +39,8 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeSupervisedOptions
     public string? TimeColumnName = SeriesAnnotations.Times;
 
     /// <summary>
-    /// Columns of values, one a channel, instead of the single one of <see cref="NeuralOdeTrainerOptions.FeatureColumnName"/>. Default: null.
+    /// Columns of values, one a channel, instead of the single one of <see cref="NeuralOdeTrainerOptions.FeatureColumnName"/>. Default:
+    /// null.
     /// </summary>
     public string[]? ChannelColumnNames;
 
@@ -48,7 +50,8 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeSupervisedOptions
     /// </summary>
     public int? ChannelCount;
 
-    /// <summary>The equation. Default: <see cref="SeriesModel.Linear"/>, which has no solver and is many times faster than the others.</summary>
+    /// <summary>The equation. Default: <see cref="SeriesModel.Linear"/>, which has no solver and is many times faster than the
+    /// others.</summary>
     public SeriesModel Model = SeriesModel.Linear;
 
     /// <summary>The size of the equation's state. Default: 64.</summary>
@@ -61,7 +64,8 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeSupervisedOptions
     public int BlockSize = 4;
 
     /// <summary>
-    /// Whether the matrices of a linear equation only turn the state and let it decay, by rates that depend on the series, so that it cannot
+    /// Whether the matrices of a linear equation only turn the state and let it decay, by rates that depend on the series, so that it
+    /// cannot
     /// grow on long and rough series whatever the weights are; of no use to other models. Default: true.
     /// </summary>
     public bool Dissipative = true;
@@ -76,7 +80,8 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeSupervisedOptions
     public bool TimeChannel = true;
 
     /// <summary>
-    /// Whether the number of observations of each channel up to now are channels of the path, too: for data in which it says something that a
+    /// Whether the number of observations of each channel up to now are channels of the path, too: for data in which it says something that
+    /// a
     /// value was observed. Default: false.
     /// </summary>
     public bool IntensityChannels;
@@ -85,7 +90,8 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeSupervisedOptions
     public int Depth = 1;
 
     /// <summary>
-    /// The number of pieces of the path between observations that <see cref="SeriesModel.LogNeural"/> takes at once: more are faster on long
+    /// The number of pieces of the path between observations that <see cref="SeriesModel.LogNeural"/> takes at once: more are faster on
+    /// long
     /// series. Default: 1.
     /// </summary>
     public int Window = 1;
@@ -115,7 +121,8 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeSupervisedOptions
             nameof(ChannelColumnNames), ChannelColumnNames is null ? null : $"[{string.Join(", ", ChannelColumnNames)}]",
             "the names of different columns, or null");
         Require(ChannelCount is null or > 0, nameof(ChannelCount), ChannelCount, "at least 1, or null");
-        Require(ChannelCount is null || ChannelColumnNames is null || ChannelColumnNames.Length == ChannelCount, nameof(ChannelCount), ChannelCount,
+        Require(ChannelCount is null || ChannelColumnNames is null || ChannelColumnNames.Length == ChannelCount,
+            nameof(ChannelCount), ChannelCount,
             "null where there is a column for each channel");
         RequireDefined(Model, nameof(Model));
         Require(Width > 0, nameof(Width), Width, "at least 1");
@@ -137,5 +144,6 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeSupervisedOptions
 
     /// <summary>The columns that series are read from in training data.</summary>
     internal SeriesColumns ToColumns() => new(
-        TimeColumnName, ChannelColumnNames ?? [FeatureColumnName], ChannelCount, TimesMayBeMissing: TimeColumnName == SeriesAnnotations.Times);
+        TimeColumnName, ChannelColumnNames ?? [FeatureColumnName], ChannelCount,
+        TimesMayBeMissing: TimeColumnName == SeriesAnnotations.Times);
 }

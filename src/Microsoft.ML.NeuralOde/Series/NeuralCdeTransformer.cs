@@ -16,7 +16,8 @@ namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
 /// A fitted trainer on series: adds what its network predicts to the columns of data, those of its task: for several classes the predicted
-/// label, a key with the label's values, and the probability of each class; for two the predicted label, the score (the logarithm of the odds
+/// label, a key with the label's values, and the probability of each class; for two the predicted label, the score (the logarithm of the
+/// odds
 /// of true) and the probability of true; for a regression the score.
 /// </summary>
 /// <remarks>A series without any value, or with an infinite one, has scores that are NaN.</remarks>
@@ -67,10 +68,17 @@ public sealed class NeuralCdeTransformer : NeuralOdeTransformerBase<NeuralCdeMod
     {
         using SharedNetwork<CdeNetwork>.Loan loan = Model.Borrow();
         byte[] payload = new Payload<CdeModelDescription>(_description, loan.Network.ToArrays()).ToBytes();
-        string task = Model.Kind switch { OutputKind.Classes => "multiclass classification", OutputKind.Odds => "binary classification", _ => "regression" };
+        string task = Model.Kind switch
+        {
+            OutputKind.Classes => "multiclass classification",
+            OutputKind.Odds => "binary classification",
+            _ => "regression"
+        };
         return (payload, ModelMetadata.Write(
-            $"{task} of series", new { Times = _description.TimeColumn, Values = _description.ValueColumns, Channels = Model.ChannelCount }, _description.Columns,
-            Model.Summary, new Dictionary<string, object?> { ["classes"] = _description.Classes, ["options"] = _description.Options }, TrainingHistory,
+            $"{task} of series", new { Times = _description.TimeColumn, Values = _description.ValueColumns, Channels = Model.ChannelCount },
+            _description.Columns,
+            Model.Summary, new Dictionary<string, object?> { ["classes"] = _description.Classes, ["options"] = _description.Options },
+            TrainingHistory,
             payload));
     }
 

@@ -15,7 +15,8 @@ public sealed record SeriesAugmentation
 {
     /// <summary>
     /// The largest share of a series' observations that are left out, but for the first and the last; each series draws a share of its own
-    /// between 0 and it. A path leads across the gaps, and shorter series are faster to learn from. Series of up to 32 observations keep all,
+    /// between 0 and it. A path leads across the gaps, and shorter series are faster to learn from. Series of up to 32 observations keep
+    /// all,
     /// longer ones about as many at least. From 0 to below 1. Default: 0.5.
     /// </summary>
     public double Dropping { get; init; } = 0.5;
@@ -50,7 +51,8 @@ public sealed record SeriesAugmentation
         (string Name, double Amount)[] all =
             [("dropping", Dropping), ("noise", Noise), ("value scaling", ValueScaling), ("time scaling", TimeScaling)];
         return IsActive
-            ? string.Join(", ", all.Where(one => one.Amount != 0).Select(one => string.Create(CultureInfo.InvariantCulture, $"{one.Name} {one.Amount}")))
+            ? string.Join(", ",
+                all.Where(one => one.Amount != 0).Select(one => string.Create(CultureInfo.InvariantCulture, $"{one.Name} {one.Amount}")))
             : "none";
     }
 

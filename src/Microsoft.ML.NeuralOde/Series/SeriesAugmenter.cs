@@ -21,7 +21,8 @@ internal sealed class SeriesAugmenter(SeriesAugmentation augmentation, int chann
     private float[] Apply(float[] series, Random random)
     {
         int length = series.Length / _stride;
-        double dropping = Math.Min(augmentation.Dropping, Math.Max(0, 1 - SeriesAugmentation.FewestObservations / (double)length)) * random.NextDouble();
+        double dropping =
+            Math.Min(augmentation.Dropping, Math.Max(0, 1 - SeriesAugmentation.FewestObservations / (double)length)) * random.NextDouble();
         double speed = Math.Exp(augmentation.TimeScaling * Normal(random));
         double[] factors = new double[channels];
         for (int channel = 0; channel < channels; channel++)
@@ -50,5 +51,6 @@ internal sealed class SeriesAugmenter(SeriesAugmentation augmentation, int chann
         return hasValue ? changed[..(count * _stride)] : series;
     }
 
-    private static double Normal(Random random) => Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
+    private static double Normal(Random random) =>
+        Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
 }

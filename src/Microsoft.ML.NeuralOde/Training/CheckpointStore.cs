@@ -9,7 +9,8 @@ namespace Microsoft.ML.NeuralOde.Training;
 /// <param name="Identity">What it belongs to; see <see cref="CheckpointIdentity"/>.</param>
 /// <param name="State">How far the training had come.</param>
 /// <param name="OptimizerSteps">The steps that the optimizer counts, one number a parameter.</param>
-internal sealed record CheckpointDescription(int Seed, IReadOnlyDictionary<string, string> Identity, TrainingState State, long[] OptimizerSteps);
+internal sealed record CheckpointDescription(
+    int Seed, IReadOnlyDictionary<string, string> Identity, TrainingState State, long[] OptimizerSteps);
 
 /// <summary>
 /// The file in which a training is kept for the case that it is interrupted. It is written beside and then renamed, so that at every moment

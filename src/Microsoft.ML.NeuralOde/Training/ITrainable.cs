@@ -23,7 +23,8 @@ internal readonly record struct TrainingMoment(int Seed, double Progress, bool I
 /// <param name="Penalty">The summand of the objective that is the same for all rows, or a mean over them whatever they weigh: a scalar in
 /// the graph; null for none.</param>
 internal readonly record struct BatchResult(
-    Tensor Objective, Tensor Loss, double Weight, Tensor? Figure, double FigureWeight, SolverStatistics Statistics, SlotWeights? Slots = null,
+    Tensor Objective, Tensor Loss, double Weight, Tensor? Figure, double FigureWeight, SolverStatistics Statistics,
+    SlotWeights? Slots = null,
     Tensor? Penalty = null);
 
 /// <summary>A figure that goes with a loss and means more to people.</summary>

@@ -16,7 +16,8 @@ internal sealed class ModuleSnapshot : IDisposable
     {
         // Tensors in the middle of a chain of calls must not be finalised while native code reads them.
         using DisposeScope scope = NewDisposeScope();
-        return new ModuleSnapshot([.. NamedTensors.Of(module).Select(pair => (pair.Name, pair.Tensor.detach().clone().DetachFromDisposeScope()))]);
+        return new ModuleSnapshot(
+            [.. NamedTensors.Of(module).Select(pair => (pair.Name, pair.Tensor.detach().clone().DetachFromDisposeScope()))]);
     }
 
     /// <summary>Puts the copies back into the module.</summary>

@@ -53,7 +53,8 @@ public sealed class NeuralOdeEpochReport
         $"epoch {Epoch}/{NumberOfEpochs}: loss {TrainLoss:F4}{Metric("", TrainMetric)}{Validation()}{Evaluations()}, {Seconds:F2} s");
 
     private string Validation() =>
-        ValidationLoss is null ? "" : FormattableString.Invariant($", validation loss {ValidationLoss:F4}{Metric("validation ", ValidationMetric)}");
+        ValidationLoss is null
+        ? "" : FormattableString.Invariant($", validation loss {ValidationLoss:F4}{Metric("validation ", ValidationMetric)}");
 
     // Flow matching solves nothing, and gradients that keep the evaluations of the way forward make none on the way back.
     private string Evaluations() => NfeForward == 0 && NfeBackward == 0 ? ""

@@ -200,7 +200,8 @@ public abstract class NeuralOdeTrainerOptions
         RequireWeight(WeightDecay, nameof(WeightDecay));
         Require(
             LearningRate * WeightDecay <= float.MaxValue, nameof(LearningRate), LearningRate,
-            string.Create(CultureInfo.InvariantCulture, $"smaller where WeightDecay is {WeightDecay}: their product is more than float32 holds"));
+            string.Create(
+                CultureInfo.InvariantCulture, $"smaller where WeightDecay is {WeightDecay}: their product is more than float32 holds"));
         Require(MaximumGradientNorm is null or > 0, nameof(MaximumGradientNorm), MaximumGradientNorm, "a positive number or null");
         Require(
             MaximumGradientNorm is null || ((float)MaximumGradientNorm > 0 && MaximumGradientNorm <= float.MaxValue),

@@ -30,7 +30,8 @@ internal static class OptionTexts
     public static bool MayChange(NeuralOdeTrainerOptions options, string name) =>
         Fields(options).Any(field => field.Name == name && UseOf(field) == OptionUse.MayChange);
 
-    private static FieldInfo[] Fields(NeuralOdeTrainerOptions options) => options.GetType().GetFields(BindingFlags.Public | BindingFlags.Instance);
+    private static FieldInfo[] Fields(NeuralOdeTrainerOptions options) =>
+        options.GetType().GetFields(BindingFlags.Public | BindingFlags.Instance);
 
     private static OptionUse UseOf(FieldInfo field) => field.GetCustomAttribute<OptionAttribute>()?.Use ?? OptionUse.Decides;
 

@@ -144,7 +144,8 @@ internal sealed unsafe class SlotOptimizer
         using DisposeScope scope = NewDisposeScope();
         Tensor bySlot = _weight.t();
         nint weights = (nint)StateKernels.Address(bySlot);
-        int workers = RowBlocks.Workers(count, SlotsOfABlock, (double)count * _outputs * Math.Max(1, Math.Min(_steps.Count, _meanPowers.Length)));
+        int workers =
+            RowBlocks.Workers(count, SlotsOfABlock, (double)count * _outputs * Math.Max(1, Math.Min(_steps.Count, _meanPowers.Length)));
         RowBlocks.Run(workers, count, SlotsOfABlock, (_, start, size) =>
         {
             for (int i = (int)start; i < start + size; i++)

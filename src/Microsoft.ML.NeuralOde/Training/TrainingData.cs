@@ -44,7 +44,8 @@ internal sealed record TrainingData(ITrainingRows Rows, ITrainingRows? Validatio
             throw;
         }
 
-        RowLoader Loader(RowColumns columns) => new(columns, options.MemoryBudgetMegabytes * (1L << 20), surroundings.Warn, surroundings.CheckAlive);
+        RowLoader Loader(RowColumns columns) =>
+            new(columns, options.MemoryBudgetMegabytes * (1L << 20), surroundings.Warn, surroundings.CheckAlive);
     }
 
     /// <summary>What all processes of a training have in common.</summary>

@@ -75,7 +75,8 @@ public abstract class TrainingGroup
 }
 
 /// <summary>
-/// A training of several processes cannot go on: another process has failed, does not answer, or has other options or data. The message says
+/// A training of several processes cannot go on: another process has failed, does not answer, or has other options or data. The message
+/// says
 /// which and why.
 /// </summary>
 public sealed class TrainingGroupException : Exception

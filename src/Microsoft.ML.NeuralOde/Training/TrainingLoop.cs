@@ -41,7 +41,8 @@ internal sealed class TrainingLoop : IDisposable
     private EpochSums _agreed = new();
     private ModuleSnapshot? _best;
 
-    public TrainingLoop(ITrainable trainable, ITrainingRows rows, ITrainingRows? validation, TrainingPlan plan, TrainingSurroundings surroundings)
+    public TrainingLoop(
+        ITrainable trainable, ITrainingRows rows, ITrainingRows? validation, TrainingPlan plan, TrainingSurroundings surroundings)
     {
         if (plan.EarlyStoppingPatience is not null && validation is null)
             throw new InvalidOperationException(
@@ -113,7 +114,8 @@ internal sealed class TrainingLoop : IDisposable
         }
         AgreeOn(sums);
         if (sums.Weight == 0)
-            throw new InvalidOperationException($"All {sums.Batches} batches have rows of weight zero only; there is nothing to learn from.");
+            throw new InvalidOperationException(
+                $"All {sums.Batches} batches have rows of weight zero only; there is nothing to learn from.");
         _monitor.EndEpoch(sums.Forward / (double)sums.Batches, epoch);
         (double Loss, double? Metric)? validation = Validate();
         var report = new NeuralOdeEpochReport
@@ -278,7 +280,8 @@ internal sealed class TrainingLoop : IDisposable
             throw Diverged("The equation of a validation batch could not be solved", _state.CompletedEpochs + 1, exception);
         }
         double loss = sums.Loss / sums.Weight;
-        return double.IsFinite(loss) ? (loss, Metric(sums)) : throw Diverged($"The validation loss became {loss}", _state.CompletedEpochs + 1);
+        return double.IsFinite(loss)
+            ? (loss, Metric(sums)) : throw Diverged($"The validation loss became {loss}", _state.CompletedEpochs + 1);
     }
 
     private double? Metric(EpochSums sums) => sums.FigureWeight > 0 ? _trainable.Metric?.Finish(sums.Figure / sums.FigureWeight) : null;

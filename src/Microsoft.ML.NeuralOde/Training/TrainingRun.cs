@@ -15,7 +15,8 @@ internal interface ITrainedNetwork : IDisposable
 /// <param name="Network">The network, on the processor.</param>
 /// <param name="FeatureType">The type of the feature column.</param>
 /// <param name="History">What happened in each epoch.</param>
-internal sealed record FittedNetwork<TNetwork>(TNetwork Network, VectorDataViewType FeatureType, IReadOnlyList<NeuralOdeEpochReport> History)
+internal sealed record FittedNetwork<TNetwork>(
+    TNetwork Network, VectorDataViewType FeatureType, IReadOnlyList<NeuralOdeEpochReport> History)
 {
     /// <summary>The dimensions of the feature column's vectors.</summary>
     public int[] FeatureDimensions => [.. FeatureType.Dimensions];
@@ -89,7 +90,8 @@ internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOption
             Prepare(network, data.Rows.Statistics);
             network.MoveTo(device);
             using ITrainingRows here = data.Rows is MemoryRows memory ? memory.MoveTo(device) : data.Rows;
-            using var loop = new TrainingLoop(Learner(network), Epochs(here), data.Validation, options.Plan(data.Seed, checkpoints), surroundings);
+            using var loop =
+                new TrainingLoop(Learner(network), Epochs(here), data.Validation, options.Plan(data.Seed, checkpoints), surroundings);
             IReadOnlyList<NeuralOdeEpochReport> history = loop.Run();
             Finish(network, here, data.Seed, warn);
             network.MoveTo(CPU);

@@ -20,7 +20,8 @@ internal sealed record DeviceCheck(string Name, double Tolerance, Func<Device, T
         if (refusal is not null)
         {
             isRefused = failure?.GetType() == refusal.GetType();
-            return isRefused ? null : $"the processor refuses it ({DevicesCommand.FirstLine(refusal)}), the device {(failure is null ? "does not" : DevicesCommand.FirstLine(failure))}";
+            return isRefused ? null
+                : $"the processor refuses it ({DevicesCommand.FirstLine(refusal)}), the device {(failure is null ? "does not" : DevicesCommand.FirstLine(failure))}";
         }
         if (failure is not null)
             return DevicesCommand.FirstLine(failure);

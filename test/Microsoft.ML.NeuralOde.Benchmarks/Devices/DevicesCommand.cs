@@ -9,7 +9,8 @@ internal static class DevicesCommand
     {
         var device = new Option<string>("--device") { Description = "cpu, cuda or cuda:<index>.", DefaultValueFactory = _ => "cuda" };
         var only = new Option<string?>("--only") { Description = "Only checks whose names contain this text." };
-        var command = new System.CommandLine.Command("devices", "Compare solves, gradients, flows, trainers and models on a device with the processor's; print what differs.") { device, only };
+        var command = new System.CommandLine.Command("devices",
+            "Compare solves, gradients, flows, trainers and models on a device with the processor's; print what differs.") { device, only };
         command.SetAction(result => Run(result.GetValue(device)!, result.GetValue(only), Console.Out));
         return command;
     }
@@ -52,7 +53,8 @@ internal static class DevicesCommand
                 held++;
             }
         }
-        output.WriteLine($"{device}: {held} of {held + failures.Count} checks held, {failures.Count} failed; {refused} combinations are refused on the processor and there.");
+        output.WriteLine(
+            $"{device}: {held} of {held + failures.Count} checks held, {failures.Count} failed; {refused} combinations are refused on the processor and there.");
         return failures.Count == 0 ? 0 : 1;
     }
 

@@ -16,15 +16,18 @@ internal static class FlowChecks
                 foreach (bool mixture in new[] { false, true })
                 {
                     string kind = $"flow, {conditions} conditions, {blocks} blocks, {(mixture ? "mixture" : "normal")} base";
-                    yield return new DeviceCheck($"{kind}: log-density", Tolerance, device => WithFlow(device, conditions, blocks, mixture, (flow, x, c) =>
+                    yield return new DeviceCheck(
+                        $"{kind}: log-density", Tolerance, device => WithFlow(device, conditions, blocks, mixture, (flow, x, c) =>
                     {
                         using FlowEncoding encoding = flow.Encode(x, c);
                         FlowEncoding back = flow.Decode(encoding.Latent, c);
                         return [encoding.LogDensity.clone(), encoding.Latent.clone(), back.Data, flow.DecodePath(back.Latent, 2, c)];
                     }));
-                    yield return new DeviceCheck($"{kind}: maximum likelihood", Tolerance, device => WithFlow(device, conditions, blocks, mixture, (flow, x, c) =>
+                    yield return new DeviceCheck(
+                        $"{kind}: maximum likelihood", Tolerance, device => WithFlow(device, conditions, blocks, mixture, (flow, x, c) =>
                         Gradients(flow, flow.NegativeLogLikelihood(x, c))));
-                    yield return new DeviceCheck($"{kind}: samples", Tolerance, device => WithFlow(device, conditions, blocks, mixture, (flow, x, c) =>
+                    yield return new DeviceCheck(
+                        $"{kind}: samples", Tolerance, device => WithFlow(device, conditions, blocks, mixture, (flow, x, c) =>
                     {
                         // Without a generator the device draws numbers of its own.
                         using Tensor other = flow.Sample(x.shape[0], c);
@@ -32,14 +35,17 @@ internal static class FlowChecks
                         return other.isfinite().all().item<bool>() ? [flow.Sample(x.shape[0], c, generator)] : [];
                     }));
                     foreach (FlowPairing pairing in Enum.GetValues<FlowPairing>())
-                        yield return new DeviceCheck($"{kind}: flow matching, {pairing}", Tolerance, device => WithFlow(device, conditions, blocks, mixture, (flow, x, c) =>
+                        yield return new DeviceCheck($"{kind}: flow matching, {pairing}", Tolerance,
+                            device => WithFlow(device, conditions, blocks, mixture, (flow, x, c) =>
                         {
                             using var generator = new Generator(6);
                             using Tensor other = FlowMatching.Loss(flow, x, c, new FlowMatchingOptions { Pairing = pairing, Noise = 0.1 });
-                            return Gradients(flow, FlowMatching.Loss(flow, x, c, new FlowMatchingOptions { Pairing = pairing, Noise = 0.1 }, generator));
+                            return Gradients(
+                                flow, FlowMatching.Loss(flow, x, c, new FlowMatchingOptions { Pairing = pairing, Noise = 0.1 }, generator));
                         }));
                 }
-        yield return new DeviceCheck("flow matching, averaged targets", Tolerance, device => WithFlow(device, 0, 1, mixture: false, (flow, x, c) =>
+        yield return new DeviceCheck(
+            "flow matching, averaged targets", Tolerance, device => WithFlow(device, 0, 1, mixture: false, (flow, x, c) =>
         {
             using var generator = new Generator(6);
             return Gradients(flow, FlowMatching.Loss(flow, x, c, new FlowMatchingOptions { AverageTargets = true }, generator));
@@ -54,7 +60,8 @@ internal static class FlowChecks
                 flow.Observe(x.to(device));
                 return Gradients(flow, flow.NegativeLogLikelihood(x.to(device)));
             });
-        yield return new DeviceCheck("flow moved to the device and back", 1e-6, device => WithFlow(device, 0, 1, mixture: false, (flow, x, c) =>
+        yield return new DeviceCheck(
+            "flow moved to the device and back", 1e-6, device => WithFlow(device, 0, 1, mixture: false, (flow, x, c) =>
         {
             flow.to(CPU);
             return [flow.LogDensity(x.cpu()), flow.Sample(3, null, new Generator(2))];
@@ -78,10 +85,18 @@ internal static class FlowChecks
 
     private static Tensor Rows() => randn([12, 2], ScalarType.Float32, CPU).mul(3).add(5);
 
-    private static Tensor[] WithFlow(Device device, long conditions, int blocks, bool mixture, Func<ContinuousFlow, Tensor, Tensor?, Tensor[]> use)
+    private static Tensor[] WithFlow(
+        Device device, long conditions, int blocks, bool mixture, Func<ContinuousFlow, Tensor, Tensor?, Tensor[]> use)
     {
         using var flow = new ContinuousFlow(
-            2, new ContinuousFlowOptions { Hidden = [8], Conditions = conditions, Blocks = blocks, Solver = Steps, Trace = TraceEstimator.Exact },
+            2, new ContinuousFlowOptions
+            {
+                Hidden = [8],
+                Conditions = conditions,
+                Blocks = blocks,
+                Solver = Steps,
+                Trace = TraceEstimator.Exact
+            },
             mixture ? new GaussianMixtureBase(randn([3, 2], ScalarType.Float32, CPU)) : null);
         Tensor x = Rows();
         Tensor? c = conditions == 0 ? null : randint(0, 2, [12, conditions], ScalarType.Float32, CPU);

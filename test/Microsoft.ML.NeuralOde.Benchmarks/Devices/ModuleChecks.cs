@@ -19,11 +19,13 @@ internal static class ModuleChecks
                 foreach (TimeDependence time in Enum.GetValues<TimeDependence>())
                     yield return new DeviceCheck(
                         $"dense dynamics, time {time}, {type}, gradient {gradient}", tolerance,
-                        device => Solve(new DenseDynamics(4, [8], time: time), [5, 4], device, type, new OdeSolverOptions { Gradient = method }));
+                        device => Solve(
+                            new DenseDynamics(4, [8], time: time), [5, 4], device, type, new OdeSolverOptions { Gradient = method }));
                 foreach (bool perRow in new[] { false, true })
                     yield return new DeviceCheck(
                         $"convolutional dynamics, {type}, gradient {gradient}{(perRow ? ", per row" : "")}", tolerance,
-                        device => Solve(new ConvolutionalDynamics(4), [2, 4, 6, 6], device, type, new OdeSolverOptions { Gradient = method, PerRow = perRow }));
+                        device => Solve(new ConvolutionalDynamics(4), [2, 4, 6, 6], device, type,
+                            new OdeSolverOptions { Gradient = method, PerRow = perRow }));
             }
         }
         yield return new DeviceCheck(
@@ -40,7 +42,8 @@ internal static class ModuleChecks
         });
         yield return new DeviceCheck("a convolutional block exported to ONNX", 0, device =>
         {
-            using var block = new OdeBlock(new ConvolutionalDynamics(4), 1, new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 0.25 });
+            using var block =
+                new OdeBlock(new ConvolutionalDynamics(4), 1, new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 0.25 });
             return Exported(block.to(device), stream => block.SaveAsOnnx([4, 5, 5], stream));
         });
     }
@@ -53,7 +56,8 @@ internal static class ModuleChecks
         return [tensor(stream.ToArray(), device: CPU)];
     }
 
-    private static Tensor[] Solve(Module<Tensor, Tensor, Tensor> dynamics, long[] shape, Device device, ScalarType type, OdeSolverOptions options)
+    private static Tensor[] Solve(
+        Module<Tensor, Tensor, Tensor> dynamics, long[] shape, Device device, ScalarType type, OdeSolverOptions options)
     {
         using (dynamics)
         {

@@ -7,7 +7,8 @@ internal static class SolveChecks
 {
     private static readonly (string Name, GradientMethod? Method)[] Gradients =
     [
-        ("default", null), ("direct", GradientMethod.Direct()), ("checkpointed by 3", GradientMethod.Checkpointed(3)), ("adjoint", GradientMethod.Adjoint()),
+        ("default", null), ("direct", GradientMethod.Direct()), ("checkpointed by 3", GradientMethod.Checkpointed(3)),
+        ("adjoint", GradientMethod.Adjoint()),
         ("reversible", GradientMethod.Reversible()),
     ];
 
@@ -19,17 +20,36 @@ internal static class SolveChecks
                 foreach (bool perRow in new[] { false, true })
                     yield return new DeviceCheck(
                         $"solve {method}, gradient {gradient}{(perRow ? ", per row" : "")}", 1e-7,
-                        device => Solve(device, ScalarType.Float64, new OdeSolverOptions { Method = method, Gradient = gradientMethod, PerRow = perRow, StepSize = method.IsAdaptive ? null : 0.125 }));
+                        device => Solve(device, ScalarType.Float64,
+                            new OdeSolverOptions
+                            {
+                                Method = method,
+                                Gradient = gradientMethod,
+                                PerRow = perRow,
+                                StepSize = method.IsAdaptive
+                                ? null : 0.125
+                            }));
             yield return new DeviceCheck(
                 $"solve {method}, float32", 2e-3,
-                device => Solve(device, ScalarType.Float32, new OdeSolverOptions { Method = method, RelativeTolerance = 1e-3, AbsoluteTolerance = 1e-3, StepSize = method.IsAdaptive ? null : 0.125 }));
+                device => Solve(device, ScalarType.Float32,
+                    new OdeSolverOptions
+                    {
+                        Method = method,
+                        RelativeTolerance = 1e-3,
+                        AbsoluteTolerance = 1e-3,
+                        StepSize = method.IsAdaptive
+                        ? null : 0.125
+                    }));
         }
         foreach ((string gradient, GradientMethod? gradientMethod) in Gradients)
         {
-            yield return new DeviceCheck($"derivatives of output times, gradient {gradient}", 1e-7, device => Times(device, gradientMethod));
+            yield return new DeviceCheck(
+                $"derivatives of output times, gradient {gradient}", 1e-7, device => Times(device, gradientMethod));
             yield return new DeviceCheck($"several parts of a state, gradient {gradient}", 1e-7, device => Parts(device, gradientMethod));
-            yield return new DeviceCheck($"arguments of rows, gradient {gradient}", 1e-7, device => Arguments(device, gradientMethod, perRow: false));
-            yield return new DeviceCheck($"arguments of rows, per row, gradient {gradient}", 1e-7, device => Arguments(device, gradientMethod, perRow: true));
+            yield return new DeviceCheck(
+                $"arguments of rows, gradient {gradient}", 1e-7, device => Arguments(device, gradientMethod, perRow: false));
+            yield return new DeviceCheck(
+                $"arguments of rows, per row, gradient {gradient}", 1e-7, device => Arguments(device, gradientMethod, perRow: true));
             foreach (bool isTerminal in new[] { false, true })
                 foreach (bool perRow in new[] { false, true })
                     yield return new DeviceCheck(
@@ -41,8 +61,10 @@ internal static class SolveChecks
             RelativeTolerances = tensor(new[] { 1e-5, 1e-6 }, device: device),
             AbsoluteTolerances = tensor(new[] { 1e-6, 1e-7 }, device: device),
         }));
-        yield return new DeviceCheck("a jump", 1e-7, device => Solve(device, ScalarType.Float64, new OdeSolverOptions { Discontinuities = [0.3] }));
-        yield return new DeviceCheck("a state of bfloat16", 0.05, device => Solve(device, ScalarType.BFloat16, new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 0.125 }));
+        yield return new DeviceCheck(
+            "a jump", 1e-7, device => Solve(device, ScalarType.Float64, new OdeSolverOptions { Discontinuities = [0.3] }));
+        yield return new DeviceCheck("a state of bfloat16", 0.05,
+            device => Solve(device, ScalarType.BFloat16, new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 0.125 }));
         yield return new DeviceCheck("a state on the processor while the default device is another", 1e-7, device =>
         {
             // What is made on the way must be made where the state is.
@@ -109,11 +131,14 @@ internal static class SolveChecks
         Tensor start = tensor(new[] { 1.0, 0.0, 2.0, 0.5 }, [2, 2], device: device).requires_grad_();
         start = perRow ? start : start.narrow(0, 0, 1);
         var floor = new OdeEvent(
-            (t, y) => y.select(-1, 0), EventDirection.Falling, isTerminal, isTerminal ? null : (t, y) => cat([y.narrow(-1, 0, 1).abs(), y.narrow(-1, 1, 1).mul(-0.8)], -1));
+            (t, y) => y.select(-1, 0), EventDirection.Falling, isTerminal,
+            isTerminal ? null : (t, y) => cat([y.narrow(-1, 0, 1).abs(), y.narrow(-1, 1, 1).mul(-0.8)], -1));
         OdeSolution solution = Ode.Solve(
-            (t, y) => cat([y.narrow(-1, 1, 1), gravity.neg().expand_as(y.narrow(-1, 1, 1))], -1), start, tensor(new[] { 0.0, 1.0 }, device: device),
+            (t, y) => cat([y.narrow(-1, 1, 1), gravity.neg().expand_as(y.narrow(-1, 1, 1))], -1),
+            start, tensor(new[] { 0.0, 1.0 }, device: device),
             new OdeSolverOptions { Events = [floor], Gradient = gradient, PerRow = perRow }, [gravity]);
-        Tensor[] found = [.. solution.Events.Select(occurrence => occurrence.Time.reshape(-1)[0]), .. solution.Events.Select(occurrence => occurrence.State)];
+        Tensor[] found = [.. solution.Events.Select(occurrence => occurrence.Time.reshape(-1)[0]),
+            .. solution.Events.Select(occurrence => occurrence.State)];
         found.Select(part => part.square().sum()).Aggregate((a, b) => a + b).backward();
         return [.. found, gravity.grad!];
     }

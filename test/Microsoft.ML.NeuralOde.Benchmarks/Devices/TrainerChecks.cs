@@ -13,11 +13,19 @@ internal static class TrainerChecks
         foreach (bool isStreamed in new[] { false, true })
         {
             string rows = isStreamed ? "streamed rows" : "rows in memory";
-            yield return Check($"classifier, {rows}", isStreamed, "Score", (context, label) => context.MulticlassClassification.Trainers.NeuralOde(
+            yield return Check(
+                $"classifier, {rows}", isStreamed, "Score", (context, label) => context.MulticlassClassification.Trainers.NeuralOde(
                 Small(new NeuralOdeClassificationTrainer.Options { LabelColumnName = label }, isStreamed)));
-            yield return Check($"balanced classifier, {rows}", isStreamed, "Score", (context, label) => context.MulticlassClassification.Trainers.NeuralOde(
-                Small(new NeuralOdeClassificationTrainer.Options { LabelColumnName = label, ClassWeighting = ClassWeighting.Balanced, ExampleWeightColumnName = "Weight" }, isStreamed)));
-            yield return Check($"binary classifier, {rows}", isStreamed, "Score", (context, _) => context.BinaryClassification.Trainers.NeuralOde(
+            yield return Check($"balanced classifier, {rows}", isStreamed,
+                "Score", (context, label) => context.MulticlassClassification.Trainers.NeuralOde(
+                Small(new NeuralOdeClassificationTrainer.Options
+                {
+                    LabelColumnName = label,
+                    ClassWeighting = ClassWeighting.Balanced,
+                    ExampleWeightColumnName = "Weight"
+                }, isStreamed)));
+            yield return Check(
+                $"binary classifier, {rows}", isStreamed, "Score", (context, _) => context.BinaryClassification.Trainers.NeuralOde(
                 Small(new NeuralOdeBinaryClassificationTrainer.Options { LabelColumnName = "Flag" }, isStreamed)));
             yield return Check($"regression, {rows}", isStreamed, "Score", (context, _) => context.Regression.Trainers.NeuralOde(
                 Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Number" }, isStreamed)));
@@ -26,9 +34,11 @@ internal static class TrainerChecks
                 {
                     string kind = $"{method}, {(full ? "with condition, weights and whole numbers" : "plain")}, {rows}";
                     yield return Check($"density, {kind}", isStreamed, "LogDensity", (context, _) =>
-                        context.Transforms.ContinuousFlowDensity(Small(new ContinuousFlowDensityEstimator.Options(), method, full, isStreamed)));
+                        context.Transforms.ContinuousFlowDensity(
+                            Small(new ContinuousFlowDensityEstimator.Options(), method, full, isStreamed)));
                     yield return Check($"anomalies, {kind}", isStreamed, "Score", (context, _) =>
-                        context.AnomalyDetection.Trainers.ContinuousFlow(Small(new ContinuousFlowAnomalyTrainer.Options(), method, full, isStreamed)));
+                        context.AnomalyDetection.Trainers.ContinuousFlow(
+                            Small(new ContinuousFlowAnomalyTrainer.Options(), method, full, isStreamed)));
                 }
         }
     }
@@ -36,7 +46,8 @@ internal static class TrainerChecks
     private static T Small<T>(T options, bool isStreamed)
         where T : NeuralOdeTrainerOptions
     {
-        (options.NumberOfEpochs, options.BatchSize, options.Seed, options.ValidationFraction) = isStreamed ? (1, 4096, 3, (double?)null) : (2, 32, 3, 0.25);
+        (options.NumberOfEpochs, options.BatchSize, options.Seed, options.ValidationFraction) = isStreamed
+            ? (1, 4096, 3, (double?)null) : (2, 32, 3, 0.25);
         options.MemoryBudgetMegabytes = isStreamed ? 1 : options.MemoryBudgetMegabytes;
         return options;
     }
@@ -45,14 +56,16 @@ internal static class TrainerChecks
         where T : ContinuousFlowTrainerOptions
     {
         Small((NeuralOdeTrainerOptions)options, isStreamed);
-        (options.Method, options.HiddenLayers, options.BatchesPerEpoch, options.PathsPerBatch, options.EnsembleSize) = (method, [8], 4, 32, full ? 2 : 1);
+        (options.Method, options.HiddenLayers, options.BatchesPerEpoch, options.PathsPerBatch, options.EnsembleSize) =
+            (method, [8], 4, 32, full ? 2 : 1);
         if (full)
             (options.ConditionColumnName, options.ExampleWeightColumnName, options.Dequantization, options.Reshaping) =
                 ("Number", "Weight", Dequantization.Integers, FeatureReshaping.IrregularFeatures);
         return options;
     }
 
-    private static DeviceCheck Check<TTransformer>(string name, bool isStreamed, string column, Func<MLContext, string, IEstimator<TTransformer>> create)
+    private static DeviceCheck Check<TTransformer>(
+        string name, bool isStreamed, string column, Func<MLContext, string, IEstimator<TTransformer>> create)
         where TTransformer : class, ITransformer =>
         new($"trainer, {name}", 0.05, device =>
         {
@@ -60,7 +73,8 @@ internal static class TrainerChecks
             if (device.type == DeviceType.CUDA)
                 (context.GpuDeviceId, context.FallbackToCpu) = (Math.Max(0, device.index), false);
             IDataView data = context.Data.LoadFromEnumerable(Row.Draw(isStreamed ? 60_000 : 160));
-            using TransformerChain<TTransformer> model = context.Transforms.Conversion.MapValueToKey("Key", "Label").Append(create(context, "Key")).Fit(data);
+            using TransformerChain<TTransformer> model = context.Transforms.Conversion.MapValueToKey("Key", "Label")
+                .Append(create(context, "Key")).Fit(data);
             using var stream = new MemoryStream();
             context.Model.Save(model, data.Schema, stream);
             stream.Position = 0;

@@ -8,7 +8,9 @@ internal static class KernelsCommand
 {
     public static System.CommandLine.Command Create()
     {
-        var rest = new Argument<string[]>("arguments") { Description = "Arguments of BenchmarkDotNet, behind --, such as -- --filter *Dense*." };
+        var rest = new Argument<string[]>(
+            "arguments")
+        { Description = "Arguments of BenchmarkDotNet, behind --, such as -- --filter *Dense*." };
         var command = new System.CommandLine.Command("kernels", "Measure the kernels by BenchmarkDotNet.") { rest };
         command.SetAction(result =>
         {

@@ -6,9 +6,11 @@ namespace Microsoft.ML.NeuralOde.Benchmarks.Report;
 internal sealed record Side(double Value, int Threads, double? Forward, double? Backward, double? Loss);
 
 /// <summary>A workload with the figures of both sides.</summary>
-internal sealed record ComparedWorkload(string Name, double Ours, double? Peer, double? Ratio, string Unit, Side OursDetail, Side? PeerDetail)
+internal sealed record ComparedWorkload(
+    string Name, double Ours, double? Peer, double? Ratio, string Unit, Side OursDetail, Side? PeerDetail)
 {
-    public static ComparedWorkload Of(Workload workload, IReadOnlyList<(int Threads, Outcome Outcome)> ours, IReadOnlyList<(int Threads, Outcome Outcome)> peer)
+    public static ComparedWorkload Of(
+        Workload workload, IReadOnlyList<(int Threads, Outcome Outcome)> ours, IReadOnlyList<(int Threads, Outcome Outcome)> peer)
     {
         Side best = Best(ours, workload.HigherIsBetter)!;
         Side? other = Best(peer, workload.HigherIsBetter);

@@ -10,7 +10,8 @@ internal static class Document
     /// <summary>A workload's line: name, ours, peer, ratio, unit, threads, evaluations of both, losses of both.</summary>
     public static string[] Cells(ComparedWorkload w) =>
     [
-        w.Name, Number(w.Ours), Number(w.Peer), w.Ratio is { } ratio ? string.Create(CultureInfo.InvariantCulture, $"{ratio:F2}×") : "–", w.Unit,
+        w.Name, Number(w.Ours), Number(w.Peer),
+        w.Ratio is { } ratio ? string.Create(CultureInfo.InvariantCulture, $"{ratio:F2}×") : "–", w.Unit,
         w.PeerDetail is { } peer ? $"{w.OursDetail.Threads} / {peer.Threads}" : $"{w.OursDetail.Threads}",
         Evaluations(w.OursDetail), Evaluations(w.PeerDetail), Loss(w.OursDetail), Loss(w.PeerDetail),
     ];
@@ -29,13 +30,15 @@ internal static class Document
 
 
             """).ReplaceLineEndings("\n"));
-        text.Append("| workload | ours | torchdiffeq | ratio | unit | threads | evaluations, ours | torchdiffeq | loss, ours | torchdiffeq |\n|---|---|---|---|---|---|---|---|---|---|\n");
+        text.Append(
+            "| workload | ours | torchdiffeq | ratio | unit | threads | evaluations, ours | torchdiffeq | loss, ours | torchdiffeq |\n|---|---|---|---|---|---|---|---|---|---|\n");
         foreach (ComparedWorkload result in results)
             text.Append("| ").AppendJoin(" | ", Cells(result)).Append(" |\n");
         return text.ToString();
     }
 
-    private static string Number(double? value) => value is { } number ? number.ToString(number >= 1000 ? "N0" : "G3", CultureInfo.InvariantCulture) : "–";
+    private static string Number(double? value) =>
+        value is { } number ? number.ToString(number >= 1000 ? "N0" : "G3", CultureInfo.InvariantCulture) : "–";
 
     private static string Evaluations(Side? side) => side?.Forward is { } forward
         ? string.Create(CultureInfo.InvariantCulture, $"{forward:0.#}{(side.Backward is { } backward ? $" + {backward:0.#}" : "")}")

@@ -24,11 +24,13 @@ internal static class FlowWorkloads
         }
     }
 
-    private static Workload Step(string name, int dimension, TraceEstimator trace, bool quick, GradientMethod? gradient, string peerGradient) =>
+    private static Workload Step(
+        string name, int dimension, TraceEstimator trace, bool quick, GradientMethod? gradient, string peerGradient) =>
         new(name, "ms", HigherIsBetter: false, () => Measure(dimension, trace, quick, gradient),
             line => line.GetProperty("gradient").GetString() == peerGradient
                 ? new Outcome(
-                    line.GetProperty("ms_per_step").GetDouble(), line.GetProperty("nfe_forward").GetDouble(), line.GetProperty("nfe_backward").GetDouble(),
+                    line.GetProperty("ms_per_step").GetDouble(), line.GetProperty("nfe_forward").GetDouble(),
+                    line.GetProperty("nfe_backward").GetDouble(),
                     line.GetProperty("loss").GetDouble())
                 : null);
 

@@ -13,7 +13,8 @@ internal static class MemoryWorkloads
         select new WorkloadGroup(peer,
         [
             new Workload(
-                $"memory growth, {gradient}, {steps} steps", "MB", HigherIsBetter: false, () => new Outcome(MemoryCommand.MeasureApart(steps, gradient)),
+                $"memory growth, {gradient}, {steps} steps", "MB", HigherIsBetter: false,
+                () => new Outcome(MemoryCommand.MeasureApart(steps, gradient)),
                 line => new Outcome(line.GetProperty("growth_mb").GetDouble())),
         ], UsesOwnScript: true);
 }

@@ -27,7 +27,8 @@ internal static class OdeNetWorkloads
     private static Workload Workload(string name, Digits digits, bool quick, GradientMethod? gradient, ScalarType? type = null) =>
         new(name, "s", HigherIsBetter: false, () => Train(digits, quick, gradient, type),
             line => new Outcome(
-                line.GetProperty("seconds_per_20_batches").GetDouble(), line.GetProperty("nfe_forward").GetDouble(), line.GetProperty("nfe_backward").GetDouble(),
+                line.GetProperty("seconds_per_20_batches").GetDouble(), line.GetProperty("nfe_forward").GetDouble(),
+                line.GetProperty("nfe_backward").GetDouble(),
                 line.GetProperty("loss").GetDouble()));
 
     private static Outcome Train(Digits digits, bool quick, GradientMethod? gradient, ScalarType? type)

@@ -42,7 +42,8 @@ public class ConvolutionalDynamicsTests
         foreach (string gradient in new[] { "direct", "adjoint", "checkpointed" })
         {
             dynamics.zero_grad();
-            OdeSolution solution = Ode.Solve(dynamics, y, 0, 1, new OdeSolverOptions { Gradient = GradientMethod.Parse(gradient), RelativeTolerance = 1e-3 });
+            OdeSolution solution =
+                Ode.Solve(dynamics, y, 0, 1, new OdeSolverOptions { Gradient = GradientMethod.Parse(gradient), RelativeTolerance = 1e-3 });
             (solution.Final * randn_like(y)).sum().backward();
             solution.Statistics.BackwardFailure.Should().BeNull();
             foreach ((string name, Parameter parameter) in dynamics.named_parameters())
@@ -76,8 +77,10 @@ public class ConvolutionalDynamicsTests
     public void Arguments_that_make_no_sense_are_refused()
     {
         ((Action)(() => _ = new ConvolutionalDynamics(0))).Should().Throw<ArgumentOutOfRangeException>();
-        ((Action)(() => _ = new ConvolutionalDynamics(6, groups: 4))).Should().Throw<ArgumentOutOfRangeException>().WithMessage("*divide the 6 channels*");
-        ((Action)(() => _ = new ConvolutionalDynamics(6, time: TimeDependence.Gate))).Should().Throw<ArgumentOutOfRangeException>().WithMessage("*Concatenate*");
+        ((Action)(() => _ = new ConvolutionalDynamics(6, groups: 4))).Should()
+            .Throw<ArgumentOutOfRangeException>().WithMessage("*divide the 6 channels*");
+        ((Action)(() => _ = new ConvolutionalDynamics(6, time: TimeDependence.Gate))).Should()
+            .Throw<ArgumentOutOfRangeException>().WithMessage("*Concatenate*");
         ((Action)(() => _ = new ConvolutionalDynamics(6, convolutionType: ScalarType.Int32))).Should().Throw<ArgumentOutOfRangeException>();
         new ConvolutionalDynamics(48).Groups.Should().Be(24);
     }

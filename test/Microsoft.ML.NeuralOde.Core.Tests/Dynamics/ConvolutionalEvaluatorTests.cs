@@ -26,7 +26,8 @@ public sealed class ConvolutionalEvaluatorTests : IDisposable
     /// </summary>
     private static readonly (int Rows, int Channels, int Groups, int Height, int Width)[] Shapes =
     [
-        (1, 1, 1, 3, 4), (3, 3, 1, 5, 7), (2, 3, 3, 2, 2), (5, 6, 3, 4, 8), (1, 64, 32, 6, 6), (33, 16, 4, 6, 6), (2, 65, 13, 3, 9), (70, 4, 2, 7, 4), (3, 2, 2, 26, 30),
+        (1, 1, 1, 3, 4), (3, 3, 1, 5, 7), (2, 3, 3, 2, 2), (5, 6, 3, 4, 8), (1, 64, 32, 6, 6), (33, 16, 4, 6, 6), (2, 65, 13, 3, 9),
+        (70, 4, 2, 7, 4), (3, 2, 2, 26, 30),
     ];
 
     /// <summary>The same numbers each time: where rounding moves an input across ReLU's kink, derivatives are others.</summary>
@@ -60,10 +61,12 @@ public sealed class ConvolutionalEvaluatorTests : IDisposable
                 // A group with little variance makes derivatives large, and errors with them.
                 Compare(results.State, derivatives[0], 5 * tolerance, $"state, {place}");
                 if (time != TimeDependence.None)
-                    Compare(results.Times, derivatives[1].reshape(-1), 5 * tolerance * cotangent.square().sum().sqrt().ToDouble(), $"time, {place}");
+                    Compare(results.Times, derivatives[1].reshape(-1), 5 * tolerance * cotangent.square().sum().sqrt().ToDouble(),
+                        $"time, {place}");
                 int i = 2;
                 foreach ((string name, _) in dynamics.named_parameters())
-                    Compare(results.Gradients[i - 2], 1 + 0.5 * derivatives[i++], 5 * tolerance * Math.Sqrt(rows * height * width), $"{name}, {place}");
+                    Compare(results.Gradients[i - 2], 1 + 0.5 * derivatives[i++], 5 * tolerance * Math.Sqrt(rows * height * width),
+                        $"{name}, {place}");
             }
         }
     }
@@ -73,7 +76,8 @@ public sealed class ConvolutionalEvaluatorTests : IDisposable
     {
         using DisposeScope scope = NewDisposeScope();
         using ConvolutionalDynamics dynamics = Create(32, 4, Activation.Silu, TimeDependence.Concatenate, ScalarType.Float32);
-        Tensor y = Normal(ScalarType.Float32, 150, 32, 6, 6), t = Normal(ScalarType.Float32, 150, 1, 1, 1), cotangent = Normal(ScalarType.Float32, 150, 32, 6, 6);
+        Tensor y = Normal(ScalarType.Float32, 150, 32, 6, 6), t = Normal(ScalarType.Float32, 150, 1, 1, 1),
+            cotangent = Normal(ScalarType.Float32, 150, 32, 6, 6);
         int threads = get_num_threads();
         Results[] results = new Results[3];
         try
@@ -103,7 +107,8 @@ public sealed class ConvolutionalEvaluatorTests : IDisposable
     {
         using DisposeScope scope = NewDisposeScope();
         using ConvolutionalDynamics dynamics = Create(3, 1, Activation.Tanh, TimeDependence.Add, ScalarType.Float32);
-        Tensor first = Normal(ScalarType.Float32, 4, 3, 5, 5), second = Normal(ScalarType.Float32, 4, 3, 5, 5), cotangent = Normal(ScalarType.Float32, 4, 3, 5, 5);
+        Tensor first = Normal(ScalarType.Float32, 4, 3, 5, 5), second = Normal(ScalarType.Float32, 4, 3, 5, 5),
+            cotangent = Normal(ScalarType.Float32, 4, 3, 5, 5);
         using DynamicsEvaluator evaluator = dynamics.CreateEvaluator(first)!;
         Tensor before = evaluator.Pulled(first, cotangent);
         Tensor value = empty_like(first), after = empty_like(first);
@@ -135,7 +140,8 @@ public sealed class ConvolutionalEvaluatorTests : IDisposable
             {
                 using IDisposable noGrad = no_grad();
                 Tensor y = Normal(ScalarType.Float32, 3, 6, size, 7);
-                Compare(Ode.Solve(dynamics, y, 0, 1).Final, Ode.Solve(new WithoutEvaluator(dynamics), y, 0, 1).Final, 1e-4, $"round {round}, size {size}");
+                Compare(Ode.Solve(dynamics, y, 0, 1).Final, Ode.Solve(new WithoutEvaluator(dynamics), y, 0, 1).Final, 1e-4,
+                    $"round {round}, size {size}");
             }
         }
     }
@@ -239,7 +245,8 @@ public sealed class ConvolutionalEvaluatorTests : IDisposable
     {
         using IDisposable noGrad = no_grad();
         foreach ((string name, Parameter parameter) in dynamics.named_parameters())
-            parameter.copy_(Normal(parameter.dtype, parameter.shape) * 0.2 + (name.StartsWith("norm_weight", StringComparison.Ordinal) ? 1 : 0));
+            parameter.copy_(
+                Normal(parameter.dtype, parameter.shape) * 0.2 + (name.StartsWith("norm_weight", StringComparison.Ordinal) ? 1 : 0));
     }
 
     private Tensor Normal(ScalarType type, params long[] shape) => randn(shape, type, generator: _generator);

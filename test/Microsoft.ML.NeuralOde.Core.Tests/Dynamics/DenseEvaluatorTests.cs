@@ -22,7 +22,8 @@ public class DenseEvaluatorTests
     /// <summary>Sizes on both sides of every register width, and depths from none to three hidden layers.</summary>
     private static readonly (int Rows, int Features, long[] Hidden)[] Shapes =
     [
-        (1, 1, []), (1, 64, [64]), (3, 2, [5]), (4, 7, [3, 9]), (5, 16, [16]), (9, 33, [17, 40, 8]), (66, 31, [70]), (130, 64, [64]), (131, 43, [64, 64, 64]),
+        (1, 1, []), (1, 64, [64]), (3, 2, [5]), (4, 7, [3, 9]), (5, 16, [16]), (9, 33, [17, 40, 8]), (66, 31, [70]), (130, 64, [64]),
+        (131, 43, [64, 64, 64]),
         (700, 43, [64, 64]),
     ];
 
@@ -104,7 +105,8 @@ public class DenseEvaluatorTests
     public void Activations_keep_their_relative_accuracy_over_the_whole_line_and_pass_nan_on()
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor x = cat([linspace(-30, 30, 2001), logspace(-20, 1, 200), -logspace(-20, 1, 200), tensor(new[] { 0f, 86f, -86f, 1e20f, float.PositiveInfinity, float.NaN })]).reshape(-1, 1);
+        Tensor x = cat([linspace(-30, 30, 2001), logspace(-20, 1, 200), -logspace(-20, 1, 200),
+            tensor(new[] { 0f, 86f, -86f, 1e20f, float.PositiveInfinity, float.NaN })]).reshape(-1, 1);
         foreach (Activation activation in Enum.GetValues<Activation>())
         {
             // One unit of weight 1 between layers: the network is the activation.
@@ -182,7 +184,8 @@ public class DenseEvaluatorTests
         OdeSolution plain = Ode.Solve(new WithoutEvaluator(dynamics), y, 0, 2, options);
         Compare(fused.Final, plain.Final, 1e-5, "final states");
         // Rounding may move a step across the tolerance.
-        ((double)fused.Statistics.RowEvaluations).Should().BeApproximately(plain.Statistics.RowEvaluations, 0.1 * plain.Statistics.RowEvaluations);
+        ((double)fused.Statistics.RowEvaluations).Should()
+            .BeApproximately(plain.Statistics.RowEvaluations, 0.1 * plain.Statistics.RowEvaluations);
     }
 
     [Fact]

@@ -24,7 +24,8 @@ public class DensePathEvaluatorTests
         using DisposeScope scope = NewDisposeScope();
         foreach ((int rows, int features, long[] hidden, int probes, ScalarType type) in new (int, int, long[], int, ScalarType)[]
         {
-            (1, 2, [], 1, ScalarType.Float64), (5, 2, [64, 64], 1, ScalarType.Float32), (37, 19, [33], 3, ScalarType.Float64), (66, 43, [20, 7, 16], 1, ScalarType.Float64),
+            (1, 2, [], 1, ScalarType.Float64), (5, 2, [64, 64], 1, ScalarType.Float32), (37, 19, [33], 3, ScalarType.Float64),
+            (66, 43, [20, 7, 16], 1, ScalarType.Float64),
             (600, 3, [64, 64], 2, ScalarType.Float32),
         })
         {
@@ -32,7 +33,8 @@ public class DensePathEvaluatorTests
             var dynamics = new DenseDynamics(features, hidden, activation, time);
             dynamics.to(type);
             Tensor start = randn([rows, features], type);
-            var request = new PathRequest(PathQuantities.Divergence, TraceEstimator.Hutchinson(probes, ProbeDistribution.Gaussian), null, PerRow: false);
+            var request = new PathRequest(
+                PathQuantities.Divergence, TraceEstimator.Hutchinson(probes, ProbeDistribution.Gaussian), null, PerRow: false);
             using var rate = new DensePathRate(dynamics, start, request);
             Tensor packed = cat([start, randn([rows, 1], type)], 1).requires_grad_();
             Tensor t = tensor(0.4, type).requires_grad_();
@@ -54,7 +56,8 @@ public class DensePathEvaluatorTests
             if (time != TimeDependence.None)
                 times[0].Should().BeApproximately(derivatives[1].ToDouble(), tolerance * 100 * rows, $"of time, {place}");
             for (int i = 0; i < gradients.Length; i++)
-                Compare(gradients[i], 1 + 0.5 * (Valid(derivatives[2 + i]) ?? zeros_like(gradients[i])), tolerance, $"parameter {i}, {place}");
+                Compare(gradients[i], 1 + 0.5 * (Valid(derivatives[2 + i]) ?? zeros_like(gradients[i])), tolerance,
+                    $"parameter {i}, {place}");
         }
 
         static Tensor? Valid(Tensor? derivative) => derivative is null || derivative.IsInvalid ? null : derivative;

@@ -11,14 +11,15 @@ public class FamilyDynamicsTests
     public static TheoryData<string> Kinds => ["second order", "heavy ball", "hamiltonian", "separable"];
 
     /// <summary>Dynamics of a kind; a new one is a line here.</summary>
-    internal static nn.Module<Tensor, Tensor, Tensor> Create(string kind, long positions, Activation activation = Activation.Tanh, params long[] hidden) => kind switch
-    {
-        "second order" => new SecondOrderDynamics(positions, hidden, activation),
-        "heavy ball" => new HeavyBallDynamics(positions, hidden, activation, TimeDependence.Concatenate, maximumDamping: 3),
-        "hamiltonian" => new HamiltonianDynamics(positions, hidden, activation),
-        "separable" => new HamiltonianDynamics(positions, hidden, activation, isSeparable: true),
-        _ => throw new ArgumentOutOfRangeException(nameof(kind)),
-    };
+    internal static nn.Module<Tensor,
+        Tensor, Tensor> Create(string kind, long positions, Activation activation = Activation.Tanh, params long[] hidden) => kind switch
+        {
+            "second order" => new SecondOrderDynamics(positions, hidden, activation),
+            "heavy ball" => new HeavyBallDynamics(positions, hidden, activation, TimeDependence.Concatenate, maximumDamping: 3),
+            "hamiltonian" => new HamiltonianDynamics(positions, hidden, activation),
+            "separable" => new HamiltonianDynamics(positions, hidden, activation, isSeparable: true),
+            _ => throw new ArgumentOutOfRangeException(nameof(kind)),
+        };
 
     [Theory]
     [MemberData(nameof(Kinds))]
@@ -34,7 +35,8 @@ public class FamilyDynamicsTests
                     Tensor t = (perRow ? rand([rows, 1], ScalarType.Float64) : rand([], ScalarType.Float64)).requires_grad_();
                     Tensor cotangent = randn([rows, 2 * positions], ScalarType.Float64);
                     Tensor expected = dynamics.call(t, y);
-                    IList<Tensor> derivatives = autograd.grad([expected], [y, t, .. dynamics.parameters()], [cotangent], allow_unused: true);
+                    IList<Tensor> derivatives =
+                        autograd.grad([expected], [y, t, .. dynamics.parameters()], [cotangent], allow_unused: true);
 
                     using DynamicsEvaluator evaluator = ((IAnalyticDynamics)dynamics).CreateEvaluator(y.detach())!;
                     double[] times = [.. t.detach().reshape(-1).data<double>()];
@@ -56,7 +58,8 @@ public class FamilyDynamicsTests
                     Tensor timeGradient = derivatives[1] is { IsInvalid: false } found ? found : zeros_like(t);
                     Problems.MaximumDifference(tensor(timeGradients).reshape(t.shape), timeGradient).Should().BeLessThan(1e-8);
                     for (int i = 0; i < gradients.Length; i++)
-                        Problems.MaximumDifference((gradients[i] - 1) / 2, derivatives[2 + i].reshape(gradients[i].shape)).Should().BeLessThan(1e-7);
+                        Problems.MaximumDifference((gradients[i] - 1) / 2, derivatives[2 + i].reshape(gradients[i].shape))
+                        .Should().BeLessThan(1e-7);
                 }
     }
 
@@ -72,7 +75,8 @@ public class FamilyDynamicsTests
             Tensor[] right = Gradients(GradientMethod.Direct(), OdeMethod.Dopri5);
             foreach (GradientMethod gradient in new[]
             {
-                GradientMethod.Checkpointed(), GradientMethod.Checkpointed(2), GradientMethod.Checkpointed(evaluationBytes: 0), GradientMethod.Adjoint(),
+                GradientMethod.Checkpointed(), GradientMethod.Checkpointed(2), GradientMethod.Checkpointed(evaluationBytes: 0),
+                GradientMethod.Adjoint(),
             })
                 Agree(Gradients(gradient, OdeMethod.Dopri5), right);
             if (!perRow)
@@ -82,7 +86,14 @@ public class FamilyDynamicsTests
             {
                 dynamics.zero_grad();
                 Tensor y0 = start.clone().requires_grad_();
-                var options = new OdeSolverOptions { Method = method, RelativeTolerance = 1e-9, AbsoluteTolerance = 1e-10, Gradient = gradient, PerRow = perRow };
+                var options = new OdeSolverOptions
+                {
+                    Method = method,
+                    RelativeTolerance = 1e-9,
+                    AbsoluteTolerance = 1e-10,
+                    Gradient = gradient,
+                    PerRow = perRow
+                };
                 if (method.IsReversible)
                     options = options with { StepSize = 0.01 };
                 OdeSolution solution = Ode.Solve(dynamics, y0, 0, 1, options);
@@ -151,7 +162,8 @@ public class FamilyDynamicsTests
         var dynamics = new HamiltonianDynamics(2, [5], isSeparable: true);
         dynamics.to(ScalarType.Float64);
         Tensor q = randn([3, 2], ScalarType.Float64), p = randn([3, 2], ScalarType.Float64);
-        OdeSolution solution = Ode.Solve(dynamics, cat([q, p], 1), 0, 0.3, new OdeSolverOptions { Method = OdeMethod.Leapfrog, StepSize = 0.1 });
+        OdeSolution solution =
+            Ode.Solve(dynamics, cat([q, p], 1), 0, 0.3, new OdeSolverOptions { Method = OdeMethod.Leapfrog, StepSize = 0.1 });
         for (int i = 0; i < 3; i++)
         {
             p = p - 0.05 * Slope(q, p, 0);
@@ -199,8 +211,10 @@ public class FamilyDynamicsTests
     {
         foreach (Action create in new Action[]
         {
-            () => _ = new SecondOrderDynamics(0), () => _ = new HeavyBallDynamics(-1), () => _ = new HamiltonianDynamics(0), () => _ = new SecondOrderDynamics(1, [0]),
-            () => _ = new HeavyBallDynamics(1, maximumDamping: 0), () => _ = new HeavyBallDynamics(1, maximumDamping: double.NaN), () => _ = new HamiltonianDynamics(1, []),
+            () => _ = new SecondOrderDynamics(0), () =>
+            _ = new HeavyBallDynamics(-1), () => _ = new HamiltonianDynamics(0), () => _ = new SecondOrderDynamics(1, [0]),
+            () => _ = new HeavyBallDynamics(1, maximumDamping: 0), () =>
+            _ = new HeavyBallDynamics(1, maximumDamping: double.NaN), () => _ = new HamiltonianDynamics(1, []),
             () => _ = new HamiltonianDynamics(1, [-3]), () => _ = new HamiltonianDynamics(1, activation: Activation.Relu),
         })
             create.Should().Throw<ArgumentException>();
@@ -211,7 +225,8 @@ public class FamilyDynamicsTests
     private static void Set(nn.Module module, params (string Name, double[] Values)[] values)
     {
         using IDisposable noGrad = no_grad();
-        Dictionary<string, TorchSharp.Modules.Parameter> parameters = module.named_parameters().ToDictionary(pair => pair.name, pair => pair.parameter);
+        Dictionary<string,
+            TorchSharp.Modules.Parameter> parameters = module.named_parameters().ToDictionary(pair => pair.name, pair => pair.parameter);
         foreach ((string name, double[] numbers) in values)
             parameters[name].copy_(tensor(numbers).reshape(parameters[name].shape));
     }

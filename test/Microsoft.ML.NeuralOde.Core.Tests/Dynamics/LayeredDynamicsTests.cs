@@ -4,7 +4,8 @@ using TorchSharp.Modules;
 namespace Microsoft.ML.NeuralOde.Core.Tests.Dynamics;
 
 /// <summary>
-/// Modules that name their layers: on the kernels they give the results of their forward, for every structure and gradient method, and where
+/// Modules that name their layers: on the kernels they give the results of their forward, for every structure and gradient method, and
+/// where
 /// they are not put there the reason is told.
 /// </summary>
 public class LayeredDynamicsTests
@@ -16,9 +17,11 @@ public class LayeredDynamicsTests
         ("linear", () => new Layered([nn.Linear(Features, Features)])),
         ("tanh, a sequence", () => new Layered([nn.Sequential(nn.Linear(Features, 7), nn.Tanh(), nn.Linear(7, Features))])),
         ("softplus, time", () => new Layered([nn.Linear(Features, 5), nn.Softplus(), nn.Linear(5, Features)], nn.Linear(1, Features))),
-        ("silu, time without bias", () => new Layered([nn.Linear(Features, 5), nn.SiLU(), nn.Linear(5, Features)], nn.Linear(1, Features, hasBias: false))),
+        ("silu, time without bias",
+            () => new Layered([nn.Linear(Features, 5), nn.SiLU(), nn.Linear(5, Features)], nn.Linear(1, Features, hasBias: false))),
         ("mixed, no biases", () => new Layered(
-            [nn.Linear(Features, 9, hasBias: false), nn.ReLU(), nn.Linear(9, 4), nn.Tanh(), nn.Linear(4, Features, hasBias: false)], nn.Linear(1, Features))),
+            [nn.Linear(Features, 9, hasBias: false), nn.ReLU(), nn.Linear(9, 4), nn.Tanh(), nn.Linear(4, Features, hasBias: false)],
+            nn.Linear(1, Features))),
         ("frozen", () => new Layered([nn.Linear(Features, 5), nn.Tanh(), nn.Linear(5, Features)]).Freeze()),
     ];
 
@@ -32,7 +35,8 @@ public class LayeredDynamicsTests
         ("follow each other", () => new Layered([nn.Linear(Features, 4), nn.Linear(4, Features)])),
         ("shape [1, 1]", () => new Layered([nn.Linear(Features, Features)], nn.Linear(1, 1))),
         ("something else", () => new Layered([nn.Linear(Features, 5), nn.Tanh(), nn.Linear(5, Features)], change: x => x.sin())),
-        ("something else", () => new Layered([nn.Linear(Features, 5), nn.Tanh(), nn.Linear(5, Features)], change: x => nn.functional.dropout(x, 0.5))),
+        ("something else",
+            () => new Layered([nn.Linear(Features, 5), nn.Tanh(), nn.Linear(5, Features)], change: x => nn.functional.dropout(x, 0.5))),
         ("Dropout", () => new Layered([nn.Linear(Features, Features)], extra: nn.Dropout(0.5))),
         ("other parameters", () => new Layered([nn.Linear(Features, Features)], extra: nn.Linear(2, 2))),
         ("a buffer", () => new Layered([nn.Linear(Features, Features)], extra: nn.BatchNorm1d(2, affine: false))),
@@ -53,7 +57,8 @@ public class LayeredDynamicsTests
             foreach (bool perRow in new[] { false, true })
                 foreach (GradientMethod gradient in new[]
                 {
-                    GradientMethod.Checkpointed(), GradientMethod.Checkpointed(2, evaluationBytes: 0), GradientMethod.Adjoint(), GradientMethod.Reversible(),
+                    GradientMethod.Checkpointed(), GradientMethod.Checkpointed(2, evaluationBytes: 0), GradientMethod.Adjoint(),
+                    GradientMethod.Reversible(),
                 })
                 {
                     if (perRow && gradient.Name == "reversible")
@@ -63,7 +68,10 @@ public class LayeredDynamicsTests
                     Tensor start = randn([6, Features], type);
                     OdeSolverOptions options = new()
                     {
-                        Method = gradient.Name == "reversible" ? OdeMethod.ReversibleCoupling(OdeMethod.Dopri5) : OdeMethod.Dopri5, PerRow = perRow, Gradient = gradient,
+                        Method = gradient.Name == "reversible"
+                        ? OdeMethod.ReversibleCoupling(OdeMethod.Dopri5) : OdeMethod.Dopri5,
+                        PerRow = perRow,
+                        Gradient = gradient,
                         // In float32 rounding would decide on steps at the kinks of ReLU.
                         StepSize = type == ScalarType.Float32 ? 0.1 : null,
                     };
@@ -71,7 +79,8 @@ public class LayeredDynamicsTests
                     Tensor[] fused = Solve(module, start, options, lowered: true);
                     double tolerance = type == ScalarType.Float64 ? 1e-9 : 1e-4;
                     for (int i = 0; i < plain.Length; i++)
-                        Problems.MaximumDifference(fused[i], plain[i]).Should().BeLessThan(tolerance * Math.Max(1, plain[i].abs().max().ToDouble()), $"{gradient} {i}");
+                        Problems.MaximumDifference(fused[i], plain[i])
+                        .Should().BeLessThan(tolerance * Math.Max(1, plain[i].abs().max().ToDouble()), $"{gradient} {i}");
                 }
     }
 
@@ -87,7 +96,8 @@ public class LayeredDynamicsTests
             foreach (Parameter parameter in module.parameters())
                 parameter.add_(0.3);
         Tensor fused = Solve(module, start, options, lowered: true)[0];
-        Problems.MaximumDifference(fused, Solve(module, start, options with { LowerLayers = false }, lowered: false)[0]).Should().BeLessThan(1e-4);
+        Problems.MaximumDifference(fused, Solve(module, start, options with { LowerLayers = false }, lowered: false)[0])
+            .Should().BeLessThan(1e-4);
         // Other parameters are another structure.
         module.to(ScalarType.Float64);
         Solve(module, start.to(ScalarType.Float64), options, lowered: true);
@@ -140,7 +150,8 @@ public class LayeredDynamicsTests
         solution.Statistics.ThrowIfBackwardFailed();
         if (lowered)
             (module.Calls - calls).Should().BeLessThanOrEqualTo(2, "forward serves the comparison alone");
-        return [solution.Final.detach().clone(), y0.grad!.clone(), .. module.parameters().Where(parameter => parameter.requires_grad).Select(parameter => parameter.grad!.clone())];
+        return [solution.Final.detach().clone(), y0.grad!.clone(),
+            .. module.parameters().Where(parameter => parameter.requires_grad).Select(parameter => parameter.grad!.clone())];
     }
 
     private static Layered Shared()
@@ -153,7 +164,8 @@ public class LayeredDynamicsTests
     {
         private readonly Func<Tensor, Tensor> _change;
 
-        public Layered(nn.Module<Tensor, Tensor>[] layers, Linear? time = null, Func<Tensor, Tensor>? change = null, nn.Module? extra = null)
+        public Layered(
+            nn.Module<Tensor, Tensor>[] layers, Linear? time = null, Func<Tensor, Tensor>? change = null, nn.Module? extra = null)
             : base(nameof(Layered))
         {
             Layers = layers;

@@ -23,27 +23,32 @@ public class PathRateTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void Dense_rates_and_their_derivatives_are_those_of_autograd(Activation activation, TimeDependence time, int hidden, bool exact, bool conditional)
+    public void Dense_rates_and_their_derivatives_are_those_of_autograd(
+        Activation activation, TimeDependence time, int hidden, bool exact, bool conditional)
     {
-        foreach (PathQuantities quantities in (PathQuantities[])[All, PathQuantities.Divergence, PathQuantities.Divergence | PathQuantities.KineticEnergy, PathQuantities.KineticEnergy])
+        foreach (PathQuantities quantities in (PathQuantities[])[All, PathQuantities.Divergence,
+            PathQuantities.Divergence | PathQuantities.KineticEnergy, PathQuantities.KineticEnergy])
         {
             // For one probe ‖J ε‖ and ‖εᵀ J‖ are different estimates of the norm.
             if (!exact && quantities.HasFlag(PathQuantities.JacobianNorm))
                 continue;
             using DisposeScope scope = NewDisposeScope();
             random.manual_seed(3);
-            var dynamics = new DenseDynamics(3, [.. Enumerable.Range(0, hidden).Select(i => 5L + i)], activation, time, conditional ? 2 : 0);
+            var dynamics =
+                new DenseDynamics(3, [.. Enumerable.Range(0, hidden).Select(i => 5L + i)], activation, time, conditional ? 2 : 0);
             dynamics.to(ScalarType.Float64);
             Tensor y = randn(4, 3, ScalarType.Float64);
             Tensor? condition = conditional ? randn(4, 2, ScalarType.Float64) : null;
-            var request = new PathRequest(quantities, exact ? TraceEstimator.Exact : TraceEstimator.Hutchinson(2, ProbeDistribution.Gaussian), condition, PerRow: false);
+            var request = new PathRequest(quantities,
+                exact ? TraceEstimator.Exact : TraceEstimator.Hutchinson(2, ProbeDistribution.Gaussian), condition, PerRow: false);
 
             (Tensor value, Tensor[] derivatives) = Differentiate(dynamics, dynamics, y, request);
             (Tensor expected, Tensor[] expectedDerivatives) = Differentiate(dynamics, new Opaque(dynamics), y, request);
 
             Problems.MaximumDifference(value, expected).Should().BeLessThan(1e-12, $"{quantities}");
             for (int i = 0; i < derivatives.Length; i++)
-                Problems.MaximumDifference(derivatives[i], expectedDerivatives[i]).Should().BeLessThan(1e-11, $"{quantities}, derivative {i}");
+                Problems.MaximumDifference(derivatives[i], expectedDerivatives[i])
+                .Should().BeLessThan(1e-11, $"{quantities}, derivative {i}");
         }
     }
 
@@ -64,7 +69,8 @@ public class PathRateTests
         {
             PathRate rate = PathRate.Create(each, y, request);
             Tensor packed = rate.Pack(y).requires_grad_();
-            Tensor gradient = autograd.grad([rate.Evaluate(tensor(0.3, ScalarType.Float64), packed).pow(2).sum()], [packed], retain_graph: true, create_graph: true)[0];
+            Tensor gradient = autograd.grad(
+                [rate.Evaluate(tensor(0.3, ScalarType.Float64), packed).pow(2).sum()], [packed], retain_graph: true, create_graph: true)[0];
             return autograd.grad([gradient.pow(2).sum()], [packed])[0];
         })];
         Problems.MaximumDifference(found[0], found[1]).Should().BeLessThan(1e-9 * found[1].abs().max().ToDouble());
@@ -108,7 +114,8 @@ public class PathRateTests
         using IDisposable noGrad = no_grad();
         var dynamics = new DenseDynamics(3, [5, 5, 5], time: TimeDependence.ConcatSquash, conditions: 2);
         Tensor y = randn(6, 3), condition = randn(6, 2), times = rand(6, 1);
-        PathRate rate = PathRate.Create(dense ? dynamics : new Opaque(dynamics), y, new PathRequest(All, TraceEstimator.Hutchinson(), condition, PerRow: true));
+        PathRate rate = PathRate.Create(
+            dense ? dynamics : new Opaque(dynamics), y, new PathRequest(All, TraceEstimator.Hutchinson(), condition, PerRow: true));
         Tensor packed = rate.Pack(y);
         Tensor all = rate.Evaluate(times, packed);
         Tensor kept = tensor(new long[] { 1, 4 });
@@ -130,7 +137,8 @@ public class PathRateTests
         call.Should().Throw<InvalidOperationException>().WithMessage("*condition of 2*");
     }
 
-    private static (Tensor Value, Tensor[] Derivatives) Differentiate(DenseDynamics parameters, Module<Tensor, Tensor, Tensor> dynamics, Tensor y, PathRequest request)
+    private static (Tensor Value, Tensor[] Derivatives) Differentiate(
+        DenseDynamics parameters, Module<Tensor, Tensor, Tensor> dynamics, Tensor y, PathRequest request)
     {
         random.manual_seed(11);
         Tensor? condition = request.Condition?.detach().requires_grad_();

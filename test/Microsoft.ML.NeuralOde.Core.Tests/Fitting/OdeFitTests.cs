@@ -10,7 +10,8 @@ public class OdeFitTests
 
     private static readonly OdeParameter[] Four =
     [
-        OdeParameter.Positive("growth", 0.7), OdeParameter.Positive("predation", 0.7), OdeParameter.Positive("death", 0.7), OdeParameter.Positive("conversion", 0.7),
+        OdeParameter.Positive("growth", 0.7), OdeParameter.Positive("predation", 0.7), OdeParameter.Positive("death", 0.7),
+        OdeParameter.Positive("conversion", 0.7),
     ];
 
     [Fact]
@@ -98,7 +99,8 @@ public class OdeFitTests
     {
         OdeTrajectory record = Record([2, 1], 10, 2, 0);
         void Refuses(string message, OdeParameter[]? parameters = null, OdeTrajectory? trajectory = null, OdeFitOptions? options = null) =>
-            ((Action)(() => OdeFit.Fit(LotkaVolterra, parameters ?? Four, [trajectory ?? record], options))).Should().Throw<ArgumentException>().WithMessage(message);
+            ((Action)(() => OdeFit.Fit(LotkaVolterra, parameters ?? Four, [trajectory ?? record], options))).Should()
+            .Throw<ArgumentException>().WithMessage(message);
         Refuses("No parameter is given*", []);
         Refuses("Parameter 'a' begins at -1*", [OdeParameter.Positive("a", -1)]);
         Refuses("Two parameters are named 'a'*", [new("a", 1), new("a", 1)]);
@@ -108,7 +110,8 @@ public class OdeFitTests
         Refuses("*infinite value*", trajectory: new OdeTrajectory([0, 1], new[,] { { 1, 1 }, { double.PositiveInfinity, 1 } }));
         Refuses("*Segments is 0*", options: new OdeFitOptions { Segments = 0 });
         Refuses("*Scales must be 2*", options: new OdeFitOptions { Scales = [1] });
-        ((Action)(() => OdeFit.Fit((t, y, p, dy) => throw new TimeZoneNotFoundException(), Four, [record]))).Should().Throw<TimeZoneNotFoundException>();
+        ((Action)(() => OdeFit.Fit((t, y, p, dy) => throw new TimeZoneNotFoundException(), Four, [record]))).Should()
+            .Throw<TimeZoneNotFoundException>();
         ((Action)(() => OdeFit.Fit((t, y, p, dy) => { }, Four, [record]))).Should().Throw<OdeSolverException>();
     }
 
@@ -117,11 +120,13 @@ public class OdeFitTests
         var random = new Random(7);
         double[] times = [.. Enumerable.Range(0, count).Select(i => end * i / (count - 1))];
         NativeOdeSolution solution = Ode.Solve(
-            (t, y, dy) => LotkaVolterra(t, y, Truth, dy), start, times, new OdeSolverOptions { RelativeTolerance = 1e-10, AbsoluteTolerance = 1e-10 });
+            (t, y, dy) => LotkaVolterra(t, y, Truth, dy), start,
+            times, new OdeSolverOptions { RelativeTolerance = 1e-10, AbsoluteTolerance = 1e-10 });
         var values = new double[count, 2];
         for (int i = 0; i < count; i++)
             for (int c = 0; c < 2; c++)
-                values[i, c] = solution[i][c] * (1 + noise * Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble()));
+                values[i, c] = solution[i][c] * (1 + noise * Math.Sqrt(
+                    -2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble()));
         return new OdeTrajectory(times, values);
     }
 }

@@ -2,7 +2,8 @@ namespace Microsoft.ML.NeuralOde.Core.Tests.Gradients;
 
 public class AdjointTraceTests
 {
-    private static readonly OdeSolverOptions Tight = new() { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-11, AbsoluteTolerance = 1e-13 };
+    private static readonly OdeSolverOptions Tight =
+        new() { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-11, AbsoluteTolerance = 1e-13 };
 
     [Fact]
     public void An_exponential_has_the_adjoint_and_the_growing_gradient_of_the_closed_form()
@@ -64,8 +65,10 @@ public class AdjointTraceTests
             solution.Final.pow(3).sum().backward();
 
         found.Adjoints[0].allclose(y0.grad!, 1e-7, 1e-8).Should().BeTrue();
-        found.ParameterGradients.Select(parameter => parameter.Name).Should().Equal(f.named_parameters().Select(parameter => parameter.name));
-        foreach (((string name, Tensor path), (_, TorchSharp.Modules.Parameter parameter)) in found.ParameterGradients.Zip(f.named_parameters()))
+        found.ParameterGradients.Select(parameter => parameter.Name)
+            .Should().Equal(f.named_parameters().Select(parameter => parameter.name));
+        foreach (((string name, Tensor path), (_, TorchSharp.Modules.Parameter parameter)) in found.ParameterGradients.Zip(
+            f.named_parameters()))
         {
             path.shape.Should().Equal([3, .. parameter.shape]);
             path[0].allclose(parameter.grad!, 1e-7, 1e-8).Should().BeTrue(name);
@@ -125,7 +128,8 @@ public class AdjointTraceTests
     public void A_loss_that_does_not_depend_on_the_state_has_no_adjoint()
     {
         using var scope = NewDisposeScope();
-        using AdjointSolution found = Ode.SolveAdjoint((t, y) => -y, ones(2, ScalarType.Float64), tensor(new[] { 0.0, 1 }), y => tensor(3.0));
+        using AdjointSolution found =
+            Ode.SolveAdjoint((t, y) => -y, ones(2, ScalarType.Float64), tensor(new[] { 0.0, 1 }), y => tensor(3.0));
         found.Loss.Should().Be(3);
         found.Adjoints.abs().max().ToDouble().Should().Be(0);
     }

@@ -16,7 +16,8 @@ public class BackwardFailureTests
         {
             var data = new TheoryData<string, Exception>();
             foreach (string gradient in new[] { "adjoint", "made again", "reversible" })
-                foreach (Exception exception in new Exception[] { new InvalidOperationException("no more"), new OperationCanceledException("enough"), new DivideByZeroException() })
+                foreach (Exception exception in new Exception[] { new InvalidOperationException(
+                    "no more"), new OperationCanceledException("enough"), new DivideByZeroException() })
                     data.Add(gradient, exception);
             return data;
         }
@@ -128,13 +129,16 @@ public class BackwardFailureTests
         var failing = new Failing(new InvalidOperationException("no more"));
         using OdeTupleSolution tuple = Ode.Solve(
             (Tensor t, IReadOnlyList<Tensor> y) => [failing.Evaluate(t, y[0]), -y[1]], [y0, y0], times, With("adjoint"), [failing.Weight]);
-        using OdeSolution rows = Ode.Solve((t, y, arguments) => failing.Evaluate(t, y) * arguments[0], y0, times, [argument], With("adjoint"), [failing.Weight]);
+        using OdeSolution rows =
+            Ode.Solve((t, y, arguments) => failing.Evaluate(t, y) * arguments[0], y0, times, [argument], With("adjoint"), [failing.Weight]);
         using OdeSolution perRow = Ode.Solve(failing.Evaluate, y0, times, With("made again") with { PerRow = true }, [failing.Weight]);
         using OdeSolution events = Ode.Solve(
-            failing.Evaluate, y0, times, With("made again") with { Events = [new OdeEvent((t, y) => t - 0.5, reset: (t, y) => y * 2)] }, [failing.Weight]);
+            failing.Evaluate, y0, times, With("made again") with { Events = [new OdeEvent((t, y) => t - 0.5, reset: (t, y) => y * 2)] },
+            [failing.Weight]);
         failing.Fails = true;
         foreach ((Tensor end, Action check) in new (Tensor, Action)[]
-            { (tuple.States[0], tuple.ThrowIfBackwardFailed), (rows.Final, rows.ThrowIfBackwardFailed), (perRow.Final, perRow.ThrowIfBackwardFailed), (events.Final, events.ThrowIfBackwardFailed) })
+            { (tuple.States[0], tuple.ThrowIfBackwardFailed), (rows.Final, rows.ThrowIfBackwardFailed),
+                (perRow.Final, perRow.ThrowIfBackwardFailed), (events.Final, events.ThrowIfBackwardFailed) })
         {
             ((Action)end.sum().backward).Should().Throw<ExternalException>().WithMessage("*no more*");
             check.Should().Throw<InvalidOperationException>().WithMessage("no more");
@@ -173,7 +177,8 @@ public class BackwardFailureTests
     {
         foreach (GradientMethod gradient in new[] { GradientMethod.Direct(), GradientMethod.Checkpointed() })
         {
-            using var flow = new ContinuousFlow(2, new ContinuousFlowOptions { Hidden = [8], Solver = new OdeSolverOptions { Gradient = gradient } });
+            using var flow =
+                new ContinuousFlow(2, new ContinuousFlowOptions { Hidden = [8], Solver = new OdeSolverOptions { Gradient = gradient } });
             using Tensor data = randn(4, 2);
             using Tensor density = flow.LogDensity(data).sum();
             using (no_grad())
@@ -207,11 +212,13 @@ public class BackwardFailureTests
         using Tensor y0 = References.Network("y0").requires_grad_();
         using OdeSolution solution = Ode.Solve(network, y0, 0, 1, With(gradient));
         using Tensor loss = solution.Final.square().sum();
-        Action[] passes = [() => autograd.grad([loss], [y0], retain_graph: true, create_graph: true), () => loss.backward(retain_graph: true, create_graph: true)];
+        Action[] passes = [() => autograd.grad([loss], [y0], retain_graph: true, create_graph: true),
+            () => loss.backward(retain_graph: true, create_graph: true)];
         foreach (Action pass in passes)
         {
             pass.Should().Throw<ExternalException>().WithMessage("*second derivatives*GradientMethod.Direct()*");
-            ((Action)solution.ThrowIfBackwardFailed).Should().Throw<NotSupportedException>().WithMessage($"*'{With(gradient).Gradient!.Name}'*GradientMethod.Direct()*");
+            ((Action)solution.ThrowIfBackwardFailed).Should()
+                .Throw<NotSupportedException>().WithMessage($"*'{With(gradient).Gradient!.Name}'*GradientMethod.Direct()*");
         }
         using Tensor first = autograd.grad([loss], [y0])[0];
         first.isfinite().all().item<bool>().Should().BeTrue();

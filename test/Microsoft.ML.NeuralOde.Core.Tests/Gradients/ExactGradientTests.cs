@@ -7,7 +7,8 @@ namespace Microsoft.ML.NeuralOde.Core.Tests.Gradients;
 public class ExactGradientTests
 {
     /// <summary>Methods that differ from others in their coefficients only, where these do not need many iterations to say so.</summary>
-    private static readonly OdeMethod[] Costly = [OdeMethod.ImplicitEuler, OdeMethod.ImplicitMidpoint, OdeMethod.Radau3, OdeMethod.TrBdf2, OdeMethod.Kvaerno4, OdeMethod.Kvaerno5, OdeMethod.GaussLegendre6, OdeMethod.Auto];
+    private static readonly OdeMethod[] Costly = [OdeMethod.ImplicitEuler, OdeMethod.ImplicitMidpoint, OdeMethod.Radau3, OdeMethod.TrBdf2,
+        OdeMethod.Kvaerno4, OdeMethod.Kvaerno5, OdeMethod.GaussLegendre6, OdeMethod.Auto];
 
     public static TheoryData<string, double?> Steps()
     {
@@ -36,7 +37,8 @@ public class ExactGradientTests
         OdeSolverOptions options = Options(method) with { StepSize = step };
         NetworkGradients direct = NetworkGradients.Of(options with { Gradient = GradientMethod.Direct() });
         foreach (int? checkpoints in Checkpoints(options))
-            NetworkGradients.Of(options with { Gradient = GradientMethod.Checkpointed(checkpoints) }).Should().Agree(direct, Tolerance(options.Method));
+            NetworkGradients.Of(options with { Gradient = GradientMethod.Checkpointed(checkpoints) })
+            .Should().Agree(direct, Tolerance(options.Method));
         if (options.Method.IsReversible)
             NetworkGradients.Of(options with { Gradient = GradientMethod.Reversible() }).Should().Agree(direct, 1e-10);
     }
@@ -48,7 +50,8 @@ public class ExactGradientTests
         OdeSolverOptions options = Options(method) with { PerRow = true };
         NetworkGradients direct = NetworkGradients.Of(options with { Gradient = GradientMethod.Direct() });
         foreach (int? checkpoints in Checkpoints(options))
-            NetworkGradients.Of(options with { Gradient = GradientMethod.Checkpointed(checkpoints) }).Should().Agree(direct, Tolerance(options.Method));
+            NetworkGradients.Of(options with { Gradient = GradientMethod.Checkpointed(checkpoints) })
+            .Should().Agree(direct, Tolerance(options.Method));
     }
 
     [Theory]
@@ -63,7 +66,8 @@ public class ExactGradientTests
         OdeSolverOptions options = Options(method) with { PerRow = perRow, Discontinuities = [0.3, 0.6] };
         NetworkGradients direct = NetworkGradients.Of(options with { Gradient = GradientMethod.Direct() });
         foreach (int? checkpoints in new int?[] { null, 2 })
-            NetworkGradients.Of(options with { Gradient = GradientMethod.Checkpointed(checkpoints) }).Should().Agree(direct, Tolerance(options.Method));
+            NetworkGradients.Of(options with { Gradient = GradientMethod.Checkpointed(checkpoints) })
+            .Should().Agree(direct, Tolerance(options.Method));
     }
 
     [Fact]
@@ -96,7 +100,8 @@ public class ExactGradientTests
     {
         using var network = new ReferenceNetwork();
         using Tensor y0 = References.Network("y0").requires_grad_();
-        using OdeSolution solution = Ode.Solve(network, y0, 0, 1, new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 0.05, Gradient = GradientMethod.Checkpointed(checkpoints) });
+        using OdeSolution solution = Ode.Solve(network, y0, 0,
+            1, new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 0.05, Gradient = GradientMethod.Checkpointed(checkpoints) });
         using Tensor loss = solution.Final.square().sum();
         using Tensor first = autograd.grad([loss], [y0], retain_graph: true)[0];
         using Tensor second = autograd.grad([loss], [y0])[0];
@@ -132,7 +137,8 @@ public class ExactGradientTests
     [Fact]
     public void Couplings_and_checkpoints_that_make_no_sense_are_refused()
     {
-        ((Action)(() => OdeMethod.ReversibleCoupling(OdeMethod.Radau5))).Should().Throw<ArgumentException>().WithMessage("*'radau5'*explicit*");
+        ((Action)(() => OdeMethod.ReversibleCoupling(OdeMethod.Radau5))).Should()
+            .Throw<ArgumentException>().WithMessage("*'radau5'*explicit*");
         ((Action)(() => OdeMethod.ReversibleCoupling(OdeMethod.Dopri5, 1.5))).Should().Throw<ArgumentOutOfRangeException>();
         ((Action)(() => GradientMethod.Checkpointed(0))).Should().Throw<ArgumentOutOfRangeException>();
         OdeMethod.Parse("Reversible_Bosh3").Order.Should().Be(3);

@@ -16,15 +16,24 @@ public class FailedRowTests
             foreach (bool withArguments in new[] { false, true })
             {
                 using DisposeScope scope = NewDisposeScope();
-                Tensor y0 = tensor(Start, [4, 1]).requires_grad_(), a = tensor(1.0).requires_grad_(), c = ones(4, 1, ScalarType.Float64).requires_grad_();
+                Tensor y0 = tensor(Start, [4, 1]).requires_grad_(), a = tensor(1.0).requires_grad_(),
+                    c = ones(4, 1, ScalarType.Float64).requires_grad_();
                 Tensor times = tensor(new[] { 0.0, 0.1, 0.6, 1.0 });
-                var options = new OdeSolverOptions { PerRow = true, RelativeTolerance = 1e-9, AbsoluteTolerance = 1e-11, Gradient = GradientMethod.Parse(gradient) };
+                var options = new OdeSolverOptions
+                {
+                    PerRow = true,
+                    RelativeTolerance = 1e-9,
+                    AbsoluteTolerance = 1e-11,
+                    Gradient = GradientMethod.Parse(gradient)
+                };
                 OdeSolution solution = withArguments
-                    ? Ode.Solve((t, y, given) => a * given[0] * y * y, y0, times, [c], options, [a]) : Ode.Solve((t, y) => a * y * y, y0, times, options, [a]);
+                    ? Ode.Solve((t, y, given) => a * given[0] * y * y, y0, times, [c], options, [a])
+                    : Ode.Solve((t, y) => a * y * y, y0, times, options, [a]);
                 solution.Status.Select(status => status == RowStatus.Completed).Should().Equal(true, false, true, true);
                 Tensor rows = tensor(new long[] { 0, 2, 3 });
                 // The failed row's output at 0.1 counts; those that it did not reach only where the loss does not mask them.
-                Tensor loss = solution.States[1].sum() + (masks ? solution.States[2].index_select(0, rows).sum() + solution.Final.index_select(0, rows).sum()
+                Tensor loss = solution.States[1].sum() + (masks
+                    ? solution.States[2].index_select(0, rows).sum() + solution.Final.index_select(0, rows).sum()
                     : solution.States[2].sum() + solution.Final.sum());
                 loss.backward();
                 solution.Statistics.BackwardFailure.Should().BeNull();

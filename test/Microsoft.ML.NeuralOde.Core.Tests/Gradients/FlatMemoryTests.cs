@@ -19,7 +19,8 @@ public class FlatMemoryTests
         get
         {
             var data = new TheoryData<string, string>();
-            foreach (string dynamics in new[] { "dense", "gated", "conditional", "convolution", "module", "heavy ball", "separable", "augmented", "function", "flow", "path", "row arguments", "tuple", "event" })
+            foreach (string dynamics in new[] { "dense", "gated", "conditional", "convolution", "module", "heavy ball", "separable",
+                "augmented", "function", "flow", "path", "row arguments", "tuple", "event" })
                 foreach (string gradient in new[] { "direct", "adjoint", "checkpointed", "checkpointed again", "reversible" })
                     data.Add(dynamics, gradient);
             return data;
@@ -39,7 +40,8 @@ public class FlatMemoryTests
         for (int batch = 0; batch < 3 && !IsFlat(); batch++)
         {
             (long tensors, long pressure, long managed) grown = Growth(dynamics, options);
-            least = (Math.Min(least.tensors, grown.tensors), Math.Min(least.pressure, grown.pressure), Math.Min(least.managed, grown.managed));
+            least = (Math.Min(least.tensors, grown.tensors), Math.Min(least.pressure, grown.pressure),
+                Math.Min(least.managed, grown.managed));
         }
         least.tensors.Should().BeLessThanOrEqualTo(0);
         least.pressure.Should().BeLessThanOrEqualTo(0);
@@ -59,7 +61,8 @@ public class FlatMemoryTests
         for (int i = 0; i < Rounds; i++)
             parameters += Round(dynamics, options, disposes: true);
         Collect();
-        return (Tensor.TotalCount - parameters - tensors, NativeMemory.Alive - pressure, GC.GetTotalMemory(forceFullCollection: true) - managed);
+        return (Tensor.TotalCount - parameters - tensors, NativeMemory.Alive - pressure,
+            GC.GetTotalMemory(forceFullCollection: true) - managed);
     }
 
     [Theory]
@@ -99,10 +102,12 @@ public class FlatMemoryTests
         static WeakReference Use(string kind)
         {
             using DisposeScope scope = NewDisposeScope();
-            nn.Module<Tensor, Tensor, Tensor> dynamics = kind == "convolution" ? new ConvolutionalDynamics(4) : new DenseDynamics(6, [8, 7, 6]);
+            nn.Module<Tensor, Tensor,
+                Tensor> dynamics = kind == "convolution" ? new ConvolutionalDynamics(4) : new DenseDynamics(6, [8, 7, 6]);
             Tensor y0 = kind == "convolution" ? randn(2, 4, 5, 5) : randn(3, 6);
             if (kind == "path")
-                new ContinuousFlow(6, [dynamics], new ContinuousFlowOptions { Trace = TraceEstimator.Hutchinson() }).NegativeLogLikelihood(y0).backward();
+                new ContinuousFlow(
+                    6, [dynamics], new ContinuousFlowOptions { Trace = TraceEstimator.Hutchinson() }).NegativeLogLikelihood(y0).backward();
             else
                 Ode.Solve(dynamics, y0, 0, 1).Final.sum().backward();
             // Not disposed of: the collector has to find it free by itself.
@@ -206,18 +211,21 @@ public class FlatMemoryTests
                         "dense" => all.Add(new DenseDynamics(4, [8, 6])),
                         "gated" => all.Add(new DenseDynamics(4, time: TimeDependence.ConcatSquash)),
                         "convolution" => all.Add(new ConvolutionalDynamics(2)),
-                        "second order" or "heavy ball" or "separable" => all.Add(Dynamics.FamilyDynamicsTests.Create(kind, 2, Activation.Tanh, 5)),
+                        "second order" or "heavy ball" or "separable" =>
+                        all.Add(Dynamics.FamilyDynamicsTests.Create(kind, 2, Activation.Tanh, 5)),
                         _ => all.Add(new WithoutEvaluator(all.Add(new DenseDynamics(4)))),
                     };
                     parameters = dynamics.parameters().Count();
-                    Tensor y0 = all.Add(kind == "convolution" ? all.Add(linspace(-1, 1, 64)).reshape(2, 2, 4, 4) : ones(3, 4)).requires_grad_();
+                    Tensor y0 = all.Add(kind == "convolution" ? all.Add(linspace(-1, 1, 64)).reshape(2, 2, 4, 4) : ones(3, 4))
+                        .requires_grad_();
                     OdeSolution solution = all.Add(Ode.Solve(dynamics, y0, 0, kind == "convolution" ? 0.125 : End, options));
                     Back(solution.Final);
                     break;
                 }
             case "augmented":
                 {
-                    OdeBlock block = all.Add(new OdeBlock(all.Add(new DenseDynamics(4)), End, options, all.Add(StateAugmentation.Linear(3, 1))));
+                    OdeBlock block =
+                        all.Add(new OdeBlock(all.Add(new DenseDynamics(4)), End, options, all.Add(StateAugmentation.Linear(3, 1))));
                     parameters = block.parameters().Count();
                     Tensor x = all.Add(ones(3, 3));
                     Back(block.call(x));
@@ -227,7 +235,8 @@ public class FlatMemoryTests
                 {
                     DenseDynamics dynamics = all.Add(new DenseDynamics(4, conditions: 3));
                     parameters = dynamics.parameters().Count();
-                    Tensor y0 = all.Add(ones(3, 4)), times = all.Add(tensor(new[] { 0.0, End })), condition = all.Add(ones(3, 3)).requires_grad_();
+                    Tensor y0 = all.Add(ones(3, 4)), times = all.Add(tensor(new[] { 0.0, End })),
+                        condition = all.Add(ones(3, 3)).requires_grad_();
                     Back(all.Add(Ode.Solve(dynamics, y0, times, condition, options)).Final);
                     break;
                 }
@@ -245,19 +254,24 @@ public class FlatMemoryTests
                     nn.Module<Tensor, Tensor, Tensor> dynamics = all.Add(new WithoutEvaluator(all.Add(new DenseDynamics(3))));
                     parameters = dynamics.parameters().Count();
                     Tensor y0 = all.Add(ones(4, 3));
-                    RegularizedSolution solution = all.Add(new PathRegularization { KineticEnergy = 1 }.Solve(dynamics, y0, 0, End, options));
+                    RegularizedSolution solution =
+                        all.Add(new PathRegularization { KineticEnergy = 1 }.Solve(dynamics, y0, 0, End, options));
                     Back(solution.Final.alias());
                     break;
                 }
             default:
                 {
-                    Tensor w = all.Add(ones(2)).requires_grad_(), y0 = all.Add(ones(3, 2)), times = all.Add(tensor(new[] { 0.0, End })), c = all.Add(ones(3, 2)).requires_grad_();
+                    Tensor w = all.Add(ones(2)).requires_grad_(), y0 = all.Add(ones(3, 2)), times = all.Add(tensor(new[] { 0.0, End })),
+                        c = all.Add(ones(3, 2)).requires_grad_();
                     Tensor final = kind switch
                     {
                         "function" => all.Add(Ode.Solve((t, y) => w.neg() * y, y0, times, options, [w])).Final,
                         "row arguments" => all.Add(Ode.Solve((t, y, a) => w * a[0] - y, y0, times, [c], options, [w])).Final,
-                        "tuple" => all.Add(Ode.Solve((t, parts) => [w * parts[1], parts[0].neg()], [y0, y0], times, options, [w])).States[0].alias(),
-                        _ => all.Add(Ode.Solve((t, y) => w.neg() * y, y0, times, options with { Events = [new OdeEvent((t, y) => y.sum() - 22 * t)] }, [w])).Final,
+                        "tuple" => all.Add(
+                            Ode.Solve((t, parts) => [w * parts[1], parts[0].neg()], [y0, y0], times, options, [w])).States[0].alias(),
+                        _ => all.Add(
+                            Ode.Solve((t, y) => w.neg() * y,
+                                y0, times, options with { Events = [new OdeEvent((t, y) => y.sum() - 22 * t)] }, [w])).Final,
                     };
                     Back(final);
                     break;

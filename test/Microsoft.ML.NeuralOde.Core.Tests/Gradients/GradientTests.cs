@@ -28,7 +28,8 @@ public class GradientTests
         Problems.MaximumDifference(y0.grad!, References.Network("grad_y0")).Should().BeLessThan(1e-7);
         Problems.MaximumDifference(times.grad!, References.Network("grad_times")).Should().BeLessThan(1e-6);
         for (int i = 0; i < network.Weights.Length; i++)
-            Problems.MaximumDifference(network.Weights[i].grad!, References.Network(ReferenceNetwork.Names[i], "grad_weights")).Should().BeLessThan(1e-6);
+            Problems.MaximumDifference(network.Weights[i].grad!, References.Network(ReferenceNetwork.Names[i], "grad_weights"))
+            .Should().BeLessThan(1e-6);
         if (gradient is "adjoint" or "reversible")
             solution.Statistics.BackwardEvaluations.Should().BePositive();
     }
@@ -73,7 +74,8 @@ public class GradientTests
         {
             using Tensor y0 = References.Network("y0");
             using Tensor times = linspace(0, 1, outputs, ScalarType.Float64);
-            using OdeSolution solution = Ode.Solve(network, y0, times, Tight with { Method = OdeMethod.Dopri5, Gradient = GradientMethod.Checkpointed(evaluationBytes: 0) });
+            using OdeSolution solution = Ode.Solve(
+                network, y0, times, Tight with { Method = OdeMethod.Dopri5, Gradient = GradientMethod.Checkpointed(evaluationBytes: 0) });
             solution.States.square().sum().backward();
             return solution.Statistics.BackwardEvaluations;
         }
@@ -86,7 +88,8 @@ public class GradientTests
         using var network = new ReferenceNetwork();
         using Tensor y0 = References.Network("y0");
         using Tensor times = linspace(0, 1, Intervals + 1, ScalarType.Float64);
-        using OdeSolution solution = Ode.Solve(network, y0, times, Tight with { Method = OdeMethod.Dopri5, Gradient = GradientMethod.Adjoint() });
+        using OdeSolution solution =
+            Ode.Solve(network, y0, times, Tight with { Method = OdeMethod.Dopri5, Gradient = GradientMethod.Adjoint() });
         solution.States.square().sum().backward();
         // One evaluation where an interval begins, since λ jumps there, and six a step: none to look for a first step.
         long inSteps = solution.Statistics.BackwardEvaluations - Intervals;
@@ -103,7 +106,8 @@ public class GradientTests
         using Tensor y0 = ones(3, 2, ScalarType.Float64);
         using Tensor times = tensor(new[] { 0.0, 1.0 });
         using Tensor each = tensor(new[] { 1e-9, 1e-8 });
-        var options = new OdeSolverOptions { RelativeTolerances = each, AbsoluteTolerances = each, Gradient = GradientMethod.Parse(gradient) };
+        var options =
+            new OdeSolverOptions { RelativeTolerances = each, AbsoluteTolerances = each, Gradient = GradientMethod.Parse(gradient) };
         using OdeSolution solution = Ode.Solve((t, y) => -rate * y, y0, times, options, [rate]);
         solution.Final.sum().backward();
         rate.grad![0].ToDouble().Should().BeApproximately(-3 * Math.Exp(-0.7), 1e-6);
@@ -134,7 +138,8 @@ public class GradientTests
         solution.Statistics.BackwardFailure.Should().BeNull();
         Problems.MaximumDifference(y0.grad!, References.Network("grad_y0")).Should().BeLessThan(1e-6);
         for (int i = 0; i < network.Weights.Length; i++)
-            Problems.MaximumDifference(network.Weights[i].grad!, References.Network(ReferenceNetwork.Names[i], "grad_weights")).Should().BeLessThan(1e-5);
+            Problems.MaximumDifference(network.Weights[i].grad!, References.Network(ReferenceNetwork.Names[i], "grad_weights"))
+            .Should().BeLessThan(1e-5);
     }
 
     [Fact]
@@ -250,7 +255,8 @@ public class GradientTests
         Tensor times = References.Network("times");
         var options = With(gradient) with { StepSize = 1.0 / steps };
         long peak = 0;
-        OdeSolution solution = Ode.Solve((t, y) => { peak = Math.Max(peak, Tensor.TotalCount); return network.call(t, y); }, y0, times, options, network.Weights);
+        OdeSolution solution = Ode.Solve(
+            (t, y) => { peak = Math.Max(peak, Tensor.TotalCount); return network.call(t, y); }, y0, times, options, network.Weights);
         solution.Final.sum().backward();
         return peak;
     }

@@ -16,7 +16,8 @@ public class GuardedAutogradTests
 
     public static TheoryData<string> Gradients => ["adjoint", "checkpointed", "reversible"];
 
-    public static TheoryData<string> ImplicitMethods => [.. OdeMethod.All.Where(method => method is ImplicitRungeKutta).Select(method => method.Name)];
+    public static TheoryData<string> ImplicitMethods =>
+        [.. OdeMethod.All.Where(method => method is ImplicitRungeKutta).Select(method => method.Name)];
 
     [Fact]
     public void Derivatives_are_those_of_the_closed_form()
@@ -27,7 +28,8 @@ public class GuardedAutogradTests
         Tensor constant = ones(2, ScalarType.Float64);
         for (int i = 0; i < 4; i++)
         {
-            Tensor?[] found = Autograd.Pull("f", [x.pow(4), constant], [x, unused], [constant, constant], createGraph: true, retainGraph: true);
+            Tensor?[] found =
+                Autograd.Pull("f", [x.pow(4), constant], [x, unused], [constant, constant], createGraph: true, retainGraph: true);
             found[1].Should().BeNull();
             Problems.MaximumDifference(found[0]!, 4 * x.pow(3)).Should().BeLessThan(1e-14);
             Tensor second = Autograd.PullSum("f", found[0]!, [x], createGraph: true, retainGraph: true)[0]!;
@@ -66,13 +68,15 @@ public class GuardedAutogradTests
             using Tensor y0 = ones(2, 3).requires_grad_();
             var options = new OdeSolverOptions
             {
-                Gradient = gradient == "checkpointed" && !keeps ? GradientMethod.Checkpointed(evaluationBytes: 0) : GradientMethod.Parse(gradient),
+                Gradient = gradient == "checkpointed" && !keeps
+                ? GradientMethod.Checkpointed(evaluationBytes: 0) : GradientMethod.Parse(gradient),
                 Method = gradient == "reversible" ? OdeMethod.ReversibleHeun : OdeMethod.Dopri5,
             };
             using Tensor times = tensor(new[] { 0.0, 1.0 });
             using OdeSolution solution = Ode.Solve(ChangesInPlace, y0, times, options, []);
             ((Action)solution.Final.sum().backward).Should().Throw<ExternalException>().WithMessage("*in place*mul_*");
-            ((Action)solution.ThrowIfBackwardFailed).Should().Throw<InvalidOperationException>().WithMessage("*right-hand side*in place*mul_*");
+            ((Action)solution.ThrowIfBackwardFailed).Should()
+                .Throw<InvalidOperationException>().WithMessage("*right-hand side*in place*mul_*");
         }
     }
 
@@ -83,7 +87,8 @@ public class GuardedAutogradTests
         using Tensor y0 = ones(2, 3, ScalarType.Float64);
         using Tensor times = tensor(new[] { 0.0, 1.0 });
         var options = new OdeSolverOptions { Method = OdeMethod.Parse(method), StepSize = 0.1 };
-        ((Action)(() => Ode.Solve(ChangesInPlace, y0, times, options).Dispose())).Should().Throw<InvalidOperationException>().WithMessage("*right-hand side*in place*");
+        ((Action)(() => Ode.Solve(ChangesInPlace, y0, times, options).Dispose())).Should()
+            .Throw<InvalidOperationException>().WithMessage("*right-hand side*in place*");
     }
 
     [Fact]
@@ -112,15 +117,18 @@ public class GuardedAutogradTests
             using DisposeScope scope = NewDisposeScope();
             Tensor y0 = tensor(new[] { 0.2 }).requires_grad_();
             Tensor times = tensor(new[] { 0.0, 0.2, 1.0 });
-            var options = new OdeSolverOptions { Gradient = GradientMethod.Parse(gradient), Events = [new OdeEvent(function, isTerminal: true)] };
+            var options =
+                new OdeSolverOptions { Gradient = GradientMethod.Parse(gradient), Events = [new OdeEvent(function, isTerminal: true)] };
             OdeSolution solution = Ode.Solve((t, y) => ones_like(y), y0, times, options, []);
             solution.Events.Should().ContainSingle();
             solution.Events[0].Time.ToDouble().Should().BeApproximately(0.3, 1e-9);
             solution.Final.ToDouble().Should().BeApproximately(0.5, 1e-9);
             solution.States[1].sum().backward(retain_graph: true);
             y0.grad!.ToDouble().Should().BeApproximately(1, 1e-12);
-            ((Action)(() => solution.Events[0].Time.backward())).Should().Throw<ExternalException>().WithMessage("*time of an event has no derivatives*");
-            ((Action)(() => solution.Final.sum().backward())).Should().Throw<ExternalException>().WithMessage("*time of an event has no derivatives*");
+            ((Action)(() => solution.Events[0].Time.backward())).Should()
+                .Throw<ExternalException>().WithMessage("*time of an event has no derivatives*");
+            ((Action)(() => solution.Final.sum().backward())).Should()
+                .Throw<ExternalException>().WithMessage("*time of an event has no derivatives*");
         }
     }
 
@@ -129,7 +137,11 @@ public class GuardedAutogradTests
     {
         using Tensor y0 = tensor(new[] { 0.2 });
         using Tensor times = tensor(new[] { 0.0, 1.0 });
-        var options = new OdeSolverOptions { Events = [new OdeEvent((t, y) => (y > 0.5).to(ScalarType.Float64).sum() - 0.5, reset: (t, y) => y - 1)] };
+        var options = new OdeSolverOptions
+        {
+            Events =
+            [new OdeEvent((t, y) => (y > 0.5).to(ScalarType.Float64).sum() - 0.5, reset: (t, y) => y - 1)]
+        };
         using OdeSolution solution = Ode.Solve((t, y) => ones_like(y), y0, times, options);
         // Set back by 1 at t = 0.3, and not back at 1/2 by t = 1.
         solution.Final.ToDouble().Should().BeApproximately(0.2, 1e-9);

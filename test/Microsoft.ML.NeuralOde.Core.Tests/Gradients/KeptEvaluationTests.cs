@@ -11,7 +11,8 @@ public class KeptEvaluationTests
 
     private static readonly OdeSolverOptions Loose = new() { RelativeTolerance = 1e-3, AbsoluteTolerance = 1e-4 };
 
-    public static TheoryData<string, bool> Dynamics => new() { { "dense", true }, { "dense", false }, { "convolution", true }, { "convolution", false } };
+    public static TheoryData<string, bool> Dynamics =>
+        new() { { "dense", true }, { "dense", false }, { "convolution", true }, { "convolution", false } };
 
     [Theory]
     [MemberData(nameof(Dynamics))]
@@ -21,7 +22,8 @@ public class KeptEvaluationTests
         using nn.Module<Tensor, Tensor, Tensor> inner = kind == "dense" ? new DenseDynamics(5, [7, 6]) : new ConvolutionalDynamics(4);
         using nn.Module<Tensor, Tensor, Tensor> dynamics = hasEvaluator ? inner : new WithoutEvaluator(inner);
         using Tensor y0 = randn(kind == "dense" ? [9, 5] : [3, 4, 6, 5]).requires_grad_();
-        foreach (OdeSolverOptions options in new[] { Loose, Loose with { Method = OdeMethod.Rk4, StepSize = 0.11 }, Loose with { FirstStep = 3, Discontinuities = [0.4] } })
+        foreach (OdeSolverOptions options in new[] { Loose, Loose with { Method = OdeMethod.Rk4, StepSize = 0.11 },
+            Loose with { FirstStep = 3, Discontinuities = [0.4] } })
             foreach (double[] times in new double[][] { [0, 1], [0, 0.3, 0.31, 1], [1, 0.2] })
             {
                 (Tensor[] kept, SolverStatistics few) = Gradients(Plenty);
@@ -36,10 +38,12 @@ public class KeptEvaluationTests
                     dynamics.zero_grad();
                     y0.grad?.zero_();
                     using Tensor at = tensor(times).requires_grad_();
-                    using OdeSolution solution = Ode.Solve(dynamics, y0, at, options with { Gradient = GradientMethod.Checkpointed(evaluationBytes: bytes) });
+                    using OdeSolution solution =
+                        Ode.Solve(dynamics, y0, at, options with { Gradient = GradientMethod.Checkpointed(evaluationBytes: bytes) });
                     solution.States.sin().sum().backward();
                     solution.Statistics.BackwardFailure.Should().BeNull();
-                    return ([y0.grad!.clone(), at.grad!.clone(), .. dynamics.parameters().Select(parameter => parameter.grad!.clone())], solution.Statistics);
+                    return ([y0.grad!.clone(), at.grad!.clone(), .. dynamics.parameters().Select(parameter => parameter.grad!.clone())],
+                        solution.Statistics);
                 }
             }
     }
@@ -60,7 +64,13 @@ public class KeptEvaluationTests
 
         long Again(long bytes)
         {
-            var options = new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 0.1, Gradient = GradientMethod.Checkpointed(evaluationBytes: bytes) };
+            var options = new OdeSolverOptions
+            {
+                Method = OdeMethod.Rk4,
+                StepSize = 0.1,
+                Gradient = GradientMethod.Checkpointed(
+                evaluationBytes: bytes)
+            };
             using OdeSolution solution = Ode.Solve(dynamics, y0, 0, 1, options);
             solution.Final.sum().backward();
             solution.Statistics.BackwardFailure.Should().BeNull();
@@ -109,8 +119,10 @@ public class KeptEvaluationTests
         using OdeSolution solution = Ode.Solve(dynamics, y0, 0, 1, Loose with { Gradient = GradientMethod.Checkpointed() });
         using (no_grad())
             dynamics.parameters().First().mul_(2);
-        ((Action)solution.Final.sum().backward).Should().Throw<ExternalException>().WithMessage("*changed between the solve and its backward pass*");
-        solution.Statistics.BackwardFailure.Should().BeOfType<InvalidOperationException>().Which.Message.Should().Contain("changed between the solve and its backward pass");
+        ((Action)solution.Final.sum().backward).Should()
+            .Throw<ExternalException>().WithMessage("*changed between the solve and its backward pass*");
+        solution.Statistics.BackwardFailure.Should()
+            .BeOfType<InvalidOperationException>().Which.Message.Should().Contain("changed between the solve and its backward pass");
         y0.grad!.isnan().all().item<bool>().Should().BeTrue();
     }
 
@@ -164,5 +176,6 @@ public class KeptEvaluationTests
 
     [Fact]
     public void Memory_that_is_negative_is_refused() =>
-        ((Action)(() => GradientMethod.Checkpointed(evaluationBytes: -1))).Should().Throw<ArgumentOutOfRangeException>().WithMessage("*negative*");
+        ((Action)(() => GradientMethod.Checkpointed(evaluationBytes: -1))).Should()
+        .Throw<ArgumentOutOfRangeException>().WithMessage("*negative*");
 }

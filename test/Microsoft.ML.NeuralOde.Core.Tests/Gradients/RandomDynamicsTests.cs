@@ -10,7 +10,8 @@ namespace Microsoft.ML.NeuralOde.Core.Tests.Gradients;
 public class RandomDynamicsTests
 {
     private static readonly GradientMethod[] Checkpointed =
-        [GradientMethod.Checkpointed(), GradientMethod.Checkpointed(3), GradientMethod.Checkpointed(evaluationBytes: 0), GradientMethod.Checkpointed(evaluationBytes: 6000)];
+        [GradientMethod.Checkpointed(), GradientMethod.Checkpointed(3), GradientMethod.Checkpointed(evaluationBytes: 0),
+            GradientMethod.Checkpointed(evaluationBytes: 6000)];
 
     private static readonly OdeSolverOptions[] Solvers =
     [
@@ -35,7 +36,8 @@ public class RandomDynamicsTests
                 {
                     (Tensor[] found, Tensor then) = Solve(gradient);
                     for (int i = 0; i < right.Length; i++)
-                        Problems.MaximumDifference(found[i], right[i]).Should().BeLessThan(1e-5 * Math.Max(1, right[i].abs().max().ToDouble()), solver.Method.Name);
+                        Problems.MaximumDifference(found[i], right[i])
+                        .Should().BeLessThan(1e-5 * Math.Max(1, right[i].abs().max().ToDouble()), solver.Method.Name);
                     then.data<float>().ToArray().Should().Equal(after.data<float>().ToArray(), "the solve draws as many numbers");
                 }
 
@@ -51,7 +53,8 @@ public class RandomDynamicsTests
                     Tensor next = rand(3);
                     solution.States.sin().sum().backward();
                     solution.Statistics.BackwardFailure.Should().BeNull();
-                    return ([solution.States.detach().clone(), start.grad!.clone(), .. module.parameters().Select(parameter => parameter.grad!.clone())], next);
+                    return ([solution.States.detach().clone(), start.grad!.clone(),
+                        .. module.parameters().Select(parameter => parameter.grad!.clone())], next);
                 }
             }
     }
@@ -71,7 +74,8 @@ public class RandomDynamicsTests
         foreach (Action solve in new Action[]
         {
             () => Ode.Solve(module, y0, 0, 1, options), () => Ode.Solve(module.forward, y0, times, options, [.. module.parameters()]),
-            () => new OdeBlock(module, 1, options).call(y0), () => new PathRegularization { KineticEnergy = 1 }.Solve(module, y0, 0, 1, options),
+            () => new OdeBlock(module, 1, options).call(y0), () =>
+            new PathRegularization { KineticEnergy = 1 }.Solve(module, y0, 0, 1, options),
         })
             solve.Should().Throw<ArgumentException>().WithMessage("*random numbers*Dropout*Direct()*eval()*");
         module.eval();
@@ -101,7 +105,8 @@ public class RandomDynamicsTests
             foreach (string gradient in new[] { "adjoint", "checkpointed" })
                 for (int i = 0; i < 20; i++)
                 {
-                    using OdeSolution solution = Ode.Solve(module, y0, 0, 1, new OdeSolverOptions { Gradient = GradientMethod.Parse(gradient) });
+                    using OdeSolution solution =
+                        Ode.Solve(module, y0, 0, 1, new OdeSolverOptions { Gradient = GradientMethod.Parse(gradient) });
                     solution.Final.sum().backward();
                     solution.Statistics.BackwardFailure.Should().BeNull();
                 }
@@ -142,7 +147,8 @@ public class RandomDynamicsTests
     public void Batch_normalisation_counts_each_evaluation_of_the_solve_once(string gradient, string method)
     {
         GradientMethod by = gradient == "checkpointed" ? GradientMethod.Checkpointed(2) : GradientMethod.Parse(gradient);
-        var options = new OdeSolverOptions { Method = OdeMethod.Parse(method), StepSize = method == "reversible_heun" ? 0.02 : 0.1, Gradient = by };
+        var options =
+            new OdeSolverOptions { Method = OdeMethod.Parse(method), StepSize = method == "reversible_heun" ? 0.02 : 0.1, Gradient = by };
         manual_seed(4);
         foreach (bool isModule in new[] { true, false })
             foreach (bool withEvent in new[] { false, true })
@@ -151,7 +157,8 @@ public class RandomDynamicsTests
                 using Tensor y0 = randn(6, 5);
                 using Tensor times = tensor(new[] { 0.0, 1.0 });
                 OdeSolverOptions with = withEvent ? options with { Events = [new OdeEvent((t, y) => (t - 5).sum())] } : options;
-                using OdeSolution solution = isModule ? Ode.Solve(module, y0, 0, 1, with) : Ode.Solve((t, y) => module.call(t, y), y0, times, with, [.. module.parameters()]);
+                using OdeSolution solution = isModule
+                    ? Ode.Solve(module, y0, 0, 1, with) : Ode.Solve((t, y) => module.call(t, y), y0, times, with, [.. module.parameters()]);
                 double counted = module.Norm.get_buffer("num_batches_tracked")!.ToDouble();
                 // With an event the first of two passes is not counted, and those through implicit equations are not counted evaluations
                 // alone.

@@ -34,7 +34,8 @@ public sealed class UnnamedParameterTests : IDisposable
             foreach (string gradient in new[] { "adjoint", "checkpointed", "reversible" })
                 foreach (string kind in new[]
                 {
-                    "no names", "one of two", "one of two, deep", "names of others", "static", "not a leaf", "row arguments", "row arguments, one of two",
+                    "no names", "one of two", "one of two, deep", "names of others", "static", "not a leaf", "row arguments",
+                    "row arguments, one of two",
                     "row arguments with gradients", "tuple", "tuple, one of two", "event", "rows", "rows with events", "module's forward",
                 })
                     data.Add(gradient, kind);
@@ -54,25 +55,32 @@ public sealed class UnnamedParameterTests : IDisposable
         {
             "no names" => (() => Ode.Solve((t, y) => -w * y, _y0, _times, options), "w"),
             "one of two" => (() => Ode.Solve((t, y) => -w * y + b, _y0, _times, options, [w]), "b"),
-            "one of two, deep" => (() => Ode.Solve(Deep(new Dictionary<string, List<Tensor>> { ["all"] = [w, b] }), _y0, _times, options, [w]), "layers"),
+            "one of two, deep" =>
+            (() => Ode.Solve(Deep(new Dictionary<string, List<Tensor>> { ["all"] = [w, b] }), _y0, _times, options, [w]), "layers"),
             "names of others" => (() => Ode.Solve((t, y) => -w * y, _y0, _times, options, [b]), "w"),
             "static" => (() => Ode.Solve(static (t, y) => -StaticWeight * y, _y0, _times, options, [b]), nameof(StaticWeight)),
             "not a leaf" => (() => Normalised(options), "unit"),
             "row arguments" => (() => Ode.Solve((t, y, a) => -w * y + a[0], _y0, _times, [ones_like(_y0)], options), "w"),
-            "row arguments, one of two" => (() => Ode.Solve((t, y, a) => -w * y + a[0] * b, _y0, _times, [ones_like(_y0)], options, [b]), "w"),
-            "row arguments with gradients" => (() => Ode.Solve((t, y, a) => -w * y + a[0], _y0, _times, [ones_like(_y0).requires_grad_()], options), "w"),
+            "row arguments, one of two" =>
+            (() => Ode.Solve((t, y, a) => -w * y + a[0] * b, _y0, _times, [ones_like(_y0)], options, [b]), "w"),
+            "row arguments with gradients" =>
+            (() => Ode.Solve((t, y, a) => -w * y + a[0], _y0, _times, [ones_like(_y0).requires_grad_()], options), "w"),
             "tuple" => (() => Ode.Solve((t, parts) => [-w * parts[0]], [_y0], _times, options), "w"),
             "tuple, one of two" => (() => Ode.Solve((t, parts) => [-w * parts[0], b + parts[1]], [_y0, _y0], _times, options, [w]), "b"),
-            "event" => (() => Ode.Solve((t, y) => -w * y + b, _y0, _times, options with { Events = [new OdeEvent((t, y) => y.sum() - 5)] }, [w]), "b"),
+            "event" => (() =>
+                Ode.Solve((t, y) => -w * y + b, _y0, _times, options with { Events = [new OdeEvent((t, y) => y.sum() - 5)] }, [w]), "b"),
             "rows" => (() => Ode.Solve((t, y) => -w * y + b, _y0, _times, options with { PerRow = true }, [w]), "b"),
-            "rows with events" => (() => Ode.Solve((t, y) => -w * y, _y0, _times, options with { PerRow = true, Events = [new OdeEvent((t, y) => y.sum() - 1)] }), "w"),
+            "rows with events" =>
+            (() => Ode.Solve((t, y) => -w * y, _y0, _times, options with { PerRow = true, Events = [new OdeEvent((t, y) => y.sum() - 1)] }),
+                "w"),
             _ => (() => Ode.Solve(new Complete().forward, _y0, _times, options), "weight"),
         };
         ArgumentException thrown = found.Solve.Should().Throw<ArgumentException>().Which;
         thrown.Message.Should().Contain("'parameters'").And.Contain("Direct()").And.Contain(gradient);
         thrown.Message.Should().Contain(found.Name);
 
-        static Func<Tensor, Tensor, Tensor> Deep(Dictionary<string, List<Tensor>> layers) => (t, y) => -layers["all"][0] * y + layers["all"][1];
+        static Func<Tensor, Tensor, Tensor> Deep(Dictionary<string, List<Tensor>> layers) =>
+            (t, y) => -layers["all"][0] * y + layers["all"][1];
 
         void Normalised(OdeSolverOptions options)
         {
@@ -90,12 +98,14 @@ public sealed class UnnamedParameterTests : IDisposable
         foreach (Action solve in new Action[]
         {
             () => Ode.Solve(new Forgetful(), _y0, _times, options), () => Ode.Solve(new Forgetful(), _y0, 0, 1, options),
-            () => Ode.Solve(new Forgetful(), _y0.clone().requires_grad_(), 0, 1, options), () => new PathRegularization { JacobianNorm = 1 }.Solve(new Forgetful(), _y0, 0, 1, options),
+            () => Ode.Solve(new Forgetful(), _y0.clone().requires_grad_(), 0, 1, options), () =>
+            new PathRegularization { JacobianNorm = 1 }.Solve(new Forgetful(), _y0, 0, 1, options),
         })
             solve.Should().Throw<ArgumentException>().WithMessage("*Forgetful*_first.weight*RegisterComponents*");
         foreach ((nn.Module<Tensor, Tensor, Tensor> module, string name) in new (nn.Module<Tensor, Tensor, Tensor>, string)[]
         {
-            (new WithList(), "_layers[0].weight"), (new WithFunction(), "_inner"), (new WithoutEvaluator(new WithList()), "inner._layers[0]"),
+            (new WithList(), "_layers[0].weight"), (new WithFunction(), "_inner"),
+            (new WithoutEvaluator(new WithList()), "inner._layers[0]"),
         })
             foreach (Action solve in new Action[]
             {
@@ -116,7 +126,8 @@ public sealed class UnnamedParameterTests : IDisposable
     {
         OdeSolverOptions options = With(gradient);
         Tensor c = ones_like(_y0).requires_grad_();
-        foreach (Action solve in new Action[] { () => Ode.Solve(new Controlled(false), _y0, _times, [c], options), () => Ode.Solve(new ControlledByOne(false), _y0, _times, c, options).Dispose() })
+        foreach (Action solve in new Action[] { () => Ode.Solve(new Controlled(false), _y0, _times, [c], options), () =>
+            Ode.Solve(new ControlledByOne(false), _y0, _times, c, options).Dispose() })
             solve.Should().Throw<ArgumentException>().WithMessage("*_layer.weight*RegisterComponents*");
 
         foreach (bool perRow in new[] { false, true })
@@ -132,7 +143,8 @@ public sealed class UnnamedParameterTests : IDisposable
                 var linear = (Linear)layer;
                 double[][] found = Derivatives(solve, c, linear.weight!);
                 OdeSolverOptions direct = options with { PerRow = perRow, Gradient = GradientMethod.Direct() };
-                double[][] right = Derivatives(() => Ode.Solve((t, y, a) => linear.call(y) * a[0], _y0, _times, [c], direct), c, linear.weight!);
+                double[][] right =
+                    Derivatives(() => Ode.Solve((t, y, a) => linear.call(y) * a[0], _y0, _times, [c], direct), c, linear.weight!);
                 for (int i = 0; i < right.Length; i++)
                     found[i].Should().HaveSameCount(right[i]).And.Equal(right[i], (a, b) => Math.Abs(a - b) < 1e-5);
             }
@@ -151,10 +163,12 @@ public sealed class UnnamedParameterTests : IDisposable
         Tensor weight = dynamics.parameters().First();
         double[][] found = Derivatives(() => Ode.Solve(dynamics, _y0, _times, condition, options), condition, weight);
         double[][] right = Derivatives(
-            () => Ode.Solve((t, y) => dynamics.Evaluate(t, y, condition), _y0, _times, options with { PerRow = false, Gradient = GradientMethod.Direct() }), condition, weight);
+            () => Ode.Solve((t, y) => dynamics.Evaluate(t, y, condition), _y0, _times,
+                options with { PerRow = false, Gradient = GradientMethod.Direct() }), condition, weight);
         for (int i = 0; i < right.Length; i++)
             found[i].Should().Equal(right[i], (a, b) => Math.Abs(a - b) < 1e-7);
-        ((Action)(() => Ode.Solve(dynamics, _y0, _times, ones(2, 3), options))).Should().Throw<ArgumentException>().WithMessage("*[2, 3]*[batch, 4]*");
+        ((Action)(() => Ode.Solve(dynamics, _y0, _times, ones(2, 3), options))).Should()
+            .Throw<ArgumentException>().WithMessage("*[2, 3]*[batch, 4]*");
     }
 
     [Theory]
@@ -186,7 +200,8 @@ public sealed class UnnamedParameterTests : IDisposable
                 using OdeSolution solution = solve();
                 solution.Status.Should().Equal([RowStatus.Completed], what);
                 if (isCounted)
-                    calls.Should().BeInRange((int)solution.Statistics.FunctionEvaluations, (int)solution.Statistics.FunctionEvaluations + more, what);
+                    calls.Should()
+                    .BeInRange((int)solution.Statistics.FunctionEvaluations, (int)solution.Statistics.FunctionEvaluations + more, what);
             }
         }
         using (no_grad())

@@ -62,7 +62,8 @@ public sealed class DenseRowSolverTests
         var limited = options with { MaximumSteps = 2, MaximumStep = 0.01 };
         Action act = () => Run(DenseRowSolver.TryCreate(block, limited)!, [1, 1]);
         act.Should().Throw<OdeSolverException>().Which.Failure.Should().Be(SolverFailure.StepLimit);
-        Run(DenseRowSolver.TryCreate(block, limited with { OnStepLimit = StepLimitBehavior.ReturnPartial })!, [1, 1]).Should().Equal(float.NaN, float.NaN);
+        Run(DenseRowSolver.TryCreate(block, limited with { OnStepLimit = StepLimitBehavior.ReturnPartial })!, [1, 1])
+            .Should().Equal(float.NaN, float.NaN);
     }
 
     [Theory]
@@ -82,7 +83,8 @@ public sealed class DenseRowSolverTests
         start[1] = 2;
         foreach (double tolerance in new[] { 0, 1e-60 })
         {
-            float[] found = Run(DenseRowSolver.TryCreate(block, new OdeSolverOptions { PerRow = true, AbsoluteTolerance = tolerance })!, start);
+            float[] found =
+                Run(DenseRowSolver.TryCreate(block, new OdeSolverOptions { PerRow = true, AbsoluteTolerance = tolerance })!, start);
             found[0].Should().Be(0);
             found[1].Should().BeApproximately((float)(2 * Math.Exp(-1)), 1e-4f);
         }

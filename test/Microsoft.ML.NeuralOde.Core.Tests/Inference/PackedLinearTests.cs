@@ -41,7 +41,8 @@ public sealed unsafe class PackedLinearTests
     [InlineData(Activation.Relu)]
     public void Activations_are_exact_to_float_precision(Activation activation)
     {
-        float[] values = [.. Enumerable.Range(-400, 800).Select(i => i / 20f), 1e-8f, -1e-6f, 1e-3f, -0.0f, 0.2499f, 0.2501f, 88, -88, 200, -200, float.NaN, float.PositiveInfinity, 30, -30, 5e-4f, -5e-4f];
+        float[] values = [.. Enumerable.Range(-400, 800).Select(i => i / 20f), 1e-8f, -1e-6f, 1e-3f, -0.0f, 0.2499f, 0.2501f, 88, -88,
+            200, -200, float.NaN, float.PositiveInfinity, 30, -30, 5e-4f, -5e-4f];
         float[] results = [.. values];
         fixed (float* r = results)
             Activations.Apply(activation, r, results.Length);

@@ -112,7 +112,8 @@ public class RowBlocksTests
             Tensor y = randn(700, 20);
             Tensor final = Ode.Solve(dynamics, y, 0, 1, new OdeSolverOptions { Gradient = GradientMethod.Checkpointed() }).Final;
             final.square().sum().backward();
-            return (final.detach().data<float>().ToArray(), [.. dynamics.parameters().Select(parameter => parameter.grad!.data<float>().ToArray())]);
+            return (final.detach().data<float>().ToArray(),
+                [.. dynamics.parameters().Select(parameter => parameter.grad!.data<float>().ToArray())]);
         }
     }
 }

@@ -23,7 +23,8 @@ public class AdamsTests
         {
             using Tensor y0 = tensor(new[] { -1.2, -0.5, 0.2 });
             using Tensor times = tensor(new[] { 0, 0.7, 1.05, 2.0 });
-            using OdeSolution solution = Ode.Solve(Problems.Tangent, y0, times, new OdeSolverOptions { Method = method, StepSize = 0.05 / refinement });
+            using OdeSolution solution =
+                Ode.Solve(Problems.Tangent, y0, times, new OdeSolverOptions { Method = method, StepSize = 0.05 / refinement });
             using Tensor exact = tensor(Array.ConvertAll(new[] { -1.2, -0.5, 0.2 }, y => Problems.TangentSolution(2, y)));
             return Problems.MaximumDifference(solution.Final, exact);
         }

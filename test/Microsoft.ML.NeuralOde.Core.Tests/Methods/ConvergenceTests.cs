@@ -5,11 +5,13 @@ namespace Microsoft.ML.NeuralOde.Core.Tests.Methods;
 
 public class ConvergenceTests
 {
-    public static TheoryData<string> Methods => [.. TestMethods.All.Where(method => !method.IsForSecondOrderSystems).Select(method => method.Name)];
+    public static TheoryData<string> Methods =>
+        [.. TestMethods.All.Where(method => !method.IsForSecondOrderSystems).Select(method => method.Name)];
 
     /// <summary>All but those that put interpolants of several orders together; they have tests of their own.</summary>
     public static TheoryData<string> MethodsWithOneInterpolant =>
-        [.. TestMethods.All.Where(method => method is not (VariableOrderAdams or AutoSwitching) && !method.IsForSecondOrderSystems).Select(method => method.Name)];
+        [.. TestMethods.All.Where(method => method is not (VariableOrderAdams or AutoSwitching) && !method.IsForSecondOrderSystems)
+            .Select(method => method.Name)];
 
     [Theory]
     [MemberData(nameof(Methods))]
@@ -30,7 +32,8 @@ public class ConvergenceTests
     public void The_interpolant_has_its_order(string name)
     {
         OdeMethod method = TestMethods.Named(name);
-        double order = Order(steps => InterpolationError(method, steps), method.InterpolantOrder >= 6 ? 8 : method.InterpolantOrder >= 4 ? 12 : 40);
+        double order =
+            Order(steps => InterpolationError(method, steps), method.InterpolantOrder >= 6 ? 8 : method.InterpolantOrder >= 4 ? 12 : 40);
         order.Should().BeApproximately(method.InterpolantOrder + 1, 0.3, "the local error of one step is O(h^(order + 1))");
     }
 
@@ -44,7 +47,8 @@ public class ConvergenceTests
         for (int i = 0; i < tableau.Stages; i++)
             tableau.A[i].Sum().Should().BeApproximately(tableau.C[i], 1e-14, "row {0} of a sums to c", i);
         for (int q = 1; q <= method.Order; q++)
-            tableau.B.Zip(tableau.C, (b, c) => b * Math.Pow(c, q - 1)).Sum().Should().BeApproximately(1.0 / q, 1e-14, "quadrature condition {0}", q);
+            tableau.B.Zip(tableau.C, (b, c) => b * Math.Pow(c, q - 1))
+            .Sum().Should().BeApproximately(1.0 / q, 1e-14, "quadrature condition {0}", q);
         tableau.Error?.Sum().Should().BeApproximately(0, 1e-15);
         double[] weights = new double[tableau.Extension.Polynomials.Length];
         tableau.Extension.Weights(1, weights);
@@ -53,7 +57,8 @@ public class ConvergenceTests
         weights[0].Should().BeApproximately(1, 1e-12, "the interpolant starts with slope f(t, y)");
     }
 
-    private static double Order(Func<int, double> error, int coarse, int halvings = 1) => Math.Log2(error(coarse) / error(coarse << halvings)) / halvings;
+    private static double Order(Func<int, double> error, int coarse, int halvings = 1) =>
+        Math.Log2(error(coarse) / error(coarse << halvings)) / halvings;
 
     // Several initial values, so that no error is small because it changes its sign just there.
     private static readonly double[] InitialValues = [-1.2, -0.5, 0.2];

@@ -70,7 +70,8 @@ public class DenseOutputTests
     [MemberData(nameof(Adaptive))]
     public void Outputs_between_steps_meet_the_tolerance_as_ends_do(string name, double tolerance)
     {
-        foreach ((Func<Tensor, Tensor, Tensor> f, double[] start, Func<double, double[]> exact) in new (Func<Tensor, Tensor, Tensor>, double[], Func<double, double[]>)[]
+        foreach ((Func<Tensor, Tensor, Tensor> f, double[] start, Func<double, double[]> exact) in new (Func<Tensor, Tensor, Tensor>,
+            double[], Func<double, double[]>)[]
         {
             ((t, y) => -1.3 * y, [1, 0.5], t => [Math.Exp(-1.3 * t), 0.5 * Math.Exp(-1.3 * t)]),
             ((t, y) => stack([y[1], -y[0]]), [1, 0], t => [Math.Cos(t), -Math.Sin(t)]),
@@ -86,7 +87,8 @@ public class DenseOutputTests
             {
                 using DisposeScope scope = NewDisposeScope();
                 using IDisposable noGrad = no_grad();
-                var options = new OdeSolverOptions { Method = OdeMethod.Parse(name), RelativeTolerance = tolerance, AbsoluteTolerance = tolerance };
+                var options =
+                    new OdeSolverOptions { Method = OdeMethod.Parse(name), RelativeTolerance = tolerance, AbsoluteTolerance = tolerance };
                 OdeSolution solution = Ode.Solve(f, tensor(start), tensor(times), options);
                 return Problems.MaximumDifference(solution.States, tensor([.. times.SelectMany(exact)], [times.Length, start.Length]));
             }

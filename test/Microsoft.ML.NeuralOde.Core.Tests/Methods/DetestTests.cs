@@ -19,11 +19,13 @@ public class DetestTests
     [InlineData("adams", 1e-6)]
     [InlineData("adams", 1e-9)]
     [InlineData("auto", 1e-6)]
-    public void Explicit_methods_and_those_that_switch_keep_their_tolerance(string name, double tolerance, double slack = 1) => Check(name, tolerance, slack);
+    public void Explicit_methods_and_those_that_switch_keep_their_tolerance(string name, double tolerance, double slack = 1) =>
+        Check(name, tolerance, slack);
 
     /// <summary>Without implicit Euler, whose damping makes orbits fall into the sun.</summary>
     public static TheoryData<string> Implicit =>
-        [.. OdeMethod.All.OfType<ImplicitRungeKutta>().Where(method => method.IsAdaptive && method.Order > 1).Select(method => method.Name)];
+        [.. OdeMethod.All.OfType<ImplicitRungeKutta>()
+            .Where(method => method.IsAdaptive && method.Order > 1).Select(method => method.Name)];
 
     [Theory]
     [Trait("Category", "Slow")]
@@ -36,7 +38,8 @@ public class DetestTests
         {
             double error = problem.ScaledError(OdeMethod.Parse(name), tolerance, out SolverStatistics statistics);
             // Orbits carry an error of their phase along, the longer the larger.
-            error.Should().BeLessThan(slack * (problem.Name[0] == 'D' ? 5000 : 600), "of problem {0}, in units of the tolerance", problem.Name);
+            error.Should()
+                .BeLessThan(slack * (problem.Name[0] == 'D' ? 5000 : 600), "of problem {0}, in units of the tolerance", problem.Name);
             // The eigenvalues of C2 reach −9, which does limit the steps of explicit methods in the end.
             if (problem.Name != "C2")
                 statistics.IsStiff.Should().BeFalse("problem {0} is not", problem.Name);

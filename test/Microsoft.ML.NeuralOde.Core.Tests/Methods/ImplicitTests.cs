@@ -7,7 +7,8 @@ public class ImplicitTests
 {
     public static TheoryData<string> All => [.. OdeMethod.All.OfType<ImplicitRungeKutta>().Select(method => method.Name)];
 
-    public static TheoryData<string> Adaptive => [.. OdeMethod.All.OfType<ImplicitRungeKutta>().Where(method => method.IsAdaptive).Select(method => method.Name)];
+    public static TheoryData<string> Adaptive =>
+        [.. OdeMethod.All.OfType<ImplicitRungeKutta>().Where(method => method.IsAdaptive).Select(method => method.Name)];
 
     [Theory]
     [MemberData(nameof(All))]
@@ -80,7 +81,8 @@ public class ImplicitTests
         using IDisposable noGrad = no_grad();
         using Tensor times = tensor(new[] { 0.0, 2 * step });
         if (OdeMethod.Parse(name).IsAdaptive)
-            Ode.Solve((t, y) => y, y0, times, new OdeSolverOptions { Method = OdeMethod.Parse(name), FirstStep = step, RelativeTolerance = 1e-3 })
+            Ode.Solve((t, y) => y, y0,
+                times, new OdeSolverOptions { Method = OdeMethod.Parse(name), FirstStep = step, RelativeTolerance = 1e-3 })
                 .Final[0].ToDouble().Should().BeApproximately(Math.Exp(2 * step), 1);
     }
 
@@ -97,7 +99,13 @@ public class ImplicitTests
         {
             using Tensor y0 = tensor(new[] { start });
             using Tensor times = tensor(new[] { 0.0, 1.0 });
-            var options = new OdeSolverOptions { Method = method, RelativeTolerance = tolerance, AbsoluteTolerance = tolerance / 10, MaximumSteps = 5000 };
+            var options = new OdeSolverOptions
+            {
+                Method = method,
+                RelativeTolerance = tolerance,
+                AbsoluteTolerance = tolerance / 10,
+                MaximumSteps = 5000
+            };
             using IDisposable noGrad = no_grad();
             using OdeSolution single = Ode.Solve(f, y0, times, options);
             using Tensor precise = y0.to(ScalarType.Float64);
@@ -139,7 +147,8 @@ public class ImplicitTests
         using OdeSolution solution = Solve(name, Problems.Robertson, y0, times, low ? 1e-4 : 1e-6, low ? 1e-8 : 1e-10);
         Problems.MaximumDifference(solution.States, expected).Should().BeLessThan(low ? 5e-3 : 1e-4);
         solution.Statistics.AcceptedSteps.Should().BeLessThan(low ? 4000 : 700);
-        solution.Statistics.Jacobians.Should().BePositive().And.BeLessThanOrEqualTo(solution.Statistics.AcceptedSteps + solution.Statistics.RejectedSteps + 1);
+        solution.Statistics.Jacobians.Should()
+            .BePositive().And.BeLessThanOrEqualTo(solution.Statistics.AcceptedSteps + solution.Statistics.RejectedSteps + 1);
         solution.Statistics.Factorizations.Should().BePositive();
     }
 
@@ -180,7 +189,8 @@ public class ImplicitTests
             using Tensor direction = linspace(0.4, -0.9, variable.numel(), ScalarType.Float64).reshape(variable.shape);
             using IDisposable noGrad = no_grad();
             Tensor Moved(Tensor v, double by) => ReferenceEquals(v, variable) ? v + by * direction : v;
-            double difference = (Loss(Moved(weight, 1e-5), Moved(y0, 1e-5), Moved(times, 1e-5)) - Loss(Moved(weight, -1e-5), Moved(y0, -1e-5), Moved(times, -1e-5))).ToDouble() / 2e-5;
+            double difference = (Loss(Moved(weight, 1e-5), Moved(y0, 1e-5), Moved(times, 1e-5)) - Loss(
+                Moved(weight, -1e-5), Moved(y0, -1e-5), Moved(times, -1e-5))).ToDouble() / 2e-5;
             (variable.grad! * direction).sum().ToDouble().Should().BeApproximately(difference, 2e-7);
         }
 
@@ -218,10 +228,12 @@ public class ImplicitTests
     {
         using Tensor y0 = tensor(new[] { 2.0, 0.0, 0.5, 0.5, -1.0, 2.0 }, [3, 2]);
         using Tensor times = tensor(new[] { 0.0, 1.0, 5.0 });
-        var options = new OdeSolverOptions { Method = OdeMethod.Kvaerno5, PerRow = true, RelativeTolerance = 1e-6, AbsoluteTolerance = 1e-8 };
+        var options =
+            new OdeSolverOptions { Method = OdeMethod.Kvaerno5, PerRow = true, RelativeTolerance = 1e-6, AbsoluteTolerance = 1e-8 };
         using IDisposable noGrad = no_grad();
         using OdeSolution batch = Ode.Solve(Problems.VanDerPol5, y0, times, options);
-        using OdeSolution reference = Ode.Solve(Problems.VanDerPol5, y0, times, new OdeSolverOptions { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-10, AbsoluteTolerance = 1e-12 });
+        using OdeSolution reference = Ode.Solve(Problems.VanDerPol5, y0,
+            times, new OdeSolverOptions { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-10, AbsoluteTolerance = 1e-12 });
         Problems.MaximumDifference(batch.States, reference.States).Should().BeLessThan(1e-3);
         batch.Status.Should().OnlyContain(s => s == RowStatus.Completed);
     }
@@ -235,7 +247,8 @@ public class ImplicitTests
         // An easy row, a stiff one and one that needs many steps.
         using Tensor y0 = tensor(new[] { 0.01, 0.0, 2.0, 0.0, 2.0, -30.0 }, [3, 2]);
         using Tensor times = tensor(new[] { 0.0, 4.0, 20.0 });
-        var options = new OdeSolverOptions { Method = OdeMethod.Parse(name), PerRow = true, RelativeTolerance = 1e-4, AbsoluteTolerance = 1e-6 };
+        var options =
+            new OdeSolverOptions { Method = OdeMethod.Parse(name), PerRow = true, RelativeTolerance = 1e-4, AbsoluteTolerance = 1e-6 };
         using IDisposable noGrad = no_grad();
         using OdeSolution batch = Ode.Solve(Problems.VanDerPol5, y0, times, options);
         for (int row = 0; row < 3; row++)
@@ -262,7 +275,13 @@ public class ImplicitTests
         using Tensor a = tensor(0.7, ScalarType.Float64).requires_grad_();
         using Tensor y0 = tensor(new[] { 1.0 });
         using Tensor times = tensor(new[] { 0.0, 1.0 });
-        var options = new OdeSolverOptions { Method = OdeMethod.Radau5, RelativeTolerance = 1e-8, AbsoluteTolerance = 1e-10, Gradient = GradientMethod.Checkpointed() };
+        var options = new OdeSolverOptions
+        {
+            Method = OdeMethod.Radau5,
+            RelativeTolerance = 1e-8,
+            AbsoluteTolerance = 1e-10,
+            Gradient = GradientMethod.Checkpointed()
+        };
         using OdeSolution solution = Ode.Solve((t, y) => -a * y, y0, times, options, [a]);
         solution.Final.sum().backward();
         a.grad!.ToDouble().Should().BeApproximately(-Math.Exp(-0.7), 1e-6);
@@ -282,7 +301,8 @@ public class ImplicitTests
         return
         [
             (1, one, 1), (2, c, 2), (3, c2, 3), (3, ac, 6), (4, c3, 4), (4, Times(c, ac), 8), (4, ac2, 12), (4, aac, 24),
-            (5, Times(c, c3), 5), (5, Times(c2, ac), 10), (5, Times(ac, ac), 20), (5, Times(c, ac2), 15), (5, Times(c, aac), 30), (5, A(c3), 20),
+            (5, Times(c, c3), 5), (5, Times(c2, ac), 10), (5, Times(ac, ac), 20), (5, Times(c, ac2), 15), (5, Times(c, aac), 30),
+            (5, A(c3), 20),
             (5, A(Times(c, ac)), 40), (5, A(ac2), 60), (5, A(aac), 120),
         ];
     }
@@ -290,9 +310,17 @@ public class ImplicitTests
     private static double Dot(double[] x, double[] y) => x.Zip(y, (left, right) => left * right).Sum();
 
     private static OdeSolution Solve(
-        string name, Func<Tensor, Tensor, Tensor> f, Tensor y0, Tensor times, double rtol, double atol, Func<Tensor, Tensor, Tensor>? jacobian = null)
+        string name, Func<Tensor, Tensor, Tensor> f, Tensor y0, Tensor times, double rtol, double atol, Func<Tensor, Tensor,
+        Tensor>? jacobian = null)
     {
         using IDisposable noGrad = no_grad();
-        return Ode.Solve(f, y0, times, new OdeSolverOptions { Method = OdeMethod.Parse(name), RelativeTolerance = rtol, AbsoluteTolerance = atol, Jacobian = jacobian });
+        return Ode.Solve(f, y0, times,
+            new OdeSolverOptions
+            {
+                Method = OdeMethod.Parse(name),
+                RelativeTolerance = rtol,
+                AbsoluteTolerance = atol,
+                Jacobian = jacobian
+            });
     }
 }

@@ -5,7 +5,8 @@ namespace Microsoft.ML.NeuralOde.Core.Tests.Methods;
 
 public class OwnTableauTests
 {
-    public static TheoryData<string> Explicit => [.. TestMethods.All.Where(method => method.ExplicitTableau is not null).Select(method => method.Name)];
+    public static TheoryData<string> Explicit =>
+        [.. TestMethods.All.Where(method => method.ExplicitTableau is not null).Select(method => method.Name)];
 
     /// <summary>What is wrong with a tableau, and what the message must tell.</summary>
     private static readonly Dictionary<string, (Action<Draft> Spoil, string Message)> Wrong = new()
@@ -33,14 +34,18 @@ public class OwnTableauTests
         ["too few embedded weights"] = (draft => (draft.Embedded, draft.EmbeddedOrder) = ([0.5, 0.5], 2), "*2 numbers in EmbeddedWeights*"),
         ["embedded weights of a lower order"] =
             (draft => (draft.Embedded, draft.EmbeddedOrder) = ([1, 0, 0], 2), "*EmbeddedOrder 2*condition of order 2 *Σ b_i (c) = 1/2*"),
-        ["embedded weights that are the weights"] = (draft => (draft.Embedded, draft.EmbeddedOrder) = (draft.Weights, 2), "*error of every step would be 0*"),
+        ["embedded weights that are the weights"] =
+        (draft => (draft.Embedded, draft.EmbeddedOrder) = (draft.Weights, 2), "*error of every step would be 0*"),
         ["an interpolant without its order"] = (draft => draft.Interpolant = [[1], [0], [0]], "*Interpolant without InterpolantOrder*"),
-        ["an interpolant of few rows"] = (draft => (draft.Interpolant, draft.InterpolantOrder) = ([[1], [0]], 1), "*2 rows in Interpolant*"),
+        ["an interpolant of few rows"] =
+        (draft => (draft.Interpolant, draft.InterpolantOrder) = ([[1], [0]], 1), "*2 rows in Interpolant*"),
         ["an interpolant that misses the end"] =
             (draft => (draft.Interpolant, draft.InterpolantOrder) = ([[1], [0], [0]], 1), "*does not meet the step's end*row 0*"),
         ["an interpolant of a lower order"] =
-            (draft => (draft.Interpolant, draft.InterpolantOrder) = ([[1.0 / 6], [1.0 / 6], [2.0 / 3]], 2), "*InterpolantOrder 2*condition of order 2*"),
-        ["an interpolant beyond the method"] = (draft => (draft.Interpolant, draft.InterpolantOrder) = ([[1], [0], [0]], 4), "*InterpolantOrder 4*from 1 to 3*"),
+            (draft => (draft.Interpolant, draft.InterpolantOrder) = ([[1.0 / 6], [1.0 / 6], [2.0 / 3]], 2),
+                "*InterpolantOrder 2*condition of order 2*"),
+        ["an interpolant beyond the method"] =
+        (draft => (draft.Interpolant, draft.InterpolantOrder) = ([[1], [0], [0]], 4), "*InterpolantOrder 4*from 1 to 3*"),
     };
 
     public static TheoryData<string> Defects => [.. Wrong.Keys];
@@ -63,7 +68,8 @@ public class OwnTableauTests
         conditions.FindMissed(tableau.B, tableau.Order).Should().BeNull();
         conditions.FindMissed(tableau.B, tableau.Order + 1).Should().Contain($"order {tableau.Order + 1} ");
         if (tableau.Error is { } error)
-            conditions.FindMissed([.. tableau.B.Zip(error, (b, e) => b - e)], tableau.SecondError is null ? tableau.ErrorOrder : 1).Should().BeNull();
+            conditions.FindMissed([.. tableau.B.Zip(error, (b, e) => b - e)], tableau.SecondError is null ? tableau.ErrorOrder : 1)
+            .Should().BeNull();
         var inside = new OrderConditions([.. tableau.A, .. tableau.Extension.ExtraA], tableau.Extension.Order);
         inside.FindMissed(tableau.Extension.Polynomials, tableau.Extension.Order).Should().BeNull();
     }
@@ -90,7 +96,8 @@ public class OwnTableauTests
     [InlineData("adams_bashforth5")]
     [InlineData("reversible_rk4")]
     public void Names_that_are_no_names_or_taken_are_refused(string name) =>
-        ((Action)(() => OdeMethod.ExplicitRungeKutta(name, TestMethods.ShuOsher3))).Should().Throw<ArgumentException>().WithParameterName(nameof(name));
+        ((Action)(() => OdeMethod.ExplicitRungeKutta(name, TestMethods.ShuOsher3))).Should()
+        .Throw<ArgumentException>().WithParameterName(nameof(name));
 
     [Fact]
     public void A_tableau_of_ours_written_by_a_user_gives_the_same_bits()
@@ -105,7 +112,8 @@ public class OwnTableauTests
             EmbeddedWeights = [7.0 / 24, 1.0 / 4, 1.0 / 3, 1.0 / 8],
             EmbeddedOrder = 2,
         });
-        mine.Should().BeEquivalentTo(new { Name = "mine", Order = 3, Stages = 4, InterpolantOrder = 3, IsAdaptive = true, IsReversible = false });
+        mine.Should()
+            .BeEquivalentTo(new { Name = "mine", Order = 3, Stages = 4, InterpolantOrder = 3, IsAdaptive = true, IsReversible = false });
         mine.ToString().Should().Be("mine");
         new OdeSolverOptions { Method = mine }.ToString().Should().Be("mine, rtol 1e-05, atol 1e-06");
         using Tensor y0 = tensor(new[] { 1.0, 0.2 });
@@ -113,7 +121,8 @@ public class OwnTableauTests
         foreach (double? step in new double?[] { null, 0.1 })
         {
             // The difference of the weights rounds as ours does or a little otherwise: the steps are the same to rounding.
-            using OdeSolution ours = Ode.Solve(Problems.Decay, y0, times, new OdeSolverOptions { Method = OdeMethod.Bosh3, StepSize = step });
+            using OdeSolution ours =
+                Ode.Solve(Problems.Decay, y0, times, new OdeSolverOptions { Method = OdeMethod.Bosh3, StepSize = step });
             using OdeSolution own = Ode.Solve(Problems.Decay, y0, times, new OdeSolverOptions { Method = mine, StepSize = step });
             own.Statistics.FunctionEvaluations.Should().Be(ours.Statistics.FunctionEvaluations);
             Problems.MaximumDifference(own.States, ours.States).Should().BeLessThanOrEqualTo(step is null ? 1e-13 : 0);
@@ -130,13 +139,22 @@ public class OwnTableauTests
         using Tensor times = tensor(new[] { 0.0, 4.0 });
         var half = new OdeEvent((_, y) => y.sum() - 0.5, isTerminal: true);
         OdeMethod method = TestMethods.Named(name);
-        var options = new OdeSolverOptions { Method = method, StepSize = method.IsAdaptive ? null : 0.01, RelativeTolerance = 1e-9, AbsoluteTolerance = 1e-11, Events = [half] };
+        var options = new OdeSolverOptions
+        {
+            Method = method,
+            StepSize = method.IsAdaptive
+            ? null : 0.01,
+            RelativeTolerance = 1e-9,
+            AbsoluteTolerance = 1e-11,
+            Events = [half]
+        };
         using OdeSolution both = Ode.Solve(Problems.Decay, y0, times, options);
         both.Events.Single().Time.ToDouble().Should().BeApproximately(Math.Log(6), tolerance);
         if (!method.IsAdaptive)
             return;
         using OdeSolution rows = Ode.Solve(Problems.Decay, y0, times, options with { PerRow = true });
-        rows.Events.Select(found => found.Time.ToDouble()).Should().Equal(new[] { Math.Log(2), Math.Log(4) }, (x, y) => Math.Abs(x - y) < tolerance);
+        rows.Events.Select(found => found.Time.ToDouble())
+            .Should().Equal(new[] { Math.Log(2), Math.Log(4) }, (x, y) => Math.Abs(x - y) < tolerance);
     }
 
     [Fact]
@@ -189,7 +207,8 @@ public class OwnTableauTests
     public void Changes_of_the_arrays_behind_a_tableau_do_not_matter()
     {
         double[] weights = [1];
-        OdeMethod euler = OdeMethod.ExplicitRungeKutta("my euler", new RungeKuttaTableau { Order = 1, Nodes = [0], Matrix = [[]], Weights = weights });
+        OdeMethod euler =
+            OdeMethod.ExplicitRungeKutta("my euler", new RungeKuttaTableau { Order = 1, Nodes = [0], Matrix = [[]], Weights = weights });
         weights[0] = 7;
         using Tensor y0 = tensor(new[] { 1.0 });
         using Tensor times = tensor(new[] { 0.0, 1.0 });

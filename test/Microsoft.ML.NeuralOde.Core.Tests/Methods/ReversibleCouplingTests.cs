@@ -5,10 +5,12 @@ namespace Microsoft.ML.NeuralOde.Core.Tests.Methods;
 /// <summary>The two states of a reversible method stay together, or the solve fails and says so.</summary>
 public class ReversibleCouplingTests
 {
-    private static readonly OdeMethod[] Adaptive = [OdeMethod.AdaptiveHeun, OdeMethod.Bosh3, OdeMethod.Tsit5, OdeMethod.Dopri5, OdeMethod.Dopri8];
+    private static readonly OdeMethod[] Adaptive =
+        [OdeMethod.AdaptiveHeun, OdeMethod.Bosh3, OdeMethod.Tsit5, OdeMethod.Dopri5, OdeMethod.Dopri8];
 
     private static readonly OdeMethod[] Explicit =
-        [OdeMethod.Euler, OdeMethod.Midpoint, OdeMethod.Heun3, OdeMethod.Rk4, OdeMethod.Bosh3, OdeMethod.Tsit5, OdeMethod.Dopri5, OdeMethod.Dopri8];
+        [OdeMethod.Euler, OdeMethod.Midpoint, OdeMethod.Heun3, OdeMethod.Rk4, OdeMethod.Bosh3, OdeMethod.Tsit5, OdeMethod.Dopri5,
+            OdeMethod.Dopri8];
 
     public static TheoryData<string, double> Couplings => Pairs(Adaptive, [0.3, 0.5, 0.8, 0.9, 0.99, 0.999]);
 
@@ -68,7 +70,8 @@ public class ReversibleCouplingTests
         using Tensor y0 = tensor(new[] { 1.0, 0.0, 1.0, 0.0 }, [2, 2]);
         using Tensor decays = tensor(new[] { 0.0, 1.0 }, [2, 1]);
         Action act = () => Ode.Solve(
-            (t, y) => -decays * y + (1 - decays) * cat([y.narrow(1, 1, 1), -y.narrow(1, 0, 1)], 1), y0, 0, 30, OdeMethod.ReversibleCoupling(OdeMethod.Dopri5, 0.999), 0.1);
+            (t, y) => -decays * y + (1 - decays) * cat([y.narrow(1, 1, 1), -y.narrow(1, 0, 1)], 1), y0, 0, 30,
+            OdeMethod.ReversibleCoupling(OdeMethod.Dopri5, 0.999), 0.1);
         act.Should().Throw<OdeSolverException>().Which.Rows.Should().Equal(1);
     }
 
@@ -82,18 +85,22 @@ public class ReversibleCouplingTests
         OdeMethod method = OdeMethod.Parse(name);
         foreach ((Func<Tensor, Tensor, Tensor> f, double[] start, double end) in new (Func<Tensor, Tensor, Tensor>, double[], double)[]
         {
-            (Problems.Decay, [1], 20), ((t, y) => stack([y[1], -y[0]]), [1, 0], 20), ((t, y) => y / 2, [1], 8), ((t, y) => Problems.VanDerPol(y, 1), [2, 0], 10),
+            (Problems.Decay, [1], 20), ((t, y) => stack([y[1], -y[0]]), [1, 0], 20), ((t, y) => y / 2, [1], 8),
+            ((t, y) => Problems.VanDerPol(y, 1), [2, 0], 10),
         })
         {
             using DisposeScope scope = NewDisposeScope();
             using IDisposable noGrad = no_grad();
             var options = new OdeSolverOptions { RelativeTolerance = 1e-6, AbsoluteTolerance = 1e-7 };
             OdeSolution own = Ode.Solve(f, tensor(start), tensor(new[] { 0.0, end }), options with { Method = method });
-            OdeSolution coupled = Ode.Solve(f, tensor(start), tensor(new[] { 0.0, end }), options with { Method = OdeMethod.ReversibleCoupling(method) });
-            OdeSolution exact = Ode.Solve(f, tensor(start), tensor(new[] { 0.0, end }), options with { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-11, AbsoluteTolerance = 1e-12 });
+            OdeSolution coupled =
+                Ode.Solve(f, tensor(start), tensor(new[] { 0.0, end }), options with { Method = OdeMethod.ReversibleCoupling(method) });
+            OdeSolution exact = Ode.Solve(f, tensor(start), tensor(new[] { 0.0, end }),
+                options with { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-11, AbsoluteTolerance = 1e-12 });
             coupled.Statistics.FunctionEvaluations.Should().BeLessThan((long)(factor * own.Statistics.FunctionEvaluations));
             double scale = Math.Max(1, exact.Final.abs().max().ToDouble());
-            Problems.MaximumDifference(coupled.Final, exact.Final).Should().BeLessThan(Math.Max(3e-5 * scale, 3 * Problems.MaximumDifference(own.Final, exact.Final)));
+            Problems.MaximumDifference(coupled.Final, exact.Final)
+                .Should().BeLessThan(Math.Max(3e-5 * scale, 3 * Problems.MaximumDifference(own.Final, exact.Final)));
         }
     }
 
@@ -124,9 +131,16 @@ public class ReversibleCouplingTests
         // Backward, rounding grows by e^60 against the solution.
         using Tensor y0 = tensor(new[] { 1.0 }).requires_grad_();
         using Tensor times = tensor(new[] { 0.0, 30.0 });
-        var options = new OdeSolverOptions { Method = OdeMethod.ReversibleCoupling(OdeMethod.Dopri5, 0.99), Gradient = GradientMethod.Reversible(), RelativeTolerance = 1e-6 };
+        var options = new OdeSolverOptions
+        {
+            Method = OdeMethod.ReversibleCoupling(
+            OdeMethod.Dopri5, 0.99),
+            Gradient = GradientMethod.Reversible(),
+            RelativeTolerance = 1e-6
+        };
         using OdeSolution solution = Ode.Solve((t, y) => y + 0.1 * y.sin(), y0, times, options, []);
-        FluentActions.Invoking(() => solution.Final.sum().backward()).Should().Throw<System.Runtime.InteropServices.ExternalException>().WithMessage("*could not be undone*");
+        FluentActions.Invoking(() => solution.Final.sum().backward())
+            .Should().Throw<System.Runtime.InteropServices.ExternalException>().WithMessage("*could not be undone*");
         solution.Statistics.BackwardFailure.Should().NotBeNull();
         solution.Statistics.BackwardFailure!.Message.Should().Contain("could not be undone").And.Contain("Checkpointed");
     }

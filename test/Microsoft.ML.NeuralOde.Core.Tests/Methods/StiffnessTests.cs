@@ -9,15 +9,17 @@ public class StiffnessTests
     /// What SciPy 1.10's Radau needed and reached, at rtol 1e-4, 1e-5, …, 1e-8 with atol four digits below, against itself at 1e-12:
     /// evaluations (those for Jacobians not counted) and the largest error.
     /// </summary>
-    private static readonly Dictionary<string, (Func<Tensor, Tensor, Tensor> F, double[] Start, double End, double[] Final, (double Evaluations, double Error)[] Peer)> Stiff = new()
-    {
-        ["Robertson to 1e5"] = (
+    private static readonly Dictionary<string,
+        (Func<Tensor, Tensor, Tensor> F, double[] Start, double End, double[] Final,
+            (double Evaluations, double Error)[] Peer)> Stiff = new()
+            {
+                ["Robertson to 1e5"] = (
             Problems.Robertson, [1, 0, 0], 1e5, [0.017865921142277783, 7.274751468510219e-08, 0.9821340061102094],
             [(569, 3.09e-8), (878, 3.90e-9), (1483, 4.89e-10), (2528, 5.07e-11), (4331, 6.07e-12)]),
-        ["van der Pol, mu = 1000"] = (
+                ["van der Pol, mu = 1000"] = (
             (t, y) => Problems.VanDerPol(y, 1000), [2, 0], 2000, [1.7061677321704736, -0.0008928097010248073],
             [(2951, 8.99e-7), (4688, 1.42e-7), (7691, 5.06e-9), (13182, 3.92e-10), (23035, 3.06e-11)]),
-    };
+            };
 
     public static TheoryData<string, string, double> Cases
     {
@@ -34,14 +36,17 @@ public class StiffnessTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void Evaluations_are_within_one_and_a_half_times_those_of_SciPys_Radau_for_the_same_error(string problem, string method, double tolerance)
+    public void Evaluations_are_within_one_and_a_half_times_those_of_SciPys_Radau_for_the_same_error(
+        string problem, string method, double tolerance)
     {
-        (Func<Tensor, Tensor, Tensor> f, double[] start, double end, double[] final, (double Evaluations, double Error)[] peer) = Stiff[problem];
+        (Func<Tensor, Tensor, Tensor> f, double[] start, double end, double[] final, (double Evaluations, double Error)[] peer) =
+            Stiff[problem];
         using OdeSolution solution = Solve(method, f, start, end, tolerance);
         using Tensor exact = tensor(final);
         double error = Problems.MaximumDifference(solution.Final, exact);
         error.Should().BeLessThan(1e-5);
-        (solution.Statistics.FunctionEvaluations - solution.Statistics.Jacobians).Should().BeLessThan((long)(1.5 * PeerEvaluations(peer, error)));
+        (solution.Statistics.FunctionEvaluations - solution.Statistics.Jacobians).Should()
+            .BeLessThan((long)(1.5 * PeerEvaluations(peer, error)));
     }
 
     [Theory]
@@ -118,7 +123,13 @@ public class StiffnessTests
         using Tensor rate = tensor(3e4, ScalarType.Float64).requires_grad_();
         using Tensor y0 = tensor(new[] { 0.0 });
         using Tensor times = tensor(new[] { 0.0, 2.0 });
-        var options = new OdeSolverOptions { Method = OdeMethod.Auto, RelativeTolerance = 1e-8, AbsoluteTolerance = 1e-10, Gradient = GradientMethod.Direct() };
+        var options = new OdeSolverOptions
+        {
+            Method = OdeMethod.Auto,
+            RelativeTolerance = 1e-8,
+            AbsoluteTolerance = 1e-10,
+            Gradient = GradientMethod.Direct()
+        };
         using OdeSolution solution = Ode.Solve((t, y) => rate * (t.sin() - y), y0, times, options, [rate]);
         solution.Statistics.Jacobians.Should().BePositive();
         solution.Final.sum().backward();
@@ -133,7 +144,8 @@ public class StiffnessTests
         using IDisposable noGrad = no_grad();
         using Tensor y0 = tensor(start);
         using Tensor times = tensor(new[] { 0, end });
-        return Ode.Solve(f, y0, times, new OdeSolverOptions { Method = OdeMethod.Parse(method), RelativeTolerance = tolerance, AbsoluteTolerance = 1e-4 * tolerance });
+        return Ode.Solve(f, y0, times,
+            new OdeSolverOptions { Method = OdeMethod.Parse(method), RelativeTolerance = tolerance, AbsoluteTolerance = 1e-4 * tolerance });
     }
 
     /// <summary>The peer's evaluations at an error, on the straight lines through its logarithms.</summary>

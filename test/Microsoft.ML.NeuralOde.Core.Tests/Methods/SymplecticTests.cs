@@ -16,7 +16,8 @@ public class SymplecticTests
         method.Order.Should().Be(order);
         using Tensor y0 = tensor(new[] { 1.0, 0.3, -0.5, 0.2 }, [2, 2]);
         using Tensor times = tensor(new[] { 0.0, 2.0 });
-        using OdeSolution reference = Ode.Solve(Pendulum, y0, times, new OdeSolverOptions { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-12, AbsoluteTolerance = 1e-13 });
+        using OdeSolution reference = Ode.Solve(
+            Pendulum, y0, times, new OdeSolverOptions { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-12, AbsoluteTolerance = 1e-13 });
         double Error(double step)
         {
             using OdeSolution solution = Ode.Solve(Pendulum, y0, 0, 2, method, step);
@@ -33,7 +34,8 @@ public class SymplecticTests
         using Tensor y0 = tensor(new[] { 1.0, 0.0 });
         using Tensor times = linspace(0, 500, 51, ScalarType.Float64);
         using IDisposable noGrad = no_grad();
-        using OdeSolution solution = Ode.Solve(Pendulum, y0, times, new OdeSolverOptions { Method = OdeMethod.Parse(name), StepSize = 0.1 });
+        using OdeSolution solution =
+            Ode.Solve(Pendulum, y0, times, new OdeSolverOptions { Method = OdeMethod.Parse(name), StepSize = 0.1 });
         Tensor energy = solution.States.select(1, 1).square() / 2 - solution.States.select(1, 0).cos();
         (energy - energy[0]).abs().max().ToDouble().Should().BeLessThan(tolerance);
     }

@@ -30,7 +30,8 @@ public class VariableOrderAdamsTests
         for (int power = 0; power < times.Length; power++)
         {
             double exact = (Math.Pow(1.3, power + 1) - 1) / (power + 1);
-            (0.3 * weights.Zip(times, (w, t) => w * Math.Pow(t, power)).Sum()).Should().BeApproximately(exact, 1e-10 * weights.Max(Math.Abs));
+            (0.3 * weights.Zip(times, (w, t) => w * Math.Pow(t, power)).Sum()).Should()
+                .BeApproximately(exact, 1e-10 * weights.Max(Math.Abs));
         }
     }
 
@@ -45,7 +46,8 @@ public class VariableOrderAdamsTests
         using Tensor y0 = tensor(new[] { 1.0, 0.0 });
         using Tensor times = tensor(new[] { 0.0, 100.0 });
         using IDisposable noGrad = no_grad();
-        using OdeSolution exact = Ode.Solve(Pendulum, y0, times, new OdeSolverOptions { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-13, AbsoluteTolerance = 1e-14 });
+        using OdeSolution exact = Ode.Solve(
+            Pendulum, y0, times, new OdeSolverOptions { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-13, AbsoluteTolerance = 1e-14 });
         (long evaluations, double error) adams = Solve(OdeMethod.Adams);
         adams.error.Should().BeLessThan(2000 * tolerance);
         foreach (OdeMethod other in new[] { OdeMethod.Tsit5, OdeMethod.Dopri5, OdeMethod.Dopri8 })
@@ -53,7 +55,8 @@ public class VariableOrderAdamsTests
 
         (long Evaluations, double Error) Solve(OdeMethod method)
         {
-            using OdeSolution solution = Ode.Solve(Pendulum, y0, times, new OdeSolverOptions { Method = method, RelativeTolerance = tolerance, AbsoluteTolerance = tolerance });
+            using OdeSolution solution = Ode.Solve(Pendulum,
+                y0, times, new OdeSolverOptions { Method = method, RelativeTolerance = tolerance, AbsoluteTolerance = tolerance });
             return (solution.Statistics.FunctionEvaluations, Problems.MaximumDifference(solution.Final, exact.Final));
         }
     }
@@ -64,7 +67,8 @@ public class VariableOrderAdamsTests
         using Tensor y0 = tensor(new[] { 0.2 });
         using Tensor times = linspace(0, 3, 301, ScalarType.Float64);
         using IDisposable noGrad = no_grad();
-        using OdeSolution solution = Ode.Solve(Problems.Tangent, y0, times, new OdeSolverOptions { Method = OdeMethod.Adams, RelativeTolerance = 1e-9, AbsoluteTolerance = 1e-9 });
+        using OdeSolution solution = Ode.Solve(Problems.Tangent, y0, times,
+            new OdeSolverOptions { Method = OdeMethod.Adams, RelativeTolerance = 1e-9, AbsoluteTolerance = 1e-9 });
         solution.Statistics.AcceptedSteps.Should().BeLessThan(100, "most of the 301 times lie between steps");
         using Tensor exact = tensor(times.data<double>().ToArray().Select(t => Problems.TangentSolution(t, 0.2)).ToArray());
         Problems.MaximumDifference(solution.States.squeeze(1), exact).Should().BeLessThan(1e-7);
@@ -89,7 +93,13 @@ public class VariableOrderAdamsTests
         using Tensor a = tensor(0.7, ScalarType.Float64).requires_grad_();
         using Tensor y0 = tensor(new[] { 1.0 }).requires_grad_();
         using Tensor times = tensor(new[] { 0.0, 1.0 });
-        var options = new OdeSolverOptions { Method = OdeMethod.Adams, RelativeTolerance = 1e-9, AbsoluteTolerance = 1e-9, Gradient = GradientMethod.Direct() };
+        var options = new OdeSolverOptions
+        {
+            Method = OdeMethod.Adams,
+            RelativeTolerance = 1e-9,
+            AbsoluteTolerance = 1e-9,
+            Gradient = GradientMethod.Direct()
+        };
         using OdeSolution solution = Ode.Solve((t, y) => -a * y, y0, times, options, [a]);
         solution.Final.sum().backward();
         a.grad!.ToDouble().Should().BeApproximately(-Math.Exp(-0.7), 1e-7);

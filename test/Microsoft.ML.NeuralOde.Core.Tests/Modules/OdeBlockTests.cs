@@ -67,7 +67,8 @@ public class OdeBlockTests
                 first = last;
         }
         last.Should().BeLessThan(0.2 * first);
-        block.state_dict().Keys.Should().BeEquivalentTo("dynamics.weight0", "dynamics.bias0", "dynamics.weight1", "dynamics.bias1", "dynamics.time_weight");
+        block.state_dict().Keys.Should()
+            .BeEquivalentTo("dynamics.weight0", "dynamics.bias0", "dynamics.weight1", "dynamics.bias1", "dynamics.time_weight");
         block.Dispose();
     }
 

@@ -62,7 +62,8 @@ public class StateAugmentationTests
     public void Images_of_three_channels_get_more()
     {
         using DisposeScope scope = NewDisposeScope();
-        var block = new OdeBlock(new ConvolutionalDynamics(6), 0.5, new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 0.25 }, StateAugmentation.Zeros(3));
+        var block = new OdeBlock(new ConvolutionalDynamics(6), 0.5, new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 0.25 },
+            StateAugmentation.Zeros(3));
         Tensor x = rand(2, 3, 8, 8);
         block.call(x).shape.Should().Equal(2, 6, 8, 8);
     }
@@ -71,7 +72,8 @@ public class StateAugmentationTests
     public void Wrong_input_is_refused()
     {
         using DisposeScope scope = NewDisposeScope();
-        foreach (Action create in new Action[] { () => StateAugmentation.Zeros(0), () => StateAugmentation.Zeros(-1), () => StateAugmentation.Linear(0, 1), () => StateAugmentation.Linear(2, -1) })
+        foreach (Action create in new Action[] { () => StateAugmentation.Zeros(0), () =>
+            StateAugmentation.Zeros(-1), () => StateAugmentation.Linear(0, 1), () => StateAugmentation.Linear(2, -1) })
             create.Should().Throw<ArgumentOutOfRangeException>();
         Action scalar = () => StateAugmentation.Zeros(1).call(ones(3));
         scalar.Should().Throw<ArgumentException>().WithMessage("*[3]*[batch, features, …]*");

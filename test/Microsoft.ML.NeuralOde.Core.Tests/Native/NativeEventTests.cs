@@ -5,16 +5,19 @@ namespace Microsoft.ML.NeuralOde.Core.Tests.Native;
 /// <summary>Events in plain memory.</summary>
 public class NativeEventTests
 {
-    private static readonly OdeSolverOptions Options = new() { Method = OdeMethod.Dopri5, RelativeTolerance = 1e-10, AbsoluteTolerance = 1e-10 };
+    private static readonly OdeSolverOptions Options =
+        new() { Method = OdeMethod.Dopri5, RelativeTolerance = 1e-10, AbsoluteTolerance = 1e-10 };
 
     [Fact]
     public void Zeros_are_found_in_the_direction_that_counts()
     {
         NativeOdeSolution Solve(EventDirection direction, double from, double to) => Ode.Solve(
-            (t, y, dy) => dy[0] = Math.Cos(t), [Math.Sin(from)], [from, to], Options, events: [new NativeOdeEvent((t, y) => y[0], direction)]);
+            (t, y, dy) => dy[0] = Math.Cos(t), [Math.Sin(from)], [from, to], Options,
+            events: [new NativeOdeEvent((t, y) => y[0], direction)]);
         double[] Times(NativeOdeSolution solution) => [.. solution.Events.Select(item => item.Time / Math.PI)];
         Times(Solve(EventDirection.Both, 1, 10)).Should().HaveCount(3);
-        Times(Solve(EventDirection.Falling, 1, 10)).Should().SatisfyRespectively(time => time.Should().BeApproximately(1, 1e-8), time => time.Should().BeApproximately(3, 1e-8));
+        Times(Solve(EventDirection.Falling, 1, 10))
+            .Should().SatisfyRespectively(time => time.Should().BeApproximately(1, 1e-8), time => time.Should().BeApproximately(3, 1e-8));
         Times(Solve(EventDirection.Rising, 1, 10)).Should().ContainSingle().Which.Should().BeApproximately(2, 1e-8);
         // Rising is meant in the direction of the solve.
         Times(Solve(EventDirection.Rising, 10, 1)).Should().HaveCount(2);

@@ -10,11 +10,13 @@ public class NativeFailureTests
     {
         ((Action)(() => Ode.Solve((OdeFunction)null!, [1], [0, 1]))).Should().Throw<ArgumentNullException>().WithParameterName("dynamics");
         ((Action)(() => Ode.Solve(Decay, [], [0, 1]))).Should().Throw<ArgumentException>().WithParameterName("initialState");
-        ((Action)(() => Ode.Solve(Decay, [1], [0, 1, 1]))).Should().Throw<ArgumentException>().WithParameterName("times").WithMessage("*time 2 is 1*");
+        ((Action)(() => Ode.Solve(Decay, [1], [0, 1, 1]))).Should()
+            .Throw<ArgumentException>().WithParameterName("times").WithMessage("*time 2 is 1*");
         ((Action)(() => Ode.Solve(Decay, [1], [0, double.NaN]))).Should().Throw<ArgumentException>().WithParameterName("times");
         ((Action)(() => Ode.Solve(Decay, [1], []))).Should().Throw<ArgumentException>().WithParameterName("times");
         using Tensor two = ones(2, ScalarType.Float64);
-        ((Action)(() => Ode.Solve(Decay, [1], [0, 1], new() { AbsoluteTolerances = two }))).Should().Throw<ArgumentException>().WithMessage("*AbsoluteTolerances*[2]*");
+        ((Action)(() => Ode.Solve(Decay, [1], [0, 1], new() { AbsoluteTolerances = two }))).Should()
+            .Throw<ArgumentException>().WithMessage("*AbsoluteTolerances*[2]*");
         ((Action)(() => Ode.Solve(Decay, [1], [0, 1], events: [null!]))).Should().Throw<ArgumentException>().WithParameterName("events");
     }
 
@@ -25,7 +27,8 @@ public class NativeFailureTests
             ("PerRow", new() { PerRow = true }), ("Gradient", new() { Gradient = GradientMethod.Adjoint() }),
             ("Jacobian", new() { Jacobian = (t, y) => y }), ("Events", new() { Events = [new OdeEvent((t, y) => y)] }),
             ("Norm", new() { Norm = ErrorNorm.Custom("own", e => e.amax(1)) })])
-            ((Action)(() => Ode.Solve(Decay, [1], [0, 1], options))).Should().Throw<ArgumentException>().WithMessage($"OdeSolverOptions.{name} *");
+            ((Action)(() => Ode.Solve(Decay, [1], [0, 1], options))).Should()
+            .Throw<ArgumentException>().WithMessage($"OdeSolverOptions.{name} *");
     }
 
     [Fact]
@@ -39,7 +42,8 @@ public class NativeFailureTests
         start.Message.Should().Contain("Component of the initial state 0 is NaN");
         OdeSolverException forgotten = Solving(() => Ode.Solve((t, y, dy) => dy[0] = 1, [0, 0], [0, 2]));
         forgotten.Message.Should().Contain("Component of the right-hand side 1 is NaN");
-        Solving(() => Ode.Solve((t, y, dy) => dy[0] = 1, [0, 0], [0, 2], new() { Method = OdeMethod.Rk4 })).Failure.Should().Be(SolverFailure.NonFinite);
+        Solving(() => Ode.Solve((t, y, dy) => dy[0] = 1, [0, 0], [0, 2], new() { Method = OdeMethod.Rk4 })).Failure.Should()
+            .Be(SolverFailure.NonFinite);
     }
 
     [Fact]
@@ -53,16 +57,19 @@ public class NativeFailureTests
         double.IsNaN(partial[2][0]).Should().BeTrue();
         // I − h J = 0 with h = 1, and a right-hand side without a solution.
         OdeSolverException singular = Solving(() => Ode.Solve(
-            (t, y, dy) => dy[0] = y[0] + 1, [1], [0, 1, 2], new() { Method = OdeMethod.ImplicitEuler, StepSize = 1 }, (t, y, j) => j[0] = 1));
+            (t, y, dy) => dy[0] = y[0] + 1, [1], [0, 1, 2], new() { Method = OdeMethod.ImplicitEuler, StepSize = 1 },
+            (t, y, j) => j[0] = 1));
         singular.Failure.Should().Be(SolverFailure.Newton);
     }
 
     [Fact]
     public void Exceptions_of_f_and_cancellations_come_through_as_they_are()
     {
-        ((Action)(() => Ode.Solve((t, y, dy) => throw new TimeZoneNotFoundException("mine"), [1], [0, 1]))).Should().Throw<TimeZoneNotFoundException>().WithMessage("mine");
+        ((Action)(() => Ode.Solve((t, y, dy) => throw new TimeZoneNotFoundException("mine"), [1], [0, 1]))).Should()
+            .Throw<TimeZoneNotFoundException>().WithMessage("mine");
         ((Action)(() => Ode.Solve((t, y, dy) => dy[1] = 0, [1], [0, 1]))).Should().Throw<IndexOutOfRangeException>();
-        ((Action)(() => Ode.Solve(Decay, [1], [0, 1], new() { CancellationToken = new CancellationToken(true) }))).Should().Throw<OperationCanceledException>();
+        ((Action)(() => Ode.Solve(Decay, [1], [0, 1], new() { CancellationToken = new CancellationToken(true) }))).Should()
+            .Throw<OperationCanceledException>();
     }
 
     private static OdeSolverException Solving(Action solve) => solve.Should().Throw<OdeSolverException>().Which;

@@ -16,7 +16,8 @@ public class NativeSolveTests
         foreach (OdeMethod method in OdeMethod.All.Where(method => !OnTensorsAlone.Contains(method.Name)))
             foreach (NativeCase problem in NativeCase.All)
                 // Explicit methods of fixed steps are unstable on the stiff ones.
-                if (problem.Name != "robertson" || method.Name.StartsWith("radau") || method.Name is "auto" or "kvaerno3" or "esdirk4" or "trbdf2")
+                if (problem.Name != "robertson"
+                    || method.Name.StartsWith("radau") || method.Name is "auto" or "kvaerno3" or "esdirk4" or "trbdf2")
                     cases.Add(method.Name, problem.Name);
         return cases;
     }
@@ -30,7 +31,9 @@ public class NativeSolveTests
         bool isLow = choice.Order < 3;
         var options = new OdeSolverOptions
         {
-            Method = choice, RelativeTolerance = isLow ? 1e-3 : 1e-6, AbsoluteTolerance = isLow ? 1e-4 : 1e-8,
+            Method = choice,
+            RelativeTolerance = isLow ? 1e-3 : 1e-6,
+            AbsoluteTolerance = isLow ? 1e-4 : 1e-8,
             StepSize = choice.IsAdaptive ? null : name == "van der pol 5" ? 0.01 : 0.05,
         };
         (double[] expected, SolverStatistics cost) = problem.SolveOnTensors(options);
@@ -76,7 +79,8 @@ public class NativeSolveTests
         NativeCase problem = NativeCase.All[1];
         (double[] expected, SolverStatistics cost) = problem.SolveOnTensors(options);
         NativeOdeSolution solution = problem.Solve(options);
-        (solution.Statistics.AcceptedSteps, solution.Statistics.FunctionEvaluations).Should().Be((cost.AcceptedSteps, cost.FunctionEvaluations));
+        (solution.Statistics.AcceptedSteps, solution.Statistics.FunctionEvaluations).Should()
+            .Be((cost.AcceptedSteps, cost.FunctionEvaluations));
         for (int i = 0; i < expected.Length; i++)
             solution.States[i].Should().BeApproximately(expected[i], 1e-9);
     }

@@ -18,7 +18,8 @@ public class ControlPathTests
         double[] at = path.Evaluate(tensor(new[] { 4.0 })).data<double>().ToArray();
         Far(at, 4, 0, 7, 3, 3).Should().BeLessThan(1e-12);
         Far(path.Evaluate(tensor(1.0)).data<double>().ToArray(), 1, 2, 5, 2, 1).Should().BeLessThan(1e-12);
-        Far((path.Increments().sum(1) + path.Values.select(1, 0)).data<double>().ToArray(), at).Should().BeLessThan(1e-12, "the increments lead from the first knot to the last");
+        Far((path.Increments().sum(1) + path.Values.select(1, 0)).data<double>().ToArray(), at)
+            .Should().BeLessThan(1e-12, "the increments lead from the first knot to the last");
         path.Knots.diff(1, 1).min().item<double>().Should().BeGreaterThanOrEqualTo(0);
     }
 
@@ -99,7 +100,8 @@ public class ControlPathTests
         loss(values, times).backward();
         foreach ((int row, int i, int channel) in new[] { (0, 2, 0), (0, 5, 1), (1, 1, 1), (1, 3, 0) })
         {
-            Slope(values, v => loss(v, times.detach()), row, i, channel).Should().BeApproximately(values.grad![row, i, channel].nan_to_num(0).item<double>(), 1e-6);
+            Slope(values, v => loss(v, times.detach()), row, i, channel)
+                .Should().BeApproximately(values.grad![row, i, channel].nan_to_num(0).item<double>(), 1e-6);
             Slope(times, t => loss(values.detach(), t), row, i).Should().BeApproximately(times.grad![row, i].item<double>(), 1e-6);
         }
     }
@@ -112,7 +114,8 @@ public class ControlPathTests
         SeriesBatch series = Random(2, 12, 3, out _);
         Tensor changed = series.Values.clone();
         changed.narrow(1, 7, 5).mul_(-3).add_(1);
-        ControlPath one = ControlPath.Create(series, interpolation, counts: true), other = ControlPath.Create(new SeriesBatch(changed, series.Times), interpolation, counts: true);
+        ControlPath one = ControlPath.Create(series, interpolation, counts: true),
+            other = ControlPath.Create(new SeriesBatch(changed, series.Times), interpolation, counts: true);
         int knots = interpolation == PathInterpolation.Rectilinear ? 13 : 7;
         one.Increments().narrow(1, 0, knots - 1).Should().BeBits(other.Increments().narrow(1, 0, knots - 1));
         one.Values.narrow(1, 0, knots).Should().BeBits(other.Values.narrow(1, 0, knots));
@@ -127,9 +130,11 @@ public class ControlPathTests
         Tensor padded = cat([both.Values, full([2, 4, 2], double.PositiveInfinity, ScalarType.Float64)], 1);
         Tensor times = cat([both.Times, full([2, 4], double.NaN, ScalarType.Float64)], 1);
         ControlPath whole = ControlPath.Create(new SeriesBatch(padded, times, tensor(new long[] { 10, 6 })), interpolation);
-        ControlPath alone = ControlPath.Create(new SeriesBatch(both.Values.narrow(0, 1, 1).narrow(1, 0, 6), both.Times.narrow(0, 1, 1).narrow(1, 0, 6)), interpolation);
+        ControlPath alone = ControlPath.Create(
+            new SeriesBatch(both.Values.narrow(0, 1, 1).narrow(1, 0, 6), both.Times.narrow(0, 1, 1).narrow(1, 0, 6)), interpolation);
         long pieces = alone.Increments().shape[1];
-        (whole.Increments().narrow(0, 1, 1).narrow(1, 0, pieces) - alone.Increments()).abs().max().item<double>().Should().BeLessThan(1e-12);
+        (whole.Increments().narrow(0, 1, 1).narrow(1, 0, pieces) - alone.Increments()).abs()
+            .max().item<double>().Should().BeLessThan(1e-12);
         whole.Increments()[1].narrow(0, pieces, whole.Increments().shape[1] - pieces).abs().max().item<double>().Should().Be(0);
         whole.Evaluate(tensor(new[] { 50.0, 50.0 }))[1].Should().BeBits(whole.Values[1, -1]);
     }
@@ -164,7 +169,8 @@ public class ControlPathTests
         Tensor infinite = zeros(2, 3, 2);
         infinite[1, 2, 1] = float.PositiveInfinity;
         Refused(() => _ = new SeriesBatch(infinite), "*Row 1*channel 1 at observation 2 is infinite*");
-        new SeriesBatch(infinite, null, tensor(new long[] { 3, 2 })).Lengths.Should().Equal([3, 2], "what lies behind a row's end is not looked at");
+        new SeriesBatch(infinite, null, tensor(new long[] { 3, 2 })).Lengths.Should()
+            .Equal([3, 2], "what lies behind a row's end is not looked at");
         ControlPath path = ControlPath.Linear(new SeriesBatch(values));
         Refused(() => path.Evaluate(zeros(3)), "*scalar, [2] or [2, n]*");
         ((Action)(() => ControlPath.Create(new SeriesBatch(values), (PathInterpolation)9))).Should().Throw<ArgumentOutOfRangeException>();
@@ -229,7 +235,8 @@ public class ControlPathTests
         {
             int k = Math.Clamp(Array.FindLastIndex(t, time => time <= x), 0, n - 2);
             double h = t[k + 1] - t[k], a = (t[k + 1] - x) / h, b = (x - t[k]) / h;
-            return x >= t[^1] ? y[^1] : (a * y[k]) + (b * y[k + 1]) + ((((a * a * a) - a) * m[k]) + (((b * b * b) - b) * m[k + 1])) * h * h / 6;
+            return x >= t[^1]
+                ? y[^1] : (a * y[k]) + (b * y[k + 1]) + ((((a * a * a) - a) * m[k]) + (((b * b * b) - b) * m[k + 1])) * h * h / 6;
         };
     }
 }

@@ -15,7 +15,12 @@ public class PathRegularizationTests
         Tensor y = tensor(new[] { 1.0, 2, -1, 0.5, 0, 3 }, [2, 3]);
         var dynamics = new Growth(0.7);
         var options = new OdeSolverOptions { RelativeTolerance = 1e-9, AbsoluteTolerance = 1e-10 };
-        RegularizedSolution solution = new PathRegularization { KineticEnergy = 0.5, JacobianNorm = 2, Estimator = TraceEstimator.Exact }.Solve(dynamics, y, 0, end, options);
+        RegularizedSolution solution = new PathRegularization
+        {
+            KineticEnergy = 0.5,
+            JacobianNorm = 2,
+            Estimator = TraceEstimator.Exact
+        }.Solve(dynamics, y, 0, end, options);
         double energy = y.square().sum(dim: 1L).mean().ToDouble() * 0.7 * Math.Abs(Math.Exp(1.4 * end) - 1) / 2;
         double norm = 3 * 0.49;
         Problems.MaximumDifference(solution.Final, y * Math.Exp(0.7 * end)).Should().BeLessThan(1e-7);

@@ -2,13 +2,15 @@ using Microsoft.ML.NeuralOde.Core.Tests.Support;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Regularization;
 
-/// <summary>Penalties on what the solver estimates of its steps: their values by hand, their gradients against finite differences.</summary>
+/// <summary>Penalties on what the solver estimates of its steps: their values by hand, their gradients against finite
+/// differences.</summary>
 public class StepPenaltyTests
 {
     /// <summary>Method, weight of errors, weight of stiffness, step size.</summary>
     public static TheoryData<string, double, double, double?> Cases => new()
     {
-        { "dopri5", 0.7, 0, 0.5 }, { "dopri5", 0, 0.3, 0.5 }, { "dopri5", 0.7, 0.3, null }, { "tsit5", 0.2, 0.5, 0.25 }, { "bosh3", 1, 0, null },
+        { "dopri5", 0.7, 0, 0.5 }, { "dopri5", 0, 0.3, 0.5 }, { "dopri5", 0.7, 0.3, null }, { "tsit5", 0.2, 0.5, 0.25 },
+        { "bosh3", 1, 0, null },
         { "adaptive_heun", 1, 0, 0.25 },
     };
 
@@ -23,9 +25,17 @@ public class StepPenaltyTests
             dynamics.get_parameter("weight0")!.fill_(0.6);
             dynamics.get_parameter("bias0")!.fill_(0);
         }
-        var options = new OdeSolverOptions { Method = OdeMethod.AdaptiveHeun, StepSize = 0.5, RelativeTolerance = 0.1, AbsoluteTolerance = 0.2, Gradient = GradientMethod.Direct() };
+        var options = new OdeSolverOptions
+        {
+            Method = OdeMethod.AdaptiveHeun,
+            StepSize = 0.5,
+            RelativeTolerance = 0.1,
+            AbsoluteTolerance = 0.2,
+            Gradient = GradientMethod.Direct()
+        };
         double end = 1 + 0.5 * 0.6 + 0.25 * 0.36 / 2, ratio = 0.25 * 0.36 / 2 / (0.2 + 0.1 * end);
-        RegularizedSolution found = new PathRegularization { ErrorEstimate = 2 }.Solve(dynamics, ones([1, 1], ScalarType.Float64), 0, 0.5, options);
+        RegularizedSolution found =
+            new PathRegularization { ErrorEstimate = 2 }.Solve(dynamics, ones([1, 1], ScalarType.Float64), 0, 0.5, options);
         found.Final.ToDouble().Should().BeApproximately(end, 1e-12);
         found.Penalty.ToDouble().Should().BeApproximately(2 * ratio * ratio, 1e-12);
     }
@@ -41,14 +51,16 @@ public class StepPenaltyTests
             dynamics.get_parameter("bias0")!.fill_(0);
         }
         var options = new OdeSolverOptions { StepSize = 0.1, RelativeTolerance = 1e-9, AbsoluteTolerance = 1e-10 };
-        RegularizedSolution found = new PathRegularization { Stiffness = 1 }.Solve(dynamics, ones([2, 1], ScalarType.Float64), 0, 0.4, options);
+        RegularizedSolution found =
+            new PathRegularization { Stiffness = 1 }.Solve(dynamics, ones([2, 1], ScalarType.Float64), 0, 0.4, options);
         // Four steps, each with (h λ)² = 9.
         found.Penalty.ToDouble().Should().BeApproximately(4 * 9, 1e-6);
     }
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void Gradients_by_both_methods_agree_with_each_other_and_with_finite_differences(string method, double error, double stiffness, double? step)
+    public void Gradients_by_both_methods_agree_with_each_other_and_with_finite_differences(
+        string method, double error, double stiffness, double? step)
     {
         using DisposeScope scope = NewDisposeScope();
         manual_seed(5);
@@ -61,7 +73,8 @@ public class StepPenaltyTests
         {
             Tensor start = randn([4, 3], ScalarType.Float64);
             Tensor[] direct = Gradients(GradientMethod.Direct());
-            foreach (GradientMethod gradient in new[] { GradientMethod.Checkpointed(), GradientMethod.Checkpointed(1), GradientMethod.Checkpointed(evaluationBytes: 0) })
+            foreach (GradientMethod gradient in new[] { GradientMethod.Checkpointed(), GradientMethod.Checkpointed(1),
+                GradientMethod.Checkpointed(evaluationBytes: 0) })
                 foreach ((Tensor found, Tensor right) in Gradients(gradient).Zip(direct))
                     Problems.MaximumDifference(found, right).Should().BeLessThan(1e-9 * Math.Max(1, right.abs().max().ToDouble()));
 
@@ -112,7 +125,8 @@ public class StepPenaltyTests
         Tensor y0 = randn(4, 3);
         var options = new OdeSolverOptions { Method = OdeMethod.Dopri5, StepSize = 0.5 };
         Tensor Penalty(PathRegularization regularization) => regularization.Solve(dynamics, y0, 0, 1, options).Penalty;
-        double kinetic = Penalty(new PathRegularization { KineticEnergy = 1 }).ToDouble(), both = Penalty(new PathRegularization { KineticEnergy = 1, Stiffness = 1 }).ToDouble();
+        double kinetic = Penalty(new PathRegularization { KineticEnergy = 1 }).ToDouble(),
+            both = Penalty(new PathRegularization { KineticEnergy = 1, Stiffness = 1 }).ToDouble();
         both.Should().BeGreaterThan(kinetic);
         Tensor penalty = Penalty(new PathRegularization { KineticEnergy = 1, Stiffness = 1, ErrorEstimate = 1 });
         penalty.backward();
@@ -132,7 +146,8 @@ public class StepPenaltyTests
         using Tensor y0 = ones(1, 2);
         PathRegularization regularization = error ? new() { ErrorEstimate = 1 } : new() { Stiffness = 1 };
         Action solve = () => regularization.Solve(
-            dynamics, y0, 0, 1, new OdeSolverOptions { Method = OdeMethod.Parse(method), Gradient = GradientMethod.Parse(gradient), PerRow = perRow });
+            dynamics, y0,
+            0, 1, new OdeSolverOptions { Method = OdeMethod.Parse(method), Gradient = GradientMethod.Parse(gradient), PerRow = perRow });
         solve.Should().Throw<ArgumentException>().WithMessage(message);
         Action negative = () => new PathRegularization { Stiffness = -1 }.Solve(dynamics, y0, 0, 1);
         negative.Should().Throw<ArgumentException>().WithMessage("*Stiffness is -1*");

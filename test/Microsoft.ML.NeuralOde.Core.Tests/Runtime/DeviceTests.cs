@@ -22,12 +22,22 @@ public class DeviceTests
         using var dense = new DenseDynamics(4, [5]);
         using var plain = new WithoutEvaluator(dense);
         Tensor start = randn(2, 4), times = tensor(new[] { 0.0, 0.5, 1.0 });
-        foreach (GradientMethod gradient in new[] { GradientMethod.Checkpointed(), GradientMethod.Adjoint(), GradientMethod.Direct(), GradientMethod.Reversible() })
+        foreach (GradientMethod gradient in new[] { GradientMethod.Checkpointed(), GradientMethod.Adjoint(), GradientMethod.Direct(),
+            GradientMethod.Reversible() })
             foreach (Module<Tensor, Tensor, Tensor> dynamics in new Module<Tensor, Tensor, Tensor>[] { dense, plain })
                 foreach (bool perRow in new[] { false, true })
                 {
-                    var options = new OdeSolverOptions { Method = method, Gradient = gradient, PerRow = perRow, StepSize = method.IsAdaptive ? null : 0.25, RelativeTolerance = 1e-3 };
-                    Tensor? expected = Gradient(options, dynamics, CPU, out string? refusal), found = Gradient(options, dynamics, Elsewhere, out string? refusalThere);
+                    var options = new OdeSolverOptions
+                    {
+                        Method = method,
+                        Gradient = gradient,
+                        PerRow = perRow,
+                        StepSize = method.IsAdaptive
+                        ? null : 0.25,
+                        RelativeTolerance = 1e-3
+                    };
+                    Tensor? expected = Gradient(options, dynamics, CPU, out string? refusal),
+                        found = Gradient(options, dynamics, Elsewhere, out string? refusalThere);
                     refusalThere.Should().Be(refusal);
                     if (expected is not null)
                         found!.allclose(expected, 1e-6, 1e-7).Should().BeTrue($"{gradient}, {dynamics.GetName()}");
@@ -60,7 +70,8 @@ public class DeviceTests
     public void A_flow_moves_as_a_whole()
     {
         using DisposeScope scope = NewDisposeScope();
-        foreach (BaseDistribution distribution in new BaseDistribution[] { new StandardNormalBase(2), new GaussianMixtureBase(zeros(3, 2)) })
+        foreach (BaseDistribution distribution in new BaseDistribution[] { new StandardNormalBase(
+            2), new GaussianMixtureBase(zeros(3, 2)) })
         {
             using var flow = new ContinuousFlow(2, new ContinuousFlowOptions { Hidden = [4] }, distribution);
             flow.Observe(randn(10, 2));
@@ -68,7 +79,8 @@ public class DeviceTests
             flow.Sample(3).dtype.Should().Be(ScalarType.Float64);
             flow.LogDensity(randn(3, 2, ScalarType.Float64)).dtype.Should().Be(ScalarType.Float64);
             flow.to(Elsewhere);
-            flow.named_buffers().Select(pair => pair.buffer.device_type).Concat(flow.parameters().Select(parameter => parameter.device_type)).Should().OnlyContain(type => type == DeviceType.META);
+            flow.named_buffers().Select(pair => pair.buffer.device_type)
+                .Concat(flow.parameters().Select(parameter => parameter.device_type)).Should().OnlyContain(type => type == DeviceType.META);
             if (distribution is StandardNormalBase)
                 flow.Base.Sample(3).device_type.Should().Be(DeviceType.META);
         }
@@ -80,7 +92,8 @@ public class DeviceTests
         using DisposeScope scope = NewDisposeScope();
         using var flow = new ContinuousFlow(1, new ContinuousFlowOptions { Hidden = [4] });
         flow.Observe(tensor(new[] { 1e8, 1e8 + 1 }, [2, 1]));
-        foreach (Action change in new Action[] { () => flow.to(ScalarType.Float32), () => flow.to(CPU, ScalarType.Float32), () => flow.half(), () => flow.@float() })
+        foreach (Action change in new Action[] { () =>
+            flow.to(ScalarType.Float32), () => flow.to(CPU, ScalarType.Float32), () => flow.half(), () => flow.@float() })
         {
             change();
             flow.Standardization!.call(tensor(new[] { 1e8, 1e8 + 1 }, [2, 1])).reshape(-1).data<double>().ToArray().Should().Equal(-1, 1);
@@ -95,12 +108,14 @@ public class DeviceTests
         Tensor x = randn(3, 2), c = randn(3, 1);
         foreach (Action<Tensor, Tensor> use in new Action<Tensor, Tensor>[]
         {
-            (rows, condition) => flow.LogDensity(rows, condition), (rows, condition) => flow.Decode(rows, condition), (rows, condition) => flow.DecodePath(rows, 2, condition),
+            (rows, condition) => flow.LogDensity(rows, condition), (rows, condition) =>
+            flow.Decode(rows, condition), (rows, condition) => flow.DecodePath(rows, 2, condition),
             (rows, condition) => flow.NegativeLogLikelihood(rows, condition), (rows, condition) => FlowMatching.Loss(flow, rows, condition),
         })
         {
             ((Action)(() => use(x.to(Elsewhere), c))).Should().Throw<ArgumentException>().WithMessage("*rows are on meta*flow is on cpu*");
-            ((Action)(() => use(x, c.to(Elsewhere)))).Should().Throw<ArgumentException>().WithMessage("*condition is on meta*flow is on cpu*");
+            ((Action)(() => use(x, c.to(Elsewhere)))).Should()
+                .Throw<ArgumentException>().WithMessage("*condition is on meta*flow is on cpu*");
         }
     }
 
@@ -108,8 +123,10 @@ public class DeviceTests
     public void Numbers_of_a_generator_are_those_of_the_processor()
     {
         using DisposeScope scope = NewDisposeScope();
-        Draws.Normal([5, 2], ScalarType.Float32, CPU, new Generator(3)).Equals(randn([5, 2], ScalarType.Float32, CPU, generator: new Generator(3))).Should().BeTrue();
-        Draws.Uniform([5], ScalarType.Float64, CPU, new Generator(3)).Equals(rand([5], ScalarType.Float64, CPU, generator: new Generator(3))).Should().BeTrue();
+        Draws.Normal([5, 2], ScalarType.Float32, CPU, new Generator(3))
+            .Equals(randn([5, 2], ScalarType.Float32, CPU, generator: new Generator(3))).Should().BeTrue();
+        Draws.Uniform([5], ScalarType.Float64, CPU, new Generator(3))
+            .Equals(rand([5], ScalarType.Float64, CPU, generator: new Generator(3))).Should().BeTrue();
         Draws.Permutation(9, CPU, new Generator(3)).data<long>().ToArray().Should().BeEquivalentTo(Enumerable.Range(0, 9));
         Draws.Places(tensor(new[] { 0f, 1f, 0f }), 4, new Generator(3)).data<long>().ToArray().Should().Equal(1, 1, 1, 1);
         Draws.Normal([5, 2], ScalarType.Float32, Elsewhere, new Generator(3)).device_type.Should().Be(DeviceType.META);

@@ -39,13 +39,15 @@ public class NumbersTests
         UnguardedNumbers.In(typeof(ContinuousFlow).Assembly).Should().BeEmpty();
 
     [Fact]
-    public void No_chain_of_calls_leaves_a_tensor_to_collections() => string.Join('\n', UnscopedChains.In(typeof(ContinuousFlow).Assembly)).Should().BeEmpty();
+    public void No_chain_of_calls_leaves_a_tensor_to_collections() =>
+        string.Join('\n', UnscopedChains.In(typeof(ContinuousFlow).Assembly)).Should().BeEmpty();
 
     [Fact]
     public void Chains_are_found_where_no_scope_is_open()
     {
         IReadOnlyList<string> found = UnscopedChains.In(typeof(NumbersTests).Assembly);
-        found.Should().ContainSingle(chain => chain.Contains(nameof(ChainSamples.Bare), StringComparison.Ordinal)).Which.Should().EndWith("neg, exp");
+        found.Should()
+            .ContainSingle(chain => chain.Contains(nameof(ChainSamples.Bare), StringComparison.Ordinal)).Which.Should().EndWith("neg, exp");
         found.Should().ContainSingle(chain => chain.Contains(nameof(ChainSamples.Inner), StringComparison.Ordinal));
         found.Should().ContainSingle(chain => chain.Contains(nameof(ChainSamples.Chosen), StringComparison.Ordinal));
         found.Should().NotContain(chain => chain.Contains(nameof(ChainSamples.Scoped), StringComparison.Ordinal));

@@ -50,7 +50,8 @@ public sealed class TorchLoadDiagnosisTests : IDisposable
     }
 
     [Theory]
-    [InlineData("linux-x64", "libLibTorchSharp.so", "libtorch_cpu.so", "libc10.so: cannot open shared object file: No such file or directory", "libc10.so")]
+    [InlineData("linux-x64", "libLibTorchSharp.so", "libtorch_cpu.so",
+        "libc10.so: cannot open shared object file: No such file or directory", "libc10.so")]
     [InlineData("osx-arm64", "libLibTorchSharp.dylib", "libtorch_cpu.dylib", "Library not loaded: @rpath/libc10.dylib", "libc10.dylib")]
     public void One_missing_file_of_libtorch_is_named(string platform, string native, string libTorch, string loader, string missing)
     {

@@ -146,7 +146,8 @@ public sealed class TorchRuntimeTests : IDisposable
 
         CachedFiles().Should().ContainSingle();
         File.GetUnixFileMode(CachedFiles()[0]).Should().Be(UnixFileMode.UserRead | UnixFileMode.UserWrite);
-        File.GetUnixFileMode(Path.GetDirectoryName(CachedFiles()[0])!).Should().Be(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        File.GetUnixFileMode(Path.GetDirectoryName(CachedFiles()[0])!)
+            .Should().Be(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         DateTime written = File.GetLastWriteTimeUtc(CachedFiles()[0]);
         RunProbe(what).Should().Be((0, "sum 6"));
         File.GetLastWriteTimeUtc(CachedFiles()[0]).Should().Be(written, "a good copy is kept");
@@ -216,7 +217,8 @@ public sealed class TorchRuntimeTests : IDisposable
         string temporary = Directory.CreateDirectory(Path.Combine(_folder, "temporary")).FullName;
 
         // A file in the place of a folder stops the superuser as well.
-        RunProbe("module", ("XDG_CACHE_HOME", Path.Combine(_folder, "Microsoft.ML.NeuralOde.TorchProbe.dll")), ("TMPDIR", temporary)).Should().Be((0, "sum 6"));
+        RunProbe("module", ("XDG_CACHE_HOME", Path.Combine(_folder, "Microsoft.ML.NeuralOde.TorchProbe.dll")), ("TMPDIR", temporary))
+            .Should().Be((0, "sum 6"));
 
         Directory.GetFileSystemEntries(temporary, "neuralode-*").Should().BeEmpty();
     }

@@ -35,7 +35,8 @@ public class ControlledEquationTests
             {
                 Tensor direction = randn_like(input.detach());
                 double expected = (input.grad!.nan_to_num(0) * direction).sum().item<double>();
-                Along(input.detach(), direction, at => isValues ? loss(at, times.detach()) : loss(values.detach(), at)).Should().BeApproximately(expected, 1e-5, interpolation.ToString());
+                Along(input.detach(), direction, at => isValues ? loss(at, times.detach()) : loss(values.detach(), at))
+                    .Should().BeApproximately(expected, 1e-5, interpolation.ToString());
             }
             foreach (var parameter in equation.parameters())
             {
@@ -68,7 +69,9 @@ public class ControlledEquationTests
         for (int row = 0; row < 3; row++)
         {
             long length = lengths[row].item<long>();
-            Tensor own = equation.call(ControlPath.Linear(new SeriesBatch(values.narrow(0, row, 1).narrow(1, 0, length), times.narrow(0, row, 1).narrow(1, 0, length))));
+            Tensor own = equation.call(
+                ControlPath.Linear(
+                    new SeriesBatch(values.narrow(0, row, 1).narrow(1, 0, length), times.narrow(0, row, 1).narrow(1, 0, length))));
             (own[0] - all[row]).abs().max().item<float>().Should().BeLessThan(1e-5f, $"row {row} stands alone");
         }
     }
@@ -104,7 +107,8 @@ public class ControlledEquationTests
         var options = new OdeSolverOptions { RelativeTolerance = 1e-9, AbsoluteTolerance = 1e-10 };
         foreach (OdeSolverOptions way in new[]
         {
-            options with { Gradient = GradientMethod.Direct() }, options with { Gradient = GradientMethod.Checkpointed() }, options with { Gradient = GradientMethod.Adjoint() },
+            options with { Gradient = GradientMethod.Direct() }, options with { Gradient = GradientMethod.Checkpointed() },
+            options with { Gradient = GradientMethod.Adjoint() },
             options with { PerRow = true },
         })
         {
@@ -157,7 +161,8 @@ public class ControlledEquationTests
         equation.to(ScalarType.Float64);
         ControlPath path = ControlPath.Linear(new SeriesBatch(tensor(new[] { 1.0, 3, 2 }).reshape(1, 3, 1), tensor(new[] { 0.0, 2, 3 })));
         ControlPath cut = ControlPath.Linear(new SeriesBatch(tensor(new[] { 1.0, 1.5 }).reshape(1, 2, 1), tensor(new[] { 0.0, 0.5 })));
-        (equation.StatesAt(path, tensor(new[,] { { 0.5 } }))[0, 0] - equation.call(cut)[0]).abs().max().item<double>().Should().BeLessThan(1e-13);
+        (equation.StatesAt(path, tensor(new[,] { { 0.5 } }))[0, 0] - equation.call(cut)[0]).abs()
+            .max().item<double>().Should().BeLessThan(1e-13);
     }
 
     private static double Along(Tensor at, Tensor direction, Func<Tensor, Tensor> loss)

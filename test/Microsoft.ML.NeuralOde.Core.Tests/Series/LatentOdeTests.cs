@@ -13,12 +13,14 @@ public class LatentOdeTests
         ["flow"] = Small with { Recognition = LatentRecognition.OdeRnn, Evolution = LatentEvolution.Flow },
         ["one state"] = Small with { Recognition = LatentRecognition.OdeRnn, Variational = false, StateNoise = true },
         ["with static covariates"] = Small with { StaticCovariates = 2 },
-        ["with covariates"] = Small with { Recognition = LatentRecognition.ReversedGru, StaticCovariates = 1, Covariates = 2, Anchor = LatentAnchor.End },
+        ["with covariates"] =
+        Small with { Recognition = LatentRecognition.ReversedGru, StaticCovariates = 1, Covariates = 2, Anchor = LatentAnchor.End },
         ["flow with covariates"] = Small with { Evolution = LatentEvolution.Flow, StaticCovariates = 1, Covariates = 2 },
         ["another method"] = Small with { Method = OdeMethod.Midpoint, Anchor = LatentAnchor.End },
     };
 
-    private static LatentOdeOptions Small => new() { Channels = 2, LatentSize = 3, HiddenSize = 6, StepSize = 0.125, Anchor = LatentAnchor.Start };
+    private static LatentOdeOptions Small =>
+        new() { Channels = 2, LatentSize = 3, HiddenSize = 6, StepSize = 0.125, Anchor = LatentAnchor.Start };
 
     public static TheoryData<string> Kinds => [.. Shapes.Keys];
 
@@ -113,7 +115,12 @@ public class LatentOdeTests
         Given given = Draw(model, 1);
         Tensor kept = tensor(new long[] { 1, 2, 4 }), values = given.Values.clone(), asked = given.Times + 0.01;
         values[0, 0] = values[0, 3] = values[0, 5] = double.NaN;
-        Given fewer = given with { Values = given.Values.index_select(1, kept), Times = given.Times.index_select(1, kept), Lengths = tensor(new[] { 3L }) };
+        Given fewer = given with
+        {
+            Values = given.Values.index_select(1, kept),
+            Times = given.Times.index_select(1, kept),
+            Lengths = tensor(new[] { 3L })
+        };
         Near((given with { Values = values }).Forecast(model, asked).Mean, fewer.Forecast(model, asked).Mean);
     }
 
@@ -224,7 +231,8 @@ public class LatentOdeTests
         DenseDynamics dynamics = motion.children().OfType<DenseDynamics>().Single();
         Tensor state = randn(4, 3, ScalarType.Float64), anchor = tensor([3.0, -1.0]);
         Tensor knots = tensor(new[,] { { 2, 2.7, 3.5, 5 }, { -3, -2, 0, 1 } });
-        ControlPath? path = hasCovariates ? ControlPath.NaturalCubic(new SeriesBatch(randn(2, 4, 2, ScalarType.Float64), knots), time: false) : null;
+        ControlPath? path = hasCovariates
+            ? ControlPath.NaturalCubic(new SeriesBatch(randn(2, 4, 2, ScalarType.Float64), knots), time: false) : null;
         Tensor elapsed = tensor([-0.7, -0.2, 0, 0.31, 1.2]).expand(2, 5);
         Tensor states = motion.call(state, elapsed, new LatentConditions(null, path, anchor, 2));
         Tensor Field(Tensor t, Tensor y) => path is null
@@ -248,7 +256,8 @@ public class LatentOdeTests
         foreach (double time in new[] { -2, -0.3, 0.5, 4 })
         {
             Tensor at = state.clone().requires_grad_(), moved = flow.call(at, ones(5, 1, ScalarType.Float64) * time, null);
-            Tensor jacobian = stack([.. Enumerable.Range(0, 3).Select(i => Autograd.PullSum("the flow", moved.select(1, i), [at], true)[0]!)], 1);
+            Tensor jacobian =
+                stack([.. Enumerable.Range(0, 3).Select(i => Autograd.PullSum("the flow", moved.select(1, i), [at], true)[0]!)], 1);
             linalg.det(jacobian).min().item<double>().Should().BePositive();
             (moved - state).abs().max().item<double>().Should().BeGreaterThan(0.01);
         }
@@ -298,7 +307,8 @@ public class LatentOdeTests
         using LatentOde model = new(Small), covered = new(Small with { StaticCovariates = 1 });
         Tensor values = randn(2, 4, 2), times = tensor(new[,] { { 0.5, 1 }, { 0.5, 1 } }), gone = values.clone();
         gone[1] = float.NaN;
-        SeriesBatch good = new(values), none = new(gone), wide = new(randn(2, 4, 3)), one = new(randn(1, 4, 2)), large = new(values.to(ScalarType.Float64));
+        SeriesBatch good = new(values), none = new(gone), wide = new(randn(2, 4, 3)), one = new(randn(1, 4, 2)),
+            large = new(values.to(ScalarType.Float64));
         Refuses(() => model.Loss(none, good), "Row 1*every value is missing*");
         Refuses(() => model.Loss(good, none), "Row 1 has no target*");
         Refuses(() => model.Loss(wide, wide), "*3 channels*made for 2*");
@@ -324,7 +334,8 @@ public class LatentOdeTests
     {
         Refuses(() => new LatentOde(Small with { Channels = 0 }).Dispose(), "*Channels is 0*");
         Refuses(() => new LatentOde(Small with { LatentSize = 0 }).Dispose(), "*LatentSize is 0*");
-        Refuses(() => new LatentOde(Small with { LatentSize = 1, Evolution = LatentEvolution.Flow }).Dispose(), "*LatentSize is 1*at least 2*");
+        Refuses(() => new LatentOde(Small with { LatentSize = 1, Evolution = LatentEvolution.Flow }).Dispose(),
+            "*LatentSize is 1*at least 2*");
         Refuses(() => new LatentOde(Small with { HiddenSize = -1 }).Dispose(), "*HiddenSize is -1*");
         Refuses(() => new LatentOde(Small with { Covariates = -1 }).Dispose(), "*Covariates is -1*");
         Refuses(() => new LatentOde(Small with { StaticCovariates = -1 }).Dispose(), "*StaticCovariates is -1*");
@@ -381,17 +392,20 @@ public class LatentOdeTests
         LatentOdeOptions options = model.Options;
         return new Given(
             values, (rand(rows, 6, ScalarType.Float64) * 0.3 + 0.05).cumsum(1) - 0.5, tensor(new long[] { 6, 4, 1 }).narrow(0, 0, rows),
-            new SeriesBatch(later, (rand(rows, 5, ScalarType.Float64) * 0.3 + 0.05).cumsum(1), tensor(new long[] { 5, 5, 2 }).narrow(0, 0, rows)),
+            new SeriesBatch(
+                later, (rand(rows, 5, ScalarType.Float64) * 0.3 + 0.05).cumsum(1), tensor(new long[] { 5, 5, 2 }).narrow(0, 0, rows)),
             options.StaticCovariates > 0 ? randn(rows, options.StaticCovariates, type) : null,
             randn(rows, 8, 2, type), (rand(rows, 8, ScalarType.Float64) * 0.3 + 0.2).cumsum(1) - 1, options.Covariates > 0);
     }
 
     private sealed record Given(
-        Tensor Values, Tensor Times, Tensor Lengths, SeriesBatch Targets, Tensor? Statics, Tensor CovariateValues, Tensor CovariateTimes, bool HasPath)
+        Tensor Values, Tensor Times, Tensor Lengths, SeriesBatch Targets, Tensor? Statics, Tensor CovariateValues,
+        Tensor CovariateTimes, bool HasPath)
     {
         public SeriesBatch Observed => new(Values, Times, Lengths);
 
-        public ControlPath? Path => HasPath ? ControlPath.HermiteCubic(new SeriesBatch(CovariateValues, CovariateTimes), time: false) : null;
+        public ControlPath? Path =>
+            HasPath ? ControlPath.HermiteCubic(new SeriesBatch(CovariateValues, CovariateTimes), time: false) : null;
 
         public Tensor Loss(LatentOde model, Tensor? noise) => model.Loss(Observed, Targets, 0.5, noise, Statics, Path);
 
@@ -404,7 +418,8 @@ public class LatentOdeTests
             Tensor values = cat([Values[index], more], 1), times = cat([Times[index], zeros(rows.Length, padding, ScalarType.Float64)], 1);
             return new Given(
                 values, times, Lengths[index],
-                new SeriesBatch(Targets.Values[index], Targets.Times[index] + zeros(1), tensor(rows.Select(row => Targets.Lengths[(int)row]).ToArray())),
+                new SeriesBatch(Targets.Values[index], Targets.Times[index] + zeros(1),
+                    tensor(rows.Select(row => Targets.Lengths[(int)row]).ToArray())),
                 Statics?[index], CovariateValues[index], CovariateTimes[index], HasPath);
         }
     }

@@ -32,7 +32,8 @@ public class LinearCdeTests
         SeriesBatch series = new(randn(2, 4, 2, ScalarType.Float64), tensor(new[] { 0.0, 1, 1.5, 3 }));
         ControlPath path = ControlPath.Linear(series);
         Tensor matrices = equation.get_parameter("matrices")!.detach(), inputs = equation.get_parameter("inputs")!.detach();
-        Tensor start = nn.functional.linear(path.Values.select(1, 0), equation.get_parameter("initial_weight")!, equation.get_parameter("initial_bias")!).detach();
+        Tensor start = nn.functional.linear(
+            path.Values.select(1, 0), equation.get_parameter("initial_weight")!, equation.get_parameter("initial_bias")!).detach();
         OdeSolution solution = Ode.Solve(
             (t, z) =>
             {
@@ -41,7 +42,8 @@ public class LinearCdeTests
                 Tensor flow = einsum("bc,cijn,bjn->bin", slope, matrices, blocks) + einsum("bc,cin->bin", slope, inputs);
                 return flow.reshape(2, 6);
             },
-            start, tensor(new[] { 0.0, 3 }), new OdeSolverOptions { RelativeTolerance = 1e-10, AbsoluteTolerance = 1e-11, Discontinuities = path.KnotTimes() });
+            start, tensor(new[] { 0.0, 3 }),
+            new OdeSolverOptions { RelativeTolerance = 1e-10, AbsoluteTolerance = 1e-11, Discontinuities = path.KnotTimes() });
         (equation.call(path).detach() - solution.Final.detach()).abs().max().item<double>().Should().BeLessThan(1e-8);
     }
 
@@ -113,7 +115,8 @@ public class LinearCdeTests
     {
         using DisposeScope scope = NewDisposeScope();
         using var equation = new LinearCde(2, 8);
-        using ControlPath path = ControlPath.Linear(new SeriesBatch(randn(1, 10_000, 1).cumsum(1) * 0.01, linspace(0, 1, 10_000, ScalarType.Float64)));
+        using ControlPath path =
+            ControlPath.Linear(new SeriesBatch(randn(1, 10_000, 1).cumsum(1) * 0.01, linspace(0, 1, 10_000, ScalarType.Float64)));
         Tensor final = equation.call(path);
         final.isfinite().all().item<bool>().Should().BeTrue();
         final.sum().backward();
@@ -124,16 +127,21 @@ public class LinearCdeTests
     public void Wrong_uses_are_refused()
     {
         using DisposeScope scope = NewDisposeScope();
-        ((Action)(() => _ = new LinearCde(2, 10, blockSize: 4))).Should().Throw<ArgumentException>().WithMessage("*10*multiple of the block size, 4*");
+        ((Action)(() => _ = new LinearCde(2, 10, blockSize: 4))).Should()
+            .Throw<ArgumentException>().WithMessage("*10*multiple of the block size, 4*");
         ((Action)(() => _ = new LinearCde(2, 8, depth: 3))).Should().Throw<ArgumentOutOfRangeException>();
         ((Action)(() => _ = new LinearCde(2, 8, window: 0))).Should().Throw<ArgumentOutOfRangeException>();
         using var equation = new LinearCde(2, 8, window: 2);
         ControlPath path = ControlPath.Linear(new SeriesBatch(randn(2, 4, 1)));
-        ((Action)(() => equation.StatesAtObservations(path))).Should().Throw<InvalidOperationException>().WithMessage("*2 pieces*window of 1*");
+        ((Action)(() => equation.StatesAtObservations(path))).Should()
+            .Throw<InvalidOperationException>().WithMessage("*2 pieces*window of 1*");
         equation.StatesAtWindows(path).shape.Should().Equal(2, 3, 8);
-        ((Action)(() => equation.call(ControlPath.Linear(new SeriesBatch(randn(2, 4, 3)))))).Should().Throw<ArgumentException>().WithMessage("*4 channels*2*");
-        ((Action)(() => equation.call(ControlPath.Linear(new SeriesBatch(randn(2, 4, 1, ScalarType.Float64)))))).Should().Throw<ArgumentException>().WithMessage("*Float64*Float32*");
-        ((Action)(() => equation.call(ControlPath.Linear(new SeriesBatch(randn(2, 4, 1) * 1e6))))).Should().Throw<InvalidOperationException>().WithMessage("*norm*Scale*");
+        ((Action)(() => equation.call(ControlPath.Linear(new SeriesBatch(randn(2, 4, 3)))))).Should()
+            .Throw<ArgumentException>().WithMessage("*4 channels*2*");
+        ((Action)(() => equation.call(ControlPath.Linear(new SeriesBatch(randn(2, 4, 1, ScalarType.Float64)))))).Should()
+            .Throw<ArgumentException>().WithMessage("*Float64*Float32*");
+        ((Action)(() => equation.call(ControlPath.Linear(new SeriesBatch(randn(2, 4, 1) * 1e6))))).Should()
+            .Throw<InvalidOperationException>().WithMessage("*norm*Scale*");
         ((Action)(() => equation.call(null!))).Should().Throw<ArgumentNullException>();
     }
 }

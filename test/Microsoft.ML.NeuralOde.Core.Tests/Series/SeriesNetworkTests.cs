@@ -19,10 +19,12 @@ public class SeriesNetworkTests
         Tensor all = network.call(new SeriesBatch(values, null, lengths));
         all.shape.Should().Equal(4, 3);
         for (int row = 0; row < 4; row++)
-            (network.call(new SeriesBatch(values.narrow(0, row, 1).narrow(1, 0, lengths[row].item<long>())))[0] - all[row]).abs().max().item<float>()
+            (network.call(new SeriesBatch(values.narrow(0, row, 1).narrow(1, 0, lengths[row].item<long>())))[0] - all[row]).abs()
+            .max().item<float>()
                 .Should().BeLessThan(2e-5f, $"row {row} stands alone");
         if (network.Options.Window == 1)
-            (network.AtObservations(new SeriesBatch(values, null, lengths))[1, 4] - all[1]).abs().max().item<float>().Should().BeLessThan(1e-5f);
+            (network.AtObservations(new SeriesBatch(values, null, lengths))[1, 4] - all[1]).abs()
+            .max().item<float>().Should().BeLessThan(1e-5f);
         else
             ((Action)(() => network.AtObservations(new SeriesBatch(values)))).Should().Throw<InvalidOperationException>();
     }
@@ -38,7 +40,8 @@ public class SeriesNetworkTests
             network.eval();
             Tensor values = randn(2, 20, 2), changed = values.clone();
             changed.narrow(1, 12, 8).mul_(-2);
-            network.AtObservations(new SeriesBatch(values)).narrow(1, 0, 12).Should().BeBits(network.AtObservations(new SeriesBatch(changed)).narrow(1, 0, 12));
+            network.AtObservations(new SeriesBatch(values))
+                .narrow(1, 0, 12).Should().BeBits(network.AtObservations(new SeriesBatch(changed)).narrow(1, 0, 12));
         }
     }
 
@@ -78,7 +81,8 @@ public class SeriesNetworkTests
         Tensor values = randn(1, 3000, 1), times = linspace(0, 1, 3000, ScalarType.Float64).unsqueeze(0);
         foreach (bool isDissipative in new[] { true, false })
         {
-            using var network = new SeriesNetwork(1, 2, new SeriesNetworkOptions { Time = withTime, Dissipative = isDissipative, Width = 16, Layers = 1 });
+            using var network =
+                new SeriesNetwork(1, 2, new SeriesNetworkOptions { Time = withTime, Dissipative = isDissipative, Width = 16, Layers = 1 });
             network.eval();
             foreach ((string name, TorchSharp.Modules.Parameter parameter) in network.named_parameters())
                 if (name.EndsWith("matrices", StringComparison.Ordinal))
@@ -146,7 +150,8 @@ public class SeriesNetworkTests
             ((Action)(() => _ = new SeriesNetwork(2, 3, options))).Should().Throw<ArgumentException>().WithMessage(message);
         using var network = new SeriesNetwork(2, 3);
         ((Action)(() => network.call(new SeriesBatch(randn(2, 4, 3))))).Should().Throw<ArgumentException>().WithMessage("*3 channels*2*");
-        ((Action)(() => network.call(new SeriesBatch(randn(2, 4, 2, ScalarType.Float64))))).Should().Throw<ArgumentException>().WithMessage("*Float64*");
+        ((Action)(() => network.call(new SeriesBatch(randn(2, 4, 2, ScalarType.Float64))))).Should()
+            .Throw<ArgumentException>().WithMessage("*Float64*");
     }
 
     private static SeriesNetwork Network(SeriesModel model) => new(2, 3, new SeriesNetworkOptions

@@ -37,5 +37,6 @@ public class CitationTests
 
     [Fact]
     public void A_method_of_ones_own_cites_nobody() =>
-        OdeMethod.ExplicitRungeKutta("mine", new RungeKuttaTableau { Order = 1, Nodes = [0], Matrix = [[]], Weights = [1] }).Citations.Should().BeEmpty();
+        OdeMethod.ExplicitRungeKutta(
+            "mine", new RungeKuttaTableau { Order = 1, Nodes = [0], Matrix = [[]], Weights = [1] }).Citations.Should().BeEmpty();
 }

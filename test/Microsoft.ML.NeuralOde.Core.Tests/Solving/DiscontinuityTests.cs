@@ -41,7 +41,8 @@ public class DiscontinuityTests
                 {
                     using Tensor y0 = zeros(2, type);
                     using Tensor times = tensor(backward ? new[] { 1.0, place, 0.0 } : [0.0, place, 1.0]);
-                    var options = new OdeSolverOptions { Method = method, StepSize = method.IsAdaptive ? null : 0.1, Discontinuities = [place] };
+                    var options =
+                        new OdeSolverOptions { Method = method, StepSize = method.IsAdaptive ? null : 0.1, Discontinuities = [place] };
                     using OdeSolution solution = Ode.Solve(jump, y0, times, options);
                     double first = backward ? 3 * (1 - place) : place, second = backward ? first - place : first - 3 * (1 - place);
                     solution.States[1, 0].ToDouble().Should().BeApproximately(first, tolerance);
@@ -71,7 +72,8 @@ public class DiscontinuityTests
             using OdeSolution solution = Ode.Solve(Window, y0, times, options with { Discontinuities = [0.7, 0.3] });
             solution.Final[0].ToDouble().Should().BeApproximately(0.4, 1e-6);
             double next = TimePrecision.Next(0.5, ScalarType.Float32);
-            using OdeSolution twice = Ode.Solve((t, y) => full_like(y, t.ToDouble() < 0.5 ? 1 : 2), y0, times, options with { Discontinuities = [0.5, next, 0.5] });
+            using OdeSolution twice = Ode.Solve(
+                (t, y) => full_like(y, t.ToDouble() < 0.5 ? 1 : 2), y0, times, options with { Discontinuities = [0.5, next, 0.5] });
             twice.Final[0].ToDouble().Should().BeApproximately(0.2 + 0.4, 1e-6);
         }
     }
@@ -85,7 +87,8 @@ public class DiscontinuityTests
         using Tensor times = tensor(new[] { 0.0, 1.0 });
         foreach (bool perRow in new[] { false, true })
         {
-            using OdeSolution solution = Ode.Solve((t, y) => where(t.lt(0.7), -y, y), y0, times, new OdeSolverOptions { PerRow = perRow, Discontinuities = [0.7] });
+            using OdeSolution solution =
+                Ode.Solve((t, y) => where(t.lt(0.7), -y, y), y0, times, new OdeSolverOptions { PerRow = perRow, Discontinuities = [0.7] });
             solution.Final.ToDouble().Should().BeApproximately(Math.Exp(-0.4), 2e-6);
             solution.Statistics.RejectedSteps.Should().Be(0);
         }
@@ -104,7 +107,13 @@ public class DiscontinuityTests
             using Tensor b = tensor(2.0, type).requires_grad_();
             using Tensor y0 = ones(3, type);
             using Tensor times = tensor(new[] { 0.0, 0.7, 1.0 });
-            var options = new OdeSolverOptions { Gradient = GradientMethod.Parse(gradient), RelativeTolerance = 1e-6, AbsoluteTolerance = 1e-8, Discontinuities = [0.7] };
+            var options = new OdeSolverOptions
+            {
+                Gradient = GradientMethod.Parse(gradient),
+                RelativeTolerance = 1e-6,
+                AbsoluteTolerance = 1e-8,
+                Discontinuities = [0.7]
+            };
             using OdeSolution solution = Ode.Solve((t, y) => (t.ToDouble() < 0.7 ? a : b) * y, y0, times, options, [a, b]);
             solution.Final.sum().backward();
             double value = 3 * Math.Exp(-0.7 + 0.6);

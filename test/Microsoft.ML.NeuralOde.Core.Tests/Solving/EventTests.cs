@@ -80,7 +80,8 @@ public class EventTests
             Tensor y0 = stack([h, zeros_like(h)]);
             Tensor times = tensor(new[] { 0.0, 1.9 });
             var bounce = new OdeEvent((t, y) => y[0] - f, EventDirection.Falling, reset: (t, y) => stack([f, -e * y[1]]));
-            OdeSolution solution = Ode.Solve(Fall, y0, times, Tight with { Gradient = GradientMethod.Parse(gradient), Events = [bounce] }, []);
+            OdeSolution solution =
+                Ode.Solve(Fall, y0, times, Tight with { Gradient = GradientMethod.Parse(gradient), Events = [bounce] }, []);
             Tensor sum = solution.Final[0] * 3 + solution.Final[1];
             foreach (OdeEventOccurrence occurrence in solution.Events)
                 sum = sum + occurrence.Time + 0.1 * occurrence.State[1].square();
@@ -92,7 +93,8 @@ public class EventTests
             double[] moved = (double[])values.Clone();
             moved[index] += change;
             using IDisposable noGrad = no_grad();
-            return Loss(tensor(moved[0], ScalarType.Float64), tensor(moved[1], ScalarType.Float64), tensor(moved[2], ScalarType.Float64)).Item1.ToDouble();
+            return Loss(tensor(moved[0], ScalarType.Float64), tensor(moved[1], ScalarType.Float64),
+                tensor(moved[2], ScalarType.Float64)).Item1.ToDouble();
         }
     }
 
@@ -110,7 +112,8 @@ public class EventTests
 
         solution.Events.Where(e => e.Event == zero).Select(e => e.Time.ToDouble()).Should()
             .Equal([Math.PI / 2, 3 * Math.PI / 2, 5 * Math.PI / 2], (a, b) => Math.Abs(a - b) < 1e-6);
-        solution.Events.Where(e => e.Event == rising).Select(e => e.Time.ToDouble()).Should().Equal([3 * Math.PI / 2], (a, b) => Math.Abs(a - b) < 1e-6);
+        solution.Events.Where(e => e.Event == rising)
+            .Select(e => e.Time.ToDouble()).Should().Equal([3 * Math.PI / 2], (a, b) => Math.Abs(a - b) < 1e-6);
         solution.Events[^1].Event.Should().BeSameAs(end);
         solution.Events.Select(e => e.Time.ToDouble()).Should().BeInAscendingOrder();
         solution.Events[^1].Time.ToDouble().Should().BeApproximately(9, 1e-12);
@@ -121,7 +124,8 @@ public class EventTests
     {
         using Tensor y0 = tensor(new[] { 0.0, 5.0 });
         using Tensor times = tensor(new[] { 1.0, -3.0 });
-        using OdeSolution solution = Ode.Solve(Fall, y0, times, Tight with { Events = [new OdeEvent((t, y) => y[1] - 20, isTerminal: true)] });
+        using OdeSolution solution =
+            Ode.Solve(Fall, y0, times, Tight with { Events = [new OdeEvent((t, y) => y[1] - 20, isTerminal: true)] });
         solution.Events[0].Time.ToDouble().Should().BeApproximately(1 - 15 / Gravity, 1e-10);
     }
 
@@ -231,7 +235,8 @@ public class EventTests
         var landing = new OdeEvent((t, y) => y[0, 0], EventDirection.Falling, isTerminal: true);
         using OdeSolution solution = Ode.Solve(
             (t, y, arguments) => stack([y.select(1, 1), full_like(y.select(1, 1), -Gravity) - arguments[0].squeeze(1) * y.select(1, 1)], 1),
-            stack([height, zeros_like(height)], 1), times, [drag], Tight with { PerRow = true, Events = [landing], Gradient = GradientMethod.Parse(gradient) });
+            stack([height, zeros_like(height)], 1), times, [drag],
+            Tight with { PerRow = true, Events = [landing], Gradient = GradientMethod.Parse(gradient) });
         solution.Status.Should().Equal(RowStatus.Event, RowStatus.Event, RowStatus.Completed);
         solution.Events.Select(e => e.Row).Should().Equal(0, 1);
         for (int row = 0; row < 2; row++)
@@ -262,16 +267,19 @@ public class EventTests
 
     [Theory]
     [MemberData(nameof(Bounces))]
-    public void A_ball_that_comes_to_rest_is_told_and_never_falls_through_the_floor(ScalarType type, double floor, EventDirection direction, bool perRow)
+    public void A_ball_that_comes_to_rest_is_told_and_never_falls_through_the_floor(
+        ScalarType type, double floor, EventDirection direction, bool perRow)
     {
         using IDisposable noGrad = no_grad();
         Tensor Ball(Tensor y) => perRow ? y[0] : y;
         Tensor Pack(Tensor height, Tensor velocity) => perRow ? stack([height, velocity]).unsqueeze(0) : stack([height, velocity]);
-        var bounce = new OdeEvent((t, y) => Ball(y)[0] - floor, direction, reset: (t, y) => Pack(full_like(Ball(y)[0], floor), -0.5 * Ball(y)[1]));
+        var bounce =
+            new OdeEvent((t, y) => Ball(y)[0] - floor, direction, reset: (t, y) => Pack(full_like(Ball(y)[0], floor), -0.5 * Ball(y)[1]));
         using Tensor y0 = Pack(tensor(1 + floor, type), tensor(0, type));
         using Tensor times = tensor(new[] { 0.0, 0.8, 3.0 });
         OdeSolverOptions options = Tight with { PerRow = perRow, Events = [bounce] };
-        OdeSolution Solve(OdeSolverOptions how) => Ode.Solve((t, y) => Pack(Ball(y.unsqueeze(0).squeeze(0))[1], full_like(Ball(y)[0], -Gravity)), y0, times, how);
+        OdeSolution Solve(OdeSolverOptions how) =>
+            Ode.Solve((t, y) => Pack(Ball(y.unsqueeze(0).squeeze(0))[1], full_like(Ball(y)[0], -Gravity)), y0, times, how);
         if (!perRow)
         {
             Action act = () => Solve(options);
@@ -284,7 +292,8 @@ public class EventTests
         double fall = Math.Sqrt(2 / Gravity);
         solution.Events[^1].Time.ToDouble().Should().BeApproximately(3 * fall, type == ScalarType.Float64 ? 1e-6 : 1e-2);
         double since = 0.8 - fall;
-        Ball(solution.States[1])[0].ToDouble().Should().BeApproximately(floor + Gravity * fall * 0.5 * since - Gravity * since * since / 2, 1e-4);
+        Ball(solution.States[1])[0].ToDouble()
+            .Should().BeApproximately(floor + Gravity * fall * 0.5 * since - Gravity * since * since / 2, 1e-4);
         Ball(solution.States[2])[0].isnan().item<bool>().Should().BeTrue();
     }
 
@@ -306,7 +315,8 @@ public class EventTests
             using Tensor y0 = tensor(new[] { 1.0 }, dtype: type);
             using Tensor times = tensor(new[] { 0.0, 3.0 });
             OdeEvent Dose(double time) => new((t, y) => t - time, reset: (t, y) => y + 1);
-            using OdeSolution solution = Ode.Solve((t, y) => -y, y0, times, Tight with { RelativeTolerance = 1e-6, Events = [Dose(1), Dose(2)] });
+            using OdeSolution solution =
+                Ode.Solve((t, y) => -y, y0, times, Tight with { RelativeTolerance = 1e-6, Events = [Dose(1), Dose(2)] });
             solution.Events.Should().HaveCount(2);
             solution.Final[0].ToDouble().Should().BeApproximately(Math.Exp(-3) + Math.Exp(-2) + Math.Exp(-1), 1e-5);
         }
@@ -321,7 +331,8 @@ public class EventTests
         var fire = new OdeEvent((t, y) => y[0] - 1, EventDirection.Rising, reset: (t, y) => zeros_like(y));
         using OdeSolution solution = Ode.Solve((t, y) => 1.5 - y, y0, times, Tight with { Events = [fire] });
         // 1.5 (1 − e^(−t)) = 1 after ln 3.
-        solution.Events.Select(e => e.Time.ToDouble()).Should().Equal(Enumerable.Range(1, 9).Select(k => k * Math.Log(3)), (a, b) => Math.Abs(a - b) < 1e-7);
+        solution.Events.Select(e => e.Time.ToDouble())
+            .Should().Equal(Enumerable.Range(1, 9).Select(k => k * Math.Log(3)), (a, b) => Math.Abs(a - b) < 1e-7);
     }
 
     public static TheoryData<string, double> MethodsAndDirections
@@ -344,10 +355,17 @@ public class EventTests
         var method = OdeMethod.Parse(name);
         using Tensor y0 = tensor(new[] { 0.01 });
         using Tensor times = tensor(new[] { 0.0, end });
-        var options = new OdeSolverOptions { Method = method, StepSize = method.IsAdaptive ? null : 0.5, Events = [new OdeEvent((t, y) => (40 * y[0]).sin())] };
+        var options = new OdeSolverOptions
+        {
+            Method = method,
+            StepSize = method.IsAdaptive
+            ? null : 0.5,
+            Events = [new OdeEvent((t, y) => (40 * y[0]).sin())]
+        };
         using OdeSolution solution = Ode.Solve((t, y) => ones_like(y), y0, times, options);
         // y = 0.01 + t is a multiple of π / 40.
-        double[] expected = [.. Enumerable.Range(-40, 81).Select(k => k * Math.PI / 40 - 0.01).Where(t => t * Math.Sign(end) > 0 && Math.Abs(t) < 2).OrderBy(Math.Abs)];
+        double[] expected = [.. Enumerable.Range(-40, 81)
+            .Select(k => k * Math.PI / 40 - 0.01).Where(t => t * Math.Sign(end) > 0 && Math.Abs(t) < 2).OrderBy(Math.Abs)];
         solution.Events.Select(e => e.Time.ToDouble()).Should().Equal(expected, (a, b) => Math.Abs(a - b) < 1e-9);
         solution.EventsMayBeMissed.Should().BeFalse();
     }
@@ -366,7 +384,8 @@ public class EventTests
         // sin t passes 0.99999 on its way up and on its way down.
         double half = Math.Acos(0.99999);
         solution.Events.Select(e => (e.Event == below, e.Time.ToDouble())).Should()
-            .Equal([(true, Math.PI / 2 - half), (true, Math.PI / 2 + half)], (a, b) => a.Item1 == b.Item1 && Math.Abs(a.Item2 - b.Item2) < 1e-5);
+            .Equal([(true, Math.PI / 2 - half), (true, Math.PI / 2 + half)],
+                (a, b) => a.Item1 == b.Item1 && Math.Abs(a.Item2 - b.Item2) < 1e-5);
     }
 
     [Fact]
@@ -375,7 +394,14 @@ public class EventTests
         using IDisposable noGrad = no_grad();
         using Tensor y0 = tensor(new[] { 1.0 });
         using Tensor times = tensor(new[] { 0.0, 1.0 });
-        using OdeSolution solution = Ode.Solve((t, y) => -y, y0, times, new OdeSolverOptions { FirstStep = 1, RelativeTolerance = 1, AbsoluteTolerance = 1, Events = [new OdeEvent((t, y) => (1e7 * t).sin())] });
+        using OdeSolution solution = Ode.Solve((t, y) => -y, y0, times,
+            new OdeSolverOptions
+            {
+                FirstStep = 1,
+                RelativeTolerance = 1,
+                AbsoluteTolerance = 1,
+                Events = [new OdeEvent((t, y) => (1e7 * t).sin())]
+            });
         solution.EventsMayBeMissed.Should().BeTrue();
     }
 
@@ -415,9 +441,12 @@ public class EventTests
         // A ball in a corner: both walls turn it round, at the distance of the corner in time.
         using Tensor distance = tensor(1.0, ScalarType.Float64).requires_grad_();
         using Tensor times = tensor(new[] { 0.0, 3.0 });
-        static OdeEvent Wall(int i) => new((t, y) => y[i] + 0 * t, EventDirection.Falling, reset: (t, y) => stack([.. Enumerable.Range(0, 4).Select(k => k == 2 + i ? -y[k] : y[k])]));
+        static OdeEvent Wall(int i) =>
+            new((t, y) => y[i] + 0 * t, EventDirection.Falling,
+                reset: (t, y) => stack([.. Enumerable.Range(0, 4).Select(k => k == 2 + i ? -y[k] : y[k])]));
         using OdeSolution solution = Ode.Solve(
-            (t, y) => cat([y.narrow(0, 2, 2), zeros_like(y.narrow(0, 0, 2))]), stack([distance, distance, -ones_like(distance), -ones_like(distance)]), times,
+            (t, y) => cat([y.narrow(0, 2, 2), zeros_like(y.narrow(0, 0, 2))]),
+            stack([distance, distance, -ones_like(distance), -ones_like(distance)]), times,
             Tight with { Gradient = GradientMethod.Parse(gradient), Events = [Wall(0), Wall(1)] }, []);
         solution.Events.Should().HaveCount(2);
         Tensor final = solution.Final;
@@ -441,7 +470,9 @@ public class EventTests
                 void Fails<T>(Func<Tensor, Tensor, Tensor> function, string message)
                     where T : Exception
                 {
-                    Action act = () => Ode.Solve((t, y) => -y, y0, times, new OdeSolverOptions { PerRow = perRow, Method = method, Events = [new OdeEvent(function)] });
+                    Action act = () =>
+                        Ode.Solve((t, y) => -y, y0,
+                            times, new OdeSolverOptions { PerRow = perRow, Method = method, Events = [new OdeEvent(function)] });
                     act.Should().Throw<T>().WithMessage(message).Which.Message.Should().NotContain("\n");
                 }
                 Fails<InvalidOperationException>((t, y) => (y[0, 0] - 0.9).sqrt(), "*event function*NaN*t = *");
@@ -452,7 +483,8 @@ public class EventTests
                 Fails<InvalidOperationException>((t, y) => nn.functional.linear(y, ones(7, 9, ScalarType.Float64)), "*event function*");
                 Fails<NotSupportedException>((t, y) => throw new NotSupportedException("mine"), "mine");
             }
-        Action reset = () => Ode.Solve((t, y) => -y, y0, times, new OdeSolverOptions { Events = [new OdeEvent((t, y) => t - 0.5, reset: (t, y) => null!)] });
+        Action reset = () =>
+            Ode.Solve((t, y) => -y, y0, times, new OdeSolverOptions { Events = [new OdeEvent((t, y) => t - 0.5, reset: (t, y) => null!)] });
         reset.Should().Throw<InvalidOperationException>().WithMessage("*reset*null*");
     }
 
@@ -477,7 +509,8 @@ public class EventTests
         using IDisposable noGrad = no_grad();
         using Tensor y0 = tensor(new[] { 0.5, 4.0 }, [2, 1]);
         using Tensor times = tensor(new[] { 0.0, 0.2, 1.0 });
-        using OdeSolution solution = Ode.Solve((t, y) => y * y, y0, times, Tight with { PerRow = true, Events = [new OdeEvent((t, y) => y[0, 0] - 0.75)] });
+        using OdeSolution solution =
+            Ode.Solve((t, y) => y * y, y0, times, Tight with { PerRow = true, Events = [new OdeEvent((t, y) => y[0, 0] - 0.75)] });
         solution.Status[0].Should().Be(RowStatus.Completed);
         solution.Status[1].Should().BeOneOf(RowStatus.StepSizeUnderflow, RowStatus.NonFinite);
         solution.States[1, 1, 0].ToDouble().Should().BeApproximately(20, 1e-5);
@@ -496,7 +529,13 @@ public class EventTests
         // Each event makes the next come sooner, without end.
         using Tensor y0 = tensor(new[] { 1.0 });
         using Tensor times = tensor(new[] { 0.0, 1.0 });
-        var options = new OdeSolverOptions { Method = OdeMethod.Parse(method), MaximumSteps = 25, Events = [new OdeEvent((t, y) => (20 * y).sin(), reset: (t, y) => y + 1)] };
+        var options = new OdeSolverOptions
+        {
+            Method = OdeMethod.Parse(
+            method),
+            MaximumSteps = 25,
+            Events = [new OdeEvent((t, y) => (20 * y).sin(), reset: (t, y) => y + 1)]
+        };
         Action act = () => Ode.Solve((t, y) => -y, y0, times, options);
         act.Should().Throw<OdeSolverException>().Which.Failure.Should().Be(SolverFailure.StepLimit);
         using OdeSolution solution = Ode.Solve((t, y) => -y, y0, times, options with { OnStepLimit = StepLimitBehavior.ReturnPartial });
@@ -513,7 +552,8 @@ public class EventTests
         terminalReset.Should().Throw<ArgumentException>().WithMessage("*terminal*");
         Action vector = () => Ode.Solve((t, y) => -y, y0, times, new OdeSolverOptions { Events = [new OdeEvent((t, y) => y)] });
         vector.Should().Throw<InvalidOperationException>().WithMessage("*one number*");
-        Action shape = () => Ode.Solve((t, y) => -y, y0, times, new OdeSolverOptions { Events = [new OdeEvent((t, y) => t - 0.5, reset: (t, y) => y[0])] });
+        Action shape = () =>
+            Ode.Solve((t, y) => -y, y0, times, new OdeSolverOptions { Events = [new OdeEvent((t, y) => t - 0.5, reset: (t, y) => y[0])] });
         shape.Should().Throw<InvalidOperationException>().WithMessage("*reset*shape*");
     }
 }

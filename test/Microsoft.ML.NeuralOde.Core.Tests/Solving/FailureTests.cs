@@ -41,7 +41,9 @@ public class FailureTests
         act.Should().Throw<OdeSolverException>().Which.Failure.Should().Be(SolverFailure.StepLimit);
         // Hopeless from the start: it fails before the first of 100,000 steps.
         int calls = 0;
-        Action hopeless = () => Ode.Solve((t, y) => calls++ < 10 ? -y : throw new InvalidOperationException("It steps."), y0, times, options with { StepSize = 1e-300, MaximumSteps = 100_000 });
+        Action hopeless = () =>
+            Ode.Solve((t, y) => calls++ < 10 ? -y : throw new InvalidOperationException("It steps."), y0, times,
+                options with { StepSize = 1e-300, MaximumSteps = 100_000 });
         hopeless.Should().Throw<OdeSolverException>().Which.Failure.Should().Be(SolverFailure.StepLimit);
         using OdeSolution partial = Ode.Solve(Problems.Decay, y0, times, options with { OnStepLimit = StepLimitBehavior.ReturnPartial });
         partial.Status.Should().Equal(RowStatus.StepLimit);
@@ -58,7 +60,12 @@ public class FailureTests
         using var source = new CancellationTokenSource();
         var seen = new List<SolverProgress>();
         using Tensor y0 = tensor(new[] { 1.0 });
-        var options = new OdeSolverOptions { CancellationToken = source.Token, Progress = new Immediate(p => { seen.Add(p); if (seen.Count == 3) source.Cancel(); }) };
+        var options = new OdeSolverOptions
+        {
+            CancellationToken = source.Token,
+            Progress = new Immediate(p =>
+            { seen.Add(p); if (seen.Count == 3) source.Cancel(); })
+        };
         Action act = () => Ode.Solve(Problems.Decay, y0, Times, options);
         act.Should().Throw<OperationCanceledException>();
         seen.Should().HaveCount(3);

@@ -231,7 +231,8 @@ public class OptionAmountTests
     {
         using Tensor y0 = ones(1, ScalarType.Float64);
         var recorder = new Recorder();
-        var task = new IntegrationTask(new FunctionField(f), y0, TimeGrid.Of(from, to), options, statistics ?? new(), IsDifferentiable: false, recorder);
+        var task = new IntegrationTask(
+            new FunctionField(f), y0, TimeGrid.Of(from, to), options, statistics ?? new(), IsDifferentiable: false, recorder);
         OdeProblem.Integrate(task).Dispose();
         return [.. recorder.Steps];
     }

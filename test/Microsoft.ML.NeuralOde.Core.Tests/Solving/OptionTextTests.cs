@@ -30,11 +30,16 @@ public class OptionTextTests
         using Tensor ones = torch.ones(1);
         OdeSolverOptions[] changed =
         [
-            defaults with { Method = OdeMethod.Tsit5 }, defaults with { RelativeTolerance = 0.1 }, defaults with { AbsoluteTolerance = 0.1 },
-            defaults with { RelativeTolerances = ones }, defaults with { AbsoluteTolerances = ones }, defaults with { Norm = ErrorNorm.Maximum },
-            defaults with { Controller = StepController.ProportionalIntegral() }, defaults with { Controller = StepController.Predictive(0.8) },
-            defaults with { StepSize = 2 }, defaults with { FirstStep = 2 }, defaults with { MinimumStep = 2 }, defaults with { MaximumStep = 2 },
-            defaults with { MaximumSteps = 2 }, defaults with { OnStepLimit = StepLimitBehavior.ReturnPartial }, defaults with { PerRow = true },
+            defaults with { Method = OdeMethod.Tsit5 }, defaults with { RelativeTolerance = 0.1 },
+            defaults with { AbsoluteTolerance = 0.1 },
+            defaults with { RelativeTolerances = ones }, defaults with { AbsoluteTolerances = ones },
+            defaults with { Norm = ErrorNorm.Maximum },
+            defaults with { Controller = StepController.ProportionalIntegral() },
+            defaults with { Controller = StepController.Predictive(0.8) },
+            defaults with { StepSize = 2 }, defaults with { FirstStep = 2 }, defaults with { MinimumStep = 2 },
+            defaults with { MaximumStep = 2 },
+            defaults with { MaximumSteps = 2 }, defaults with { OnStepLimit = StepLimitBehavior.ReturnPartial },
+            defaults with { PerRow = true },
             defaults with { Discontinuities = [1] }, defaults with { Discontinuities = [1, 2] }, defaults with { Jacobian = (_, y) => y },
             defaults with { Gradient = GradientMethod.Direct() }, defaults with { Gradient = GradientMethod.Reversible() },
             defaults with { LowerLayers = false },
@@ -47,7 +52,8 @@ public class OptionTextTests
     [Fact]
     public void Gradient_methods_with_defaults_say_their_name_alone_by_which_they_are_parsed()
     {
-        foreach (GradientMethod method in new[] { GradientMethod.Direct(), GradientMethod.Adjoint(), GradientMethod.Checkpointed(), GradientMethod.Reversible() })
+        foreach (GradientMethod method in new[] { GradientMethod.Direct(), GradientMethod.Adjoint(), GradientMethod.Checkpointed(),
+            GradientMethod.Reversible() })
             GradientMethod.Parse(method.ToString()).Name.Should().Be(method.ToString());
         GradientMethod.Adjoint(absoluteTolerance: 1e-9).ToString().Should().Be("adjoint (atol 1e-09)");
         GradientMethod.Checkpointed(1).ToString().Should().Be("checkpointed (1 checkpoint)");
@@ -63,13 +69,16 @@ public class OptionTextTests
             var comma = (CultureInfo)CultureInfo.InvariantCulture.Clone();
             comma.NumberFormat.NumberDecimalSeparator = ",";
             CultureInfo.CurrentCulture = comma;
-            using var block = new OdeBlock(new DenseDynamics(2, [16]), 1.5, new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 0.25 });
+            using var block =
+                new OdeBlock(new DenseDynamics(2, [16]), 1.5, new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 0.25 });
             block.ToString().Should().Be("OdeBlock(DenseDynamics(2, 16, 2; Tanh; time Add), t from 0 to 1.5, rk4, steps of 0.25)");
             using var images = new OdeBlock(new ConvolutionalDynamics(8));
-            images.ToString().Should().StartWith("OdeBlock(ConvolutionalDynamics(8 channels, ").And.EndWith("t from 0 to 1, dopri5, rtol 1e-05, atol 1e-06)");
+            images.ToString().Should()
+                .StartWith("OdeBlock(ConvolutionalDynamics(8 channels, ").And.EndWith("t from 0 to 1, dopri5, rtol 1e-05, atol 1e-06)");
             using var own = new OdeBlock(new Decay());
             own.ToString().Should().Be("OdeBlock(Decay, t from 0 to 1, dopri5, rtol 1e-05, atol 1e-06)");
-            new ContinuousFlowOptions().ToString().Should().StartWith("hidden [64, 64, 64], Tanh, time ConcatSquash, 1 block, trace auto, solver dopri5, rtol 1e-05, atol 1e-07");
+            new ContinuousFlowOptions().ToString().Should()
+                .StartWith("hidden [64, 64, 64], Tanh, time ConcatSquash, 1 block, trace auto, solver dopri5, rtol 1e-05, atol 1e-07");
         }
         finally
         {

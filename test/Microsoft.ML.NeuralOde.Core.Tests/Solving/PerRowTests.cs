@@ -16,7 +16,8 @@ public class PerRowTests
         for (int row = 0; row < 4; row++)
         {
             using OdeSolution alone = Ode.Solve(Problems.VanDerPol5, y0.narrow(0, row, 1), times, PerRow);
-            Problems.MaximumDifference(batch.States.narrow(1, row, 1), alone.States).Should().BeLessThan(1e-12, "rounding is all that differs");
+            Problems.MaximumDifference(batch.States.narrow(1, row, 1), alone.States)
+                .Should().BeLessThan(1e-12, "rounding is all that differs");
             evaluations += alone.Statistics.RowEvaluations;
         }
         batch.Statistics.RowEvaluations.Should().Be(evaluations, "rows that have finished cost nothing");

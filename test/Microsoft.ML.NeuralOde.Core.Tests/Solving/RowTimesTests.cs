@@ -14,9 +14,11 @@ public class RowTimesTests
         Tensor times = tensor(new[,] { { 0.0, 0.5, 3 }, { 2, 1, -1 }, { -1, -0.9, 0 } });
         Tensor start = times.narrow(1, 0, 1).sin();
         using OdeSolution solution = Ode.Solve(
-            (t, y) => t.cos(), start, times, new OdeSolverOptions { RelativeTolerance = 1e-9, AbsoluteTolerance = 1e-10, PerRow = perRow }, None);
+            (t, y) => t.cos(), start,
+            times, new OdeSolverOptions { RelativeTolerance = 1e-9, AbsoluteTolerance = 1e-10, PerRow = perRow }, None);
         (solution.States.squeeze(2).t() - times.sin()).abs().max().item<double>().Should().BeLessThan(1e-8);
-        using OdeSolution stepped = Ode.Solve((t, y) => t.cos(), start, times, new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 0.1 }, None);
+        using OdeSolution stepped =
+            Ode.Solve((t, y) => t.cos(), start, times, new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 0.1 }, None);
         (stepped.Final.squeeze(1) - times.select(1, 2).sin()).abs().max().item<double>().Should().BeLessThan(1e-5);
     }
 
@@ -47,8 +49,11 @@ public class RowTimesTests
         Refused(() => Solve(tensor(new[,] { { 0.0, 1 }, { 1, 1 } })), "*Row 1*time 1 is 1 after 1*");
         Refused(() => Solve(tensor(new[,] { { 0.0, double.NaN }, { 0, 1 } })), "*Row 0: output time 1 is NaN*");
         Refused(() => Solve(zeros(3, 2)), "*[3, 2]*[batch, times]*[2, 1]*");
-        Refused(() => Solve(tensor(new[,] { { 0.0, 1 }, { 0, 1 } }), new OdeSolverOptions { Discontinuities = [0.5] }), "*discontinuities*each row's own*");
-        Action pole = () => Ode.Solve((t, y) => y * y, tensor(new[,] { { 1.0 }, { 1.0 } }), tensor(new[,] { { 10.0, 10.5, 20 }, { 0, 0.1, 0.2 } }), null, None);
+        Refused(() => Solve(tensor(new[,] { { 0.0, 1 }, { 0, 1 } }), new OdeSolverOptions { Discontinuities = [0.5] }),
+            "*discontinuities*each row's own*");
+        Action pole = () =>
+            Ode.Solve((t, y) => y * y, tensor(new[,] { { 1.0 }, { 1.0 } }),
+                tensor(new[,] { { 10.0, 10.5, 20 }, { 0, 0.1, 0.2 } }), null, None);
         pole.Should().Throw<OdeSolverException>().Which.Time.Should().BeApproximately(11, 0.01);
 
         static void Solve(Tensor times, OdeSolverOptions? options = null) => Ode.Solve((t, y) => y, ones(2, 1), times, options).Dispose();

@@ -33,7 +33,8 @@ public class SolveTests
         using Tensor y0 = References.Network("y0");
         using Tensor times = References.Network("times");
         using IDisposable noGrad = no_grad();
-        using OdeSolution solution = Ode.Solve(network, y0, times, new OdeSolverOptions { Method = OdeMethod.Parse(method), RelativeTolerance = rtol, AbsoluteTolerance = atol });
+        using OdeSolution solution = Ode.Solve(network, y0, times,
+            new OdeSolverOptions { Method = OdeMethod.Parse(method), RelativeTolerance = rtol, AbsoluteTolerance = atol });
         solution.Statistics.FunctionEvaluations.Should().BeLessThanOrEqualTo(peer);
         Problems.MaximumDifference(solution.Final, References.Network("final")).Should().BeLessThanOrEqualTo(peerError);
     }
@@ -100,10 +101,12 @@ public class SolveTests
         {
             using Tensor y0 = ones(shape, type);
             using Tensor times = tensor(new[] { 0.0, 1.0 });
-            using OdeSolution solution = Ode.Solve(Problems.Decay, y0, times, new OdeSolverOptions { RelativeTolerance = 1e-3, AbsoluteTolerance = 1e-3 });
+            using OdeSolution solution =
+                Ode.Solve(Problems.Decay, y0, times, new OdeSolverOptions { RelativeTolerance = 1e-3, AbsoluteTolerance = 1e-3 });
             solution.Final.shape.Should().Equal(shape);
             solution.Final.dtype.Should().Be(type);
-            solution.Final.to(ScalarType.Float64).mean().ToDouble().Should().BeApproximately(Math.Exp(-1), type == ScalarType.BFloat16 ? 0.02 : 1e-3);
+            solution.Final.to(ScalarType.Float64)
+                .mean().ToDouble().Should().BeApproximately(Math.Exp(-1), type == ScalarType.BFloat16 ? 0.02 : 1e-3);
         }
     }
 
@@ -174,8 +177,10 @@ public class SolveTests
         using Tensor each = full([4], 1e-6, ScalarType.Float64);
         var plain = new OdeSolverOptions { RelativeTolerance = 0, AbsoluteTolerance = 1e-6 };
         using OdeSolution expected = Ode.Solve(Problems.Decay, y0, times, plain);
-        using OdeSolution perComponent = Ode.Solve(Problems.Decay, y0, times, plain with { AbsoluteTolerance = 1, AbsoluteTolerances = each });
-        using OdeSolution own = Ode.Solve(Problems.Decay, y0, times, plain with { Norm = ErrorNorm.Custom("rms by hand", e => (e * e).mean([1L]).sqrt()) });
+        using OdeSolution perComponent =
+            Ode.Solve(Problems.Decay, y0, times, plain with { AbsoluteTolerance = 1, AbsoluteTolerances = each });
+        using OdeSolution own =
+            Ode.Solve(Problems.Decay, y0, times, plain with { Norm = ErrorNorm.Custom("rms by hand", e => (e * e).mean([1L]).sqrt()) });
         using OdeSolution maximum = Ode.Solve(Problems.Decay, y0, times, plain with { Norm = ErrorNorm.Maximum });
         foreach (OdeSolution other in new[] { perComponent, own, maximum })
         {
@@ -202,7 +207,8 @@ public class SolveTests
         // Errors go into the next sizes with the order of the estimate plus one, 5 for Dormand and Prince's pair.
         var statistics = new SolverStatistics();
         var recorder = new ErrorRecorder(statistics);
-        OdeProblem.Integrate(new IntegrationTask(new FunctionField(Problems.VanDerPol5), y0, TimeGrid.Of(0, 10), Tight with { Controller = controller },
+        OdeProblem.Integrate(
+            new IntegrationTask(new FunctionField(Problems.VanDerPol5), y0, TimeGrid.Of(0, 10), Tight with { Controller = controller },
             statistics, IsDifferentiable: false, recorder))
             .Dispose();
         List<(double Size, double Error, bool WasRejected)> steps = recorder.Steps;

@@ -38,7 +38,8 @@ public class StateTypeTests
                     Gradient = gradient is null ? null : GradientMethod.Parse(gradient),
                 };
                 Tensor times = tensor(new[] { 0.0, 0.4, 1.0 });
-                Func<OdeSolution> solve = () => Ode.Solve((t, y) => cat([y.narrow(1, 1, 1), -y.narrow(1, 0, 1)], 1), y0, times, options, []);
+                Func<OdeSolution> solve = () =>
+                    Ode.Solve((t, y) => cat([y.narrow(1, 1, 1), -y.narrow(1, 0, 1)], 1), y0, times, options, []);
                 if (method.SolvesEquations)
                 {
                     solve.Should().Throw<ArgumentException>().WithMessage($"*{type}*'{name}'*float32*");
@@ -59,7 +60,9 @@ public class StateTypeTests
     public void An_implicit_method_of_the_adjoint_refuses_half_precision_before_the_solve()
     {
         using Tensor y0 = ones(2, ScalarType.BFloat16).requires_grad_();
-        Action act = () => Ode.Solve((t, y) => -y, y0, tensor(new[] { 0.0, 1.0 }), new OdeSolverOptions { Gradient = GradientMethod.Adjoint(OdeMethod.Radau5) }, []);
+        Action act = () =>
+            Ode.Solve((t, y) => -y, y0, tensor(new[] { 0.0, 1.0 }),
+                new OdeSolverOptions { Gradient = GradientMethod.Adjoint(OdeMethod.Radau5) }, []);
         act.Should().Throw<ArgumentException>().WithMessage("*BFloat16*'radau5'*float32*");
     }
 
@@ -76,7 +79,13 @@ public class StateTypeTests
                         using DisposeScope scope = NewDisposeScope();
                         Tensor y0 = zeros(shape, ScalarType.Float64).requires_grad_();
                         Tensor rate = tensor(0.7, ScalarType.Float64).requires_grad_();
-                        var options = new OdeSolverOptions { Method = method, StepSize = step, PerRow = perRow, Gradient = GradientMethod.Parse(gradient) };
+                        var options = new OdeSolverOptions
+                        {
+                            Method = method,
+                            StepSize = step,
+                            PerRow = perRow,
+                            Gradient = GradientMethod.Parse(gradient)
+                        };
                         OdeSolution solution = Ode.Solve((t, y) => -rate * y, y0, tensor(new[] { 0.0, 0.4, 1.0 }), options, [rate]);
                         solution.States.shape.Should().Equal([3, .. shape]);
                         solution.Status.All(status => status == RowStatus.Completed).Should().BeTrue();

@@ -39,7 +39,9 @@ public class StepGuessTests
         var options = new OdeSolverOptions { RelativeTolerance = 1e-8, AbsoluteTolerance = 1e-10 };
         var sizes = new Sizes();
         var statistics = new SolverStatistics();
-        var task = new IntegrationTask(new FunctionField(Problems.Quadratic), y0, TimeGrid.Of(0, 5), options, statistics, IsDifferentiable: false, sizes) { Guess = guess };
+        var task = new IntegrationTask(new FunctionField(Problems.Quadratic), y0, TimeGrid.Of(0, 5), options, statistics,
+            IsDifferentiable: false, sizes)
+        { Guess = guess };
         OdeProblem.Integrate(task).Dispose();
         return (sizes.Steps, statistics);
     }

@@ -49,7 +49,8 @@ public class TimeResolutionTests
         // The first steps are 18 powers of ten below the last time.
         using Tensor y0 = tensor(new[] { 1.0, 0.0, 0.0 });
         using Tensor times = tensor(new[] { 0.0, 1e11 });
-        using OdeSolution solution = Ode.Solve(Problems.Robertson, y0, times, new OdeSolverOptions { Method = OdeMethod.Radau5, RelativeTolerance = 1e-7, AbsoluteTolerance = 1e-12 });
+        using OdeSolution solution = Ode.Solve(Problems.Robertson, y0, times,
+            new OdeSolverOptions { Method = OdeMethod.Radau5, RelativeTolerance = 1e-7, AbsoluteTolerance = 1e-12 });
         // E. Hairer, G. Wanner: at 1e11 all but 2.08e-8 has become the third substance.
         solution.Final[0].ToDouble().Should().BeApproximately(2.0833401497e-8, 1e-12);
         solution.Final[2].ToDouble().Should().BeApproximately(1, 1e-7);
@@ -65,7 +66,8 @@ public class TimeResolutionTests
                 int calls = 0;
                 using Tensor y0 = ones(1, 1, ScalarType.Float64);
                 using Tensor times = tensor(new[] { 0.0, 1.0 });
-                using OdeSolution solution = Ode.Solve((t, y) => ++calls == 2 ? full_like(y, bad) : -y, y0, times, new OdeSolverOptions { PerRow = perRow });
+                using OdeSolution solution =
+                    Ode.Solve((t, y) => ++calls == 2 ? full_like(y, bad) : -y, y0, times, new OdeSolverOptions { PerRow = perRow });
                 solution.Final.ToDouble().Should().BeApproximately(Math.Exp(-1), 1e-5);
                 calls.Should().BeLessThan(200);
             }

@@ -18,7 +18,8 @@ public class TupleStateTests
         using OdeTupleSolution solution = Ode.Solve(
             (t, y) => [y[1], -y[0], y[1].square().sum([1L, 2])], [position, velocity, energy], times, Tight with { PerRow = perRow });
 
-        solution.States.Select(s => s.shape).Should().BeEquivalentTo(new[] { new long[] { 3, 3, 2, 2 }, [3, 3, 2, 2], [3, 3] }, o => o.WithStrictOrdering());
+        solution.States.Select(s => s.shape)
+            .Should().BeEquivalentTo(new[] { new long[] { 3, 3, 2, 2 }, [3, 3, 2, 2], [3, 3] }, o => o.WithStrictOrdering());
         Problems.MaximumDifference(solution.States[0][2], position * Math.Cos(2) + velocity * Math.Sin(2)).Should().BeLessThan(1e-7);
         Problems.MaximumDifference(solution.States[1][1], velocity * Math.Cos(0.7) - position * Math.Sin(0.7)).Should().BeLessThan(1e-7);
         solution.Status.Should().OnlyContain(s => s == RowStatus.Completed).And.HaveCount(perRow ? 3 : 1);

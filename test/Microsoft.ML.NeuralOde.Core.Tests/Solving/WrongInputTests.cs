@@ -26,7 +26,13 @@ public class WrongInputTests
     public void A_function_that_changes_its_argument_in_place_gives_what_a_pure_one_gives(string name, string gradient)
     {
         var method = OdeMethod.Parse(name);
-        var options = new OdeSolverOptions { Method = method, StepSize = method.IsAdaptive ? null : 0.25, Gradient = gradient == "none" ? null : GradientMethod.Parse(gradient) };
+        var options = new OdeSolverOptions
+        {
+            Method = method,
+            StepSize = method.IsAdaptive
+            ? null : 0.25,
+            Gradient = gradient == "none" ? null : GradientMethod.Parse(gradient)
+        };
         using IDisposable? noGrad = gradient == "none" ? no_grad() : null;
         using Tensor rate = tensor(-0.5, ScalarType.Float64).requires_grad_(gradient != "none");
         (double[] pure, double pureRate) = Run((t, y) => rate * y);
@@ -44,7 +50,8 @@ public class WrongInputTests
             rate.grad?.zero_();
             solution.Final.sum().backward();
             solution.Statistics.BackwardFailure.Should().BeNull();
-            return ([.. solution.Final.detach().contiguous().data<double>().ToArray(), .. y0.grad!.contiguous().data<double>().ToArray()], rate.grad!.ToDouble());
+            return ([.. solution.Final.detach().contiguous().data<double>().ToArray(), .. y0.grad!.contiguous().data<double>().ToArray()],
+                rate.grad!.ToDouble());
         }
     }
 
@@ -100,7 +107,8 @@ public class WrongInputTests
                 Refused<InvalidOperationException>(y => { Tensor f = -y; f.Dispose(); return f; }, "*right-hand side*disposed*");
                 Refused<InvalidOperationException>(y => y.sum(), "*right-hand side*[2, 4]*");
                 Refused<InvalidOperationException>(y => y.to(ScalarType.Float32), "*right-hand side*Float32*Float64*");
-                Refused<InvalidOperationException>(y => nn.functional.linear(y, ones(7, 9, ScalarType.Float64)), "*right-hand side failed*[2, 4]*");
+                Refused<InvalidOperationException>(
+                    y => nn.functional.linear(y, ones(7, 9, ScalarType.Float64)), "*right-hand side failed*[2, 4]*");
                 Refused<NotSupportedException>(y => throw new NotSupportedException("mine"), "mine");
 
                 void Refused<T>(Func<Tensor, Tensor> wrong, string message)
@@ -156,9 +164,12 @@ public class WrongInputTests
         using Tensor y0 = ones(2, 3);
         Action[] acts =
         [
-            () => Ode.Solve((Func<Tensor, Tensor, Tensor>)null!, y0, Times), () => Ode.Solve((nn.Module<Tensor, Tensor, Tensor>)null!, y0, Times),
-            () => Ode.Solve(Problems.Decay, null!, Times), () => Ode.Solve(Problems.Decay, y0, null!), () => Ode.Solve(Problems.Decay, y0, Times, null, [null!]),
-            () => Ode.Solve((t, y, arguments) => -y, y0, Times, [null!]), () => Ode.Solve((Tensor t, IReadOnlyList<Tensor> y) => y, [y0, null!], Times),
+            () => Ode.Solve((Func<Tensor, Tensor, Tensor>)null!, y0, Times),
+            () => Ode.Solve((nn.Module<Tensor, Tensor, Tensor>)null!, y0, Times),
+            () => Ode.Solve(Problems.Decay, null!, Times), () => Ode.Solve(Problems.Decay, y0, null!),
+            () => Ode.Solve(Problems.Decay, y0, Times, null, [null!]),
+            () => Ode.Solve((t, y, arguments) => -y, y0, Times, [null!]),
+            () => Ode.Solve((Tensor t, IReadOnlyList<Tensor> y) => y, [y0, null!], Times),
             () => _ = new OdeBlock(null!), () => _ = new OdeEvent(null!),
         ];
         foreach (Action act in acts)
@@ -182,7 +193,8 @@ public class WrongInputTests
             using var block = new OdeBlock(dense);
             foreach (OdeMethod method in new[] { OdeMethod.Dopri5, OdeMethod.Rk4, OdeMethod.Radau5 })
             {
-                foreach (Tensor state in new[] { ones(2, 4), ones(2), ones([]), ones(2, 3, ScalarType.Float64), ones(2, 3, ScalarType.BFloat16) })
+                foreach (Tensor state in new[] { ones(2, 4), ones(2), ones([]), ones(2, 3, ScalarType.Float64),
+                    ones(2, 3, ScalarType.BFloat16) })
                     Refused(() => block.Solve(state, new OdeSolverOptions { Method = method }));
                 Refused(() => block.Solve(ones(2, 3, ScalarType.Int64)));
             }
@@ -207,7 +219,8 @@ public class WrongInputTests
         foreach (GradientMethod gradient in new[] { GradientMethod.Direct(), GradientMethod.Checkpointed(), GradientMethod.Adjoint() })
         {
             Action act = () => Ode.Solve(module, y0, Times, new OdeSolverOptions { Gradient = gradient });
-            act.Should().Throw<InvalidOperationException>().WithMessage("*right-hand side*[2, 4]*").Which.Message.Should().NotContain("\n").And.NotContain("frame");
+            act.Should().Throw<InvalidOperationException>()
+                .WithMessage("*right-hand side*[2, 4]*").Which.Message.Should().NotContain("\n").And.NotContain("frame");
         }
     }
 
@@ -215,7 +228,8 @@ public class WrongInputTests
     public void A_row_that_blows_up_is_named_alone_and_as_such()
     {
         using IDisposable noGrad = no_grad();
-        foreach (OdeMethod method in new[] { OdeMethod.Dopri5, OdeMethod.Bosh3, OdeMethod.Dopri8, OdeMethod.Tsit5, OdeMethod.Radau5, OdeMethod.Kvaerno5 })
+        foreach (OdeMethod method in new[] { OdeMethod.Dopri5, OdeMethod.Bosh3, OdeMethod.Dopri8, OdeMethod.Tsit5, OdeMethod.Radau5,
+            OdeMethod.Kvaerno5 })
             foreach (ScalarType type in new[] { ScalarType.Float64, ScalarType.Float32 })
                 foreach (double direction in new[] { 1.0, -1.0 })
                 {
@@ -223,7 +237,8 @@ public class WrongInputTests
                     using Tensor y0 = tensor(new[] { 0.5, 2.0, 0.1, -3 }, [4, 1]).to(type);
                     using Tensor times = tensor(new[] { 0.0, direction });
                     Action act = () => Ode.Solve((t, y) => direction * y * y, y0, times, new OdeSolverOptions { Method = method });
-                    OdeSolverException exception = act.Should().Throw<OdeSolverException>().WithMessage("The solution blows up*batch row 1:*").Which;
+                    OdeSolverException exception = act.Should()
+                        .Throw<OdeSolverException>().WithMessage("The solution blows up*batch row 1:*").Which;
                     exception.Rows.Should().Equal(1);
                     exception.Time.Should().BeApproximately(0.5 * direction, 1e-3);
                     exception.Message.Should().NotContain("oosen");

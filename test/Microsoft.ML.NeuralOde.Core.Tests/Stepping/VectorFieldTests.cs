@@ -164,7 +164,8 @@ public sealed class VectorFieldTests : IDisposable
             Tensor a = tensor(new[] { 0.3, -0.8 }, [2, 1]).requires_grad_();
             double factor = isOne ? 1 : 2;
             OdeSolution solution = Ode.Solve(
-                (Tensor t, Tensor y, IReadOnlyList<Tensor> p) => p[0] * p[1] - y, zeros(2, 1, ScalarType.Float64), tensor(new[] { 0.0, 1.0 }),
+                (Tensor t, Tensor y, IReadOnlyList<Tensor> p) => p[0] * p[1] - y, zeros(2, 1, ScalarType.Float64),
+                tensor(new[] { 0.0, 1.0 }),
                 isOne ? [a, a] : [a, a * factor], Options(gradient) with { PerRow = false });
             solution.Final.sum().backward();
             double[] expected = [.. new[] { 0.3, -0.8 }.Select(value => 2 * factor * value * (1 - Math.Exp(-1)))];
@@ -181,7 +182,8 @@ public sealed class VectorFieldTests : IDisposable
         using DisposeScope scope = NewDisposeScope();
         Tensor rate = tensor(0.7).requires_grad_();
         OdeSolution solution = Ode.Solve(
-            (Tensor t, Tensor y) => -rate * y, ones(1, ScalarType.Float64), tensor(new[] { 0.0, 1.0 }), Options(gradient) with { PerRow = false }, [rate, rate]);
+            (Tensor t, Tensor y) => -rate * y, ones(1, ScalarType.Float64), tensor(new[] { 0.0, 1.0 }),
+            Options(gradient) with { PerRow = false }, [rate, rate]);
         solution.Final.sum().backward();
         rate.grad!.item<double>().Should().BeApproximately(-Math.Exp(-0.7), 1e-5);
     }

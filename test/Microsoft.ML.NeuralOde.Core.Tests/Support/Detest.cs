@@ -38,7 +38,8 @@ internal sealed record Detest(string Name, Func<Tensor, Tensor, Tensor> F, doubl
         Orbit("D4", 0.7),
         Orbit("D5", 0.9),
         // E: equations of higher order.
-        new("E1", (t, y) => stack([y[1], -(y[1] / (t + 1) + (1 - 0.25 / (t + 1).square()) * y[0])]), [0.671396707141803, 0.0954005144474744]),
+        new("E1", (t, y) => stack([y[1], -(y[1] / (t + 1) + (1 - 0.25 / (t + 1).square()) * y[0])]),
+            [0.671396707141803, 0.0954005144474744]),
         new("E2", (t, y) => stack([y[1], (1 - y[0].square()) * y[1] - y[0]]), [2, 0]),
         new("E3", (t, y) => stack([y[1], y[0].pow(3) / 6 - y[0] + 2 * (2.78535 * t).sin()]), [0, 0]),
         new("E4", (t, y) => stack([y[1], 0.032 - 0.4 * y[1].square()]), [30, 0]),
@@ -50,17 +51,20 @@ internal sealed record Detest(string Name, Func<Tensor, Tensor, Tensor> F, doubl
     /// </summary>
     private const double SunMass = 1.00000597682, Gravity = 2.95912208286;
 
-    private static double[] Masses => [0.000954786104043, 0.000285583733151, 0.0000437273164546, 0.0000517759138449, 0.00000277777777777778];
+    private static double[] Masses =>
+        [0.000954786104043, 0.000285583733151, 0.0000437273164546, 0.0000517759138449, 0.00000277777777777778];
 
     private static double[] Positions =>
     [
-        3.42947415189, 3.35386959711, 1.35494901715, 6.64145542550, 5.97156957878, 2.18231499728, 11.2630437207, 14.6952576794, 6.27960525067,
+        3.42947415189, 3.35386959711, 1.35494901715, 6.64145542550, 5.97156957878, 2.18231499728, 11.2630437207, 14.6952576794,
+        6.27960525067,
         -30.1552268759, 1.65699966404, 1.43785752721, -21.1238353380, 28.4465098142, 15.3882659679,
     ];
 
     private static double[] Velocities =>
     [
-        -0.557160570446, 0.505696783289, 0.230578543901, -0.415570776342, 0.365682722812, 0.169143213293, -0.325325669158, 0.189706021964, 0.0877265322780,
+        -0.557160570446, 0.505696783289, 0.230578543901, -0.415570776342, 0.365682722812, 0.169143213293, -0.325325669158, 0.189706021964,
+        0.0877265322780,
         -0.0240476254170, -0.287659532608, -0.117219543175, -0.176860753121, -0.216393453025, -0.0148647893090,
     ];
 
@@ -71,7 +75,8 @@ internal sealed record Detest(string Name, Func<Tensor, Tensor, Tensor> F, doubl
         using IDisposable noGrad = no_grad();
         Tensor exact = tensor([.. FinalStates.GetProperty(Name).EnumerateArray().Select(value => value.GetDouble())]);
         OdeSolution solution = Ode.Solve(
-            F, tensor(InitialState), tensor(new[] { 0.0, 20.0 }), new OdeSolverOptions { Method = method, RelativeTolerance = tolerance, AbsoluteTolerance = tolerance });
+            F, tensor(InitialState), tensor(new[] { 0.0, 20.0 }),
+            new OdeSolverOptions { Method = method, RelativeTolerance = tolerance, AbsoluteTolerance = tolerance });
         statistics = solution.Statistics;
         return ((solution.Final - exact).abs() / (tolerance * (1 + exact.abs()))).max().ToDouble();
     }

@@ -11,9 +11,11 @@ namespace Microsoft.ML.NeuralOde.Core.Tests.Support;
 /// <param name="Targets">Where it may branch to.</param>
 internal readonly record struct Instruction(int At, int End, OpCode Code, MethodBase? Method, int[] Targets)
 {
-    private const BindingFlags Everything = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly;
+    private const BindingFlags Everything =
+        BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly;
 
-    private static readonly Dictionary<short, OpCode> Codes = typeof(OpCodes).GetFields().Select(field => (OpCode)field.GetValue(null)!).ToDictionary(code => code.Value);
+    private static readonly Dictionary<short,
+        OpCode> Codes = typeof(OpCodes).GetFields().Select(field => (OpCode)field.GetValue(null)!).ToDictionary(code => code.Value);
 
     /// <summary>The methods and constructors of an assembly that have a body.</summary>
     public static IEnumerable<MethodBase> Methods(Assembly assembly) =>
@@ -51,7 +53,9 @@ internal readonly record struct Instruction(int At, int End, OpCode Code, Method
             {
                 OperandType.ShortInlineBrTarget => [end + (sbyte)code[operand]],
                 OperandType.InlineBrTarget => [end + BitConverter.ToInt32(code, operand)],
-                OperandType.InlineSwitch => [.. Enumerable.Range(1, BitConverter.ToInt32(code, operand)).Select(i => end + BitConverter.ToInt32(code, operand + 4 * i))],
+                OperandType.InlineSwitch =>
+                [.. Enumerable.Range(1, BitConverter.ToInt32(code, operand))
+                    .Select(i => end + BitConverter.ToInt32(code, operand + 4 * i))],
                 _ => [],
             };
             yield return new Instruction(start, end, operation, named, targets);

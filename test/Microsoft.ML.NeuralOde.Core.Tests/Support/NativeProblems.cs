@@ -5,7 +5,8 @@ internal sealed record NativeCase(string Name, OdeFunction F, OdeJacobian Jacobi
 {
     public static IReadOnlyList<NativeCase> All { get; } =
     [
-        new("quadratic", (t, y, dy) => dy[0] = -y[0] * y[0] * Math.Cos(t), (t, y, j) => j[0] = -2 * y[0] * Math.Cos(t), [0.8], [0, 0.3, 1.7, 4]),
+        new("quadratic", (t, y, dy) => dy[0] = -y[0] * y[0] * Math.Cos(t), (t, y, j) => j[0] = -2 * y[0] * Math.Cos(t), [0.8],
+            [0, 0.3, 1.7, 4]),
         new("lotka-volterra", LotkaVolterra, LotkaVolterraJacobian, [1, 1], [0, 1, 2.5, 6]),
         new("robertson", Robertson, RobertsonJacobian, [1, 0, 0], [0, 0.4, 4, 40]),
         VanDerPol(5, 10),
@@ -48,7 +49,11 @@ internal sealed record NativeCase(string Name, OdeFunction F, OdeJacobian Jacobi
         using IDisposable noGrad = no_grad();
         using OdeSolution solution = Ode.Solve(
             (t, y) => Call(y, InitialState.Length, (state, result) => F(t.ToDouble(), state, result)), tensor(InitialState), tensor(Times),
-            options with { Jacobian = (t, y) => Call(y, InitialState.Length * InitialState.Length, (state, result) => Jacobian(t.ToDouble(), state, result)) },
+            options with
+            {
+                Jacobian = (t, y) =>
+                Call(y, InitialState.Length * InitialState.Length, (state, result) => Jacobian(t.ToDouble(), state, result))
+            },
             parameters: []);
         return (solution.States.data<double>().ToArray(), solution.Statistics);
     }

@@ -21,7 +21,8 @@ internal sealed record NetworkGradients(IReadOnlyList<Tensor> All)
     public NetworkGradientsAssertions Should() => new(this);
 }
 
-internal sealed class NetworkGradientsAssertions(NetworkGradients subject) : ReferenceTypeAssertions<NetworkGradients, NetworkGradientsAssertions>(subject)
+internal sealed class NetworkGradientsAssertions(NetworkGradients subject)
+    : ReferenceTypeAssertions<NetworkGradients, NetworkGradientsAssertions>(subject)
 {
     protected override string Identifier => "gradients";
 
@@ -29,6 +30,7 @@ internal sealed class NetworkGradientsAssertions(NetworkGradients subject) : Ref
     public void Agree(NetworkGradients other, double tolerance)
     {
         double difference = Subject.All.Zip(other.All, Problems.MaximumDifference).Max(d => double.IsNaN(d) ? double.PositiveInfinity : d);
-        Execute.Assertion.ForCondition(difference <= tolerance).FailWith("Expected gradients to agree within {0}, but they differ by {1}.", tolerance, difference);
+        Execute.Assertion.ForCondition(difference <= tolerance)
+            .FailWith("Expected gradients to agree within {0}, but they differ by {1}.", tolerance, difference);
     }
 }

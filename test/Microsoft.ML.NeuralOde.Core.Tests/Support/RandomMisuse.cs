@@ -13,7 +13,8 @@ internal sealed class RandomMisuse
 
     private static readonly ScalarType[] Types =
     [
-        ScalarType.Float32, ScalarType.Float32, ScalarType.Float64, ScalarType.Float64, ScalarType.Float64, ScalarType.BFloat16, ScalarType.Float16, ScalarType.Int64, ScalarType.Bool,
+        ScalarType.Float32, ScalarType.Float32, ScalarType.Float64, ScalarType.Float64, ScalarType.Float64, ScalarType.BFloat16,
+        ScalarType.Float16, ScalarType.Int64, ScalarType.Bool,
         ScalarType.ComplexFloat64,
     ];
 
@@ -44,8 +45,10 @@ internal sealed class RandomMisuse
     /// <summary>Why an exception is none that a user should see; null where it is.</summary>
     private static string? Complaint(Exception exception)
     {
-        bool isKnown = exception is ArgumentException or OdeSolverException or InvalidOperationException or OperationCanceledException or UsersException;
-        bool isRaw = exception.Message.Contains("Exception raised from") || exception.Message.Contains("frame #") || (exception is not UsersException && exception.Message.Trim().Contains('\n') && exception is not ArgumentException);
+        bool isKnown = exception is ArgumentException
+            or OdeSolverException or InvalidOperationException or OperationCanceledException or UsersException;
+        bool isRaw = exception.Message.Contains("Exception raised from") || exception.Message.Contains("frame #")
+            || (exception is not UsersException && exception.Message.Trim().Contains('\n') && exception is not ArgumentException);
         return isKnown && !isRaw ? null : $"{exception.GetType().Name}: {exception.Message} {exception.StackTrace}";
     }
 
@@ -66,7 +69,8 @@ internal sealed class RandomMisuse
             case <= 4:
                 return Solve();
             case 5:
-                return Check(Ode.Solve((t, y, arguments) => Derivative(t, y, arguments.Count > 0 ? arguments[0] : y), State(out Tensor given), Times(), Arguments(), Options()), given);
+                return Check(Ode.Solve((t, y, arguments) => Derivative(t, y, arguments.Count > 0 ? arguments[0] : y),
+                    State(out Tensor given), Times(), Arguments(), Options()), given);
             case 6:
                 return SolveParts();
             case 7:
@@ -85,8 +89,10 @@ internal sealed class RandomMisuse
                 Flows();
                 return null;
             case 11:
-                using (RegularizedSolution solution = new PathRegularization { KineticEnergy = One(0.0, 1, -1, double.NaN), JacobianNorm = One(0.0, 0.1, 1) }
-                    .Solve(Dynamics(), State(out _), One(0.0, 1, double.NaN), One(1.0, 0, double.PositiveInfinity), Chance(0.5) ? Options() : null))
+                using (RegularizedSolution solution =
+                    new PathRegularization { KineticEnergy = One(0.0, 1, -1, double.NaN), JacobianNorm = One(0.0, 0.1, 1) }
+                    .Solve(Dynamics(), State(out _), One(0.0, 1, double.NaN), One(1.0, 0, double.PositiveInfinity),
+                        Chance(0.5) ? Options() : null))
                     return null;
             case 12:
                 Modules();
@@ -100,14 +106,17 @@ internal sealed class RandomMisuse
     private string? Solve()
     {
         var initial = State(out Tensor given);
-        return Check(Ode.Solve((t, y) => Derivative(t, y, y), initial, Times(), Options(), Chance(0.5) ? null : Chance(0.9) ? [] : [Some(given)!]), given);
+        return Check(
+            Ode.Solve((t, y) => Derivative(t, y, y), initial, Times(), Options(), Chance(0.5) ? null : Chance(0.9) ? [] : [Some(given)!]),
+            given);
     }
 
     private string? SolveParts()
     {
         Tensor first = State(out _), second = Chance(0.6) ? first : State(out _);
         using OdeTupleSolution solution = Ode.Solve(
-            (Tensor t, IReadOnlyList<Tensor> y) => Chance(0.05) ? null! : Chance(0.05) ? [y[0]] : [Derivative(t, y[0], y[0]), Derivative(t, y[1], y[1])], Chance(0.05) ? [] : [first, second], Times(),
+            (Tensor t, IReadOnlyList<Tensor> y) => Chance(0.05) ? null!
+            : Chance(0.05) ? [y[0]] : [Derivative(t, y[0], y[0]), Derivative(t, y[1], y[1])], Chance(0.05) ? [] : [first, second], Times(),
             Options());
         return solution.States.Count == 2 ? null : "The solution has other parts than the state.";
     }
@@ -124,7 +133,8 @@ internal sealed class RandomMisuse
             if (!equal.all().item<bool>())
                 return "The first state is not the initial one.";
             bool isEveryRowDone = solution.Status.All(status => status == RowStatus.Completed);
-            if (_isPlain && isEveryRowDone && !solution.States.detach().isfinite().all().item<bool>() && given.detach().isfinite().all().item<bool>())
+            if (_isPlain && isEveryRowDone
+                && !solution.States.detach().isfinite().all().item<bool>() && given.detach().isfinite().all().item<bool>())
                 return "A completed solution holds numbers that are none.";
             if (!solution.States.requires_grad || !solution.States.dtype.IsFloatingPoint())
                 return null;
@@ -145,7 +155,9 @@ internal sealed class RandomMisuse
     private Tensor State(out Tensor given)
     {
         ScalarType type = Told("type", One(Types));
-        long[] shape = Told2("shape", Chance(0.7) ? One<long[]>([2, 3], [1, 3], [3], [2, 2], [2, 2, 4, 4]) : [.. Enumerable.Range(0, _random.Next(5)).Select(_ => (long)_random.Next(4))]);
+        long[] shape = Told2("shape",
+            Chance(0.7) ? One<long[]>([2, 3], [1, 3], [3], [2, 2], [2, 2, 4, 4])
+            : [.. Enumerable.Range(0, _random.Next(5)).Select(_ => (long)_random.Next(4))]);
         Tensor values = ones(shape, type);
         if (type.IsFloatingPoint() && Chance(0.05) && values.numel() > 0)
             values.reshape(-1).select(0, 0).fill_(One(double.NaN, double.PositiveInfinity));
@@ -175,15 +187,18 @@ internal sealed class RandomMisuse
     private Tensor Times()
     {
         double[] values = One<double[]>(
-            [0.0, 1], [0.0, 1], [0.0, 0.5, 1], [1.0, 0.3], [0.0], [], [0.0, 0], [0.0, 1, 0.5], [0.0, double.NaN], [double.PositiveInfinity, 0], [1e6, 1e6 + 1], [0.0, 1e-300], [0.0, 50], [-1.0, 1, 2]);
+            [0.0, 1], [0.0, 1], [0.0, 0.5, 1], [1.0, 0.3], [0.0], [], [0.0, 0], [0.0, 1, 0.5], [0.0, double.NaN],
+            [double.PositiveInfinity, 0], [1e6, 1e6 + 1], [0.0, 1e-300], [0.0, 50], [-1.0, 1, 2]);
         _story.Add($"times [{string.Join(", ", values)}]");
-        Tensor times = Chance(0.9) ? tensor(values) : Chance(0.5) ? tensor(values).unsqueeze(0) : tensor(values).nan_to_num().to(One(Types));
+        Tensor times = Chance(0.9)
+            ? tensor(values) : Chance(0.5) ? tensor(values).unsqueeze(0) : tensor(values).nan_to_num().to(One(Types));
         if (Chance(0.1) && times.dtype == ScalarType.Float64)
             times = times.requires_grad_();
         return Some(times)!;
     }
 
-    private List<Tensor> Arguments() => [.. Enumerable.Range(0, _random.Next(3)).Select(_ => Some(ones(One<long[]>([2, 3], [1, 3], [2, 1], [], [0]), One(Types)))!)];
+    private List<Tensor> Arguments() =>
+        [.. Enumerable.Range(0, _random.Next(3)).Select(_ => Some(ones(One<long[]>([2, 3], [1, 3], [2, 1], [], [0]), One(Types)))!)];
 
     private bool _isPlain = true;
     private int _calls;
@@ -273,7 +288,9 @@ internal sealed class RandomMisuse
             Discontinuities = Chance(0.15) ? One<double[]>([0.5], [0, 1], [0.5, 0.5], [double.NaN], [0.1, 0.1 + 1e-17]) : [],
             Jacobian = Chance(0.1) ? (t, y) => One(y, null!, eye(3), t) : null,
             Events = Chance(0.2) ? [Event(), .. Chance(0.3) ? (OdeEvent[])[Event()] : []] : [],
-            Gradient = Chance(0.6) ? null : One(GradientMethod.Direct(), GradientMethod.Adjoint(), GradientMethod.Checkpointed(), GradientMethod.Checkpointed(2), GradientMethod.Reversible()),
+            Gradient = Chance(0.6) ? null
+            : One(GradientMethod.Direct(), GradientMethod.Adjoint(), GradientMethod.Checkpointed(), GradientMethod.Checkpointed(2),
+                GradientMethod.Reversible()),
         });
     }
 
@@ -354,7 +371,13 @@ internal sealed class RandomMisuse
                 flow.Observe(State(out _));
                 return null;
             default:
-                FlowMatching.Loss(flow, State(out _), condition, new FlowMatchingOptions { Pairing = One(FlowPairing.Independent, FlowPairing.OptimalTransport), PairingGroup = One(256, 2, 1), Noise = One(0, 0.1, -1) });
+                FlowMatching.Loss(flow, State(out _), condition,
+                    new FlowMatchingOptions
+                    {
+                        Pairing = One(FlowPairing.Independent, FlowPairing.OptimalTransport),
+                        PairingGroup = One(256, 2, 1),
+                        Noise = One(0, 0.1, -1)
+                    });
                 return null;
         }
     }
@@ -372,7 +395,8 @@ internal sealed class RandomMisuse
                 standardization.Invert(State(out _));
                 break;
             default:
-                using (var mixture = new GaussianMixtureBase(State(out _), Chance(0.5) ? State(out _) : null, Chance(0.3) ? State(out _) : null))
+                using (var mixture =
+                    new GaussianMixtureBase(State(out _), Chance(0.5) ? State(out _) : null, Chance(0.3) ? State(out _) : null))
                     mixture.Sample(One(3, 1));
                 break;
         }
@@ -380,7 +404,8 @@ internal sealed class RandomMisuse
 
     private void Modules()
     {
-        using nn.Module<Tensor, Tensor, Tensor> dynamics = _random.Next(2) == 0 ? new DenseDynamics(3, [4], conditions: One(0, 2)) : new ConvolutionalDynamics(2);
+        using nn.Module<Tensor, Tensor,
+            Tensor> dynamics = _random.Next(2) == 0 ? new DenseDynamics(3, [4], conditions: One(0, 2)) : new ConvolutionalDynamics(2);
         if (Chance(0.1))
             dynamics.Dispose();
         Tensor time = Chance(0.8) ? tensor(0.5f) : State(out _);
@@ -434,5 +459,6 @@ internal sealed class RandomMisuse
 
 internal static class ScalarTypes
 {
-    public static bool IsFloatingPoint(this ScalarType type) => type is ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64;
+    public static bool IsFloatingPoint(this ScalarType type) =>
+        type is ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64;
 }

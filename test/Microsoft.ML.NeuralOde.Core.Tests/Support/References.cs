@@ -24,7 +24,8 @@ internal static class References
     public static (double RelativeTolerance, double AbsoluteTolerance, int Evaluations, double MaximumError) Peer(string method)
     {
         JsonElement element = Root.GetProperty("mlp4").GetProperty("peerEvaluations").GetProperty(method);
-        return (element.GetProperty("rtol").GetDouble(), element.GetProperty("atol").GetDouble(), element.GetProperty("nfe").GetInt32(), element.GetProperty("maxError").GetDouble());
+        return (element.GetProperty("rtol").GetDouble(), element.GetProperty("atol").GetDouble(), element.GetProperty("nfe").GetInt32(),
+            element.GetProperty("maxError").GetDouble());
     }
 
     private static Tensor Read(JsonElement element)

@@ -19,7 +19,8 @@ internal sealed class SteppedMethod : IDisposable
         var statistics = new SolverStatistics();
         StateArithmetic arithmetic = StateArithmetic.Create(y0, 1, differentiable: false);
         var context = new StepperContext(
-            new RightHandSide(new FunctionField(f), statistics), arithmetic, new Clock(TimeGrid.Of(0, 1), y0, perRow: false), options, statistics);
+            new RightHandSide(new FunctionField(f), statistics), arithmetic, new Clock(TimeGrid.Of(0, 1), y0, perRow: false),
+            options, statistics);
         Stepper stepper = options.Method.CreateStepper(context);
         stepper.Start([0], arithmetic.Copy(y0));
         return new SteppedMethod(stepper, arithmetic);
@@ -54,7 +55,8 @@ internal static class OdeExtensions
         }
 
         /// <summary>Fixed steps of a size.</summary>
-        public static OdeSolution Solve(Func<Tensor, Tensor, Tensor> f, Tensor y0, double from, double to, OdeMethod method, double stepSize)
+        public static OdeSolution Solve(
+            Func<Tensor, Tensor, Tensor> f, Tensor y0, double from, double to, OdeMethod method, double stepSize)
         {
             using Tensor times = tensor(new[] { from, to });
             using IDisposable noGrad = no_grad();

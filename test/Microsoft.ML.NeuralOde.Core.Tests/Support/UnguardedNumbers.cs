@@ -35,12 +35,15 @@ internal static class UnguardedNumbers
     {
         ParameterInfo[] parameters = called.GetParameters();
         if (called.DeclaringType == typeof(TorchScalar) && called.Name == "op_Implicit")
-            return caller is not ConstructorInfo { IsStatic: true } && !caller.GetMethodBody()!.LocalVariables.Any(local => local.LocalType == typeof(TorchScalar));
+            return caller is not ConstructorInfo { IsStatic: true }
+                && !caller.GetMethodBody()!.LocalVariables.Any(local => local.LocalType == typeof(TorchScalar));
         if (called.DeclaringType == typeof(TensorExtensionMethods))
-            return called.Name is "ToScalar" or "ToDouble" or "ToSingle" or "ToHalf" or "ToInt64" or "ToInt32" or "ToInt16" or "ToByte" or "ToSByte" or "ToBoolean";
+            return called.Name is "ToScalar"
+                or "ToDouble" or "ToSingle" or "ToHalf" or "ToInt64" or "ToInt32" or "ToInt16" or "ToByte" or "ToSByte" or "ToBoolean";
         return called.DeclaringType == typeof(Tensor) && called.Name switch
         {
-            "op_Addition" or "op_Subtraction" or "op_Multiply" or "op_Division" when parameters.Any(p => p.ParameterType.IsPrimitive) => true,
+            "op_Addition"
+                or "op_Subtraction" or "op_Multiply" or "op_Division" when parameters.Any(p => p.ParameterType.IsPrimitive) => true,
             "op_Addition" => true,
             "add" or "add_" or "addcmul" or "addcmul_" or "addcdiv" or "addcdiv_" => parameters[^1].ParameterType == typeof(Tensor),
             "square" => true,

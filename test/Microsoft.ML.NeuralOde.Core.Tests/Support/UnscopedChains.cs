@@ -48,7 +48,8 @@ internal static class UnscopedChains
             yield return overrider;
         // Iterators are run through interfaces of the system's.
         if (named is ConstructorInfo && named.DeclaringType!.IsDefined(typeof(CompilerGeneratedAttribute)))
-            foreach (MethodInfo method in named.DeclaringType!.GetMethods(BindingFlags.NonPublic | BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly))
+            foreach (MethodInfo method in named.DeclaringType!.GetMethods(
+                BindingFlags.NonPublic | BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly))
                 if (method.Name.EndsWith("MoveNext", StringComparison.Ordinal))
                     yield return Definition(method);
     }
@@ -61,7 +62,9 @@ internal static class UnscopedChains
         if (type.IsVisible && (method.IsPublic || method.IsFamily || method.IsFamilyOrAssembly))
             return true;
         return method is MethodInfo { IsVirtual: true } own && (own.GetBaseDefinition().Module.Assembly != assembly
-            || type.GetInterfaces().Any(contract => contract.Assembly != assembly && !type.IsInterface && type.GetInterfaceMap(contract).TargetMethods.Contains(own)));
+            || type.GetInterfaces()
+            .Any(contract =>
+                contract.Assembly != assembly && !type.IsInterface && type.GetInterfaceMap(contract).TargetMethods.Contains(own)));
     }
 
     private static ILookup<MethodBase, MethodBase> Overriders(MethodBase[] methods) =>
@@ -104,7 +107,8 @@ internal static class UnscopedChains
             for (int i = Pops(instruction, method); i > 0; i--)
                 popped.Add(stack.TryPop(out string? item) ? item : null);
             string? temporary = null;
-            if (instruction.Method is { } called && instruction.Code != OpCodes.Ldftn && instruction.Code != OpCodes.Ldvirtftn && instruction.Code != OpCodes.Ldtoken)
+            if (instruction.Method is { } called
+                && instruction.Code != OpCodes.Ldftn && instruction.Code != OpCodes.Ldvirtftn && instruction.Code != OpCodes.Ldtoken)
             {
                 if (popped.Find(item => item is not null) is { } before && Reads(called))
                     yield return $"{method.DeclaringType}.{method.Name}: {before}, {called.Name}";
@@ -141,7 +145,8 @@ internal static class UnscopedChains
             {
                 StackBehaviour.Pop0 => 0,
                 StackBehaviour.Pop1 or StackBehaviour.Popi or StackBehaviour.Popref => 1,
-                StackBehaviour.Pop1_pop1 or StackBehaviour.Popi_pop1 or StackBehaviour.Popi_popi or StackBehaviour.Popi_popi8 or StackBehaviour.Popi_popr4
+                StackBehaviour.Pop1_pop1
+                or StackBehaviour.Popi_pop1 or StackBehaviour.Popi_popi or StackBehaviour.Popi_popi8 or StackBehaviour.Popi_popr4
                     or StackBehaviour.Popi_popr8 or StackBehaviour.Popref_pop1 or StackBehaviour.Popref_popi => 2,
                 _ => 3,
             };

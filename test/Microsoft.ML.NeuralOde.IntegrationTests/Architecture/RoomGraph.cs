@@ -21,7 +21,8 @@ internal sealed class RoomGraph
         foreach (IType type in new ArchLoader().LoadAssembly(assembly).Build().Types)
             foreach (ITypeDependency dependency in type.Dependencies)
                 // Type parameters of one name are one type to the loader, wherever they stand.
-                if (dependency.Target is not GenericParameter && Room(type) is { } from && Room(dependency.Target) is { } to && dependency.Target.Assembly.Name == type.Assembly.Name)
+                if (dependency.Target is not GenericParameter
+                    && Room(type) is { } from && Room(dependency.Target) is { } to && dependency.Target.Assembly.Name == type.Assembly.Name)
                     graph.Add(from, to, $"{type.Name} uses {dependency.Target.Name}");
         return graph;
     }

@@ -15,7 +15,8 @@ public sealed class CompareCommandTests : IDisposable
         string json = Path.Combine(_folder, "results.json");
         string markdown = Path.Combine(_folder, "results.md");
         File.WriteAllText(markdown, "before\n<!-- results: written by the command compare -->\nold\n<!-- end of results -->\nafter\n");
-        foreach (string only in new[] { "seed epoch, adjoint", "seed inference, batch 128", "ODE-Net, 20 batches, direct", "flow step, Hutchinson, d = 2" })
+        foreach (string only in new[] { "seed epoch, adjoint", "seed inference, batch 128", "ODE-Net, 20 batches, direct",
+            "flow step, Hutchinson, d = 2" })
             (await RunAsync("--quick", "--threads", "1", "--only", only, "--json", json, "--merge", "--markdown", markdown)).Should().Be(0);
 
         JsonElement root = JsonDocument.Parse(File.ReadAllText(json)).RootElement;

@@ -40,7 +40,8 @@ public class DevicesCommandTests
         int calls = 0;
         Failure(_ => [tensor(calls++)]).Should().Contain("result 0 has 1 at 0 instead of 0");
         Failure(_ => calls++ % 2 == 0 ? [ones(2)] : [ones(3)]).Should().Contain("[3] instead of Float32[2]");
-        Failure(_ => calls++ % 2 == 0 ? [ones(1)] : throw new InvalidOperationException("not here")).Should().Be("InvalidOperationException: not here");
+        Failure(_ => calls++ % 2 == 0 ? [ones(1)] : throw new InvalidOperationException("not here"))
+            .Should().Be("InvalidOperationException: not here");
         Failure(_ => calls++ % 2 == 0 ? throw new ArgumentException("no") : [ones(1)]).Should().Contain("the processor refuses it");
         Failure(_ => [tensor(double.NaN + calls++)]).Should().BeNull("both are NaN");
         new DeviceCheck("refused", 0, _ => throw new ArgumentException("no")).Run(CPU, out bool isRefused).Should().BeNull();

@@ -4,7 +4,8 @@ using System.Text.RegularExpressions;
 
 namespace Microsoft.ML.NeuralOde.IntegrationTests.Distributed;
 
-/// <summary>As much of JSON Schema as the manifests need: types, required and known properties, values, patterns, references by name.</summary>
+/// <summary>As much of JSON Schema as the manifests need: types, required and known properties, values, patterns, references by
+/// name.</summary>
 internal sealed class ManifestSchema(JsonElement definitions)
 {
     /// <summary>What is wrong with a document, with where it stands; nothing where it is right.</summary>
@@ -19,7 +20,8 @@ internal sealed class ManifestSchema(JsonElement definitions)
     {
         if (schema.TryGetProperty("$ref", out JsonElement reference))
             schema = definitions.GetProperty(reference.GetString()!);
-        if (schema.TryGetProperty("enum", out JsonElement values) && !values.EnumerateArray().Any(value => value.GetString() == node as string))
+        if (schema.TryGetProperty("enum", out JsonElement values)
+            && !values.EnumerateArray().Any(value => value.GetString() == node as string))
             defects.Add($"{path} is {node}; it must be one of {values}");
         switch (schema.TryGetProperty("type", out JsonElement type) ? type.GetString() : null)
         {
@@ -49,7 +51,8 @@ internal sealed class ManifestSchema(JsonElement definitions)
     private void CheckProperties(Dictionary<object, object?> found, JsonElement schema, string path, List<string> defects)
     {
         if (schema.TryGetProperty("required", out JsonElement required))
-            defects.AddRange(required.EnumerateArray().Where(name => !found.ContainsKey(name.GetString()!)).Select(name => $"{path} has no {name}"));
+            defects.AddRange(required.EnumerateArray()
+                .Where(name => !found.ContainsKey(name.GetString()!)).Select(name => $"{path} has no {name}"));
         if (!schema.TryGetProperty("properties", out JsonElement known))
             return;
         foreach ((object name, object? value) in found)

@@ -17,7 +17,8 @@ public class ManifestTests
     [Theory]
     [InlineData("mpijob.yaml", "MPIJob")]
     [InlineData("volume.yaml", "PersistentVolumeClaim")]
-    public void Manifests_have_the_form_that_Kubernetes_asks_for(string file, string kind) => Schema.Check(Parse(Read(file)), kind).Should().BeEmpty();
+    public void Manifests_have_the_form_that_Kubernetes_asks_for(string file, string kind) =>
+        Schema.Check(Parse(Read(file)), kind).Should().BeEmpty();
 
     [Theory]
     [InlineData("  mpiImplementation: MPICH", "  mpiImplementation: MPI", "MPIJob.spec.mpiImplementation is MPI*")]
@@ -44,7 +45,8 @@ public class ManifestTests
         object[] pod = ["spec", "mpiReplicaSpecs", "Worker", "template", "spec"];
         IEnumerable<object?> Names(params object[] path) => ((List<object?>)At(job, [.. pod, .. path])!).Select(item => At(item, "name"));
         Names("containers", 0, "volumeMounts").Should().BeEquivalentTo(Names("volumes"));
-        At(job, [.. pod, "volumes", 0, "persistentVolumeClaim", "claimName"]).Should().Be(At(Parse(Read("volume.yaml")), "metadata", "name"));
+        At(job, [.. pod, "volumes", 0, "persistentVolumeClaim", "claimName"])
+            .Should().Be(At(Parse(Read("volume.yaml")), "metadata", "name"));
     }
 
     [Fact]
@@ -66,5 +68,6 @@ public class ManifestTests
         path.Aggregate(node, (at, step) => step is int index ? ((List<object?>)at!)[index] : ((Dictionary<object, object?>)at!)[step]);
 
     private static bool Like(string text, string pattern) =>
-        System.Text.RegularExpressions.Regex.IsMatch(text, $"^{System.Text.RegularExpressions.Regex.Escape(pattern).Replace("\\*", ".*", StringComparison.Ordinal)}$");
+        System.Text.RegularExpressions.Regex.IsMatch(
+            text, $"^{System.Text.RegularExpressions.Regex.Escape(pattern).Replace("\\*", ".*", StringComparison.Ordinal)}$");
 }

@@ -104,8 +104,10 @@ public sealed class ChainConversionTests : IDisposable
         SchemaDefinition schema = SchemaDefinition.Create(typeof(Row));
         schema[nameof(Row.Features)].ColumnType = new VectorDataViewType(NumberDataViewType.Single, 2, 2);
         IDataView images = _mlContext.Data.LoadFromEnumerable(_rows, schema);
-        NeuralOdeClassificationTrainer.Options options = new() { NumberOfEpochs = 1, EncoderLayers = [4], DynamicsLayers = [4], Solver = OdeMethod.Rk4, StepSize = 0.25 };
-        ITransformer model = _mlContext.Transforms.Conversion.MapValueToKey("Label", "Species").Append(_mlContext.MulticlassClassification.Trainers.NeuralOde(options)).Fit(images);
+        NeuralOdeClassificationTrainer.Options options =
+            new() { NumberOfEpochs = 1, EncoderLayers = [4], DynamicsLayers = [4], Solver = OdeMethod.Rk4, StepSize = 0.25 };
+        ITransformer model = _mlContext.Transforms.Conversion.MapValueToKey("Label", "Species")
+            .Append(_mlContext.MulticlassClassification.Trainers.NeuralOde(options)).Fit(images);
         List<Row> more = [.. _rows.Take(5), new Row { Features = [1, float.NaN, 2, 3], Species = "setosa" }];
 
         (IDataView expected, IDataView found) = Convert(model, _mlContext.Data.LoadFromEnumerable(more, schema));
@@ -120,21 +122,23 @@ public sealed class ChainConversionTests : IDisposable
     [InlineData(2, true)]
     public void Densities_score_the_same(int blocks, bool latent)
     {
-        var chain = _mlContext.Transforms.NormalizeMinMax("Features").Append(_mlContext.Transforms.ContinuousFlowDensity(new ContinuousFlowDensityEstimator.Options
-        {
-            NumberOfEpochs = 2,
-            BatchesPerEpoch = 4,
-            BatchSize = 64,
-            HiddenLayers = [8],
-            Method = FlowTrainingMethod.MaximumLikelihood,
-            Blocks = blocks,
-            StepSize = 0.25,
-            LogDensityColumnName = "LogDensity",
-            BitsPerDimensionColumnName = "Bits",
-            LatentColumnName = latent ? "Z" : null,
-        }));
+        var chain = _mlContext.Transforms.NormalizeMinMax("Features")
+            .Append(_mlContext.Transforms.ContinuousFlowDensity(new ContinuousFlowDensityEstimator.Options
+            {
+                NumberOfEpochs = 2,
+                BatchesPerEpoch = 4,
+                BatchSize = 64,
+                HiddenLayers = [8],
+                Method = FlowTrainingMethod.MaximumLikelihood,
+                Blocks = blocks,
+                StepSize = 0.25,
+                LogDensityColumnName = "LogDensity",
+                BitsPerDimensionColumnName = "Bits",
+                LatentColumnName = latent ? "Z" : null,
+            }));
         ITransformer model = chain.Fit(View());
-        List<Row> more = [.. _rows.Take(20), new Row { Features = [1, float.NaN, 2, 3] }, new Row { Features = [1, 2, float.PositiveInfinity, 3] }];
+        List<Row> more =
+            [.. _rows.Take(20), new Row { Features = [1, float.NaN, 2, 3] }, new Row { Features = [1, 2, float.PositiveInfinity, 3] }];
 
         (IDataView expected, IDataView found) = Convert(model, _mlContext.Data.LoadFromEnumerable(more));
 
@@ -173,26 +177,45 @@ public sealed class ChainConversionTests : IDisposable
     [Fact]
     public void What_cannot_be_written_is_named_and_nothing_is_written()
     {
-        Refusal(Regression(o => o.StepSize = null)).Should().Match("*NeuralOdeRegressionTransformer*'dopri5' chooses its steps by their error*StepSize*");
-        Refusal(Regression(o => o.Solver = OdeMethod.ImplicitMidpoint)).Should().Match("*NeuralOdeRegressionTransformer*'implicit_midpoint'*explicit*");
+        Refusal(Regression(o => o.StepSize = null))
+            .Should().Match("*NeuralOdeRegressionTransformer*'dopri5' chooses its steps by their error*StepSize*");
+        Refusal(Regression(o => o.Solver = OdeMethod.ImplicitMidpoint))
+            .Should().Match("*NeuralOdeRegressionTransformer*'implicit_midpoint'*explicit*");
         Refusal(Regression(o => o.StepSize = 0.001)).Should().Match("*NeuralOdeRegressionTransformer*1000 steps*at most 64*StepSize*");
-        Refusal(_mlContext.Transforms.ContinuousFlowDensity(new ContinuousFlowDensityEstimator.Options { NumberOfEpochs = 1, BatchesPerEpoch = 2, HiddenLayers = [4], ConditionColumnName = nameof(Row.Size) }))
+        Refusal(_mlContext.Transforms.ContinuousFlowDensity(
+            new ContinuousFlowDensityEstimator.Options
+            {
+                NumberOfEpochs = 1,
+                BatchesPerEpoch = 2,
+                HiddenLayers = [4],
+                ConditionColumnName = nameof(Row.Size)
+            }))
             .Should().Match("*ContinuousFlowDensityTransformer*1 conditions*");
-        Refusal(_mlContext.AnomalyDetection.Trainers.ContinuousFlow(new ContinuousFlowAnomalyTrainer.Options { NumberOfEpochs = 1, BatchesPerEpoch = 2, HiddenLayers = [4], FeatureColumnName = nameof(Row.Odd) }))
+        Refusal(_mlContext.AnomalyDetection.Trainers.ContinuousFlow(
+            new ContinuousFlowAnomalyTrainer.Options
+            {
+                NumberOfEpochs = 1,
+                BatchesPerEpoch = 2,
+                HiddenLayers = [4],
+                FeatureColumnName = nameof(Row.Odd)
+            }))
             .Should().Match("*ContinuousFlowAnomalyTransformer*reshaped*FeatureReshaping.None*");
     }
 
     [Fact]
     public void A_step_that_would_be_left_out_before_ours_is_named()
     {
-        IEstimator<ITransformer> custom = _mlContext.Transforms.CustomMapping<Row, Row>((from, to) => { to.Features = [.. from.Features.Select(x => 2 * x)]; }, contractName: null);
+        IEstimator<ITransformer> custom = _mlContext.Transforms.CustomMapping<Row,
+            Row>((from, to) => { to.Features = [.. from.Features.Select(x => 2 * x)]; }, contractName: null);
         NeuralOdeRegressionTrainer trainer = Regression(o => { });
         Refusal(custom.Append(trainer)).Should().Match("*'Features'*cannot be written as ONNX*");
-        Refusal(_mlContext.Transforms.CopyColumns("Raw", "Features").Append(custom).Append(_mlContext.Transforms.NormalizeMinMax("Features")).Append(trainer))
+        Refusal(_mlContext.Transforms.CopyColumns("Raw", "Features")
+            .Append(custom).Append(_mlContext.Transforms.NormalizeMinMax("Features")).Append(trainer))
             .Should().Match("*'Features'*cannot be written as ONNX*");
 
         // Rows that are chosen do no harm.
-        (IDataView expected, IDataView found) = Convert(trainer.Fit(View()), _mlContext.Data.FilterRowsByColumn(View(), nameof(Row.Size), upperBound: 1e6));
+        (IDataView expected, IDataView found) =
+            Convert(trainer.Fit(View()), _mlContext.Data.FilterRowsByColumn(View(), nameof(Row.Size), upperBound: 1e6));
         Same<float>(expected, found, "Score", scale: 100);
     }
 
@@ -207,7 +230,14 @@ public sealed class ChainConversionTests : IDisposable
 
     private NeuralOdeRegressionTrainer Regression(Action<NeuralOdeRegressionTrainer.Options> change)
     {
-        var options = new NeuralOdeRegressionTrainer.Options { NumberOfEpochs = 1, EncoderLayers = [3], DynamicsLayers = [3], StepSize = 0.5, LabelColumnName = nameof(Row.Size) };
+        var options = new NeuralOdeRegressionTrainer.Options
+        {
+            NumberOfEpochs = 1,
+            EncoderLayers = [3],
+            DynamicsLayers = [3],
+            StepSize = 0.5,
+            LabelColumnName = nameof(Row.Size)
+        };
         change(options);
         return _mlContext.Regression.Trainers.NeuralOde(options);
     }
@@ -252,7 +282,8 @@ public sealed class ChainConversionTests : IDisposable
         isVector ? [.. view.GetColumn<float[]>(column)] : [.. view.GetColumn<float>(column).Select(value => new[] { value })];
 
     private static T[] Column<T>(IDataView view, string column) =>
-        view.Schema[column].Type is VectorDataViewType ? [.. view.GetColumn<T[]>(column).Select(values => values.Single())] : [.. view.GetColumn<T>(column)];
+        view.Schema[column].Type is VectorDataViewType
+        ? [.. view.GetColumn<T[]>(column).Select(values => values.Single())] : [.. view.GetColumn<T>(column)];
 
     private static string[] Text(IDataView view, string column) => view.Schema[column].Type is VectorDataViewType
         ? [.. view.GetColumn<ReadOnlyMemory<char>[]>(column).Select(values => values.Single().ToString())]

@@ -21,24 +21,33 @@ public sealed class ImageExportTests
     public void A_network_of_any_block_scores_the_same(ConvolutionalBlock block, double? step, int layers)
     {
         IDataView data = View();
-        using NeuralOdeClassificationTransformer model = _mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options
-        {
-            Network = new ConvolutionalNetwork { Channels = 4, Block = block, ResidualLayers = Math.Max(1, layers), Image = new ImageShape(3, 9, 11) },
-            NumberOfEpochs = 2,
-            BatchSize = 4,
-            Solver = OdeMethod.Rk4,
-            StepSize = step,
-            Seed = 1,
-        }).Fit(data);
+        using NeuralOdeClassificationTransformer model =
+            _mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options
+            {
+                Network = new ConvolutionalNetwork
+                {
+                    Channels = 4,
+                    Block = block,
+                    ResidualLayers = Math.Max(1, layers),
+                    Image = new ImageShape(3, 9, 11)
+                },
+                NumberOfEpochs = 2,
+                BatchSize = 4,
+                Solver = OdeMethod.Rk4,
+                StepSize = step,
+                Seed = 1,
+            }).Fit(data);
         using var stream = new MemoryStream();
         model.SaveAsOnnx(stream);
 
         using var session = new InferenceSession(stream.ToArray());
         using IDisposableReadOnlyCollection<DisposableNamedOnnxValue> results = session.Run(
-            [NamedOnnxValue.CreateFromTensor("Features", new DenseTensor<float>(data.GetColumn<float[]>("Features").SelectMany(row => row).ToArray(), [Rows, Numbers]))]);
+            [NamedOnnxValue.CreateFromTensor("Features",
+                new DenseTensor<float>(data.GetColumn<float[]>("Features").SelectMany(row => row).ToArray(), [Rows, Numbers]))]);
 
         float[] expected = [.. model.Transform(data).GetColumn<float[]>("Score").SelectMany(score => score)];
-        results.Single(r => r.Name == "Score").AsTensor<float>().ToArray().Zip(expected, (a, b) => Math.Abs(a - b)).Max().Should().BeLessThan(1e-5f);
+        results.Single(r => r.Name == "Score")
+            .AsTensor<float>().ToArray().Zip(expected, (a, b) => Math.Abs(a - b)).Max().Should().BeLessThan(1e-5f);
     }
 
     private IDataView View()

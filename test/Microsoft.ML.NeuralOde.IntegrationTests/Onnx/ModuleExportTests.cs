@@ -14,7 +14,8 @@ public sealed class ModuleExportTests
 
     public static TheoryData<Activation, TimeDependence> Dense => Cases(Enum.GetValues<TimeDependence>());
 
-    public static TheoryData<Activation, TimeDependence> Convolutional => Cases(TimeDependence.None, TimeDependence.Add, TimeDependence.Concatenate);
+    public static TheoryData<Activation, TimeDependence> Convolutional =>
+        Cases(TimeDependence.None, TimeDependence.Add, TimeDependence.Concatenate);
 
     [Theory]
     [MemberData(nameof(Dense))]
@@ -63,7 +64,9 @@ public sealed class ModuleExportTests
     {
         using DisposeScope scope = NewDisposeScope();
         manual_seed(5);
-        using var flow = new ContinuousFlow(3, [new DenseDynamics(3, [6, 5], activation, time), new DenseDynamics(3, [4], activation, time)], new ContinuousFlowOptions { Solver = Steps });
+        using var flow = new ContinuousFlow(3,
+            [new DenseDynamics(3, [6, 5], activation, time), new DenseDynamics(3, [4], activation, time)],
+            new ContinuousFlowOptions { Solver = Steps });
         flow.Observe(randn(50, 3) * 2 + 1);
         Same(flow, randn(Rows, 3) * 2 + 1);
     }
@@ -75,9 +78,24 @@ public sealed class ModuleExportTests
     {
         using DisposeScope scope = NewDisposeScope();
         manual_seed(6);
-        using var linear = new ContinuousFlow(3, new ContinuousFlowOptions { Hidden = [], Time = time, InitialGain = 1, Standardize = false, Solver = new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = step } });
+        using var linear = new ContinuousFlow(3,
+            new ContinuousFlowOptions
+            {
+                Hidden = [],
+                Time = time,
+                InitialGain = 1,
+                Standardize = false,
+                Solver = new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = step }
+            });
         Same(linear, randn(Rows, 3));
-        using var deep = new ContinuousFlow(2, new ContinuousFlowOptions { Hidden = [8], Time = time, InitialGain = 1, Solver = new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = step } });
+        using var deep = new ContinuousFlow(2,
+            new ContinuousFlowOptions
+            {
+                Hidden = [8],
+                Time = time,
+                InitialGain = 1,
+                Solver = new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = step }
+            });
         Same(deep, randn(Rows, 2));
     }
 
@@ -86,7 +104,8 @@ public sealed class ModuleExportTests
     {
         using DisposeScope scope = NewDisposeScope();
         using var own = new OdeBlock(new Own(), 1, Steps);
-        Refused(() => own.SaveAsOnnx([2], Stream.Null)).Should().Match("*is Own; only DenseDynamics, ConvolutionalDynamics*HeavyBallDynamics*");
+        Refused(() => own.SaveAsOnnx([2], Stream.Null))
+            .Should().Match("*is Own; only DenseDynamics, ConvolutionalDynamics*HeavyBallDynamics*");
         using var narrow = new OdeBlock(new ConvolutionalDynamics(4, convolutionType: ScalarType.BFloat16), 1, Steps);
         Refused(() => narrow.SaveAsOnnx([4, 3, 3], Stream.Null)).Should().Match("*computed in BFloat16*convolutionType*");
         using var adaptive = new OdeBlock(new DenseDynamics(2));
@@ -138,7 +157,8 @@ public sealed class ModuleExportTests
     {
         using var session = new InferenceSession(model.ToArray());
         var values = new DenseTensor<float>(input.contiguous().data<float>().ToArray(), [.. input.shape.Select(size => (int)size)]);
-        using IDisposableReadOnlyCollection<DisposableNamedOnnxValue> results = session.Run([NamedOnnxValue.CreateFromTensor("input", values)], [output]);
+        using IDisposableReadOnlyCollection<DisposableNamedOnnxValue> results =
+            session.Run([NamedOnnxValue.CreateFromTensor("input", values)], [output]);
         return results[0].AsTensor<float>().ToArray();
     }
 

@@ -22,42 +22,48 @@ public sealed class OnnxExportTests : IDisposable
     [InlineData("dopri5", 0.2, FeatureNormalization.PerSlot)]
     public void A_multiclass_model_scores_the_same(string solver, double? stepSize, FeatureNormalization normalization)
     {
-        using NeuralOdeClassificationTransformer model = _mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options
-        {
-            NumberOfEpochs = 3,
-            EncoderLayers = [12, 6],
-            DynamicsLayers = [10],
-            Solver = OdeMethod.Parse(solver),
-            StepSize = stepSize,
-            Normalization = normalization,
-        }).Fit(Keyed());
+        using NeuralOdeClassificationTransformer model =
+            _mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options
+            {
+                NumberOfEpochs = 3,
+                EncoderLayers = [12, 6],
+                DynamicsLayers = [10],
+                Solver = OdeMethod.Parse(solver),
+                StepSize = stepSize,
+                Normalization = normalization,
+            }).Fit(Keyed());
         using InferenceSession session = Export(model, null);
 
         using IDisposableReadOnlyCollection<DisposableNamedOnnxValue> results = Run(session);
         float[][] expected = [.. Scored(model).GetColumn<float[]>("Score")];
         Same(results.Single(r => r.Name == "Score").AsTensor<float>(), expected);
-        results.Single(r => r.Name == "PredictedLabel").AsTensor<uint>().Should().Equal(Scored(model).GetColumn<uint>("PredictedLabel").Take(Rows));
+        results.Single(r => r.Name == "PredictedLabel")
+            .AsTensor<uint>().Should().Equal(Scored(model).GetColumn<uint>("PredictedLabel").Take(Rows));
         session.ModelMetadata.CustomMetadataMap["classes"].Should().Be("[\"setosa\",\"versicolor\",\"virginica\"]");
     }
 
     [Fact]
     public void Binary_and_regression_models_score_the_same()
     {
-        using NeuralOdeBinaryClassificationTransformer binary = _mlContext.BinaryClassification.Trainers.NeuralOde(new NeuralOdeBinaryClassificationTrainer.Options
-        {
-            NumberOfEpochs = 3,
-            EncoderLayers = [6],
-            DynamicsLayers = [6],
-            Solver = OdeMethod.Rk4,
-            StepSize = 0.5,
-            LabelColumnName = nameof(Flower.IsLarge),
-        }).Fit(View());
+        using NeuralOdeBinaryClassificationTransformer binary =
+            _mlContext.BinaryClassification.Trainers.NeuralOde(new NeuralOdeBinaryClassificationTrainer.Options
+            {
+                NumberOfEpochs = 3,
+                EncoderLayers = [6],
+                DynamicsLayers = [6],
+                Solver = OdeMethod.Rk4,
+                StepSize = 0.5,
+                LabelColumnName = nameof(Flower.IsLarge),
+            }).Fit(View());
         using (InferenceSession session = Export(binary, null))
         using (IDisposableReadOnlyCollection<DisposableNamedOnnxValue> results = Run(session))
         {
-            Same(results.Single(r => r.Name == "Score").AsTensor<float>(), [.. binary.Transform(View()).GetColumn<float>("Score").Select(s => new[] { s })]);
-            Same(results.Single(r => r.Name == "Probability").AsTensor<float>(), [.. binary.Transform(View()).GetColumn<float>("Probability").Select(s => new[] { s })]);
-            results.Single(r => r.Name == "PredictedLabel").AsTensor<bool>().Should().Equal(binary.Transform(View()).GetColumn<bool>("PredictedLabel").Take(Rows));
+            Same(results.Single(r => r.Name == "Score").AsTensor<float>(),
+                [.. binary.Transform(View()).GetColumn<float>("Score").Select(s => new[] { s })]);
+            Same(results.Single(r => r.Name == "Probability").AsTensor<float>(),
+                [.. binary.Transform(View()).GetColumn<float>("Probability").Select(s => new[] { s })]);
+            results.Single(r => r.Name == "PredictedLabel")
+                .AsTensor<bool>().Should().Equal(binary.Transform(View()).GetColumn<bool>("PredictedLabel").Take(Rows));
         }
     }
 
@@ -82,7 +88,8 @@ public sealed class OnnxExportTests : IDisposable
         }).Fit(View());
         using InferenceSession session = Export(regression, null);
         using IDisposableReadOnlyCollection<DisposableNamedOnnxValue> results = Run(session);
-        Same(results.Single(r => r.Name == "Score").AsTensor<float>(), [.. regression.Transform(View()).GetColumn<float>("Score").Select(s => new[] { s })]);
+        Same(results.Single(r => r.Name == "Score").AsTensor<float>(),
+            [.. regression.Transform(View()).GetColumn<float>("Score").Select(s => new[] { s })]);
     }
 
     [Fact]
@@ -104,12 +111,13 @@ public sealed class OnnxExportTests : IDisposable
     [Fact]
     public void An_adaptive_model_is_refused_unless_a_step_size_is_given_and_then_comes_close()
     {
-        using NeuralOdeClassificationTransformer model = _mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options
-        {
-            NumberOfEpochs = 3,
-            EncoderLayers = [6],
-            DynamicsLayers = [6],
-        }).Fit(Keyed());
+        using NeuralOdeClassificationTransformer model =
+            _mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options
+            {
+                NumberOfEpochs = 3,
+                EncoderLayers = [6],
+                DynamicsLayers = [6],
+            }).Fit(Keyed());
         Action without = () => model.SaveAsOnnx(Stream.Null);
         without.Should().Throw<NotSupportedException>().WithMessage("*'dopri5'*stepSize*");
 
@@ -123,15 +131,16 @@ public sealed class OnnxExportTests : IDisposable
     [Fact]
     public void What_cannot_be_exported_is_named()
     {
-        using NeuralOdeClassificationTransformer stiff = _mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options
-        {
-            NumberOfEpochs = 1,
-            BatchSize = 120,
-            EncoderLayers = [3],
-            DynamicsLayers = [3],
-            Solver = OdeMethod.ImplicitMidpoint,
-            StepSize = 0.5,
-        }).Fit(Keyed());
+        using NeuralOdeClassificationTransformer stiff =
+            _mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options
+            {
+                NumberOfEpochs = 1,
+                BatchSize = 120,
+                EncoderLayers = [3],
+                DynamicsLayers = [3],
+                Solver = OdeMethod.ImplicitMidpoint,
+                StepSize = 0.5,
+            }).Fit(Keyed());
         Action implicitMethod = () => stiff.SaveAsOnnx(Stream.Null);
         implicitMethod.Should().Throw<NotSupportedException>().WithMessage("*'implicit_midpoint'*explicit*");
 
@@ -143,14 +152,15 @@ public sealed class OnnxExportTests : IDisposable
         disposed.Should().Throw<ObjectDisposedException>();
     }
 
-    private NeuralOdeClassificationTransformer Fixed() => _mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options
-    {
-        NumberOfEpochs = 2,
-        EncoderLayers = [6],
-        DynamicsLayers = [6],
-        Solver = OdeMethod.Rk4,
-        StepSize = 0.1,
-    }).Fit(Keyed());
+    private NeuralOdeClassificationTransformer Fixed() =>
+        _mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options
+        {
+            NumberOfEpochs = 2,
+            EncoderLayers = [6],
+            DynamicsLayers = [6],
+            Solver = OdeMethod.Rk4,
+            StepSize = 0.1,
+        }).Fit(Keyed());
 
     private static InferenceSession Export(NeuralOdeTransformer model, double? stepSize)
     {
@@ -160,7 +170,8 @@ public sealed class OnnxExportTests : IDisposable
     }
 
     private IDisposableReadOnlyCollection<DisposableNamedOnnxValue> Run(InferenceSession session) => session.Run(
-        [NamedOnnxValue.CreateFromTensor("Features", new DenseTensor<float>(_rows.Take(Rows).SelectMany(row => row.Features).ToArray(), [Rows, 4]))]);
+        [NamedOnnxValue.CreateFromTensor(
+            "Features", new DenseTensor<float>(_rows.Take(Rows).SelectMany(row => row.Features).ToArray(), [Rows, 4]))]);
 
     private static void Same(Tensor<float> found, float[][] expected)
     {
@@ -172,7 +183,8 @@ public sealed class OnnxExportTests : IDisposable
 
     private IDataView View() => _mlContext.Data.LoadFromEnumerable(_rows);
 
-    private IDataView Keyed() => _mlContext.Transforms.Conversion.MapValueToKey("Species").Append(_mlContext.Transforms.CopyColumns("Label", "Species")).Fit(View()).Transform(View());
+    private IDataView Keyed() => _mlContext.Transforms.Conversion.MapValueToKey("Species")
+        .Append(_mlContext.Transforms.CopyColumns("Label", "Species")).Fit(View()).Transform(View());
 
     private IDataView Scored(NeuralOdeClassificationTransformer model) => model.Transform(View());
 

@@ -28,7 +28,8 @@ public class ScopeTests
                 GC.WaitForPendingFinalizers();
             }
         });
-        using var images = new OdeBlock(new ConvolutionalDynamics(4), options: new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 0.5 });
+        using var images =
+            new OdeBlock(new ConvolutionalDynamics(4), options: new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 0.5 });
         using var flow = new ContinuousFlow(3);
         byte[][] expected = [Export(images), Export(flow)];
         collector.Start();

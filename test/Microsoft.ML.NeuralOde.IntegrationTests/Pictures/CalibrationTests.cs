@@ -28,6 +28,7 @@ public class CalibrationTests
 
         Calibration.Of(probabilities, outcomes).ExpectedError.Should().BeLessThan(0.02);
         // Bold: every number above one half is called certain. Its error is the mean distance of p from 0 or 1: a quarter.
-        Calibration.Of([.. probabilities.Select(probability => Math.Round(probability))], outcomes).ExpectedError.Should().BeApproximately(0.25, 0.02);
+        Calibration.Of([.. probabilities.Select(probability => Math.Round(probability))], outcomes).ExpectedError.Should()
+            .BeApproximately(0.25, 0.02);
     }
 }

@@ -13,7 +13,8 @@ public class FigureTests
     private static readonly Dictionary<string, Func<Figure>> All = new()
     {
         ["lines"] = () => Figures.Lines("two lines", "time t", "value (m)", [Wave("a"), Wave("b") with { IsReference = true }]),
-        ["logarithms"] = () => Figures.Lines("logarithms", "x", "y", [new Curve("a", [1, 10, 1000], [1e-8, 0, 1])], logX: true, logY: true, markers: true),
+        ["logarithms"] = () =>
+        Figures.Lines("logarithms", "x", "y", [new Curve("a", [1, 10, 1000], [1e-8, 0, 1])], logX: true, logY: true, markers: true),
         ["training"] = () => Figures.TrainingCurves(History()),
         ["confusion"] = () => Figures.ConfusionMatrix([[5, 1], [0, 7]], ["cat", "dog"]),
         ["intervals"] = () => Figures.SeriesWithIntervals("forecast", Times, Sin(0), Sin(-0.5), Sin(0.5), Wave("seen"), Wave("truth")),
@@ -32,7 +33,8 @@ public class FigureTests
         ["flow"] = Flow,
         ["reliability"] = () => Figures.Reliability(Calibration.Of([0.05, 0.55, 0.9, 0.95, 1], [false, true, true, false, true])),
         ["predictions"] = () => Figures.PredictedAgainstTrue([1, 2, 3], [1.1, 1.9, 3.3]),
-        ["distributions"] = () => Figures.Distributions("scores", "score", [("a", [1, 2, 3]), ("b", [2, 4, double.NaN])], ("threshold", 2.5)),
+        ["distributions"] = () =>
+        Figures.Distributions("scores", "score", [("a", [1, 2, 3]), ("b", [2, 4, double.NaN])], ("threshold", 2.5)),
         ["several"] = () => Figure.Combine("several", 2, Figures.ConfusionMatrix([[1]]), Figures.MemoryBySteps([Wave("a")])),
     };
 
@@ -181,13 +183,15 @@ public class FigureTests
 
     private static Curve Wave(string name) => new(name, Times, Sin(0.1));
 
-    private static SolverRun Run(string name, double error) => new(name, Times, [.. Times.Select(t => Math.Sin(t) + error * (1 + t))], 10, 1);
+    private static SolverRun Run(string name, double error) =>
+        new(name, Times, [.. Times.Select(t => Math.Sin(t) + error * (1 + t))], 10, 1);
 
     private static NeuralOdeEpochReport[] History() =>
     [
         .. Enumerable.Range(1, 3).Select(i => new NeuralOdeEpochReport
         {
-            Epoch = i, NumberOfEpochs = 3, TrainLoss = 1.0 / i, ValidationLoss = 1.5 / i, MetricName = "accuracy", TrainMetric = 1 - 0.5 / i,
+            Epoch = i, NumberOfEpochs = 3, TrainLoss = 1.0 / i, ValidationLoss = 1.5 / i, MetricName = "accuracy",
+            TrainMetric = 1 - 0.5 / i,
             ValidationMetric = 1 - 0.6 / i, NfeForward = 14, NfeBackward = 20, LearningRate = 1e-3 / i,
         }),
     ];
@@ -213,7 +217,8 @@ public class FigureTests
         using var scope = NewDisposeScope();
         Tensor rate = tensor(-1.0, requires_grad: true);
         using AdjointSolution adjoint = Ode.SolveAdjoint(
-            (t, y) => rate * y, tensor(new[] { 1.0, 2.0 }), linspace(0, 1, 21, ScalarType.Float64), y => y.square().sum(), parameters: [("rate", rate)]);
+            (t, y) => rate * y, tensor(new[] { 1.0, 2.0 }), linspace(0, 1, 21, ScalarType.Float64), y => y.square().sum(),
+            parameters: [("rate", rate)]);
         return Figures.AdjointPath(adjoint);
     }
 

@@ -24,23 +24,27 @@ public class ReportPageTests
     [Fact]
     public void A_page_holds_all_it_needs_and_a_figure_for_each_theme_and_width()
     {
-        Figure figure = Figure.Combine("two", 2, Figures.Lines("a", "x", "y", [new Curve("c", [0, 1], [1, 2])]), Figures.ConfusionMatrix([[1, 0], [0, 1]]));
+        Figure figure = Figure.Combine(
+            "two", 2, Figures.Lines("a", "x", "y", [new Curve("c", [0, 1], [1, 2])]), Figures.ConfusionMatrix([[1, 0], [0, 1]]));
         XDocument page = XDocument.Parse(new ReportPage("page").Add(figure).ToHtml());
 
-        page.Descendants().Attributes().Where(attribute => attribute.Name == "src" || attribute.Name == "srcset" || attribute.Name == "href")
+        page.Descendants()
+            .Attributes().Where(attribute => attribute.Name == "src" || attribute.Name == "srcset" || attribute.Name == "href")
             .Should().HaveCount(4).And.OnlyContain(attribute => attribute.Value.StartsWith("data:image/svg+xml;base64,"));
         page.Descendants("meta").Should().Contain(meta => ((string?)meta.Attribute("content") ?? "").StartsWith("default-src 'none'"));
         page.Descendants("source").Select(source => source.Attribute("media")!.Value).Should().Equal(
             "(max-width: 640px) and (prefers-color-scheme: dark)", "(max-width: 640px)", "(prefers-color-scheme: dark)");
         string[] widths = [.. Pictures(page).Select(svg => XDocument.Parse(svg).Root!.Attribute("width")!.Value)];
         widths.Should().Equal("350", "350", $"{figure.Width}", $"{figure.Width}");
-        Pictures(page).Select(svg => svg.Contains("#0D1117", StringComparison.OrdinalIgnoreCase) || svg.Contains("rgb(13,17,23)")).Should().Equal(true, false, true, false);
+        Pictures(page).Select(svg => svg.Contains("#0D1117", StringComparison.OrdinalIgnoreCase) || svg.Contains("rgb(13,17,23)"))
+            .Should().Equal(true, false, true, false);
     }
 
     [Fact]
     public void Columns_of_numbers_stand_to_the_right()
     {
-        XDocument page = XDocument.Parse(new ReportPage("page").Table(["a", "b", "c"], [["1,234", "12 %", "7"], ["–", "1E-5", "12 months"]]).ToHtml());
+        XDocument page =
+            XDocument.Parse(new ReportPage("page").Table(["a", "b", "c"], [["1,234", "12 %", "7"], ["–", "1E-5", "12 months"]]).ToHtml());
 
         page.Descendants("td").Select(cell => cell.Attribute("class") is not null).Should().Equal(true, true, false, true, true, false);
     }

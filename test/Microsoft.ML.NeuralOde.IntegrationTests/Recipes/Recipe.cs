@@ -22,7 +22,8 @@ internal sealed class Recipe
 
     // Read once for all programs.
     private static readonly PortableExecutableReference[] References =
-        [.. ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator).Select(assembly => MetadataReference.CreateFromFile(assembly))];
+        [.. ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator)
+            .Select(assembly => MetadataReference.CreateFromFile(assembly))];
 
     private readonly string _file;
     private readonly string[] _lines;
@@ -51,7 +52,9 @@ internal sealed class Recipe
     public string Sentence { get; }
 
     /// <summary>The lines that a reader has to read: neither blank ones nor those that every program begins with.</summary>
-    public int Lines => _lines.Count(line => line.Trim().Length > 0 && !line.StartsWith("#:", StringComparison.Ordinal) && !line.StartsWith("using Micro", StringComparison.Ordinal));
+    public int Lines =>
+        _lines.Count(line => line.Trim().Length > 0
+            && !line.StartsWith("#:", StringComparison.Ordinal) && !line.StartsWith("using Micro", StringComparison.Ordinal));
 
     public static IReadOnlyList<Recipe> All() =>
         [.. Directory.EnumerateFiles(Folder, "*.cs", SearchOption.AllDirectories)
@@ -63,7 +66,8 @@ internal sealed class Recipe
     {
         using var image = new MemoryStream();
         var result = Compile().Emit(image);
-        string[] errors = [.. result.Diagnostics.Where(found => found.Severity == DiagnosticSeverity.Error).Select(found => found.ToString())];
+        string[] errors =
+            [.. result.Diagnostics.Where(found => found.Severity == DiagnosticSeverity.Error).Select(found => found.ToString())];
         if (errors.Length > 0)
             throw new InvalidOperationException($"{Name} does not compile: {string.Join('\n', errors)}");
         MethodInfo main = Assembly.Load(image.ToArray()).EntryPoint!;
@@ -79,7 +83,8 @@ internal sealed class Recipe
         {
             if (!Directives.Any(known => line.StartsWith(known, StringComparison.Ordinal)))
                 throw new InvalidDataException($"{Name}: this test does not know '{line}'.");
-            if (line.StartsWith("#:project ", StringComparison.Ordinal) && !Directory.Exists(Path.Combine(Path.GetDirectoryName(_file)!, line[10..])))
+            if (line.StartsWith("#:project ", StringComparison.Ordinal)
+                && !Directory.Exists(Path.Combine(Path.GetDirectoryName(_file)!, line[10..])))
                 throw new InvalidDataException($"{Name} names a project that is not there: '{line}'.");
         }
         // The compiler proper does not know the lines for `dotnet run`.

@@ -33,8 +33,11 @@ internal static partial class RecipeDocument
         foreach (string group in Groups)
         {
             text.Append(CultureInfo.InvariantCulture, $"\n## {char.ToUpperInvariant(group[0])}{group[1..]}\n");
-            foreach ((Recipe recipe, string output) in printed.Where(pair => pair.Key.Name.StartsWith(group + "/", StringComparison.Ordinal)).OrderBy(pair => pair.Key.Name, StringComparer.Ordinal))
-                text.Append(CultureInfo.InvariantCulture, $"\n### [{recipe.Title}]({recipe.Name})\n\n{Capitalized(recipe.Sentence)}\n\n```text\n{output}\n```\n");
+            foreach ((Recipe recipe, string output) in printed.Where(
+                pair => pair.Key.Name.StartsWith(group + "/", StringComparison.Ordinal))
+                .OrderBy(pair => pair.Key.Name, StringComparer.Ordinal))
+                text.Append(CultureInfo.InvariantCulture,
+                    $"\n### [{recipe.Title}]({recipe.Name})\n\n{Capitalized(recipe.Sentence)}\n\n```text\n{output}\n```\n");
         }
         return text.ToString();
 
@@ -48,11 +51,13 @@ internal static partial class RecipeDocument
     {
         string page = System.IO.File.ReadAllText(File);
         Match found = Regex.Match(page, $@"\({Regex.Escape(recipe.Name)}\)\n\n[^\n]*\n\n```text\n(.*?)\n```", RegexOptions.Singleline);
-        return found.Success ? found.Groups[1].Value : throw new InvalidDataException($"{recipe.Name} is not in {File}; build/update-recipes writes it.");
+        return found.Success
+            ? found.Groups[1].Value : throw new InvalidDataException($"{recipe.Name} is not in {File}; build/update-recipes writes it.");
     }
 
     /// <summary>
-    /// The same words, and numbers that differ by no more than a fifth or two units of their last digit: another processor rounds otherwise.
+    /// The same words, and numbers that differ by no more than a fifth or two units of their last digit: another processor rounds
+    /// otherwise.
     /// </summary>
     public static string? Difference(string page, string now)
     {
@@ -73,7 +78,8 @@ internal static partial class RecipeDocument
             string digits = number.Value.Split('E', 'e')[0];
             int point = digits.IndexOf('.');
             double unit = Math.Pow(10, point < 0 ? 0 : -(digits.Length - point - 1));
-            return number.Value.Length == digits.Length ? unit : unit * Math.Pow(10, int.Parse(number.Value[(digits.Length + 1)..], CultureInfo.InvariantCulture));
+            return number.Value.Length == digits.Length
+                ? unit : unit * Math.Pow(10, int.Parse(number.Value[(digits.Length + 1)..], CultureInfo.InvariantCulture));
         }
     }
 

@@ -36,7 +36,8 @@ public sealed class AllCommandTests : IDisposable
         });
         string json = _host.PathOf("all.json");
 
-        (await root.Parse(["all", "--out", _host.WorkFolder, "--json", json, .. quick ? ["--quick"] : Array.Empty<string>()]).InvokeAsync()).Should().Be(1);
+        (await root.Parse(["all", "--out", _host.WorkFolder, "--json", json, .. quick ? ["--quick"] : Array.Empty<string>()])
+            .InvokeAsync()).Should().Be(1);
 
         _lines.Select(line => line[0]).Should().Contain("solvers").And.EndWith(["tutorial"]);
         _lines.Any(line => line.Contains("--epochs")).Should().Be(quick);

@@ -30,7 +30,8 @@ public sealed class AnomalyCommandTests : IDisposable
         datasets[0].GetProperty("auroc").GetDouble().Should().Be(1);
         datasets[1].GetProperty("auroc").GetDouble().Should().BeInRange(0.6, 1);
         datasets.Should().OnlyContain(d => d.GetProperty("seconds").GetDouble() > 0);
-        root.GetProperty("meanAuroc").GetDouble().Should().BeApproximately(datasets.Average(d => d.GetProperty("auroc").GetDouble()), 1e-12);
+        root.GetProperty("meanAuroc")
+            .GetDouble().Should().BeApproximately(datasets.Average(d => d.GetProperty("auroc").GetDouble()), 1e-12);
         _host.Output.Should().Contain("Other").And.Contain("0.7500").And.Contain("mean");
     }
 
@@ -57,7 +58,8 @@ public sealed class AnomalyCommandTests : IDisposable
     public async Task Rows_without_labels_are_scored_and_the_strange_one_comes_first()
     {
         var random = new Random(3);
-        string file = Path.Combine(_folder, "rows.csv"), output = Path.Combine(_folder, "found", "scores.csv"), json = Path.Combine(_folder, "result.json");
+        string file = Path.Combine(_folder, "rows.csv"), output = Path.Combine(_folder, "found", "scores.csv"),
+            json = Path.Combine(_folder, "result.json");
         // The strange row is in line 42, after a line that is empty.
         IEnumerable<string> rows = Enumerable.Range(0, 200).Select(i => i == 38 ? "" :
             string.Create(CultureInfo.InvariantCulture, $"{random.NextDouble() + (i == 40 ? 20 : 0)},{random.NextDouble()}"));
@@ -83,7 +85,8 @@ public sealed class AnomalyCommandTests : IDisposable
         Write("far.csv", distance: 30);
         string output = Path.Combine(_folder, "scores.csv");
 
-        (await _host.RunAsync("anomaly", "--data", Path.Combine(_folder, "far.csv"), "--epochs", "2", "--out", output)).Should().Be(0, _host.Error);
+        (await _host.RunAsync("anomaly", "--data", Path.Combine(_folder, "far.csv"), "--epochs", "2", "--out", output)).Should()
+            .Be(0, _host.Error);
 
         // 60 of 100 normal rows train: of 120 rows 60 are scored. The last 20 lines of the file are the anomalies.
         string[][] rows = [.. File.ReadLines(output).Skip(1).Select(line => line.Split(','))];
@@ -106,7 +109,8 @@ public sealed class AnomalyCommandTests : IDisposable
     {
         var random = new Random(1);
         IEnumerable<string> rows = Enumerable.Range(0, 120).Select(i =>
-            string.Create(CultureInfo.InvariantCulture, $"{random.NextDouble() + (i < 100 ? 0 : distance)},{random.NextDouble()},{(i < 100 ? 0 : 1)}"));
+            string.Create(CultureInfo.InvariantCulture,
+                $"{random.NextDouble() + (i < 100 ? 0 : distance)},{random.NextDouble()},{(i < 100 ? 0 : 1)}"));
         File.WriteAllLines(Path.Combine(_folder, name), ["x0,x1,label", .. rows]);
     }
 }

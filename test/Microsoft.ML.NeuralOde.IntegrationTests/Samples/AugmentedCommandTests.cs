@@ -18,7 +18,9 @@ public sealed class AugmentedCommandTests : IDisposable
         (await _host.RunAsync("augmented", "--steps", "3", "--json", json, "--png", png)).Should().Be(0);
         JsonElement figures = JsonDocument.Parse(File.ReadAllText(json)).RootElement;
         figures.EnumerateArray().Select(result => (result.GetProperty("problem").GetString(), result.GetProperty("model").GetString()))
-            .Should().Equal(new[] { "line", "spheres" }.SelectMany(problem => new[] { "plain", "augmented", "second order", "heavy ball" }.Select(model => ((string?)problem, (string?)model))));
+            .Should().Equal(new[] { "line", "spheres" }.SelectMany(
+                problem => new[] { "plain", "augmented", "second order", "heavy ball" }.Select(
+                    model => ((string?)problem, (string?)model))));
         File.ReadAllBytes(png).AsSpan(0, 4).SequenceEqual<byte>([0x89, (byte)'P', (byte)'N', (byte)'G']).Should().BeTrue();
         _host.Output.Should().Contain("not solved").And.Contain(png);
     }
@@ -30,7 +32,8 @@ public sealed class AugmentedCommandTests : IDisposable
         using DisposeScope scope = NewDisposeScope();
         random.manual_seed(1);
         CrossingProblem line = CrossingProblem.Line();
-        Dictionary<string, double> losses = CrossingModel.For(line).ToDictionary(model => model.Kind, model => model.Train(line, 400, default).Loss);
+        Dictionary<string,
+            double> losses = CrossingModel.For(line).ToDictionary(model => model.Kind, model => model.Train(line, 400, default).Loss);
         // Points keep their order: the best is to send all to 0.
         double best = line.Targets.square().mean().ToDouble();
         losses["plain"].Should().BeGreaterThan(0.9 * best);

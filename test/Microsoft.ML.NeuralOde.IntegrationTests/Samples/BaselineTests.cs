@@ -49,7 +49,8 @@ public sealed class BaselineTests : IDisposable
     [Fact]
     public void Half_of_the_normal_rows_train_by_the_second_protocol_and_the_seed_decides_which()
     {
-        AnomalyRow[] rows = [.. Enumerable.Range(0, 24).Select(i => new AnomalyRow { Features = [i], Label = i % 6 == 0 ? 1 : 0, Line = i })];
+        AnomalyRow[] rows =
+            [.. Enumerable.Range(0, 24).Select(i => new AnomalyRow { Features = [i], Label = i % 6 == 0 ? 1 : 0, Line = i })];
         AnomalySplit split = AnomalySplit.Of(rows, SplitProtocol.Halves, 1);
         split.Training.Should().HaveCount(10).And.OnlyContain(row => row.Label == 0);
         split.Training.Concat(split.Test).Should().BeEquivalentTo(rows);
@@ -69,7 +70,8 @@ public sealed class BaselineTests : IDisposable
             // A mixture depends on where its fit starts.
             foreach (Baseline baseline in Baseline.All.Where(baseline => baseline.Name != "GMM5"))
                 baseline.Evaluate(split).Should().BeApproximately(
-                    double.Parse(line[Array.IndexOf(listed[0], baseline.Name)], CultureInfo.InvariantCulture), 0.005, $"{baseline.Name} on {table}");
+                    double.Parse(line[Array.IndexOf(listed[0], baseline.Name)], CultureInfo.InvariantCulture),
+                    0.005, $"{baseline.Name} on {table}");
         }
     }
 
@@ -83,11 +85,13 @@ public sealed class BaselineTests : IDisposable
             File.WriteAllLines(file, ["x0,label", .. Enumerable.Range(0, 40).Select(i =>
                 string.Create(CultureInfo.InvariantCulture, $"{(i < 32 ? Math.Sin(i) : 9)},{(i < 32 ? 0 : 1)}"))]);
 
-            (await _host.RunAsync("anomaly", "--data", file, "--detectors", "kde,KNN5", "--protocol", "halves", "--json", json)).Should().Be(0, _host.Error);
+            (await _host.RunAsync("anomaly", "--data", file, "--detectors", "kde,KNN5", "--protocol", "halves", "--json", json)).Should()
+                .Be(0, _host.Error);
 
             JsonElement result = JsonDocument.Parse(File.ReadAllText(json)).RootElement.GetProperty("datasets")[0];
             result.GetProperty("auroc").ValueKind.Should().Be(JsonValueKind.Null);
-            result.GetProperty("others").EnumerateObject().Select(area => (area.Name, area.Value.GetDouble())).Should().Equal(("KNN5", 1), ("KDE", 1));
+            result.GetProperty("others")
+                .EnumerateObject().Select(area => (area.Name, area.Value.GetDouble())).Should().Equal(("KNN5", 1), ("KDE", 1));
             _host.Output.Should().Contain("the mean over the seeds 1 to 5").And.Contain("KDE").And.NotContain("LOF20");
             (await _host.RunAsync("anomaly", "--data", file, "--detectors", "KNN7")).Should().NotBe(0);
             _host.Error.Should().Contain("'KNN7' is unknown");

@@ -16,7 +16,8 @@ public sealed class DensityCommandTests : IDisposable
     {
         string json = _host.PathOf("density.json"), png = _host.PathOf("density.png");
 
-        (await _host.RunAsync("density", "--dataset", "moons", "--method", method, "--steps", "10", "--batch", "64", "--width", "16", "--json", json, "--png", png)).Should().Be(0);
+        (await _host.RunAsync("density", "--dataset", "moons", "--method", method, "--steps", "10", "--batch", "64", "--width", "16",
+            "--json", json, "--png", png)).Should().Be(0);
 
         JsonElement figures = JsonDocument.Parse(File.ReadAllText(json)).RootElement;
         figures.GetProperty("trueNegativeEntropy").GetDouble().Should().BeApproximately(-2.39, 0.03);
@@ -43,7 +44,8 @@ public sealed class DensityCommandTests : IDisposable
     public void Matching_and_likelihood_come_near_to_the_limit_in_a_short_time()
     {
         // The best Gaussian stays 1 nat below the limit; the command's defaults go on much longer and come nearer.
-        foreach ((DensityMethod method, int steps, double gap) in new[] { (DensityMethod.Matching, 2000, 0.4), (DensityMethod.Likelihood, 120, 0.6) })
+        foreach ((DensityMethod method, int steps,
+            double gap) in new[] { (DensityMethod.Matching, 2000, 0.4), (DensityMethod.Likelihood, 120, 0.6) })
         {
             (ContinuousFlow flow, DensityResult result) = new DensityStory(new DensitySettings
             {

@@ -18,7 +18,8 @@ public sealed class DigitSourceTests : IDisposable
 
     [Fact]
     public async Task A_folder_of_the_environment_without_MNIST_is_named() =>
-        (await Load(null, _host.WorkFolder)).Origin.Should().Be($"embedded digits (NEURALODE_DATA, '{_host.WorkFolder}', does not hold MNIST)");
+        (await Load(null, _host.WorkFolder)).Origin.Should()
+        .Be($"embedded digits (NEURALODE_DATA, '{_host.WorkFolder}', does not hold MNIST)");
 
     [Fact]
     public async Task A_folder_that_was_named_must_hold_MNIST()
@@ -33,7 +34,8 @@ public sealed class DigitSourceTests : IDisposable
     {
         using var mirrors = new NoMirrors();
         Func<Task> load = () => DigitSource.LoadAsync(
-            null, null, new MnistDownloadOptions { CacheFolder = _host.PathOf("mnist"), MessageHandler = mirrors }, _host.Display, CancellationToken.None);
+            null, null, new MnistDownloadOptions { CacheFolder = _host.PathOf("mnist"), MessageHandler = mirrors }, _host.Display,
+            CancellationToken.None);
 
         await load.Should().ThrowAsync<MnistDownloadException>();
         mirrors.Requests.Should().Be(new MnistDownloadOptions().Mirrors.Count);

@@ -15,7 +15,8 @@ public sealed class DistributedMnistTests
         (await host.RunAsync(arguments)).Should().Be(0, host.Error);
 
         using var job = new MpiJob(
-            ["-n", "4", "dotnet", Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.NeuralOde.Samples.dll"), .. arguments, "--distributed", "--checkpoints", host.PathOf("kept")]);
+            ["-n", "4", "dotnet", Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.NeuralOde.Samples.dll"), .. arguments,
+                "--distributed", "--checkpoints", host.PathOf("kept")]);
         job.End(TimeSpan.FromSeconds(180));
         string output = string.Join('\n', job.Lines);
         job.Code.Should().Be(0, output);

@@ -48,7 +48,8 @@ public sealed class EmbeddedDigitsTests
         means[0][Centre].Should().BeLessThan(32);
         means[1][Centre].Should().BeGreaterThan(128);
 
-        int right = Enumerable.Range(0, Digits.Test.Count).Count(i => Nearest(means, Digits.Test.GetPixels(i)) == Digits.Test.Labels.Span[i]);
+        int right = Enumerable.Range(0, Digits.Test.Count)
+            .Count(i => Nearest(means, Digits.Test.GetPixels(i)) == Digits.Test.Labels.Span[i]);
         right.Should().BeGreaterThan(700);
     }
 
@@ -57,7 +58,8 @@ public sealed class EmbeddedDigitsTests
     {
         Texts(Digits.Train).Intersect(Texts(Digits.Test)).Should().BeEmpty();
 
-        static IEnumerable<string> Texts(MnistImages images) => Enumerable.Range(0, images.Count).Select(i => Convert.ToHexString(images.GetPixels(i)));
+        static IEnumerable<string> Texts(MnistImages images) =>
+            Enumerable.Range(0, images.Count).Select(i => Convert.ToHexString(images.GetPixels(i)));
     }
 
     private static int[] Frequencies(MnistImages images) =>

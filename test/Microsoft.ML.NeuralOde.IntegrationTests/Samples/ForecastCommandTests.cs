@@ -32,7 +32,8 @@ public sealed class ForecastCommandTests : IDisposable
         IEnumerable<string> series = Enumerable.Range(0, 4).Select(k => $"T{k}:" + string.Join(",", Enumerable.Range(0, 60).Select(
             i => (10 * k + 3 * Math.Sin(i * Math.Tau / 6)).ToString("F4", CultureInfo.InvariantCulture))));
         File.WriteAllLines(file, [
-            "@relation small", "@attribute series_name string", "@frequency daily", "@horizon 3", "@missing false", "@equallength true", "@data",
+            "@relation small", "@attribute series_name string", "@frequency daily", "@horizon 3", "@missing false",
+            "@equallength true", "@data",
             .. series,
         ]);
 

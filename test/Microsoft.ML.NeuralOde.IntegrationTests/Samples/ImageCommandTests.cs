@@ -16,7 +16,8 @@ public sealed class ImageCommandTests : IDisposable
         string json = _host.PathOf("odenet.json"), model = _host.PathOf("model.zip");
 
         (await _host.RunAsync(
-            "odenet", "--embedded", "--network", network, "--limit", "60", "--epochs", "1", "--channels", "4", "--layers", "2", "--batch-size", "16",
+            "odenet", "--embedded", "--network", network, "--limit", "60", "--epochs", "1", "--channels", "4", "--layers",
+            "2", "--batch-size", "16",
             "--json", json, "--model", model)).Should().Be(0);
 
         JsonElement figures = JsonDocument.Parse(File.ReadAllText(json)).RootElement;
@@ -34,7 +35,8 @@ public sealed class ImageCommandTests : IDisposable
         string json = _host.PathOf("depth.json"), png = _host.PathOf("depth.png");
 
         (await _host.RunAsync(
-            "resnet-vs-ode", "--embedded", "--limit", "40", "--epochs", "1", "--channels", "4", "--depth", "4", "--json", json, "--png", png)).Should().Be(0);
+            "resnet-vs-ode", "--embedded", "--limit", "40", "--epochs", "1", "--channels", "4", "--depth", "4", "--json", json, "--png",
+            png)).Should().Be(0);
 
         JsonElement[] results = [.. JsonDocument.Parse(File.ReadAllText(json)).RootElement.EnumerateArray()];
         results.Select(r => $"{r.GetProperty("network")} {r.GetProperty("depth")}").Should().Equal(

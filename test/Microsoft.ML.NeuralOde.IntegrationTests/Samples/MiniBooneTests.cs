@@ -46,13 +46,15 @@ public class MiniBooneTests
     /// <summary>Both parts, standardised by the moments of the first.</summary>
     private static (Tensor Train, Tensor Test) Load()
     {
-        bool[] isTrain = [.. File.ReadLines(RealDataAttribute.PathOf("density", "miniboone_first1523.split.csv")).Skip(1).Select(line => line.Trim() == "1")];
+        bool[] isTrain = [.. File.ReadLines(RealDataAttribute.PathOf("density", "miniboone_first1523.split.csv"))
+            .Skip(1).Select(line => line.Trim() == "1")];
         float[][] rows = [.. File.ReadLines(RealDataAttribute.PathOf("density", "miniboone_first1523.csv")).Skip(1)
             .Select(line => line.Split(',').Select(cell => float.Parse(cell, CultureInfo.InvariantCulture)).ToArray())];
         Tensor train = Part(true), test = Part(false);
         Tensor mean = train.mean([0L]), deviation = train.std(0L, unbiased: false);
         return ((train - mean) / deviation, (test - mean) / deviation);
 
-        Tensor Part(bool part) => tensor([.. rows.Where((_, i) => isTrain[i] == part).SelectMany(row => row)], [isTrain.Count(value => value == part), 43]);
+        Tensor Part(bool part) =>
+            tensor([.. rows.Where((_, i) => isTrain[i] == part).SelectMany(row => row)], [isTrain.Count(value => value == part), 43]);
     }
 }

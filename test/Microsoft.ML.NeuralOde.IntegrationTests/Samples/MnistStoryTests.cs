@@ -28,7 +28,8 @@ public sealed class MnistStoryTests : IClassFixture<MnistStoryTests.LearnedDigit
         // The same number by another way: the diagonal of the confusion matrix.
         double[][] counts = _learned.Figures.GetProperty("confusionMatrix").Deserialize<double[][]>()!;
         counts.Sum(row => row.Sum()).Should().Be(1_000);
-        (counts.Select((row, digit) => row[digit]).Sum() / 1_000).Should().BeApproximately(_learned.Figures.GetProperty("testAccuracy").GetDouble(), 1e-9);
+        (counts.Select((row, digit) => row[digit]).Sum() / 1_000).Should()
+            .BeApproximately(_learned.Figures.GetProperty("testAccuracy").GetDouble(), 1e-9);
     }
 
     [Fact]
@@ -58,7 +59,8 @@ public sealed class MnistStoryTests : IClassFixture<MnistStoryTests.LearnedDigit
 
         epochs.Should().OnlyContain(e => e.GetProperty("validationAccuracy").GetDouble() > 0.5);
         _learned.Output.Should().Contain($"The weights are those of epoch {Array.IndexOf(losses, losses.Min()) + 1},");
-        _learned.Output.Split('\n').Where(line => line.StartsWith("Epoch ", StringComparison.Ordinal)).Should().OnlyContain(line => line.Contains(", validation "));
+        _learned.Output.Split('\n').Where(line => line.StartsWith("Epoch ", StringComparison.Ordinal))
+            .Should().OnlyContain(line => line.Contains(", validation "));
     }
 
     [Fact]
@@ -67,7 +69,8 @@ public sealed class MnistStoryTests : IClassFixture<MnistStoryTests.LearnedDigit
         using var host = new SampleHost();
         string folder = host.PathOf("pictures"), below = Path.Combine(folder, "more");
         Directory.CreateDirectory(below);
-        string digit = Directory.EnumerateFiles(Path.Combine(Directory.GetDirectories(_learned.PathOf("images")).Single(), "test", "7")).First();
+        string digit = Directory.EnumerateFiles(Path.Combine(Directory.GetDirectories(_learned.PathOf("images")).Single(), "test", "7"))
+            .First();
         File.Copy(digit, Path.Combine(below, "seven.png"));
         Save(Path.Combine(folder, "inverse.png"), digit, pixel => (byte)(255 - pixel));
         Save(Path.Combine(folder, "nothing.jpg"), digit, _ => 3);
@@ -82,7 +85,8 @@ public sealed class MnistStoryTests : IClassFixture<MnistStoryTests.LearnedDigit
         lines[1].Should().MatchRegex("seven.png: 7 \\([0-9.]+ ?%\\)$");
         lines[2].Should().StartWith(Path.Combine(folder, "nothing.jpg: ")).And.Contain("nothing is drawn");
         lines[3].Should().Be("2 of 5 files could not be read.");
-        host.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries).Should().HaveCount(2).And.OnlyContain(line => line.StartsWith("Error: "));
+        host.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Should().HaveCount(2).And.OnlyContain(line => line.StartsWith("Error: "));
         host.Error.Should().Contain("broken.png").And.Contain("missing.png").And.NotContain("notes.txt");
 
         static void Save(string path, string source, Func<byte, byte> change)
@@ -90,7 +94,8 @@ public sealed class MnistStoryTests : IClassFixture<MnistStoryTests.LearnedDigit
             using var image = SKBitmap.Decode(source, new SKImageInfo(28, 28, SKColorType.Gray8));
             byte[] pixels = Array.ConvertAll(image.GetPixelSpan().ToArray(), pixel => change(pixel));
             using var changed = SKImage.FromPixelCopy(new SKImageInfo(28, 28, SKColorType.Gray8), pixels);
-            using SKData data = changed.Encode(path.EndsWith(".jpg", StringComparison.Ordinal) ? SKEncodedImageFormat.Jpeg : SKEncodedImageFormat.Png, 100);
+            using SKData data =
+                changed.Encode(path.EndsWith(".jpg", StringComparison.Ordinal) ? SKEncodedImageFormat.Jpeg : SKEncodedImageFormat.Png, 100);
             File.WriteAllBytes(path, data.ToArray());
         }
     }
@@ -107,7 +112,8 @@ public sealed class MnistStoryTests : IClassFixture<MnistStoryTests.LearnedDigit
 
         (await File.ReadAllBytesAsync(_learned.PathOf("mnist-model.zip"))).Should().Equal(before);
         host.Output.Should().Contain("784 numbers").And.NotContain("Training");
-        JsonElement[] figures = [.. JsonDocument.Parse(await File.ReadAllTextAsync(json)).RootElement.GetProperty("figures").EnumerateArray()];
+        JsonElement[] figures =
+            [.. JsonDocument.Parse(await File.ReadAllTextAsync(json)).RootElement.GetProperty("figures").EnumerateArray()];
         figures.Should().NotBeEmpty().And.OnlyContain(figure => figure.GetProperty("value").GetDouble() >= 0);
     }
 
@@ -122,7 +128,9 @@ public sealed class MnistStoryTests : IClassFixture<MnistStoryTests.LearnedDigit
 
         string[] lines = host.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         lines.Should().HaveCount(digits.Length);
-        int right = digits.Zip(lines, (path, line) => line.StartsWith($"{path}: {Path.GetFileName(Path.GetDirectoryName(path))} (", StringComparison.Ordinal)).Count(r => r);
+        int right = digits.Zip(lines,
+            (path, line) => line.StartsWith($"{path}: {Path.GetFileName(Path.GetDirectoryName(path))} (", StringComparison.Ordinal))
+            .Count(r => r);
         right.Should().BeGreaterThanOrEqualTo(digits.Length * 85 / 100);
     }
 

@@ -40,7 +40,8 @@ public sealed class OutputFileTests : IDisposable
         string path = _host.PathOf("model.zip");
         File.WriteAllText(path, "model");
 
-        FluentActions.Invoking(() => OutputFile.At("--save", path, mayExist: false)).Should().Throw<UserException>().WithMessage($"--save: '{path}' exists already*");
+        FluentActions.Invoking(() => OutputFile.At("--save", path, mayExist: false))
+            .Should().Throw<UserException>().WithMessage($"--save: '{path}' exists already*");
         File.ReadAllText(path).Should().Be("model");
     }
 

@@ -26,7 +26,8 @@ public sealed class ReportCommandTests : IDisposable
         (model as IDisposable)?.Dispose();
 
         XDocument alone = await PageAsync("--model", Model);
-        alone.Descendants("h2").Select(heading => heading.Value).Should().Contain("Training").And.Contain("Structure").And.NotContain("Judged by rows");
+        alone.Descendants("h2")
+            .Select(heading => heading.Value).Should().Contain("Training").And.Contain("Structure").And.NotContain("Judged by rows");
         alone.Descendants("img").Should().HaveCount(1);
 
         XDocument judged = await PageAsync("--model", Model, "--data", Binary(data), "--json", _host.PathOf("figures.json"));
@@ -78,7 +79,8 @@ public sealed class ReportCommandTests : IDisposable
         _mlContext.Model.SaveSealed(model, data.Schema, Model);
         MixedRow[] rows = [.. _mlContext.Data.CreateEnumerable<MixedRow>(data, reuseRowObject: false)];
         string table = _host.PathOf("table.csv");
-        await File.WriteAllLinesAsync(table, ["Target,IsNew,Kind,Count,Width", .. rows.Select(row => $"{row.Target},{row.IsNew},\"{row.Kind}\",{row.Count},{row.Width}")]);
+        await File.WriteAllLinesAsync(table,
+            ["Target,IsNew,Kind,Count,Width", .. rows.Select(row => $"{row.Target},{row.IsNew},\"{row.Kind}\",{row.Count},{row.Width}")]);
         await PageAsync("--model", Model, "--data", table, "--json", _host.PathOf("figures.json"));
         Metrics()["root mean squared error"].Should().BeApproximately(
             _mlContext.Regression.Evaluate(model.Transform(data), "Target").RootMeanSquaredError, 1e-5);
@@ -195,6 +197,7 @@ public sealed class ReportCommandTests : IDisposable
     private Dictionary<string, double> Metrics()
     {
         using JsonDocument json = JsonDocument.Parse(File.ReadAllText(_host.PathOf("figures.json")));
-        return json.RootElement.GetProperty("metrics").EnumerateObject().ToDictionary(metric => metric.Name, metric => metric.Value.GetDouble());
+        return json.RootElement.GetProperty("metrics")
+            .EnumerateObject().ToDictionary(metric => metric.Name, metric => metric.Value.GetDouble());
     }
 }

@@ -17,7 +17,8 @@ public sealed class SeriesCommandTests : IDisposable
         Write("TEST", 2, regression: false);
         string json = _host.PathOf("series.json"), plot = _host.PathOf("series.png");
 
-        (await _host.RunAsync("series", "--data", _host.WorkFolder, "--drop", "0,0.3", "--epochs", "20", "--json", json, "--plot", plot)).Should().Be(0, _host.Error);
+        (await _host.RunAsync("series", "--data", _host.WorkFolder, "--drop", "0,0.3", "--epochs", "20", "--json", json,
+            "--plot", plot)).Should().Be(0, _host.Error);
 
         _host.Output.Should().ContainAll("Small: 24 series", "neural CDE", "logistic regression on summaries", "nearest mean", "30 %");
         JsonElement[] shares = [.. JsonDocument.Parse(File.ReadAllText(json)).RootElement.EnumerateArray()];
@@ -38,7 +39,8 @@ public sealed class SeriesCommandTests : IDisposable
         Directory.CreateDirectory(masks);
         File.WriteAllLines(Path.Combine(masks, "Small_drop50.txt"), ["# kept", .. Enumerable.Repeat("0 2 4 6 8", 48)]);
 
-        (await _host.RunAsync("series", "--data", _host.WorkFolder, "--drop", "0.5", "--masks", masks, "--epochs", "2", "--json", json)).Should().Be(0, _host.Error);
+        (await _host.RunAsync("series", "--data", _host.WorkFolder, "--drop", "0.5", "--masks", masks, "--epochs", "2", "--json",
+            json)).Should().Be(0, _host.Error);
 
         JsonElement share = JsonDocument.Parse(File.ReadAllText(json)).RootElement;
         share.GetProperty("rmse").GetDouble().Should().BePositive();
@@ -66,13 +68,16 @@ public sealed class SeriesCommandTests : IDisposable
     private void Write(string part, int seed, bool regression)
     {
         var random = new Random(seed);
-        var text = new StringBuilder($"@problemName Small\n@univariate true\n{(regression ? "@targetLabel true" : "@classLabel true slow fast")}\n@data\n");
+        var text = new StringBuilder(
+            $"@problemName Small\n@univariate true\n{(regression ? "@targetLabel true" : "@classLabel true slow fast")}\n@data\n");
         for (int i = 0; i < 24; i++)
         {
             double phase = 6 * random.NextDouble(), speed = i % 2 == 0 ? 0.3 : 1.2;
             int length = random.Next(16, 24);
-            text.AppendJoin(',', Enumerable.Range(0, length).Select(t => Math.Sin(phase + speed * t).ToString("F4", CultureInfo.InvariantCulture)));
-            text.Append(CultureInfo.InvariantCulture, $":{(regression ? speed.ToString(CultureInfo.InvariantCulture) : i % 2 == 0 ? "slow" : "fast")}\n");
+            text.AppendJoin(
+                ',', Enumerable.Range(0, length).Select(t => Math.Sin(phase + speed * t).ToString("F4", CultureInfo.InvariantCulture)));
+            text.Append(CultureInfo.InvariantCulture,
+                $":{(regression ? speed.ToString(CultureInfo.InvariantCulture) : i % 2 == 0 ? "slow" : "fast")}\n");
         }
         File.WriteAllText(Path.Combine(_host.WorkFolder, $"Small_{part}.ts"), text.ToString());
     }

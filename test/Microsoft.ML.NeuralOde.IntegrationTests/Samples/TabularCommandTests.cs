@@ -18,11 +18,13 @@ public sealed class TabularCommandTests : IDisposable
         _host.Output.Should().ContainAll("moons", "friedman1", "NeuralOde", "LightGbm", "FastTree", "Sdca", "±");
         JsonElement[] sets = [.. JsonDocument.Parse(File.ReadAllText(json)).RootElement.GetProperty("sets").EnumerateArray()];
         sets.Should().HaveCount(2);
-        Figure(sets[0], "NeuralOde", "AUC").Should().BeGreaterThan(Figure(sets[0], "Sdca", "AUC"), "half circles are not separated by a line");
+        Figure(sets[0], "NeuralOde", "AUC")
+            .Should().BeGreaterThan(Figure(sets[0], "Sdca", "AUC"), "half circles are not separated by a line");
         Figure(sets[1], "NeuralOde", "RMSE").Should().BeLessThan(Figure(sets[1], "Sdca", "RMSE"), "a sine is no line");
 
         static double Figure(JsonElement set, string trainer, string name) => set.GetProperty("trainers").EnumerateArray()
-            .Single(t => t.GetProperty("trainer").GetString() == trainer).GetProperty("figures").GetProperty(name).GetProperty("mean").GetDouble();
+            .Single(t => t.GetProperty("trainer").GetString() == trainer)
+            .GetProperty("figures").GetProperty(name).GetProperty("mean").GetDouble();
     }
 
     [Fact]

@@ -63,7 +63,8 @@ public class ToyDensityTests
     [RealData("density")]
     public void Entropies_and_moments_are_those_of_the_original_generators()
     {
-        foreach (string[] row in File.ReadLines(RealDataAttribute.PathOf("density", "toy2d_entropy.csv")).Skip(1).Select(line => line.Split(',')))
+        foreach (string[] row in File.ReadLines(RealDataAttribute.PathOf("density", "toy2d_entropy.csv"))
+            .Skip(1).Select(line => line.Split(',')))
         {
             double[] expected = [.. row.Skip(2).Take(6).Select(cell => double.Parse(cell, CultureInfo.InvariantCulture))];
             ToyDensity density = ToyDensity.Parse(row[0]);

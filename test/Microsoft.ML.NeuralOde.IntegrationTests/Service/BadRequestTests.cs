@@ -82,11 +82,14 @@ public sealed class BadRequestTests : IAsyncLifetime, IDisposable
         content.Headers.ContentEncoding.Add("gzip");
         (await ServiceHost.ProblemAsync(_service.Client.PostAsync("/predict", content), 415)).Should().Contain("gzip");
         (await ServiceHost.ProblemAsync(_service.PostTextAsync("/predict", "x", "multipart/form-data"), 400)).Should().Contain("boundary");
-        (await ServiceHost.ProblemAsync(_service.PostTextAsync("/predict", "x", "multipart/form-data; boundary=b"), 400)).Should().Contain("no form");
+        (await ServiceHost.ProblemAsync(_service.PostTextAsync("/predict", "x", "multipart/form-data; boundary=b"), 400)).Should()
+            .Contain("no form");
         using var form = new MultipartFormDataContent { { new StringContent("[1,"), "features" } };
         (await ServiceHost.ProblemAsync(_service.Client.PostAsync("/predict", form), 400)).Should().Contain("'features' is no JSON");
-        using var twice = new MultipartFormDataContent { { new StringContent("[1,2]"), "features" }, { new StringContent("[1,2]"), "features" } };
-        (await ServiceHost.ProblemAsync(_service.Client.PostAsync("/predict", twice), 400)).Should().Contain("given twice").And.Contain("/predict/batch");
+        using var twice =
+            new MultipartFormDataContent { { new StringContent("[1,2]"), "features" }, { new StringContent("[1,2]"), "features" } };
+        (await ServiceHost.ProblemAsync(_service.Client.PostAsync("/predict", twice), 400)).Should()
+            .Contain("given twice").And.Contain("/predict/batch");
     }
 
     [Fact]
@@ -148,5 +151,6 @@ public sealed class BadRequestTests : IAsyncLifetime, IDisposable
         }));
     }
 
-    private async Task<float> ScoreAsync(float[] features) => (await ServiceHost.AnswerAsync(_service.PostAsync("/predict", new { features }))).GetProperty("score").GetSingle();
+    private async Task<float> ScoreAsync(float[] features) =>
+        (await ServiceHost.AnswerAsync(_service.PostAsync("/predict", new { features }))).GetProperty("score").GetSingle();
 }

@@ -32,11 +32,15 @@ public sealed class EveryModelTests : IDisposable
     {
         (ITransformer model, IDataView data) = ServedModels.Fit(_mlContext, kind);
         Save(model, data.Schema, isSealed);
-        IDataView scored = model.Transform(_mlContext.Data.LoadFromEnumerable(Points.Select(point => new ServedRow { Features = point, Target = 1.5f, Colour = "red", Number = 10 })));
+        IDataView scored = model.Transform(
+            _mlContext.Data.LoadFromEnumerable(
+                Points.Select(point => new ServedRow { Features = point, Target = 1.5f, Colour = "red", Number = 10 })));
         await using ServiceHost service = await ServiceHost.StartAsync(ModelFile);
 
         object Request(float[] point) => kind == "density" ? new { features = point, target = 1.5f } : new { features = point };
-        JsonElement[] batch = [.. (await ServiceHost.AnswerAsync(service.PostAsync("/predict/batch", new { rows = Points.Select(Request) }))).EnumerateArray()];
+        JsonElement[] batch = [
+            .. (await ServiceHost.AnswerAsync(
+                service.PostAsync("/predict/batch", new { rows = Points.Select(Request) }))).EnumerateArray()];
         for (int i = 0; i < Points.Length; i++)
         {
             JsonElement answer = await ServiceHost.AnswerAsync(service.PostAsync("/predict", Request(Points[i])));
@@ -60,16 +64,23 @@ public sealed class EveryModelTests : IDisposable
         float expected = Column<float>(model.Transform(_mlContext.Data.LoadFromEnumerable([row])), "Score")[0];
         await using ServiceHost service = await ServiceHost.StartAsync(ModelFile);
 
-        JsonElement answer = await ServiceHost.AnswerAsync(service.PostAsync("/predict", new { width = 2.5, count = 3, kind = "wide", isNew = true }));
+        JsonElement answer =
+            await ServiceHost.AnswerAsync(service.PostAsync("/predict", new { width = 2.5, count = 3, kind = "wide", isNew = true }));
         answer.GetProperty("score").GetSingle().Should().Be(expected);
         // The same as a form, the text as it is.
-        using var form = new MultipartFormDataContent { { new StringContent("2.5"), "Width" }, { new StringContent("3"), "count" }, { new StringContent("wide"), "kind" }, { new StringContent("true"), "isNew" } };
+        using var form = new MultipartFormDataContent { { new StringContent("2.5"), "Width" }, { new StringContent("3"), "count" },
+            { new StringContent("wide"), "kind" }, { new StringContent("true"), "isNew" } };
         (await ServiceHost.AnswerAsync(service.Client.PostAsync("/predict", form))).GetProperty("score").GetSingle().Should().Be(expected);
 
-        (await ServiceHost.ProblemAsync(service.PostAsync("/predict", new { width = 2.5, count = 3.5, kind = "wide", isNew = true }), 400)).Should().Contain("'count'").And.Contain("whole number");
-        (await ServiceHost.ProblemAsync(service.PostAsync("/predict", new { width = 2.5, count = 3, kind = 1, isNew = true }), 400)).Should().Contain("'kind' is a number").And.Contain("a text");
-        (await ServiceHost.ProblemAsync(service.PostAsync("/predict", new { width = 2.5, count = 3, kind = "wide" }), 400)).Should().Contain("'isNew' is missing");
-        (await ServiceHost.ProblemAsync(service.PostAsync("/predict/batch", new { rows = new object[] { new { width = 1, count = 3, kind = "wide", isNew = true }, 7 } }), 400)).Should().Contain("Row 1 of 'rows'");
+        (await ServiceHost.ProblemAsync(service.PostAsync("/predict", new { width = 2.5, count = 3.5, kind = "wide", isNew = true }),
+            400)).Should().Contain("'count'").And.Contain("whole number");
+        (await ServiceHost.ProblemAsync(service.PostAsync("/predict", new { width = 2.5, count = 3, kind = 1, isNew = true }),
+            400)).Should().Contain("'kind' is a number").And.Contain("a text");
+        (await ServiceHost.ProblemAsync(service.PostAsync("/predict", new { width = 2.5, count = 3, kind = "wide" }), 400)).Should()
+            .Contain("'isNew' is missing");
+        (await ServiceHost.ProblemAsync(service.PostAsync("/predict/batch",
+            new { rows = new object[] { new { width = 1, count = 3, kind = "wide", isNew = true }, 7 } }), 400)).Should()
+            .Contain("Row 1 of 'rows'");
     }
 
     [Fact]
@@ -79,8 +90,10 @@ public sealed class EveryModelTests : IDisposable
         ITransformer inverse = _mlContext.Transforms.Expression("Features", "x => 1 / (x - 5)", "Features").Fit(data);
         Save(new TransformerChain<ITransformer>(inverse, model), data.Schema, isSealed: true);
         await using ServiceHost service = await ServiceHost.StartAsync(ModelFile);
-        (await ServiceHost.ProblemAsync(service.PostAsync("/predict", new { features = new[] { 5, 1 } }), 422)).Should().Contain("not finite");
-        (await ServiceHost.ProblemAsync(service.PostTextAsync("/predict/batch", "{\"rows\":[[1,2],[5,1]]}"), 422)).Should().Contain("Row 1");
+        (await ServiceHost.ProblemAsync(service.PostAsync("/predict", new { features = new[] { 5, 1 } }), 422)).Should()
+            .Contain("not finite");
+        (await ServiceHost.ProblemAsync(service.PostTextAsync("/predict/batch", "{\"rows\":[[1,2],[5,1]]}"), 422)).Should()
+            .Contain("Row 1");
         await ServiceHost.AnswerAsync(service.PostAsync("/predict", new { features = new[] { 1, 2 } }));
     }
 
@@ -91,14 +104,16 @@ public sealed class EveryModelTests : IDisposable
         _mlContext.Model.Save(model, null, ModelFile);
         await using ServiceHost service = await ServiceHost.StartAsync(ModelFile);
         JsonElement answer = await ServiceHost.AnswerAsync(service.PostAsync("/predict", new { features = Points[0], target = 1.5f }));
-        Check("density", model.Transform(_mlContext.Data.LoadFromEnumerable([new ServedRow { Features = Points[0], Target = 1.5f }])), 0, answer);
+        Check("density",
+            model.Transform(_mlContext.Data.LoadFromEnumerable([new ServedRow { Features = Points[0], Target = 1.5f }])), 0, answer);
     }
 
     [Fact]
     public async Task Models_that_are_none_of_this_library_or_lose_their_answer_are_refused()
     {
         (ITransformer model, IDataView data) = ServedModels.Fit(_mlContext, "binary");
-        (await RefusedAsync(_mlContext.Transforms.CopyColumns("Other", "Features").Fit(data), data)).Should().Contain("no model of this library").And.Contain("ColumnCopyingTransformer");
+        (await RefusedAsync(_mlContext.Transforms.CopyColumns("Other", "Features").Fit(data), data)).Should()
+            .Contain("no model of this library").And.Contain("ColumnCopyingTransformer");
         ITransformer drop = _mlContext.Transforms.DropColumns("Score").Fit(model.Transform(data));
         (await RefusedAsync(new TransformerChain<ITransformer>(model, drop), data)).Should().Contain("'Score' is dropped");
         // Its features become infinite on their way.
@@ -154,12 +169,14 @@ public sealed class EveryModelTests : IDisposable
             default:
                 answer.GetProperty("label").GetBoolean().Should().Be(Column<bool>(scored, "PredictedLabel")[row]);
                 answer.GetProperty("score").GetSingle().Should().BeApproximately(Column<float>(scored, "Score")[row], 1e-5f);
-                answer.GetProperty("label").GetBoolean().Should().Be(answer.GetProperty("score").GetSingle() > answer.GetProperty("threshold").GetSingle());
+                answer.GetProperty("label")
+                    .GetBoolean().Should().Be(answer.GetProperty("score").GetSingle() > answer.GetProperty("threshold").GetSingle());
                 break;
         }
     }
 
-    private static float[] Numbers(JsonElement answer, string name) => [.. answer.GetProperty(name).EnumerateArray().Select(number => number.GetSingle())];
+    private static float[] Numbers(JsonElement answer, string name) =>
+        [.. answer.GetProperty(name).EnumerateArray().Select(number => number.GetSingle())];
 
     private static T[] Column<T>(IDataView data, string name) => [.. data.GetColumn<T>(name)];
 }

@@ -28,7 +28,8 @@ public sealed partial class MixedLoadTests(ITestOutputHelper output) : IDisposab
     public async Task Under_mixed_load_and_changing_models_every_answer_is_right_and_memory_returns()
     {
         TimeSpan duration = TimeSpan.FromSeconds(
-            int.TryParse(Environment.GetEnvironmentVariable("NEURALODE_SOAK_SECONDS"), NumberStyles.None, CultureInfo.InvariantCulture, out int seconds) ? seconds : ShortSeconds);
+            int.TryParse(Environment.GetEnvironmentVariable("NEURALODE_SOAK_SECONDS"), NumberStyles.None, CultureInfo.InvariantCulture,
+                out int seconds) ? seconds : ShortSeconds);
         float[][] points = [.. ServedModels.Rows().Take(40).Select(row => row.Features)];
         (byte[] first, Answer[] firstAnswers) = Good(seed: 1, points);
         (byte[] second, Answer[] secondAnswers) = Good(seed: 2, points);
@@ -36,7 +37,8 @@ public sealed partial class MixedLoadTests(ITestOutputHelper output) : IDisposab
         var expected = new Dictionary<string, Answer[]> { [Version(first)] = firstAnswers, [Version(second)] = secondAnswers };
         (string Name, byte[] Bytes)[] changes =
         [
-            ("good", second), ("broken", first[..(first.Length / 2)]), ("wrong", Other("density")), ("good", first), ("broken", [.. "no model"u8]),
+            ("good", second), ("broken", first[..(first.Length / 2)]), ("wrong", Other("density")), ("good", first),
+            ("broken", [.. "no model"u8]),
             ("broken", Flipped(second)), ("wrong", Other("regression")), ("wrong", Unscored()),
         ];
         string file = Path.Combine(_folder, "model.zip");
@@ -85,7 +87,8 @@ public sealed partial class MixedLoadTests(ITestOutputHelper output) : IDisposab
         }
     }
 
-    private static async Task LoadAsync(HttpClient client, TimeSpan duration, float[][] points, Dictionary<string, Answer[]> expected, Counts counts)
+    private static async Task LoadAsync(
+        HttpClient client, TimeSpan duration, float[][] points, Dictionary<string, Answer[]> expected, Counts counts)
     {
         long started = Stopwatch.GetTimestamp();
         await Task.WhenAll(Enumerable.Range(0, Clients).Select(number => Task.Run(async () =>
@@ -96,22 +99,26 @@ public sealed partial class MixedLoadTests(ITestOutputHelper output) : IDisposab
     }
 
     /// <summary>Most requests ask for one row; some for many, some for what is no row, some for descriptions.</summary>
-    private static async Task AskAsync(HttpClient client, int number, float[][] points, Dictionary<string, Answer[]> expected, Counts counts)
+    private static async Task AskAsync(
+        HttpClient client, int number, float[][] points, Dictionary<string, Answer[]> expected, Counts counts)
     {
         int place = number % points.Length;
         switch (number % 16)
         {
             case 3 or 11:
                 using (HttpResponseMessage response = await client.PostAsJsonAsync("/predict/batch", new { rows = points }))
-                    Compare(response, response.IsSuccessStatusCode ? await response.Content.ReadFromJsonAsync<Answer[]>() : null, expected, answers => answers, counts);
+                    Compare(response, response.IsSuccessStatusCode ? await response.Content.ReadFromJsonAsync<Answer[]>() : null, expected,
+                        answers => answers, counts);
                 break;
             case 5 or 13:
-                object[] bad = [new { features = new[] { 9 } }, new { features = (int[]?)null }, new { features = points[place], more = 1 }, new { }];
+                object[] bad =
+                [new { features = new[] { 9 } }, new { features = (int[]?)null }, new { features = points[place], more = 1 }, new { }];
                 using (HttpResponseMessage response = await client.PostAsJsonAsync("/predict", bad[number / 16 % bad.Length]))
                     Refused(response, 400, counts);
                 break;
             case 9:
-                using (HttpResponseMessage response = await client.PostAsync("/predict", new StringContent("x", System.Text.Encoding.UTF8, "text/plain")))
+                using (HttpResponseMessage response =
+                    await client.PostAsync("/predict", new StringContent("x", System.Text.Encoding.UTF8, "text/plain")))
                     Refused(response, 415, counts);
                 break;
             case 15:
@@ -122,12 +129,14 @@ public sealed partial class MixedLoadTests(ITestOutputHelper output) : IDisposab
                 break;
             default:
                 using (HttpResponseMessage response = await client.PostAsJsonAsync("/predict", new { features = points[place] }))
-                    Compare(response, response.IsSuccessStatusCode ? [(await response.Content.ReadFromJsonAsync<Answer>())!] : null, expected, answers => [answers[place]], counts);
+                    Compare(response, response.IsSuccessStatusCode ? [(await response.Content.ReadFromJsonAsync<Answer>())!] : null,
+                        expected, answers => [answers[place]], counts);
                 break;
         }
     }
 
-    private static void Compare(HttpResponseMessage response, Answer[]? found, Dictionary<string, Answer[]> expected, Func<Answer[], Answer[]> choose, Counts counts)
+    private static void Compare(HttpResponseMessage response, Answer[]? found, Dictionary<string, Answer[]> expected, Func<Answer[],
+        Answer[]> choose, Counts counts)
     {
         if (found is null)
         {
@@ -135,7 +144,8 @@ public sealed partial class MixedLoadTests(ITestOutputHelper output) : IDisposab
             return;
         }
         Answer[] right = choose(expected[response.Headers.GetValues("Model-Version").Single()]);
-        if (found.Length != right.Length || !found.Zip(right).All(pair => pair.First.Label == pair.Second.Label && pair.First.Scores.SequenceEqual(pair.Second.Scores)))
+        if (found.Length != right.Length
+            || !found.Zip(right).All(pair => pair.First.Label == pair.Second.Label && pair.First.Scores.SequenceEqual(pair.Second.Scores)))
             counts.Fail(JsonSerializer.Serialize(found));
         counts.Answer(found.Length);
     }
@@ -181,19 +191,24 @@ public sealed partial class MixedLoadTests(ITestOutputHelper output) : IDisposab
         return most;
     }
 
-    private static async Task<double> MemoryAsync(HttpClient client) => Value(await client.GetStringAsync("/metrics"), "process_resident_memory_bytes");
+    private static async Task<double> MemoryAsync(HttpClient client) =>
+        Value(await client.GetStringAsync("/metrics"), "process_resident_memory_bytes");
 
     private static double Value(string metrics, string name) =>
-        double.Parse(metrics.Split('\n').Single(line => line.StartsWith(name + " ", StringComparison.Ordinal)).Split(' ')[1], CultureInfo.InvariantCulture);
+        double.Parse(metrics.Split('\n').Single(line => line.StartsWith(name + " ", StringComparison.Ordinal)).Split(' ')[1],
+            CultureInfo.InvariantCulture);
 
     private static Process Start(string file, out Task<string> address)
     {
-        var start = new ProcessStartInfo(Environment.ProcessPath!.EndsWith("dotnet", StringComparison.Ordinal) ? Environment.ProcessPath : "dotnet")
+        var start = new ProcessStartInfo(Environment.ProcessPath!.EndsWith("dotnet", StringComparison.Ordinal)
+            ? Environment.ProcessPath : "dotnet")
         {
             ArgumentList =
             {
-                Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.NeuralOde.Service.dll"), "--urls", "http://127.0.0.1:0", "--Model:File", file,
-                "--Model:ReloadInterval", "00:00:00.050", "--Logging:LogLevel:Default", "None", "--Logging:LogLevel:Microsoft.Hosting.Lifetime", "Information",
+                Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.NeuralOde.Service.dll"), "--urls", "http://127.0.0.1:0",
+                "--Model:File", file,
+                "--Model:ReloadInterval", "00:00:00.050", "--Logging:LogLevel:Default",
+                "None", "--Logging:LogLevel:Microsoft.Hosting.Lifetime", "Information",
             },
             RedirectStandardOutput = true,
             WorkingDirectory = AppContext.BaseDirectory,
@@ -213,7 +228,8 @@ public sealed partial class MixedLoadTests(ITestOutputHelper output) : IDisposab
     private (byte[] File, Answer[] Answers) Good(int seed, float[][] points)
     {
         (ITransformer model, IDataView data) = ServedModels.Fit(_mlContext, "multiclass", seed);
-        IDataView scored = model.Transform(_mlContext.Data.LoadFromEnumerable(points.Select(point => new ServedRow { Features = point, Colour = "red" })));
+        IDataView scored =
+            model.Transform(_mlContext.Data.LoadFromEnumerable(points.Select(point => new ServedRow { Features = point, Colour = "red" })));
         string[] labels = [.. scored.GetColumn<ReadOnlyMemory<char>>("PredictedLabel").Select(label => label.ToString())];
         return (Bytes(model, data), [.. scored.GetColumn<float[]>("Score").Zip(labels, (scores, label) => new Answer(label, scores))]);
     }
@@ -228,7 +244,9 @@ public sealed partial class MixedLoadTests(ITestOutputHelper output) : IDisposab
     private byte[] Unscored()
     {
         (ITransformer model, IDataView data) = ServedModels.Fit(_mlContext, "multiclass", seed: 3);
-        return Bytes(new TransformerChain<ITransformer>(_mlContext.Transforms.Expression("Features", "x => x / 0f", "Features").Fit(data), model), data);
+        return Bytes(
+            new TransformerChain<ITransformer>(_mlContext.Transforms.Expression("Features", "x => x / 0f", "Features").Fit(data), model),
+            data);
     }
 
     private byte[] Bytes(ITransformer model, IDataView data)

@@ -22,7 +22,8 @@ public sealed class PredictionServiceTests : IAsyncLifetime, IDisposable
     {
         Save(Train(seed: 1), ModelFile);
         // The test looks at the file when it wants to: no waiting.
-        _app = PredictionService.Create(["--urls", "http://127.0.0.1:0", "--Model:File", ModelFile, "--Model:ReloadInterval", "01:00:00", "--Model:MaximumRows", "50", "--Logging:LogLevel:Default", "None"]);
+        _app = PredictionService.Create(["--urls", "http://127.0.0.1:0", "--Model:File", ModelFile, "--Model:ReloadInterval", "01:00:00",
+            "--Model:MaximumRows", "50", "--Logging:LogLevel:Default", "None"]);
         await _app.StartAsync();
         _client.BaseAddress = new Uri(_app.Urls.Single());
     }
@@ -114,7 +115,8 @@ public sealed class PredictionServiceTests : IAsyncLifetime, IDisposable
         JsonElement health = await HealthAsync();
         health.GetProperty("generation").GetInt32().Should().Be(7);
         health.GetProperty("lastFailure").GetString().Should().Contain("cannot be served");
-        (await _client.GetStringAsync("/metrics")).Should().Contain("neuralode_model_reload_failures_total 1").And.Contain("neuralode_model_reloads_total 6");
+        (await _client.GetStringAsync("/metrics")).Should()
+            .Contain("neuralode_model_reload_failures_total 1").And.Contain("neuralode_model_reloads_total 6");
 
         File.WriteAllBytes(ModelFile, whole);
         store.Check();
@@ -127,7 +129,8 @@ public sealed class PredictionServiceTests : IAsyncLifetime, IDisposable
     {
         string damaged = Path.Combine(_folder, "damaged.zip");
         File.WriteAllText(damaged, "no model");
-        Action act = () => PredictionService.Create(["--urls", "http://127.0.0.1:0", "--Model:File", damaged, "--Logging:LogLevel:Default", "None"]);
+        Action act = () =>
+            PredictionService.Create(["--urls", "http://127.0.0.1:0", "--Model:File", damaged, "--Logging:LogLevel:Default", "None"]);
         act.Should().Throw<ModelFileException>().WithMessage("*damaged.zip*cannot be served*no zip archive*");
     }
 
@@ -159,13 +162,24 @@ public sealed class PredictionServiceTests : IAsyncLifetime, IDisposable
     {
         ITransformer model = _mlContext.Model.Load(file, out _);
         using var engine = _mlContext.Model.CreatePredictionEngine<Point, Cloud>(model);
-        return Array.ConvertAll(rows, row => engine.Predict(new Point { Features = row }) is var prediction ? new Answer(prediction.PredictedLabel, [.. prediction.Score]) : null!);
+        return Array.ConvertAll(rows,
+            row => engine.Predict(new Point { Features = row }) is var prediction
+            ? new Answer(prediction.PredictedLabel, [.. prediction.Score]) : null!);
     }
 
     private TransformerChain<Microsoft.ML.Transforms.KeyToValueMappingTransformer> Train(int seed)
     {
-        var options = new NeuralOdeClassificationTrainer.Options { NumberOfEpochs = 4, BatchSize = 16, LearningRate = 0.02, EncoderLayers = [8], DynamicsLayers = [8], Seed = seed };
-        return _mlContext.Transforms.Conversion.MapValueToKey("Label").Append(_mlContext.MulticlassClassification.Trainers.NeuralOde(options))
+        var options = new NeuralOdeClassificationTrainer.Options
+        {
+            NumberOfEpochs = 4,
+            BatchSize = 16,
+            LearningRate = 0.02,
+            EncoderLayers = [8],
+            DynamicsLayers = [8],
+            Seed = seed
+        };
+        return _mlContext.Transforms.Conversion.MapValueToKey("Label")
+            .Append(_mlContext.MulticlassClassification.Trainers.NeuralOde(options))
             .Append(_mlContext.Transforms.Conversion.MapKeyToValue("PredictedLabel")).Fit(Points());
     }
 
@@ -176,7 +190,8 @@ public sealed class PredictionServiceTests : IAsyncLifetime, IDisposable
         var random = new Random(1);
         (string Name, float X, float Y)[] centres = [("red", 0, 2), ("green", -2, -1), ("blue", 2, -1)];
         return _mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, 120).Select(i => centres[i % 3] is var centre
-            ? new Point { Label = centre.Name, Features = [centre.X + random.NextSingle() - 0.5f, centre.Y + random.NextSingle() - 0.5f] } : null!).ToList());
+            ? new Point { Label = centre.Name, Features = [centre.X + random.NextSingle() - 0.5f, centre.Y + random.NextSingle() - 0.5f] }
+            : null!).ToList());
     }
 
     private sealed record Answer(string Label, float[] Scores);

@@ -58,7 +58,8 @@ public sealed partial class ProtectionTests : IDisposable
     [Fact]
     public async Task More_requests_than_can_wait_are_503()
     {
-        await using ServiceHost service = await ServiceHost.StartAsync(_file, "--Limits:MaximumConcurrency", "1", "--Limits:QueueLength", "0");
+        await using ServiceHost service =
+            await ServiceHost.StartAsync(_file, "--Limits:MaximumConcurrency", "1", "--Limits:QueueLength", "0");
         // One that is at work because its body does not end.
         var gate = new TaskCompletionSource();
         using var slow = new HttpRequestMessage(HttpMethod.Post, "/predict") { Content = new SlowContent(gate.Task) };
@@ -79,11 +80,13 @@ public sealed partial class ProtectionTests : IDisposable
     [Fact]
     public async Task A_body_that_does_not_come_is_408_and_makes_room_for_others()
     {
-        await using ServiceHost service = await ServiceHost.StartAsync(_file, "--Limits:MaximumConcurrency", "1", "--Limits:BodyTime", "00:00:00.3");
+        await using ServiceHost service =
+            await ServiceHost.StartAsync(_file, "--Limits:MaximumConcurrency", "1", "--Limits:BodyTime", "00:00:00.3");
         // An HttpClient would wait until it has sent all of its request.
         using var client = new TcpClient();
         await client.ConnectAsync(IPAddress.Loopback, service.Client.BaseAddress!.Port);
-        await client.GetStream().WriteAsync("POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"u8.ToArray());
+        await client.GetStream()
+            .WriteAsync("POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"u8.ToArray());
         using var reader = new StreamReader(client.GetStream());
         string answer = await reader.ReadToEndAsync().WaitAsync(TimeSpan.FromSeconds(30));
         answer.Should().StartWith("HTTP/1.1 408 ").And.Contain("application/problem+json").And.Contain("Limits:BodyTime");
@@ -101,8 +104,10 @@ public sealed partial class ProtectionTests : IDisposable
         string metrics = await service.Client.GetStringAsync("/metrics");
         metrics.Should().Contain("neuralode_requests_total{endpoint=\"other\",status=\"404\"} 5")
             .And.Contain("neuralode_requests_total{endpoint=\"/predict\",status=\"200\"} 1")
-            .And.Contain("neuralode_requests_total{endpoint=\"/predict\",status=\"400\"} 1").And.NotContain("made").And.NotContain("PREDICT")
-            .And.Contain("neuralode_rows_total 1").And.Contain("neuralode_model_reload_failures_total 0").And.Contain("process_resident_memory_bytes");
+            .And.Contain(
+                "neuralode_requests_total{endpoint=\"/predict\",status=\"400\"} 1").And.NotContain("made").And.NotContain("PREDICT")
+            .And.Contain("neuralode_rows_total 1").And.Contain(
+                "neuralode_model_reload_failures_total 0").And.Contain("process_resident_memory_bytes");
     }
 
     [Fact]
@@ -119,11 +124,14 @@ public sealed partial class ProtectionTests : IDisposable
         JsonElement document = JsonDocument.Parse(await service.Client.GetStringAsync("/openapi/v1.json")).RootElement;
         JsonElement row = document.GetProperty("components").GetProperty("schemas").GetProperty("Row");
         JsonElement features = row.GetProperty("properties").GetProperty("features");
-        (features.GetProperty("type").GetString(), features.GetProperty("minItems").GetInt32(), features.GetProperty("maxItems").GetInt32()).Should().Be(("array", 2, 2));
-        document.GetProperty("components").GetProperty("schemas").GetProperty("Answer").GetProperty("properties").EnumerateObject().Select(property => property.Name)
+        (features.GetProperty("type").GetString(), features.GetProperty("minItems").GetInt32(),
+            features.GetProperty("maxItems").GetInt32()).Should().Be(("array", 2, 2));
+        document.GetProperty("components")
+            .GetProperty("schemas").GetProperty("Answer").GetProperty("properties").EnumerateObject().Select(property => property.Name)
             .Should().Equal("label", "probability", "score");
         JsonElement post = document.GetProperty("paths").GetProperty("/predict").GetProperty("post");
-        post.GetProperty("responses").EnumerateObject().Select(response => response.Name).Should().Contain(["200", "400", "413", "415", "422", "503"]);
+        post.GetProperty("responses")
+            .EnumerateObject().Select(response => response.Name).Should().Contain(["200", "400", "413", "415", "422", "503"]);
     }
 
     [Theory]
@@ -142,7 +150,9 @@ public sealed partial class ProtectionTests : IDisposable
     [InlineData("Api:Key", "short", "*Api:Key has 5 characters; at least 16*")]
     public void A_setting_that_makes_no_sense_is_told_before_anything_starts(string name, string value, string reason)
     {
-        Action act = () => Microsoft.ML.NeuralOde.Service.PredictionService.Create(["--Model:File", _file, $"--{name}", value, "--Logging:LogLevel:Default", "None"]);
+        Action act = () =>
+            Microsoft.ML.NeuralOde.Service.PredictionService.Create(
+                ["--Model:File", _file, $"--{name}", value, "--Logging:LogLevel:Default", "None"]);
         act.Should().Throw<SettingsException>().WithMessage(reason);
     }
 

@@ -90,13 +90,15 @@ public sealed class ReloadTests : IDisposable
         Directory.Delete(file);
         (await ScoreAsync(service)).Should().Be(score);
         (await service.Client.GetStringAsync("/health/ready")).Should().Be("Degraded");
-        (await service.Client.GetStringAsync("/metrics")).Should().Contain($"neuralode_model_reload_failures_total {(OperatingSystem.IsWindows() ? 2 : 4)}");
+        (await service.Client.GetStringAsync("/metrics")).Should()
+            .Contain($"neuralode_model_reload_failures_total {(OperatingSystem.IsWindows() ? 2 : 4)}");
 
         File.WriteAllBytes(file, bytes);
         service.Store.Check();
         service.Store.LastFailure.Should().BeNull();
         (await service.Client.GetStringAsync("/health/ready")).Should().Be("Healthy");
-        JsonDocument.Parse(await service.Client.GetStringAsync("/health")).RootElement.GetProperty("generation").GetInt32().Should().Be(1, "it is the model that answers already");
+        JsonDocument.Parse(await service.Client.GetStringAsync("/health")).RootElement.GetProperty("generation")
+            .GetInt32().Should().Be(1, "it is the model that answers already");
     }
 
     [Theory]
@@ -112,7 +114,8 @@ public sealed class ReloadTests : IDisposable
         {
             File.WriteAllBytes(file, next);
             service.Store.Check();
-            service.Store.LastFailure.Should().Contain("another model").And.Contain("AllowAnotherTask").And.Contain("multiclass classification");
+            service.Store.LastFailure.Should()
+                .Contain("another model").And.Contain("AllowAnotherTask").And.Contain("multiclass classification");
             (await AnswerAsync(service)).GetProperty("label").GetString().Should().BeOneOf("red", "green", "blue");
         }
         Save("model.zip", "multiclass", seed: 1);
@@ -122,7 +125,8 @@ public sealed class ReloadTests : IDisposable
             service.Store.Check();
             service.Store.LastFailure.Should().BeNull();
             if (other == "density")
-                (await ServiceHost.ProblemAsync(service.PostAsync("/predict", new { features = Point }), 400)).Should().Contain("'target' is missing");
+                (await ServiceHost.ProblemAsync(service.PostAsync("/predict", new { features = Point }), 400)).Should()
+                .Contain("'target' is missing");
             else
                 (await AnswerAsync(service)).TryGetProperty("classes", out _).Should().BeFalse();
         }
@@ -134,7 +138,8 @@ public sealed class ReloadTests : IDisposable
         (string file, float score) = Save("model.zip", "regression", seed: 1);
         await using ServiceHost service = await ServiceHost.StartAsync(file);
         (ITransformer model, IDataView data) = ServedModels.Fit(_mlContext, "regression", seed: 2);
-        ITransformer broken = new TransformerChain<ITransformer>(_mlContext.Transforms.Expression("Features", "x => x / 0f", "Features").Fit(data), model);
+        ITransformer broken =
+            new TransformerChain<ITransformer>(_mlContext.Transforms.Expression("Features", "x => x / 0f", "Features").Fit(data), model);
         _mlContext.Model.SaveSealed(broken, data.Schema, file);
         service.Store.Check();
         service.Store.LastFailure.Should().Contain("scored none of them").And.Contain("not finite");
@@ -178,7 +183,8 @@ public sealed class ReloadTests : IDisposable
         await done;
     }
 
-    private static Task<JsonElement> AnswerAsync(ServiceHost service) => ServiceHost.AnswerAsync(service.PostAsync("/predict", new { features = Point }));
+    private static Task<JsonElement> AnswerAsync(ServiceHost service) =>
+        ServiceHost.AnswerAsync(service.PostAsync("/predict", new { features = Point }));
 
     private static async Task<float> ScoreAsync(ServiceHost service) => (await AnswerAsync(service)).GetProperty("score").GetSingle();
 }

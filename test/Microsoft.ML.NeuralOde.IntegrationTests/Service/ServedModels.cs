@@ -64,8 +64,10 @@ internal static class ServedModels
             "multiclass" => Classes("Colour"),
             "numbered" => Classes("Number"),
             "binary" => mlContext.BinaryClassification.Trainers.NeuralOde(Small(new NeuralOdeBinaryClassificationTrainer.Options(), seed)),
-            "regression" => mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Target" }, seed)),
-            "targets" => mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Targets" }, seed)),
+            "regression" =>
+            mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Target" }, seed)),
+            "targets" =>
+            mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Targets" }, seed)),
             "density" => mlContext.Transforms.ContinuousFlowDensity(SmallFlow(new ContinuousFlowDensityEstimator.Options
             {
                 ConditionColumnName = "Target",
@@ -77,7 +79,8 @@ internal static class ServedModels
         return (pipeline.Fit(data), data);
 
         IEstimator<ITransformer> Classes(string label) => mlContext.Transforms.Conversion.MapValueToKey("Class", label)
-            .Append(mlContext.MulticlassClassification.Trainers.NeuralOde(Small(new NeuralOdeClassificationTrainer.Options { LabelColumnName = "Class" }, seed)))
+            .Append(mlContext.MulticlassClassification.Trainers.NeuralOde(
+                Small(new NeuralOdeClassificationTrainer.Options { LabelColumnName = "Class" }, seed)))
             .Append(mlContext.Transforms.Conversion.MapKeyToValue("PredictedLabel"));
     }
 
@@ -96,7 +99,8 @@ internal static class ServedModels
         return (mlContext.Transforms.Categorical.OneHotEncoding("Kinds", "Kind")
             .Append(mlContext.Transforms.Conversion.ConvertType([new("Counts", "Count"), new("News", "IsNew")], DataKind.Single))
             .Append(mlContext.Transforms.Concatenate("Features", "Width", "Counts", "Kinds", "News"))
-            .Append(mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Target" }, 1))).Fit(data), data);
+            .Append(mlContext.Regression.Trainers.NeuralOde(
+                Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Target" }, 1))).Fit(data), data);
     }
 
     /// <summary>A classifier of image files as the README has it, and some of its files.</summary>
@@ -112,11 +116,13 @@ internal static class ServedModels
         IDataView data = mlContext.Data.LoadFromEnumerable(rows);
         return (mlContext.Transforms.LoadImages("Image", imageFolder: "", inputColumnName: "ImagePath")
             .Append(mlContext.Transforms.ResizeImages("Image", 8, 8))
-            .Append(mlContext.Transforms.ExtractPixels("Features", "Image", ImagePixelExtractingEstimator.ColorBits.Red, scaleImage: 1 / 255f))
+            .Append(mlContext.Transforms.ExtractPixels(
+                "Features", "Image", ImagePixelExtractingEstimator.ColorBits.Red, scaleImage: 1 / 255f))
             .Append(mlContext.Transforms.Conversion.MapValueToKey("Label"))
             .AppendCacheCheckpoint(mlContext)
             .Append(mlContext.MulticlassClassification.Trainers.NeuralOde(Small(new NeuralOdeClassificationTrainer.Options(), 1)))
-            .Append(mlContext.Transforms.Conversion.MapKeyToValue("PredictedLabel")).Fit(data), data, [.. rows.Select(row => row.ImagePath)]);
+            .Append(mlContext.Transforms.Conversion.MapKeyToValue("PredictedLabel")).Fit(data), data,
+            [.. rows.Select(row => row.ImagePath)]);
     }
 
     /// <summary>A classifier of images in memory, a column that ML.NET does not save in the schema.</summary>
@@ -159,7 +165,8 @@ internal static class ServedModels
         return [.. Enumerable.Range(0, 90).Select(i =>
         {
             float x = centres[i % 3].X + random.NextSingle() - 0.5f, y = centres[i % 3].Y + random.NextSingle() - 0.5f;
-            return new ServedRow { Features = [x, y], Label = i % 3 == 0, Colour = names[i % 3], Number = 10 * (i % 3), Target = x + 2 * y, Targets = [x, 100 * y] };
+            return new ServedRow { Features = [x, y], Label = i % 3 == 0, Colour = names[i % 3], Number = 10 * (i % 3), Target = x + 2 * y,
+                Targets = [x, 100 * y] };
         })];
     }
 

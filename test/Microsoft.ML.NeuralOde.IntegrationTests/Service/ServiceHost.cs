@@ -26,7 +26,8 @@ internal sealed class ServiceHost : IAsyncDisposable
     public static async Task<ServiceHost> StartAsync(string modelFile, params string[] settings)
     {
         WebApplication app = PredictionService.Create(
-            ["--urls", "http://127.0.0.1:0", "--Model:File", modelFile, "--Model:ReloadInterval", "01:00:00", "--Logging:LogLevel:Default", "None", .. settings]);
+            ["--urls", "http://127.0.0.1:0", "--Model:File", modelFile, "--Model:ReloadInterval", "01:00:00", "--Logging:LogLevel:Default",
+                "None", .. settings]);
         await app.StartAsync();
         return new ServiceHost(app);
     }

@@ -18,7 +18,8 @@ public sealed partial class TutorialTests : IDisposable
     [InlineData(3)]
     public async Task The_numbers_in_a_chapter_are_those_that_its_program_finds(int chapter)
     {
-        int code = await _host.RunAsync("tutorial", "--chapter", $"{chapter}", "--out", _host.PathOf("out"), "--check", Folder, "--json", _host.PathOf("numbers.json"));
+        int code = await _host.RunAsync(
+            "tutorial", "--chapter", $"{chapter}", "--out", _host.PathOf("out"), "--check", Folder, "--json", _host.PathOf("numbers.json"));
         _host.Error.Should().BeEmpty();
         code.Should().Be(0);
         Directory.GetFiles(_host.PathOf("out/figures"), "*.png").Should().NotBeEmpty();
@@ -79,7 +80,8 @@ public sealed partial class TutorialTests : IDisposable
     [InlineData(-3.5, "0.0", 0.0, "-3.5", true)]
     [InlineData(7, "0.0", null, "123.4 ms", true)]
     [InlineData(7, "0.0", null, "ms", false)]
-    public void Numbers_agree_up_to_rounding_and_what_machines_differ_by(double value, string format, double? tolerance, string text, bool agrees) =>
+    public void Numbers_agree_up_to_rounding_and_what_machines_differ_by(
+        double value, string format, double? tolerance, string text, bool agrees) =>
         new Fact(value, format, tolerance).Matches(text, out _).Should().Be(agrees);
 
     [Fact]
@@ -96,7 +98,8 @@ public sealed partial class TutorialTests : IDisposable
         new ChapterText("It is «found».", Page()).Differences("It was 1.5.").Should().ContainSingle().Which.Should().Contain("line 1");
         new ChapterText("It is «found».", Page()).Differences("It is 1.5.").Should().BeEmpty();
         new ChapterText("It is «found».", Page()).Differences("It is 2.5.").Should().ContainSingle();
-        FluentActions.Invoking(() => new ChapterText("It is «lost».", Page())).Should().Throw<InvalidOperationException>().WithMessage("*lost*");
+        FluentActions.Invoking(() => new ChapterText("It is «lost».", Page()))
+            .Should().Throw<InvalidOperationException>().WithMessage("*lost*");
         FluentActions.Invoking(() => new ChapterText("It is.", Page())).Should().Throw<InvalidOperationException>().WithMessage("*found*");
     }
 
@@ -113,7 +116,8 @@ public sealed partial class TutorialTests : IDisposable
 
     /// <summary>What headings are known by: “The formula, derived” by “#the-formula-derived”.</summary>
     private static IEnumerable<string> Anchors(string file) => File.ReadLines(file).Where(line => line.StartsWith('#')).Select(line =>
-        "#" + string.Concat(line.TrimStart('#').Trim().ToLowerInvariant().Where(sign => char.IsLetterOrDigit(sign) || sign is ' ' or '-')).Replace(' ', '-'));
+        "#" + string.Concat(line.TrimStart('#').Trim().ToLowerInvariant().Where(sign => char.IsLetterOrDigit(sign) || sign is ' ' or '-'))
+        .Replace(' ', '-'));
 
     [GeneratedRegex(@"\]\(([^)#:]+)(#[^)]*)?\)")]
     private static partial Regex Link();

@@ -11,7 +11,8 @@ public class ContinuousFlowAnomalyTests
     [Fact]
     public void Anomalies_between_and_beside_clusters_are_found_and_MLNET_evaluates_them()
     {
-        using ContinuousFlowAnomalyTransformer model = Trainer(o => (o.HiddenLayers, o.NumberOfEpochs) = ([128, 128], 15)).Fit(View(DensityRows.WithAnomalies(600, 0)));
+        using ContinuousFlowAnomalyTransformer model = Trainer(o => (o.HiddenLayers, o.NumberOfEpochs) = ([128, 128], 15))
+            .Fit(View(DensityRows.WithAnomalies(600, 0)));
         IDataView scored = model.Transform(View(DensityRows.WithAnomalies(400, 100, seed: 2)));
 
         AnomalyDetectionMetrics metrics = _mlContext.AnomalyDetection.Evaluate(scored, falsePositiveCount: 20);
@@ -32,13 +33,15 @@ public class ContinuousFlowAnomalyTests
 
         IDataView scored = model.Transform(data);
         scored.GetColumn<bool>("PredictedLabel").Count(p => p).Should().Be((int)Math.Round(contamination * 500));
-        scored.GetColumn<float>("Score").Zip(scored.GetColumn<bool>("PredictedLabel")).Should().OnlyContain(pair => pair.First > model.Threshold == pair.Second);
+        scored.GetColumn<float>("Score")
+            .Zip(scored.GetColumn<bool>("PredictedLabel")).Should().OnlyContain(pair => pair.First > model.Threshold == pair.Second);
     }
 
     [Fact]
     public void What_is_normal_may_depend_on_a_condition()
     {
-        using ContinuousFlowAnomalyTransformer model = Trainer(o => o.ConditionColumnName = "Condition").Fit(View(DensityRows.Conditional(800)));
+        using ContinuousFlowAnomalyTransformer model = Trainer(o => o.ConditionColumnName = "Condition")
+            .Fit(View(DensityRows.Conditional(800)));
         List<DensityRow> rows = DensityRows.Conditional(400, seed: 2);
         foreach (DensityRow row in rows.Where((_, i) => i % 4 == 0))
             (row.Condition, row.Label) = (-row.Condition, 1);
@@ -111,7 +114,8 @@ public class ContinuousFlowAnomalyTests
     public void A_cancelled_training_ends()
     {
         using var cancel = new CancellationTokenSource();
-        Action fit = () => Trainer(o => (o.CancellationToken, o.EpochCallback) = (cancel.Token, _ => cancel.Cancel())).Fit(View(DensityRows.WithAnomalies(200, 0)));
+        Action fit = () => Trainer(o => (o.CancellationToken, o.EpochCallback) = (cancel.Token, _ => cancel.Cancel()))
+            .Fit(View(DensityRows.WithAnomalies(200, 0)));
 
         fit.Should().Throw<OperationCanceledException>();
     }
@@ -127,7 +131,8 @@ public class ContinuousFlowAnomalyTests
             List<TableRow> normal = [.. all.Where(row => !row.Label)];
             List<TableRow> training = [.. normal.Where((_, i) => i % 5 < 3)];
             List<TableRow> test = [.. normal.Where((_, i) => i % 5 >= 3), .. all.Where(row => row.Label)];
-            using ContinuousFlowAnomalyTransformer model = _mlContext.AnomalyDetection.Trainers.ContinuousFlow().Fit(TabularData.View(_mlContext, training));
+            using ContinuousFlowAnomalyTransformer model = _mlContext.AnomalyDetection.Trainers.ContinuousFlow()
+                .Fit(TabularData.View(_mlContext, training));
 
             IDataView scored = _mlContext.Transforms.Conversion.ConvertType("Label", outputKind: DataKind.Single)
                 .Fit(TabularData.View(_mlContext, test)).Transform(model.Transform(TabularData.View(_mlContext, test)));
@@ -137,7 +142,8 @@ public class ContinuousFlowAnomalyTests
 
     private static ContinuousFlowAnomalyTrainer.Options Options(Action<ContinuousFlowAnomalyTrainer.Options>? change = null)
     {
-        var options = new ContinuousFlowAnomalyTrainer.Options { NumberOfEpochs = 8, HiddenLayers = [64, 64], EnsembleSize = 1, Smoothing = 0.2 };
+        var options =
+            new ContinuousFlowAnomalyTrainer.Options { NumberOfEpochs = 8, HiddenLayers = [64, 64], EnsembleSize = 1, Smoothing = 0.2 };
         change?.Invoke(options);
         return options;
     }

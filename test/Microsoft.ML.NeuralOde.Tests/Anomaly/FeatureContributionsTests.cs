@@ -28,7 +28,8 @@ public sealed class FeatureContributionsTests : IClassFixture<FeatureContributio
 
         float[][] contributions = Contributions(explained, rows);
 
-        contributions.Zip(shifted).Count(pair => Array.IndexOf(pair.First, pair.First.Max()) == pair.Second).Should().BeGreaterThanOrEqualTo(190);
+        contributions.Zip(shifted)
+            .Count(pair => Array.IndexOf(pair.First, pair.First.Max()) == pair.Second).Should().BeGreaterThanOrEqualTo(190);
     }
 
     [Fact]
@@ -55,7 +56,8 @@ public sealed class FeatureContributionsTests : IClassFixture<FeatureContributio
     {
         IDataView data = _mlContext.Data.LoadFromEnumerable(Rows(40, seed: 4)
             .Select(row => new NamedRow { Speed = row.Features[0], Load = row.Features[1] }));
-        using TransformerChain<ContinuousFlowAnomalyTransformer> chain = _mlContext.Transforms.Concatenate("Features", "Speed", "Load").Append(
+        using TransformerChain<ContinuousFlowAnomalyTransformer> chain = _mlContext.Transforms.Concatenate("Features", "Speed", "Load")
+            .Append(
             _mlContext.AnomalyDetection.Trainers.ContinuousFlow(Detector.Options(epochs: 1))).Fit(data);
 
         ITransformer explained = _mlContext.AnomalyDetection.ExplainAnomalies((ITransformer)chain, "Why");
@@ -84,8 +86,10 @@ public sealed class FeatureContributionsTests : IClassFixture<FeatureContributio
     [Fact]
     public void Wrong_uses_are_refused()
     {
-        FluentActions.Invoking(() => _mlContext.AnomalyDetection.ExplainAnomalies(_detector.Model, " ")).Should().Throw<ArgumentException>();
-        FluentActions.Invoking(() => _mlContext.AnomalyDetection.ExplainAnomalies(_detector.Model, "Score")).Should().Throw<ArgumentException>()
+        FluentActions.Invoking(() => _mlContext.AnomalyDetection.ExplainAnomalies(_detector.Model, " "))
+            .Should().Throw<ArgumentException>();
+        FluentActions.Invoking(() => _mlContext.AnomalyDetection.ExplainAnomalies(_detector.Model, "Score"))
+            .Should().Throw<ArgumentException>()
             .WithMessage("*'Score', which is another column*");
         ContinuousFlowAnomalyTrainer.Options options = Detector.Options(epochs: 1);
         options.ConditionColumnName = "Condition";
@@ -101,7 +105,8 @@ public sealed class FeatureContributionsTests : IClassFixture<FeatureContributio
         return [.. Enumerable.Range(0, count).Select(_ =>
         {
             double common = DensityRows.Normal(random);
-            return new Row { Features = [.. Detector.Units.Select(unit => unit * (float)(0.6 * common + 0.8 * DensityRows.Normal(random)))] };
+            return new Row { Features =
+                [.. Detector.Units.Select(unit => unit * (float)(0.6 * common + 0.8 * DensityRows.Normal(random)))] };
         })];
     }
 
@@ -118,14 +123,16 @@ public sealed class FeatureContributionsTests : IClassFixture<FeatureContributio
 
         public ContinuousFlowAnomalyTransformer Model { get; } = Fit();
 
-        public static ContinuousFlowAnomalyTrainer.Options Options(int epochs) => new() { NumberOfEpochs = epochs, HiddenLayers = [64, 64] };
+        public static ContinuousFlowAnomalyTrainer.Options Options(int epochs) =>
+            new() { NumberOfEpochs = epochs, HiddenLayers = [64, 64] };
 
         public void Dispose() => Model.Dispose();
 
         private static ContinuousFlowAnomalyTransformer Fit()
         {
             var mlContext = new MLContext(1);
-            return mlContext.AnomalyDetection.Trainers.ContinuousFlow(Options(epochs: 8)).Fit(mlContext.Data.LoadFromEnumerable(Rows(600, seed: 1)));
+            return mlContext.AnomalyDetection.Trainers.ContinuousFlow(Options(epochs: 8))
+                .Fit(mlContext.Data.LoadFromEnumerable(Rows(600, seed: 1)));
         }
     }
 

@@ -33,7 +33,8 @@ public class BinaryClassificationTests
         schema["Score"].Type.Should().Be(NumberDataViewType.Single);
         schema["Probability"].Type.Should().Be(NumberDataViewType.Single);
         schema["PredictedLabel"].Type.Should().Be(BooleanDataViewType.Instance);
-        foreach ((string column, string kind) in new[] { ("Score", "Score"), ("Probability", "Probability"), ("PredictedLabel", "PredictedLabel") })
+        foreach ((string column,
+            string kind) in new[] { ("Score", "Score"), ("Probability", "Probability"), ("PredictedLabel", "PredictedLabel") })
         {
             Text(schema[column], "ScoreColumnKind").Should().Be("BinaryClassification");
             Text(schema[column], "ScoreValueKind").Should().Be(kind);
@@ -66,7 +67,8 @@ public class BinaryClassificationTests
         model.Transform(data).Schema.Select(c => $"{c.Name} {c.Type}").Should().Equal(names);
         ((ITransformer)model).GetRowToRowMapper(data.Schema).OutputSchema.Select(c => $"{c.Name} {c.Type}").Should().Equal(names);
         loaded.GetOutputSchema(data.Schema).Select(c => $"{c.Name} {c.Type}").Should().Equal(names);
-        trainer.GetOutputSchema(Interop.Schemas.ShapeOf(data.Schema)).Select(c => c.Name).Should().Contain(["Score", "Probability", "PredictedLabel"]);
+        trainer.GetOutputSchema(Interop.Schemas.ShapeOf(data.Schema))
+            .Select(c => c.Name).Should().Contain(["Score", "Probability", "PredictedLabel"]);
         loaded.Transform(data).GetColumn<float>("Probability").Should().Equal(model.Transform(data).GetColumn<float>("Probability"));
 
         var definition = SchemaDefinition.Create(typeof(TableRow));
@@ -81,7 +83,8 @@ public class BinaryClassificationTests
     public void Real_data_pass_through_cross_validation_and_feature_importance()
     {
         IDataView data = TabularData.View(_mlContext, TabularData.Real("breastw"));
-        NeuralOdeBinaryClassificationTrainer trainer = Trainer(o => { o.NumberOfEpochs = 10; o.Normalization = FeatureNormalization.PerSlot; });
+        NeuralOdeBinaryClassificationTrainer trainer =
+            Trainer(o => { o.NumberOfEpochs = 10; o.Normalization = FeatureNormalization.PerSlot; });
 
         var folds = _mlContext.BinaryClassification.CrossValidate(data, trainer, numberOfFolds: 3);
         folds.Should().HaveCount(3).And.OnlyContain(f => f.Metrics.AreaUnderRocCurve > 0.97);
@@ -99,7 +102,8 @@ public class BinaryClassificationTests
         List<TableRow> rows = [.. Enumerable.Range(0, 1000).Select(i =>
         {
             bool rare = i % 20 == 0;
-            return new TableRow { Label = rare, Features = [(float)(random.NextDouble() + random.NextDouble() + (rare ? 0.6 : 0)), random.NextSingle()] };
+            return new TableRow { Label = rare, Features = [(float)(random.NextDouble() + random.NextDouble() + (rare ? 0.6 : 0)),
+                random.NextSingle()] };
         })];
         IDataView data = TabularData.View(_mlContext, rows);
 
@@ -120,7 +124,8 @@ public class BinaryClassificationTests
         List<TableRow> both = [.. rows.Select(r => new TableRow { Features = r.Features, Label = r.Label, Weight = 9 }),
             .. rows.Select(r => new TableRow { Features = r.Features, Label = !r.Label, Weight = 1 })];
 
-        using NeuralOdeBinaryClassificationTransformer model = Trainer(o => o.ExampleWeightColumnName = "Weight").Fit(TabularData.View(_mlContext, both));
+        using NeuralOdeBinaryClassificationTransformer model = Trainer(o => o.ExampleWeightColumnName = "Weight")
+            .Fit(TabularData.View(_mlContext, both));
 
         _mlContext.BinaryClassification.Evaluate(model.Transform(TabularData.View(_mlContext, rows))).Accuracy.Should().BeGreaterThan(0.85);
     }
@@ -137,7 +142,14 @@ public class BinaryClassificationTests
 
     private NeuralOdeBinaryClassificationTrainer Trainer(Action<NeuralOdeBinaryClassificationTrainer.Options>? change = null)
     {
-        var options = new NeuralOdeBinaryClassificationTrainer.Options { NumberOfEpochs = 30, BatchSize = 32, LearningRate = 0.01, EncoderLayers = [8], DynamicsLayers = [16] };
+        var options = new NeuralOdeBinaryClassificationTrainer.Options
+        {
+            NumberOfEpochs = 30,
+            BatchSize = 32,
+            LearningRate = 0.01,
+            EncoderLayers = [8],
+            DynamicsLayers = [16]
+        };
         change?.Invoke(options);
         return _mlContext.BinaryClassification.Trainers.NeuralOde(options);
     }

@@ -9,7 +9,8 @@ public class BadInputTests
 
     public static TheoryData<string> Options =>
     [
-        "LabelColumnName", "FeatureColumnName", "NumberOfEpochs", "BatchSize", "LearningRate", "WeightDecay", "MaximumGradientNorm", "EncoderLayers",
+        "LabelColumnName", "FeatureColumnName", "NumberOfEpochs", "BatchSize", "LearningRate", "WeightDecay", "MaximumGradientNorm",
+        "EncoderLayers",
         "DynamicsLayers", "EndTime", "RelativeTolerance", "AbsoluteTolerance", "StepSize", "ValidationFraction", "Solver", "GradientMethod",
     ];
 
@@ -19,7 +20,8 @@ public class BadInputTests
     {
         NeuralOdeClassificationTrainer.Options options = Fitted.Options();
         System.Reflection.FieldInfo field = typeof(NeuralOdeClassificationTrainer.Options).GetField(name)!;
-        field.SetValue(options, field.FieldType == typeof(int) ? 0 : field.FieldType == typeof(int[]) ? new[] { -1 } : field.FieldType == typeof(string) ? " "
+        field.SetValue(options,
+            field.FieldType == typeof(int) ? 0 : field.FieldType == typeof(int[]) ? new[] { -1 } : field.FieldType == typeof(string) ? " "
             : field.FieldType.IsClass ? null : name == "EndTime" ? 0.0 : -1.0);
 
         Action act = () => _mlContext.MulticlassClassification.Trainers.NeuralOde(options);
@@ -39,7 +41,8 @@ public class BadInputTests
         Fails<ArgumentOutOfRangeException>(() => Trainer(o => o.ExampleWeightColumnName = "Id").Fit(keyed), "*weight*'Id'*Single*");
         Fails<ArgumentOutOfRangeException>(() => Trainer().Fit(raw), "*label*'Label'*key*");
         Fails<ArgumentOutOfRangeException>(() => Trainer(o => o.FeatureColumnName = "Id").Fit(keyed), "*feature*'Id'*vector of Single*");
-        Fails<ArgumentOutOfRangeException>(() => Fitted.Pipeline(_mlContext, Fitted.Options(o => o.FeatureColumnName = "Id")).Fit(raw), "*feature*'Id'*");
+        Fails<ArgumentOutOfRangeException>(
+            () => Fitted.Pipeline(_mlContext, Fitted.Options(o => o.FeatureColumnName = "Id")).Fit(raw), "*feature*'Id'*");
         using NeuralOdeClassificationTransformer model = Trainer().Fit(keyed);
         Fails<ArgumentOutOfRangeException>(() => model.Transform(_mlContext.Data.LoadFromEnumerable([new Wide()])), "*feature*'Features'*");
     }
@@ -68,9 +71,11 @@ public class BadInputTests
         rows[8].Features[0] = float.PositiveInfinity;
         rows[9].Weight = float.NaN;
 
-        using NeuralOdeClassificationTransformer model = Trainer(o => o.ExampleWeightColumnName = "Weight").Fit(Keyed(rows, Blobs.Rows(60)));
+        using NeuralOdeClassificationTransformer model = Trainer(o => o.ExampleWeightColumnName = "Weight")
+            .Fit(Keyed(rows, Blobs.Rows(60)));
 
-        warnings.Should().ContainSingle().Which.Should().ContainAll("2 rows", "'Label'", "2 rows", "'Features'", "NaN in row 7, slot 1", "ReplaceMissingValues", "1 rows", "'Weight'");
+        warnings.Should().ContainSingle().Which.Should()
+            .ContainAll("2 rows", "'Label'", "2 rows", "'Features'", "NaN in row 7, slot 1", "ReplaceMissingValues", "1 rows", "'Weight'");
     }
 
     [Fact]
@@ -79,7 +84,8 @@ public class BadInputTests
         List<Point> rows = Blobs.Rows(30);
         rows.ForEach(row => row.Features[0] = float.NaN);
 
-        Fails<InvalidOperationException>(() => Trainer().Fit(Keyed(rows)), "There is no row to train on: 30 rows have*'Features'*NaN in row 0, slot 0*");
+        Fails<InvalidOperationException>(
+            () => Trainer().Fit(Keyed(rows)), "There is no row to train on: 30 rows have*'Features'*NaN in row 0, slot 0*");
     }
 
     [Fact]
@@ -88,7 +94,8 @@ public class BadInputTests
         List<Point> rows = Blobs.Rows(30);
         rows[5].Weight = -2;
 
-        Fails<InvalidOperationException>(() => Trainer(o => o.ExampleWeightColumnName = "Weight").Fit(Keyed(rows)), "*'Weight' holds -2 in row 5*");
+        Fails<InvalidOperationException>(
+            () => Trainer(o => o.ExampleWeightColumnName = "Weight").Fit(Keyed(rows)), "*'Weight' holds -2 in row 5*");
     }
 
     [Fact]
@@ -114,7 +121,8 @@ public class BadInputTests
         _mlContext.MulticlassClassification.Trainers.NeuralOde(Fitted.Options(change));
 
     private IDataView Keyed(List<Point> rows, List<Point>? keys = null) =>
-        _mlContext.Transforms.Conversion.MapValueToKey("Label").Fit(Blobs.View(_mlContext, keys ?? rows)).Transform(Blobs.View(_mlContext, rows));
+        _mlContext.Transforms.Conversion.MapValueToKey("Label")
+        .Fit(Blobs.View(_mlContext, keys ?? rows)).Transform(Blobs.View(_mlContext, rows));
 
     private sealed class Wide
     {

@@ -47,14 +47,16 @@ public sealed class ClassValueTests
 
     [Fact]
     public void Times() => Check(
-        DateTime.MinValue, new DateTime(2026, 3, 29, 2, 30, 0, 1, DateTimeKind.Local).AddTicks(7), new DateTime(637_000_000_000_000_001, DateTimeKind.Utc), DateTime.MaxValue);
+        DateTime.MinValue, new DateTime(2026, 3, 29, 2, 30, 0, 1, DateTimeKind.Local).AddTicks(7),
+        new DateTime(637_000_000_000_000_001, DateTimeKind.Utc), DateTime.MaxValue);
 
     [Fact]
     public void Moments() => Check(
         DateTimeOffset.MinValue, new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.FromMinutes(-570)).AddTicks(3), DateTimeOffset.MaxValue);
 
     [Fact]
-    public void Durations() => Check(TimeSpan.MinValue.Add(TimeSpan.FromTicks(1)), TimeSpan.FromTicks(-1), TimeSpan.FromDays(1.5), TimeSpan.MaxValue);
+    public void Durations() =>
+        Check(TimeSpan.MinValue.Add(TimeSpan.FromTicks(1)), TimeSpan.FromTicks(-1), TimeSpan.FromDays(1.5), TimeSpan.MaxValue);
 
     [Fact]
     public void RowIds() => Check(new DataViewRowId(0, 1), new DataViewRowId(ulong.MaxValue, 7), new DataViewRowId(3, ulong.MaxValue));
@@ -64,7 +66,13 @@ public sealed class ClassValueTests
     {
         CultureInfo before = CultureInfo.CurrentCulture;
         var culture = (CultureInfo)CultureInfo.InvariantCulture.Clone();
-        culture.NumberFormat = new NumberFormatInfo { NumberDecimalSeparator = ",", NumberGroupSeparator = ".", NegativeSign = "~", PositiveInfinitySymbol = "more" };
+        culture.NumberFormat = new NumberFormatInfo
+        {
+            NumberDecimalSeparator = ",",
+            NumberGroupSeparator = ".",
+            NegativeSign = "~",
+            PositiveInfinitySymbol = "more"
+        };
         culture.DateTimeFormat = new DateTimeFormatInfo { TimeSeparator = ".", DateSeparator = "-" };
         CultureInfo.CurrentCulture = culture;
         try
@@ -99,7 +107,8 @@ public sealed class ClassValueTests
     [Fact]
     public void A_key_beyond_its_type_is_named_by_its_row()
     {
-        IDataView data = _mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, 60).Select(i => new KeyRow { Features = [i % 3, i], Label = (uint)(i % 3) }).ToArray());
+        IDataView data = _mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, 60)
+            .Select(i => new KeyRow { Features = [i % 3, i], Label = (uint)(i % 3) }).ToArray());
         IDataView altered = new Altered(data, "Label", new KeyDataViewType(typeof(uint), 2), DataViewSchema.Annotations.Empty);
         Action fit = () => _mlContext.MulticlassClassification.Trainers.NeuralOde(Fitted.Options()).Fit(altered);
         fit.Should().Throw<InvalidOperationException>().WithMessage("*'Label' has the key 3 in row 2*keys up to 2*");
@@ -111,7 +120,8 @@ public sealed class ClassValueTests
         IDataView data = _mlContext.Data.LoadFromEnumerable(EveryType.Rows(30, 1));
         foreach (DataViewSchema.Column column in data.Schema.Where(column => column.Name != "Bool"))
         {
-            NeuralOdeBinaryClassificationTrainer trainer = _mlContext.BinaryClassification.Trainers.NeuralOde(new NeuralOdeBinaryClassificationTrainer.Options { LabelColumnName = column.Name });
+            NeuralOdeBinaryClassificationTrainer trainer = _mlContext.BinaryClassification.Trainers.NeuralOde(
+                new NeuralOdeBinaryClassificationTrainer.Options { LabelColumnName = column.Name });
             Action schema = () => trainer.GetOutputSchema(Interop.Schemas.ShapeOf(data.Schema));
             schema.Should().Throw<ArgumentOutOfRangeException>().WithMessage($"*label*'{column.Name}'*Boolean*");
             Action fit = () => trainer.Fit(data);
@@ -216,6 +226,7 @@ public sealed class ClassValueTests
         public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null) =>
             _source.GetRowCursor(columnsNeeded.Select(column => _source.Schema[column.Index]), rand);
 
-        public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) => [GetRowCursor(columnsNeeded, rand)];
+        public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) =>
+            [GetRowCursor(columnsNeeded, rand)];
     }
 }

@@ -15,7 +15,8 @@ public sealed class ModelFileTests : IDisposable
     [Fact]
     public void A_model_says_the_same_after_saving_and_loading_with_all_it_knows()
     {
-        var model = Fitted.Model(_mlContext, Fitted.Options(o => { o.NumberOfEpochs = 2; o.Normalization = FeatureNormalization.PerSlot; }));
+        var model = Fitted.Model(
+            _mlContext, Fitted.Options(o => { o.NumberOfEpochs = 2; o.Normalization = FeatureNormalization.PerSlot; }));
         string file = Save(model);
 
         var loaded = (TransformerChain<ITransformer>)_mlContext.Model.Load(file, out DataViewSchema schema);
@@ -37,14 +38,16 @@ public sealed class ModelFileTests : IDisposable
 
         (int code, string output) = Host(Save(model), "0.5", "-1.25");
 
-        output.Should().Be($"{expected.PredictedLabel}|{string.Join(" ", expected.Score.Select(s => s.ToString("R", System.Globalization.CultureInfo.InvariantCulture)))}");
+        output.Should()
+            .Be($"{expected.PredictedLabel}|{string.Join(" ", expected.Score.Select(s => s.ToString("R", System.Globalization.CultureInfo.InvariantCulture)))}");
         code.Should().Be(0);
     }
 
     [Fact]
     public void Numeric_classes_keep_their_values()
     {
-        IDataView data = _mlContext.Data.LoadFromEnumerable(Blobs.Rows(60).Select(p => new NumberedPoint { Features = p.Features, Label = p.Label.Length * 10 }));
+        IDataView data = _mlContext.Data.LoadFromEnumerable(Blobs.Rows(60)
+            .Select(p => new NumberedPoint { Features = p.Features, Label = p.Label.Length * 10 }));
         var model = _mlContext.Transforms.Conversion.MapValueToKey("Label")
             .Append(_mlContext.MulticlassClassification.Trainers.NeuralOde(Fitted.Options(o => o.NumberOfEpochs = 1)))
             .Append(_mlContext.Transforms.Conversion.MapKeyToValue("PredictedLabel")).Fit(data);

@@ -16,11 +16,14 @@ public class TrainingTests
 
         var model = Fitted.Model(mlContext, Fitted.Options(o => { o.EpochCallback = reports.Add; o.ValidationFraction = 0.25; }));
 
-        MulticlassClassificationMetrics metrics = mlContext.MulticlassClassification.Evaluate(model.Transform(Blobs.View(mlContext, Blobs.Rows(300, seed: 2))));
+        MulticlassClassificationMetrics metrics =
+            mlContext.MulticlassClassification.Evaluate(model.Transform(Blobs.View(mlContext, Blobs.Rows(300, seed: 2))));
         metrics.MicroAccuracy.Should().BeGreaterThan(0.97);
         reports.Select(r => r.Epoch).Should().Equal(Enumerable.Range(1, 8));
         reports[^1].TrainLoss.Should().BeLessThan(0.5 * reports[0].TrainLoss);
-        reports.Should().OnlyContain(r => r.NumberOfEpochs == 8 && r.NfeForward >= 7 && r.NfeBackward == 0 && r.Seconds > 0 && r.ValidationAccuracy >= 0 && r.LearningRate == 0.02);
+        reports.Should()
+            .OnlyContain(r => r.NumberOfEpochs == 8
+                && r.NfeForward >= 7 && r.NfeBackward == 0 && r.Seconds > 0 && r.ValidationAccuracy >= 0 && r.LearningRate == 0.02);
         reports[^1].ValidationAccuracy.Should().BeGreaterThan(0.95);
         model.NeuralOde().TrainingHistory.Should().Equal(reports);
         lines.Count(line => line.Contains("epoch ", StringComparison.Ordinal)).Should().Be(8);
@@ -56,10 +59,12 @@ public class TrainingTests
     {
         var mlContext = new MLContext(1);
         var trainer = mlContext.MulticlassClassification.Trainers.NeuralOde(
-            numberOfEpochs: 4, batchSize: 16, learningRate: 0.01, solver: OdeMethod.Parse(solver), gradientMethod: GradientMethod.Parse(gradient));
+            numberOfEpochs: 4, batchSize: 16, learningRate: 0.01, solver: OdeMethod.Parse(solver),
+            gradientMethod: GradientMethod.Parse(gradient));
         var model = mlContext.Transforms.Conversion.MapValueToKey("Label").Append(trainer).Fit(Blobs.View(mlContext, Blobs.Rows(240)));
 
-        mlContext.MulticlassClassification.Evaluate(model.Transform(Blobs.View(mlContext, Blobs.Rows(150, seed: 2)))).MicroAccuracy.Should().BeGreaterThan(0.95);
+        mlContext.MulticlassClassification.Evaluate(model.Transform(Blobs.View(mlContext, Blobs.Rows(150, seed: 2)))).MicroAccuracy.Should()
+            .BeGreaterThan(0.95);
         model.LastTransformer.TrainingHistory.Should().OnlyContain(report => report.NfeBackward > 0 == evaluatesBackward);
     }
 
@@ -79,7 +84,8 @@ public class TrainingTests
             o.EpochCallback = reports.Add;
         }));
 
-        mlContext.MulticlassClassification.Evaluate(model.Transform(Blobs.View(mlContext, Blobs.Rows(150, seed: 2)))).MicroAccuracy.Should().BeGreaterThan(0.95);
+        mlContext.MulticlassClassification.Evaluate(model.Transform(Blobs.View(mlContext, Blobs.Rows(150, seed: 2)))).MicroAccuracy.Should()
+            .BeGreaterThan(0.95);
         reports[^1].LearningRate.Should().BeLessThan(0.1 * 0.02);
     }
 
@@ -91,7 +97,8 @@ public class TrainingTests
         IDataView train = keys.Transform(Blobs.View(mlContext, Blobs.Rows(240)));
         IDataView validation = keys.Transform(Blobs.View(mlContext, Blobs.Rows(60, seed: 3)));
 
-        var fromOptions = mlContext.MulticlassClassification.Trainers.NeuralOde(Fitted.Options(o => o.ValidationSet = validation)).Fit(train);
+        var fromOptions = mlContext.MulticlassClassification.Trainers.NeuralOde(Fitted.Options(o => o.ValidationSet = validation))
+            .Fit(train);
         var fromArguments = mlContext.MulticlassClassification.Trainers.NeuralOde(numberOfEpochs: 1, validationSet: validation).Fit(train);
         var fromFit = mlContext.MulticlassClassification.Trainers.NeuralOde(Fitted.Options()).Fit(train, validation);
 
@@ -176,7 +183,8 @@ public class TrainingTests
         options.NumberOfEpochs = 0;
         options.EncoderLayers[0] = -1;
 
-        using var model = trainer.Fit(mlContext.Transforms.Conversion.MapValueToKey("Label").Fit(Blobs.View(mlContext, Blobs.Rows(30))).Transform(Blobs.View(mlContext, Blobs.Rows(30))));
+        using var model = trainer.Fit(mlContext.Transforms.Conversion.MapValueToKey("Label")
+            .Fit(Blobs.View(mlContext, Blobs.Rows(30))).Transform(Blobs.View(mlContext, Blobs.Rows(30))));
 
         model.TrainingHistory.Should().HaveCount(1);
     }

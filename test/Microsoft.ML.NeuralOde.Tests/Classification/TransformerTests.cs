@@ -11,7 +11,8 @@ public sealed class TransformerTests : IDisposable
 
     public TransformerTests()
     {
-        _data = _mlContext.Transforms.Conversion.MapValueToKey("Label").Fit(Blobs.View(_mlContext, Blobs.Rows(600))).Transform(Blobs.View(_mlContext, Blobs.Rows(600)));
+        _data = _mlContext.Transforms.Conversion.MapValueToKey("Label")
+            .Fit(Blobs.View(_mlContext, Blobs.Rows(600))).Transform(Blobs.View(_mlContext, Blobs.Rows(600)));
         _model = _mlContext.MulticlassClassification.Trainers.NeuralOde(Fitted.Options(o => o.NumberOfEpochs = 2)).Fit(_data);
     }
 
@@ -81,7 +82,8 @@ public sealed class TransformerTests : IDisposable
         Rows(scored, [scored.Schema["Id"], scored.Schema["Score"]]).Select(r => r.Score[0]).Should().Equal(all.Select(r => r.Score[0]));
         scored.GetRowCount().Should().Be(600);
 
-        static List<(int Id, float[] Score, string RowId)> Rows(IDataView view, IEnumerable<DataViewSchema.Column> columns, Random? random = null)
+        static List<(int Id, float[] Score, string RowId)> Rows(
+            IDataView view, IEnumerable<DataViewSchema.Column> columns, Random? random = null)
         {
             using DataViewRowCursor cursor = view.GetRowCursor(columns, random);
             ValueGetter<int> id = cursor.GetGetter<int>(view.Schema["Id"]);

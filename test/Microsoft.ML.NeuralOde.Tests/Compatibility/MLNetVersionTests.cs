@@ -26,12 +26,14 @@ public sealed class MLNetVersionTests : IDisposable
     [InlineData("", null, null)]
     public void A_version_that_lacks_something_is_named_with_what_it_lacks_and_what_to_do(string assembly, string? renamed, string? named)
     {
-        string version = typeof(MLContext).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
+        string version =
+            typeof(MLContext).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
         string other = version[..^1] + (char)(version[^1] == '9' ? '8' : version[^1] + 1);
         var mlContext = new MLContext(1);
         string model = Path.Combine(_folder, "model.zip");
         mlContext.Model.Save(Fitted.Model(mlContext, Fitted.Options(o => o.NumberOfEpochs = 1)), null, model);
-        foreach (string file in Directory.GetFiles(AppContext.BaseDirectory, "*.dll").Concat(Directory.GetFiles(AppContext.BaseDirectory, "*ModelHost*.json")))
+        foreach (string file in Directory.GetFiles(AppContext.BaseDirectory, "*.dll")
+            .Concat(Directory.GetFiles(AppContext.BaseDirectory, "*ModelHost*.json")))
             File.Copy(file, Path.Combine(_folder, Path.GetFileName(file)));
         Replace("Microsoft.ML.Data.dll", $"{version}+", $"{other}+");
         if (renamed is not null)
@@ -42,7 +44,8 @@ public sealed class MLNetVersionTests : IDisposable
         if (named is null)
             output.Should().NotContain(other, "what it calls is all there");
         else
-            output.Should().Match($"NotSupportedException: Microsoft.ML {other} has no '{named}', which Microsoft.ML.NeuralOde * needs. It was tested with Microsoft.ML {version}*");
+            output.Should()
+            .Match($"NotSupportedException: Microsoft.ML {other} has no '{named}', which Microsoft.ML.NeuralOde * needs. It was tested with Microsoft.ML {version}*");
     }
 
     private void Replace(string assembly, string from, string to)

@@ -45,7 +45,8 @@ public sealed class ArrayLengthTests
             float before = predict(rows[0]), other = predict(rows[1]);
             for (int i = 0; i < 2; i++)
             {
-                Refused(() => predict(new Row { Features = features!, Condition = [0, 0] }), $"*feature column 'Features'*{Found(features)}*3*");
+                Refused(() => predict(new Row { Features = features!, Condition = [0, 0] }),
+                    $"*feature column 'Features'*{Found(features)}*3*");
                 predict(rows[0]).Should().Be(before);
                 predict(rows[1]).Should().Be(other);
             }
@@ -104,7 +105,8 @@ public sealed class ArrayLengthTests
         IDataView sparseView = Keyed(_mlContext.Data.LoadFromEnumerable(sparse, SparseSchema()));
 
         ITransformer fromDense = Estimator(kind).Fit(View(dense)), fromSparse = Estimator(kind).Fit(sparseView);
-        string[] scores = [.. fromDense.GetOutputSchema(View(dense).Schema).Select(column => column.Name).Except(View(dense).Schema.Select(column => column.Name))];
+        string[] scores = [.. fromDense.GetOutputSchema(View(dense).Schema)
+            .Select(column => column.Name).Except(View(dense).Schema.Select(column => column.Name))];
         List<ReadRow> expected = Read(fromDense, View(dense));
 
         Texts(Read(fromDense, sparseView)).Should().Equal(Texts(expected));
@@ -116,7 +118,8 @@ public sealed class ArrayLengthTests
             return Cursors.Read(scored, scores.Select(name => scored.Schema[name]));
         }
 
-        static IEnumerable<string> Texts(List<ReadRow> rows) => rows.Select(row => string.Join(" ", row.Values.OrderBy(pair => pair.Key).Select(pair => pair.Value)));
+        static IEnumerable<string> Texts(List<ReadRow> rows) =>
+            rows.Select(row => string.Join(" ", row.Values.OrderBy(pair => pair.Key).Select(pair => pair.Value)));
     }
 
     [Fact]
@@ -133,9 +136,11 @@ public sealed class ArrayLengthTests
             .Should().Equal(rows.Select(row => $"[{string.Join(" ", row.Sizes ?? [])}]"));
     }
 
-    private static string Found(float[]? array) => array is null || array.Length == 0 ? "no numbers" : array.Length == 1 ? "1 number " : $"{array.Length} numbers";
+    private static string Found(float[]? array) =>
+        array is null || array.Length == 0 ? "no numbers" : array.Length == 1 ? "1 number " : $"{array.Length} numbers";
 
-    private static void Refused<T>(Func<T> action, string message) => action.Should().Throw<InvalidOperationException>().WithMessage(message);
+    private static void Refused<T>(Func<T> action, string message) =>
+        action.Should().Throw<InvalidOperationException>().WithMessage(message);
 
     private static TheoryData<string, float[]?> Matrix(params float[]?[] arrays)
     {
@@ -195,12 +200,19 @@ public sealed class ArrayLengthTests
     {
         return kind switch
         {
-            "multiclass" => _mlContext.MulticlassClassification.Trainers.NeuralOde(Small(new NeuralOdeClassificationTrainer.Options { LabelColumnName = "Class" })),
-            "binary" => _mlContext.BinaryClassification.Trainers.NeuralOde(Small(new NeuralOdeBinaryClassificationTrainer.Options { LabelColumnName = "IsLarge" })),
-            "regression" => _mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Size" })),
-            "targets" => _mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Sizes" })),
+            "multiclass" =>
+                _mlContext.MulticlassClassification.Trainers.NeuralOde(
+                    Small(new NeuralOdeClassificationTrainer.Options { LabelColumnName = "Class" })),
+            "binary" => _mlContext.BinaryClassification.Trainers.NeuralOde(
+                Small(new NeuralOdeBinaryClassificationTrainer.Options { LabelColumnName = "IsLarge" })),
+            "regression" =>
+            _mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Size" })),
+            "targets" =>
+            _mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Sizes" })),
             "density" => _mlContext.Transforms.ContinuousFlowDensity(Flow(new ContinuousFlowDensityEstimator.Options())),
-            "conditional" => _mlContext.Transforms.ContinuousFlowDensity(Flow(new ContinuousFlowDensityEstimator.Options { ConditionColumnName = "Condition" })),
+            "conditional" =>
+            _mlContext.Transforms.ContinuousFlowDensity(
+                Flow(new ContinuousFlowDensityEstimator.Options { ConditionColumnName = "Condition" })),
             _ => _mlContext.AnomalyDetection.Trainers.ContinuousFlow(Flow(new ContinuousFlowAnomalyTrainer.Options())),
         };
 

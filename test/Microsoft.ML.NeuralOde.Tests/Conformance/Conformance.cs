@@ -15,7 +15,8 @@ internal static class Conformance
     /// <param name="valid">Data to fit to and to transform.</param>
     /// <param name="unfitting">Data that can be neither fitted nor transformed.</param>
     /// <param name="untrainable">Data that can be transformed but not fitted.</param>
-    public static void Check(MLContext mlContext, IEstimator<ITransformer> estimator, IDataView valid, IDataView[] unfitting, params IDataView[] untrainable)
+    public static void Check(
+        MLContext mlContext, IEstimator<ITransformer> estimator, IDataView valid, IDataView[] unfitting, params IDataView[] untrainable)
     {
         foreach (IDataView data in unfitting.Concat(untrainable))
         {
@@ -44,7 +45,8 @@ internal static class Conformance
         SameRows(Cursors.Read(loaded.Transform(valid), scored.Schema), Cursors.Read(scored, scored.Schema));
         Reload(mlContext, loaded, valid.Schema, out byte[] again);
         Persistence.Mutations.Read(again).Select(entry => (entry.Name, Convert.ToHexString(entry.Bytes)))
-            .Should().BeEquivalentTo(Persistence.Mutations.Read(saved).Select(entry => (entry.Name, Convert.ToHexString(entry.Bytes))), "what was loaded is saved as it was");
+            .Should().BeEquivalentTo(Persistence.Mutations.Read(saved).Select(entry => (entry.Name, Convert.ToHexString(entry.Bytes))),
+                "what was loaded is saved as it was");
 
         ((IDisposable)model).Dispose();
         Action afterDisposal = () => model.Transform(valid);
@@ -52,7 +54,8 @@ internal static class Conformance
         ((IDisposable)loaded).Dispose();
     }
 
-    private static void Refused(Action action) => action.Should().Throw<ArgumentOutOfRangeException>().WithMessage("*'*'*", "the column is named");
+    private static void Refused(Action action) =>
+        action.Should().Throw<ArgumentOutOfRangeException>().WithMessage("*'*'*", "the column is named");
 
     private static ITransformer Reload(MLContext mlContext, ITransformer model, DataViewSchema schema, out byte[] saved)
     {
@@ -104,9 +107,11 @@ internal static class Conformance
 
     private static void SameSchema(DataViewSchema found, DataViewSchema expected)
     {
-        found.Select(column => (column.Name, column.Type.ToString(), column.IsHidden)).Should().Equal(expected.Select(column => (column.Name, column.Type.ToString(), column.IsHidden)));
+        found.Select(column => (column.Name, column.Type.ToString(), column.IsHidden))
+            .Should().Equal(expected.Select(column => (column.Name, column.Type.ToString(), column.IsHidden)));
         foreach (DataViewSchema.Column column in found)
-            column.Annotations.Schema.Select(a => (a.Name, a.Type.ToString())).Should().BeEquivalentTo(expected[column.Index].Annotations.Schema.Select(a => (a.Name, a.Type.ToString())));
+            column.Annotations.Schema.Select(a => (a.Name, a.Type.ToString()))
+            .Should().BeEquivalentTo(expected[column.Index].Annotations.Schema.Select(a => (a.Name, a.Type.ToString())));
     }
 
     /// <summary>What an estimator promises without data, against what came.</summary>
@@ -118,8 +123,10 @@ internal static class Conformance
         foreach (SchemaShape.Column column in promised)
         {
             SchemaShape.Column match = actual.Single(other => other.Name == column.Name);
-            (match.Kind, match.ItemType.ToString(), match.IsKey).Should().Be((column.Kind, column.ItemType.ToString(), column.IsKey), $"column '{column.Name}' was promised so");
-            column.Annotations.Select(a => a.Name).Except(match.Annotations.Select(a => a.Name)).Should().BeEmpty($"column '{column.Name}' was promised with these annotations");
+            (match.Kind, match.ItemType.ToString(), match.IsKey).Should()
+                .Be((column.Kind, column.ItemType.ToString(), column.IsKey), $"column '{column.Name}' was promised so");
+            column.Annotations.Select(a => a.Name).Except(match.Annotations.Select(a => a.Name))
+                .Should().BeEmpty($"column '{column.Name}' was promised with these annotations");
         }
     }
 }

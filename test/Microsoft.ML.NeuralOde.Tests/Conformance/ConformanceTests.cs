@@ -10,7 +10,8 @@ public sealed class ConformanceTests
 
     [Fact]
     public void Multiclass_classification() => Conformance.Check(
-        _mlContext, _mlContext.MulticlassClassification.Trainers.NeuralOde(Small(new NeuralOdeClassificationTrainer.Options())), Keyed<Row>(300),
+        _mlContext, _mlContext.MulticlassClassification.Trainers.NeuralOde(Small(new NeuralOdeClassificationTrainer.Options())),
+        Keyed<Row>(300),
         [Keyed<NoFeatures>(20), Keyed<ScalarFeatures>(20), Keyed<DoubleFeatures>(20)], View<Row>(20));
 
     [Fact]
@@ -24,14 +25,16 @@ public sealed class ConformanceTests
 
     [Fact]
     public void Binary_classification() => Conformance.Check(
-        _mlContext, _mlContext.BinaryClassification.Trainers.NeuralOde(Small(new NeuralOdeBinaryClassificationTrainer.Options { LabelColumnName = "IsLarge" })), View<Row>(300),
+        _mlContext, _mlContext.BinaryClassification.Trainers.NeuralOde(
+            Small(new NeuralOdeBinaryClassificationTrainer.Options { LabelColumnName = "IsLarge" })), View<Row>(300),
         [View<NoFeatures>(20), View<ScalarFeatures>(20), View<DoubleFeatures>(20)], View<NoLabel>(20));
 
     [Theory]
     [InlineData("Size")]
     [InlineData("Sizes")]
     public void Regression(string label) => Conformance.Check(
-        _mlContext, _mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = label })), View<Row>(300),
+        _mlContext, _mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = label })),
+        View<Row>(300),
         [View<NoFeatures>(20), View<ScalarFeatures>(20), View<DoubleFeatures>(20)], View<NoLabel>(20));
 
     [Fact]
@@ -46,7 +49,8 @@ public sealed class ConformanceTests
 
     [Fact]
     public void Anomaly_detection() => Conformance.Check(
-        _mlContext, _mlContext.AnomalyDetection.Trainers.ContinuousFlow(new ContinuousFlowAnomalyTrainer.Options { NumberOfEpochs = 1, HiddenLayers = [4] }), View<Row>(300),
+        _mlContext, _mlContext.AnomalyDetection.Trainers.ContinuousFlow(
+            new ContinuousFlowAnomalyTrainer.Options { NumberOfEpochs = 1, HiddenLayers = [4] }), View<Row>(300),
         [View<NoFeatures>(20), View<ScalarFeatures>(20), View<DoubleFeatures>(20)]);
 
     private IDataView Images(int count) => ImageData.Keyed(_mlContext, ImageData.Rows(count, ImageData.Colour), 3, 12, 14);

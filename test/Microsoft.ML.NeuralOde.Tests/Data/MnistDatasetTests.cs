@@ -48,7 +48,8 @@ public sealed class MnistDatasetTests : IDisposable
         IdxFiles.WriteDataset(_folder.Path, 2, 2);
         string path = _folder.Write("train-images-idx3-ubyte.gz", IdxFiles.Encode(new byte[2 * 20 * 20], 2, 20, 20));
 
-        FluentActions.Invoking(() => MnistDataset.Load(_folder.Path)).Should().Throw<InvalidDataException>().WithMessage($"*{path}*20×20*28×28*");
+        FluentActions.Invoking(() => MnistDataset.Load(_folder.Path))
+            .Should().Throw<InvalidDataException>().WithMessage($"*{path}*20×20*28×28*");
     }
 
     [Fact]
@@ -57,7 +58,8 @@ public sealed class MnistDatasetTests : IDisposable
         IdxFiles.WriteDataset(_folder.Path, 2, 2);
         string path = _folder.Write("t10k-labels-idx1-ubyte", IdxFiles.Encode([1, 2, 3], 3));
 
-        FluentActions.Invoking(() => MnistDataset.Load(_folder.Path)).Should().Throw<InvalidDataException>().WithMessage($"*{path}*3 labels*2 images*");
+        FluentActions.Invoking(() => MnistDataset.Load(_folder.Path))
+            .Should().Throw<InvalidDataException>().WithMessage($"*{path}*3 labels*2 images*");
     }
 
     [Fact]
@@ -66,14 +68,17 @@ public sealed class MnistDatasetTests : IDisposable
         IdxFiles.WriteDataset(_folder.Path, 2, 2);
         string path = _folder.Write("t10k-labels-idx1-ubyte", IdxFiles.Encode([1, 10], 2));
 
-        FluentActions.Invoking(() => MnistDataset.Load(_folder.Path)).Should().Throw<InvalidDataException>().WithMessage($"*{path}*label 10 at position 1*");
+        FluentActions.Invoking(() => MnistDataset.Load(_folder.Path))
+            .Should().Throw<InvalidDataException>().WithMessage($"*{path}*label 10 at position 1*");
     }
 
     [Fact]
     public void Own_images_must_match_their_labels()
     {
-        FluentActions.Invoking(() => new MnistImages(new byte[783], new byte[1])).Should().Throw<ArgumentException>().WithParameterName("pixels");
-        FluentActions.Invoking(() => new MnistImages(new byte[784], new byte[] { 10 })).Should().Throw<ArgumentException>().WithParameterName("labels");
+        FluentActions.Invoking(() => new MnistImages(new byte[783], new byte[1]))
+            .Should().Throw<ArgumentException>().WithParameterName("pixels");
+        FluentActions.Invoking(() => new MnistImages(new byte[784], new byte[] { 10 }))
+            .Should().Throw<ArgumentException>().WithParameterName("labels");
     }
 
     [Fact]

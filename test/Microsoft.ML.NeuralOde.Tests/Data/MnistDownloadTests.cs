@@ -26,7 +26,9 @@ public sealed class MnistDownloadTests : IDisposable
         Cached().Should().Equal("some-file.gz");
         IdxFile.Read(Path.Combine(_folder.Path, "some-file.gz"), 1).Data.ToArray().Should().Equal(1, 2, 3);
         reports.Should().NotBeEmpty();
-        reports[^1].Should().Be(new MnistDownloadProgress("some-file.gz", 1, 1, Compressed.Length, Compressed.Length, new Uri("http://first.example/mnist/")));
+        reports[^1].Should()
+            .Be(new MnistDownloadProgress(
+                "some-file.gz", 1, 1, Compressed.Length, Compressed.Length, new Uri("http://first.example/mnist/")));
     }
 
     [Fact]
@@ -95,7 +97,11 @@ public sealed class MnistDownloadTests : IDisposable
     public async Task A_silent_mirror_is_left()
     {
         using var mirrors = new FakeMirrors(
-            uri => new HttpResponseMessage { Content = uri.Host == "first.example" ? new StreamContent(new SilentStream()) : new ByteArrayContent(Compressed) });
+            uri => new HttpResponseMessage
+            {
+                Content = uri.Host == "first.example"
+                ? new StreamContent(new SilentStream()) : new ByteArrayContent(Compressed)
+            });
 
         await Download(mirrors, stallTimeout: TimeSpan.FromMilliseconds(50));
 
@@ -107,7 +113,8 @@ public sealed class MnistDownloadTests : IDisposable
     public async Task Cancelling_stops_and_leaves_nothing()
     {
         using var cancellation = new CancellationTokenSource();
-        using var mirrors = new FakeMirrors(_ => new HttpResponseMessage { Content = new StreamContent(new SilentStream(cancellation.Cancel)) });
+        using var mirrors =
+            new FakeMirrors(_ => new HttpResponseMessage { Content = new StreamContent(new SilentStream(cancellation.Cancel)) });
 
         Func<Task> download = () => Download(mirrors, cancellationToken: cancellation.Token);
 

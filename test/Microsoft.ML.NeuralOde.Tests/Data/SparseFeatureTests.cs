@@ -22,7 +22,8 @@ public sealed class SparseFeatureTests : IDisposable
     {
         ITransformer model = Fit(task, SparseData.Rows(600, Width), o => o.NumberOfEpochs = 10);
         List<SparseRow> sparse = SparseData.Rows(300, Width, seed: 2);
-        List<SparseRow> dense = SparseData.Rows(300, Width, seed: 2, dense: _ => true), mixed = SparseData.Rows(300, Width, seed: 2, dense: i => i % 3 == 0);
+        List<SparseRow> dense = SparseData.Rows(300, Width, seed: 2, dense: _ => true),
+            mixed = SparseData.Rows(300, Width, seed: 2, dense: i => i % 3 == 0);
 
         Accuracy(task, model.Transform(View(sparse))).Should().BeGreaterThan(task == "regression" ? 0.7 : 0.85);
         float[][] expected = Scores(model, sparse);
@@ -54,7 +55,8 @@ public sealed class SparseFeatureTests : IDisposable
         scores[4].Should().Be(float.NaN);
         SchemaDefinition schema = SchemaDefinition.Create(typeof(SparseRow));
         schema[nameof(SparseRow.Features)].ColumnType = new VectorDataViewType(NumberDataViewType.Single, Width);
-        using PredictionEngine<SparseRow, Scored> engine = _mlContext.Model.CreatePredictionEngine<SparseRow, Scored>(model, ignoreMissingColumns: true, inputSchemaDefinition: schema);
+        using PredictionEngine<SparseRow, Scored> engine = _mlContext.Model.CreatePredictionEngine<SparseRow,
+            Scored>(model, ignoreMissingColumns: true, inputSchemaDefinition: schema);
         rows.Select(row => engine.Predict(row).Score).Should().Equal(scores);
     }
 
@@ -133,7 +135,9 @@ public sealed class SparseFeatureTests : IDisposable
 
         Fit("binary", rows, o => o.NumberOfEpochs = 1);
 
-        log.Should().Contain(line => line.Contains("1 rows have values in the feature column 'Features'") && line.Contains("NaN in row 7, slot 2000 first"));
+        log.Should()
+            .Contain(line =>
+                line.Contains("1 rows have values in the feature column 'Features'") && line.Contains("NaN in row 7, slot 2000 first"));
     }
 
     [Fact]
@@ -219,14 +223,17 @@ public sealed class SparseFeatureTests : IDisposable
         foreach (RowBatch batch in rows.Batches(16))
         {
             using (batch)
-                found.AddRange(batch.Weights!.data<float>().ToArray().Zip(batch.Labels!.data<float>().ToArray(), (weight, label) => weight * label));
+                found.AddRange(batch.Weights!.data<float>()
+                    .ToArray().Zip(batch.Labels!.data<float>().ToArray(), (weight, label) => weight * label));
         }
         return [.. found];
     }
 
     private ITrainingRows Load(List<SparseRow> rows, RowPart part, int budget = 1 << 30)
     {
-        var columns = new RowColumns((Runtime.IExceptionContext)_mlContext, "Features", new NumberLabel("Target"), "Weight") { TakesSparse = true, Part = part };
+        var columns = new RowColumns(
+            (Runtime.IExceptionContext)_mlContext, "Features", new NumberLabel("Target"), "Weight")
+        { TakesSparse = true, Part = part };
         return new RowLoader(columns, budget, _ => { }, () => { }).Load(View(rows));
     }
 
@@ -237,11 +244,14 @@ public sealed class SparseFeatureTests : IDisposable
         switch (task)
         {
             case "binary":
-                return _mlContext.BinaryClassification.Trainers.NeuralOde(Set(new NeuralOdeBinaryClassificationTrainer.Options())).Fit(View(rows));
+                return _mlContext.BinaryClassification.Trainers.NeuralOde(Set(new NeuralOdeBinaryClassificationTrainer.Options()))
+                .Fit(View(rows));
             case "multiclass":
-                return _mlContext.MulticlassClassification.Trainers.NeuralOde(Set(new NeuralOdeClassificationTrainer.Options { LabelColumnName = "Class" })).Fit(View(rows));
+                return _mlContext.MulticlassClassification.Trainers.NeuralOde(
+                    Set(new NeuralOdeClassificationTrainer.Options { LabelColumnName = "Class" })).Fit(View(rows));
             default:
-                return _mlContext.Regression.Trainers.NeuralOde(Set(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Target" })).Fit(View(rows));
+                return _mlContext.Regression.Trainers.NeuralOde(Set(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Target" }))
+                .Fit(View(rows));
         }
 
         T Set<T>(T options)
@@ -270,7 +280,8 @@ public sealed class SparseFeatureTests : IDisposable
     }
 
     private static float[] Weights(ITransformer model) =>
-        [.. ((NeuralOdeBinaryClassificationTransformer)model).Model.Weights.OrderBy(pair => pair.Key, StringComparer.Ordinal).SelectMany(pair => pair.Value.Values)];
+        [.. ((NeuralOdeBinaryClassificationTransformer)model).Model.Weights.OrderBy(pair => pair.Key, StringComparer.Ordinal)
+            .SelectMany(pair => pair.Value.Values)];
 
     private sealed class Scored
     {

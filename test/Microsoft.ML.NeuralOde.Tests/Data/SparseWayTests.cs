@@ -3,7 +3,8 @@ using Microsoft.ML.NeuralOde.Tests.Support;
 
 namespace Microsoft.ML.NeuralOde.Tests.Data;
 
-/// <summary>Wide features on the ways that users go: hashed words, very many slots, single numbers, other solvers, importance, more training.</summary>
+/// <summary>Wide features on the ways that users go: hashed words, very many slots, single numbers, other solvers, importance, more
+/// training.</summary>
 public sealed class SparseWayTests : IDisposable
 {
     private readonly MLContext _mlContext = new(1);
@@ -17,7 +18,8 @@ public sealed class SparseWayTests : IDisposable
         List<Phrase> phrases = Phrase.Draw(400, seed: 1), others = Phrase.Draw(200, seed: 2);
         IDataView data = _mlContext.Data.LoadFromEnumerable(phrases);
         var model = _mlContext.Transforms.Text.ProduceHashedWordBags("Features", "Text", numberOfBits: 17, ngramLength: 1)
-            .Append(_mlContext.BinaryClassification.Trainers.NeuralOde(Small(new NeuralOdeBinaryClassificationTrainer.Options { NumberOfEpochs = 5 })))
+            .Append(_mlContext.BinaryClassification.Trainers.NeuralOde(
+                Small(new NeuralOdeBinaryClassificationTrainer.Options { NumberOfEpochs = 5 })))
             .Fit(data);
         IDataView scored = model.Transform(_mlContext.Data.LoadFromEnumerable(others));
         _mlContext.BinaryClassification.Evaluate(scored).Accuracy.Should().BeGreaterThan(0.95);
@@ -45,7 +47,8 @@ public sealed class SparseWayTests : IDisposable
             }),
         ];
         IDataView data = SparseData.View(_mlContext, rows, Width);
-        NeuralOdeBinaryClassificationTransformer model = Fit(new NeuralOdeBinaryClassificationTrainer.Options { NumberOfEpochs = 30, LearningRate = 0.05 }, data);
+        NeuralOdeBinaryClassificationTransformer model =
+            Fit(new NeuralOdeBinaryClassificationTrainer.Options { NumberOfEpochs = 30, LearningRate = 0.05 }, data);
         _mlContext.BinaryClassification.Evaluate(model.Transform(data)).Accuracy.Should().Be(1);
     }
 
@@ -53,7 +56,8 @@ public sealed class SparseWayTests : IDisposable
     public void A_solver_that_needs_tensors_scores_rows_with_their_zeros_as_without()
     {
         IDataView data = SparseData.View(_mlContext, SparseData.Rows(120, 2048), 2048);
-        NeuralOdeBinaryClassificationTransformer model = Fit(new NeuralOdeBinaryClassificationTrainer.Options { Solver = OdeMethod.TrBdf2, NumberOfEpochs = 1 }, data);
+        NeuralOdeBinaryClassificationTransformer model =
+            Fit(new NeuralOdeBinaryClassificationTrainer.Options { Solver = OdeMethod.TrBdf2, NumberOfEpochs = 1 }, data);
 
         float[] sparse = Scores(model, SparseData.Rows(50, 2048, seed: 2));
         float[] dense = Scores(model, SparseData.Rows(50, 2048, seed: 2, dense: _ => true));
@@ -85,7 +89,8 @@ public sealed class SparseWayTests : IDisposable
             }),
         ];
         IDataView data = SparseData.View(_mlContext, rows, 1024);
-        NeuralOdeBinaryClassificationTransformer model = Fit(new NeuralOdeBinaryClassificationTrainer.Options { NumberOfEpochs = 15 }, data);
+        NeuralOdeBinaryClassificationTransformer model =
+            Fit(new NeuralOdeBinaryClassificationTrainer.Options { NumberOfEpochs = 15 }, data);
 
         var importance = _mlContext.BinaryClassification.PermutationFeatureImportance(model, data, permutationCount: 1);
 
@@ -113,7 +118,8 @@ public sealed class SparseWayTests : IDisposable
         _mlContext.Log += (_, e) => log.Add(e.Message);
         IDataView data = SparseData.View(_mlContext, SparseData.Rows(40, 4096), 4096);
 
-        _mlContext.Transforms.ContinuousFlowDensity(new ContinuousFlowDensityEstimator.Options { NumberOfEpochs = 1, HiddenLayers = [2], BatchSize = 32 }).Fit(data);
+        _mlContext.Transforms.ContinuousFlowDensity(
+            new ContinuousFlowDensityEstimator.Options { NumberOfEpochs = 1, HiddenLayers = [2], BatchSize = 32 }).Fit(data);
 
         log.Should().Contain(line => line.Contains("has 4096 slots") && line.Contains("ProjectToPrincipalComponents"));
     }
@@ -142,7 +148,9 @@ public sealed class SparseWayTests : IDisposable
             [
                 .. Enumerable.Range(0, count).Select(i => new Phrase
                 {
-                    Text = string.Join(' ', Enumerable.Range(0, 8).Select(k => $"{(k > 3 ? "" : i % 2 == 0 ? "good" : "bad")}{random.Next(k > 3 ? 5000 : 30)}")),
+                    Text = string.Join(' ',
+                        Enumerable.Range(0, 8)
+                        .Select(k => $"{(k > 3 ? "" : i % 2 == 0 ? "good" : "bad")}{random.Next(k > 3 ? 5000 : 30)}")),
                     Label = i % 2 == 0,
                 }),
             ];

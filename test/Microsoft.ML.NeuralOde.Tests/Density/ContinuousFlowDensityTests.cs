@@ -16,7 +16,8 @@ public class ContinuousFlowDensityTests
         double truth = test.Average(row => DensityRows.GaussianLogDensity(row.Features));
         double found = density.LogLikelihood(_mlContext.Data.LoadFromEnumerable(test));
         found.Should().BeInRange(truth - 0.08, truth + 0.02);
-        double[] errors = [.. LogDensities(density, test).Zip(test, (f, row) => Math.Abs(f - DensityRows.GaussianLogDensity(row.Features))).Order()];
+        double[] errors =
+            [.. LogDensities(density, test).Zip(test, (f, row) => Math.Abs(f - DensityRows.GaussianLogDensity(row.Features))).Order()];
         errors[errors.Length / 2].Should().BeLessThan(0.1, "half of the rows are in the bulk");
     }
 
@@ -26,7 +27,8 @@ public class ContinuousFlowDensityTests
     [InlineData(1, 2)]
     public void The_density_integrates_to_one(int blocks, int members)
     {
-        using ContinuousFlowDensityTransformer density = Fit(DensityRows.WithAnomalies(600, 0), o => (o.NumberOfEpochs, o.Blocks, o.EnsembleSize) = (6, blocks, members));
+        using ContinuousFlowDensityTransformer density =
+            Fit(DensityRows.WithAnomalies(600, 0), o => (o.NumberOfEpochs, o.Blocks, o.EnsembleSize) = (6, blocks, members));
 
         // The midpoint rule over the square in which all rows lie.
         const int N = 160;
@@ -52,7 +54,8 @@ public class ContinuousFlowDensityTests
         DensityRows.Deviation(rows, 1).Should().BeApproximately(0.01, 0.0008);
         rows.Average(row => (row[0] - 100) / 20 * (row[1] / 0.01)).Should().BeApproximately(0.6, 0.08);
 
-        density.Sample(50, seed: 3).GetColumn<float[]>("Features").Should().BeEquivalentTo(density.Sample(50, seed: 3).GetColumn<float[]>("Features"), o => o.WithStrictOrdering());
+        density.Sample(50, seed: 3).GetColumn<float[]>("Features")
+            .Should().BeEquivalentTo(density.Sample(50, seed: 3).GetColumn<float[]>("Features"), o => o.WithStrictOrdering());
         density.Model.Sample(50, seed: 3)[0].Should().NotEqual(density.Model.Sample(50, seed: 4)[0]);
     }
 
@@ -110,7 +113,8 @@ public class ContinuousFlowDensityTests
             DensityRows.Deviation(z, slot).Should().BeApproximately(1, 0.15);
         }
         float[] logDensities = [.. scored.GetColumn<float>("LogDensity")];
-        scored.GetColumn<float>("Bits").Zip(logDensities).Should().OnlyContain(pair => Math.Abs(pair.First + pair.Second / (2 * Math.Log(2))) < 1e-4);
+        scored.GetColumn<float>("Bits")
+            .Zip(logDensities).Should().OnlyContain(pair => Math.Abs(pair.First + pair.Second / (2 * Math.Log(2))) < 1e-4);
     }
 
     [Fact]
@@ -118,7 +122,8 @@ public class ContinuousFlowDensityTests
     {
         // A fair coin and a die: p = 1/12 for each pair.
         var random = new Random(1);
-        List<DensityRow> rows = [.. Enumerable.Range(0, 1200).Select(_ => new DensityRow { Features = [random.Next(2), 1 + random.Next(6)] })];
+        List<DensityRow> rows =
+            [.. Enumerable.Range(0, 1200).Select(_ => new DensityRow { Features = [random.Next(2), 1 + random.Next(6)] })];
         using ContinuousFlowDensityTransformer density = Fit(rows, o => (o.Dequantization, o.Smoothing) = (Dequantization.Integers, 0));
 
         density.LogLikelihood(View(rows)).Should().BeApproximately(-Math.Log(12), 0.25);
@@ -158,14 +163,18 @@ public class ContinuousFlowDensityTests
         string[] columns = [.. density.GetOutputSchema(data.Schema).Select(c => $"{c.Name} {c.Type}")];
         loaded.GetOutputSchema(data.Schema).Select(c => $"{c.Name} {c.Type}").Should().Equal(columns);
         loaded.GetRowToRowMapper(data.Schema).OutputSchema.Select(c => $"{c.Name} {c.Type}").Should().Equal(columns);
-        estimator.GetOutputSchema(Interop.Schemas.ShapeOf(data.Schema)).Select(c => c.Name).Should().BeEquivalentTo(density.GetOutputSchema(data.Schema).Select(c => c.Name));
-        loaded.Sample(5, 1, [2]).GetColumn<float[]>("Features").First().Should().Equal(density.Sample(5, 1, [2]).GetColumn<float[]>("Features").First());
+        estimator.GetOutputSchema(Interop.Schemas.ShapeOf(data.Schema))
+            .Select(c => c.Name).Should().BeEquivalentTo(density.GetOutputSchema(data.Schema).Select(c => c.Name));
+        loaded.Sample(5, 1, [2])
+            .GetColumn<float[]>("Features").First().Should().Equal(density.Sample(5, 1, [2]).GetColumn<float[]>("Features").First());
 
         List<DensityRow> rows = DensityRows.Conditional(300);
-        using PredictionEngine<DensityRow, DensityPrediction> engine = _mlContext.Model.CreatePredictionEngine<DensityRow, DensityPrediction>(
+        using PredictionEngine<DensityRow, DensityPrediction> engine = _mlContext.Model.CreatePredictionEngine<DensityRow,
+            DensityPrediction>(
             loaded, new PredictionEngineOptions { OwnsTransformer = true });
         for (int i = 0; i < 40; i++)
-            engine.Predict(rows[i]).LogDensity.Should().BeApproximately(expected[i], 1e-3f, "a row alone and a row among others have the same density");
+            engine.Predict(rows[i]).LogDensity.Should()
+            .BeApproximately(expected[i], 1e-3f, "a row alone and a row among others have the same density");
     }
 
     [Fact]
@@ -175,7 +184,8 @@ public class ContinuousFlowDensityTests
         torch.manual_seed(5);
         float[] Run(int seed)
         {
-            using ContinuousFlowDensityTransformer density = new MLContext(seed).Transforms.ContinuousFlowDensity(Options(o => o.NumberOfEpochs = 1)).Fit(data);
+            using ContinuousFlowDensityTransformer density =
+                new MLContext(seed).Transforms.ContinuousFlowDensity(Options(o => o.NumberOfEpochs = 1)).Fit(data);
             return density.Model.LogDensity([100, 0, 90, 0.01f]);
         }
 
@@ -206,7 +216,8 @@ public class ContinuousFlowDensityTests
     public void A_cancelled_training_ends()
     {
         using var cancel = new CancellationTokenSource();
-        Action fit = () => Fit(DensityRows.Gaussian(200), o => (o.CancellationToken, o.EpochCallback) = (cancel.Token, _ => cancel.Cancel()));
+        Action fit = () =>
+            Fit(DensityRows.Gaussian(200), o => (o.CancellationToken, o.EpochCallback) = (cancel.Token, _ => cancel.Cancel()));
 
         fit.Should().Throw<OperationCanceledException>();
     }
@@ -218,11 +229,14 @@ public class ContinuousFlowDensityTests
         return options;
     }
 
-    private ContinuousFlowDensityEstimator Estimator(Action<ContinuousFlowDensityEstimator.Options>? change) => _mlContext.Transforms.ContinuousFlowDensity(Options(change));
+    private ContinuousFlowDensityEstimator Estimator(Action<ContinuousFlowDensityEstimator.Options>? change) =>
+        _mlContext.Transforms.ContinuousFlowDensity(Options(change));
 
-    private ContinuousFlowDensityTransformer Fit(List<DensityRow> rows, Action<ContinuousFlowDensityEstimator.Options>? change = null) => Estimator(change).Fit(View(rows));
+    private ContinuousFlowDensityTransformer Fit(List<DensityRow> rows, Action<ContinuousFlowDensityEstimator.Options>? change = null) =>
+        Estimator(change).Fit(View(rows));
 
     private IDataView View(List<DensityRow> rows) => _mlContext.Data.LoadFromEnumerable(rows);
 
-    private float[] LogDensities(ContinuousFlowDensityTransformer density, List<DensityRow> rows) => [.. density.Transform(View(rows)).GetColumn<float>("LogDensity")];
+    private float[] LogDensities(ContinuousFlowDensityTransformer density, List<DensityRow> rows) =>
+        [.. density.Transform(View(rows)).GetColumn<float>("LogDensity")];
 }

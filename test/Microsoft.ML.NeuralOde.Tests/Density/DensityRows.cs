@@ -66,11 +66,17 @@ internal static class DensityRows
         List<DensityRow> rows = [.. Enumerable.Range(0, normal).Select(i =>
             new DensityRow { Features = [(i % 2 * 6) - 3 + 0.5f * (float)Normal(random), 0.5f * (float)Normal(random)] })];
         rows.AddRange(Enumerable.Range(0, anomalies).Select(i =>
-            new DensityRow { Features = i % 2 == 0 ? [0.4f * (float)Normal(random), 0.4f * (float)Normal(random)] : [(float)Normal(random), 5 + (float)Normal(random)], Label = 1 }));
+            new DensityRow
+            {
+                Features = i % 2 == 0 ? [0.4f * (float)Normal(random), 0.4f * (float)Normal(random)]
+                : [(float)Normal(random), 5 + (float)Normal(random)],
+                Label = 1
+            }));
         return rows;
     }
 
-    public static double Normal(Random random) => Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
+    public static double Normal(Random random) =>
+        Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
 
     public static double Mean(IEnumerable<float[]> rows, int slot) => rows.Average(row => (double)row[slot]);
 

@@ -15,7 +15,8 @@ public class FeatureReshapingTests
     public void Values_around_a_frequent_one_become_the_normal_quantiles_of_their_middle_ranks()
     {
         // Of 64 values 24 are zero: their ranks go from 20/64 to 44/64.
-        float[][] rows = [.. Enumerable.Range(1, 20).SelectMany(i => new[] { new[] { (float)i }, [-i] }), .. Enumerable.Repeat(new[] { 0f }, 24)];
+        float[][] rows =
+            [.. Enumerable.Range(1, 20).SelectMany(i => new[] { new[] { (float)i }, [-i] }), .. Enumerable.Repeat(new[] { 0f }, 24)];
         ReshapingTables tables = Fit(rows)!;
 
         // Φ⁻¹ of 0.5/64, 19.5/64, 1/2, 44.5/64 and 63.5/64.
@@ -24,7 +25,8 @@ public class FeatureReshapingTests
         // Linear in between, and beyond with one unit a standard deviation.
         Map(tables, [0.5f], forward: true)[0].Should().BeApproximately(expected[3] / 2, 1e-5f);
         float deviation = MathF.Sqrt(2 * 2870 / 64f);
-        Map(tables, [20 + 10 * deviation, -20 - 3 * deviation], forward: true).Should().Equal([expected[4] + 10, expected[0] - 3], (a, b) => Math.Abs(a - b) < 1e-3);
+        Map(tables, [20 + 10 * deviation, -20 - 3 * deviation], forward: true)
+            .Should().Equal([expected[4] + 10, expected[0] - 3], (a, b) => Math.Abs(a - b) < 1e-3);
     }
 
     [Fact]
@@ -49,7 +51,8 @@ public class FeatureReshapingTests
         {
             float from = tables.Values[i], size = tables.Values[i + 1] - from;
             float[] ends = Map(tables, [from + 0.2f * size, from + 0.8f * size], forward: true);
-            Slopes(tables, [from + 0.5f * size])[0].Should().BeApproximately((ends[1] - ends[0]) / (0.6f * size), 0.01f * (ends[1] - ends[0]) / size, $"in piece {i}");
+            Slopes(tables, [from + 0.5f * size])[0].Should()
+                .BeApproximately((ends[1] - ends[0]) / (0.6f * size), 0.01f * (ends[1] - ends[0]) / size, $"in piece {i}");
         }
     }
 
@@ -93,7 +96,8 @@ public class FeatureReshapingTests
         integral.Should().BeApproximately(1, 0.04, "a hundredth or two lie beyond the grid");
 
         float[][] samples = density.Model.Sample(2000, seed: 1);
-        samples.Select(row => Math.Log(Math.Max(row[0], 1e-3))).Order().ElementAt(1000).Should().BeApproximately(0, 0.12, "the median of the feature is 1");
+        samples.Select(row => Math.Log(Math.Max(row[0], 1e-3)))
+            .Order().ElementAt(1000).Should().BeApproximately(0, 0.12, "the median of the feature is 1");
         samples.Count(row => row[0] > Math.E).Should().BeInRange(230, 410, "16 % lie beyond one deviation of the logarithm");
     }
 
@@ -126,7 +130,14 @@ public class FeatureReshapingTests
         float[] Units(FlowFeatureScale scale)
         {
             using ContinuousFlowAnomalyTransformer model = _mlContext.AnomalyDetection.Trainers.ContinuousFlow(
-                new ContinuousFlowAnomalyTrainer.Options { NumberOfEpochs = 1, BatchesPerEpoch = 1, HiddenLayers = [8], Smoothing = 0.5, FeatureScale = scale }).Fit(View(rows));
+                new ContinuousFlowAnomalyTrainer.Options
+                {
+                    NumberOfEpochs = 1,
+                    BatchesPerEpoch = 1,
+                    HiddenLayers = [8],
+                    Smoothing = 0.5,
+                    FeatureScale = scale
+                }).Fit(View(rows));
             return model.Model.Network.Units.data<float>().ToArray();
         }
     }
@@ -152,14 +163,19 @@ public class FeatureReshapingTests
         DensityRow Row(double shift)
         {
             double x = DensityRows.Normal(random);
-            return new DensityRow { Features = [(float)Math.Exp(2 * x), (float)(x + shift + 0.2 * DensityRows.Normal(random))], Label = shift == 0 ? 0 : 1 };
+            return new DensityRow
+            {
+                Features = [(float)Math.Exp(2 * x), (float)(x + shift + 0.2 * DensityRows.Normal(random))],
+                Label = shift == 0 ? 0 : 1
+            };
         }
     }
 
     private static List<DensityRow> LogNormal(int count, int seed = 1)
     {
         var random = new Random(seed);
-        return [.. Enumerable.Range(0, count).Select(_ => new DensityRow { Features = [(float)Math.Exp(DensityRows.Normal(random)), (float)DensityRows.Normal(random)] })];
+        return [.. Enumerable.Range(0, count)
+            .Select(_ => new DensityRow { Features = [(float)Math.Exp(DensityRows.Normal(random)), (float)DensityRows.Normal(random)] })];
     }
 
     private static double LogNormalDensity(float[] x) =>
@@ -185,11 +201,24 @@ public class FeatureReshapingTests
     }
 
     private ContinuousFlowDensityTransformer Density(List<DensityRow> rows) =>
-        _mlContext.Transforms.ContinuousFlowDensity(new ContinuousFlowDensityEstimator.Options { NumberOfEpochs = 10, HiddenLayers = [64, 64], Reshaping = FeatureReshaping.IrregularFeatures })
+        _mlContext.Transforms.ContinuousFlowDensity(
+            new ContinuousFlowDensityEstimator.Options
+            {
+                NumberOfEpochs = 10,
+                HiddenLayers = [64, 64],
+                Reshaping = FeatureReshaping.IrregularFeatures
+            })
             .Fit(View(rows));
 
     private ContinuousFlowAnomalyTransformer Detector(IDataView data, FeatureReshaping reshaping, int epochs) =>
-        _mlContext.AnomalyDetection.Trainers.ContinuousFlow(new ContinuousFlowAnomalyTrainer.Options { NumberOfEpochs = epochs, HiddenLayers = [64, 64], Smoothing = 0.2, Reshaping = reshaping })
+        _mlContext.AnomalyDetection.Trainers.ContinuousFlow(
+            new ContinuousFlowAnomalyTrainer.Options
+            {
+                NumberOfEpochs = epochs,
+                HiddenLayers = [64, 64],
+                Smoothing = 0.2,
+                Reshaping = reshaping
+            })
             .Fit(data);
 
     private IDataView View(List<DensityRow> rows) => _mlContext.Data.LoadFromEnumerable(rows);

@@ -6,19 +6,32 @@ public class FlowBadInputTests
 
     public static TheoryData<string, Action<ContinuousFlowDensityEstimator.Options>, string> BadOptions => new()
     {
-        { nameof(ContinuousFlowDensityEstimator.Options.Smoothing), o => o.Smoothing = -1, "Smoothing is -1; it must be zero or a positive number*" },
-        { nameof(ContinuousFlowDensityEstimator.Options.HiddenLayers), o => o.HiddenLayers = [], "HiddenLayers is []; it must be at least one positive size*" },
-        { nameof(ContinuousFlowDensityEstimator.Options.Activation), o => o.Activation = Activation.Relu, "Activation is Relu; it must be a smooth one*" },
-        { nameof(ContinuousFlowDensityEstimator.Options.EnsembleSize), o => o.EnsembleSize = 0, "EnsembleSize is 0; it must be at least 1*" },
-        { nameof(ContinuousFlowDensityEstimator.Options.EnsembleSize), o => (o.EnsembleSize, o.LatentColumnName) = (2, "Z"), "EnsembleSize is 2; it must be 1 where LatentColumnName is set*" },
-        { nameof(ContinuousFlowDensityEstimator.Options.CoverageShare), o => o.CoverageShare = 1.5, "CoverageShare is 1.5; it must be from 0 to 1*" },
-        { nameof(ContinuousFlowDensityEstimator.Options.CoverageReach), o => o.CoverageReach = double.NaN, "CoverageReach is NaN; it must be a positive number*" },
-        { nameof(ContinuousFlowDensityEstimator.Options.PathsPerBatch), o => o.PathsPerBatch = 0, "PathsPerBatch is 0; it must be at least 1*" },
-        { nameof(ContinuousFlowDensityEstimator.Options.BatchesPerEpoch), o => o.BatchesPerEpoch = 0, "BatchesPerEpoch is 0; it must be at least 1, or null*" },
-        { nameof(ContinuousFlowDensityEstimator.Options.Normalization), o => o.Normalization = FeatureNormalization.None, "Normalization is None; it must be PerSlot*" },
-        { nameof(ContinuousFlowDensityEstimator.Options.ConditionColumnName), o => o.ConditionColumnName = "Features", "ConditionColumnName is Features; it must be another column*" },
-        { nameof(ContinuousFlowDensityEstimator.Options.LogDensityColumnName), o => o.LogDensityColumnName = "", "LogDensityColumnName is ; it must be the name of a column*" },
-        { nameof(ContinuousFlowDensityEstimator.Options.Method), o => o.Method = (FlowTrainingMethod)9, "Method is 9; it must be one of FlowMatching, MaximumLikelihood*" },
+        { nameof(ContinuousFlowDensityEstimator.Options.Smoothing), o =>
+            o.Smoothing = -1, "Smoothing is -1; it must be zero or a positive number*" },
+        { nameof(ContinuousFlowDensityEstimator.Options.HiddenLayers), o =>
+            o.HiddenLayers = [], "HiddenLayers is []; it must be at least one positive size*" },
+        { nameof(ContinuousFlowDensityEstimator.Options.Activation), o =>
+            o.Activation = Activation.Relu, "Activation is Relu; it must be a smooth one*" },
+        { nameof(ContinuousFlowDensityEstimator.Options.EnsembleSize), o =>
+            o.EnsembleSize = 0, "EnsembleSize is 0; it must be at least 1*" },
+        { nameof(ContinuousFlowDensityEstimator.Options.EnsembleSize), o =>
+            (o.EnsembleSize, o.LatentColumnName) = (2, "Z"), "EnsembleSize is 2; it must be 1 where LatentColumnName is set*" },
+        { nameof(ContinuousFlowDensityEstimator.Options.CoverageShare), o =>
+            o.CoverageShare = 1.5, "CoverageShare is 1.5; it must be from 0 to 1*" },
+        { nameof(ContinuousFlowDensityEstimator.Options.CoverageReach), o =>
+            o.CoverageReach = double.NaN, "CoverageReach is NaN; it must be a positive number*" },
+        { nameof(ContinuousFlowDensityEstimator.Options.PathsPerBatch), o =>
+            o.PathsPerBatch = 0, "PathsPerBatch is 0; it must be at least 1*" },
+        { nameof(ContinuousFlowDensityEstimator.Options.BatchesPerEpoch), o =>
+            o.BatchesPerEpoch = 0, "BatchesPerEpoch is 0; it must be at least 1, or null*" },
+        { nameof(ContinuousFlowDensityEstimator.Options.Normalization), o =>
+            o.Normalization = FeatureNormalization.None, "Normalization is None; it must be PerSlot*" },
+        { nameof(ContinuousFlowDensityEstimator.Options.ConditionColumnName), o =>
+            o.ConditionColumnName = "Features", "ConditionColumnName is Features; it must be another column*" },
+        { nameof(ContinuousFlowDensityEstimator.Options.LogDensityColumnName), o =>
+            o.LogDensityColumnName = "", "LogDensityColumnName is ; it must be the name of a column*" },
+        { nameof(ContinuousFlowDensityEstimator.Options.Method), o =>
+            o.Method = (FlowTrainingMethod)9, "Method is 9; it must be one of FlowMatching, MaximumLikelihood*" },
     };
 
     [Theory]
@@ -52,7 +65,8 @@ public class FlowBadInputTests
             (o.FeatureColumnName, o.ConditionColumnName) = (features, condition)));
 
         estimator.Invoking(e => e.Fit(data)).Should().Throw<ArgumentOutOfRangeException>().WithMessage(message);
-        estimator.Invoking(e => e.GetOutputSchema(Interop.Schemas.ShapeOf(data.Schema))).Should().Throw<ArgumentOutOfRangeException>().WithMessage(message);
+        estimator.Invoking(e => e.GetOutputSchema(Interop.Schemas.ShapeOf(data.Schema)))
+            .Should().Throw<ArgumentOutOfRangeException>().WithMessage(message);
     }
 
     [Fact]
@@ -62,8 +76,10 @@ public class FlowBadInputTests
 
         IDataView wide = Support.TabularData.View(_mlContext, [new Support.TableRow { Features = [1, 2, 3] }]);
         density.Invoking(d => d.Transform(wide)).Should().Throw<ArgumentOutOfRangeException>().WithMessage("*feature*Features*");
-        density.Invoking(d => d.Model.LogDensity([1, 2, 3])).Should().Throw<ArgumentException>().WithMessage("3 numbers are given; rows of 2 features*");
-        density.Invoking(d => d.Model.LogDensity([1, 2])).Should().Throw<ArgumentException>().WithMessage("0 numbers are given; 1 rows need 1*");
+        density.Invoking(d => d.Model.LogDensity([1, 2, 3]))
+            .Should().Throw<ArgumentException>().WithMessage("3 numbers are given; rows of 2 features*");
+        density.Invoking(d => d.Model.LogDensity([1, 2]))
+            .Should().Throw<ArgumentException>().WithMessage("0 numbers are given; 1 rows need 1*");
         density.Invoking(d => d.Sample(5)).Should().Throw<ArgumentException>().WithMessage("The condition has 0 numbers; it must have 1*");
         density.Invoking(d => d.Sample(0, 1, [1])).Should().Throw<ArgumentOutOfRangeException>();
     }
@@ -73,7 +89,8 @@ public class FlowBadInputTests
     {
         List<DensityRow> rows = [.. Enumerable.Range(0, 50).Select(i => new DensityRow { Features = [i, 5] })];
         Action fit = () => Fit(rows, o => o.Smoothing = 0);
-        fit.Should().Throw<InvalidOperationException>().WithMessage("*'Features' has the same value in all rows, up to rounding, in slots 1: the density would be infinite*");
+        fit.Should().Throw<InvalidOperationException>()
+            .WithMessage("*'Features' has the same value in all rows, up to rounding, in slots 1: the density would be infinite*");
 
         var log = new List<string>();
         _mlContext.Log += (_, e) => log.Add(e.Message);

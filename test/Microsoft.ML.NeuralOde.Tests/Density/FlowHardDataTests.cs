@@ -97,7 +97,8 @@ public class FlowHardDataTests
 
         List<TableRow> empty = Rows(20, random => [Normal(random), float.NaN]);
         foreach (Action fit in new Action[] { () => Density(1).Fit(View(empty)), () => Anomaly(1).Fit(View(empty)) })
-            fit.Should().Throw<InvalidOperationException>().WithMessage("There is no row to train on: 20 rows*'Features'*missing or infinite*");
+            fit.Should()
+            .Throw<InvalidOperationException>().WithMessage("There is no row to train on: 20 rows*'Features'*missing or infinite*");
     }
 
     [Fact]
@@ -122,7 +123,8 @@ public class FlowHardDataTests
             () => _mlContext.Transforms.ContinuousFlowDensity(featureColumnName: column).Fit(data),
             () => _mlContext.AnomalyDetection.Trainers.ContinuousFlow(column).Fit(data),
         })
-            fit.Should().Throw<ArgumentOutOfRangeException>().WithMessage($"*feature column '{column}': expected a vector of Single of known size, got {type}*");
+            fit.Should().Throw<ArgumentOutOfRangeException>()
+            .WithMessage($"*feature column '{column}': expected a vector of Single of known size, got {type}*");
     }
 
     private static float Normal(Random random) => (float)DensityRows.Normal(random);
@@ -147,7 +149,8 @@ public class FlowHardDataTests
         IDataView asked = View([.. probes.Select(features => new TableRow { Features = features })]);
         using ContinuousFlowDensityTransformer density = Density(epochs).Fit(View(rows));
         using ContinuousFlowAnomalyTransformer anomaly = Anomaly(epochs).Fit(View(rows));
-        return new Judgement([.. density.Transform(asked).GetColumn<float>("LogDensity")], [.. anomaly.Transform(asked).GetColumn<float>("Score")]);
+        return new Judgement(
+            [.. density.Transform(asked).GetColumn<float>("LogDensity")], [.. anomaly.Transform(asked).GetColumn<float>("Score")]);
     }
 
     private sealed record Judgement(float[] LogDensity, float[] Score);

@@ -8,7 +8,8 @@ namespace Microsoft.ML.NeuralOde.Tests.Distributed;
 [SupportedOSPlatform("linux")]
 public sealed class HostTests : IDisposable
 {
-    private const string First = "neuralode-a", Second = "neuralode-b", FirstAddress = "10.213.77.1", SecondAddress = "10.213.77.2", Cable = "cable";
+    private const string First = "neuralode-a", Second = "neuralode-b", FirstAddress = "10.213.77.1", SecondAddress = "10.213.77.2",
+        Cable = "cable";
 
     private readonly string _folder = Directory.CreateTempSubdirectory("neuralode-").FullName;
 
@@ -26,9 +27,11 @@ public sealed class HostTests : IDisposable
         string log = Path.Combine(_folder, "log"), checkpoints = Directory.CreateDirectory(Path.Combine(_folder, "checkpoints")).FullName;
         string[] program = [.. MpiJob.Program, "epochs=100000", "silence=2", $"folder={checkpoints}", $"log={log}"];
         using (var job = new MpiJob(
-            ["-iface", Cable, "-launcher", "ssh", "-launcher-exec", WriteLauncher(), "-hosts", $"{FirstAddress},{SecondAddress}", "-n", "2", .. program],
+            ["-iface", Cable, "-launcher", "ssh", "-launcher-exec", WriteLauncher(), "-hosts", $"{FirstAddress},{SecondAddress}", "-n",
+                "2", .. program],
             // Between namespaces of one machine shared memory would need no cable.
-            start => (start.Environment["UCX_TLS"], start.Environment["UCX_NET_DEVICES"]) = ("tcp,self", Cable), ["ip", "netns", "exec", First]))
+            start => (start.Environment["UCX_TLS"], start.Environment["UCX_NET_DEVICES"]) = ("tcp,self", Cable),
+            ["ip", "netns", "exec", First]))
         {
             int other = job.ProcessOf(1);
             job.Await(line => line.Contains("epoch 2/", StringComparison.Ordinal));
@@ -39,9 +42,11 @@ public sealed class HostTests : IDisposable
             WaitForEnd(other);
         }
         // What rank 1 says does not come through the cable; its host has it.
-        File.ReadAllLines($"{log}.rank1.txt")[^1].Should().StartWith("rank1: TrainingGroupException: Nothing was heard of rank 0 for 2 seconds");
+        File.ReadAllLines($"{log}.rank1.txt")[^1].Should()
+            .StartWith("rank1: TrainingGroupException: Nothing was heard of rank 0 for 2 seconds");
 
-        int epochs = int.Parse(File.ReadAllLines($"{log}.rank0.txt").Last(line => line.Contains("epoch ", StringComparison.Ordinal)).Split(' ', '/')[2],
+        int epochs = int.Parse(File.ReadAllLines($"{log}.rank0.txt")
+            .Last(line => line.Contains("epoch ", StringComparison.Ordinal)).Split(' ', '/')[2],
             System.Globalization.CultureInfo.InvariantCulture);
         using MpiJob rest = MpiJob.Run(1, $"epochs={epochs + 2}", $"folder={checkpoints}");
         rest.Code.Should().Be(0, string.Join('\n', rest.Lines));
@@ -95,13 +100,15 @@ public sealed class HostTests : IDisposable
 
     private static bool IsUp(string space)
     {
-        using Process process = Process.Start(new ProcessStartInfo("ip", ["-n", space, "link", "show", Cable]) { RedirectStandardOutput = true })!;
+        using Process process =
+            Process.Start(new ProcessStartInfo("ip", ["-n", space, "link", "show", Cable]) { RedirectStandardOutput = true })!;
         bool isUp = process.StandardOutput.ReadToEnd().Contains("state UP", StringComparison.Ordinal);
         process.WaitForExit();
         return isUp;
     }
 
-    private static void Do(string program, params string[] arguments) => Try(program, arguments).Should().Be("", $"{program} {string.Join(' ', arguments)}");
+    private static void Do(string program, params string[] arguments) =>
+        Try(program, arguments).Should().Be("", $"{program} {string.Join(' ', arguments)}");
 
     private static string Try(string program, params string[] arguments)
     {

@@ -121,10 +121,14 @@ public sealed class MpiTests : IDisposable
     [Fact]
     public void Options_that_make_no_sense_are_refused_by_name()
     {
-        FluentActions.Invoking(() => Mpi.Start(new MpiOptions { Silence = TimeSpan.Zero })).Should().Throw<ArgumentOutOfRangeException>().WithMessage("Silence is*");
-        FluentActions.Invoking(() => Mpi.Start(new MpiOptions { Patience = TimeSpan.FromSeconds(5) })).Should().Throw<ArgumentOutOfRangeException>().WithMessage("Patience is*");
-        FluentActions.Invoking(() => Mpi.Start(new MpiOptions { Threads = 0 })).Should().Throw<ArgumentOutOfRangeException>().WithMessage("Threads is*");
-        FluentActions.Invoking(() => Mpi.Start(new MpiOptions { Library = " " })).Should().Throw<ArgumentOutOfRangeException>().WithMessage("Library is*");
+        FluentActions.Invoking(() => Mpi.Start(new MpiOptions { Silence = TimeSpan.Zero }))
+            .Should().Throw<ArgumentOutOfRangeException>().WithMessage("Silence is*");
+        FluentActions.Invoking(() => Mpi.Start(new MpiOptions { Patience = TimeSpan.FromSeconds(5) }))
+            .Should().Throw<ArgumentOutOfRangeException>().WithMessage("Patience is*");
+        FluentActions.Invoking(() => Mpi.Start(new MpiOptions { Threads = 0 }))
+            .Should().Throw<ArgumentOutOfRangeException>().WithMessage("Threads is*");
+        FluentActions.Invoking(() => Mpi.Start(new MpiOptions { Library = " " }))
+            .Should().Throw<ArgumentOutOfRangeException>().WithMessage("Library is*");
     }
 
     /// <summary>The last validation loss and the first score, as rank 0 has them.</summary>

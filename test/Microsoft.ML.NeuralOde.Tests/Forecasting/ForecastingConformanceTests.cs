@@ -11,11 +11,16 @@ public sealed class ForecastingConformanceTests
             .Select((value, i) => new Observation { Key = i % 2 == 0 ? "a" : "b", Time = i, Value = value }).ToArray());
         LatentOdeForecastingTrainer.Options options = ForecastingTests.Small(new LatentOdeForecastingTrainer.Options
         {
-            Horizon = 2, TimeColumnName = "Time", SeriesKeyColumnName = "Key", ConfidenceLowerBoundColumn = "Low", ConfidenceUpperBoundColumn = "High",
+            Horizon = 2,
+            TimeColumnName = "Time",
+            SeriesKeyColumnName = "Key",
+            ConfidenceLowerBoundColumn = "Low",
+            ConfidenceUpperBoundColumn = "High",
         });
         Conformance.Conformance.Check(
             mlContext, mlContext.Forecasting.LatentOde(options), data,
-            [Without("Value"), Without("Time"), Without("Key"), mlContext.Transforms.CopyColumns("Value", "Key").Fit(data).Transform(data)]);
+            [Without("Value"), Without("Time"), Without("Key"),
+                mlContext.Transforms.CopyColumns("Value", "Key").Fit(data).Transform(data)]);
 
         IDataView Without(string column) => mlContext.Transforms.DropColumns(column).Fit(data).Transform(data);
     }

@@ -8,7 +8,8 @@ public sealed class SmallForecaster : IDisposable
     public SmallForecaster()
     {
         Values = ForecastingTests.Noisy(160, 7);
-        LatentOdeForecastingTrainer.Options options = ForecastingTests.Small(new LatentOdeForecastingTrainer.Options { Horizon = 4, TimeColumnName = "Date" });
+        LatentOdeForecastingTrainer.Options options =
+            ForecastingTests.Small(new LatentOdeForecastingTrainer.Options { Horizon = 4, TimeColumnName = "Date" });
         Model = Context.Forecasting.LatentOde(options).Fit(View(Values));
     }
 
@@ -105,7 +106,8 @@ public sealed class ForecastingEngineTests(SmallForecaster small) : IClassFixtur
     }
 
     private IDataView Backward() => small.Context.Data.LoadFromEnumerable(
-        (SmallForecaster.Dated[])[new() { Date = SmallForecaster.Date(1), Value = 1 }, new() { Date = SmallForecaster.Date(0), Value = 2 }]);
+        (SmallForecaster.Dated[])[new() { Date = SmallForecaster.Date(1), Value = 1 },
+            new() { Date = SmallForecaster.Date(0), Value = 2 }]);
 
     private void Fit(float[] values) => small.Context.Forecasting.LatentOde(inputColumnName: "Value").Fit(small.View(values));
 

@@ -22,7 +22,8 @@ public sealed class ForecastingTests
     public void A_sine_with_gaps_goes_on_for_a_period()
     {
         var random = new Random(3);
-        IDataView sine = View(Enumerable.Range(0, 400).Select(i => random.NextDouble() < 0.15 ? float.NaN : 10 + 3 * MathF.Sin(i * MathF.Tau / 25)));
+        IDataView sine =
+            View(Enumerable.Range(0, 400).Select(i => random.NextDouble() < 0.15 ? float.NaN : 10 + 3 * MathF.Sin(i * MathF.Tau / 25)));
         LatentOdeForecastingTrainer.Options options = Small(new LatentOdeForecastingTrainer.Options { Horizon = 25 });
         using LatentOdeForecastingTransformer model = _mlContext.Forecasting.LatentOde(options).Fit(sine);
         SeriesForecast forecast = model.CreateForecastingEngine().Predict();
@@ -36,7 +37,10 @@ public sealed class ForecastingTests
         float[] values = Noisy(1200, 5);
         using LatentOdeForecastingTransformer model = _mlContext.Forecasting.LatentOde(Small(new LatentOdeForecastingTrainer.Options
         {
-            Horizon = 4, ConfidenceLevel = 0.9, ConfidenceLowerBoundColumn = "Low", ConfidenceUpperBoundColumn = "High",
+            Horizon = 4,
+            ConfidenceLevel = 0.9,
+            ConfidenceLowerBoundColumn = "Low",
+            ConfidenceUpperBoundColumn = "High",
         })).Fit(View(values.Take(800)));
         Row[] rows = [.. _mlContext.Data.CreateEnumerable<Row>(model.Transform(View(values.Skip(800))), false)];
         int inside = 0, all = 0;
@@ -59,14 +63,16 @@ public sealed class ForecastingTests
         })];
         LatentOdeForecastingTrainer.Options options = Small(
             new LatentOdeForecastingTrainer.Options { Horizon = 3, TimeColumnName = "Time", SeriesKeyColumnName = "Key" });
-        using LatentOdeForecastingTransformer model = _mlContext.Forecasting.LatentOde(options).Fit(_mlContext.Data.LoadFromEnumerable(two));
+        using LatentOdeForecastingTransformer model = _mlContext.Forecasting.LatentOde(options)
+            .Fit(_mlContext.Data.LoadFromEnumerable(two));
         float[] together = Last(model, two, "b"), alone = Last(model, [.. two.Where(row => row.Key == "b")], "b");
         together.Should().HaveCount(3);
         for (int i = 0; i < 3; i++)
             together[i].Should().BeApproximately(alone[i], 1e-4f);
         model.SeriesKeys.Should().Equal("a", "b");
         model.CreateForecastingEngine("b").Predict().Times.Should().Equal(240, 243, 246);
-        FluentActions.Invoking(() => model.CreateForecastingEngine("c")).Should().Throw<ArgumentException>().WithMessage("*no series 'c'*'a', 'b'*");
+        FluentActions.Invoking(() => model.CreateForecastingEngine("c"))
+            .Should().Throw<ArgumentException>().WithMessage("*no series 'c'*'a', 'b'*");
         FluentActions.Invoking(() => model.CreateForecastingEngine()).Should().Throw<ArgumentException>().WithMessage("*2 series*");
     }
 
@@ -75,10 +81,12 @@ public sealed class ForecastingTests
     {
         Whole[] rows = [.. Enumerable.Range(1, 6).Select(slope => new Whole
         {
-            Times = [.. Enumerable.Range(0, 30 + slope).Select(i => 2.0 * i)], Values = [.. Enumerable.Range(0, 30 + slope).Select(i => (float)slope * i)],
+            Times = [.. Enumerable.Range(0, 30 + slope)
+                .Select(i => 2.0 * i)], Values = [.. Enumerable.Range(0, 30 + slope).Select(i => (float)slope * i)],
         })];
         IDataView data = _mlContext.Data.LoadFromEnumerable(rows);
-        LatentOdeForecastingTrainer.Options options = Small(new LatentOdeForecastingTrainer.Options { Horizon = 3, TimeColumnName = "Times" });
+        LatentOdeForecastingTrainer.Options options =
+            Small(new LatentOdeForecastingTrainer.Options { Horizon = 3, TimeColumnName = "Times" });
         options.FeatureColumnName = "Values";
         using LatentOdeForecastingTransformer model = _mlContext.Forecasting.LatentOde(options).Fit(data);
         Whole[] forecast = [.. Read<Whole>(model.Transform(data))];
@@ -115,7 +123,8 @@ public sealed class ForecastingTests
         })];
     }
 
-    private IDataView View(IEnumerable<float> values) => _mlContext.Data.LoadFromEnumerable(values.Select(value => new Number { Value = value }).ToArray());
+    private IDataView View(IEnumerable<float> values) =>
+        _mlContext.Data.LoadFromEnumerable(values.Select(value => new Number { Value = value }).ToArray());
 
     private sealed class Number
     {

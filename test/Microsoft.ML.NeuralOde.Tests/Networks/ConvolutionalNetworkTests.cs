@@ -78,7 +78,8 @@ public sealed class ConvolutionalNetworkTests : IDisposable
         using (TorchSharp.torch.NewDisposeScope())
         using (TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> module = model.Model.CreateModule())
         {
-            float[] logits = module.call(TorchSharp.torch.tensor(rows[4].Features, [1, rows[4].Features.Length])).softmax(1).data<float>().ToArray();
+            float[] logits = module.call(TorchSharp.torch.tensor(rows[4].Features, [1, rows[4].Features.Length]))
+                .softmax(1).data<float>().ToArray();
             logits.Zip(found.Skip(4 * Classes), (a, b) => Math.Abs(a - b)).Max().Should().BeLessThan(1e-5f);
         }
         IDataView view = ImageData.Keyed(_mlContext, rows, 3, 12, 14);
@@ -153,7 +154,8 @@ public sealed class ConvolutionalNetworkTests : IDisposable
         Scores(o => { Augmented(o); Kept(o); }).Should().Equal(expected);
 
         Action other = () => Scores(o => { Augmented(o); Kept(o); o.Network = ((ConvolutionalNetwork)o.Network!) with { Channels = 8 }; });
-        other.Should().Throw<InvalidOperationException>().WithMessage("*another training*Network was convolutional (6 channels*8 channels*");
+        other.Should()
+            .Throw<InvalidOperationException>().WithMessage("*another training*Network was convolutional (6 channels*8 channels*");
 
         void Augmented(Options options)
         {
@@ -174,7 +176,8 @@ public sealed class ConvolutionalNetworkTests : IDisposable
         float[] Scores(Action<Options> change)
         {
             using NeuralOdeClassificationTransformer model = Fit(change, rows: 60);
-            return [.. model.Transform(ImageData.Keyed(_mlContext, ImageData.Rows(6, ImageData.Colour), 3, 12, 14)).GetColumn<float[]>("Score").SelectMany(s => s)];
+            return [.. model.Transform(ImageData.Keyed(_mlContext, ImageData.Rows(6, ImageData.Colour), 3, 12, 14))
+                .GetColumn<float[]>("Score").SelectMany(s => s)];
         }
     }
 
@@ -184,10 +187,25 @@ public sealed class ConvolutionalNetworkTests : IDisposable
         IDataView data = ImageData.View(_mlContext, ImageData.Rows(120, new ImageShape(1, 12, 12)), 12, 12);
         var network = new ConvolutionalNetwork { Channels = 4, Block = ConvolutionalBlock.None };
         using NeuralOdeBinaryClassificationTransformer binary = _mlContext.BinaryClassification.Trainers.NeuralOde(
-            new NeuralOdeBinaryClassificationTrainer.Options { Network = network, LabelColumnName = "IsLying", NumberOfEpochs = 5, BatchSize = 16, Seed = 1 }).Fit(data);
-        _mlContext.BinaryClassification.EvaluateNonCalibrated(binary.Transform(data), "IsLying").AreaUnderRocCurve.Should().BeGreaterThan(0.9);
+            new NeuralOdeBinaryClassificationTrainer.Options
+            {
+                Network = network,
+                LabelColumnName = "IsLying",
+                NumberOfEpochs = 5,
+                BatchSize = 16,
+                Seed = 1
+            }).Fit(data);
+        _mlContext.BinaryClassification.EvaluateNonCalibrated(binary.Transform(data), "IsLying").AreaUnderRocCurve.Should()
+            .BeGreaterThan(0.9);
         using NeuralOdeRegressionTransformer regression = _mlContext.Regression.Trainers.NeuralOde(
-            new NeuralOdeRegressionTrainer.Options { Network = network, LabelColumnName = "Brightness", NumberOfEpochs = 5, BatchSize = 16, Seed = 1 }).Fit(data);
+            new NeuralOdeRegressionTrainer.Options
+            {
+                Network = network,
+                LabelColumnName = "Brightness",
+                NumberOfEpochs = 5,
+                BatchSize = 16,
+                Seed = 1
+            }).Fit(data);
         regression.Transform(data).GetColumn<float>("Score").Should().OnlyContain(score => float.IsFinite(score));
     }
 
@@ -203,8 +221,10 @@ public sealed class ConvolutionalNetworkTests : IDisposable
             (new ConvolutionalNetwork { ResidualLayers = 0 }, "Network.ResidualLayers is 0*"),
             (new ConvolutionalNetwork { Augmentation = null! }, "Network.Augmentation is null*"),
             (new ConvolutionalNetwork { Augmentation = new ImageAugmentation { Shift = -1 } }, "Network.Augmentation.Shift is -1*"),
-            (new ConvolutionalNetwork { Augmentation = new ImageAugmentation { Shift = double.NaN } }, "Network.Augmentation.Shift is NaN*"),
-            (new ConvolutionalNetwork { Augmentation = new ImageAugmentation { Rotation = 200 } }, "Network.Augmentation.Rotation is 200*180*"),
+            (new ConvolutionalNetwork { Augmentation = new ImageAugmentation { Shift = double.NaN } },
+                "Network.Augmentation.Shift is NaN*"),
+            (new ConvolutionalNetwork { Augmentation = new ImageAugmentation { Rotation = 200 } },
+                "Network.Augmentation.Rotation is 200*180*"),
         })
             Refused(o => o.Network = network, message);
         Refused(o => o.Dynamics = NeuralOdeDynamics.FromModule("own", size => new DenseDynamics(size, [3])), "Dynamics is 'own'*Network*");
@@ -233,7 +253,12 @@ public sealed class ConvolutionalNetworkTests : IDisposable
     {
         var options = new Options
         {
-            Network = new ConvolutionalNetwork { Channels = 4, Image = image is null ? null : new ImageShape(image[0], image[1], image[2]) },
+            Network = new ConvolutionalNetwork
+            {
+                Channels = 4,
+                Image = image is null
+                ? null : new ImageShape(image[0], image[1], image[2])
+            },
             NumberOfEpochs = 1,
         };
         FluentActions.Invoking(() => _mlContext.MulticlassClassification.Trainers.NeuralOde(options).Fit(
@@ -244,9 +269,11 @@ public sealed class ConvolutionalNetworkTests : IDisposable
     [Fact]
     public void A_vector_without_dimensions_is_fine_where_the_shape_is_given_and_a_model_refuses_channels_that_come_last()
     {
-        var options = new Options { Network = new ConvolutionalNetwork { Channels = 4, Image = ImageData.Colour }, NumberOfEpochs = 1, Seed = 1 };
+        var options =
+            new Options { Network = new ConvolutionalNetwork { Channels = 4, Image = ImageData.Colour }, NumberOfEpochs = 1, Seed = 1 };
         List<ImageRow> rows = ImageData.Rows(12, ImageData.Colour);
-        using NeuralOdeClassificationTransformer model = _mlContext.MulticlassClassification.Trainers.NeuralOde(options).Fit(ImageData.Keyed(_mlContext, rows, 504));
+        using NeuralOdeClassificationTransformer model = _mlContext.MulticlassClassification.Trainers.NeuralOde(options)
+            .Fit(ImageData.Keyed(_mlContext, rows, 504));
         float[][] flat = [.. model.Transform(ImageData.Keyed(_mlContext, rows, 504)).GetColumn<float[]>("Score")];
         float[][] shaped = [.. model.Transform(ImageData.Keyed(_mlContext, rows, 3, 12, 14)).GetColumn<float[]>("Score")];
         shaped.SelectMany(s => s).Should().Equal(flat.SelectMany(s => s));
@@ -255,7 +282,8 @@ public sealed class ConvolutionalNetworkTests : IDisposable
 
         IDataView interleaved = ImageData.Keyed(_mlContext, rows, 12, 14, 3), planar = ImageData.Keyed(_mlContext, rows, 3, 12, 14);
         var trainer = _mlContext.MulticlassClassification.Trainers.NeuralOde(options);
-        FluentActions.Invoking(() => trainer.Fit(planar, interleaved)).Should().Throw<ArgumentOutOfRangeException>().WithMessage("*3, 12, 14*");
+        FluentActions.Invoking(() => trainer.Fit(planar, interleaved))
+            .Should().Throw<ArgumentOutOfRangeException>().WithMessage("*3, 12, 14*");
         options.Network = new ConvolutionalNetwork { Channels = 5, Image = ImageData.Colour };
         FluentActions.Invoking(() => _mlContext.MulticlassClassification.Trainers.NeuralOde(options).Fit(planar, model.Model))
             .Should().Throw<ArgumentException>().WithMessage("*5 and 4 channels*");

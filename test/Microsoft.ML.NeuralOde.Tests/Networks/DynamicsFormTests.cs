@@ -38,8 +38,10 @@ public sealed class DynamicsFormTests : IDisposable
         ITransformer loaded = new MLContext(2).Model.Load(file, out _);
         Scores(loaded).Should().Equal(scores);
         var schema = Microsoft.ML.Data.SchemaDefinition.Create(typeof(TableRow));
-        schema[nameof(TableRow.Features)].ColumnType = new Microsoft.ML.Data.VectorDataViewType(Microsoft.ML.Data.NumberDataViewType.Single, 2);
-        using PredictionEngine<TableRow, Scored> engine = _mlContext.Model.CreatePredictionEngine<TableRow, Scored>(loaded, inputSchemaDefinition: schema);
+        schema[nameof(TableRow.Features)].ColumnType =
+            new Microsoft.ML.Data.VectorDataViewType(Microsoft.ML.Data.NumberDataViewType.Single, 2);
+        using PredictionEngine<TableRow, Scored> engine = _mlContext.Model.CreatePredictionEngine<TableRow,
+            Scored>(loaded, inputSchemaDefinition: schema);
         int place = 0;
         foreach (TableRow row in Rows().Take(20))
             engine.Predict(row).Score.Should().BeApproximately(scores[place++], 1e-4f);
@@ -65,7 +67,8 @@ public sealed class DynamicsFormTests : IDisposable
         using (torch.no_grad())
         using (torch.NewDisposeScope())
         {
-            torch.Tensor expected = network.FromOutputs(network.Solve(torch.tensor(features, [found.Length, 2]), network.Block.Options).Outputs);
+            torch.Tensor expected =
+                network.FromOutputs(network.Solve(torch.tensor(features, [found.Length, 2]), network.Block.Options).Outputs);
             float[] right = [.. expected.data<float>()];
             // The scorer's outputs are before the label's units.
             torch.Tensor scored = network.FromOutputs(torch.tensor(found, [found.Length, 1]));
@@ -147,10 +150,14 @@ public sealed class DynamicsFormTests : IDisposable
     {
         foreach ((Action<Options> change, string message) in new (Action<Options>, string)[]
         {
-            (o => (o.DynamicsForm, o.DynamicsLayers) = (DynamicsForm.Hamiltonian, []), "DynamicsLayers is []; it must be at least one size*"),
-            (o => (o.DynamicsForm, o.Solver) = (DynamicsForm.Hamiltonian, OdeMethod.Leapfrog), "Solver is 'leapfrog'; *implicit_midpoint*SeparableHamiltonian*"),
-            (o => (o.DynamicsForm, o.Dynamics) = (DynamicsForm.HeavyBall, NeuralOdeDynamics.FromModule("own", size => new DenseDynamics(size))), "DynamicsForm is *Dynamics is set*"),
-            (o => (o.AugmentedDimensions, o.Network) = (2, new ConvolutionalNetwork()), "AugmentedDimensions is 2; it must be zero where Network is set*"),
+            (o => (o.DynamicsForm, o.DynamicsLayers) = (DynamicsForm.Hamiltonian, []),
+                "DynamicsLayers is []; it must be at least one size*"),
+            (o => (o.DynamicsForm, o.Solver) = (DynamicsForm.Hamiltonian, OdeMethod.Leapfrog),
+                "Solver is 'leapfrog'; *implicit_midpoint*SeparableHamiltonian*"),
+            (o => (o.DynamicsForm, o.Dynamics) = (DynamicsForm.HeavyBall,
+                NeuralOdeDynamics.FromModule("own", size => new DenseDynamics(size))), "DynamicsForm is *Dynamics is set*"),
+            (o => (o.AugmentedDimensions, o.Network) = (2, new ConvolutionalNetwork()),
+                "AugmentedDimensions is 2; it must be zero where Network is set*"),
         })
         {
             var options = new Options();
@@ -164,7 +171,8 @@ public sealed class DynamicsFormTests : IDisposable
     public void A_model_whose_steps_have_become_a_part_of_it_is_warned_of_once()
     {
         Warnings(o => (o.Solver, o.EndTime) = (OdeMethod.Euler, 8)).Should().ContainSingle()
-            .Which.Should().Contain("256 training rows").And.Contain("steps of 4 instead of the steps of 8 of training").And.Contain("StepSize");
+            .Which.Should()
+            .Contain("256 training rows").And.Contain("steps of 4 instead of the steps of 8 of training").And.Contain("StepSize");
         Warnings(o => (o.Solver, o.EndTime, o.SkipSolverCheck) = (OdeMethod.Euler, 8, true)).Should().BeEmpty();
         Warnings(_ => { }).Should().BeEmpty();
     }
@@ -205,9 +213,19 @@ public sealed class DynamicsFormTests : IDisposable
             if (e.Kind == Microsoft.ML.Runtime.ChannelMessageKind.Warning)
                 found.Add(e.Message);
         };
-        var options = new Options { LabelColumnName = "Target", EncoderLayers = [6], DynamicsLayers = [8], NumberOfEpochs = 12, BatchSize = 16, LearningRate = 0.02, Seed = 4 };
+        var options = new Options
+        {
+            LabelColumnName = "Target",
+            EncoderLayers = [6],
+            DynamicsLayers = [8],
+            NumberOfEpochs = 12,
+            BatchSize = 16,
+            LearningRate = 0.02,
+            Seed = 4
+        };
         change(options);
-        using NeuralOdeRegressionTransformer model = context.Regression.Trainers.NeuralOde(options).Fit(TabularData.View(context, TabularData.Circle(300)));
+        using NeuralOdeRegressionTransformer model = context.Regression.Trainers.NeuralOde(options)
+            .Fit(TabularData.View(context, TabularData.Circle(300)));
         return found;
     }
 
@@ -234,7 +252,8 @@ public sealed class DynamicsFormTests : IDisposable
 
     private IDataView Data() => TabularData.View(_mlContext, Rows());
 
-    private float[] Scores(ITransformer model) => [.. Microsoft.ML.Data.ColumnCursorExtensions.GetColumn<float>(model.Transform(Data()), "Score")];
+    private float[] Scores(ITransformer model) =>
+        [.. Microsoft.ML.Data.ColumnCursorExtensions.GetColumn<float>(model.Transform(Data()), "Score")];
 
     private sealed class Scored
     {

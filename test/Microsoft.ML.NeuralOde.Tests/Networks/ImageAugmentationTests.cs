@@ -39,7 +39,8 @@ public sealed class ImageAugmentationTests
     [Fact]
     public void Draws_repeat_with_the_seed_and_keep_within_their_bounds()
     {
-        var augmenter = new ImageAugmenter(new ImageAugmentation { Shift = 2, Rotation = 15, HorizontalFlip = true }, new ImageShape(1, 8, 8));
+        var augmenter =
+            new ImageAugmenter(new ImageAugmentation { Shift = 2, Rotation = 15, HorizontalFlip = true }, new ImageShape(1, 8, 8));
         ImageChange[] changes = augmenter.Draw(2000, seed: 4);
         augmenter.Draw(2000, seed: 4).Should().Equal(changes);
         augmenter.Draw(2000, seed: 5).Should().NotEqual(changes);
@@ -64,7 +65,8 @@ public sealed class ImageAugmentationTests
     {
         ImageAugmentation.None.IsActive.Should().BeFalse();
         ImageAugmentation.None.ToString().Should().Be("none");
-        new ImageAugmentation { Shift = 1.5, Rotation = 10, HorizontalFlip = true }.ToString().Should().Be("shift 1.5, rotation 10, horizontal flip");
+        new ImageAugmentation { Shift = 1.5, Rotation = 10, HorizontalFlip = true }.ToString()
+            .Should().Be("shift 1.5, rotation 10, horizontal flip");
         new ConvolutionalNetwork { Block = ConvolutionalBlock.Residual, Image = new ImageShape(3, 32, 32) }.ToString()
             .Should().Be("convolutional (images 3 x 32 x 32; 64 channels; block Residual, 6 layers; augmentation none)");
         new NeuralOdeClassificationTrainer.Options { Network = new ConvolutionalNetwork() }.ToString()

@@ -25,7 +25,8 @@ public sealed class OwnDynamicsTests : IDisposable
     public void A_module_that_computes_what_the_layers_do_is_trained_to_the_same_weights_and_scores()
     {
         using NeuralOdeRegressionTransformer layers = Fit(o => o.Dynamics = null);
-        using NeuralOdeRegressionTransformer module = Fit(o => o.Dynamics = NeuralOdeDynamics.FromModule("layers", size => new DenseDynamics(size, [6])));
+        using NeuralOdeRegressionTransformer module =
+            Fit(o => o.Dynamics = NeuralOdeDynamics.FromModule("layers", size => new DenseDynamics(size, [6])));
 
         module.TrainingHistory.Select(report => report.TrainLoss).Should().Equal(layers.TrainingHistory.Select(report => report.TrainLoss));
         foreach ((string name, ModelWeights weights) in layers.Model.Weights)
@@ -38,7 +39,8 @@ public sealed class OwnDynamicsTests : IDisposable
     {
         using NeuralOdeRegressionTransformer model = Fit(o => o.Dynamics = Decay("decay"));
         float[] Values(string name) => [.. model.Model.Weights[name].Values];
-        float[] mean = Values("mean"), scale = Values("scale"), weight = Values("encoder0.weight"), bias = Values("encoder0.bias"), head = Values("head.weight");
+        float[] mean = Values("mean"), scale = Values("scale"), weight = Values("encoder0.weight"), bias = Values("encoder0.bias"),
+            head = Values("head.weight");
         double rate = Values("ode.dynamics.rate").Single();
         rate.Should().NotBe(0.5f, "it is trained");
 
@@ -86,7 +88,8 @@ public sealed class OwnDynamicsTests : IDisposable
         foreach (byte[] file in new[] { plain, chained })
         {
             Action load = () => new MLContext(1).Model.Load(new MemoryStream(file), out _);
-            Innermost(load).Should().BeOfType<InvalidOperationException>().Which.Message.Should().Contain("'decay'").And.Contain("mlContext.ComponentCatalog.RegisterDynamics(");
+            Innermost(load).Should().BeOfType<InvalidOperationException>().Which.Message.Should()
+                .Contain("'decay'").And.Contain("mlContext.ComponentCatalog.RegisterDynamics(");
         }
         Action loadSealed = () => new MLContext(1).Model.LoadSealed(new MemoryStream(sealedFile), out _);
         loadSealed.Should().Throw<InvalidDataException>().WithMessage("*'decay'*RegisterDynamics*");
@@ -133,7 +136,8 @@ public sealed class OwnDynamicsTests : IDisposable
         var other = NeuralOdeDynamics.FromModule("decay", size => new DenseDynamics(size, [3]));
         Action load = () => Knowing(other).Model.Load(new MemoryStream(file), out _);
         Innermost(load).Should().BeOfType<InvalidDataException>().Which.Message.Should().Contain("'decay'").And.Contain("saved with");
-        using NeuralOdeRegressionTransformer layers = Fit(o => o.Dynamics = NeuralOdeDynamics.FromModule("decay", size => new DenseDynamics(size, [3])));
+        using NeuralOdeRegressionTransformer layers =
+            Fit(o => o.Dynamics = NeuralOdeDynamics.FromModule("decay", size => new DenseDynamics(size, [3])));
         (file, _, _) = Save(layers);
         load = () => Knowing(Decay("decay")).Model.Load(new MemoryStream(file), out _);
         Innermost(load).Should().BeOfType<InvalidDataException>().Which.Message.Should().Contain("'decay'").And.Contain("saved with");
@@ -175,7 +179,8 @@ public sealed class OwnDynamicsTests : IDisposable
         {
             "null" => null!,
             "shared" => shared,
-            "double" => new Made(Linear(size, size, dtype: ScalarType.Float64), (layer, t, y) => layer.call(y.to(ScalarType.Float64)).to(ScalarType.Float32)),
+            "double" => new Made(Linear(size, size, dtype: ScalarType.Float64),
+                (layer, t, y) => layer.call(y.to(ScalarType.Float64)).to(ScalarType.Float32)),
             "shape" => new Made(Linear(size, size + 1), (layer, t, y) => layer.call(y)),
             "fails" => new Made(Linear(size + 1, size), (layer, t, y) => layer.call(y)),
             "random" => new Made(Linear(size, size), (layer, t, y) => functional.dropout(layer.call(y), 0.5, training: true)),
@@ -191,7 +196,8 @@ public sealed class OwnDynamicsTests : IDisposable
         static IDataView Unread()
         {
             var mlContext = new MLContext(1);
-            return mlContext.Data.FilterByCustomPredicate(TabularData.View(mlContext, Rows()), (TableRow _) => throw new NotSupportedException("The rows were read."));
+            return mlContext.Data.FilterByCustomPredicate(
+                TabularData.View(mlContext, Rows()), (TableRow _) => throw new NotSupportedException("The rows were read."));
         }
     }
 
@@ -202,7 +208,8 @@ public sealed class OwnDynamicsTests : IDisposable
         {
             o.Solver = OdeMethod.Rk4;
             o.StepSize = 0.25;
-            o.Dynamics = NeuralOdeDynamics.FromModule("mine", size => new Made(Linear(size, size), (layer, t, y) => layer.call(y) * t.item<float>()));
+            o.Dynamics = NeuralOdeDynamics.FromModule(
+                "mine", size => new Made(Linear(size, size), (layer, t, y) => layer.call(y) * t.item<float>()));
         });
         Scores(model).Should().OnlyContain(score => float.IsFinite(score));
     }
@@ -216,9 +223,11 @@ public sealed class OwnDynamicsTests : IDisposable
             options.CheckpointFolder = _folder;
             options.CheckpointInterval = TimeSpan.Zero;
         }
-        using NeuralOdeRegressionTransformer whole = Fit(o => { o.Dynamics = Decay("decay"); o.NumberOfEpochs = 4; o.LearningRateSchedule = LearningRateSchedule.Constant; });
+        using NeuralOdeRegressionTransformer whole =
+            Fit(o => { o.Dynamics = Decay("decay"); o.NumberOfEpochs = 4; o.LearningRateSchedule = LearningRateSchedule.Constant; });
         Fit(o => { Kept(o); o.NumberOfEpochs = 2; o.LearningRateSchedule = LearningRateSchedule.Constant; }).Dispose();
-        using NeuralOdeRegressionTransformer resumed = Fit(o => { Kept(o); o.NumberOfEpochs = 4; o.LearningRateSchedule = LearningRateSchedule.Constant; });
+        using NeuralOdeRegressionTransformer resumed =
+            Fit(o => { Kept(o); o.NumberOfEpochs = 4; o.LearningRateSchedule = LearningRateSchedule.Constant; });
         Scores(resumed).Should().Equal(Scores(whole));
         Action other = () => Fit(o => { Kept(o); o.Dynamics = Decay("growth"); });
         other.Should().Throw<InvalidOperationException>().WithMessage("*Dynamics was decay and is growth*");
@@ -240,7 +249,8 @@ public sealed class OwnDynamicsTests : IDisposable
         float[] expected = Scores(model);
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        float[] found = copy.call(tensor([.. Rows().SelectMany(row => row.Features)], [Rows().Count, 2])).contiguous().data<float>().ToArray();
+        float[] found = copy.call(tensor([.. Rows().SelectMany(row => row.Features)], [Rows().Count, 2]))
+            .contiguous().data<float>().ToArray();
         found.Zip(expected, (a, b) => Math.Abs(a - b)).Max().Should().BeLessThan(1e-4f);
     }
 
@@ -261,11 +271,15 @@ public sealed class OwnDynamicsTests : IDisposable
         string json = System.Text.Json.JsonSerializer.Serialize(description, PayloadReader.Json);
         json.Should().Contain("\"Kind\":\"dense\",\"Version\":1");
 
-        System.Text.Json.JsonSerializer.Deserialize<ModelDescription>(json.Replace("\"Kind\":\"dense\",\"Version\":1,", ""), PayloadReader.Json)!.Network
+        System.Text.Json.JsonSerializer.Deserialize<ModelDescription>(
+            json.Replace("\"Kind\":\"dense\",\"Version\":1,", ""), PayloadReader.Json)!.Network
             .Should().BeOfType<DenseDescription>("files from before there were kinds name none");
-        Action unknown = () => System.Text.Json.JsonSerializer.Deserialize<ModelDescription>(json.Replace("\"dense\"", "\"quantum\""), PayloadReader.Json);
+        Action unknown = () =>
+            System.Text.Json.JsonSerializer.Deserialize<ModelDescription>(json.Replace("\"dense\"", "\"quantum\""), PayloadReader.Json);
         unknown.Should().Throw<InvalidDataException>().WithMessage("*'quantum'*Update the package*");
-        Action newer = () => System.Text.Json.JsonSerializer.Deserialize<ModelDescription>(json.Replace("\"Version\":1", $"\"Version\":{DenseDescription.KindVersion + 1}"), PayloadReader.Json);
+        Action newer = () =>
+            System.Text.Json.JsonSerializer.Deserialize<ModelDescription>(
+                json.Replace("\"Version\":1", $"\"Version\":{DenseDescription.KindVersion + 1}"), PayloadReader.Json);
         newer.Should().Throw<InvalidDataException>().WithMessage($"*version {DenseDescription.KindVersion + 1}*Update the package*");
         foreach (NetworkKind kind in NetworkKind.All)
             kind.Description.Should().BeDerivedFrom<NetworkDescription>();

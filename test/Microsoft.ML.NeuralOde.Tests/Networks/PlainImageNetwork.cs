@@ -7,7 +7,8 @@ internal sealed class PlainImageNetwork(IReadOnlyDictionary<string, ModelWeights
     public double[] SharedResidual(float[] pixels, ImageShape shape, int layers)
     {
         double mean = weights["mean"].Values[0], scale = weights["scale"].Values[0];
-        Image x = new Image(shape.Channels, shape.Height, shape.Width).Fill((c, y, k) => (pixels[(c * shape.Height + y) * shape.Width + k] - mean) * scale);
+        Image x = new Image(
+            shape.Channels, shape.Height, shape.Width).Fill((c, y, k) => (pixels[(c * shape.Height + y) * shape.Width + k] - mean) * scale);
         x = Convolve(x, "encoder0", 1, 0);
         x = Relu(Normalize(x, "norm0.weight", "norm0.bias"));
         x = Convolve(x, "encoder1", 2, 1);
@@ -27,17 +28,20 @@ internal sealed class PlainImageNetwork(IReadOnlyDictionary<string, ModelWeights
         x = Relu(Normalize(x, "head_norm.weight", "head_norm.bias"));
         double[] means = [.. Enumerable.Range(0, x.Channels).Select(c => x.Mean(c, c + 1))];
         IReadOnlyList<float> head = [.. weights["head.weight"].Values], bias = [.. weights["head.bias"].Values];
-        double[] odds = [.. Enumerable.Range(0, bias.Count).Select(o => Math.Exp(bias[o] + means.Select((value, c) => value * head[o * means.Length + c]).Sum()))];
+        double[] odds = [.. Enumerable.Range(0, bias.Count)
+            .Select(o => Math.Exp(bias[o] + means.Select((value, c) => value * head[o * means.Length + c]).Sum()))];
         return [.. odds.Select(value => value / odds.Sum())];
     }
 
-    private Image Convolve(Image x, string layer, int stride, int border) => Convolve(x, $"{layer}.weight", $"{layer}.bias", stride, border);
+    private Image Convolve(Image x, string layer, int stride, int border) =>
+        Convolve(x, $"{layer}.weight", $"{layer}.bias", stride, border);
 
     private Image Convolve(Image x, string weight, string bias, int stride, int border)
     {
         float[] w = [.. weights[weight].Values], b = [.. weights[bias].Values];
         int size = (int)Math.Sqrt(w.Length / (b.Length * x.Channels));
-        return new Image(b.Length, (x.Height + 2 * border - size) / stride + 1, (x.Width + 2 * border - size) / stride + 1).Fill((o, y, k) =>
+        return new Image(
+            b.Length, (x.Height + 2 * border - size) / stride + 1, (x.Width + 2 * border - size) / stride + 1).Fill((o, y, k) =>
         {
             double sum = b[o];
             for (int c = 0; c < x.Channels; c++)
@@ -60,7 +64,8 @@ internal sealed class PlainImageNetwork(IReadOnlyDictionary<string, ModelWeights
             Image squares = new Image(x.Channels, x.Height, x.Width).Fill((c, y, k) => Math.Pow(x[c, y, k] - mean, 2));
             deviations[g] = Math.Sqrt(squares.Mean(g * size, (g + 1) * size) + 1e-5);
         }
-        return new Image(x.Channels, x.Height, x.Width).Fill((c, y, k) => (x[c, y, k] - means[c / size]) / deviations[c / size] * w[c] + b[c]);
+        return new Image(
+            x.Channels, x.Height, x.Width).Fill((c, y, k) => (x[c, y, k] - means[c / size]) / deviations[c / size] * w[c] + b[c]);
     }
 
     private static Image Relu(Image x) => new Image(x.Channels, x.Height, x.Width).Fill((c, y, k) => Math.Max(0, x[c, y, k]));

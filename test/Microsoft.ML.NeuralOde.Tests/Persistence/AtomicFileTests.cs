@@ -39,7 +39,8 @@ public sealed class AtomicFileTests : IDisposable
     public void Several_models_are_sealed_to_one_path_at_once()
     {
         var mlContext = new MLContext(1);
-        ITransformer[] models = [.. Enumerable.Range(1, 2).Select(epochs => Fitted.Model(mlContext, Fitted.Options(o => o.NumberOfEpochs = epochs)))];
+        ITransformer[] models =
+            [.. Enumerable.Range(1, 2).Select(epochs => Fitted.Model(mlContext, Fitted.Options(o => o.NumberOfEpochs = epochs)))];
         string[] seals = [.. models.Select(model => mlContext.Model.SaveSealed(model, null, Stream.Null))];
 
         string[] found = new string[12];
@@ -67,7 +68,8 @@ public sealed class AtomicFileTests : IDisposable
     [Fact]
     public void What_killed_writers_left_is_removed_and_what_others_are_writing_is_not()
     {
-        string old = Leave(File, TimeSpan.FromHours(3)), young = Leave(File, TimeSpan.FromMinutes(1)), another = Leave(Path.Combine(_folder, "other.zip"), TimeSpan.FromHours(3));
+        string old = Leave(File, TimeSpan.FromHours(3)), young = Leave(File, TimeSpan.FromMinutes(1)),
+            another = Leave(Path.Combine(_folder, "other.zip"), TimeSpan.FromHours(3));
         string users = Path.Combine(_folder, "model.zip.mine.new");
         System.IO.File.WriteAllText(users, "");
         System.IO.File.SetLastWriteTimeUtc(users, DateTime.UtcNow - TimeSpan.FromDays(9));
@@ -83,7 +85,8 @@ public sealed class AtomicFileTests : IDisposable
     {
         ((Action)(() => AtomicFile.Write(_folder, [1]))).Should().Throw<IOException>().WithMessage($"'{_folder}' is a folder*");
         string nowhere = Path.Combine(_folder, "no", "model.zip");
-        ((Action)(() => AtomicFile.Write(nowhere, [1]))).Should().Throw<DirectoryNotFoundException>().WithMessage($"'{nowhere}'*there is no folder*");
+        ((Action)(() => AtomicFile.Write(nowhere, [1]))).Should()
+            .Throw<DirectoryNotFoundException>().WithMessage($"'{nowhere}'*there is no folder*");
     }
 
     private static string Leave(string file, TimeSpan age)

@@ -24,7 +24,8 @@ public sealed class FixtureTests
     [InlineData("anomaly-v1.zip")]
     public void Files_of_every_version_are_read_and_score_as_computed_independently(string file)
     {
-        var all = JsonSerializer.Deserialize<Dictionary<string, Dictionary<string, float[]>>>(File.ReadAllText(Path.Combine(Folder, "scores.json"), Encoding.UTF8))!;
+        var all = JsonSerializer.Deserialize<Dictionary<string, Dictionary<string,
+            float[]>>>(File.ReadAllText(Path.Combine(Folder, "scores.json"), Encoding.UTF8))!;
 
         ITransformer model = _mlContext.Model.Load(Path.Combine(Folder, file), out _);
         using (model as IDisposable)
@@ -63,6 +64,7 @@ public sealed class FixtureTests
         IDataView row = model is IEnumerable<ITransformer> ? Blobs.View(_mlContext, [new Point { Features = features }])
             : TabularData.View(_mlContext, [new TableRow { Features = features, Target = 11.5f }]);
         IDataView scored = model.Transform(row);
-        return scored.Schema[column].Type is VectorDataViewType ? scored.GetColumn<float[]>(column).Single() : [scored.GetColumn<float>(column).Single()];
+        return scored.Schema[column].Type is VectorDataViewType
+            ? scored.GetColumn<float[]>(column).Single() : [scored.GetColumn<float>(column).Single()];
     }
 }

@@ -91,7 +91,8 @@ public sealed class ModelFileFuzzTests : IClassFixture<SavedModels>
             {
                 try
                 {
-                    (NeuralOdeModel model, ModelDescription description) = NeuralOdeTransformer.Read(forged, OutputKind.Classes, new DynamicsCatalog());
+                    (NeuralOdeModel model, ModelDescription description) =
+                        NeuralOdeTransformer.Read(forged, OutputKind.Classes, new DynamicsCatalog());
                     using (model)
                     {
                         description.FeatureDimensions.Aggregate(1, (a, b) => a * b).Should().Be(model.FeatureCount);
@@ -136,7 +137,8 @@ public sealed class ModelFileFuzzTests : IClassFixture<SavedModels>
         for (int i = 0; i < 50; i++)
         {
             int which = random.Next(_models.Archives.Length);
-            byte[] forged = Mutations.Reseal(Mutations.Rebuild(_models.Archives[which], _models.Archives[random.Next(_models.Archives.Length)], random));
+            byte[] forged = Mutations.Reseal(
+                Mutations.Rebuild(_models.Archives[which], _models.Archives[random.Next(_models.Archives.Length)], random));
             LoadedOrRefused(forged, which, new SealedModelOptions { ExpectedSeal = _models.Seals[which] });
         }
     }
@@ -176,13 +178,16 @@ public sealed class ModelFileFuzzTests : IClassFixture<SavedModels>
         }
     }
 
-    private void LoadedOrRefused(byte[] archive, int which, SealedModelOptions? options = null, Func<byte[], ITransformer>? load = null) => Bounded(() =>
+    private void LoadedOrRefused(byte[] archive, int which, SealedModelOptions? options = null, Func<byte[], ITransformer>? load = null) =>
+        Bounded(() =>
     {
         try
         {
-            SavedModels.Score((load ?? (bytes => SavedModels.Load(bytes, options)))(archive)).Should().Equal(_models.Scores[which], "a changed file must not become another model");
+            SavedModels.Score((load ?? (bytes => SavedModels.Load(bytes, options)))(archive))
+                .Should().Equal(_models.Scores[which], "a changed file must not become another model");
         }
-        catch (Exception exception) when (exception is InvalidDataException || (load is not null && exception.GetBaseException() is InvalidDataException or FormatException))
+        catch (Exception exception) when (exception is InvalidDataException
+            || (load is not null && exception.GetBaseException() is InvalidDataException or FormatException))
         {
             exception.GetBaseException().Message.Should().NotBeEmpty();
         }

@@ -16,7 +16,8 @@ public sealed class ModelMetadataTests
         using var stream = new MemoryStream();
         _mlContext.Model.Save(model, Blobs.View(_mlContext, []).Schema, stream);
 
-        (string _, byte[] text) = Mutations.Read(stream.ToArray()).Single(entry => entry.Name.EndsWith("NeuralOde.json", StringComparison.Ordinal));
+        (string _, byte[] text) = Mutations.Read(stream.ToArray())
+            .Single(entry => entry.Name.EndsWith("NeuralOde.json", StringComparison.Ordinal));
         using JsonDocument document = JsonDocument.Parse(text);
         JsonElement root = document.RootElement;
 
@@ -30,18 +31,22 @@ public sealed class ModelMetadataTests
         root.GetProperty("options").GetProperty("Solver").GetString().Should().Be("dopri5");
         root.GetProperty("options").GetProperty("EncoderLayers").GetString().Should().Be("[8]");
         root.GetProperty("trainingHistory").GetArrayLength().Should().Be(2);
-        root.GetProperty("metrics").GetProperty("validationLoss").GetDouble().Should().Be(model.NeuralOde().TrainingHistory[^1].ValidationLoss);
+        root.GetProperty("metrics")
+            .GetProperty("validationLoss").GetDouble().Should().Be(model.NeuralOde().TrainingHistory[^1].ValidationLoss);
         root.GetProperty("model").GetProperty("parameterCount").GetInt64().Should().Be(model.NeuralOde().Model.ParameterCount);
-        root.GetProperty("payloadSha256").GetString().Should().Be(Convert.ToHexStringLower(SHA256.HashData(Mutations.Payload(stream.ToArray()))));
+        root.GetProperty("payloadSha256")
+            .GetString().Should().Be(Convert.ToHexStringLower(SHA256.HashData(Mutations.Payload(stream.ToArray()))));
     }
 
     [Fact]
     public void A_summary_counts_the_weights_of_each_layer()
     {
-        using NeuralOdeClassificationTransformer model = Fitted.Model(_mlContext, Fitted.Options(o => { o.NumberOfEpochs = 1; o.EncoderLayers = [10, 6]; o.DynamicsLayers = [5]; })).NeuralOde();
+        using NeuralOdeClassificationTransformer model = Fitted.Model(
+            _mlContext, Fitted.Options(o => { o.NumberOfEpochs = 1; o.EncoderLayers = [10, 6]; o.DynamicsLayers = [5]; })).NeuralOde();
         NeuralOdeModelSummary summary = model.Model.Summary;
 
-        summary.Layers.Select(layer => layer.ParameterCount).Should().Equal(0, 2 * 10 + 10, 10 * 6 + 6, 6 * 5 + 5 + 5 * 6 + 6 + 6, 6 * 3 + 3);
+        summary.Layers.Select(layer => layer.ParameterCount)
+            .Should().Equal(0, 2 * 10 + 10, 10 * 6 + 6, 6 * 5 + 5 + 5 * 6 + 6 + 6, 6 * 3 + 3);
         summary.ParameterCount.Should().Be(model.Model.ParameterCount);
         (summary.Solver, summary.EndTime, summary.StepSize).Should().Be(("dopri5", 1, null));
         summary.ToString().Should().Contain("linear 10 to 6").And.Contain("6, 5, 6").And.Contain("tanh").And.Contain("rtol 0.0001");

@@ -9,7 +9,8 @@ namespace Microsoft.ML.NeuralOde.Tests.Persistence;
 internal static class Mutations
 {
     private static readonly int[] Sizes = [-1, 0, 1, 255, 1 << 20, int.MaxValue, int.MinValue, int.MaxValue / 4];
-    private static readonly string[] Texts = ["-1", "0", "1", "1e999", "2147483647", "-2147483648", "9223372036854775807", "1e-300", "null", "\"\"", "[]", "{}", "\"x\"", "[1e9,1e9]", "true"];
+    private static readonly string[] Texts = ["-1", "0", "1", "1e999", "2147483647", "-2147483648", "9223372036854775807", "1e-300",
+        "null", "\"\"", "[]", "{}", "\"x\"", "[1e9,1e9]", "true"];
 
     /// <summary>One accident in any bytes.</summary>
     public static byte[] Damage(byte[] bytes, Random random)
@@ -26,7 +27,8 @@ internal static class Mutations
             case 2:
                 byte[] overwritten = (byte[])bytes.Clone();
                 if (bytes.Length >= sizeof(int))
-                    BinaryPrimitives.WriteInt32LittleEndian(overwritten.AsSpan(random.Next(bytes.Length - sizeof(int) + 1)), Sizes[random.Next(Sizes.Length)]);
+                    BinaryPrimitives.WriteInt32LittleEndian(
+                        overwritten.AsSpan(random.Next(bytes.Length - sizeof(int) + 1)), Sizes[random.Next(Sizes.Length)]);
                 return overwritten;
             case 3:
                 int at = random.Next(bytes.Length);
@@ -103,7 +105,9 @@ internal static class Mutations
             if (Locate(entries[i].Bytes) is { } place)
             {
                 byte[] changed = change(entries[i].Bytes[place]);
-                entries[i] = (entries[i].Name, [.. entries[i].Bytes[..(place.Start.Value - sizeof(int))], .. BitConverter.GetBytes(changed.Length), .. changed, .. entries[i].Bytes[place.End..]]);
+                entries[i] = (entries[i].Name,
+                    [.. entries[i].Bytes[..(place.Start.Value - sizeof(int))], .. BitConverter.GetBytes(changed.Length), .. changed,
+                        .. entries[i].Bytes[place.End..]]);
                 return Write(entries);
             }
         throw new InvalidOperationException("The archive holds no payload.");
@@ -120,7 +124,8 @@ internal static class Mutations
         // Checksum, packed size, unpacked size, and in the directory the entry's place.
         int[] fields = inDirectory ? [16, 20, 24, 42] : [14, 18, 22];
         int field = headers[random.Next(headers.Count)] + fields[random.Next(fields.Length)];
-        BinaryPrimitives.WriteInt32LittleEndian(changed.AsSpan(field), random.Next(2) == 0 ? Sizes[random.Next(Sizes.Length)] : random.Next(2 * archive.Length));
+        BinaryPrimitives.WriteInt32LittleEndian(
+            changed.AsSpan(field), random.Next(2) == 0 ? Sizes[random.Next(Sizes.Length)] : random.Next(2 * archive.Length));
         return changed;
     }
 
@@ -129,12 +134,15 @@ internal static class Mutations
     {
         using var target = new MemoryStream();
         // Of two entries of a name the first stays: a seal has no two.
-        ModelSeal.Write(new MemoryStream(Write([.. Read(archive).Where(entry => entry.Name != ModelSeal.EntryName).DistinctBy(entry => entry.Name)])), target);
+        ModelSeal.Write(
+            new MemoryStream(Write([.. Read(archive).Where(entry => entry.Name != ModelSeal.EntryName).DistinctBy(entry => entry.Name)])),
+            target);
         return target.ToArray();
     }
 
     /// <summary>The payload in an archive.</summary>
-    public static byte[] Payload(byte[] archive) => Read(archive).Select(entry => Locate(entry.Bytes) is { } place ? entry.Bytes[place] : null).First(bytes => bytes is not null)!;
+    public static byte[] Payload(byte[] archive) =>
+        Read(archive).Select(entry => Locate(entry.Bytes) is { } place ? entry.Bytes[place] : null).First(bytes => bytes is not null)!;
 
     public static List<(string Name, byte[] Bytes)> Read(byte[] archive)
     {
@@ -178,7 +186,8 @@ internal static class Mutations
     /// <summary>One value of a JSON text replaced by another, which may be of the wrong kind or size.</summary>
     private static string ForgeJson(string json, Random random)
     {
-        System.Text.RegularExpressions.MatchCollection values = System.Text.RegularExpressions.Regex.Matches(json, "(?<=[:,\\[])(-?[0-9.eE+-]+|\"[^\"]*\"|null|true|false)(?=[,\\]}])");
+        System.Text.RegularExpressions.MatchCollection values =
+            System.Text.RegularExpressions.Regex.Matches(json, "(?<=[:,\\[])(-?[0-9.eE+-]+|\"[^\"]*\"|null|true|false)(?=[,\\]}])");
         System.Text.RegularExpressions.Match value = values[random.Next(values.Count)];
         return $"{json[..value.Index]}{Texts[random.Next(Texts.Length)]}{json[(value.Index + value.Length)..]}";
     }

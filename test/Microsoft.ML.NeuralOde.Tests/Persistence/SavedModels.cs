@@ -27,7 +27,8 @@ public sealed class SavedModels
 
     internal float[][] Scores { get; }
 
-    internal static ITransformer Load(byte[] archive, SealedModelOptions? options = null) => new MLContext(1).Model.LoadSealed(new MemoryStream(archive), out _, options);
+    internal static ITransformer Load(byte[] archive, SealedModelOptions? options = null) =>
+        new MLContext(1).Model.LoadSealed(new MemoryStream(archive), out _, options);
 
     /// <summary>What a model of this library, alone or in a pipeline, says about the point. Disposes of it.</summary>
     internal static float[] Score(ITransformer model)
@@ -41,7 +42,8 @@ public sealed class SavedModels
                         predictor.Model.Score(Point, 1, scores);
                         return scores;
                     case ContinuousFlowTransformer flow:
-                        return flow.Model.FeatureCount == Point.Length ? flow.Model.LogDensity(Point, new float[flow.Model.ConditionCount]) : [];
+                        return flow.Model.FeatureCount == Point.Length
+                        ? flow.Model.LogDensity(Point, new float[flow.Model.ConditionCount]) : [];
                 }
         throw new InvalidOperationException("The pipeline has no model of this library.");
     }

@@ -22,13 +22,15 @@ public sealed class SealedModelTests : IClassFixture<SavedModels>, IDisposable
     [Fact]
     public void A_pipeline_says_the_same_after_saving_and_loading_by_either_reader()
     {
-        TransformerChain<Microsoft.ML.Transforms.KeyToValueMappingTransformer> model = Fitted.Model(_mlContext, Fitted.Options(o => o.NumberOfEpochs = 1));
+        TransformerChain<Microsoft.ML.Transforms.KeyToValueMappingTransformer> model =
+            Fitted.Model(_mlContext, Fitted.Options(o => o.NumberOfEpochs = 1));
         File.WriteAllText(ModelFile, "what was there before");
         string seal = _mlContext.Model.SaveSealed(model, Blobs.View(_mlContext, []).Schema, ModelFile);
         List<Point> rows = Blobs.Rows(20, seed: 7);
         float[] expected = Scores(model);
 
-        Scores(_mlContext.Model.LoadSealed(ModelFile, out DataViewSchema? schema, new SealedModelOptions { ExpectedSeal = seal.ToUpperInvariant() })).Should().Equal(expected);
+        Scores(_mlContext.Model.LoadSealed(ModelFile, out DataViewSchema? schema,
+            new SealedModelOptions { ExpectedSeal = seal.ToUpperInvariant() })).Should().Equal(expected);
         Scores(_mlContext.Model.Load(ModelFile, out DataViewSchema other)).Should().Equal(expected);
         schema!.Select(c => $"{c.Name} {c.Type}").Should().Equal(other.Select(c => $"{c.Name} {c.Type}"));
         Directory.GetFiles(_folder).Should().Equal(ModelFile);
@@ -48,33 +50,42 @@ public sealed class SealedModelTests : IClassFixture<SavedModels>, IDisposable
 
         string[] lines = Encoding.UTF8.GetString(text).Split('\n', StringSplitOptions.RemoveEmptyEntries);
         lines[0].Should().StartWith("#");
-        lines[1..].Should().Equal(entries.Where(entry => entry.Name != "NeuralOde.sha256").OrderBy(entry => entry.Name, StringComparer.Ordinal)
+        lines[1..].Should()
+            .Equal(entries.Where(entry => entry.Name != "NeuralOde.sha256").OrderBy(entry => entry.Name, StringComparer.Ordinal)
             .Select(entry => $"{Convert.ToHexStringLower(SHA256.HashData(entry.Bytes))}  {entry.Name}"));
         _models.Seals[0].Should().Be(Convert.ToHexStringLower(SHA256.HashData(text)));
 
         // Packed anew, in another order and without compression, it is the same model.
-        SavedModels.Score(SavedModels.Load(Mutations.Write([.. Enumerable.Reverse(entries)]), new SealedModelOptions { ExpectedSeal = _models.Seals[0] })).Should().Equal(_models.Scores[0]);
+        SavedModels.Score(SavedModels.Load(Mutations.Write([.. Enumerable.Reverse(entries)]),
+            new SealedModelOptions { ExpectedSeal = _models.Seals[0] })).Should().Equal(_models.Scores[0]);
     }
 
     [Fact]
     public void What_is_refused_is_named_with_what_was_found_and_what_would_be_right()
     {
         List<(string Name, byte[] Bytes)> entries = Mutations.Read(_models.Archives[0]);
-        string sealName = "NeuralOde.sha256", terms = entries.Single(entry => entry.Name.EndsWith("Terms.txt", StringComparison.Ordinal)).Name;
+        string sealName = "NeuralOde.sha256",
+            terms = entries.Single(entry => entry.Name.EndsWith("Terms.txt", StringComparison.Ordinal)).Name;
 
-        Refusal(Change(terms, bytes => bytes[^1] ^= 1)).Should().Match($"The model file '*model.zip', entry '{terms}': its SHA-256 is *, by the seal it must be *. Copy the file again*SaveSealed.");
+        Refusal(Change(terms, bytes => bytes[^1] ^= 1)).Should()
+            .Match($"The model file '*model.zip', entry '{terms}': its SHA-256 is *, by the seal it must be *. Copy the file again*SaveSealed.");
         Refusal(Mutations.Write([.. entries.Where(entry => entry.Name != terms)])).Should().Match($"*entry '{terms}': it is missing*");
         Refusal(Mutations.Write([.. entries, ("more", [1])])).Should().Match("*entry 'more': the seal does not list it*");
         Refusal(Mutations.Write([.. entries, (terms.Replace('/', '\\'), [1])])).Should().Match("*there are two of this name*");
-        Refusal(Mutations.Write([.. entries.Where(entry => entry.Name != sealName)])).Should().Match("*has no seal, the entry 'NeuralOde.sha256'*Save the model again with SaveSealed*mlContext.Model.Load*");
+        Refusal(Mutations.Write([.. entries.Where(entry => entry.Name != sealName)]))
+            .Should().Match("*has no seal, the entry 'NeuralOde.sha256'*Save the model again with SaveSealed*mlContext.Model.Load*");
         Refusal(Change(sealName, bytes => bytes[2] ^= 1)).Should().Match($"*entry '{sealName}': it is no seal*");
-        Refusal(Change(sealName, bytes => bytes[bytes.AsSpan().IndexOf("\n"u8) + 1 + bytes.AsSpan(bytes.AsSpan().IndexOf("\n"u8) + 1, 64).IndexOfAnyInRange((byte)'a', (byte)'f')] -= 32))
+        Refusal(Change(sealName,
+            bytes => bytes[bytes.AsSpan()
+                .IndexOf("\n"u8) + 1 + bytes.AsSpan(bytes.AsSpan().IndexOf("\n"u8) + 1, 64).IndexOfAnyInRange((byte)'a', (byte)'f')] -= 32))
             .Should().Match("*its SHA-256 is*");
         Refusal([1, 2, 3]).Should().Match("The model file '*model.zip' is no zip archive that can be read: *");
         Refusal(_models.Archives[0][..^100]).Should().Match("*no zip archive*");
-        Refusal(_models.Archives[1], new SealedModelOptions { ExpectedSeal = _models.Seals[0] }).Should().Match($"*bears the seal {_models.Seals[1]}; expected is {_models.Seals[0]}*");
+        Refusal(_models.Archives[1], new SealedModelOptions { ExpectedSeal = _models.Seals[0] })
+            .Should().Match($"*bears the seal {_models.Seals[1]}; expected is {_models.Seals[0]}*");
         Refusal(_models.Archives[0], new SealedModelOptions { MaximumEntries = 3 }).Should().Match("*entries; at most 3*MaximumEntries*");
-        Refusal(_models.Archives[0], new SealedModelOptions { MaximumBytes = 4000 }).Should().Match("*entry '*': it declares * bytes; all entries together may have 4,000 (MaximumBytes)*");
+        Refusal(_models.Archives[0], new SealedModelOptions { MaximumBytes = 4000 })
+            .Should().Match("*entry '*': it declares * bytes; all entries together may have 4,000 (MaximumBytes)*");
 
         byte[] Change(string name, Action<byte[]> change)
         {
@@ -88,7 +99,8 @@ public sealed class SealedModelTests : IClassFixture<SavedModels>, IDisposable
     public void What_lies_under_a_seal_made_anew_is_refused_for_its_own_sake()
     {
         byte[] altered = Mutations.Reseal(Mutations.Replace(_models.Archives[0], payload => { payload[^60] ^= 1; return payload; }));
-        Refusal(altered).Should().Match("The model file '*model.zip' is as it was saved, but cannot be loaded: Entry '*Transform_001*Model.key': *checksum is wrong*");
+        Refusal(altered).Should()
+            .Match("The model file '*model.zip' is as it was saved, but cannot be loaded: Entry '*Transform_001*Model.key': *checksum is wrong*");
 
         // The header's name of the assembly, in UTF-16: somebody has ML.NET load another one.
         List<(string Name, byte[] Bytes)> entries = Mutations.Read(_models.Archives[0]);
@@ -97,10 +109,12 @@ public sealed class SealedModelTests : IClassFixture<SavedModels>, IDisposable
         int place = entries[root].Bytes.AsSpan().IndexOf(name);
         evil.CopyTo(entries[root].Bytes, place);
         byte[] foreign = Mutations.Reseal(Mutations.Write(entries));
-        Refusal(foreign).Should().Match("*entry 'TransformerChain/Model.key': it is to be read by the assembly 'Somebody.Elses.Ml'*TrustedAssemblies*");
+        Refusal(foreign)
+            .Should().Match("*entry 'TransformerChain/Model.key': it is to be read by the assembly 'Somebody.Elses.Ml'*TrustedAssemblies*");
         byte[] backslashes = Mutations.Reseal(Mutations.Write([.. entries.Select(entry => (entry.Name.Replace('/', '\\'), entry.Bytes))]));
         Refusal(backslashes).Should().Match("*TrustedAssemblies*");
-        Refusal(foreign, new SealedModelOptions { TrustedAssemblies = ["Somebody.Elses.Ml"] }).Should().Match("*cannot be loaded: Could not load file or assembly 'Somebody.Elses.Ml*");
+        Refusal(foreign, new SealedModelOptions { TrustedAssemblies = ["Somebody.Elses.Ml"] })
+            .Should().Match("*cannot be loaded: Could not load file or assembly 'Somebody.Elses.Ml*");
     }
 
     [Fact]
@@ -108,7 +122,8 @@ public sealed class SealedModelTests : IClassFixture<SavedModels>, IDisposable
     {
         using var stream = new DeflateStream(Stream.Null, CompressionMode.Decompress);
         ((Action)(() => _mlContext.Model.LoadSealed(stream, out _))).Should().Throw<ArgumentException>().WithMessage("*seekable*");
-        ((Action)(() => SavedModels.Load(_models.Archives[0], new SealedModelOptions { MaximumBytes = 0 }))).Should().Throw<ArgumentOutOfRangeException>().WithMessage("*MaximumBytes*");
+        ((Action)(() => SavedModels.Load(_models.Archives[0], new SealedModelOptions { MaximumBytes = 0 }))).Should()
+            .Throw<ArgumentOutOfRangeException>().WithMessage("*MaximumBytes*");
         ((Action)(() => _mlContext.Model.LoadSealed(ModelFile, out _))).Should().Throw<FileNotFoundException>();
     }
 

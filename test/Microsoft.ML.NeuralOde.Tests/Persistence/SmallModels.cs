@@ -21,8 +21,11 @@ internal static class SmallModels
         {
             "multiclass" => Fitted.Pipeline(mlContext, Fitted.Options(o => o.NumberOfEpochs = 2)),
             "binary" => mlContext.BinaryClassification.Trainers.NeuralOde(Small(new NeuralOdeBinaryClassificationTrainer.Options())),
-            "regression" => mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Target", Solver = OdeMethod.Rk4, StepSize = 0.05 })),
-            "regression-vector" => mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Targets" })),
+            "regression" =>
+            mlContext.Regression.Trainers.NeuralOde(
+                Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Target", Solver = OdeMethod.Rk4, StepSize = 0.05 })),
+            "regression-vector" =>
+            mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Targets" })),
             "density" => mlContext.Transforms.ContinuousFlowDensity(SmallFlow(new ContinuousFlowDensityEstimator.Options
             {
                 ConditionColumnName = "Target",
@@ -30,7 +33,8 @@ internal static class SmallModels
                 BitsPerDimensionColumnName = "BitsPerDimension",
                 LatentColumnName = "Latent",
             })),
-            _ => mlContext.AnomalyDetection.Trainers.ContinuousFlow(SmallFlow(new ContinuousFlowAnomalyTrainer.Options { EnsembleSize = 2 })),
+            _ => mlContext.AnomalyDetection.Trainers.ContinuousFlow(
+                SmallFlow(new ContinuousFlowAnomalyTrainer.Options { EnsembleSize = 2 })),
         };
         return (trainer.Fit(data), data);
     }

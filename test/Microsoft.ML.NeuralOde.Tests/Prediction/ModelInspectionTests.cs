@@ -17,12 +17,14 @@ public class ModelInspectionTests
     {
         IDataView data = Columns(400);
         var pipeline = _mlContext.Transforms.Concatenate("Features", "X", "Noise", "Y")
-            .Append(_mlContext.Regression.Trainers.NeuralOde(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Target", NumberOfEpochs = 8 }));
+            .Append(_mlContext.Regression.Trainers.NeuralOde(
+                new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Target", NumberOfEpochs = 8 }));
         using TransformerChain<NeuralOdeRegressionTransformer> fitted = pipeline.Fit(data);
         ITransformer model = isLoaded ? Reloaded(fitted, data.Schema) : fitted;
 
         ImmutableDictionary<string, RegressionMetricsStatistics> importance =
-            _mlContext.Regression.PermutationFeatureImportance(model, model.Transform(data), labelColumnName: "Target", permutationCount: 2);
+            _mlContext.Regression.PermutationFeatureImportance(
+                model, model.Transform(data), labelColumnName: "Target", permutationCount: 2);
 
         double Loss(string name) => importance[name].RootMeanSquaredError.Mean;
         importance.Keys.Should().BeEquivalentTo("X", "Noise", "Y");
@@ -37,7 +39,8 @@ public class ModelInspectionTests
         var features = _mlContext.Transforms.Concatenate("Features", "X", "Noise", "Y");
         var binary = features.Append(_mlContext.BinaryClassification.Trainers.NeuralOde(numberOfEpochs: 2));
         using TransformerChain<NeuralOdeBinaryClassificationTransformer> two = binary.Fit(data);
-        _mlContext.BinaryClassification.PermutationFeatureImportanceNonCalibrated(two, two.Transform(data)).Keys.Should().BeEquivalentTo("X", "Noise", "Y");
+        _mlContext.BinaryClassification.PermutationFeatureImportanceNonCalibrated(two, two.Transform(data)).Keys.Should()
+            .BeEquivalentTo("X", "Noise", "Y");
 
         var classes = features.Append(_mlContext.Transforms.Conversion.MapValueToKey("Key", "Label"))
             .Append(_mlContext.MulticlassClassification.Trainers.NeuralOde(labelColumnName: "Key", numberOfEpochs: 2));
@@ -97,7 +100,8 @@ public class ModelInspectionTests
         float[][] rows = [.. data.GetColumn<float[]>("Features")];
         using var input = TorchSharp.torch.tensor(rows.SelectMany(row => row).ToArray(), [rows.Length, 2]);
         using var output = module.call(input);
-        output.data<float>().ToArray().Zip(model.Transform(data).GetColumn<float>("Score")).Should().OnlyContain(pair => Math.Abs(pair.First - pair.Second) < 1e-4f);
+        output.data<float>().ToArray()
+            .Zip(model.Transform(data).GetColumn<float>("Score")).Should().OnlyContain(pair => Math.Abs(pair.First - pair.Second) < 1e-4f);
 
         // The module is a copy: what is done to it does not reach the model.
         float[] before = [.. model.Transform(data).GetColumn<float>("Score")];
@@ -113,7 +117,8 @@ public class ModelInspectionTests
         IDataView data = _mlContext.Data.LoadFromEnumerable(DensityRows.Conditional(100));
         using ContinuousFlowDensityTransformer model = _mlContext.Transforms.ContinuousFlowDensity(
             new ContinuousFlowDensityEstimator.Options { ConditionColumnName = "Condition", NumberOfEpochs = 1 }).Fit(data);
-        float[] features = [.. data.GetColumn<float[]>("Features").SelectMany(row => row)], conditions = [.. data.GetColumn<float>("Condition")];
+        float[] features = [.. data.GetColumn<float[]>("Features").SelectMany(row => row)],
+            conditions = [.. data.GetColumn<float>("Condition")];
 
         using var module = model.Model.CreateModule();
         using var x = TorchSharp.torch.tensor(features, [conditions.Length, features.Length / conditions.Length]);
@@ -122,7 +127,8 @@ public class ModelInspectionTests
         using var noGrad = TorchSharp.torch.no_grad();
         using var output = module.call(input);
 
-        output.data<float>().ToArray().Zip(model.Model.LogDensity(features, conditions)).Should().OnlyContain(pair => Math.Abs(pair.First - pair.Second) < 1e-3f);
+        output.data<float>().ToArray()
+            .Zip(model.Model.LogDensity(features, conditions)).Should().OnlyContain(pair => Math.Abs(pair.First - pair.Second) < 1e-3f);
         model.Model.Weights.Should().NotBeEmpty();
     }
 
@@ -130,18 +136,25 @@ public class ModelInspectionTests
     public void Trainers_tell_the_columns_that_they_read()
     {
         var binary = _mlContext.BinaryClassification.Trainers.NeuralOde(
-            new NeuralOdeBinaryClassificationTrainer.Options { FeatureColumnName = "F", LabelColumnName = "L", ExampleWeightColumnName = "W" });
+            new NeuralOdeBinaryClassificationTrainer.Options
+            {
+                FeatureColumnName = "F",
+                LabelColumnName = "L",
+                ExampleWeightColumnName = "W"
+            });
         (binary.FeatureColumn.Name, binary.LabelColumn.Name, binary.WeightColumn!.Value.Name).Should().Be(("F", "L", "W"));
         binary.FeatureColumn.Kind.Should().Be(SchemaShape.Column.VectorKind.Vector);
         binary.LabelColumn.ItemType.Should().Be(BooleanDataViewType.Instance);
         binary.WeightColumn!.Value.ItemType.Should().Be(NumberDataViewType.Single);
 
         var classes = _mlContext.MulticlassClassification.Trainers.NeuralOde();
-        (classes.FeatureColumn.Name, classes.LabelColumn.Name, classes.LabelColumn.IsKey, classes.WeightColumn).Should().Be(("Features", "Label", true, null));
+        (classes.FeatureColumn.Name, classes.LabelColumn.Name, classes.LabelColumn.IsKey, classes.WeightColumn).Should()
+            .Be(("Features", "Label", true, null));
         var regression = _mlContext.Regression.Trainers.NeuralOde();
         regression.LabelColumn.ItemType.Should().Be(NumberDataViewType.Single);
         _mlContext.AnomalyDetection.Trainers.ContinuousFlow().FeatureColumn.Name.Should().Be("Features");
-        _mlContext.Transforms.ContinuousFlowDensity(new ContinuousFlowDensityEstimator.Options { ExampleWeightColumnName = "W" }).WeightColumn!.Value.Name.Should().Be("W");
+        _mlContext.Transforms.ContinuousFlowDensity(
+            new ContinuousFlowDensityEstimator.Options { ExampleWeightColumnName = "W" }).WeightColumn!.Value.Name.Should().Be("W");
     }
 
     private ITransformer Reloaded(ITransformer model, DataViewSchema schema)

@@ -16,7 +16,8 @@ public class ThresholdTests
     public void A_binary_model_predicts_true_above_its_threshold_and_keeps_it_in_its_file(int rank)
     {
         IDataView data = TabularData.View(_mlContext, TabularData.Circle(200));
-        using NeuralOdeBinaryClassificationTransformer model = _mlContext.BinaryClassification.Trainers.NeuralOde(numberOfEpochs: 2).Fit(data);
+        using NeuralOdeBinaryClassificationTransformer model = _mlContext.BinaryClassification.Trainers.NeuralOde(numberOfEpochs: 2)
+            .Fit(data);
         model.Threshold.Should().Be(0);
         float[] scores = [.. model.Transform(data).GetColumn<float>("Score")];
         float threshold = scores.Order().ElementAt(rank);
@@ -29,14 +30,16 @@ public class ThresholdTests
         expected.Count(isTrue => isTrue).Should().Be(scores.Length - 1 - rank);
         changed.Transform(data).GetColumn<bool>("PredictedLabel").Should().Equal(expected);
         Reloaded(changed, data.Schema).Transform(data).GetColumn<bool>("PredictedLabel").Should().Equal(expected);
-        model.Transform(data).GetColumn<bool>("PredictedLabel").Should().Equal(scores.Select(score => score > 0), "the first model stays as it was");
+        model.Transform(data)
+            .GetColumn<bool>("PredictedLabel").Should().Equal(scores.Select(score => score > 0), "the first model stays as it was");
     }
 
     [Fact]
     public void The_threshold_of_a_loaded_pipeline_can_be_changed()
     {
         IDataView data = TabularData.View(_mlContext, TabularData.Circle(200));
-        var pipeline = _mlContext.Transforms.NormalizeMinMax("Features").Append(_mlContext.BinaryClassification.Trainers.NeuralOde(numberOfEpochs: 2))
+        var pipeline = _mlContext.Transforms.NormalizeMinMax("Features")
+            .Append(_mlContext.BinaryClassification.Trainers.NeuralOde(numberOfEpochs: 2))
             .Append(_mlContext.Transforms.CopyColumns("Copy", "PredictedLabel"));
         ITransformer loaded = Reloaded(pipeline.Fit(data), data.Schema);
 
@@ -58,8 +61,10 @@ public class ThresholdTests
             .WithMessage("*has no step of type NeuralOdeBinaryClassificationTransformer*");
         FluentActions.Invoking(() => _mlContext.AnomalyDetection.ChangeModelContamination(other, 0.1)).Should().Throw<ArgumentException>()
             .WithMessage("*has no step of type ContinuousFlowAnomalyTransformer*");
-        FluentActions.Invoking(() => _mlContext.BinaryClassification.ChangeModelThreshold(other, float.NaN)).Should().Throw<ArgumentOutOfRangeException>();
-        FluentActions.Invoking(() => _mlContext.AnomalyDetection.ChangeModelContamination(other, 1)).Should().Throw<ArgumentOutOfRangeException>();
+        FluentActions.Invoking(() => _mlContext.BinaryClassification.ChangeModelThreshold(other, float.NaN))
+            .Should().Throw<ArgumentOutOfRangeException>();
+        FluentActions.Invoking(() => _mlContext.AnomalyDetection.ChangeModelContamination(other, 1))
+            .Should().Throw<ArgumentOutOfRangeException>();
     }
 
     [Theory]
@@ -76,7 +81,8 @@ public class ThresholdTests
         changed.Contamination.Should().Be(contamination);
         changed.Threshold.Should().Be(trained.Threshold);
         changed.Transform(data).GetColumn<bool>("PredictedLabel").Should().Equal(trained.Transform(data).GetColumn<bool>("PredictedLabel"));
-        var reloaded = (ContinuousFlowAnomalyTransformer)_mlContext.AnomalyDetection.ChangeModelContamination(Reloaded(model, data.Schema), contamination);
+        var reloaded = (ContinuousFlowAnomalyTransformer)_mlContext.AnomalyDetection.ChangeModelContamination(
+            Reloaded(model, data.Schema), contamination);
         reloaded.Threshold.Should().Be(trained.Threshold);
     }
 
@@ -110,7 +116,8 @@ public class ThresholdTests
 
         (changed.Threshold, changed.Contamination).Should().Be((median, null));
         changed.Transform(data).GetColumn<bool>("PredictedLabel").Should().Equal(scores.Select(score => score > median));
-        Reloaded(changed, data.Schema).Transform(data).GetColumn<bool>("PredictedLabel").Should().Equal(scores.Select(score => score > median));
+        Reloaded(changed, data.Schema)
+            .Transform(data).GetColumn<bool>("PredictedLabel").Should().Equal(scores.Select(score => score > median));
     }
 
     [Theory]
@@ -118,7 +125,8 @@ public class ThresholdTests
     [InlineData(MissingValueHandling.Normal, false)]
     public void A_row_with_missing_values_is_what_the_option_says(MissingValueHandling handling, bool isAnomaly)
     {
-        using ContinuousFlowAnomalyTransformer model = Detector(o => o.MissingValues = handling).Fit(_mlContext.Data.LoadFromEnumerable(DensityRows.WithAnomalies(100, 0)));
+        using ContinuousFlowAnomalyTransformer model = Detector(o => o.MissingValues = handling)
+            .Fit(_mlContext.Data.LoadFromEnumerable(DensityRows.WithAnomalies(100, 0)));
         List<DensityRow> rows = DensityRows.WithAnomalies(3, 0, seed: 2);
         rows[1].Features[1] = float.NaN;
         IDataView data = _mlContext.Data.LoadFromEnumerable(rows);
@@ -137,13 +145,15 @@ public class ThresholdTests
     public void A_row_with_missing_values_is_refused_by_the_place_of_the_value_where_that_is_asked_for()
     {
         using ContinuousFlowAnomalyTransformer model =
-            Detector(o => o.MissingValues = MissingValueHandling.Refuse).Fit(_mlContext.Data.LoadFromEnumerable(DensityRows.WithAnomalies(100, 0)));
+            Detector(o => o.MissingValues = MissingValueHandling.Refuse)
+            .Fit(_mlContext.Data.LoadFromEnumerable(DensityRows.WithAnomalies(100, 0)));
         List<DensityRow> rows = DensityRows.WithAnomalies(3, 0, seed: 2);
         IDataView data = _mlContext.Data.LoadFromEnumerable(rows);
         model.Transform(data).GetColumn<float>("Score").Should().HaveCount(3);
 
         rows[1].Features[1] = float.PositiveInfinity;
-        FluentActions.Invoking(() => model.Transform(data).GetColumn<float>("Score").Count()).Should().Throw<InvalidOperationException>().WithMessage("*feature 1 of 2*");
+        FluentActions.Invoking(() => model.Transform(data).GetColumn<float>("Score").Count())
+            .Should().Throw<InvalidOperationException>().WithMessage("*feature 1 of 2*");
     }
 
     private ITransformer Reloaded(ITransformer model, DataViewSchema schema)

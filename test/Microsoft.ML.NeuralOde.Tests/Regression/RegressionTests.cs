@@ -14,7 +14,8 @@ public class RegressionTests
         using NeuralOdeRegressionTransformer model = Trainer(o => { o.EpochCallback = reports.Add; o.ValidationFraction = 0.2; })
             .Fit(TabularData.View(_mlContext, TabularData.Circle(600)));
 
-        RegressionMetrics metrics = _mlContext.Regression.Evaluate(model.Transform(TabularData.View(_mlContext, TabularData.Circle(400, seed: 2))), "Target");
+        RegressionMetrics metrics =
+            _mlContext.Regression.Evaluate(model.Transform(TabularData.View(_mlContext, TabularData.Circle(400, seed: 2))), "Target");
 
         metrics.RSquared.Should().BeGreaterThan(0.95);
         metrics.RootMeanSquaredError.Should().BeLessThan(0.12);
@@ -27,7 +28,8 @@ public class RegressionTests
     public void Several_targets_of_different_scale_are_learned_together()
     {
         IDataView test = TabularData.View(_mlContext, TabularData.Circle(400, seed: 2));
-        using NeuralOdeRegressionTransformer model = Trainer(o => o.LabelColumnName = "Targets").Fit(TabularData.View(_mlContext, TabularData.Circle(600)));
+        using NeuralOdeRegressionTransformer model = Trainer(o => o.LabelColumnName = "Targets")
+            .Fit(TabularData.View(_mlContext, TabularData.Circle(600)));
         IDataView scored = model.Transform(test);
 
         scored.Schema["Score"].Type.Should().Be(new VectorDataViewType(NumberDataViewType.Single, 2));
@@ -58,23 +60,27 @@ public class RegressionTests
             loaded.GetOutputSchema(data.Schema).Select(c => $"{c.Name} {c.Type}").Should().Equal(names);
             ((ITransformer)model).GetRowToRowMapper(data.Schema).OutputSchema.Select(c => $"{c.Name} {c.Type}").Should().Equal(names);
             SchemaShape promised = trainer.GetOutputSchema(Interop.Schemas.ShapeOf(data.Schema));
-            promised.Single(c => c.Name == "Score").Kind.Should().Be(label == "Target" ? SchemaShape.Column.VectorKind.Scalar : SchemaShape.Column.VectorKind.Vector);
+            promised.Single(c => c.Name == "Score").Kind.Should()
+                .Be(label == "Target" ? SchemaShape.Column.VectorKind.Scalar : SchemaShape.Column.VectorKind.Vector);
             Values(loaded.Transform(data)).Should().Equal(Values(model.Transform(data)));
         }
 
         static float[] Values(IDataView view) =>
-            view.Schema["Score"].Type is VectorDataViewType ? [.. view.GetColumn<float[]>("Score").SelectMany(v => v)] : [.. view.GetColumn<float>("Score")];
+            view.Schema["Score"].Type is VectorDataViewType
+            ? [.. view.GetColumn<float[]>("Score").SelectMany(v => v)] : [.. view.GetColumn<float>("Score")];
     }
 
     [RealData("anomaly")]
     public void Real_data_pass_through_cross_validation_and_feature_importance()
     {
         // The first feature of a table, from the others.
-        List<TableRow> rows = [.. TabularData.Real("cardio").Take(800).Select(r => new TableRow { Target = r.Features[0], Features = r.Features[1..] })];
+        List<TableRow> rows =
+            [.. TabularData.Real("cardio").Take(800).Select(r => new TableRow { Target = r.Features[0], Features = r.Features[1..] })];
         IDataView data = TabularData.View(_mlContext, rows);
         NeuralOdeRegressionTrainer trainer = Trainer(o => { o.NumberOfEpochs = 10; o.Normalization = FeatureNormalization.PerSlot; });
 
-        _mlContext.Regression.CrossValidate(data, trainer, numberOfFolds: 2, labelColumnName: "Target").Should().OnlyContain(f => f.Metrics.RSquared > 0.3);
+        _mlContext.Regression.CrossValidate(data, trainer, numberOfFolds: 2, labelColumnName: "Target")
+            .Should().OnlyContain(f => f.Metrics.RSquared > 0.3);
         using NeuralOdeRegressionTransformer model = trainer.Fit(data);
         var importance = _mlContext.Regression.PermutationFeatureImportance(model, data, "Target", permutationCount: 1);
         importance.Should().HaveCount(20);

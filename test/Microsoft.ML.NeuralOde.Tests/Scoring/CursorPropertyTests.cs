@@ -15,7 +15,8 @@ public sealed class CursorPropertyTests : IClassFixture<CursorPropertyTests.Mode
     public CursorPropertyTests(Model model) => _model = model.Transformer;
 
     // The batch of the scoring cursor is 256: sizes lie on both sides of its multiples.
-    private static int RowCount(Random random) => random.Next(4) switch { 0 => random.Next(4), 1 => 256 * random.Next(1, 3) + random.Next(-1, 2), _ => random.Next(700) };
+    private static int RowCount(Random random) =>
+        random.Next(4) switch { 0 => random.Next(4), 1 => 256 * random.Next(1, 3) + random.Next(-1, 2), _ => random.Next(700) };
 
     [SeededProperty(MaxTest = 40)]
     public void Every_column_passes_through_and_every_score_is_that_of_the_row_alone(DoNotShrink<int> seed)
@@ -29,15 +30,18 @@ public sealed class CursorPropertyTests : IClassFixture<CursorPropertyTests.Mode
         DataViewSchema.Column[] asked = [.. scored.Schema.Where(column => random.Next(3) > 0)];
         DataViewSchema.Column[] passed = [.. asked.Where(column => column.Index < source.Schema.Count)];
         List<ReadRow> found = Cursors.Read(scored, asked, shuffles ? new Random(order) : null);
-        DataViewSchema.Column[] inSource = [.. passed.Select(column => source.Schema[column.Index]).Append(source.Schema["Features"]).DistinctBy(column => column.Index)];
+        DataViewSchema.Column[] inSource =
+            [.. passed.Select(column => source.Schema[column.Index]).Append(source.Schema["Features"]).DistinctBy(column => column.Index)];
         List<ReadRow> expected = Cursors.Read(source, inSource, shuffles ? new Random(order) : null);
 
         found.Select(row => row.Position).Should().Equal(Enumerable.Range(0, expected.Count).Select(i => (long)i));
         found.Select(row => row.Id).Should().Equal(expected.Select(row => row.Id));
         foreach (DataViewSchema.Column column in passed)
-            found.Select(row => row.Values[column.Name]).Should().Equal(expected.Select(row => row.Values[column.Name]), $"column {column.Name} passes through");
+            found.Select(row => row.Values[column.Name])
+            .Should().Equal(expected.Select(row => row.Values[column.Name]), $"column {column.Name} passes through");
         if (asked.Any(column => column.Name == "Score"))
-            found.Select(row => row.Values["Score"]).Should().Equal(expected.Select(row => Alone(row.Values["Features"])), "a row's score is its own");
+            found.Select(row => row.Values["Score"])
+            .Should().Equal(expected.Select(row => Alone(row.Values["Features"])), "a row's score is its own");
     }
 
     [SeededProperty(MaxTest = 15)]
@@ -46,7 +50,8 @@ public sealed class CursorPropertyTests : IClassFixture<CursorPropertyTests.Mode
         var random = new Random(seed.Item);
         IDataView scored = _model.Transform(Source(random, RowCount(random)));
         List<ReadRow> expected = Cursors.Read(scored, scored.Schema);
-        DataViewSchema.Column[][] columns = [.. Enumerable.Range(0, 3).Select(_ => scored.Schema.Where(column => random.Next(2) == 0).ToArray())];
+        DataViewSchema.Column[][] columns =
+            [.. Enumerable.Range(0, 3).Select(_ => scored.Schema.Where(column => random.Next(2) == 0).ToArray())];
         DataViewRowCursor[] cursors = [.. columns.Select(c => scored.GetRowCursor(c))];
         IEnumerator<ReadRow>[] readers = [.. cursors.Select((cursor, i) => Cursors.Rows(cursor, columns[i]).GetEnumerator())];
         var counts = new int[3];
@@ -78,14 +83,16 @@ public sealed class CursorPropertyTests : IClassFixture<CursorPropertyTests.Mode
         List<ReadRow> expected = Cursors.Read(scored, scored.Schema);
 
         DataViewRowCursor[] set = scored.GetRowCursorSet(scored.Schema, random.Next(1, 5));
-        set.SelectMany(cursor => Cursors.Rows(cursor, scored.Schema).ToList()).OrderBy(row => row.Position).Select(row => row.Values["Score"])
+        set.SelectMany(cursor => Cursors.Rows(cursor, scored.Schema).ToList())
+            .OrderBy(row => row.Position).Select(row => row.Values["Score"])
             .Should().Equal(expected.Select(row => row.Values["Score"]));
         Array.ForEach(set, cursor => cursor.Dispose());
 
         IRowToRowMapper mapper = _model.GetRowToRowMapper(source.Schema);
         using DataViewRowCursor input = source.GetRowCursor(source.Schema);
         using DataViewRow mapped = mapper.GetRow(input, scored.Schema);
-        Dictionary<string, Func<string>> getters = scored.Schema.ToDictionary(column => column.Name, column => Cursors.Getter(mapped, column));
+        Dictionary<string,
+            Func<string>> getters = scored.Schema.ToDictionary(column => column.Name, column => Cursors.Getter(mapped, column));
         foreach (ReadRow row in expected)
         {
             input.MoveNext().Should().BeTrue();
@@ -116,7 +123,8 @@ public sealed class CursorPropertyTests : IClassFixture<CursorPropertyTests.Mode
 
     private IDataView Source(Random random, int count)
     {
-        IDataView all = _mlContext.Data.LoadFromEnumerable(EveryType.Rows(count, random.Next()), SchemaDefinition.Create(typeof(EveryType)));
+        IDataView all =
+            _mlContext.Data.LoadFromEnumerable(EveryType.Rows(count, random.Next()), SchemaDefinition.Create(typeof(EveryType)));
         string[] kept = [.. all.Schema.Select(column => column.Name).Where(name => name == "Features" || random.Next(3) > 0)];
         random.Shuffle(kept);
         return _mlContext.Transforms.SelectColumns(kept).Fit(all).Transform(all);
@@ -124,7 +132,8 @@ public sealed class CursorPropertyTests : IClassFixture<CursorPropertyTests.Mode
 
     private string Alone(string features)
     {
-        float[] x = [.. features.Trim('[', ']').Split(' ').Select(text => float.Parse(text, System.Globalization.CultureInfo.InvariantCulture))];
+        float[] x = [.. features.Trim('[', ']')
+            .Split(' ').Select(text => float.Parse(text, System.Globalization.CultureInfo.InvariantCulture))];
         var scores = new float[_model.Model.OutputCount];
         _model.Model.Score(x, 1, scores);
         return $"[{string.Join(" ", scores.Select(score => score.ToString("R", System.Globalization.CultureInfo.InvariantCulture)))}]";
@@ -136,7 +145,8 @@ public sealed class CursorPropertyTests : IClassFixture<CursorPropertyTests.Mode
         public Model()
         {
             var mlContext = new MLContext(1);
-            IDataView data = mlContext.Data.LoadFromEnumerable(EveryType.Rows(64, 2).Select((row, i) => new Labelled { Features = row.Features, Label = (uint)(i % 3) + 1 }));
+            IDataView data = mlContext.Data.LoadFromEnumerable(EveryType.Rows(64, 2)
+                .Select((row, i) => new Labelled { Features = row.Features, Label = (uint)(i % 3) + 1 }));
             Transformer = mlContext.MulticlassClassification.Trainers.NeuralOde(Fitted.Options(o => o.NumberOfEpochs = 1)).Fit(data);
         }
 

@@ -145,8 +145,11 @@ public sealed class DisposalTests
                 DynamicsLayers = [4],
                 Solver = OdeMethod.TrBdf2,
             }).Fit(_data),
-            "density" => _mlContext.Transforms.ContinuousFlowDensity(new ContinuousFlowDensityEstimator.Options { NumberOfEpochs = 1, BatchesPerEpoch = 2, HiddenLayers = [8] }).Fit(_data),
-            _ => _mlContext.AnomalyDetection.Trainers.ContinuousFlow(new ContinuousFlowAnomalyTrainer.Options { NumberOfEpochs = 1, BatchesPerEpoch = 2, HiddenLayers = [8] }).Fit(_data),
+            "density" =>
+            _mlContext.Transforms.ContinuousFlowDensity(
+                new ContinuousFlowDensityEstimator.Options { NumberOfEpochs = 1, BatchesPerEpoch = 2, HiddenLayers = [8] }).Fit(_data),
+            _ => _mlContext.AnomalyDetection.Trainers.ContinuousFlow(
+                new ContinuousFlowAnomalyTrainer.Options { NumberOfEpochs = 1, BatchesPerEpoch = 2, HiddenLayers = [8] }).Fit(_data),
         };
 
         ITransformer Regression(OdeMethod solver) => _mlContext.Regression.Trainers.NeuralOde(new NeuralOdeRegressionTrainer.Options

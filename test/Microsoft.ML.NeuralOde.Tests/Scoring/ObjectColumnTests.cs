@@ -234,7 +234,8 @@ public sealed class ObjectColumnTests : IClassFixture<CursorPropertyTests.Model>
             return new Cursor(this, order, [.. columnsNeeded.Select(column => column.Index)]);
         }
 
-        public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) => [GetRowCursor(columnsNeeded, rand)];
+        public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) =>
+            [GetRowCursor(columnsNeeded, rand)];
 
         private sealed class Cursor(PictureView view, int[] order, HashSet<int> active) : DataViewRowCursor
         {
@@ -266,7 +267,8 @@ public sealed class ObjectColumnTests : IClassFixture<CursorPropertyTests.Model>
                 IsColumnActive(column).Should().BeTrue();
                 Delegate getter = column.Name switch
                 {
-                    "Features" => (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) => Fill(ref value, [Number % 7 - 3, Number % 5 - 2, 1])),
+                    "Features" =>
+                        (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) => Fill(ref value, [Number % 7 - 3, Number % 5 - 2, 1])),
                     "Pixels" => (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) =>
                     {
                         VBufferEditor<float> editor = VBufferEditor.Create(ref value, view.PixelsPerRow);

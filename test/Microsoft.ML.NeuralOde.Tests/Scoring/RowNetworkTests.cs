@@ -13,7 +13,8 @@ public sealed class RowNetworkTests
     [InlineData(FeatureNormalization.None, "dopri5", new[] { 8 })]
     [InlineData(FeatureNormalization.Global, "tsit5", new[] { 40, 24 })]
     [InlineData(FeatureNormalization.PerSlot, "rk4", new[] { 20, 7, 5 })]
-    public void It_agrees_with_torch_and_every_row_is_the_same_in_any_batch(FeatureNormalization normalization, string solver, int[] encoder)
+    public void It_agrees_with_torch_and_every_row_is_the_same_in_any_batch(
+        FeatureNormalization normalization, string solver, int[] encoder)
     {
         using NeuralOdeClassificationTransformer transformer = Fit(o =>
         {
@@ -81,7 +82,8 @@ public sealed class RowNetworkTests
         transformer.Model.Score(features, 300, expected);
         Soak(20);
         // The heap may still settle in one of the rounds; what stays behind stays behind in all of them.
-        Enumerable.Range(0, 3).Min(_ => Growth()).Should().BeLessThan(4 << 20, "nothing may stay behind from 3,200 batches and single rows");
+        Enumerable.Range(0, 3)
+            .Min(_ => Growth()).Should().BeLessThan(4 << 20, "nothing may stay behind from 3,200 batches and single rows");
 
         long Growth()
         {
@@ -109,5 +111,6 @@ public sealed class RowNetworkTests
         _mlContext.MulticlassClassification.Trainers.NeuralOde(Fitted.Options(o => { o.NumberOfEpochs = 1; change(o); })).Fit(Keyed(120));
 
     private IDataView Keyed(int count) =>
-        _mlContext.Transforms.Conversion.MapValueToKey("Label").Fit(Blobs.View(_mlContext, Blobs.Rows(120))).Transform(Blobs.View(_mlContext, Blobs.Rows(count)));
+        _mlContext.Transforms.Conversion.MapValueToKey("Label")
+        .Fit(Blobs.View(_mlContext, Blobs.Rows(120))).Transform(Blobs.View(_mlContext, Blobs.Rows(count)));
 }

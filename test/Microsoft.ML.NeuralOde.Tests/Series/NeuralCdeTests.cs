@@ -11,7 +11,8 @@ public sealed class NeuralCdeTests
     public void Classes_of_ragged_series_with_gaps_are_learned_and_predicted_one_by_one()
     {
         NeuralCdeClassificationTrainer.Options options = SeriesData.Small(new NeuralCdeClassificationTrainer.Options(), epochs: 12);
-        NeuralCdeTransformer model = _mlContext.MulticlassClassification.Trainers.NeuralCde(options).Fit(SeriesData.Keyed(_mlContext, SeriesData.Lines(120)));
+        NeuralCdeTransformer model = _mlContext.MulticlassClassification.Trainers.NeuralCde(options)
+            .Fit(SeriesData.Keyed(_mlContext, SeriesData.Lines(120)));
 
         List<SeriesRow> rows = SeriesData.Lines(60, seed: 2);
         IDataView scored = model.Transform(SeriesData.Keyed(_mlContext, rows));
@@ -37,19 +38,23 @@ public sealed class NeuralCdeTests
     [InlineData(SeriesModel.Linear, PathInterpolation.Rectilinear)]
     public void Every_model_learns_two_classes(SeriesModel kind, PathInterpolation path)
     {
-        NeuralCdeBinaryClassificationTrainer.Options options = SeriesData.Small(new NeuralCdeBinaryClassificationTrainer.Options(), epochs: 10);
+        NeuralCdeBinaryClassificationTrainer.Options options =
+            SeriesData.Small(new NeuralCdeBinaryClassificationTrainer.Options(), epochs: 10);
         options.LabelColumnName = "IsUp";
         options.Model = kind;
         options.Path = path;
         options.IntensityChannels = path == PathInterpolation.Rectilinear;
         options.LearningRate = 0.01;
-        using NeuralCdeTransformer model = _mlContext.BinaryClassification.Trainers.NeuralCde(options).Fit(SeriesData.View(_mlContext, SeriesData.Lines(96)));
+        using NeuralCdeTransformer model = _mlContext.BinaryClassification.Trainers.NeuralCde(options)
+            .Fit(SeriesData.View(_mlContext, SeriesData.Lines(96)));
 
         IDataView scored = model.Transform(SeriesData.View(_mlContext, SeriesData.Lines(60, seed: 2)));
         _mlContext.BinaryClassification.Evaluate(scored, "IsUp").Accuracy.Should().BeGreaterThan(0.9);
         NeuralCdeTransformer careful = _mlContext.BinaryClassification.ChangeModelThreshold(model, 1e6f);
-        careful.Transform(SeriesData.View(_mlContext, SeriesData.Lines(10))).GetColumn<bool>("PredictedLabel").Should().AllBeEquivalentTo(false);
-        FluentActions.Invoking(() => _mlContext.BinaryClassification.ChangeModelThreshold(model, float.NaN)).Should().Throw<ArgumentOutOfRangeException>();
+        careful.Transform(SeriesData.View(_mlContext, SeriesData.Lines(10)))
+            .GetColumn<bool>("PredictedLabel").Should().AllBeEquivalentTo(false);
+        FluentActions.Invoking(() => _mlContext.BinaryClassification.ChangeModelThreshold(model, float.NaN))
+            .Should().Throw<ArgumentOutOfRangeException>();
     }
 
     [Theory]
@@ -62,7 +67,8 @@ public sealed class NeuralCdeTests
         options.ChannelColumnNames = ["First", "Second"];
         options.ExampleWeightColumnName = "Weight";
         options.LearningRate = 0.01;
-        using NeuralCdeTransformer model = _mlContext.Regression.Trainers.NeuralCde(options).Fit(SeriesData.View(_mlContext, SeriesData.Lines(120)));
+        using NeuralCdeTransformer model = _mlContext.Regression.Trainers.NeuralCde(options)
+            .Fit(SeriesData.View(_mlContext, SeriesData.Lines(120)));
 
         List<SeriesRow> rows = SeriesData.Lines(60, seed: 2);
         IDataView scored = model.Transform(SeriesData.View(_mlContext, rows));
@@ -130,7 +136,8 @@ public sealed class NeuralCdeTests
         };
         using NeuralCdeTransformer model = Binary([.. rows.Take(5), empty, missing, infinite, .. rows.Skip(5)]), without = Binary(rows);
 
-        warnings.Should().Contain(message => message.Contains("3 rows have series in the column 'Values'") && message.Contains("row 5, which is empty"));
+        warnings.Should()
+            .Contain(message => message.Contains("3 rows have series in the column 'Values'") && message.Contains("row 5, which is empty"));
         Score(model, rows).Should().Equal(Score(without, rows));
         float[] scores = Score(model, [rows[0], empty, one, missing, infinite, rows[1]]);
         scores.Select(float.IsNaN).Should().Equal(false, true, false, true, true, false);
@@ -148,20 +155,27 @@ public sealed class NeuralCdeTests
         told.Should().HaveCount(row.Times.Length);
         told[^1][0].Should().BeApproximately(Score(model, [row])[0], 1e-5f);
         float[] changed = [.. row.Values.Select((value, i) => i < 8 ? value : 7)];
-        Close(model.Model.ScoreAtObservations(changed, row.Times).Take(4).Select(scores => scores[0]), told.Take(4).Select(scores => scores[0]), 0);
-        Close(model.Model.ScoreAtObservations(row.Values[..8], row.Times[..4]).Select(scores => scores[0]), told.Take(4).Select(scores => scores[0]));
-        FluentActions.Invoking(() => model.Model.ScoreAtObservations([1, 2, 3])).Should().Throw<ArgumentException>().WithMessage("*3 values*2 channels*");
+        Close(model.Model.ScoreAtObservations(changed, row.Times).Take(4).Select(scores => scores[0]),
+            told.Take(4).Select(scores => scores[0]), 0);
+        Close(model.Model.ScoreAtObservations(row.Values[..8], row.Times[..4]).Select(scores => scores[0]),
+            told.Take(4).Select(scores => scores[0]));
+        FluentActions.Invoking(() => model.Model.ScoreAtObservations([1, 2, 3]))
+            .Should().Throw<ArgumentException>().WithMessage("*3 values*2 channels*");
         FluentActions.Invoking(() => model.Model.ScoreAtObservations([])).Should().Throw<ArgumentException>();
-        FluentActions.Invoking(() => model.Model.ScoreAtObservations([1, 2], [1, 2])).Should().Throw<ArgumentException>().WithMessage("*2 times for 1*");
-        FluentActions.Invoking(() => model.Model.ScoreAtObservations([1, 2, 3, 4], [2, 1])).Should().Throw<ArgumentException>().WithMessage("*increase*");
+        FluentActions.Invoking(() => model.Model.ScoreAtObservations([1, 2], [1, 2]))
+            .Should().Throw<ArgumentException>().WithMessage("*2 times for 1*");
+        FluentActions.Invoking(() => model.Model.ScoreAtObservations([1, 2, 3, 4], [2, 1]))
+            .Should().Throw<ArgumentException>().WithMessage("*increase*");
     }
 
     [Fact]
     public void Without_a_column_of_times_they_are_counted_and_a_model_with_times_asks_for_them()
     {
         List<SeriesRow> rows = SeriesData.Lines(40);
-        IDataView without = _mlContext.Transforms.DropColumns("Times").Fit(SeriesData.View(_mlContext, rows)).Transform(SeriesData.View(_mlContext, rows));
-        NeuralCdeBinaryClassificationTrainer.Options options = SeriesData.Small(new NeuralCdeBinaryClassificationTrainer.Options { LabelColumnName = "IsUp" });
+        IDataView without = _mlContext.Transforms.DropColumns("Times")
+            .Fit(SeriesData.View(_mlContext, rows)).Transform(SeriesData.View(_mlContext, rows));
+        NeuralCdeBinaryClassificationTrainer.Options options =
+            SeriesData.Small(new NeuralCdeBinaryClassificationTrainer.Options { LabelColumnName = "IsUp" });
         using NeuralCdeTransformer counted = _mlContext.BinaryClassification.Trainers.NeuralCde(options).Fit(without), timed = Binary(rows);
 
         counted.TimeColumnName.Should().BeNull();
@@ -171,7 +185,8 @@ public sealed class NeuralCdeTests
         Score(same, rows).Should().Equal(counted.Transform(without).GetColumn<float>("Score"));
         FluentActions.Invoking(() => timed.Transform(without)).Should().Throw<ArgumentOutOfRangeException>().WithMessage("*'Times'*");
         options.TimeColumnName = "When";
-        FluentActions.Invoking(() => _mlContext.BinaryClassification.Trainers.NeuralCde(options).Fit(without)).Should().Throw<ArgumentOutOfRangeException>().WithMessage("*'When'*");
+        FluentActions.Invoking(() => _mlContext.BinaryClassification.Trainers.NeuralCde(options).Fit(without))
+            .Should().Throw<ArgumentOutOfRangeException>().WithMessage("*'When'*");
     }
 
     [Fact]
@@ -180,7 +195,8 @@ public sealed class NeuralCdeTests
         List<SeriesRow> rows = SeriesData.Lines(8);
         using NeuralCdeTransformer model = Binary(SeriesData.Lines(40));
 
-        Bad(row => row.Times = row.Times[1..], "*row 5 (counted from 0) the column 'Times' has * times for * observations of 2 channels in 'Values'*");
+        Bad(row => row.Times = row.Times[1..],
+            "*row 5 (counted from 0) the column 'Times' has * times for * observations of 2 channels in 'Values'*");
         Bad(row => row.Values = row.Values[1..], "*row 5*'Values' has * values, which are not whole times of 2 channels*");
         Bad(row => row.Times[2] = row.Times[1], "*row 5*time 2 in the column 'Times' is *, after *; times must increase*");
         Bad(row => row.Times[1] = 0, "*row 5*time 1 in the column 'Times' is 0, after *; times must increase*");
@@ -188,7 +204,8 @@ public sealed class NeuralCdeTests
         Bad(row => row.Times[0] = double.NegativeInfinity, "*row 5*time 0*must be finite*");
         rows[5] = SeriesData.Lines(6)[5];
         rows[5].First = rows[5].First[1..];
-        FluentActions.Invoking(() => Binary(rows, options => options.ChannelColumnNames = ["First", "Second"])).Should().Throw<InvalidOperationException>()
+        FluentActions.Invoking(() => Binary(rows, options => options.ChannelColumnNames = ["First", "Second"]))
+            .Should().Throw<InvalidOperationException>()
             .WithMessage("*row 5*'Second' has * values and 'First' *; all channels of a series must have the same length*");
 
         void Bad(Action<SeriesRow> spoil, string message)
@@ -204,11 +221,14 @@ public sealed class NeuralCdeTests
     public void Channel_counts_that_a_model_has_not_seen_are_refused()
     {
         using NeuralCdeTransformer model = Binary(SeriesData.Lines(40));
-        IDataView table = _mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, 4).Select(i => new { Id = 1f, Time = (float)i, A = 1f, B = 2f, C = 3f }));
+        IDataView table = _mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, 4)
+            .Select(i => new { Id = 1f, Time = (float)i, A = 1f, B = 2f, C = 3f }));
         IDataView three = _mlContext.Transforms.GroupIntoSeries("Id", "Time", ["A", "B", "C"]).Fit(table).Transform(table);
 
-        FluentActions.Invoking(() => model.Transform(three)).Should().Throw<ArgumentOutOfRangeException>().WithMessage("*'Values'*2 channels*3 channels*");
-        FluentActions.Invoking(() => Binary(SeriesData.Lines(40), options => options.ValidationSet = three)).Should().Throw<ArgumentOutOfRangeException>();
+        FluentActions.Invoking(() => model.Transform(three))
+            .Should().Throw<ArgumentOutOfRangeException>().WithMessage("*'Values'*2 channels*3 channels*");
+        FluentActions.Invoking(() => Binary(SeriesData.Lines(40), options => options.ValidationSet = three))
+            .Should().Throw<ArgumentOutOfRangeException>();
     }
 
     [Theory]
@@ -225,7 +245,8 @@ public sealed class NeuralCdeTests
     {
         NeuralCdeBinaryClassificationTrainer.Options options = SeriesData.Small(new NeuralCdeBinaryClassificationTrainer.Options());
         options.GetType().GetField(option)!.SetValue(options, value);
-        FluentActions.Invoking(() => _mlContext.BinaryClassification.Trainers.NeuralCde(options)).Should().Throw<ArgumentOutOfRangeException>().WithMessage($"*{option} is *");
+        FluentActions.Invoking(() => _mlContext.BinaryClassification.Trainers.NeuralCde(options))
+            .Should().Throw<ArgumentOutOfRangeException>().WithMessage($"*{option} is *");
     }
 
     [Fact]
@@ -242,13 +263,15 @@ public sealed class NeuralCdeTests
         {
             NeuralCdeBinaryClassificationTrainer.Options options = SeriesData.Small(new NeuralCdeBinaryClassificationTrainer.Options());
             change(options);
-            FluentActions.Invoking(() => _mlContext.BinaryClassification.Trainers.NeuralCde(options)).Should().Throw<ArgumentOutOfRangeException>().WithMessage(message);
+            FluentActions.Invoking(() => _mlContext.BinaryClassification.Trainers.NeuralCde(options))
+                .Should().Throw<ArgumentOutOfRangeException>().WithMessage(message);
         }
     }
 
     private NeuralCdeTransformer Binary(IEnumerable<SeriesRow> rows, Action<NeuralCdeBinaryClassificationTrainer.Options>? change = null)
     {
-        NeuralCdeBinaryClassificationTrainer.Options options = SeriesData.Small(new NeuralCdeBinaryClassificationTrainer.Options { LabelColumnName = "IsUp" });
+        NeuralCdeBinaryClassificationTrainer.Options options =
+            SeriesData.Small(new NeuralCdeBinaryClassificationTrainer.Options { LabelColumnName = "IsUp" });
         change?.Invoke(options);
         return _mlContext.BinaryClassification.Trainers.NeuralCde(options).Fit(SeriesData.View(_mlContext, rows));
     }

@@ -57,8 +57,10 @@ public class SeriesAugmentationTests
     public void A_seed_decides_and_options_that_make_no_sense_are_named()
     {
         using DisposeScope scope = NewDisposeScope();
-        Apply(new SeriesAugmentation(), [Series(50)], 5).Single().Values.Should().BeEquivalentTo(Apply(new SeriesAugmentation(), [Series(50)], 5).Single().Values);
-        Apply(new SeriesAugmentation(), [Series(50)], 5).Single().Values.Should().NotBeEquivalentTo(Apply(new SeriesAugmentation(), [Series(50)], 6).Single().Values);
+        Apply(new SeriesAugmentation(), [Series(50)], 5)
+            .Single().Values.Should().BeEquivalentTo(Apply(new SeriesAugmentation(), [Series(50)], 5).Single().Values);
+        Apply(new SeriesAugmentation(), [Series(50)], 5)
+            .Single().Values.Should().NotBeEquivalentTo(Apply(new SeriesAugmentation(), [Series(50)], 6).Single().Values);
         foreach ((SeriesAugmentation augmentation, string message) in new[]
         {
             (new SeriesAugmentation { Dropping = 1 }, "Augmentation.Dropping is 1; it must be from 0 to below 1*"),
@@ -67,7 +69,8 @@ public class SeriesAugmentationTests
             (new SeriesAugmentation { TimeScaling = 11 }, "Augmentation.TimeScaling is 11*"),
             (null!, "Augmentation is null*SeriesAugmentation.None*"),
         })
-            FluentActions.Invoking(() => new MLContext().Regression.Trainers.NeuralCde(new NeuralCdeRegressionTrainer.Options { Augmentation = augmentation }))
+            FluentActions.Invoking(() =>
+                new MLContext().Regression.Trainers.NeuralCde(new NeuralCdeRegressionTrainer.Options { Augmentation = augmentation }))
                 .Should().Throw<ArgumentOutOfRangeException>().WithMessage(message);
         SeriesAugmentation.None.ToString().Should().Be("none");
         (SeriesAugmentation.None with { Noise = 0.05, Dropping = 0.5 }).ToString().Should().Be("dropping 0.5, noise 0.05");

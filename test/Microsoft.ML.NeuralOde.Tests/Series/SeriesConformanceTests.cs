@@ -10,7 +10,8 @@ public sealed class SeriesConformanceTests
     {
         IDataView data = SeriesData.Keyed(_mlContext, SeriesData.Lines(40));
         Conformance.Conformance.Check(
-            _mlContext, _mlContext.MulticlassClassification.Trainers.NeuralCde(SeriesData.Small(new NeuralCdeClassificationTrainer.Options(), 1)), data,
+            _mlContext, _mlContext.MulticlassClassification.Trainers.NeuralCde(
+                SeriesData.Small(new NeuralCdeClassificationTrainer.Options(), 1)), data,
             Unfitting(data), SeriesData.View(_mlContext, SeriesData.Lines(10)));
     }
 
@@ -19,7 +20,8 @@ public sealed class SeriesConformanceTests
     {
         IDataView data = SeriesData.View(_mlContext, SeriesData.Lines(40));
         Conformance.Conformance.Check(
-            _mlContext, _mlContext.BinaryClassification.Trainers.NeuralCde(SeriesData.Small(new NeuralCdeBinaryClassificationTrainer.Options { LabelColumnName = "IsUp" }, 1)),
+            _mlContext, _mlContext.BinaryClassification.Trainers.NeuralCde(
+                SeriesData.Small(new NeuralCdeBinaryClassificationTrainer.Options { LabelColumnName = "IsUp" }, 1)),
             data, Unfitting(data), Without(data, "IsUp"));
     }
 
@@ -29,9 +31,11 @@ public sealed class SeriesConformanceTests
     public void Regression(string label)
     {
         IDataView data = SeriesData.View(_mlContext, SeriesData.Lines(40));
-        NeuralCdeRegressionTrainer.Options options = SeriesData.Small(new NeuralCdeRegressionTrainer.Options { LabelColumnName = label }, 1);
+        NeuralCdeRegressionTrainer.Options options =
+            SeriesData.Small(new NeuralCdeRegressionTrainer.Options { LabelColumnName = label }, 1);
         options.TimeColumnName = null;
-        Conformance.Conformance.Check(_mlContext, _mlContext.Regression.Trainers.NeuralCde(options), data, [Without(data, "Values")], Without(data, label));
+        Conformance.Conformance.Check(
+            _mlContext, _mlContext.Regression.Trainers.NeuralCde(options), data, [Without(data, "Values")], Without(data, label));
     }
 
     /// <summary>Without values, and with values of another type.</summary>

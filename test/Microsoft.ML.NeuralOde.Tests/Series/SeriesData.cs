@@ -25,7 +25,8 @@ internal sealed class SeriesRow
     public float Weight { get; set; } = 1;
 }
 
-/// <summary>Series of two channels, of different lengths, at times of their own, with gaps: a line that rises or falls, and noise.</summary>
+/// <summary>Series of two channels, of different lengths, at times of their own, with gaps: a line that rises or falls, and
+/// noise.</summary>
 internal static class SeriesData
 {
     public static List<SeriesRow> Lines(int count, int seed = 1, int least = 3, int most = 12)
@@ -63,7 +64,8 @@ internal static class SeriesData
     public static IDataView Keyed(MLContext mlContext, IEnumerable<SeriesRow> rows)
     {
         IDataView view = View(mlContext, rows);
-        return mlContext.Transforms.Conversion.MapValueToKey("Label", keyOrdinality: Transforms.ValueToKeyMappingEstimator.KeyOrdinality.ByValue).Fit(view).Transform(view);
+        return mlContext.Transforms.Conversion.MapValueToKey(
+            "Label", keyOrdinality: Transforms.ValueToKeyMappingEstimator.KeyOrdinality.ByValue).Fit(view).Transform(view);
     }
 
     /// <summary>A network that trains in no time.</summary>

@@ -40,11 +40,13 @@ public sealed class SeriesGroupingTests
         SchemaShape promised = Estimator.GetOutputSchema(Interop.Schemas.ShapeOf(data.Schema));
         promised.Select(column => (column.Name, column.Kind, column.ItemType.ToString())).Should().Equal(
             Interop.Schemas.ShapeOf(found).Select(column => (column.Name, column.Kind, column.ItemType.ToString())));
-        model.GetOutputSchema(data.Schema).Select(column => (column.Name, column.Type.ToString())).Should().Equal(found.Select(column => (column.Name, column.Type.ToString())));
+        model.GetOutputSchema(data.Schema).Select(column => (column.Name, column.Type.ToString()))
+            .Should().Equal(found.Select(column => (column.Name, column.Type.ToString())));
         using var stream = new MemoryStream();
         _mlContext.Model.Save(model, data.Schema, stream);
         Rows(_mlContext.Model.Load(stream, out _).Transform(data)).Should().Equal(Rows(model.Transform(data)));
-        FluentActions.Invoking(() => model.GetRowToRowMapper(data.Schema)).Should().Throw<InvalidOperationException>().WithMessage("*several into one*");
+        FluentActions.Invoking(() => model.GetRowToRowMapper(data.Schema))
+            .Should().Throw<InvalidOperationException>().WithMessage("*several into one*");
     }
 
     [Fact]
@@ -61,7 +63,8 @@ public sealed class SeriesGroupingTests
 
     [Theory]
     [InlineData(1.0, "*in row 5 (counted from 0) the time 1 comes a second time, as in row 2*")]
-    [InlineData(0.5, "*in row 5 (counted from 0) the time is 0.5, after 1 in row 2 of the same series; times must increase: sort the rows by 'Time'*")]
+    [InlineData(0.5,
+        "*in row 5 (counted from 0) the time is 0.5, after 1 in row 2 of the same series; times must increase: sort the rows by 'Time'*")]
     [InlineData(double.NaN, "*in row 5 (counted from 0) the time column 'Time' is missing*")]
     [InlineData(double.PositiveInfinity, "*in row 5 (counted from 0) the time column 'Time' is Infinity*")]
     public void Times_that_do_not_increase_are_named_with_their_rows(double time, string message)
@@ -75,7 +78,8 @@ public sealed class SeriesGroupingTests
     [Fact]
     public void Other_bad_rows_are_named()
     {
-        Bad(new() { Id = "b", Time = 9, Weight = 4 }, "*row 5 * column 'Weight' is '4', but '2' in row 0 of the same series ('Id' is 'b')*");
+        Bad(new() { Id = "b", Time = 9, Weight = 4 },
+            "*row 5 * column 'Weight' is '4', but '2' in row 0 of the same series ('Id' is 'b')*");
         Bad(new() { Id = "", Time = 9 }, "*row 5 * the id column 'Id' has no value*");
         Bad(new() { Id = "c", Time = 9, A = float.PositiveInfinity, Weight = 1 }, "*row 5 * channel 'A' is*");
 
@@ -92,11 +96,14 @@ public sealed class SeriesGroupingTests
         {
             SeriesGroupingEstimator estimator = _mlContext.Transforms.GroupIntoSeries(id, time, [channel]);
             FluentActions.Invoking(() => estimator.Fit(data)).Should().Throw<ArgumentOutOfRangeException>().WithMessage($"*'{named}'*");
-            FluentActions.Invoking(() => estimator.GetOutputSchema(Interop.Schemas.ShapeOf(data.Schema))).Should().Throw<ArgumentOutOfRangeException>().WithMessage($"*'{named}'*");
+            FluentActions.Invoking(() => estimator.GetOutputSchema(Interop.Schemas.ShapeOf(data.Schema)))
+                .Should().Throw<ArgumentOutOfRangeException>().WithMessage($"*'{named}'*");
         }
         FluentActions.Invoking(() => _mlContext.Transforms.GroupIntoSeries("Id", "Time", [])).Should().Throw<ArgumentException>();
-        FluentActions.Invoking(() => _mlContext.Transforms.GroupIntoSeries("Id", "Time", ["A", "A"])).Should().Throw<ArgumentException>().WithMessage("*'A' is named twice*");
-        FluentActions.Invoking(() => _mlContext.Transforms.GroupIntoSeries("Times", "Time", ["A"])).Should().Throw<ArgumentException>().WithMessage("*'Times'*");
+        FluentActions.Invoking(() => _mlContext.Transforms.GroupIntoSeries("Id", "Time", ["A", "A"]))
+            .Should().Throw<ArgumentException>().WithMessage("*'A' is named twice*");
+        FluentActions.Invoking(() => _mlContext.Transforms.GroupIntoSeries("Times", "Time", ["A"]))
+            .Should().Throw<ArgumentException>().WithMessage("*'Times'*");
     }
 
     private IDataView Group(Observation[] table)
@@ -107,7 +114,8 @@ public sealed class SeriesGroupingTests
 
     private IDataView View(Observation[] table) => _mlContext.Data.LoadFromEnumerable(table);
 
-    private static List<string> Rows(IDataView data) => [.. Cursors.Read(data, data.Schema).Select(row => string.Join(", ", row.Values.Values))];
+    private static List<string> Rows(IDataView data) =>
+        [.. Cursors.Read(data, data.Schema).Select(row => string.Join(", ", row.Values.Values))];
 
     private sealed class Observation
     {

@@ -5,7 +5,8 @@ using TorchSharp;
 
 namespace Microsoft.ML.NeuralOde.Tests.Series;
 
-/// <summary>What trainers on series have in common with all others: seeds, validation, streaming, checkpoints, cancellation, files.</summary>
+/// <summary>What trainers on series have in common with all others: seeds, validation, streaming, checkpoints, cancellation,
+/// files.</summary>
 public sealed class SeriesTrainingTests : IDisposable
 {
     private readonly MLContext _mlContext = new(1);
@@ -38,8 +39,10 @@ public sealed class SeriesTrainingTests : IDisposable
 
         (float[] found, NeuralCdeTransformer resumed) = Fit(options => { Configure(options); Checkpoint(options); });
         found.Should().Equal(expected);
-        resumed.TrainingHistory.Select(report => (report.TrainLoss, report.ValidationLoss)).Should().Equal(whole.TrainingHistory.Select(report => (report.TrainLoss, report.ValidationLoss)));
-        FluentActions.Invoking(() => Fit(options => { Configure(options); Checkpoint(options); options.Width = 4; })).Should().Throw<InvalidOperationException>()
+        resumed.TrainingHistory.Select(report => (report.TrainLoss, report.ValidationLoss))
+            .Should().Equal(whole.TrainingHistory.Select(report => (report.TrainLoss, report.ValidationLoss)));
+        FluentActions.Invoking(() => Fit(options => { Configure(options); Checkpoint(options); options.Width = 4; }))
+            .Should().Throw<InvalidOperationException>()
             .WithMessage("*another training*Width was 8 and is 4*");
 
         void Configure(NeuralCdeBinaryClassificationTrainer.Options options)
@@ -61,13 +64,15 @@ public sealed class SeriesTrainingTests : IDisposable
     public void Training_goes_on_from_a_model_of_the_same_structure()
     {
         NeuralCdeTransformer first = Fit(options => options.NumberOfEpochs = 6).Model;
-        NeuralCdeBinaryClassificationTrainer.Options options = SeriesData.Small(new NeuralCdeBinaryClassificationTrainer.Options { LabelColumnName = "IsUp" }, epochs: 1);
+        NeuralCdeBinaryClassificationTrainer.Options options =
+            SeriesData.Small(new NeuralCdeBinaryClassificationTrainer.Options { LabelColumnName = "IsUp" }, epochs: 1);
         options.LearningRate = 1e-6;
         NeuralCdeTransformer second = _mlContext.BinaryClassification.Trainers.NeuralCde(options).Fit(View(), first.Model);
 
         second.TrainingHistory[0].TrainLoss.Should().BeApproximately(first.TrainingHistory[^1].TrainLoss, 0.1);
         options.Width = 16;
-        FluentActions.Invoking(() => _mlContext.BinaryClassification.Trainers.NeuralCde(options).Fit(View(), first.Model)).Should().Throw<ArgumentException>()
+        FluentActions.Invoking(() => _mlContext.BinaryClassification.Trainers.NeuralCde(options).Fit(View(), first.Model))
+            .Should().Throw<ArgumentException>()
             .WithMessage("*another structure*Width 16 and 8*");
     }
 
@@ -175,7 +180,8 @@ public sealed class SeriesTrainingTests : IDisposable
                 bytes[random.Next(bytes.Length)] ^= (byte)(1 << random.Next(8));
                 return bytes;
             });
-            FluentActions.Invoking(() => _mlContext.Model.LoadSealed(new MemoryStream(damaged), out _)).Should().Throw<InvalidDataException>();
+            FluentActions.Invoking(() => _mlContext.Model.LoadSealed(new MemoryStream(damaged), out _))
+                .Should().Throw<InvalidDataException>();
         }
         model.Dispose();
         FluentActions.Invoking(() => model.Transform(View())).Should().Throw<ObjectDisposedException>();
@@ -194,7 +200,8 @@ public sealed class SeriesTrainingTests : IDisposable
 
     private (float[] Scores, NeuralCdeTransformer Model) Fit(Action<NeuralCdeBinaryClassificationTrainer.Options> change)
     {
-        NeuralCdeBinaryClassificationTrainer.Options options = SeriesData.Small(new NeuralCdeBinaryClassificationTrainer.Options { LabelColumnName = "IsUp" });
+        NeuralCdeBinaryClassificationTrainer.Options options =
+            SeriesData.Small(new NeuralCdeBinaryClassificationTrainer.Options { LabelColumnName = "IsUp" });
         change(options);
         NeuralCdeTransformer model = _mlContext.BinaryClassification.Trainers.NeuralCde(options).Fit(View());
         return (Scores(model), model);

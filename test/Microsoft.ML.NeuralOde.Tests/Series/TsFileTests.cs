@@ -7,7 +7,8 @@ namespace Microsoft.ML.NeuralOde.Tests.Series;
 /// <summary>Files of series of the formats .ts and .tsf as data views.</summary>
 public sealed class TsFileTests : IDisposable
 {
-    private const string Classes = "@problemName Small\n@timeStamps false\n@univariate false\n@dimensions 2\n@equalLength false\n@classLabel true up down\n@data\n";
+    private const string Classes =
+        "@problemName Small\n@timeStamps false\n@univariate false\n@dimensions 2\n@equalLength false\n@classLabel true up down\n@data\n";
 
     private readonly MLContext _mlContext = new(1);
     private readonly TemporaryFolder _folder = new();
@@ -36,7 +37,8 @@ public sealed class TsFileTests : IDisposable
     [Fact]
     public void Times_of_all_channels_are_put_together()
     {
-        IDataView data = Ts("@timeStamps true\n@univariate false\n@classLabel true a b\n@data\n(0,1),(2.5,2):(0,5),(1,6),(2.5,7):a\n(-1,1),(3,?):(-1,2),(3,4):b\n");
+        IDataView data = Ts(
+            "@timeStamps true\n@univariate false\n@classLabel true a b\n@data\n(0,1),(2.5,2):(0,5),(1,6),(2.5,7):a\n(-1,1),(3,?):(-1,2),(3,4):b\n");
 
         data.Schema["Times"].Type.Should().Be(new VectorDataViewType(NumberDataViewType.Double));
         Rows(data, "Times", "Values").Should().Equal("[0 1 2.5], [1 5 NaN 6 2 7]", "[-1 3], [1 2 NaN 4]");
@@ -44,12 +46,14 @@ public sealed class TsFileTests : IDisposable
 
     [Fact]
     public void Dates_become_seconds() =>
-        Rows(Ts("@timeStamps true\n@univariate true\n@data\n(1970-01-01 00:00:10,1),(1970-01-02,2)\n"), "Times").Should().Equal("[10 86400]");
+        Rows(Ts("@timeStamps true\n@univariate true\n@data\n(1970-01-01 00:00:10,1),(1970-01-02,2)\n"), "Times")
+        .Should().Equal("[10 86400]");
 
     [Fact]
     public void A_target_is_a_number_and_a_file_without_labels_has_no_label()
     {
-        Rows(Ts("@univariate true\n@targetlabel true\n@data\n1,2:0.25\n3:?\n"), "Values", "Label").Should().Equal("[1 2], 0.25", "[3], NaN");
+        Rows(Ts("@univariate true\n@targetlabel true\n@data\n1,2:0.25\n3:?\n"), "Values", "Label")
+            .Should().Equal("[1 2], 0.25", "[3], NaN");
         Ts("@univariate true\n@classLabel false\n@data\n1,2\n").Schema.Select(column => column.Name).Should().Equal("Values");
     }
 
@@ -81,7 +85,8 @@ public sealed class TsFileTests : IDisposable
     [InlineData("@timeStamps true\n@data\n(NaN,2)\n", "*line 3: time 1 of channel 1 is 'NaN'*")]
     [InlineData("@timeStamps true\n@data\n1,2\n", "*line 3: channel 1 has '1,2'; (time,value) would be right*")]
     [InlineData("@timeStamps true\n@data\n(1,2)(3,4)\n", "*line 3: channel 1 has '(3,4)' where a comma*")]
-    [InlineData("@equalLength true\n@seriesLength 3\n@data\n1,2,3\n1,2\n", "*line 5: the series has 2 values a channel where 3 are announced*")]
+    [InlineData("@equalLength true\n@seriesLength 3\n@data\n1,2,3\n1,2\n",
+        "*line 5: the series has 2 values a channel where 3 are announced*")]
     [InlineData("@equalLength true\n@data\n1,2,3\n1,2\n", "*line 4: the series has 2 values a channel where 3*")]
     [InlineData("@targetLabel true\n@data\n1:many\n", "*line 3: the label is 'many'; a number*")]
     public void A_file_that_is_wrong_is_refused(string content, string message) =>
@@ -89,7 +94,8 @@ public sealed class TsFileTests : IDisposable
 
     [Fact]
     public void A_missing_file_is_named() =>
-        FluentActions.Invoking(() => _mlContext.Data.LoadFromTsFile(Path.Combine(_folder.Path, "none.ts"))).Should().Throw<FileNotFoundException>().WithMessage("*none.ts*");
+        FluentActions.Invoking(() => _mlContext.Data.LoadFromTsFile(Path.Combine(_folder.Path, "none.ts")))
+        .Should().Throw<FileNotFoundException>().WithMessage("*none.ts*");
 
     [Fact]
     public void Cursors_agree_and_start_afresh()
@@ -98,16 +104,20 @@ public sealed class TsFileTests : IDisposable
 
         List<ReadRow> all = Cursors.Read(data, data.Schema);
         Cursors.Read(data, data.Schema).Select(row => row.Values["Values"]).Should().Equal(all.Select(row => row.Values["Values"]));
-        Cursors.Read(data, [data.Schema["Label"]]).Select(row => row.Id).Should().Equal(all.Select(row => row.Id)).And.OnlyHaveUniqueItems();
+        Cursors.Read(data, [data.Schema["Label"]])
+            .Select(row => row.Id).Should().Equal(all.Select(row => row.Id)).And.OnlyHaveUniqueItems();
         using DataViewRowCursor cursor = data.GetRowCursor([data.Schema["Label"]]);
-        FluentActions.Invoking(() => cursor.GetGetter<VBuffer<float>>(data.Schema["Values"])).Should().Throw<InvalidOperationException>().WithMessage("*'Values' is not active*");
-        FluentActions.Invoking(() => cursor.GetGetter<float>(data.Schema["Label"])).Should().Throw<InvalidOperationException>().WithMessage("*cannot be read as Single*");
+        FluentActions.Invoking(() => cursor.GetGetter<VBuffer<float>>(data.Schema["Values"]))
+            .Should().Throw<InvalidOperationException>().WithMessage("*'Values' is not active*");
+        FluentActions.Invoking(() => cursor.GetGetter<float>(data.Schema["Label"]))
+            .Should().Throw<InvalidOperationException>().WithMessage("*cannot be read as Single*");
     }
 
     [Fact]
     public void A_file_for_forecasting_has_its_attributes_and_values()
     {
-        IDataView data = Tsf("# c\n@relation small\n@attribute series_name string\n@attribute start date\n@attribute size numeric\n@frequency daily\n@horizon 8\n@missing true\n@equallength false\n@data\nT1:1979-01-31 10-30-00:2.5:1,2,?\nT2:1980-02-01 00-00-00:3:4\n");
+        IDataView data = Tsf(
+            "# c\n@relation small\n@attribute series_name string\n@attribute start date\n@attribute size numeric\n@frequency daily\n@horizon 8\n@missing true\n@equallength false\n@data\nT1:1979-01-31 10-30-00:2.5:1,2,?\nT2:1980-02-01 00-00-00:3:4\n");
 
         data.Schema.Select(column => column.Name).Should().Equal("series_name", "start", "size", "Values");
         Rows(data, "series_name", "size", "Values").Should().Equal("T1, 2.5, [1 2 NaN]", "T2, 3, [4]");
@@ -125,7 +135,8 @@ public sealed class TsFileTests : IDisposable
     [InlineData("", "*no series behind @data*")]
     [InlineData("T1:1,2\nT2:1\n", "*line 5: the series has 1 values, those before it 2*")]
     public void A_wrong_line_for_forecasting_is_named(string lines, string message) =>
-        FluentActions.Invoking(() => Rows(Tsf("@attribute name string\n@equallength true\n@data\n" + lines), "Values")).Should().Throw<InvalidDataException>().WithMessage(message);
+        FluentActions.Invoking(() => Rows(Tsf("@attribute name string\n@equallength true\n@data\n" + lines), "Values"))
+        .Should().Throw<InvalidDataException>().WithMessage(message);
 
     [Theory]
     [InlineData("@attribute name colour\n@data\n1\n", "*line 1: @attribute must have a name and a type*")]
@@ -139,7 +150,8 @@ public sealed class TsFileTests : IDisposable
     [TestData.RealData("timeseries")]
     public void The_archives_files_are_read()
     {
-        foreach ((string name, int train, int channels, int most) in new[] { ("JapaneseVowels", 270, 12, 26), ("BasicMotions", 40, 6, 100), ("Covid3Month", 140, 1, 84) })
+        foreach ((string name, int train, int channels,
+            int most) in new[] { ("JapaneseVowels", 270, 12, 26), ("BasicMotions", 40, 6, 100), ("Covid3Month", 140, 1, 84) })
         {
             IDataView data = _mlContext.Data.LoadFromTsFile(TestData.RealDataAttribute.PathOf("timeseries", name, $"{name}_TRAIN.ts"));
             float[][] values = [.. data.GetColumn<float[]>("Values")];

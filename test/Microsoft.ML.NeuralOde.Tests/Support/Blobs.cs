@@ -19,7 +19,8 @@ internal static class Blobs
 
     public static IDataView View(MLContext mlContext, IEnumerable<Point> rows) => mlContext.Data.LoadFromEnumerable(rows);
 
-    private static double Noise(Random random) => 0.35 * Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
+    private static double Noise(Random random) =>
+        0.35 * Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
 }
 
 internal sealed class Point

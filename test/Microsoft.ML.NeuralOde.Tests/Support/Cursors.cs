@@ -9,7 +9,8 @@ internal sealed record ReadRow(long Position, string Id, IReadOnlyDictionary<str
 /// <summary>Reads any columns of any type, as text that tells exactly what was read.</summary>
 internal static class Cursors
 {
-    public static List<ReadRow> Read(IDataView view, IEnumerable<DataViewSchema.Column> columns, Random? random = null, int limit = int.MaxValue)
+    public static List<ReadRow> Read(
+        IDataView view, IEnumerable<DataViewSchema.Column> columns, Random? random = null, int limit = int.MaxValue)
     {
         using DataViewRowCursor cursor = view.GetRowCursor(columns, random);
         return [.. Rows(cursor, columns).Take(limit)];
@@ -35,7 +36,8 @@ internal static class Cursors
     {
         string method = column.Type is VectorDataViewType ? nameof(Vector) : nameof(Scalar);
         Type item = column.Type is VectorDataViewType vector ? vector.ItemType.RawType : column.Type.RawType;
-        return (Func<string>)typeof(Cursors).GetMethod(method, BindingFlags.NonPublic | BindingFlags.Static)!.MakeGenericMethod(item).Invoke(null, [row, column])!;
+        return (Func<string>)typeof(Cursors).GetMethod(method, BindingFlags.NonPublic | BindingFlags.Static)!.MakeGenericMethod(item)
+            .Invoke(null, [row, column])!;
     }
 
     private static Func<string> Scalar<T>(DataViewRow row, DataViewSchema.Column column)

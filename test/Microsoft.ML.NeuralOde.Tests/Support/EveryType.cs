@@ -83,7 +83,8 @@ internal sealed class EveryType
             Words = [.. Enumerable.Range(0, random.Next(3)).Select(n => $"word {i} {n}")],
             Pair = [random.NextInt64(), i],
             Keys = [.. Enumerable.Range(0, 4).Select(_ => (uint)random.Next(10))],
-            Sparse = random.Next(2) == 0 ? new VBuffer<float>(6, 1, [(float)i], [random.Next(6)]) : new VBuffer<float>(2, [1, Draw(random)]),
+            Sparse = random.Next(2) == 0
+            ? new VBuffer<float>(6, 1, [(float)i], [random.Next(6)]) : new VBuffer<float>(2, [1, Draw(random)]),
         })];
     }
 

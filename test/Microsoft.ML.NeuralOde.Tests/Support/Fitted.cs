@@ -21,12 +21,14 @@ internal static class Fitted
         return options;
     }
 
-    public static EstimatorChain<KeyToValueMappingTransformer> Pipeline(MLContext mlContext, NeuralOdeClassificationTrainer.Options? options = null) =>
+    public static EstimatorChain<KeyToValueMappingTransformer> Pipeline(
+        MLContext mlContext, NeuralOdeClassificationTrainer.Options? options = null) =>
         mlContext.Transforms.Conversion.MapValueToKey("Label")
             .Append(mlContext.MulticlassClassification.Trainers.NeuralOde(options ?? Options()))
             .Append(mlContext.Transforms.Conversion.MapKeyToValue("PredictedLabel"));
 
-    public static TransformerChain<KeyToValueMappingTransformer> Model(MLContext mlContext, NeuralOdeClassificationTrainer.Options? options = null) =>
+    public static TransformerChain<KeyToValueMappingTransformer> Model(
+        MLContext mlContext, NeuralOdeClassificationTrainer.Options? options = null) =>
         Pipeline(mlContext, options).Fit(Blobs.View(mlContext, Blobs.Rows(240)));
 
     public static List<PointPrediction> Predict(MLContext mlContext, ITransformer model, IEnumerable<Point> rows) =>

@@ -29,7 +29,8 @@ internal static class ImageData
         return mlContext.Data.LoadFromEnumerable(rows, schema);
     }
 
-    public static IDataView Keyed(MLContext mlContext, IEnumerable<ImageRow> rows, params int[] dimensions) => mlContext.Transforms.Conversion
+    public static IDataView Keyed(MLContext mlContext, IEnumerable<ImageRow> rows, params int[] dimensions) =>
+        mlContext.Transforms.Conversion
         .MapValueToKey("Label").Fit(View(mlContext, Rows(3, Colour), 3, 12, 14)).Transform(View(mlContext, rows, dimensions));
 
     private static float[] Pixels(int kind, ImageShape shape, Random random)

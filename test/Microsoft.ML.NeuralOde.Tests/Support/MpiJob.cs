@@ -97,11 +97,14 @@ internal sealed class MpiJob : IDisposable
 
     /// <summary>The process of a rank, once it has said so.</summary>
     public int ProcessOf(int rank) => int.Parse(
-        Await(line => line.StartsWith($"rank{rank}: of ", StringComparison.Ordinal)).Split(' ')[^1], System.Globalization.CultureInfo.InvariantCulture);
+        Await(line => line.StartsWith($"rank{rank}: of ", StringComparison.Ordinal)).Split(' ')[^1],
+        System.Globalization.CultureInfo.InvariantCulture);
 
     /// <summary>What a rank said that begins so, without the beginning.</summary>
-    public string Said(int rank, string beginning) => Array.FindLast(Lines, line => line.StartsWith($"rank{rank}: {beginning}", StringComparison.Ordinal))?
-        [$"rank{rank}: {beginning}".Length..] ?? throw new InvalidOperationException($"Rank {rank} has not said {beginning}…: {string.Join('\n', Lines)}");
+    public string Said(int rank, string beginning) =>
+        Array.FindLast(Lines, line => line.StartsWith($"rank{rank}: {beginning}", StringComparison.Ordinal))?
+        [$"rank{rank}: {beginning}".Length..]
+        ?? throw new InvalidOperationException($"Rank {rank} has not said {beginning}…: {string.Join('\n', Lines)}");
 
     public static void Signal(int process, string signal)
     {
@@ -127,7 +130,8 @@ internal sealed class MpiJob : IDisposable
             return (null, exception.Message);
         }
         string[] folders = Environment.GetEnvironmentVariable("PATH")?.Split(Path.PathSeparator) ?? [];
-        string? launcher = new[] { "mpiexec.mpich", "mpiexec.hydra", "mpiexec" }.SelectMany(name => folders.Select(folder => Path.Combine(folder, name)))
+        string? launcher =
+            new[] { "mpiexec.mpich", "mpiexec.hydra", "mpiexec" }.SelectMany(name => folders.Select(folder => Path.Combine(folder, name)))
             .FirstOrDefault(File.Exists);
         return launcher is null ? (null, "There is no mpiexec on the PATH; 'apt-get install mpich' brings it.") : (launcher, null);
     }

@@ -15,7 +15,9 @@ internal static class Programs
     public static Process Start(string program, IEnumerable<string> arguments, Action<ProcessStartInfo>? set = null)
     {
         string host = Path.GetFileNameWithoutExtension(Environment.ProcessPath!) == "dotnet" ? Environment.ProcessPath! : "dotnet";
-        var start = new ProcessStartInfo(host, [Path.Combine(AppContext.BaseDirectory, program), .. arguments]) { RedirectStandardOutput = true };
+        var start = new ProcessStartInfo(
+            host, [Path.Combine(AppContext.BaseDirectory, program), .. arguments])
+        { RedirectStandardOutput = true };
         set?.Invoke(start);
         return Process.Start(start)!;
     }

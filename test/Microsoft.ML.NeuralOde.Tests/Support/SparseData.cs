@@ -36,7 +36,8 @@ internal static class SparseData
             float[] values = [.. slots.Select(_ => 1 + random.Next(3) * 0.5f)];
             return new SparseRow
             {
-                Features = Vector(width, [.. slots], values, dense?.Invoke(i) ?? false), Label = label, Class = label ? 1u : 0u, Target = label ? 3 : -1, Weight = 1 + i % 3,
+                Features = Vector(width, [.. slots], values, dense?.Invoke(i) ?? false), Label = label, Class = label
+                ? 1u : 0u, Target = label ? 3 : -1, Weight = 1 + i % 3,
             };
         })];
     }

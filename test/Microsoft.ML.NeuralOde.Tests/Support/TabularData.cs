@@ -29,12 +29,14 @@ internal static class TabularData
         {
             float x = random.NextSingle() * 4 - 2, y = random.NextSingle() * 4 - 2;
             float radius = MathF.Sqrt(x * x + y * y);
-            return new TableRow { Features = [x, y], Label = radius < 1.4f, Target = 10 + radius, Targets = [10 + radius, 1000 * radius * radius] };
+            return new TableRow { Features = [x, y], Label = radius < 1.4f, Target = 10 + radius,
+                Targets = [10 + radius, 1000 * radius * radius] };
         })];
     }
 
     /// <summary>A set of anomaly/NAME.csv: its last column is the label.</summary>
-    public static List<TableRow> Real(string name) => [.. File.ReadLines(RealDataAttribute.PathOf("anomaly", $"{name}.csv")).Skip(1).Select(line =>
+    public static List<TableRow> Real(string name) =>
+        [.. File.ReadLines(RealDataAttribute.PathOf("anomaly", $"{name}.csv")).Skip(1).Select(line =>
     {
         float[] numbers = [.. line.Split(',').Select(text => float.Parse(text, CultureInfo.InvariantCulture))];
         return new TableRow { Features = numbers[..^1], Label = numbers[^1] > 0.5f, Target = numbers[0] };
@@ -43,7 +45,8 @@ internal static class TabularData
     public static IDataView View(MLContext mlContext, IReadOnlyList<TableRow> rows)
     {
         var schema = SchemaDefinition.Create(typeof(TableRow));
-        schema[nameof(TableRow.Features)].ColumnType = new VectorDataViewType(NumberDataViewType.Single, rows.Count == 0 ? 2 : rows[0].Features.Length);
+        schema[nameof(TableRow.Features)].ColumnType =
+            new VectorDataViewType(NumberDataViewType.Single, rows.Count == 0 ? 2 : rows[0].Features.Length);
         return mlContext.Data.LoadFromEnumerable(rows, schema);
     }
 }

@@ -49,21 +49,22 @@ public sealed class CancellationTests : IDisposable
         for (int attempt = 0; attempt < 20; attempt++)
         {
             using var source = new CancellationTokenSource();
-            ContinuousFlowDensityEstimator estimator = _mlContext.Transforms.ContinuousFlowDensity(new ContinuousFlowDensityEstimator.Options
-            {
-                Method = FlowTrainingMethod.MaximumLikelihood,
-                NumberOfEpochs = 100_000,
-                BatchesPerEpoch = 1,
-                BatchSize = 100,
-                HiddenLayers = [4],
-                Solver = OdeMethod.Dopri5,
-                StepSize = null,
-                GradientMethod = GradientMethod.Parse(gradient),
-                CheckpointFolder = _folder,
-                CheckpointInterval = TimeSpan.Zero,
-                ResumeFromCheckpoint = false,
-                CancellationToken = source.Token,
-            });
+            ContinuousFlowDensityEstimator estimator =
+                _mlContext.Transforms.ContinuousFlowDensity(new ContinuousFlowDensityEstimator.Options
+                {
+                    Method = FlowTrainingMethod.MaximumLikelihood,
+                    NumberOfEpochs = 100_000,
+                    BatchesPerEpoch = 1,
+                    BatchSize = 100,
+                    HiddenLayers = [4],
+                    Solver = OdeMethod.Dopri5,
+                    StepSize = null,
+                    GradientMethod = GradientMethod.Parse(gradient),
+                    CheckpointFolder = _folder,
+                    CheckpointInterval = TimeSpan.Zero,
+                    ResumeFromCheckpoint = false,
+                    CancellationToken = source.Token,
+                });
             source.CancelAfter(TimeSpan.FromMilliseconds(20 + 3 * attempt));
             Action fit = () => estimator.Fit(data);
             fit.Should().Throw<OperationCanceledException>();

@@ -15,7 +15,8 @@ public sealed class CheckpointIdentityTests : IDisposable
         get
         {
             var data = new TheoryData<string, bool>();
-            foreach (string change in new[] { "target", "target of one row", "weights", "weight of one row", "row order", "two rows", "features of one row", "one row fewer" })
+            foreach (string change in new[] { "target", "target of one row", "weights", "weight of one row", "row order", "two rows",
+                "features of one row", "one row fewer" })
             {
                 data.Add(change, false);
                 data.Add(change, true);
@@ -106,7 +107,9 @@ public sealed class CheckpointIdentityTests : IDisposable
     public void Another_trainer_on_the_same_numbers_is_another_training()
     {
         var mlContext = new MLContext(1);
-        IDataView data = TabularData.View(mlContext, [.. TabularData.Circle(200).Select(row => new TableRow { Features = row.Features, Label = row.Label, Target = row.Label ? 1 : 0 })]);
+        IDataView data = TabularData.View(mlContext,
+            [.. TabularData.Circle(200)
+                .Select(row => new TableRow { Features = row.Features, Label = row.Label, Target = row.Label ? 1 : 0 })]);
         Trainer(_ => { }, _folder).Fit(data).Dispose();
 
         Action act = () => mlContext.BinaryClassification.Trainers.NeuralOde(new NeuralOdeBinaryClassificationTrainer.Options
@@ -128,7 +131,8 @@ public sealed class CheckpointIdentityTests : IDisposable
         _warnings.Should().BeEmpty();
 
         Fit(_ => { });
-        _warnings.Should().ContainSingle().Which.Should().ContainAll("already complete", "4 of 4 epochs", "neuralode.checkpoint", "ResumeFromCheckpoint", "NumberOfEpochs");
+        _warnings.Should().ContainSingle().Which.Should()
+            .ContainAll("already complete", "4 of 4 epochs", "neuralode.checkpoint", "ResumeFromCheckpoint", "NumberOfEpochs");
     }
 
     [Theory]
@@ -144,7 +148,8 @@ public sealed class CheckpointIdentityTests : IDisposable
         Directory.EnumerateFiles(_folder).Should().HaveCount(3);
 
         double[] Folds(string? folder) => [.. mlContext.Regression.CrossValidate(
-            Data(), Trainer(o => o.ValidationFraction = fraction ? 0.25 : null, folder), numberOfFolds: 3, labelColumnName: "Target").Select(fold => fold.Metrics.MeanSquaredError)];
+            Data(), Trainer(o => o.ValidationFraction = fraction ? 0.25 : null, folder), numberOfFolds: 3, labelColumnName: "Target")
+            .Select(fold => fold.Metrics.MeanSquaredError)];
     }
 
     [Fact]
@@ -242,7 +247,8 @@ public sealed class CheckpointIdentityTests : IDisposable
                 CheckpointFolder = folder,
                 CheckpointInterval = TimeSpan.Zero,
             };
-            using NeuralOdeRegressionTransformer model = mlContext.Regression.Trainers.NeuralOde(options).Fit(TabularData.View(mlContext, TabularData.Circle(100 + i)));
+            using NeuralOdeRegressionTransformer model = mlContext.Regression.Trainers.NeuralOde(options)
+                .Fit(TabularData.View(mlContext, TabularData.Circle(100 + i)));
             return [.. model.TrainingHistory.Select(report => report.TrainLoss)];
         }
     }
@@ -269,7 +275,8 @@ public sealed class CheckpointIdentityTests : IDisposable
         File.Exists(Path.Combine(_folder, "neuralode.checkpoint.0123.new")).Should().BeFalse();
     }
 
-    private static TableRow Copy(TableRow row) => new() { Features = [.. row.Features], Label = row.Label, Target = row.Target, Weight = row.Weight };
+    private static TableRow Copy(TableRow row) =>
+        new() { Features = [.. row.Features], Label = row.Label, Target = row.Target, Weight = row.Weight };
 
     private static Process Start(params string[] arguments) => Programs.Start(Programs.TrainingHost, arguments);
 

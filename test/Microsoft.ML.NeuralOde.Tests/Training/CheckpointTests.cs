@@ -20,7 +20,8 @@ public sealed class CheckpointTests : IDisposable
     {
         (float[] expected, NeuralOdeEpochReport[] history) = Fit(Configure);
         foreach (int epoch in new[] { 1, 4, 5 })
-            FluentActions.Invoking(() => Fit(o => { Configure(o); Checkpoint(o); }, stopAfter: epoch)).Should().Throw<OperationCanceledException>();
+            FluentActions.Invoking(() => Fit(o => { Configure(o); Checkpoint(o); }, stopAfter: epoch))
+            .Should().Throw<OperationCanceledException>();
 
         (float[] found, NeuralOdeEpochReport[] resumed) = Fit(o => { Configure(o); Checkpoint(o); });
 
@@ -57,7 +58,8 @@ public sealed class CheckpointTests : IDisposable
     {
         Fit(Checkpoint);
         Action other = () => Fit(o => { Checkpoint(o); o.BatchSize = 11; o.EncoderLayers = [9]; });
-        other.Should().Throw<InvalidOperationException>().WithMessage("*another training*BatchSize was 32 and is 11*EncoderLayers was [8] and is [9]*ResumeFromCheckpoint*");
+        other.Should().Throw<InvalidOperationException>()
+            .WithMessage("*another training*BatchSize was 32 and is 11*EncoderLayers was [8] and is [9]*ResumeFromCheckpoint*");
 
         Fit(o => { Checkpoint(o); o.BatchSize = 11; o.ResumeFromCheckpoint = false; }).History.Should().HaveCount(6);
     }
@@ -93,7 +95,8 @@ public sealed class CheckpointTests : IDisposable
 
         Action act = () => Fit(o => { Checkpoint(o); o.LearningRate = 1e30; });
 
-        NeuralOdeTrainingException exception = act.Should().Throw<NeuralOdeTrainingException>().WithMessage("*in epoch 3*LearningRate*MaximumGradientNorm*").Which;
+        NeuralOdeTrainingException exception = act.Should()
+            .Throw<NeuralOdeTrainingException>().WithMessage("*in epoch 3*LearningRate*MaximumGradientNorm*").Which;
         exception.Epoch.Should().Be(3);
         exception.Checkpoint.Should().Be(CheckpointFile);
         Fit(Checkpoint).History.Should().HaveCount(6);
@@ -102,7 +105,8 @@ public sealed class CheckpointTests : IDisposable
     [Fact]
     public void Without_a_seed_a_resumed_training_keeps_the_seed_it_began_with()
     {
-        FluentActions.Invoking(() => Fit(o => { Checkpoint(o); o.Seed = null; }, stopAfter: 2, context: new MLContext())).Should().Throw<OperationCanceledException>();
+        FluentActions.Invoking(() => Fit(o => { Checkpoint(o); o.Seed = null; }, stopAfter: 2, context: new MLContext()))
+            .Should().Throw<OperationCanceledException>();
         string copy = Directory.CreateDirectory(Path.Combine(_folder, "copy")).FullName;
         File.Copy(CheckpointFile, Path.Combine(copy, "neuralode.checkpoint"));
 

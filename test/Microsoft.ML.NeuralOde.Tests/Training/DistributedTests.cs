@@ -16,7 +16,8 @@ public sealed class DistributedTests : IDisposable
 
     /// <summary>A trainer of each kind that takes batches apart in a way of its own.</summary>
     public static TheoryData<string> Kinds =>
-        ["table", "adaptive", "adjoint", "weights", "penalties", "sparse", "images", "series", "likelihood", "matching", "condition", "stream"];
+        ["table", "adaptive", "adjoint", "weights", "penalties", "sparse", "images", "series", "likelihood", "matching",
+            "condition", "stream"];
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
@@ -114,7 +115,8 @@ public sealed class DistributedTests : IDisposable
                     options.FeatureColumnName = "Inputs";
             }, rows: differs && what == "rows" ? 90 : 101);
         });
-        found.Should().AllSatisfy(rank => rank.Exception.Should().BeOfType<TrainingGroupException>().Which.Message.Should().Match($"*{message}*"));
+        found.Should()
+            .AllSatisfy(rank => rank.Exception.Should().BeOfType<TrainingGroupException>().Which.Message.Should().Match($"*{message}*"));
     }
 
     [Fact]
@@ -138,7 +140,8 @@ public sealed class DistributedTests : IDisposable
         found.Take(2).Should().AllSatisfy(rank => rank.Exception.Should().BeOfType<TrainingGroupException>()
             .Which.Message.Should().Be("Rank 2 failed: " + found[2].Exception!.Message));
 
-        found = ThreadGroup.Run(2, group => Train(group, options => options.CancellationToken = group.Rank == 1 ? cancelled.Token : default));
+        found = ThreadGroup.Run(
+            2, group => Train(group, options => options.CancellationToken = group.Rank == 1 ? cancelled.Token : default));
         found[1].Exception.Should().BeAssignableTo<OperationCanceledException>();
         found[0].Exception.Should().BeOfType<TrainingGroupException>().Which.Message.Should().StartWith("Rank 1 failed: ");
     }
@@ -178,12 +181,17 @@ public sealed class DistributedTests : IDisposable
         IDataView view = TabularData.View(mlContext, table);
         return kind switch
         {
-            "sparse" => Weights(mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Target" }))
+            "sparse" => Weights(
+                mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Target" }))
                 .Fit(SparseData.View(mlContext, SparseData.Rows(23, 2000), 2000)).Model),
             "images" => Weights(mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options
             {
                 LabelColumnName = "Brightness",
-                Network = new ConvolutionalNetwork { Channels = 4, Augmentation = new ImageAugmentation { Shift = 1, Rotation = 5, HorizontalFlip = true } },
+                Network = new ConvolutionalNetwork
+                {
+                    Channels = 4,
+                    Augmentation = new ImageAugmentation { Shift = 1, Rotation = 5, HorizontalFlip = true }
+                },
             })).Fit(ImageData.View(mlContext, ImageData.Rows(23, ImageData.Colour), 3, 12, 14)).Model),
             "series" => SeriesWeights(mlContext),
             "likelihood" => Flow(FlowTrainingMethod.MaximumLikelihood, null),
@@ -219,9 +227,18 @@ public sealed class DistributedTests : IDisposable
 
         float[] SeriesWeights(MLContext context)
         {
-            var options = new NeuralCdeRegressionTrainer.Options { LabelColumnName = "Slope", ChannelCount = 2, Width = 4, BlockSize = 2, HiddenLayers = [4], Dropout = 0 };
+            var options = new NeuralCdeRegressionTrainer.Options
+            {
+                LabelColumnName = "Slope",
+                ChannelCount = 2,
+                Width = 4,
+                BlockSize = 2,
+                HiddenLayers = [4],
+                Dropout = 0
+            };
             OneStep(options);
-            using NeuralCdeTransformer model = context.Regression.Trainers.NeuralCde(options).Fit(SeriesData.View(context, SeriesData.Lines(23)));
+            using NeuralCdeTransformer model = context.Regression.Trainers.NeuralCde(options)
+                .Fit(SeriesData.View(context, SeriesData.Lines(23)));
             using SharedNetwork<CdeNetwork>.Loan loan = model.Model.Borrow();
             return Numbers(loan.Network.ToArrays());
         }
@@ -230,7 +247,12 @@ public sealed class DistributedTests : IDisposable
         {
             var options = new ContinuousFlowDensityEstimator.Options
             {
-                Method = method, ConditionColumnName = condition, HiddenLayers = [6], BatchesPerEpoch = 1, PathsPerBatch = 16, ExampleWeightColumnName = "Weight",
+                Method = method,
+                ConditionColumnName = condition,
+                HiddenLayers = [6],
+                BatchesPerEpoch = 1,
+                PathsPerBatch = 16,
+                ExampleWeightColumnName = "Weight",
             };
             OneStep(options);
             using ContinuousFlowDensityTransformer model = mlContext.Transforms.ContinuousFlowDensity(options).Fit(view);
@@ -256,7 +278,8 @@ public sealed class DistributedTests : IDisposable
     }
 
     /// <summary>A training with validation, early stopping and a last batch of one row.</summary>
-    private static Outcome Train(TrainingGroup? group, Action<NeuralOdeRegressionTrainer.Options>? set = null, int rows = 101, MLContext? context = null)
+    private static Outcome Train(
+        TrainingGroup? group, Action<NeuralOdeRegressionTrainer.Options>? set = null, int rows = 101, MLContext? context = null)
     {
         MLContext mlContext = context ?? new MLContext(seed: 5);
         int reports = 0;
@@ -284,7 +307,8 @@ public sealed class DistributedTests : IDisposable
             options.ValidationSet = view;
         using NeuralOdeRegressionTransformer model = mlContext.Regression.Trainers.NeuralOde(options).Fit(view);
         return new Outcome(
-            Weights(model.Model), [.. model.TrainingHistory.SelectMany(report => new[] { report.TrainLoss, report.ValidationLoss!.Value })], reports);
+            Weights(model.Model),
+            [.. model.TrainingHistory.SelectMany(report => new[] { report.TrainLoss, report.ValidationLoss!.Value })], reports);
     }
 
     private static float[] Weights(NeuralOdeModel model)

@@ -48,7 +48,8 @@ public sealed class KillTests : IDisposable
         static (int Code, string LastLine) Finish(string path)
         {
             using Process process = Start("resume", path, Epochs);
-            string[] lines = process.StandardOutput.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+            string[] lines = process.StandardOutput.ReadToEnd()
+                .Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
             process.WaitForExit();
             return (process.ExitCode, lines.LastOrDefault() ?? "");
         }

@@ -8,7 +8,8 @@ namespace Microsoft.ML.NeuralOde.Tests.Training;
 /// <summary>Mistakes that users make with trainers, and what they are told.</summary>
 public sealed class MessageTests
 {
-    private static readonly double[] Absurd = [double.NaN, double.PositiveInfinity, double.NegativeInfinity, 1e300, -1e300, 1e39, 1e-300, double.Epsilon, -1, 0];
+    private static readonly double[] Absurd =
+        [double.NaN, double.PositiveInfinity, double.NegativeInfinity, 1e300, -1e300, 1e39, 1e-300, double.Epsilon, -1, 0];
 
     private readonly MLContext _mlContext = new(1);
 
@@ -17,8 +18,10 @@ public sealed class MessageTests
         get
         {
             var data = new TheoryData<Type, string>();
-            foreach (Type type in new[] { typeof(NeuralOdeRegressionTrainer.Options), typeof(NeuralOdeBinaryClassificationTrainer.Options), typeof(ContinuousFlowDensityEstimator.Options), typeof(ContinuousFlowAnomalyTrainer.Options) })
-                foreach (FieldInfo option in type.GetFields().Where(option => (Nullable.GetUnderlyingType(option.FieldType) ?? option.FieldType) == typeof(double)))
+            foreach (Type type in new[] { typeof(NeuralOdeRegressionTrainer.Options), typeof(NeuralOdeBinaryClassificationTrainer.Options),
+                typeof(ContinuousFlowDensityEstimator.Options), typeof(ContinuousFlowAnomalyTrainer.Options) })
+                foreach (FieldInfo option in type.GetFields()
+                    .Where(option => (Nullable.GetUnderlyingType(option.FieldType) ?? option.FieldType) == typeof(double)))
                     data.Add(type, option.Name);
             return data;
         }
@@ -33,7 +36,9 @@ public sealed class MessageTests
             Try(type, options => field.SetValue(options, value), option, $"{option} = {value:R}");
     }
 
-    public static TheoryData<string> ToleranceOptions => [nameof(NeuralOdeTrainerOptions.FinalTolerances), nameof(NeuralOdeTrainerOptions.EvaluationTolerances), nameof(NeuralOdeTrainerOptions.ProductionTolerances)];
+    public static TheoryData<string> ToleranceOptions =>
+        [nameof(NeuralOdeTrainerOptions.FinalTolerances), nameof(NeuralOdeTrainerOptions.EvaluationTolerances),
+            nameof(NeuralOdeTrainerOptions.ProductionTolerances)];
 
     [Theory]
     [MemberData(nameof(ToleranceOptions))]
@@ -41,8 +46,10 @@ public sealed class MessageTests
     {
         FieldInfo field = typeof(NeuralOdeRegressionTrainer.Options).GetField(option)!;
         foreach (double value in Absurd)
-            foreach (SolverTolerances tolerances in new[] { new SolverTolerances(value, 1e-4), new SolverTolerances(1e-4, value), new SolverTolerances(value, value) })
-                Try(typeof(NeuralOdeRegressionTrainer.Options), options => field.SetValue(options, tolerances), option, $"{option} = {tolerances}");
+            foreach (SolverTolerances tolerances in new[] { new SolverTolerances(value, 1e-4), new SolverTolerances(1e-4, value),
+                new SolverTolerances(value, value) })
+                Try(typeof(NeuralOdeRegressionTrainer.Options), options => field.SetValue(options, tolerances),
+                    option, $"{option} = {tolerances}");
     }
 
     public static TheoryData<string, Action<NeuralOdeRegressionTrainer.Options>> Combinations => new()
@@ -59,7 +66,8 @@ public sealed class MessageTests
         { "BatchSize", o => o.BatchSize = int.MaxValue },
         { "MemoryBudgetMegabytes", o => o.MemoryBudgetMegabytes = int.MaxValue },
         { "LearningRateStepEpochs", o => { o.LearningRateStepEpochs = int.MaxValue; o.LearningRateSchedule = LearningRateSchedule.Step; } },
-        { "LearningRateStepFactor", o => { o.LearningRateStepFactor = double.Epsilon; o.LearningRateSchedule = LearningRateSchedule.Step; o.NumberOfEpochs = 12; } },
+        { "LearningRateStepFactor", o =>
+            { o.LearningRateStepFactor = double.Epsilon; o.LearningRateSchedule = LearningRateSchedule.Step; o.NumberOfEpochs = 12; } },
         { "CheckpointInterval", o => o.CheckpointInterval = TimeSpan.MaxValue },
     };
 
@@ -81,7 +89,8 @@ public sealed class MessageTests
     [InlineData(31)]
     public void Labels_of_too_many_classes_are_refused_with_the_number_of_classes(int bits)
     {
-        IDataView data = _mlContext.Transforms.Conversion.Hash("Label", numberOfBits: bits).Fit(Blobs.View(_mlContext, Blobs.Rows(60))).Transform(Blobs.View(_mlContext, Blobs.Rows(60)));
+        IDataView data = _mlContext.Transforms.Conversion.Hash("Label", numberOfBits: bits)
+            .Fit(Blobs.View(_mlContext, Blobs.Rows(60))).Transform(Blobs.View(_mlContext, Blobs.Rows(60)));
         Action act = () => _mlContext.MulticlassClassification.Trainers.NeuralOde(Fitted.Options()).Fit(data);
         act.Should().Throw<InvalidOperationException>().WithMessage($"*'Label'*{1L << bits}*classes*MapValueToKey*");
     }
@@ -92,17 +101,27 @@ public sealed class MessageTests
         IDataView data = TabularData.View(_mlContext, TabularData.Circle(60)), empty = TabularData.View(_mlContext, []);
         List<TableRow> missing = TabularData.Circle(9);
         missing.ForEach(row => row.Target = float.NaN);
-        var options = new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Target", NumberOfEpochs = 1, EncoderLayers = [4], DynamicsLayers = [4] };
+        var options = new NeuralOdeRegressionTrainer.Options
+        {
+            LabelColumnName = "Target",
+            NumberOfEpochs = 1,
+            EncoderLayers = [4],
+            DynamicsLayers = [4]
+        };
         NeuralOdeRegressionTrainer trainer = _mlContext.Regression.Trainers.NeuralOde(options);
 
-        trainer.Invoking(t => t.Fit(data, empty)).Should().Throw<InvalidOperationException>().WithMessage("*validation*empty*'Features'*'Target'*").Which.Message.Should().NotContain("train on");
-        trainer.Invoking(t => t.Fit(data, TabularData.View(_mlContext, missing))).Should().Throw<InvalidOperationException>().WithMessage("*no row to validate*9 rows*'Target'*");
+        trainer.Invoking(t => t.Fit(data, empty)).Should().Throw<InvalidOperationException>()
+            .WithMessage("*validation*empty*'Features'*'Target'*").Which.Message.Should().NotContain("train on");
+        trainer.Invoking(t => t.Fit(data, TabularData.View(_mlContext, missing)))
+            .Should().Throw<InvalidOperationException>().WithMessage("*no row to validate*9 rows*'Target'*");
         trainer.Invoking(t => t.Fit(empty)).Should().Throw<InvalidOperationException>().WithMessage("*empty*no row to train on*");
         options.ValidationFraction = 1e-9;
-        _mlContext.Regression.Trainers.NeuralOde(options).Invoking(t => t.Fit(data)).Should().Throw<InvalidOperationException>().WithMessage("*ValidationFraction*60 rows*");
+        _mlContext.Regression.Trainers.NeuralOde(options)
+            .Invoking(t => t.Fit(data)).Should().Throw<InvalidOperationException>().WithMessage("*ValidationFraction*60 rows*");
         options.MemoryBudgetMegabytes = 1;
         IDataView many = TabularData.View(_mlContext, TabularData.Circle(100_000));
-        _mlContext.Regression.Trainers.NeuralOde(options).Invoking(t => t.Fit(many)).Should().Throw<InvalidOperationException>().WithMessage("*ValidationFraction*100000 rows*");
+        _mlContext.Regression.Trainers.NeuralOde(options)
+            .Invoking(t => t.Fit(many)).Should().Throw<InvalidOperationException>().WithMessage("*ValidationFraction*100000 rows*");
         _mlContext.Transforms.ContinuousFlowDensity(ContinuousFlowDensityTests.Options(_ => { })).Invoking(e => e.Fit(data, empty))
             .Should().Throw<InvalidOperationException>().WithMessage("*validation*empty*'Features'*");
     }
@@ -110,36 +129,60 @@ public sealed class MessageTests
     [Fact]
     public void Two_outputs_of_one_name_are_refused()
     {
-        Names(() => _mlContext.BinaryClassification.Trainers.NeuralOde(new NeuralOdeBinaryClassificationTrainer.Options { ScoreColumnName = "P", ProbabilityColumnName = "P" }), "ScoreColumnName", "ProbabilityColumnName", "P");
-        Names(() => _mlContext.BinaryClassification.Trainers.NeuralOde(new NeuralOdeBinaryClassificationTrainer.Options { PredictedLabelColumnName = "Probability" }), "PredictedLabelColumnName", "ProbabilityColumnName", "Probability");
-        Names(() => _mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options { PredictedLabelColumnName = "Score" }), "PredictedLabelColumnName", "ScoreColumnName", "Score");
-        Names(() => _mlContext.AnomalyDetection.Trainers.ContinuousFlow(new ContinuousFlowAnomalyTrainer.Options { PredictedLabelColumnName = "Score" }), "PredictedLabelColumnName", "ScoreColumnName", "Score");
-        Names(() => _mlContext.Transforms.ContinuousFlowDensity(new ContinuousFlowDensityEstimator.Options { LatentColumnName = "LogDensity" }), "LatentColumnName", "LogDensityColumnName", "LogDensity");
-        Names(() => _mlContext.Transforms.ContinuousFlowDensity(new ContinuousFlowDensityEstimator.Options { LatentColumnName = "Z", BitsPerDimensionColumnName = "Z" }), "LatentColumnName", "BitsPerDimensionColumnName", "Z");
+        Names(() => _mlContext.BinaryClassification.Trainers.NeuralOde(
+            new NeuralOdeBinaryClassificationTrainer.Options { ScoreColumnName = "P", ProbabilityColumnName = "P" }), "ScoreColumnName",
+            "ProbabilityColumnName", "P");
+        Names(() => _mlContext.BinaryClassification.Trainers.NeuralOde(
+            new NeuralOdeBinaryClassificationTrainer.Options { PredictedLabelColumnName = "Probability" }), "PredictedLabelColumnName",
+            "ProbabilityColumnName", "Probability");
+        Names(() => _mlContext.MulticlassClassification.Trainers.NeuralOde(
+            new NeuralOdeClassificationTrainer.Options { PredictedLabelColumnName = "Score" }), "PredictedLabelColumnName",
+            "ScoreColumnName", "Score");
+        Names(() => _mlContext.AnomalyDetection.Trainers.ContinuousFlow(
+            new ContinuousFlowAnomalyTrainer.Options { PredictedLabelColumnName = "Score" }), "PredictedLabelColumnName",
+            "ScoreColumnName", "Score");
+        Names(() => _mlContext.Transforms.ContinuousFlowDensity(
+            new ContinuousFlowDensityEstimator.Options { LatentColumnName = "LogDensity" }), "LatentColumnName", "LogDensityColumnName",
+            "LogDensity");
+        Names(() => _mlContext.Transforms.ContinuousFlowDensity(
+            new ContinuousFlowDensityEstimator.Options { LatentColumnName = "Z", BitsPerDimensionColumnName = "Z" }), "LatentColumnName",
+            "BitsPerDimensionColumnName", "Z");
 
-        static void Names(Action create, params string[] parts) => create.Should().Throw<ArgumentOutOfRangeException>().Which.Message.Should().ContainAll(parts);
+        static void Names(Action create, params string[] parts) =>
+            create.Should().Throw<ArgumentOutOfRangeException>().Which.Message.Should().ContainAll(parts);
     }
 
     [Fact]
     public void A_vector_of_unknown_size_is_answered_with_the_attribute_that_was_forgotten()
     {
-        IDataView data = _mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, 30).Select(i => new Forgotten { Features = [i, 1], Sized = [i, 1], Target = i, Targets = [i, i] }).ToArray());
+        IDataView data = _mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, 30)
+            .Select(i => new Forgotten { Features = [i, 1], Sized = [i, 1], Target = i, Targets = [i, i] }).ToArray());
         var regression = new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Target" };
         string[] attribute = ["[VectorType(", "'Features'"];
 
         Suggests(() => _mlContext.Regression.Trainers.NeuralOde(regression).Fit(data), attribute);
-        Suggests(() => _mlContext.Regression.Trainers.NeuralOde(regression).GetOutputSchema(Interop.Schemas.ShapeOf(data.Schema)), attribute);
-        Suggests(() => _mlContext.AnomalyDetection.Trainers.ContinuousFlow(new ContinuousFlowAnomalyTrainer.Options()).Fit(data), attribute);
-        Suggests(() => _mlContext.Regression.Trainers.NeuralOde(new NeuralOdeRegressionTrainer.Options { FeatureColumnName = "Sized", LabelColumnName = "Targets" }).Fit(data), ["[VectorType(", "'Targets'"]);
-        Suggests(
-            () => _mlContext.Transforms.ContinuousFlowDensity(new ContinuousFlowDensityEstimator.Options { FeatureColumnName = "Sized", ConditionColumnName = "Targets" }).Fit(data),
+        Suggests(() => _mlContext.Regression.Trainers.NeuralOde(regression).GetOutputSchema(Interop.Schemas.ShapeOf(data.Schema)),
+            attribute);
+        Suggests(() => _mlContext.AnomalyDetection.Trainers.ContinuousFlow(new ContinuousFlowAnomalyTrainer.Options()).Fit(data),
+            attribute);
+        Suggests(() => _mlContext.Regression.Trainers.NeuralOde(
+            new NeuralOdeRegressionTrainer.Options { FeatureColumnName = "Sized", LabelColumnName = "Targets" }).Fit(data),
             ["[VectorType(", "'Targets'"]);
-        Suggests(() => _mlContext.Regression.Trainers.NeuralOde(new NeuralOdeRegressionTrainer.Options { FeatureColumnName = "Target" }).Fit(data), ["'Target'", "Concatenate"]);
-        Suggests(() => _mlContext.Regression.Trainers.NeuralOde(new NeuralOdeRegressionTrainer.Options { FeatureColumnName = "Doubles" }).Fit(data), ["'Doubles'", "ConvertType"]);
-        using NeuralOdeRegressionTransformer model = _mlContext.Regression.Trainers.NeuralOde(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Target", NumberOfEpochs = 1 }).Fit(TabularData.View(_mlContext, TabularData.Circle(60)));
+        Suggests(
+            () => _mlContext.Transforms.ContinuousFlowDensity(
+                new ContinuousFlowDensityEstimator.Options { FeatureColumnName = "Sized", ConditionColumnName = "Targets" }).Fit(data),
+            ["[VectorType(", "'Targets'"]);
+        Suggests(() => _mlContext.Regression.Trainers.NeuralOde(
+            new NeuralOdeRegressionTrainer.Options { FeatureColumnName = "Target" }).Fit(data), ["'Target'", "Concatenate"]);
+        Suggests(() => _mlContext.Regression.Trainers.NeuralOde(
+            new NeuralOdeRegressionTrainer.Options { FeatureColumnName = "Doubles" }).Fit(data), ["'Doubles'", "ConvertType"]);
+        using NeuralOdeRegressionTransformer model = _mlContext.Regression.Trainers.NeuralOde(
+            new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Target", NumberOfEpochs = 1 })
+            .Fit(TabularData.View(_mlContext, TabularData.Circle(60)));
         Suggests(() => model.Transform(data), attribute);
 
-        static void Suggests(Action act, string[] parts) => act.Should().Throw<ArgumentOutOfRangeException>().Which.Message.Should().ContainAll(parts);
+        static void Suggests(Action act, string[] parts) =>
+            act.Should().Throw<ArgumentOutOfRangeException>().Which.Message.Should().ContainAll(parts);
     }
 
     [Fact]
@@ -170,8 +213,10 @@ public sealed class MessageTests
             NfeForward = 7
         }.ToString()
             .Should().Be("epoch 1/1: loss 2.0000, RMSE 123.46, evaluations 7.0 forward, 0.00 s");
-        new NeuralOdeEpochReport { Epoch = 1, NumberOfEpochs = 2, NfeForward = 20, NfeBackward = 31.5 }.ToString().Should().Contain("evaluations 20.0 forward 31.5 backward");
-        new NeuralOdeEpochReport { Epoch = 1, NumberOfEpochs = 2, NfeForward = 20 }.ToString().Should().Contain("evaluations 20.0 forward,").And.NotContain("backward");
+        new NeuralOdeEpochReport { Epoch = 1, NumberOfEpochs = 2, NfeForward = 20, NfeBackward = 31.5 }.ToString()
+            .Should().Contain("evaluations 20.0 forward 31.5 backward");
+        new NeuralOdeEpochReport { Epoch = 1, NumberOfEpochs = 2, NfeForward = 20 }.ToString()
+            .Should().Contain("evaluations 20.0 forward,").And.NotContain("backward");
         new NeuralOdeEpochReport { Epoch = 1, NumberOfEpochs = 2 }.ToString().Should().NotContain("evaluations");
     }
 
@@ -208,7 +253,8 @@ public sealed class MessageTests
         }
         catch (Exception exception) when (exception is NeuralOdeTrainingException or OdeSolverException or InvalidOperationException)
         {
-            exception.Message.Should().ContainAny(["LearningRate", "MaximumSteps", "weights", "ValidationFraction", "tolerance", "Tolerance", "step"], what);
+            exception.Message.Should()
+                .ContainAny(["LearningRate", "MaximumSteps", "weights", "ValidationFraction", "tolerance", "Tolerance", "step"], what);
         }
     }
 

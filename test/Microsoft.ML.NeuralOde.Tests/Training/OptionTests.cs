@@ -30,7 +30,8 @@ public class OptionTests
         { nameof(Options.WeightDecay), -0.1, "zero or a positive number" },
         { nameof(Options.MaximumGradientNorm), 0.0, "a positive number or null" },
         { nameof(Options.Solver), null, "a method such as OdeMethod.Dopri5" },
-        { nameof(Options.Solver), OwnEuler, "a method that OdeMethod.Parse finds by its name, which is all that model files hold of it: *" },
+        { nameof(Options.Solver), OwnEuler,
+            "a method that OdeMethod.Parse finds by its name, which is all that model files hold of it: *" },
         { nameof(Options.Solver), OdeMethod.ReversibleCoupling(OdeMethod.Rk4, 0.9), "a method that OdeMethod.Parse finds by its name, *" },
         { nameof(Options.RelativeTolerance), 0.0, "a positive number" },
         { nameof(Options.AbsoluteTolerance), -1.0, "a positive number" },
@@ -69,14 +70,17 @@ public class OptionTests
 
         Action act = () => _mlContext.Regression.Trainers.NeuralOde(options);
 
-        act.Should().Throw<ArgumentOutOfRangeException>().WithMessage($"{option} is *; it must be {right}.*").Which.ParamName.Should().Be(option);
+        act.Should()
+            .Throw<ArgumentOutOfRangeException>().WithMessage($"{option} is *; it must be {right}.*").Which.ParamName.Should().Be(option);
     }
 
     [Fact]
     public void Penalties_with_negative_weights_are_named()
     {
-        Action act = () => _mlContext.Regression.Trainers.NeuralOde(new Options { Regularization = new PathRegularization { KineticEnergy = -1 } });
-        act.Should().Throw<ArgumentOutOfRangeException>().WithMessage("Regularization.KineticEnergy is -1; it must be zero or a positive number.*");
+        Action act = () =>
+            _mlContext.Regression.Trainers.NeuralOde(new Options { Regularization = new PathRegularization { KineticEnergy = -1 } });
+        act.Should()
+            .Throw<ArgumentOutOfRangeException>().WithMessage("Regularization.KineticEnergy is -1; it must be zero or a positive number.*");
         Action none = () => _mlContext.Regression.Trainers.NeuralOde(new Options { Regularization = null! });
         none.Should().Throw<ArgumentOutOfRangeException>().WithMessage("Regularization is null*");
     }
@@ -84,11 +88,17 @@ public class OptionTests
     [Fact]
     public void Wrong_values_of_classifiers_are_named_too()
     {
-        Action binary = () => _mlContext.BinaryClassification.Trainers.NeuralOde(new NeuralOdeBinaryClassificationTrainer.Options { ProbabilityColumnName = "" });
+        Action binary = () =>
+            _mlContext.BinaryClassification.Trainers.NeuralOde(
+                new NeuralOdeBinaryClassificationTrainer.Options { ProbabilityColumnName = "" });
         binary.Should().Throw<ArgumentOutOfRangeException>().WithMessage("ProbabilityColumnName is *");
-        Action predicted = () => _mlContext.BinaryClassification.Trainers.NeuralOde(new NeuralOdeBinaryClassificationTrainer.Options { PredictedLabelColumnName = "" });
+        Action predicted = () =>
+            _mlContext.BinaryClassification.Trainers.NeuralOde(
+                new NeuralOdeBinaryClassificationTrainer.Options { PredictedLabelColumnName = "" });
         predicted.Should().Throw<ArgumentOutOfRangeException>().WithMessage("PredictedLabelColumnName is *");
-        Action weighting = () => _mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options { ClassWeighting = (ClassWeighting)5 });
+        Action weighting = () =>
+            _mlContext.MulticlassClassification.Trainers.NeuralOde(
+                new NeuralOdeClassificationTrainer.Options { ClassWeighting = (ClassWeighting)5 });
         weighting.Should().Throw<ArgumentOutOfRangeException>().WithMessage("ClassWeighting is 5; it must be one of None, Balanced.*");
     }
 
@@ -229,19 +239,23 @@ public class OptionTests
     public void Learning_rates_follow_their_schedules()
     {
         // 8 batches an epoch, 10 epochs; what is reported is the rate of the epoch's last batch.
-        double[] At(Action<Options> change) => [.. Fit(o => { o.NumberOfEpochs = 10; change(o); }).History.Select(r => r.LearningRate / 0.02)];
+        double[] At(Action<Options> change) =>
+            [.. Fit(o => { o.NumberOfEpochs = 10; change(o); }).History.Select(r => r.LearningRate / 0.02)];
         double[] progress = [.. Enumerable.Range(1, 10).Select(epoch => (8 * epoch - 1) / 80.0)];
 
         Equal(At(o => o.LearningRateSchedule = LearningRateSchedule.Constant), progress.Select(_ => 1.0));
-        Equal(At(o => o.LearningRateSchedule = LearningRateSchedule.CosineAnnealing), progress.Select(p => (1 + Math.Cos(Math.PI * p)) / 2));
-        Equal(At(o => { o.LearningRateSchedule = LearningRateSchedule.Step; o.LearningRateStepEpochs = 3; o.LearningRateStepFactor = 0.1; }),
+        Equal(At(o => o.LearningRateSchedule = LearningRateSchedule.CosineAnnealing),
+            progress.Select(p => (1 + Math.Cos(Math.PI * p)) / 2));
+        Equal(At(o =>
+            { o.LearningRateSchedule = LearningRateSchedule.Step; o.LearningRateStepEpochs = 3; o.LearningRateStepFactor = 0.1; }),
             progress.Select((_, i) => Math.Pow(0.1, i / 3)));
         Equal(At(o => o.WarmUpFraction = 0.5), progress.Select(p => Math.Min(1, 2 * p)));
         Equal(At(o => o.LearningRateSchedule = LearningRateSchedule.OneCycle), progress.Select(p => p < 0.3
             ? 1 - 0.96 * (1 + Math.Cos(Math.PI * p / 0.3)) / 2
             : 1e-4 + (1 - 1e-4) * (1 + Math.Cos(Math.PI * (p - 0.3) / 0.7)) / 2));
 
-        static void Equal(double[] found, IEnumerable<double> expected) => found.Zip(expected, (f, e) => Math.Abs(f - e)).Max().Should().BeLessThan(1e-9);
+        static void Equal(double[] found, IEnumerable<double> expected) =>
+            found.Zip(expected, (f, e) => Math.Abs(f - e)).Max().Should().BeLessThan(1e-9);
     }
 
     [Fact]
@@ -276,7 +290,8 @@ public class OptionTests
 
         // What the penalty is about: the squared Frobenius norm of the right-hand side's weights, or how far it moves the states.
         double Movement(NeuralOdeRegressionTransformer model) => model.Model.Network.named_parameters()
-            .Where(p => p.name.Contains("dynamics.weight", StringComparison.Ordinal) || (kineticEnergy > 0 && p.name.Contains("dynamics.bias", StringComparison.Ordinal)))
+            .Where(p => p.name.Contains("dynamics.weight", StringComparison.Ordinal)
+                || (kineticEnergy > 0 && p.name.Contains("dynamics.bias", StringComparison.Ordinal)))
             .Sum(p => p.parameter.detach().data<float>().ToArray().Sum(w => w * (double)w));
     }
 
@@ -317,7 +332,8 @@ public class OptionTests
     [Fact]
     public void Tolerances_of_validation_do_not_touch_the_training()
     {
-        NeuralOdeEpochReport[] loose = Fit(o => { o.ValidationFraction = 0.2; o.EvaluationTolerances = new SolverTolerances(0.5, 0.5); }).History;
+        NeuralOdeEpochReport[] loose =
+            Fit(o => { o.ValidationFraction = 0.2; o.EvaluationTolerances = new SolverTolerances(0.5, 0.5); }).History;
         NeuralOdeEpochReport[] tight = Fit(o => o.ValidationFraction = 0.2).History;
 
         loose.Select(r => r.TrainLoss).Should().Equal(tight.Select(r => r.TrainLoss));
@@ -330,7 +346,9 @@ public class OptionTests
         // Labels that are noise: what is learned of the training rows is wrong for the others.
         var random = new Random(3);
         List<TableRow> rows = [.. TabularData.Circle(60).Select(r => new TableRow { Features = r.Features, Target = random.NextSingle() })];
-        IDataView train = TabularData.View(_mlContext, rows), validation = TabularData.View(_mlContext, [.. TabularData.Circle(60, 2).Select(r => new TableRow { Features = r.Features, Target = random.NextSingle() })]);
+        IDataView train = TabularData.View(_mlContext, rows),
+            validation = TabularData.View(_mlContext,
+                [.. TabularData.Circle(60, 2).Select(r => new TableRow { Features = r.Features, Target = random.NextSingle() })]);
 
         using NeuralOdeRegressionTransformer best = Trainer(Overfit).Fit(train, validation);
         using NeuralOdeRegressionTransformer last = Trainer(o => { Overfit(o); o.KeepBestWeights = false; }).Fit(train, validation);
@@ -348,7 +366,8 @@ public class OptionTests
             options.EarlyStoppingPatience = 3;
         }
 
-        double Rmse(NeuralOdeRegressionTransformer model) => _mlContext.Regression.Evaluate(model.Transform(validation), "Target").RootMeanSquaredError;
+        double Rmse(NeuralOdeRegressionTransformer model) =>
+            _mlContext.Regression.Evaluate(model.Transform(validation), "Target").RootMeanSquaredError;
     }
 
     [Fact]
@@ -361,7 +380,8 @@ public class OptionTests
     [Fact]
     public void Layers_decide_the_number_of_weights_and_columns_have_the_names_that_are_asked_for()
     {
-        using NeuralOdeRegressionTransformer model = Train(o => { o.EncoderLayers = [5, 3]; o.DynamicsLayers = [7]; o.ScoreColumnName = "Distance"; o.NumberOfEpochs = 1; });
+        using NeuralOdeRegressionTransformer model =
+            Train(o => { o.EncoderLayers = [5, 3]; o.DynamicsLayers = [7]; o.ScoreColumnName = "Distance"; o.NumberOfEpochs = 1; });
         // Encoder 2→5→3, dynamics 3→7→3 with a time vector, head 3→1.
         model.Model.ParameterCount.Should().Be(2 * 5 + 5 + 5 * 3 + 3 + 3 * 7 + 7 + 7 * 3 + 3 + 3 + 3 + 1);
         model.GetOutputSchema(Data().Schema).GetColumnOrNull("Distance").Should().NotBeNull();
@@ -378,7 +398,8 @@ public class OptionTests
         warm.TrainingHistory[0].TrainLoss.Should().BeLessThan(0.2 * cold.TrainingHistory[0].TrainLoss);
         Action structure = () => Trainer(o => o.EncoderLayers = [9]).Fit(Data(), first.Model);
         structure.Should().Throw<ArgumentException>().WithMessage("*EncoderLayers [9] and [8]*");
-        Action kind = () => _mlContext.BinaryClassification.Trainers.NeuralOde(new NeuralOdeBinaryClassificationTrainer.Options { EncoderLayers = [8], DynamicsLayers = [8] }).Fit(Data(), first.Model);
+        Action kind = () => _mlContext.BinaryClassification.Trainers.NeuralOde(
+            new NeuralOdeBinaryClassificationTrainer.Options { EncoderLayers = [8], DynamicsLayers = [8] }).Fit(Data(), first.Model);
         kind.Should().Throw<ArgumentException>().WithMessage("*another kind of label*");
     }
 
@@ -414,7 +435,11 @@ public class OptionTests
     [Fact]
     public void Dynamics_that_become_hard_to_solve_are_worth_one_warning()
     {
-        Fit(o => { o.NumberOfEpochs = 3; o.RelativeTolerance = 0.1; o.AbsoluteTolerance = 0.1; o.FinalTolerances = new SolverTolerances(1e-13, 1e-13); o.Solver = OdeMethod.Bosh3; });
+        Fit(o =>
+        {
+            o.NumberOfEpochs = 3; o.RelativeTolerance =
+            0.1; o.AbsoluteTolerance = 0.1; o.FinalTolerances = new SolverTolerances(1e-13, 1e-13); o.Solver = OdeMethod.Bosh3;
+        });
         _warnings.Should().ContainSingle().Which.Should().ContainAll("evaluations of the right-hand side", "LearningRate", "WeightDecay");
     }
 

@@ -19,7 +19,8 @@ public class SlotOptimizerTests
     [InlineData(NeuralOdeOptimizer.Sgd, 0.9, 0.0)]
     public void Slots_move_as_the_whole_weight_does_whenever_they_are_looked_at(NeuralOdeOptimizer kind, double momentum, double decay)
     {
-        TrainingPlan plan = new NeuralOdeRegressionTrainer.Options { Optimizer = kind, Momentum = momentum, WeightDecay = decay }.Plan(1, null);
+        TrainingPlan plan =
+            new NeuralOdeRegressionTrainer.Options { Optimizer = kind, Momentum = momentum, WeightDecay = decay }.Plan(1, null);
         float[] expected = Run(plan, atOnce: true, settleEvery: 0), waiting = Run(plan, atOnce: false, settleEvery: 0);
 
         for (int i = 0; i < expected.Length; i++)
@@ -38,7 +39,10 @@ public class SlotOptimizerTests
         WeightGradient.Clip(gradients, 26);
         gradients[0].Values.data<float>().ToArray().Should().Equal(3, 4);
         WeightGradient.Clip(gradients, 6.5);
-        gradients[0].Values.data<float>().ToArray().Should().BeEquivalentTo([1.5f, 2f], o => o.WithStrictOrdering().Using<float>(c => c.Subject.Should().BeApproximately(c.Expectation, 1e-5f)).WhenTypeIs<float>());
+        gradients[0].Values.data<float>().ToArray().Should()
+            .BeEquivalentTo([1.5f, 2f],
+                o => o.WithStrictOrdering()
+                .Using<float>(c => c.Subject.Should().BeApproximately(c.Expectation, 1e-5f)).WhenTypeIs<float>());
         gradients[1].Values.data<float>().ToArray()[0].Should().BeApproximately(6, 1e-5f);
     }
 
@@ -57,7 +61,8 @@ public class SlotOptimizerTests
         var optimizer = new WeightOptimizer(plan, module, atOnce ? null : weight);
         for (int step = 1; step <= 400; step++)
         {
-            long[] slots = [.. Enumerable.Range(0, Slots - 3).Where(slot => random.NextDouble() < 1.0 / (1 + slot * slot)).Select(slot => (long)slot)];
+            long[] slots =
+                [.. Enumerable.Range(0, Slots - 3).Where(slot => random.NextDouble() < 1.0 / (1 + slot * slot)).Select(slot => (long)slot)];
             float[] gradient = [.. Enumerable.Range(0, slots.Length * Outputs).Select(_ => random.NextSingle() - 0.3f)];
             double rate = 0.02 * (1 + Math.Sin(step));
             if (atOnce)

@@ -45,13 +45,15 @@ public class StreamingTests
     {
         var columns = new RowColumns((Runtime.IExceptionContext)_mlContext, "Features", new NumberLabel("Target"), "Weight");
         // No budget: nothing fits into memory.
-        (ITrainingRows training, ITrainingRows validation) = new RowLoader(columns, 0, _ => { }, () => { }).LoadAndSplit(Data(), 0.25, seed: 3);
+        (ITrainingRows training, ITrainingRows validation) =
+            new RowLoader(columns, 0, _ => { }, () => { }).LoadAndSplit(Data(), 0.25, seed: 3);
         using (training)
         using (validation)
         {
             validation.Count.Should().BeInRange(30, 70);
             (training.Count + validation.Count).Should().Be(200);
-            Rows(training.Batches(32), out _).Concat(Rows(validation.Batches(32), out _)).Order().Should().Equal(Enumerable.Range(0, 200).Select(i => (float)i));
+            Rows(training.Batches(32), out _)
+                .Concat(Rows(validation.Batches(32), out _)).Order().Should().Equal(Enumerable.Range(0, 200).Select(i => (float)i));
             training.Statistics.Features(FeatureNormalization.PerSlot).Mean[1].Should().BeApproximately(5, 1e-5f);
         }
     }
@@ -94,7 +96,8 @@ public class StreamingTests
                 DynamicsLayers = [8],
                 MemoryBudgetMegabytes = budget,
             }).Fit(data);
-            return _mlContext.Regression.Evaluate(model.Transform(TabularData.View(_mlContext, TabularData.Circle(500, seed: 2))), "Target").RootMeanSquaredError;
+            return _mlContext.Regression.Evaluate(
+                model.Transform(TabularData.View(_mlContext, TabularData.Circle(500, seed: 2))), "Target").RootMeanSquaredError;
         })];
 
         errors.Should().OnlyContain(error => error < 0.1);
@@ -117,7 +120,8 @@ public class StreamingTests
     }
 
     private ITrainingRows Load() =>
-        new RowLoader(new RowColumns((Runtime.IExceptionContext)_mlContext, "Features", new NumberLabel("Target"), "Weight"), 1 << 20, _ => { }, () => { }).Load(Data());
+        new RowLoader(new RowColumns((Runtime.IExceptionContext)_mlContext, "Features", new NumberLabel("Target"), "Weight"), 1 << 20,
+            _ => { }, () => { }).Load(Data());
 
     private StreamedRows Stream(ITrainingRows all, int poolRows)
     {
@@ -125,7 +129,9 @@ public class StreamingTests
         return new StreamedRows(Data(), columns, all.Format, null, all.Statistics, poolRows * columns.ShapeIn(Data().Schema).Bytes);
     }
 
-    private IDataView Data() => TabularData.View(_mlContext, [.. Enumerable.Range(0, 200).Select(i => new TableRow { Features = [i, 5], Target = 2 * i, Weight = 3 * i })]);
+    private IDataView Data() =>
+        TabularData.View(
+            _mlContext, [.. Enumerable.Range(0, 200).Select(i => new TableRow { Features = [i, 5], Target = 2 * i, Weight = 3 * i })]);
 
     /// <summary>The first feature of all rows in their order; that labels and weights belong to them is checked.</summary>
     private static float[] Rows(IEnumerable<RowBatch> source, out int batches)

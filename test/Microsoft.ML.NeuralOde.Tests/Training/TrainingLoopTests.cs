@@ -48,13 +48,15 @@ public sealed class TrainingLoopTests : IDisposable
         };
         var random = new Random(2);
         IDataView data = mlContext.Data.LoadFromEnumerable(
-            Enumerable.Range(0, 200).Select(_ => new Row { Features = [3 + random.NextSingle() - 0.5f, -1 + random.NextSingle() - 0.5f] }).ToArray());
+            Enumerable.Range(0, 200)
+            .Select(_ => new Row { Features = [3 + random.NextSingle() - 0.5f, -1 + random.NextSingle() - 0.5f] }).ToArray());
         var columns = new RowColumns((Runtime.IExceptionContext)mlContext, "Features");
         using ITrainingRows rows = streamed ? Stream(data, columns) : new RowLoader(columns, 1 << 20, _ => { }, () => { }).Load(data);
         using var trainable = new Centre(stopAfter);
         CheckpointStore? store = CheckpointStore.Open(options);
         store?.Identify(options, rows, null);
-        using var loop = new TrainingLoop(trainable, rows, null, options.Plan(7, store), new TrainingSurroundings(_ => { }, _ => { }, _ => { }, () => { }));
+        using var loop = new TrainingLoop(
+            trainable, rows, null, options.Plan(7, store), new TrainingSurroundings(_ => { }, _ => { }, _ => { }, () => { }));
         loop.Run().Should().HaveCount(epochs);
         return trainable.Value;
     }

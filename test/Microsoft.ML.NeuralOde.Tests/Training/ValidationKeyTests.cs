@@ -19,7 +19,8 @@ public sealed class ValidationKeyTests
 
         NeuralOdeEpochReport[] expected = Fit(data, shared, way), found = Fit(data, own, way);
 
-        found.Select(r => (r.ValidationLoss, r.ValidationAccuracy)).Should().Equal(expected.Select(r => (r.ValidationLoss, r.ValidationAccuracy)));
+        found.Select(r => (r.ValidationLoss, r.ValidationAccuracy))
+            .Should().Equal(expected.Select(r => (r.ValidationLoss, r.ValidationAccuracy)));
         found[^1].ValidationAccuracy.Should().BeGreaterThan(0.9);
     }
 
@@ -45,7 +46,8 @@ public sealed class ValidationKeyTests
     {
         List<Point> train = Blobs.Rows(240);
         IDataView named = Keyed(train, train);
-        IDataView nameless = _mlContext.Data.LoadFromEnumerable(train.Select(row => new Number { Features = row.Features, Label = (uint)(row.Id % 3) }).ToArray());
+        IDataView nameless = _mlContext.Data.LoadFromEnumerable(
+            train.Select(row => new Number { Features = row.Features, Label = (uint)(row.Id % 3) }).ToArray());
         IDataView numbers = _mlContext.Transforms.Conversion.MapValueToKey("Label", "Id").Fit(Ids(3)).Transform(Ids(240));
 
         foreach ((IDataView a, IDataView b) in new[] { (named, nameless!), (nameless!, named), (named, numbers), (numbers, named) })
@@ -55,7 +57,9 @@ public sealed class ValidationKeyTests
         }
         Fit(nameless!, nameless!, "Fit")[^1].ValidationAccuracy.Should().BeGreaterThan(0.9);
 
-        IDataView Ids(int count) => _mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, count).Select(i => new Point { Features = [i % 3, i], Id = i % 3 }).ToArray());
+        IDataView Ids(int count) =>
+            _mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, count)
+                .Select(i => new Point { Features = [i % 3, i], Id = i % 3 }).ToArray());
     }
 
     private NeuralOdeEpochReport[] Fit(IDataView data, IDataView validation, string way)
@@ -72,7 +76,8 @@ public sealed class ValidationKeyTests
 
     /// <summary>Rows with keys in the order in which the classes come in other rows.</summary>
     private IDataView Keyed(IEnumerable<Point> rows, IEnumerable<Point> order) =>
-        _mlContext.Transforms.Conversion.MapValueToKey("Label").Fit(Blobs.View(_mlContext, [.. order])).Transform(Blobs.View(_mlContext, [.. rows]));
+        _mlContext.Transforms.Conversion.MapValueToKey("Label")
+        .Fit(Blobs.View(_mlContext, [.. order])).Transform(Blobs.View(_mlContext, [.. rows]));
 
     private static string[] Names(IDataView data)
     {

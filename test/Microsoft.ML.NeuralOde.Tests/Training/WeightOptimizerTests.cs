@@ -19,7 +19,8 @@ public class WeightOptimizerTests
         torch.random.manual_seed(1);
         nn.Module<Tensor, Tensor> ours = nn.Linear(5, 3), theirs = nn.Linear(5, 3);
         theirs.load_state_dict(ours.state_dict());
-        TrainingPlan plan = new NeuralOdeRegressionTrainer.Options { Optimizer = kind, Momentum = momentum, WeightDecay = decay }.Plan(1, null);
+        TrainingPlan plan =
+            new NeuralOdeRegressionTrainer.Options { Optimizer = kind, Momentum = momentum, WeightDecay = decay }.Plan(1, null);
         using var optimizer = new WeightOptimizer(plan, ours);
         using TorchSharp.Modules.OptimizerHelper expected = kind switch
         {

@@ -9,7 +9,8 @@ internal sealed class AdjointMethod() : Chapter(3, "the-adjoint-method", "The ad
 {
     private const double Duration = 4;
 
-    private static readonly OdeSolverOptions Tight = new() { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-10, AbsoluteTolerance = 1e-12 };
+    private static readonly OdeSolverOptions Tight =
+        new() { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-10, AbsoluteTolerance = 1e-12 };
 
     public override void Run(TutorialPage page, CancellationToken cancellationToken)
     {
@@ -37,7 +38,8 @@ internal sealed class AdjointMethod() : Chapter(3, "the-adjoint-method", "The ad
             ("a", Numbers(adjoint.ParameterGradients[0].Path)[0], shift => Value(1, 0, 4 + shift, 0.3)),
             ("b", Numbers(adjoint.ParameterGradients[1].Path)[0], shift => Value(1, 0, 4, 0.3 + shift)),
         ];
-        using OdeSolution solution = Ode.Solve((t, y) => Swing(y, a, b), y0, times, Tight with { Gradient = GradientMethod.Direct() }, [a, b]);
+        using OdeSolution solution =
+            Ode.Solve((t, y) => Swing(y, a, b), y0, times, Tight with { Gradient = GradientMethod.Direct() }, [a, b]);
         using (Tensor loss = Loss(solution.Final))
             loss.backward();
         double[] direct = [.. Numbers(y0.grad!), Numbers(a.grad!)[0], Numbers(b.grad!)[0]];
@@ -51,7 +53,8 @@ internal sealed class AdjointMethod() : Chapter(3, "the-adjoint-method", "The ad
         page.Number("backward-evaluations", adjoint.Backward.FunctionEvaluations, "N0", 0.1);
     }
 
-    /// <summary>The adjoint's error follows the tolerances of the way back; the others give the exact derivative of the discrete solution.</summary>
+    /// <summary>The adjoint's error follows the tolerances of the way back; the others give the exact derivative of the discrete
+    /// solution.</summary>
     private static void Precision(TutorialPage page)
     {
         using DisposeScope scope = NewDisposeScope();
@@ -60,7 +63,8 @@ internal sealed class AdjointMethod() : Chapter(3, "the-adjoint-method", "The ad
         foreach (double tolerance in (double[])[1e-3, 1e-5, 1e-7])
         {
             var options = new OdeSolverOptions { RelativeTolerance = tolerance, AbsoluteTolerance = tolerance / 10 };
-            double[] errors = [.. new[] { GradientMethod.Adjoint(), GradientMethod.Checkpointed(), GradientMethod.Direct() }.Select(method =>
+            double[] errors =
+                [.. new[] { GradientMethod.Adjoint(), GradientMethod.Checkpointed(), GradientMethod.Direct() }.Select(method =>
             {
                 double[] found = Gradient(options with { Gradient = method });
                 return found.Zip(reference, (x, y) => Math.Abs(x - y)).Max();
@@ -89,7 +93,8 @@ internal sealed class AdjointMethod() : Chapter(3, "the-adjoint-method", "The ad
         int[] steps = [16, 32, 64, 128, 256];
         (string Name, GradientMethod Method)[] methods =
         [
-            ("direct", GradientMethod.Direct()), ("checkpointed, 8 states", GradientMethod.Checkpointed(8)), ("adjoint", GradientMethod.Adjoint()),
+            ("direct", GradientMethod.Direct()), ("checkpointed, 8 states", GradientMethod.Checkpointed(8)),
+            ("adjoint", GradientMethod.Adjoint()),
         ];
         Held(f, batch, 4, GradientMethod.Direct());
         double[][] held = [.. methods.Select(method => steps.Select(count => Held(f, batch, count, method.Method)).ToArray())];
@@ -107,7 +112,8 @@ internal sealed class AdjointMethod() : Chapter(3, "the-adjoint-method", "The ad
     private static double HeldOnce(DenseDynamics f, Tensor batch, int steps, GradientMethod method)
     {
         long before = NativeHeap.BytesInUse();
-        using OdeSolution solution = Ode.Solve(f, batch, 0, 1, new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 1.0 / steps, Gradient = method });
+        using OdeSolution solution =
+            Ode.Solve(f, batch, 0, 1, new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 1.0 / steps, Gradient = method });
         return NativeHeap.IsKnown ? (NativeHeap.BytesInUse() - before) / (1024.0 * 1024) : double.NaN;
     }
 

@@ -47,7 +47,8 @@ internal sealed class BeyondTheState() : Chapter(6, "augmented-and-second-order"
             using OdeSolution solution = Ode.Solve(f, start, tensor(times), Training);
             double[] states = Numbers(solution.States.select(2, 0));
             figures.Add(Figures.Lines(dimensions == 0 ? "one dimension" : "one more dimension", "depth t", "x(t)",
-                [.. Enumerable.Range(0, 7).Select(row => new Curve($"from {(row - 3) * 0.3:0.#}", times, [.. times.Select((_, i) => states[7 * i + row])]))]));
+                [.. Enumerable.Range(0, 7)
+                    .Select(row => new Curve($"from {(row - 3) * 0.3:0.#}", times, [.. times.Select((_, i) => states[7 * i + row])]))]));
         }
         page.Figure("crossing", Figure.Combine("x → −x", 2, figures), 1000, 400);
     }
@@ -94,11 +95,14 @@ internal sealed class BeyondTheState() : Chapter(6, "augmented-and-second-order"
                 (Tensor shown, Tensor colours) = Draw(120, new Random(9));
                 Tensor start = block.Augmentation is { } augmentation ? augmentation.call(shown) : shown;
                 using OdeSolution paths = Ode.Solve(f, start, tensor(Spaced(0, 1, 31)), Training);
-                figures.Add(Figures.Trajectories(paths.States, [.. Numbers(colours).Select(x => (int)x)], ["ring", "disc"], dimensions == 0 ? "in the plane" : "with one more dimension"));
+                figures.Add(Figures.Trajectories(paths.States, [.. Numbers(colours).Select(x => (int)x)], ["ring", "disc"],
+                    dimensions == 0 ? "in the plane" : "with one more dimension"));
             }
         }
         page.Table("rings", ["more dimensions", "loss", "accuracy, new points (%)", "evaluations at rtol 1e-6"], rows);
-        page.Figure("rings", Figure.Combine("a disc in a ring", 3, [figures[0], figures[1], Figures.Lines("training", "step", "loss", curves, logY: true)]), 1320, 440);
+        page.Figure("rings",
+            Figure.Combine("a disc in a ring", 3, [figures[0], figures[1], Figures.Lines("training", "step", "loss", curves, logY: true)]),
+            1320, 440);
     }
 
     /// <summary>How well methods keep the energy of an oscillator over 200 periods, all with 12 steps a period.</summary>
@@ -109,18 +113,22 @@ internal sealed class BeyondTheState() : Chapter(6, "augmented-and-second-order"
         double[] times = Spaced(0, 200 * period, 201);
         var curves = new List<Curve>();
         var rows = new List<object[]>();
-        foreach ((string name, OdeMethod method) in new[] { ("rk4", OdeMethod.Rk4), ("leapfrog", OdeMethod.Leapfrog), ("gl4", OdeMethod.GaussLegendre4) })
+        foreach ((string name,
+            OdeMethod method) in new[] { ("rk4", OdeMethod.Rk4), ("leapfrog", OdeMethod.Leapfrog), ("gl4", OdeMethod.GaussLegendre4) })
         {
             using Tensor y0 = tensor(new[] { 1.5, 0.0 }, [1, 2]);
             using Tensor grid = tensor(times);
-            using OdeSolution solution = Ode.Solve((t, y) => cat([y.narrow(-1, 1, 1), -y.narrow(-1, 0, 1).sin()], -1), y0, grid, new OdeSolverOptions { Method = method, StepSize = period / 12 });
+            using OdeSolution solution = Ode.Solve((t, y) => cat([y.narrow(-1, 1, 1), -y.narrow(-1, 0, 1).sin()], -1), y0,
+                grid, new OdeSolverOptions { Method = method, StepSize = period / 12 });
             double[] states = Numbers(solution.States);
             double[] error = [.. times.Select((_, i) => Math.Abs(Total(states[2 * i], states[2 * i + 1]) - Total(1.5, 0)))];
             curves.Add(new Curve(name, [.. times.Select(t => t / period)], [.. error.Select((_, i) => error.Take(i + 1).Max())]));
-            rows.Add([$"`{name}`", $"{method.Order}", TutorialPage.Cell(solution.Statistics.FunctionEvaluations, "N0", 0.05), TutorialPage.Cell(error[^1], "0e-0", 0.5), TutorialPage.Cell(error.Max(), "0e-0", 0.5)]);
+            rows.Add([$"`{name}`", $"{method.Order}", TutorialPage.Cell(solution.Statistics.FunctionEvaluations, "N0", 0.05),
+                TutorialPage.Cell(error[^1], "0e-0", 0.5), TutorialPage.Cell(error.Max(), "0e-0", 0.5)]);
         }
         page.Table("energy", ["method", "order", "evaluations", "energy error at the end", "largest energy error"], rows);
-        page.Figure("energy", Figures.Lines("a pendulum's energy", "time (2π)", "largest error of the energy so far", curves, logY: true), 680, 400);
+        page.Figure("energy",
+            Figures.Lines("a pendulum's energy", "time (2π)", "largest error of the energy so far", curves, logY: true), 680, 400);
 
         static double Total(double q, double v) => 0.5 * v * v - Math.Cos(q);
     }
@@ -138,7 +146,8 @@ internal sealed class BeyondTheState() : Chapter(6, "augmented-and-second-order"
             random.manual_seed(8);
             bool second = kind == "second order";
             using nn.Module<Tensor, Tensor, Tensor> f = second
-                ? new SecondOrderDynamics(1, [16], time: TimeDependence.None) : new DenseDynamics(1, [16, 16], time: TimeDependence.Concatenate);
+                ? new SecondOrderDynamics(1, [16], time: TimeDependence.None)
+                : new DenseDynamics(1, [16, 16], time: TimeDependence.Concatenate);
             Tensor start = second ? tensor(new[] { 1f, 0f }, [1, 2]) : tensor(new[] { 1f }, [1, 1]);
             using var optimizer = optim.Adam(f.parameters(), 2e-2);
             for (int step = 0; step < 400; step++)
@@ -161,7 +170,8 @@ internal sealed class BeyondTheState() : Chapter(6, "augmented-and-second-order"
         }
         page.Figure("pendulum", Figures.Lines("learned from t ≤ 6, continued to 12", "time t", "angle", curves), 700, 400);
 
-        static double Rms(double[] found, double[] truth, int from, int to) => Math.Sqrt(Enumerable.Range(from, to - from).Average(i => Math.Pow(found[i] - truth[i], 2)));
+        static double Rms(double[] found, double[] truth, int from, int to) =>
+            Math.Sqrt(Enumerable.Range(from, to - from).Average(i => Math.Pow(found[i] - truth[i], 2)));
     }
 
     private static double[] Angles(double[] times)
@@ -169,7 +179,8 @@ internal sealed class BeyondTheState() : Chapter(6, "augmented-and-second-order"
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         using OdeSolution solution = Ode.Solve(
-            (t, y) => cat([y.narrow(-1, 1, 1), y.narrow(-1, 0, 1).sin() * -4 - y.narrow(-1, 1, 1) * 0.2], -1), tensor(new[] { 1.0, 0.0 }, [1, 2]), tensor(times));
+            (t, y) => cat([y.narrow(-1, 1, 1), y.narrow(-1, 0, 1).sin() * -4 - y.narrow(-1, 1, 1) * 0.2], -1),
+            tensor(new[] { 1.0, 0.0 }, [1, 2]), tensor(times));
         return Numbers(solution.States.select(2, 0));
     }
 
@@ -180,7 +191,8 @@ internal sealed class BeyondTheState() : Chapter(6, "augmented-and-second-order"
         for (int i = 0; i < count; i++)
         {
             bool disc = source.Next(2) == 0;
-            double radius = disc ? 0.5 * Math.Sqrt(source.NextDouble()) : 1 + 0.4 * source.NextDouble(), angle = 2 * Math.PI * source.NextDouble();
+            double radius = disc ? 0.5 * Math.Sqrt(source.NextDouble()) : 1 + 0.4 * source.NextDouble(),
+                angle = 2 * Math.PI * source.NextDouble();
             points[2 * i] = (float)(radius * Math.Cos(angle));
             points[2 * i + 1] = (float)(radius * Math.Sin(angle));
             classes[i] = disc ? 1 : 0;
@@ -189,5 +201,6 @@ internal sealed class BeyondTheState() : Chapter(6, "augmented-and-second-order"
     }
 
     /// <summary>A running mean, in which the line is seen through the noise of the batches.</summary>
-    private static double[] Smooth(double[] values) => [.. values.Select((_, i) => values.Skip(Math.Max(0, i - 4)).Take(Math.Min(i + 1, 5)).Average())];
+    private static double[] Smooth(double[] values) =>
+        [.. values.Select((_, i) => values.Skip(Math.Max(0, i - 4)).Take(Math.Min(i + 1, 5)).Average())];
 }

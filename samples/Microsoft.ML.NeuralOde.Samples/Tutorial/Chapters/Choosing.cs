@@ -30,13 +30,15 @@ internal sealed class Choosing() : Chapter(9, "when-to-use-which", "When to use 
         foreach ((string name, Func<nn.Module<Tensor, Tensor>> middle) in new (string, Func<nn.Module<Tensor, Tensor>>)[]
         {
             ("nothing in the middle", () => nn.Identity()),
-            ("residual, 6 blocks", () => nn.Sequential([.. Enumerable.Range(0, 6).Select(i => ($"block{i}", (nn.Module<Tensor, Tensor>)new Residual()))])),
+            ("residual, 6 blocks",
+                () => nn.Sequential([.. Enumerable.Range(0, 6).Select(i => ($"block{i}", (nn.Module<Tensor, Tensor>)new Residual()))])),
             ("neural ODE", () => new OdeBlock(new DenseDynamics(Width, [Width]), 1, Training)),
         })
         {
             random.manual_seed(21);
             using nn.Module<Tensor, Tensor> network = nn.Sequential(
-                ("encoder0", nn.Linear(784, 128)), ("relu", nn.ReLU()), ("encoder1", nn.Linear(128, Width)), ("middle", middle()), ("head", nn.Linear(Width, 10)));
+                ("encoder0", nn.Linear(784, 128)), ("relu", nn.ReLU()), ("encoder1", nn.Linear(128, Width)), ("middle", middle()),
+                ("head", nn.Linear(Width, 10)));
             using var optimizer = optim.Adam(network.parameters(), 1e-3);
             var order = new Random(5);
             var losses = new List<double>();
@@ -53,7 +55,8 @@ internal sealed class Choosing() : Chapter(9, "when-to-use-which", "When to use 
                     using DisposeScope scope = NewDisposeScope();
                     Tensor index = tensor(part);
                     optimizer.zero_grad();
-                    Tensor loss = nn.functional.cross_entropy(network.call(train.index_select(0, index)), trainLabels.index_select(0, index));
+                    Tensor loss =
+                        nn.functional.cross_entropy(network.call(train.index_select(0, index)), trainLabels.index_select(0, index));
                     loss.backward();
                     optimizer.step();
                     sum += loss.ToDouble() * part.Length;
@@ -68,10 +71,13 @@ internal sealed class Choosing() : Chapter(9, "when-to-use-which", "When to use 
             double scoring = 1e3 * Stopwatch.GetElapsedTime(started).TotalMilliseconds / digits.Test.Count;
             double accuracy = 100 * scores.argmax(1).eq(testLabels).to(ScalarType.Float32).mean().ToDouble();
             long weights = network.parameters().Sum(parameter => parameter.numel());
-            rows.Add([name, TutorialPage.Cell(weights, "N0", 0), TutorialPage.Cell(accuracy, "0.0", 0.02), TutorialPage.Cell(seconds, "0.0", null), TutorialPage.Cell(scoring, "0.0", null)]);
+            rows.Add([name, TutorialPage.Cell(weights, "N0", 0), TutorialPage.Cell(accuracy, "0.0", 0.02),
+                TutorialPage.Cell(seconds, "0.0", null), TutorialPage.Cell(scoring, "0.0", null)]);
             curves.Add(new Curve(name, [.. Enumerable.Range(1, Epochs).Select(i => (double)i)], losses));
         }
-        page.Table("digits", ["between encoder and head", "weights", "test accuracy (%)", "s an epoch (this machine)", "µs a scored row (this machine)"], rows);
+        page.Table("digits",
+            ["between encoder and head", "weights", "test accuracy (%)", "s an epoch (this machine)", "µs a scored row (this machine)"],
+            rows);
         page.Figure("digits", Figures.Lines("digits: training loss", "epoch", "mean loss", curves, logY: true, markers: true), 620, 380);
     }
 

@@ -35,7 +35,8 @@ internal sealed class Classifier() : Chapter(4, "training-a-classifier", "Traini
             Normalization = FeatureNormalization.None,
             CancellationToken = cancellationToken,
         };
-        using NeuralOdeClassificationTransformer model = mlContext.MulticlassClassification.Trainers.NeuralOde(options).Fit(digits.Train.ToDataView(mlContext));
+        using NeuralOdeClassificationTransformer model = mlContext.MulticlassClassification.Trainers.NeuralOde(options)
+            .Fit(digits.Train.ToDataView(mlContext));
         page.Number("weights", model.Model.ParameterCount, "N0", 0);
         page.Words("summary", model.Model.Summary.ToString().ReplaceLineEndings("\n"));
         IReadOnlyList<NeuralOdeEpochReport> history = model.TrainingHistory;
@@ -44,8 +45,10 @@ internal sealed class Classifier() : Chapter(4, "training-a-classifier", "Traini
         page.Table("epochs", ["epoch", "loss", "accuracy", "validation accuracy", "evaluations forward", "evaluations backward"],
             [.. epochs.Select(i => new object[]
             {
-                $"{history[i].Epoch}", TutorialPage.Cell(history[i].TrainLoss, "0.00", 0.15), TutorialPage.Cell(100 * history[i].TrainAccuracy!.Value, "0.0", Learned),
-                TutorialPage.Cell(100 * history[i].ValidationAccuracy!.Value, "0.0", Learned), TutorialPage.Cell(history[i].NfeForward, "0.0", 0.25),
+                $"{history[i].Epoch}", TutorialPage.Cell(
+                    history[i].TrainLoss, "0.00", 0.15), TutorialPage.Cell(100 * history[i].TrainAccuracy!.Value, "0.0", Learned),
+                TutorialPage.Cell(
+                    100 * history[i].ValidationAccuracy!.Value, "0.0", Learned), TutorialPage.Cell(history[i].NfeForward, "0.0", 0.25),
                 TutorialPage.Cell(history[i].NfeBackward, "0.0", 0.25),
             })]);
 
@@ -61,7 +64,8 @@ internal sealed class Classifier() : Chapter(4, "training-a-classifier", "Traini
     /// <summary>Digits that were taken for others.</summary>
     private static void Mistakes(TutorialPage page, MLContext mlContext, NeuralOdeClassificationTransformer model, MnistImages images)
     {
-        int[] predicted = [.. mlContext.Data.CreateEnumerable<Prediction>(model.Transform(images.ToDataView(mlContext)), reuseRowObject: false)
+        int[] predicted =
+            [.. mlContext.Data.CreateEnumerable<Prediction>(model.Transform(images.ToDataView(mlContext)), reuseRowObject: false)
             .Select(row => (int)row.PredictedLabel - 1)];
         int[] wrong = [.. Enumerable.Range(0, images.Count).Where(i => predicted[i] != images.Labels.Span[i])];
         page.Number("wrong", wrong.Length, "N0", 0.35);

@@ -45,7 +45,8 @@ internal sealed class Flows() : Chapter(7, "continuous-flows", "Continuous norma
         Tensor matrix = tensor(a);
         var rows = new List<object[]>();
         Tensor points = tensor(new[] { 0.0, 0.0, 1.0, -0.5, -1.5, 2.0 }, [3, 2]);
-        using OdeSolution solution = Ode.Solve((t, z) => mm(z, matrix.t()), points, tensor(new[] { 0.0, 1.0 }), new OdeSolverOptions { RelativeTolerance = 1e-10, AbsoluteTolerance = 1e-12 });
+        using OdeSolution solution = Ode.Solve((t, z) => mm(z, matrix.t()), points, tensor(new[] { 0.0, 1.0 }),
+            new OdeSolverOptions { RelativeTolerance = 1e-10, AbsoluteTolerance = 1e-12 });
         double[] ends = Numbers(solution.Final), starts = Numbers(points);
         // x = z(0) flows to z(1), which is standard normal; the density of x is that of N(0, (eᴬᵀ eᴬ)⁻¹).
         Tensor flow = matrix_exp(matrix);
@@ -55,7 +56,8 @@ internal sealed class Flows() : Chapter(7, "continuous-flows", "Continuous norma
             double x = starts[2 * i], y = starts[2 * i + 1];
             double byFormula = -0.5 * (Square(ends[2 * i]) + Square(ends[2 * i + 1])) - Math.Log(2 * Math.PI) + (a[0, 0] + a[1, 1]);
             double determinant = precision[0] * precision[3] - precision[1] * precision[2];
-            double closed = -0.5 * (precision[0] * x * x + 2 * precision[1] * x * y + precision[3] * y * y) - Math.Log(2 * Math.PI) + 0.5 * Math.Log(determinant);
+            double closed = -0.5 * (precision[0] * x * x + 2 * precision[1] * x * y + precision[3] * y * y) - Math.Log(
+                2 * Math.PI) + 0.5 * Math.Log(determinant);
             rows.Add([$"({x:0.#}, {y:0.#})", TutorialPage.Cell(byFormula, "0.000000", 1e-6), TutorialPage.Cell(closed, "0.000000", 1e-6)]);
         }
         page.Table("gaussian", ["x", "by the flow", "closed form"], rows);
@@ -88,14 +90,18 @@ internal sealed class Flows() : Chapter(7, "continuous-flows", "Continuous norma
         var rows = new List<object[]>();
         foreach ((string name, OdeSolverOptions options) in new (string, OdeSolverOptions)[]
         {
-            ("euler, 10 steps", new() { Method = OdeMethod.Euler, StepSize = 0.1 }), ("midpoint, 10 steps", new() { Method = OdeMethod.Midpoint, StepSize = 0.1 }),
-            ("rk4, 10 steps", new() { Method = OdeMethod.Rk4, StepSize = 0.1 }), ("rk4, 20 steps", new() { Method = OdeMethod.Rk4, StepSize = 0.05 }),
-            ("dopri5, 1e-3", new() { RelativeTolerance = 1e-3, AbsoluteTolerance = 1e-4 }), ("dopri5, 1e-5", new() { RelativeTolerance = 1e-5, AbsoluteTolerance = 1e-6 }),
+            ("euler, 10 steps", new() { Method = OdeMethod.Euler, StepSize = 0.1 }),
+            ("midpoint, 10 steps", new() { Method = OdeMethod.Midpoint, StepSize = 0.1 }),
+            ("rk4, 10 steps", new() { Method = OdeMethod.Rk4, StepSize = 0.1 }),
+            ("rk4, 20 steps", new() { Method = OdeMethod.Rk4, StepSize = 0.05 }),
+            ("dopri5, 1e-3", new() { RelativeTolerance = 1e-3, AbsoluteTolerance = 1e-4 }),
+            ("dopri5, 1e-5", new() { RelativeTolerance = 1e-5, AbsoluteTolerance = 1e-6 }),
         })
         {
             Tensor samples = Push(latent, flow, options, out long evaluations);
             double off = (samples - reference).square().sum([1L]).sqrt().mean().ToDouble();
-            rows.Add([name, TutorialPage.Cell(evaluations, "N0", 0.5), TutorialPage.Cell(off, "0e-0", null), TutorialPage.Cell(LogDensity(density, samples).clamp(-20).mean().ToDouble(), "0.00", 0.05)]);
+            rows.Add([name, TutorialPage.Cell(evaluations, "N0", 0.5), TutorialPage.Cell(off, "0e-0", null),
+                TutorialPage.Cell(LogDensity(density, samples).clamp(-20).mean().ToDouble(), "0.00", 0.05)]);
         }
         page.Table("sampling", ["solver", "evaluations", "mean distance from exact samples", "mean true log-density of samples"], rows);
     }
@@ -120,7 +126,8 @@ internal sealed class Flows() : Chapter(7, "continuous-flows", "Continuous norma
             double exact = jacobian.trace().ToDouble();
             object[] cells = [.. new[] { false, true }.Select(gaussian =>
             {
-                Tensor probes = gaussian ? randn([20_000, dimension], ScalarType.Float64) : randint(0, 2, [20_000, dimension]).to(ScalarType.Float64) * 2 - 1;
+                Tensor probes = gaussian
+                    ? randn([20_000, dimension], ScalarType.Float64) : randint(0, 2, [20_000, dimension]).to(ScalarType.Float64) * 2 - 1;
                 double[] estimates = Numbers((mm(probes, jacobian) * probes).sum([1L]));
                 double mean = estimates.Average();
                 return (object)TutorialPage.Cell(Math.Sqrt(estimates.Average(x => (x - mean) * (x - mean))), "0.00", 0.1);

@@ -32,7 +32,8 @@ internal sealed class ResidualNetworks() : Chapter(1, "from-resnets-to-odes", "F
         using Tensor grid = tensor(times);
         using OdeSolution smooth = Ode.Solve(f, input, grid);
         double[] layers = Enumerate(Residual(f, input, 10));
-        page.Figure("resnet-and-ode", Figures.ResNetAgainstOde(layers, times, [.. Numbers(smooth.States).Where((_, i) => i % 2 == 0)], "first component of h"));
+        page.Figure("resnet-and-ode",
+            Figures.ResNetAgainstOde(layers, times, [.. Numbers(smooth.States).Where((_, i) => i % 2 == 0)], "first component of h"));
     }
 
     /// <summary>The distance of a network with N layers from the equation shrinks as 1 / N.</summary>
@@ -40,7 +41,8 @@ internal sealed class ResidualNetworks() : Chapter(1, "from-resnets-to-odes", "F
     {
         using DenseDynamics f = Network();
         using Tensor input = tensor(new[] { 0.8, -0.5 }, [1, 2]);
-        using OdeSolution limit = Ode.Solve(f, input, 0, 1, new OdeSolverOptions { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-12, AbsoluteTolerance = 1e-13 });
+        using OdeSolution limit = Ode.Solve(
+            f, input, 0, 1, new OdeSolverOptions { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-12, AbsoluteTolerance = 1e-13 });
         int[] counts = [1, 2, 5, 10, 20, 50, 100, 200];
         double[] distances = [.. counts.Select(count =>
         {
@@ -49,9 +51,11 @@ internal sealed class ResidualNetworks() : Chapter(1, "from-resnets-to-odes", "F
             return (last - final).square().sum().sqrt().ToDouble();
         })];
         page.Table("limit", ["layers N", "distance from the equation", "N × distance"],
-            [.. counts.Select((count, i) => new object[] { $"{count}", TutorialPage.Cell(distances[i]), TutorialPage.Cell(count * distances[i], "0.00") })]);
+            [.. counts.Select((count, i) =>
+                new object[] { $"{count}", TutorialPage.Cell(distances[i]), TutorialPage.Cell(count * distances[i], "0.00") })]);
         page.Figure("limit", Figures.Lines("a deep residual network nears the equation", "layers N", "distance of the last state",
-            [new Curve("network of N layers", [.. counts.Select(count => (double)count)], distances), new Curve("slope −1", [1, 200], [distances[^1] * 200, distances[^1]]) { IsReference = true }],
+            [new Curve("network of N layers", [.. counts.Select(count => (double)count)], distances),
+                new Curve("slope −1", [1, 200], [distances[^1] * 200, distances[^1]]) { IsReference = true }],
             logX: true, logY: true, markers: true), 560, 360);
     }
 
@@ -68,13 +72,15 @@ internal sealed class ResidualNetworks() : Chapter(1, "from-resnets-to-odes", "F
             using Tensor grid = tensor(times);
             using OdeSolution solution = Ode.Solve((t, y) => y * -2 + t.sin(), y0, grid, new OdeSolverOptions { Method = OdeMethod.Euler });
             double error = Numbers(solution.States).Zip(times, (value, time) => Math.Abs(value - Exact(time))).Max();
-            rows.Add([$"{steps}", TutorialPage.Cell(End / steps, "0.#####"), TutorialPage.Cell(error), double.IsNaN(before) ? "" : TutorialPage.Cell(before / error, "0.00")]);
+            rows.Add([$"{steps}", TutorialPage.Cell(End / steps, "0.#####"), TutorialPage.Cell(error),
+                double.IsNaN(before) ? "" : TutorialPage.Cell(before / error, "0.00")]);
             before = error;
         }
         page.Table("euler", ["steps", "Δt", "largest error", "times smaller than before"], rows);
         // The closed form that goes round, put into the equation: what is left over.
         double[] fine = Spaced(0, End, 2001);
-        page.Number("wrong-distance", fine.Max(t => Math.Abs((Math.Sin(t) - 2 * Math.Cos(t) + 2 * Math.Exp(-2 * t)) / 5 - Exact(t))), "0.000");
+        page.Number(
+            "wrong-distance", fine.Max(t => Math.Abs((Math.Sin(t) - 2 * Math.Cos(t) + 2 * Math.Exp(-2 * t)) / 5 - Exact(t))), "0.000");
     }
 
     private static void Block(TutorialPage page)

@@ -66,7 +66,8 @@ internal sealed class SeriesModels() : Chapter(8, "series", "Series: latent and 
             double[][] draws = [.. Enumerable.Range(0, 200).Select(row => Numbers(paths.select(1, row)))];
             double[][] sorted = [.. Enumerable.Range(0, all.Length).Select(i => draws.Select(draw => draw[i]).Order().ToArray())];
             figures.Add(Figures.SeriesWithIntervals(
-                $"series {figures.Count + 1}", all, [.. sorted.Select(column => column.Average())], [.. sorted.Select(column => column[10] - 1.64 * Noise)], [.. sorted.Select(column => column[189] + 1.64 * Noise)],
+                $"series {figures.Count + 1}", all, [.. sorted.Select(column => column.Average())],
+                [.. sorted.Select(column => column[10] - 1.64 * Noise)], [.. sorted.Select(column => column[189] + 1.64 * Noise)],
                 new Curve("seen", seenTimes, Numbers(observed)), new Curve("truth", all, truth), intervalName: "90 % interval"));
         }
         page.Figure("forecast", Figure.Combine("twelve points at odd times, and what follows", 2, figures), 1100, 420);
@@ -128,15 +129,18 @@ internal sealed class SeriesModels() : Chapter(8, "series", "Series: latent and 
         return (tensor(values, [times.Length, series, 1]), truth);
     }
 
-    private static double Normal(Random random) => Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
+    private static double Normal(Random random) =>
+        Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
 
-    /// <summary>A recurrent network reads what was seen, backward in time; an equation carries the latent state; a network reads it out.</summary>
+    /// <summary>A recurrent network reads what was seen, backward in time; an equation carries the latent state; a network reads it
+    /// out.</summary>
     private sealed class LatentEquation : nn.Module
     {
         private readonly TorchSharp.Modules.GRUCell _reader = nn.GRUCell(2, Hidden);
         private readonly TorchSharp.Modules.Linear _start = nn.Linear(Hidden, 2 * Latent);
         private readonly DenseDynamics _dynamics = new(Latent, [32], time: TimeDependence.None);
-        private readonly TorchSharp.Modules.Sequential _decoder = nn.Sequential(("in", nn.Linear(Latent, 24)), ("act", nn.Tanh()), ("out", nn.Linear(24, 1)));
+        private readonly TorchSharp.Modules.Sequential _decoder =
+            nn.Sequential(("in", nn.Linear(Latent, 24)), ("act", nn.Tanh()), ("out", nn.Linear(24, 1)));
 
         public LatentEquation()
             : base(nameof(LatentEquation)) => RegisterComponents();

@@ -8,7 +8,8 @@ namespace Microsoft.ML.NeuralOde.Samples.Tutorial.Chapters;
 /// <summary>What methods and tolerances cost and give.</summary>
 internal sealed class SolversAndTolerances() : Chapter(2, "solvers-and-tolerances", "Solvers and tolerances")
 {
-    private static readonly OdeSolverOptions Reference = new() { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-12, AbsoluteTolerance = 1e-13 };
+    private static readonly OdeSolverOptions Reference =
+        new() { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-12, AbsoluteTolerance = 1e-13 };
 
     public override void Run(TutorialPage page, CancellationToken cancellationToken)
     {
@@ -60,7 +61,8 @@ internal sealed class SolversAndTolerances() : Chapter(2, "solvers-and-tolerance
         using OdeSolution reference = Ode.Solve(Predators, y0, times, Reference);
         var curves = new List<Curve>();
         foreach (OdeMethod method in (OdeMethod[])[OdeMethod.Euler, OdeMethod.Midpoint, OdeMethod.Rk4])
-            curves.Add(Curve(method.Name, new[] { 40, 100, 250, 600, 1500 }.Select(steps => new OdeSolverOptions { Method = method, StepSize = 8.0 / steps })));
+            curves.Add(Curve(method.Name,
+                new[] { 40, 100, 250, 600, 1500 }.Select(steps => new OdeSolverOptions { Method = method, StepSize = 8.0 / steps })));
         foreach (OdeMethod method in (OdeMethod[])[OdeMethod.Bosh3, OdeMethod.Dopri5, OdeMethod.Dopri8, OdeMethod.Adams])
             curves.Add(Curve(method.Name, new[] { 1e-2, 1e-3, 1e-4, 1e-6, 1e-8, 1e-10 }.Select(tolerance =>
                 new OdeSolverOptions { Method = method, RelativeTolerance = tolerance, AbsoluteTolerance = tolerance / 10 })));
@@ -87,7 +89,8 @@ internal sealed class SolversAndTolerances() : Chapter(2, "solvers-and-tolerance
         double[] times = Spaced(0, 20, 401);
         using Tensor grid = tensor(times);
         var log = new StepLog();
-        using OdeSolution solution = Ode.Solve(VanDerPol(5), y0, grid, new OdeSolverOptions { RelativeTolerance = 1e-4, AbsoluteTolerance = 1e-5, Progress = log });
+        using OdeSolution solution =
+            Ode.Solve(VanDerPol(5), y0, grid, new OdeSolverOptions { RelativeTolerance = 1e-4, AbsoluteTolerance = 1e-5, Progress = log });
         double[] states = Numbers(solution.States);
         page.Figure("steps", Figure.Combine("van der Pol's oscillator, µ = 5", 2,
             Figures.Lines("solution", "time t", "x(t)", [new Curve("x", times, [.. states.Where((_, i) => i % 2 == 0)])]),
@@ -111,10 +114,12 @@ internal sealed class SolversAndTolerances() : Chapter(2, "solvers-and-tolerance
         foreach ((string name, SolverTolerances pair) in new[]
         {
             ("`SolverTolerances.Training`", SolverTolerances.Training), ("`SolverTolerances.Production`", SolverTolerances.Production),
-            ("`SolverTolerances.Evaluation`", SolverTolerances.Evaluation), ("", new SolverTolerances(1e-7, 1e-8)), ("", new SolverTolerances(1e-9, 1e-10)),
+            ("`SolverTolerances.Evaluation`", SolverTolerances.Evaluation), ("", new SolverTolerances(1e-7, 1e-8)),
+            ("", new SolverTolerances(1e-9, 1e-10)),
         })
         {
-            using OdeSolution solution = Ode.Solve(f, batch, 0, 1, new OdeSolverOptions { RelativeTolerance = pair.Relative, AbsoluteTolerance = pair.Absolute });
+            using OdeSolution solution =
+                Ode.Solve(f, batch, 0, 1, new OdeSolverOptions { RelativeTolerance = pair.Relative, AbsoluteTolerance = pair.Absolute });
             double error = (solution.Final - reference.Final).abs().max().ToDouble();
             rows.Add([TutorialPage.Cell(pair.Relative, "0e-0", 0), TutorialPage.Cell(pair.Absolute, "0e-0", 0), name,
                 TutorialPage.Cell(solution.Statistics.FunctionEvaluations, "N0", 0.1), TutorialPage.Cell(error, "0e-0", 0.2)]);
@@ -122,7 +127,8 @@ internal sealed class SolversAndTolerances() : Chapter(2, "solvers-and-tolerance
         page.Table("tolerances", ["rtol", "atol", "preset", "evaluations", "largest error at the end"], rows);
     }
 
-    private static SolverRun Run(string name, Func<Tensor, Tensor, Tensor> f, double initial, double[] times, OdeSolverOptions options, bool timed = false)
+    private static SolverRun Run(
+        string name, Func<Tensor, Tensor, Tensor> f, double initial, double[] times, OdeSolverOptions options, bool timed = false)
     {
         using Tensor y0 = tensor(new[] { initial });
         using Tensor grid = tensor(times);
@@ -140,7 +146,8 @@ internal sealed class SolversAndTolerances() : Chapter(2, "solvers-and-tolerance
         TutorialPage.Cell(run.Times.Zip(run.Values, (t, h) => Math.Abs(h - exact(t))).Average()),
     ];
 
-    private static double Max(SolverRun run, Func<double, double> exact) => run.Times.Zip(run.Values, (t, h) => Math.Abs(h - exact(t))).Max();
+    private static double Max(SolverRun run, Func<double, double> exact) =>
+        run.Times.Zip(run.Values, (t, h) => Math.Abs(h - exact(t))).Max();
 
     private static Tensor Predators(Tensor t, Tensor y)
     {

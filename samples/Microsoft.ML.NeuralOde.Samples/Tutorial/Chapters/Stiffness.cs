@@ -25,11 +25,13 @@ internal sealed class Stiffness() : Chapter(5, "stiffness-and-regularisation", "
         double[] exact = [.. Spaced(0, 0.02, 201)];
         Func<double, double> solution = t => Decaying(t, 1000);
         var curves = new List<Curve> { new("solution", exact, [.. exact.Select(solution)]) { IsReference = true } };
-        foreach ((string name, OdeMethod method) in new[] { ("Euler, Δt = 0.002", OdeMethod.Euler), ("implicit Euler, Δt = 0.002", OdeMethod.ImplicitEuler) })
+        foreach ((string name,
+            OdeMethod method) in new[] { ("Euler, Δt = 0.002", OdeMethod.Euler), ("implicit Euler, Δt = 0.002", OdeMethod.ImplicitEuler) })
         {
             using Tensor y0 = tensor(new[] { 0.0 });
             using Tensor grid = tensor(times);
-            using OdeSolution found = Ode.Solve((t, y) => (y - t.cos()) * -1000, y0, grid, new OdeSolverOptions { Method = method, StepSize = 0.002 });
+            using OdeSolution found =
+                Ode.Solve((t, y) => (y - t.cos()) * -1000, y0, grid, new OdeSolverOptions { Method = method, StepSize = 0.002 });
             curves.Add(new Curve(name, times, Numbers(found.States)));
         }
         page.Figure("limit", Figures.Lines("at the limit of stability", "time t", "y(t)", curves, markers: true), 620, 380);
@@ -48,12 +50,15 @@ internal sealed class Stiffness() : Chapter(5, "stiffness-and-regularisation", "
         foreach (double mu in (double[])[1, 10, 20, 40, 1000])
         {
             double end = mu < 5 ? 20 : 2 * mu;
-            object[] cells = [$"{mu:0}", .. new[] { OdeMethod.Dopri5, OdeMethod.Radau5, OdeMethod.Esdirk5, OdeMethod.Auto }.Select(method => Evaluations(mu, end, method))];
+            object[] cells = [$"{mu:0}",
+                .. new[] { OdeMethod.Dopri5, OdeMethod.Radau5, OdeMethod.Esdirk5, OdeMethod.Auto }.Select(
+                    method => Evaluations(mu, end, method))];
             rows.Add(cells);
         }
         page.Table("van-der-pol", ["µ", "dopri5", "radau5", "esdirk5", "auto"], rows);
         StepLog explicitLog = Steps(OdeMethod.Dopri5), implicitLog = Steps(OdeMethod.Radau5);
-        page.Figure("steps", Figures.StepSizes([("dopri5", explicitLog), ("radau5", implicitLog)], "van der Pol, µ = 40: sizes of the steps"), 700, 420);
+        page.Figure("steps",
+            Figures.StepSizes([("dopri5", explicitLog), ("radau5", implicitLog)], "van der Pol, µ = 40: sizes of the steps"), 700, 420);
         page.Number("dopri5-steps", explicitLog.Steps.Count, "N0", 0.05);
         page.Number("radau5-steps", implicitLog.Steps.Count, "N0", 0.1);
 
@@ -61,7 +66,8 @@ internal sealed class Stiffness() : Chapter(5, "stiffness-and-regularisation", "
         {
             var log = new StepLog();
             using Tensor y0 = tensor(new[] { 2.0, 0.0 });
-            Ode.Solve(SolversAndTolerances.VanDerPol(40), y0, tensor(new[] { 0.0, 80.0 }), Options(method) with { Progress = log }).Dispose();
+            Ode.Solve(SolversAndTolerances.VanDerPol(40), y0, tensor(new[] { 0.0, 80.0 }), Options(method) with { Progress = log })
+                .Dispose();
             return log;
         }
 
@@ -71,7 +77,8 @@ internal sealed class Stiffness() : Chapter(5, "stiffness-and-regularisation", "
             using Tensor times = tensor(new[] { 0.0, end });
             try
             {
-                using OdeSolution solution = Ode.Solve(SolversAndTolerances.VanDerPol(mu), y0, times, Options(method) with { MaximumSteps = 5_000 });
+                using OdeSolution solution =
+                    Ode.Solve(SolversAndTolerances.VanDerPol(mu), y0, times, Options(method) with { MaximumSteps = 5_000 });
                 return TutorialPage.Cell(solution.Statistics.FunctionEvaluations, "N0", 0.1);
             }
             catch (OdeSolverException e) when (e.Failure == SolverFailure.StepLimit)
@@ -81,14 +88,16 @@ internal sealed class Stiffness() : Chapter(5, "stiffness-and-regularisation", "
         }
     }
 
-    private static OdeSolverOptions Options(OdeMethod method) => new() { Method = method, RelativeTolerance = 1e-4, AbsoluteTolerance = 1e-6 };
+    private static OdeSolverOptions Options(OdeMethod method) =>
+        new() { Method = method, RelativeTolerance = 1e-4, AbsoluteTolerance = 1e-6 };
 
     /// <summary>Robertson's three reactions, whose speeds differ by nine powers of ten.</summary>
     private static void Robertson(TutorialPage page)
     {
         using Tensor y0 = tensor(new[] { 1.0, 0.0, 0.0 });
         using Tensor times = tensor(new[] { 0.0, 1e4 });
-        using OdeSolution reference = Ode.Solve(Reactions, y0, times, new OdeSolverOptions { Method = OdeMethod.Radau5, RelativeTolerance = 1e-11, AbsoluteTolerance = 1e-15 });
+        using OdeSolution reference = Ode.Solve(
+            Reactions, y0, times, new OdeSolverOptions { Method = OdeMethod.Radau5, RelativeTolerance = 1e-11, AbsoluteTolerance = 1e-15 });
         var curves = new List<Curve>();
         foreach (OdeMethod method in (OdeMethod[])[OdeMethod.TrBdf2, OdeMethod.Kvaerno3, OdeMethod.Esdirk5, OdeMethod.Radau5])
         {
@@ -103,7 +112,8 @@ internal sealed class Stiffness() : Chapter(5, "stiffness-and-regularisation", "
             }
             curves.Add(new Curve(method.Name, work, errors));
         }
-        page.Figure("robertson", Figures.WorkPrecision("Robertson's reactions to t = 10,000", curves, errorLabel: "largest relative error"), 620, 400);
+        page.Figure("robertson",
+            Figures.WorkPrecision("Robertson's reactions to t = 10,000", curves, errorLabel: "largest relative error"), 620, 400);
 
         static Tensor Reactions(Tensor t, Tensor y)
         {
@@ -121,18 +131,23 @@ internal sealed class Stiffness() : Chapter(5, "stiffness-and-regularisation", "
         foreach ((string name, PathRegularization regularization) in new[]
         {
             ("none", PathRegularization.None), ("kinetic energy, 0.01", new PathRegularization { KineticEnergy = 0.01 }),
-            ("kinetic energy, 0.1", new PathRegularization { KineticEnergy = 0.1 }), ("Jacobian norm, 0.01", new PathRegularization { JacobianNorm = 0.01 }),
+            ("kinetic energy, 0.1", new PathRegularization { KineticEnergy = 0.1 }),
+            ("Jacobian norm, 0.01", new PathRegularization { JacobianNorm = 0.01 }),
         })
         {
             (double loss, double accuracy, double energy, double evaluations, double[] counts) = Moons(regularization, cancellationToken);
-            rows.Add([name, TutorialPage.Cell(loss, "0.000", 0.5), TutorialPage.Cell(accuracy, "0.0", 0.02), TutorialPage.Cell(energy, "0.0", 0.3), TutorialPage.Cell(evaluations, "N0", 0.3)]);
+            rows.Add([name, TutorialPage.Cell(loss, "0.000", 0.5), TutorialPage.Cell(accuracy, "0.0", 0.02),
+                TutorialPage.Cell(energy, "0.0", 0.3), TutorialPage.Cell(evaluations, "N0", 0.3)]);
             curves.Add(new Curve(name, [.. Enumerable.Range(0, counts.Length).Select(i => 20.0 * i)], counts));
         }
-        page.Table("regularisation", ["penalty, weight", "loss", "accuracy, new points (%)", "kinetic energy of a path", "evaluations at rtol 1e-6"], rows);
-        page.Figure("regularisation", Figures.Lines("the cost of the solve while training", "training step", "evaluations at rtol 1e-6", curves), 680, 420);
+        page.Table("regularisation",
+            ["penalty, weight", "loss", "accuracy, new points (%)", "kinetic energy of a path", "evaluations at rtol 1e-6"], rows);
+        page.Figure("regularisation",
+            Figures.Lines("the cost of the solve while training", "training step", "evaluations at rtol 1e-6", curves), 680, 420);
     }
 
-    private static (double Loss, double Accuracy, double Energy, double Evaluations, double[] Counts) Moons(PathRegularization regularization, CancellationToken cancellationToken)
+    private static (double Loss, double Accuracy, double Energy, double Evaluations, double[] Counts) Moons(
+        PathRegularization regularization, CancellationToken cancellationToken)
     {
         using DisposeScope outer = NewDisposeScope();
         random.manual_seed(2);
@@ -152,7 +167,8 @@ internal sealed class Stiffness() : Chapter(5, "stiffness-and-regularisation", "
                 counts.Add(Count());
             (Tensor points, Tensor classes) = Draw(256, source);
             optimizer.zero_grad();
-            RegularizedSolution solution = regularization.Solve(f, points, 0, 1, new OdeSolverOptions { RelativeTolerance = 1e-3, AbsoluteTolerance = 1e-4 });
+            RegularizedSolution solution =
+                regularization.Solve(f, points, 0, 1, new OdeSolverOptions { RelativeTolerance = 1e-3, AbsoluteTolerance = 1e-4 });
             Tensor loss = nn.functional.binary_cross_entropy_with_logits(head.call(solution.Final).squeeze(1), classes);
             last = loss.ToDouble();
             (loss + solution.Penalty).backward();
@@ -182,7 +198,8 @@ internal sealed class Stiffness() : Chapter(5, "stiffness-and-regularisation", "
         {
             bool upper = source.Next(2) == 0;
             double angle = Math.PI * source.NextDouble();
-            (double x, double y) = upper ? (Math.Cos(angle) - 0.5, Math.Sin(angle) - 0.25) : (0.5 - Math.Cos(angle), 0.25 - Math.Sin(angle));
+            (double x, double y) = upper
+                ? (Math.Cos(angle) - 0.5, Math.Sin(angle) - 0.25) : (0.5 - Math.Cos(angle), 0.25 - Math.Sin(angle));
             points[2 * i] = (float)(1.5 * (x + 0.1 * Normal(source)));
             points[2 * i + 1] = (float)(1.5 * (y + 0.1 * Normal(source)));
             classes[i] = upper ? 1 : 0;
@@ -190,5 +207,6 @@ internal sealed class Stiffness() : Chapter(5, "stiffness-and-regularisation", "
         return (tensor(points, [count, 2]), tensor(classes));
     }
 
-    private static double Normal(Random random) => Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
+    private static double Normal(Random random) =>
+        Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
 }

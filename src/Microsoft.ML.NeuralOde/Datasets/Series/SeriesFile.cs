@@ -51,7 +51,8 @@ internal sealed class SeriesFile(string path)
             return float.NaN;
         if (float.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out float value) && float.IsFinite(value))
             return value;
-        throw Wrong(line, $"value {place + 1} of channel {channel + 1} is '{Shorten(text)}'; a finite number, or ? for a missing one, would be right");
+        throw Wrong(line,
+            $"value {place + 1} of channel {channel + 1} is '{Shorten(text)}'; a finite number, or ? for a missing one, would be right");
     }
 
     /// <summary>A text that is quoted in a message.</summary>

@@ -37,7 +37,8 @@ internal sealed record SeriesGrouping(string Id, string Time, string[] Channels,
         Find(Time, "time", TimeTypes, IsTime);
         foreach (string channel in Channels)
             Find(channel, "channel", "a number", IsNumber);
-        SchemaShape.Column[] kept = [Find(Id, "id", "a single value", IsSingle), .. Carried.Select(name => Find(name, "carried", "a single value", IsSingle))];
+        SchemaShape.Column[] kept =
+            [Find(Id, "id", "a single value", IsSingle), .. Carried.Select(name => Find(name, "carried", "a single value", IsSingle))];
         return new SchemaShape([
             .. kept,
             new SchemaShape.Column(Times, SchemaShape.Column.VectorKind.VariableVector, NumberDataViewType.Double, false),
@@ -49,7 +50,8 @@ internal sealed record SeriesGrouping(string Id, string Time, string[] Channels,
             if (!input.TryFindColumn(name, out SchemaShape.Column found))
                 throw Schemas.Mismatch(context, "inputSchema", role, name);
             // The type of a key is that of its numbers here.
-            return found.Kind == SchemaShape.Column.VectorKind.Scalar && suits(found.ItemType) && !(found.IsKey && (role is "time" or "channel"))
+            return found.Kind == SchemaShape.Column.VectorKind.Scalar
+                && suits(found.ItemType) && !(found.IsKey && (role is "time" or "channel"))
                 ? found
                 : throw Schemas.Mismatch(context, "inputSchema", role, name, expected, found.GetTypeString());
         }
@@ -132,7 +134,8 @@ internal sealed record SeriesGrouping(string Id, string Time, string[] Channels,
     private void AddTime(SeriesGroup group, double time, long row)
     {
         if (!double.IsFinite(time))
-            throw Wrong(row, $"the time column '{Time}' is {(double.IsNaN(time) ? "missing" : time.ToString(CultureInfo.InvariantCulture))}");
+            throw Wrong(
+                row, $"the time column '{Time}' is {(double.IsNaN(time) ? "missing" : time.ToString(CultureInfo.InvariantCulture))}");
         if (group.Times.Count > 0 && !(time > group.Times[^1]))
         {
             string now = time.ToString(CultureInfo.InvariantCulture), before = group.Times[^1].ToString(CultureInfo.InvariantCulture);

@@ -65,7 +65,8 @@ public sealed class SeriesGroupingTransformer : ITransformer
     }
 
     /// <summary>Loads a transformer; called by ML.NET.</summary>
-    internal static SeriesGroupingTransformer Create(IHostEnvironment env, ModelLoadContext ctx) => ModelFile.Load(env, ctx, LoaderSignature, payload =>
+    internal static SeriesGroupingTransformer Create(IHostEnvironment env, ModelLoadContext ctx) =>
+        ModelFile.Load(env, ctx, LoaderSignature, payload =>
     {
         SeriesGrouping grouping = PayloadReader.Read<SeriesGrouping>(payload).Description;
         return grouping.FindDefect() is { } defect ? throw PayloadReader.Damaged(defect) : new SeriesGroupingTransformer(env, grouping);
@@ -80,7 +81,8 @@ public sealed class SeriesGroupingTransformer : ITransformer
 
         public long? GetRowCount() => 0;
 
-        public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null) => throw new NotSupportedException();
+        public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null) =>
+            throw new NotSupportedException();
 
         public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) =>
             throw new NotSupportedException();

@@ -18,7 +18,8 @@ internal sealed record TsSeries(double[] Times, float[] Values, uint Class, floa
 internal sealed class TsFile
 {
     private static readonly string[] Tags =
-        ["@problemname", "@timestamps", "@missing", "@univariate", "@dimensions", "@dimension", "@equallength", "@serieslength", "@classlabel",
+        ["@problemname", "@timestamps", "@missing", "@univariate", "@dimensions", "@dimension", "@equallength", "@serieslength",
+            "@classlabel",
             "@targetlabel", "@data"];
 
     private readonly SeriesFile _file;
@@ -172,7 +173,8 @@ internal sealed class TsFile
         for (int i = 0; i < channels.Length; i++)
             channels[i] = HasTimes ? ReadTimed(line, text.AsSpan(parts[i]), i) : ReadPlain(line, text.AsSpan(parts[i]), i);
         (double[] times, float[] values) = Join(channels);
-        return times.Length == 0 ? throw _file.Wrong(line, "the series has no values") : new TsSeries(HasTimes ? times : [], values, key, target);
+        return times.Length == 0
+            ? throw _file.Wrong(line, "the series has no values") : new TsSeries(HasTimes ? times : [], values, key, target);
     }
 
     private (uint Class, float Target) ReadLabel(int line, ReadOnlySpan<char> label)
@@ -207,7 +209,8 @@ internal sealed class TsFile
             int end = text.IndexOf(')');
             int comma = end < 0 ? -1 : text[..end].LastIndexOf(',');
             if (text[0] != '(' || comma < 0)
-                throw _file.Wrong(line, $"channel {channel + 1} has '{SeriesFile.Shorten(text)}'; (time,value) would be right: @timeStamps is true");
+                throw _file.Wrong(
+                    line, $"channel {channel + 1} has '{SeriesFile.Shorten(text)}'; (time,value) would be right: @timeStamps is true");
             double time = ReadTime(line, text[1..comma].Trim(), found.Count, channel);
             if (found.Count > 0 && !(time > found[^1].Time))
                 throw _file.Wrong(line, string.Create(CultureInfo.InvariantCulture,
@@ -217,7 +220,8 @@ internal sealed class TsFile
             if (text.Length > 0)
                 text = text[0] == ',' && text.Length > 1
                     ? text[1..].TrimStart()
-                    : throw _file.Wrong(line, $"channel {channel + 1} has '{SeriesFile.Shorten(text)}' where a comma and (time,value) would be right");
+                    : throw _file.Wrong(
+                        line, $"channel {channel + 1} has '{SeriesFile.Shorten(text)}' where a comma and (time,value) would be right");
         }
         return found;
     }

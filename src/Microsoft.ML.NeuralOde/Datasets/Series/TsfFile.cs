@@ -44,7 +44,8 @@ internal sealed class TsfFile
 
     private static RecordColumn<TsfSeries> Column((string Name, DataViewType Type) attribute, int place) => attribute.Type switch
     {
-        TextDataViewType => RecordColumn<TsfSeries>.Of(attribute.Name, attribute.Type, series => ((string)series.Attributes[place]).AsMemory()),
+        TextDataViewType =>
+            RecordColumn<TsfSeries>.Of(attribute.Name, attribute.Type, series => ((string)series.Attributes[place]).AsMemory()),
         NumberDataViewType => RecordColumn<TsfSeries>.Of(attribute.Name, attribute.Type, series => (float)series.Attributes[place]),
         _ => RecordColumn<TsfSeries>.Of(attribute.Name, attribute.Type, series => (DateTime)series.Attributes[place]),
     };
@@ -91,7 +92,8 @@ internal sealed class TsfFile
                 _isEqualLength = _file.ReadBoolean(line, words[0], words[1]);
                 break;
             default:
-                throw _file.Wrong(line, $"the tag {SeriesFile.Shorten(words[0])} is not known; known are @relation, @attribute, @frequency, "
+                throw _file.Wrong(
+                    line, $"the tag {SeriesFile.Shorten(words[0])} is not known; known are @relation, @attribute, @frequency, "
                     + "@horizon, @missing, @equallength and @data");
         }
         return false;
@@ -126,7 +128,8 @@ internal sealed class TsfFile
             }
             string[] parts = text.Split(':');
             if (parts.Length != _attributes.Count + 1)
-                throw _file.Wrong(line, $"there are {parts.Length} parts between colons; {_attributes.Count} attributes and values would be right");
+                throw _file.Wrong(
+                    line, $"there are {parts.Length} parts between colons; {_attributes.Count} attributes and values would be right");
             object[] attributes = [.. _attributes.Select((attribute, i) => ReadAttribute(line, attribute, parts[i].Trim()))];
             float[] values = ReadValues(line, parts[^1]);
             if (_isEqualLength && values.Length != (length ??= values.Length))
@@ -148,7 +151,8 @@ internal sealed class TsfFile
             default:
                 return DateTime.TryParseExact(text, DateFormats, CultureInfo.InvariantCulture, DateTimeStyles.None, out DateTime date)
                     ? date
-                    : throw _file.Wrong(line, $"'{attribute.Name}' is '{SeriesFile.Shorten(text)}'; a date such as 1979-01-31 00-00-00 would be right");
+                    : throw _file.Wrong(
+                        line, $"'{attribute.Name}' is '{SeriesFile.Shorten(text)}'; a date such as 1979-01-31 00-00-00 would be right");
         }
     }
 

@@ -7,8 +7,10 @@ public class BaseDistributionTests
     {
         using DisposeScope scope = NewDisposeScope();
         random.manual_seed(1);
-        using var mixture = new GaussianMixtureBase(tensor(new[] { -2f, 1f, 3f, 0f }, [2, 2]), tensor(new[] { 0.5f, 1f, 2f, 0.1f }, [2, 2]), tensor(new[] { 1f, 3f }));
-        double Normal(double x, double mean, double scale) => Math.Exp(-0.5 * Math.Pow((x - mean) / scale, 2)) / (scale * Math.Sqrt(2 * Math.PI));
+        using var mixture = new GaussianMixtureBase(
+            tensor(new[] { -2f, 1f, 3f, 0f }, [2, 2]), tensor(new[] { 0.5f, 1f, 2f, 0.1f }, [2, 2]), tensor(new[] { 1f, 3f }));
+        double Normal(double x, double mean, double scale) =>
+            Math.Exp(-0.5 * Math.Pow((x - mean) / scale, 2)) / (scale * Math.Sqrt(2 * Math.PI));
         double expected = Math.Log(0.25 * Normal(0.3, -2, 0.5) * Normal(0.1, 1, 1) + 0.75 * Normal(0.3, 3, 2) * Normal(0.1, 0, 0.1));
         mixture.call(tensor(new[] { 0.3f, 0.1f }, [1, 2])).ToDouble().Should().BeApproximately(expected, 1e-5);
 

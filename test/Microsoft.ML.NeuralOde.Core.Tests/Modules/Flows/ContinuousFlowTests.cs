@@ -5,7 +5,8 @@ namespace Microsoft.ML.NeuralOde.Core.Tests.Modules.Flows;
 
 public class ContinuousFlowTests
 {
-    private static readonly OdeSolverOptions Tight = new() { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-9, AbsoluteTolerance = 1e-10 };
+    private static readonly OdeSolverOptions Tight =
+        new() { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-9, AbsoluteTolerance = 1e-10 };
 
     [Theory]
     [InlineData(TimeDependence.ConcatSquash, 1, false)]
@@ -18,7 +19,9 @@ public class ContinuousFlowTests
         using DisposeScope scope = NewDisposeScope();
         using IDisposable noGrad = no_grad();
         random.manual_seed(1);
-        GaussianMixtureBase? baseDistribution = mixture ? new(tensor(new[] { -1f, 0f, 1f, 0.5f }, [2, 2]), tensor(new[] { 0.5f, 1f, 0.8f, 0.4f }, [2, 2]), tensor(new[] { 1f, 2f })) : null;
+        GaussianMixtureBase? baseDistribution = mixture
+            ? new(tensor(new[] { -1f, 0f, 1f, 0.5f }, [2, 2]), tensor(new[] { 0.5f, 1f, 0.8f, 0.4f }, [2, 2]), tensor(new[] { 1f, 2f }))
+            : null;
         ContinuousFlow flow = Strong(2, new ContinuousFlowOptions { Hidden = [32, 32], Time = time, Blocks = blocks }, baseDistribution);
         flow.Observe(randn(100, 2) * tensor(new[] { 2f, 0.5f }) + 1);
         const int N = 141;
@@ -74,7 +77,8 @@ public class ContinuousFlowTests
             step[i] = H;
             return (flow.Encode(x + step).Latent - flow.Encode(x - step).Latent) / (2 * H);
         })];
-        Tensor determinant = features == 1 ? columns[0][.., 0] : columns[0][.., 0] * columns[1][.., 1] - columns[0][.., 1] * columns[1][.., 0];
+        Tensor determinant = features == 1
+            ? columns[0][.., 0] : columns[0][.., 0] * columns[1][.., 1] - columns[0][.., 1] * columns[1][.., 0];
         Tensor expected = flow.Base.call(flow.Encode(x).Latent) + determinant.abs().log();
         Problems.MaximumDifference(flow.LogDensity(x), expected).Should().BeLessThan(1e-5);
     }
@@ -87,7 +91,11 @@ public class ContinuousFlowTests
         using DisposeScope scope = NewDisposeScope();
         using IDisposable noGrad = no_grad();
         random.manual_seed(4);
-        var options = new ContinuousFlowOptions { Blocks = blocks, Solver = new OdeSolverOptions { RelativeTolerance = 1e-6, AbsoluteTolerance = 1e-6 } };
+        var options = new ContinuousFlowOptions
+        {
+            Blocks = blocks,
+            Solver = new OdeSolverOptions { RelativeTolerance = 1e-6, AbsoluteTolerance = 1e-6 }
+        };
         ContinuousFlow flow = Strong(5, options);
         flow.eval();
         Tensor x = randn(64, 5);
@@ -127,7 +135,8 @@ public class ContinuousFlowTests
         Tensor noise = flow.Base.Sample(Count, new Generator(3));
         Tensor samples = flow.Sample(Count, condition, new Generator(3));
         foreach (int first in new[] { 0, 2040, 2090 })
-            Problems.MaximumDifference(samples[first..(first + 10)], flow.Decode(noise[first..(first + 10)], condition[first..(first + 10)]).Data.detach()).Should().BeLessThan(1e-5);
+            Problems.MaximumDifference(samples[first..(first + 10)],
+                flow.Decode(noise[first..(first + 10)], condition[first..(first + 10)]).Data.detach()).Should().BeLessThan(1e-5);
     }
 
     [Fact]
@@ -135,8 +144,10 @@ public class ContinuousFlowTests
     {
         using DisposeScope scope = NewDisposeScope();
         var flow = new ContinuousFlow(2, new ContinuousFlowOptions { Hidden = [8] });
-        Problems.MaximumDifference(flow.Sample(10, generator: new Generator(7)), flow.Sample(10, generator: new Generator(7))).Should().Be(0);
-        Problems.MaximumDifference(flow.Sample(10, generator: new Generator(7)), flow.Sample(10, generator: new Generator(8))).Should().BePositive();
+        Problems.MaximumDifference(flow.Sample(10, generator: new Generator(7)), flow.Sample(10, generator: new Generator(7)))
+            .Should().Be(0);
+        Problems.MaximumDifference(flow.Sample(10, generator: new Generator(7)), flow.Sample(10, generator: new Generator(8)))
+            .Should().BePositive();
     }
 
     public static TheoryData<string, GradientMethod> GradientMethods() => new()
@@ -164,7 +175,9 @@ public class ContinuousFlowTests
         flow.to(ScalarType.Float64);
         Tensor x = randn(6, 3, ScalarType.Float64).requires_grad_(), condition = randn(6, 2, ScalarType.Float64).requires_grad_();
         flow.NegativeLogLikelihood(x, condition).backward();
-        Dictionary<string, Tensor[]> groups = flow.named_parameters().GroupBy(p => p.name.Split('.')[0], p => (Tensor)p.parameter).ToDictionary(g => g.Key, g => g.ToArray());
+        Dictionary<string,
+            Tensor[]> groups = flow.named_parameters()
+            .GroupBy(p => p.name.Split('.')[0], p => (Tensor)p.parameter).ToDictionary(g => g.Key, g => g.ToArray());
         groups.Should().ContainKeys("blocks", "base");
         groups["data"] = [x];
         groups["condition"] = [condition];
@@ -183,7 +196,8 @@ public class ContinuousFlowTests
                     values[i].sub_(distance * directions[i]);
                 return loss;
             }
-            derivative.Should().BeApproximately((Along(H) - Along(-H)) / (2 * H), 1e-4 * Math.Max(1, Math.Abs(derivative)), $"{name}, {group}");
+            derivative.Should()
+                .BeApproximately((Along(H) - Along(-H)) / (2 * H), 1e-4 * Math.Max(1, Math.Abs(derivative)), $"{name}, {group}");
         }
     }
 
@@ -211,7 +225,8 @@ public class ContinuousFlowTests
         // steps.
         var dynamics = new Sharp();
         Tensor x = zeros(4, 2);
-        long Evaluations(bool control) => new ContinuousFlow(2, [dynamics], new ContinuousFlowOptions { ControlLogDensityError = control, Standardize = false })
+        long Evaluations(bool control) =>
+            new ContinuousFlow(2, [dynamics], new ContinuousFlowOptions { ControlLogDensityError = control, Standardize = false })
             .Encode(x).Statistics[0].FunctionEvaluations;
         Evaluations(false).Should().BeLessThan(Evaluations(true) / 2);
     }

@@ -48,7 +48,8 @@ public class FlowBadInputTests
     public void Equal_rows_one_row_and_constant_features_keep_a_finite_density_and_loss()
     {
         using DisposeScope scope = NewDisposeScope();
-        foreach (Tensor rows in new[] { tensor(new[] { 3f, 1e8f }, [1, 2]), tensor(new[] { 3f, 1e8f }, [1, 2]).repeat(50, 1), cat([randn(50, 1), full([50, 1], 0.1f)], 1) })
+        foreach (Tensor rows in new[] { tensor(new[] { 3f, 1e8f }, [1, 2]), tensor(new[] { 3f, 1e8f }, [1, 2]).repeat(50, 1),
+            cat([randn(50, 1), full([50, 1], 0.1f)], 1) })
         {
             using var flow = new ContinuousFlow(2, new ContinuousFlowOptions { Hidden = [8] });
             flow.Observe(rows);

@@ -31,7 +31,8 @@ public class FlowMatchingTests
         flow.call(Draw(4000)).mean().ToDouble().Should().BeInRange(limit - 0.12, limit + 0.06);
     }
 
-    public static TheoryData<string> Conditions => new() { "one column", "one-hot", "two columns", "numbers", "a column of each", "half precision" };
+    public static TheoryData<string> Conditions =>
+        new() { "one column", "one-hot", "two columns", "numbers", "a column of each", "half precision" };
 
     [Theory]
     [MemberData(nameof(Conditions))]
@@ -41,7 +42,8 @@ public class FlowMatchingTests
         using IDisposable noGrad = no_grad();
         random.manual_seed(3);
         const int Rows = 3000;
-        Tensor label = randint(0, 2, [Rows, 1], ScalarType.Float32), other = randint(0, 3, [Rows, 1], ScalarType.Float32), number = randn(Rows, 1);
+        Tensor label = randint(0, 2, [Rows, 1], ScalarType.Float32), other = randint(0, 3, [Rows, 1], ScalarType.Float32),
+            number = randn(Rows, 1);
         (Tensor condition, Tensor data) = kind switch
         {
             "one column" => (label, label * 4),
@@ -57,7 +59,8 @@ public class FlowMatchingTests
         using var flow = new ContinuousFlow(1, [watch], new ContinuousFlowOptions { Standardize = false });
         foreach (int group in new[] { 64, Rows })
         {
-            FlowMatching.Loss(flow, data, condition, new FlowMatchingOptions { Pairing = FlowPairing.OptimalTransport, PairingGroup = group });
+            FlowMatching.Loss(
+                flow, data, condition, new FlowMatchingOptions { Pairing = FlowPairing.OptimalTransport, PairingGroup = group });
             Tensor c = watch.Condition!.to(ScalarType.Float32);
             Tensor start = kind switch
             {
@@ -73,7 +76,8 @@ public class FlowMatchingTests
             for (int column = 0; column < c.shape[1]; column++)
             {
                 Tensor by = c.narrow(1, column, 1).index_select(0, late);
-                ((by - by.mean()) * (end - end.mean())).mean().Over(by.std().ToDouble()).ToDouble().Should().BeApproximately(0, 0.1, $"z and column {column} are independent");
+                ((by - by.mean()) * (end - end.mean())).mean()
+                    .Over(by.std().ToDouble()).ToDouble().Should().BeApproximately(0, 0.1, $"z and column {column} are independent");
             }
         }
     }
@@ -90,7 +94,8 @@ public class FlowMatchingTests
         Tensor side = randint(0, 2, [Rows, 1], ScalarType.Float32).Times(2).Minus(1);
         var watch = new Watch(1);
         using var flow = new ContinuousFlow(1, [watch], new ContinuousFlowOptions { Standardize = false });
-        FlowMatching.Loss(flow, side.Times(100), condition, new FlowMatchingOptions { Pairing = FlowPairing.OptimalTransport, PairingGroup = Rows });
+        FlowMatching.Loss(
+            flow, side.Times(100), condition, new FlowMatchingOptions { Pairing = FlowPairing.OptimalTransport, PairingGroup = Rows });
         // At t ≤ 0.9 a point's sign is its row's: |100 (1 − t)| > |t z|.
         Tensor row = watch.Points!.sign(), early = watch.Times!.le(0.9);
         Tensor end = (watch.Points! - row * watch.Times!.From(1).Times(100)) / watch.Times!;
@@ -176,7 +181,8 @@ public class FlowMatchingTests
         // For standard normal data E[z₁ − z₀ | z_t] is (2t − 1) / (t² + (1 − t)²) z_t: what the loss loses is the rest of the variance of
         // 2, ∫ 2 − (2t − 1)² / (t² + (1 − t)²) dt = π/2.
         (Loss(false) - Loss(true)).Should().BeApproximately(Math.PI / 2, 0.08);
-        Action paired = () => FlowMatching.Loss(flow, x, options: new FlowMatchingOptions { AverageTargets = true, Pairing = FlowPairing.OptimalTransport });
+        Action paired = () =>
+            FlowMatching.Loss(flow, x, options: new FlowMatchingOptions { AverageTargets = true, Pairing = FlowPairing.OptimalTransport });
         paired.Should().Throw<ArgumentException>().WithMessage("*Pairing must be Independent*");
         using var other = new ContinuousFlow(2, new ContinuousFlowOptions { Hidden = [16] }, new GaussianMixtureBase(zeros(1, 2)));
         Action based = () => FlowMatching.Loss(other, x, options: new FlowMatchingOptions { AverageTargets = true });
@@ -246,7 +252,8 @@ public class FlowMatchingTests
     {
         var source = new Random(9);
         const int N = 200;
-        double[] a = [.. Enumerable.Range(0, N).Select(_ => source.NextDouble())], b = [.. Enumerable.Range(0, N).Select(_ => source.NextDouble())];
+        double[] a = [.. Enumerable.Range(0, N).Select(_ => source.NextDouble())],
+            b = [.. Enumerable.Range(0, N).Select(_ => source.NextDouble())];
         double[] costs = [.. a.SelectMany(x => b.Select(y => (x - y) * (x - y)))];
         int[] columns = LinearAssignment.Solve(costs, N);
         double[] sortedA = [.. a.Order()], sortedB = [.. b.Order()];
