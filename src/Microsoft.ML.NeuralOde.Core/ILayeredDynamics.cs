@@ -5,16 +5,14 @@ namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
 /// A right-hand side, written as an ordinary module, that names the layers it is made of: f(t, y) = layers(y), or layers(y) + w t + b.
-/// Where
-/// the library's kernels know all of them, <see cref="Ode"/> evaluates and differentiates it by these kernels, which is faster than a
+/// Where the library's kernels know all of them, <see cref="Ode"/> evaluates and differentiates it by these kernels, which is faster than a
 /// tensor operation after the other.
 /// </summary>
 /// <remarks>
 /// The parameters stay the module's own: gradients arrive there, and later changes are seen. Known are <c>Linear</c>, with one of
 /// <c>Tanh</c>,
 /// <c>ReLU</c>, <c>SiLU</c> and <c>Softplus</c> between each two, in float32 and float64 on the CPU; a <c>Sequential</c> stands for its
-/// layers.
-/// Before the first solve, and whenever the layers change, values and derivatives are compared with those of <c>forward</c>, at two
+/// layers. Before the first solve, and whenever the layers change, values and derivatives are compared with those of <c>forward</c>, at two
 /// points. <see cref="SolverStatistics.IsLowered"/> says whether the kernels were used, <see cref="SolverStatistics.WhyNotLowered"/> why
 /// not;
 /// <see cref="OdeSolverOptions.LowerLayers"/> turns them off. <c>forward</c> stays in use in

@@ -39,8 +39,7 @@ public static class OdeFit
     /// OdeFitResult fit = OdeFit.Fit(
     ///     (t, y, p, dy) => { dy[0] = y[0] * (p[0] - p[1] * y[1]); dy[1] = y[1] * (p[3] * y[0] - p[2]); },
     ///     [OdeParameter.Positive("growth", 1), OdeParameter.Positive("predation", 1), OdeParameter.Positive("death", 1),
-    /// OdeParameter.Positive("conversion", 1)],
-    ///     [new OdeTrajectory(times, values)]);
+    /// OdeParameter.Positive("conversion", 1)],     [new OdeTrajectory(times, values)]);
     /// </code>
     /// </example>
     public static OdeFitResult Fit(

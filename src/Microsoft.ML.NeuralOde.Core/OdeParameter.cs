@@ -21,8 +21,7 @@ public sealed record OdeParameter(string Name, double Guess, double Lower = doub
 /// <param name="Times">The times of the observations, strictly increasing, at least two.</param>
 /// <param name="Values">
 /// What was observed, <c>[times, columns]</c>: the components of the state, or what <see cref="OdeFitOptions.Observation"/> makes of it.
-/// NaN
-/// where nothing was seen.
+/// NaN where nothing was seen.
 /// </param>
 public sealed record OdeTrajectory(IReadOnlyList<double> Times, double[,] Values)
 {

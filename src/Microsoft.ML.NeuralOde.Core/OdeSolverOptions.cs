@@ -118,8 +118,7 @@ public sealed record OdeSolverOptions
 
     /// <summary>
     /// Whether a right-hand side that names its layers (<see cref="ILayeredDynamics"/>) is evaluated by the library's kernels where these
-    /// know
-    /// the layers; default true. Results are the same but for rounding.
+    /// know the layers; default true. Results are the same but for rounding.
     /// </summary>
     public bool LowerLayers { get; init; } = true;
 

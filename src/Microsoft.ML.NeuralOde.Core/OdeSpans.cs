@@ -12,8 +12,7 @@ public static partial class Ode
     /// <remarks>
     /// Available are the explicit and implicit Runge–Kutta methods and <see cref="OdeMethod.Auto"/>. Of the options, those that are about
     /// tensors (Events, Jacobian, Gradient, PerRow, a custom norm) are refused: events and Jacobian are arguments here. A solve allocates
-    /// at
-    /// its start and nothing per step, unless there are events. Exceptions of f come through as they are.
+    /// at its start and nothing per step, unless there are events. Exceptions of f come through as they are.
     /// </remarks>
     /// <param name="dynamics">f writes dy/dt; called by one thread at a time.</param>
     /// <param name="initialState">y₀, one number a component.</param>

@@ -49,8 +49,7 @@ public sealed class SolverStatistics
 
     /// <summary>
     /// Why a right-hand side that names its layers was evaluated by its <c>forward</c>: “a layer is GELU; …”; null where it was not, or
-    /// names
-    /// none.
+    /// names none.
     /// </summary>
     public string? WhyNotLowered { get; internal set; }
 

@@ -3,8 +3,7 @@ namespace Microsoft.ML.NeuralOde.Plots;
 /// <summary>Whether probabilities mean what they say: of the predictions made with 80 %, about 80 % should be right.</summary>
 /// <remarks>
 /// M. Naeini, G. Cooper and M. Hauskrecht, “Obtaining well calibrated probabilities using Bayesian binning” (AAAI 2015): predictions are
-/// put
-/// into bins of equal width by their probabilities, and in each bin the mean probability is compared with the share that came true.
+/// put into bins of equal width by their probabilities, and in each bin the mean probability is compared with the share that came true.
 /// </remarks>
 public sealed class Calibration
 {

@@ -6,8 +6,7 @@ namespace Microsoft.ML.NeuralOde.Plots;
 
 /// <summary>
 /// A picture of one plot or several, which can be written as PNG or SVG, in light or dark colours. Made by <see cref="Figures"/>;
-/// immutable.
-/// Needs neither a display nor fonts of the system.
+/// immutable. Needs neither a display nor fonts of the system.
 /// </summary>
 /// <example><code>Figures.TrainingCurves(model.TrainingHistory).SavePng("curves.png");</code></example>
 public sealed class Figure

@@ -31,8 +31,7 @@ public static partial class Figures
     /// <param name="flow">A flow of two features without a condition.</param>
     /// <param name="data">Points to show, shape <c>[rows, 2]</c>; they also set the window, and as many samples are drawn.</param>
     /// <param name="trueLogDensity">log p of points of shape <c>[rows, 2]</c> of the density that the points come from; null where it is
-    /// not
-    /// known.</param>
+    /// not known.</param>
     /// <returns>The figure.</returns>
     /// <exception cref="ArgumentException">The flow does not have two features, it takes a condition, or the data have the wrong
     /// shape.</exception>

@@ -8,8 +8,7 @@ public static partial class Figures
 
     /// <summary>
     /// The way forward and the way back of the adjoint method: the state, the adjoint state λ = ∂L/∂y, and the gradient of the parameters
-    /// as
-    /// it adds up from the last time to the first.
+    /// as it adds up from the last time to the first.
     /// </summary>
     /// <param name="adjoint">What <c>Ode.SolveAdjoint</c> returned; of states with several components the first four are drawn.</param>
     /// <returns>The figure.</returns>

@@ -7,8 +7,7 @@ namespace Microsoft.ML.NeuralOde.Plots;
 /// <summary>Makes figures of solvers, models and data. Each says what is wrong with data that cannot be drawn.</summary>
 /// <remarks>
 /// Colours are those of M. Okabe and K. Ito (Color Universal Design, 2008), which people with any kind of colour vision can tell apart;
-/// maps
-/// are in viridis. Tensors may be on any device and have any floating-point type.
+/// maps are in viridis. Tensors may be on any device and have any floating-point type.
 /// </remarks>
 public static partial class Figures
 {

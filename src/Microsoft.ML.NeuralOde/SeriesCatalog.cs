@@ -15,10 +15,9 @@ public static class SeriesCatalog
     /// </summary>
     /// <remarks>
     /// <para>Columns: <c>Times</c>, a vector of Double of variable length, where the file says <c>@timeStamps true</c> (dates become
-    /// seconds
-    /// since the beginning of 1970); <c>Values</c>, a vector of Single of variable length with a time's channels after those of the time
-    /// before, whose annotation <c>ChannelCount</c> is their number; <c>Label</c>, a key with the classes of <c>@classLabel</c> in their
-    /// order, or Single for <c>@targetLabel</c>. “?” is missing: NaN among the values, key 0 or NaN as label. Channels of unequal
+    /// seconds since the beginning of 1970); <c>Values</c>, a vector of Single of variable length with a time's channels after those of the
+    /// time before, whose annotation <c>ChannelCount</c> is their number; <c>Label</c>, a key with the classes of <c>@classLabel</c> in
+    /// their order, or Single for <c>@targetLabel</c>. “?” is missing: NaN among the values, key 0 or NaN as label. Channels of unequal
     /// lengths or times are put together at the times of all of them, with NaN for what is missing.</para>
     /// <para>The file is read anew by each cursor, a line at a time.</para>
     /// </remarks>
@@ -27,8 +26,7 @@ public static class SeriesCatalog
     /// <returns>The series, one a row.</returns>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">The file is not of this format, or, when its rows are read, a line is wrong; the message
-    /// names
-    /// file and line.</exception>
+    /// names file and line.</exception>
     public static IDataView LoadFromTsFile(this DataOperationsCatalog catalog, string path)
     {
         ArgumentNullException.ThrowIfNull(catalog);
@@ -59,9 +57,8 @@ public static class SeriesCatalog
     /// <remarks>
     /// Columns of the result: the id, the carried columns, <c>Times</c> (a vector of Double of variable length; dates become seconds since
     /// the beginning of 1970, durations seconds) and <c>Values</c> (a vector of Single of variable length with a time's channels after
-    /// those
-    /// of the time before; annotation <c>ChannelCount</c>). The rows of a series may stand anywhere, but in the order of their times; when
-    /// the result is read, a time that is missing, comes twice or is smaller than the one before is an
+    /// those of the time before; annotation <c>ChannelCount</c>). The rows of a series may stand anywhere, but in the order of their times;
+    /// when the result is read, a time that is missing, comes twice or is smaller than the one before is an
     /// <see cref="InvalidOperationException"/> that names the row.
     /// </remarks>
     /// <param name="catalog">The catalog.</param>
@@ -98,8 +95,7 @@ public static class SeriesCatalog
     /// time's channels stand after those of the time before; its annotation ChannelCount says how many there are, or there is one. NaN is
     /// missing.</param>
     /// <param name="timeColumnName">The column of times, a vector of <see cref="float"/> or <see cref="double"/>; null for 0, 1, 2, …,
-    /// which
-    /// also holds where the data have no column of the default name.</param>
+    /// which also holds where the data have no column of the default name.</param>
     /// <param name="exampleWeightColumnName">A column of <see cref="float"/> by which rows count more or less; null for equal
     /// weights.</param>
     /// <param name="numberOfEpochs">Passes over the training data.</param>
@@ -145,8 +141,7 @@ public static class SeriesCatalog
     /// time's channels stand after those of the time before; its annotation ChannelCount says how many there are, or there is one. NaN is
     /// missing.</param>
     /// <param name="timeColumnName">The column of times, a vector of <see cref="float"/> or <see cref="double"/>; null for 0, 1, 2, …,
-    /// which
-    /// also holds where the data have no column of the default name.</param>
+    /// which also holds where the data have no column of the default name.</param>
     /// <param name="exampleWeightColumnName">A column of <see cref="float"/> by which rows count more or less; null for equal
     /// weights.</param>
     /// <param name="numberOfEpochs">Passes over the training data.</param>
@@ -192,8 +187,7 @@ public static class SeriesCatalog
     /// time's channels stand after those of the time before; its annotation ChannelCount says how many there are, or there is one. NaN is
     /// missing.</param>
     /// <param name="timeColumnName">The column of times, a vector of <see cref="float"/> or <see cref="double"/>; null for 0, 1, 2, …,
-    /// which
-    /// also holds where the data have no column of the default name.</param>
+    /// which also holds where the data have no column of the default name.</param>
     /// <param name="exampleWeightColumnName">A column of <see cref="float"/> by which rows count more or less; null for equal
     /// weights.</param>
     /// <param name="numberOfEpochs">Passes over the training data.</param>

@@ -6,8 +6,7 @@ namespace Microsoft.ML.NeuralOde.TrainingHost;
 
 /// <summary>
 /// One rank of a training under mpiexec. Arguments are name=value; rank1.name=value is for rank 1 alone. Each rank says who it is, prints a
-/// hash
-/// of the weights' scores and of the losses, or what went wrong; log=PATH keeps that in a file as well, one a rank.
+/// hash of the weights' scores and of the losses, or what went wrong; log=PATH keeps that in a file as well, one a rank.
 /// </summary>
 internal sealed class RankCommand(string[] arguments)
 {

@@ -35,8 +35,7 @@ internal sealed class ForecastTally(int horizon)
 
 /// <summary>
 /// Trains on the front of each series and forecasts its end, as values come: of one series the last fifth from each place in it, of several
-/// the
-/// last horizon of each.
+/// the last horizon of each.
 /// </summary>
 internal sealed class ForecastStory(ForecastSet set, int horizon, int? epochs)
 {

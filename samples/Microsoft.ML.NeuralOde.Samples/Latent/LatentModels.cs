@@ -39,8 +39,7 @@ internal sealed class LatentOdeModel(LatentOdeOptions options) : ILatentModel
 
 /// <summary>
 /// The usual network beside it: one gated recurrent unit reads values, masks and gaps, a second goes on from its state along the asked
-/// times,
-/// told the gaps between them.
+/// times, told the gaps between them.
 /// </summary>
 internal sealed class GruModel : nn.Module, ILatentModel
 {

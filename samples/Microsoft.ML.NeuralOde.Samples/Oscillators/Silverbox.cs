@@ -16,8 +16,7 @@ internal sealed record SilverboxResult(string Model, long Parameters, double Err
 
 /// <summary>
 /// Silverbox, an electronic oscillator with a hardening spring (T. Wigren, J. Schoukens, Three free data sets for development and
-/// benchmarking
-/// in nonlinear system identification, 2013): the drive V1 is given, the response V2 is simulated.
+/// benchmarking in nonlinear system identification, 2013): the drive V1 is given, the response V2 is simulated.
 /// </summary>
 internal sealed class Silverbox
 {

@@ -4,8 +4,7 @@ namespace Microsoft.ML.NeuralOde.Samples.Tutorial;
 
 /// <summary>
 /// A chapter's text: words, written by hand, with places between « and » where what the chapter's program found is put, «name» for a
-/// number,
-/// «table:name» and «figure:name|what it shows».
+/// number, «table:name» and «figure:name|what it shows».
 /// </summary>
 internal sealed class ChapterText
 {

@@ -53,7 +53,7 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
     public int Outputs => Layers[^1].Outputs;
 
     /// <summary>The activation behind a hidden layer.</summary>
-    public Activation ActivationOf(int layer) => _network.Activations[layer];
+    public Activation ActivationOf(int layer) => _network.LayerActivations[layer];
 
     /// <summary>Multiplications and additions of one row's evaluation.</summary>
     public double MultiplyAdds { get; }

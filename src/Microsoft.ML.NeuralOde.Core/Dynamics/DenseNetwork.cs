@@ -13,10 +13,10 @@ internal sealed record DenseParameters(Parameter Weight, Parameter? Bias, Parame
 /// <summary>Linear layers with activations between them: what <see cref="DenseEvaluator"/> evaluates, whoever owns the
 /// parameters.</summary>
 /// <param name="Layers">The linear layers.</param>
-/// <param name="Activations">The activation behind each but the last.</param>
+/// <param name="LayerActivations">The activation behind each but the last.</param>
 /// <param name="Pool">Where evaluators wait for the next solve.</param>
 internal sealed record DenseNetwork(
-    IReadOnlyList<DenseParameters> Layers, IReadOnlyList<Activation> Activations, EvaluatorPool<DenseEvaluator> Pool)
+    IReadOnlyList<DenseParameters> Layers, IReadOnlyList<Activation> LayerActivations, EvaluatorPool<DenseEvaluator> Pool)
 {
     /// <summary>
     /// A larger weight matrix does not stay in a core's cache, for which our product has no blocks: libtorch's takes over. Measured: with

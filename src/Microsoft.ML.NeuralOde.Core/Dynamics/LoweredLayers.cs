@@ -63,7 +63,7 @@ internal sealed class LoweredLayers : IAnalyticDynamics
 
     /// <summary>Whether a module is still what was looked at.</summary>
     private bool IsOf(DenseNetwork now, Module module) =>
-        module.training == _isTraining && now.Activations.SequenceEqual(_network.Activations)
+        module.training == _isTraining && now.LayerActivations.SequenceEqual(_network.LayerActivations)
         && now.Layers.SelectMany(layer => layer.All)
             .SequenceEqual(_network.Layers.SelectMany(layer => layer.All), ReferenceEqualityComparer.Instance);
 

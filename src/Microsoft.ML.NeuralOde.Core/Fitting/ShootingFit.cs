@@ -44,16 +44,16 @@ internal sealed class ShootingFit
     private static double[] First(OdeTrajectory trajectory) => trajectory.InitialState is { } given ? [.. given]
         : [.. Enumerable.Range(0, trajectory.Values.GetLength(1)).Select(column => trajectory.Values[0, column])];
 
-    private Segment[] Whole(double[][] starts)
+    private ShootingSegment[] Whole(double[][] starts)
     {
         int variable = _parameters.Count;
         return [.. _trajectories.Select((trajectory, i) =>
-            new Segment(trajectory, 0, trajectory.Times.Count - 1, true, starts[i], Take(trajectory.IsInitialStateKnown, ref variable)))];
+            new ShootingSegment(trajectory, 0, trajectory.Times.Count - 1, true, starts[i], Take(trajectory.IsInitialStateKnown, ref variable)))];
     }
 
-    private List<Segment> Cut(double[] free, double[][] starts)
+    private List<ShootingSegment> Cut(double[] free, double[][] starts)
     {
-        var segments = new List<Segment>();
+        var segments = new List<ShootingSegment>();
         int variable = _parameters.Count;
         double[] values = [.. _parameters.Select(parameter => parameter.Guess)];
         for (int r = 0; r < _trajectories.Count; r++)
@@ -64,7 +64,7 @@ internal sealed class ShootingFit
             for (int s = 0; s < count; s++)
             {
                 int from = s * last / count, to = (s + 1) * last / count;
-                segments.Add(new Segment(
+                segments.Add(new ShootingSegment(
                     record, from, to, s == count - 1, s == 0 ? starts[r] : guess.At(from),
                     Take(s == 0 && record.IsInitialStateKnown, ref variable)));
             }
@@ -80,13 +80,13 @@ internal sealed class ShootingFit
         return variable - _scales.Components.Length;
     }
 
-    private Found Search(IReadOnlyList<Segment> segments, double[] free, double joint) =>
+    private Found Search(IReadOnlyList<ShootingSegment> segments, double[] free, double joint) =>
         TrySearch(segments, free, joint, out OdeSolverException? failure) ?? throw failure
             ?? (Exception)new InvalidOperationException(
                 "The model or the observation returned NaN or an infinite number for the first guesses.");
 
     /// <summary>Searches; null where not even the start can be solved.</summary>
-    private Found? TrySearch(IReadOnlyList<Segment> segments, double[] free, double joint, out OdeSolverException? failure)
+    private Found? TrySearch(IReadOnlyList<ShootingSegment> segments, double[] free, double joint, out OdeSolverException? failure)
     {
         double[] start = [.. free, .. segments.Where(segment => segment.Variable >= 0).SelectMany(segment => segment.Start)];
         var residuals = new ShootingResiduals(_model, _parameters, _options, segments, _scales, joint);
@@ -127,7 +127,7 @@ internal sealed class ShootingFit
 
     /// <summary>What a search found.</summary>
     private sealed record Found(
-        IReadOnlyList<Segment> Segments, LevenbergMarquardt Search, ShootingResiduals Residuals,
+        IReadOnlyList<ShootingSegment> Segments, LevenbergMarquardt Search, ShootingResiduals Residuals,
         OdeFitConvergence Convergence, double Joint)
     {
         public double[] Point => Search.Point;

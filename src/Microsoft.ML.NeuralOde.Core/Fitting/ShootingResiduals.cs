@@ -8,7 +8,7 @@ internal sealed class ShootingResiduals : IResiduals
     private readonly OdeModel _model;
     private readonly IReadOnlyList<OdeParameter> _parameters;
     private readonly OdeFitOptions _options;
-    private readonly IReadOnlyList<Segment> _segments;
+    private readonly IReadOnlyList<ShootingSegment> _segments;
     private readonly FitScales _scales;
     private readonly double _joint;
     private readonly double[] _seen, _before, _after, _slope;
@@ -20,7 +20,7 @@ internal sealed class ShootingResiduals : IResiduals
     /// <param name="scales">The units of residuals.</param>
     /// <param name="joint">The weight of what is open between segments.</param>
     public ShootingResiduals(
-        OdeModel model, IReadOnlyList<OdeParameter> parameters, OdeFitOptions options, IReadOnlyList<Segment> segments,
+        OdeModel model, IReadOnlyList<OdeParameter> parameters, OdeFitOptions options, IReadOnlyList<ShootingSegment> segments,
         FitScales scales, double joint)
     {
         (_model, _parameters, _options, _segments, _scales, _joint) = (model, parameters, options, segments, scales, joint);
@@ -48,7 +48,7 @@ internal sealed class ShootingResiduals : IResiduals
         int row = 0, joint = Observations;
         for (int i = 0; i < _segments.Count; i++)
         {
-            Segment segment = _segments[i];
+            ShootingSegment segment = _segments[i];
             _options.CancellationToken.ThrowIfCancellationRequested();
             var system = new SensitivitySystem(_model, _scales.Components.Length, values, slopes, segment.Variable >= 0);
             NativeOdeSolution solution;
@@ -70,10 +70,10 @@ internal sealed class ShootingResiduals : IResiduals
     }
 
     /// <summary>The first state of a segment at a point.</summary>
-    public static ReadOnlySpan<double> State(Segment segment, double[] point) =>
+    public static ReadOnlySpan<double> State(ShootingSegment segment, double[] point) =>
         segment.Variable < 0 ? segment.Start : point.AsSpan(segment.Variable, segment.Start.Length);
 
-    private static int Seen(Segment segment)
+    private static int Seen(ShootingSegment segment)
     {
         int count = 0;
         for (int time = segment.First + segment.FirstExplained; time <= segment.Last; time++)
@@ -83,7 +83,7 @@ internal sealed class ShootingResiduals : IResiduals
     }
 
     private void Explain(
-        Segment segment, SensitivitySystem system, double[] values, int time, ReadOnlySpan<double> state, double[] residuals,
+        ShootingSegment segment, SensitivitySystem system, double[] values, int time, ReadOnlySpan<double> state, double[] residuals,
         double[,] jacobian, ref int row)
     {
         int first = row;
@@ -116,7 +116,7 @@ internal sealed class ShootingResiduals : IResiduals
 
     /// <summary>What is open between a segment's end and the next one's start.</summary>
     private void Join(
-        Segment segment, Segment next, SensitivitySystem system, ReadOnlySpan<double> end, double[] point, double[] residuals,
+        ShootingSegment segment, ShootingSegment next, SensitivitySystem system, ReadOnlySpan<double> end, double[] point, double[] residuals,
         double[,] jacobian, ref int row)
     {
         int n = _scales.Components.Length;
@@ -131,6 +131,6 @@ internal sealed class ShootingResiduals : IResiduals
         }
     }
 
-    private int Variable(Segment segment, int direction) =>
+    private int Variable(ShootingSegment segment, int direction) =>
         direction < _parameters.Count ? direction : segment.Variable + direction - _parameters.Count;
 }

@@ -11,8 +11,7 @@ namespace Microsoft.ML.NeuralOde.Kernels;
 /// </summary>
 /// <remarks>
 /// Element (i, j) of block n is at [(i · block + j) · blocks + n], component j of block n of vectors at [j · blocks + n]: registers go
-/// along
-/// the blocks. Which other rows there are plays no part.
+/// along the blocks. Which other rows there are plays no part.
 /// </remarks>
 internal static unsafe class BlockFlowKernels<T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>

@@ -28,8 +28,7 @@ public sealed class ControlPath : IDisposable
     /// <param name="time">Whether time is the first channel, as it is in the series, in its unit.</param>
     /// <param name="counts">
     /// Whether the number of observations up to now of each channel are further channels, the last ones: for data in which it says
-    /// something
-    /// that a value is missing.
+    /// something that a value is missing.
     /// </param>
     /// <returns>The path, in the current dispose scope.</returns>
     public static ControlPath Create(SeriesBatch series, PathInterpolation interpolation, bool time = true, bool counts = false)
@@ -80,8 +79,7 @@ public sealed class ControlPath : IDisposable
 
     /// <summary>
     /// The times of the knots between which the path is a line or a cubic, float64 of shape <c>[batch, knots]</c>: those of the
-    /// observations,
-    /// twice of a rectilinear path. They do not decrease; behind a row's end they stay.
+    /// observations, twice of a rectilinear path. They do not decrease; behind a row's end they stay.
     /// </summary>
     public Tensor Knots => _pieces.Knots;
 

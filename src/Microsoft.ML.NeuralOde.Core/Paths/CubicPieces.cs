@@ -82,8 +82,7 @@ internal static class CubicPieces
 
     /// <summary>
     /// The second derivatives of natural splines at their nodes, 0 behind the last: a tridiagonal system whose diagonal dominates, solved
-    /// by
-    /// parallel cyclic reduction (R. W. Hockney and C. R. Jesshope, Parallel Computers, 1981).
+    /// by parallel cyclic reduction (R. W. Hockney and C. R. Jesshope, Parallel Computers, 1981).
     /// </summary>
     private static Tensor Curvature(Tensor t, Tensor y, Tensor place, Tensor count)
     {

@@ -94,8 +94,7 @@ public abstract class ControlledEquation : Module<ControlPath, Tensor>
 
     /// <summary>
     /// The states at the start and behind each window of <see cref="Window"/> pieces of the path, the last of which may be shorter; behind
-    /// a
-    /// row's end its last state.
+    /// a row's end its last state.
     /// </summary>
     /// <param name="path">X, with <see cref="Channels"/> channels.</param>
     /// <returns>Shape <c>[batch, windows + 1, width]</c>.</returns>

@@ -12,8 +12,7 @@ namespace Microsoft.ML.NeuralOde;
 /// <remarks>
 /// Train by <see cref="Loss"/>, ask by <see cref="Forecast"/>, between observations as well as before and behind them. Values should be
 /// standardised, and times scaled so that a series takes about 1. Only differences of times count, but for covariates. A row's numbers do
-/// not
-/// depend on the other rows of the batch, nor on padding; an observation without any value is as good as none.
+/// not depend on the other rows of the batch, nor on padding; an observation without any value is as good as none.
 /// </remarks>
 public sealed class LatentOde : nn.Module
 {
@@ -63,8 +62,7 @@ public sealed class LatentOde : nn.Module
     /// <param name="klWeight">The weight of the KL divergence, from 0 up to 1 in the course of a training.</param>
     /// <param name="noise">
     /// Standard normal numbers, shape <c>[batch, latent]</c> or <c>[samples, batch, latent]</c>, see <see cref="DrawNoise"/>; null for a
-    /// fixed
-    /// sample, the same for all rows, as suits a validation.
+    /// fixed sample, the same for all rows, as suits a validation.
     /// </param>
     /// <param name="statics">Static covariates, shape <c>[batch, statics]</c>; null where the model has none.</param>
     /// <param name="covariates">The path of the covariates in time, in the unit of the times; null where the model has none.</param>
@@ -98,8 +96,7 @@ public sealed class LatentOde : nn.Module
     /// <param name="times">Shape <c>[batch, n]</c>, float64 advised, in any order: before, between or behind the observations.</param>
     /// <param name="samples">
     /// The number of latent samples over which mean and spread are taken; drawn from <see cref="LatentOdeOptions.Seed"/>, the same for
-    /// every
-    /// row. Of no effect on a model that is not variational.
+    /// every row. Of no effect on a model that is not variational.
     /// </param>
     /// <param name="statics">Static covariates, shape <c>[batch, statics]</c>; null where the model has none.</param>
     /// <param name="covariates">The path of the covariates in time, in the unit of the times; null where the model has none.</param>

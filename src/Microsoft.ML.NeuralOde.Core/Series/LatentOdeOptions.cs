@@ -60,8 +60,7 @@ public sealed record LatentOdeOptions
 
     /// <summary>
     /// Whether the latent state is a distribution, whose spread widens the forecasts' where observations leave it open. Default: true.
-    /// False
-    /// for one state, as of an ODE-RNN or a GRU-ODE: the noise of the observations is then the only spread.
+    /// False for one state, as of an ODE-RNN or a GRU-ODE: the noise of the observations is then the only spread.
     /// </summary>
     public bool Variational { get; init; } = true;
 
@@ -83,8 +82,8 @@ public sealed record LatentOdeOptions
 
     /// <summary>
     /// The size of its steps, in the unit of the times. Default: 1/32, for times in which a series takes about 1. Between steps the
-    /// solution
-    /// is a cubic. The equation begins with periods of four steps and longer: take smaller steps where a series has more than eight.
+    /// solution is a cubic. The equation begins with periods of four steps and longer: take smaller steps where a series has more than
+    /// eight.
     /// </summary>
     public double StepSize { get; init; } = 1.0 / 32;
 

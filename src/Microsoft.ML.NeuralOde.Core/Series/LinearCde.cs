@@ -12,8 +12,7 @@ namespace Microsoft.ML.NeuralOde;
 /// logarithm of the flow up to commutators of depth 1 or 2: Σᵢ Aᵢ ΔXⁱ + Σᵢ﹤ⱼ [Aⱼ, Aᵢ] Lᵢⱼ with the Lévy areas L of the window. Cubic pieces
 /// enter by their increments. Parameters: <c>matrices</c> of shape <c>[channels, block, block, blocks]</c>, <c>inputs</c> of shape
 /// <c>[channels, block, blocks]</c>, <c>initial_weight</c> and <c>initial_bias</c>; component j of block n of the state is z[j · blocks +
-/// n].
-/// Of the work between the states nothing is kept for the way back, however many knots there are.
+/// n]. Of the work between the states nothing is kept for the way back, however many knots there are.
 /// </remarks>
 public sealed class LinearCde : ControlledEquation
 {

@@ -6,8 +6,7 @@ namespace Microsoft.ML.NeuralOde.Series;
 
 /// <summary>
 /// A layer from sequences to sequences: a linear controlled equation driven by a few linear combinations P of its input, then a gate,
-/// beside
-/// the input itself (B. Walker et al., Structured linear CDEs, 2025; selective state spaces as in A. Gu and T. Dao, Mamba, 2023).
+/// beside the input itself (B. Walker et al., Structured linear CDEs, 2025; selective state spaces as in A. Gu and T. Dao, Mamba, 2023).
 /// </summary>
 /// <remarks>
 /// dz = (A₀ dt + Σ Aᵢ dPⁱ + Σ Gᵢ Pⁱ dt) z + b₀ dt + Σ bᵢ dPⁱ + Σ cᵢ Pⁱ dt. A₀ begins as decays and rotations of many speeds, from about the

@@ -26,8 +26,7 @@ internal static class Oscillators
 
     /// <summary>
     /// Makes dense dynamics begin near a set of oscillators, two components each, of frequencies evenly spaced from 0 up: a state that
-    /// keeps
-    /// what it is told, and goes through periods, which random weights take very long to find.
+    /// keeps what it is told, and goes through periods, which random weights take very long to find.
     /// </summary>
     /// <param name="dynamics">Dynamics with one hidden layer of tanh, which keeps them from growing without bounds.</param>
     /// <param name="step">The size of the solver's steps, which cannot follow faster ones.</param>

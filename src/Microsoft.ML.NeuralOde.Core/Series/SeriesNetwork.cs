@@ -6,13 +6,12 @@ namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
 /// A network from series to numbers: a path through the observations, controlled equations driven by it, and a linear layer behind the
-/// mean,
-/// the maximum and the last of the states at the observations.
+/// mean, the maximum and the last of the states at the observations.
 /// </summary>
 /// <remarks>
 /// Of <see cref="SeriesModel.Linear"/> there are several layers with gates between them; see <see cref="SeriesNetworkOptions.Layers"/>.
-/// Values
-/// should be standardised, and times scaled so that a series takes about 1. A row's numbers do not depend on the other rows of the batch.
+/// Values should be standardised, and times scaled so that a series takes about 1. A row's numbers do not depend on the other rows of the
+/// batch.
 /// </remarks>
 public sealed class SeriesNetwork : Module<SeriesBatch, Tensor>
 {

@@ -69,8 +69,7 @@ internal sealed class RowArgumentField : VectorField
 
     /// <summary>
     /// Views of the arguments, of which none leads to another in the graph. Derivatives with respect to a tensor include those by way of
-    /// what
-    /// is made of it: of two arguments that are one tensor, or made of each other, they would be counted twice.
+    /// what is made of it: of two arguments that are one tensor, or made of each other, they would be counted twice.
     /// </summary>
     public static IReadOnlyList<Tensor> Apart(IReadOnlyList<Tensor> arguments) =>
         [.. arguments.Select(argument => argument.requires_grad && is_grad_enabled()

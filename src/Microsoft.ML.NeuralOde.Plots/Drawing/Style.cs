@@ -12,8 +12,7 @@ internal sealed class Style
     public const double TitleFontSize = 15;
 
     // The palette of Okabe and Ito (2008), which people with any kind of colour vision can tell apart, in an order in which neighbours
-    // differ
-    // in lightness too. Its yellow cannot be read on white, its black not on black: grey and brown stand in.
+    // differ in lightness too. Its yellow cannot be read on white, its black not on black: grey and brown stand in.
     private static readonly OxyColor[] OnWhite =
         Colours("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#6E6E6E", "#7A4A00");
     private static readonly OxyColor[] OnBlack =

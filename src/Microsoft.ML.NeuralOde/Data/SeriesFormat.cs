@@ -63,8 +63,7 @@ internal sealed class SeriesFormat(int channels) : RowFormat(channels)
 
         /// <summary>
         /// Series of some batches that follow each other are dealt anew by their lengths, and the batches are shuffled: like with like, and
-        /// yet
-        /// others together in each epoch.
+        /// yet others together in each epoch.
         /// </summary>
         public override void Arrange(long[] order, int batchSize, Random random)
         {

@@ -62,8 +62,7 @@ internal sealed class HistoryReader
 
     /// <summary>What is known at the row at hand; the object is filled further where its series goes on.</summary>
     /// <exception cref="InvalidOperationException">An observation cannot come behind the others, or the key is missing; the message names
-    /// the
-    /// row.</exception>
+    /// the row.</exception>
     public ObservedSeries Read()
     {
         string key = Key();

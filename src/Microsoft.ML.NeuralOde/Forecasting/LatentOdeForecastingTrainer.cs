@@ -8,26 +8,22 @@ namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
 /// Trains a forecaster of one series or of many: a linear map of the last values, and a latent differential equation that forecasts what
-/// the
-/// map leaves (Y. Rubanova, R. T. Q. Chen, D. Duvenaud, Latent Ordinary Differential Equations for Irregularly-Sampled Time Series, 2019).
+/// the map leaves (Y. Rubanova, R. T. Q. Chen, D. Duvenaud, Latent Ordinary Differential Equations for Irregularly-Sampled Time Series,
+/// 2019).
 /// </summary>
 /// <remarks>
 /// <para>Created by <see cref="SeriesCatalog.LatentOde(ForecastingCatalog, string, string, int, double, string, string, string, string)"/>.</para>
 /// <list type="table">
 /// <item><term>Columns of series</term><description>a value a row in the order of time, <see cref="float"/> or <see cref="double"/>, NaN
-/// where
-/// it is missing; with it a time, if any (a number, or a <see cref="DateTime"/>, counted in seconds), and a key, if there are several
-/// series.
-/// Or a series a row: vectors of values and of times</description></item>
+/// where it is missing; with it a time, if any (a number, or a <see cref="DateTime"/>, counted in seconds), and a key, if there are several
+/// series. Or a series a row: vectors of values and of times</description></item>
 /// <item><term>Output columns</term><description><c>Forecast</c>, a vector of <see cref="float"/> of known size, the horizon: the values at
-/// the
-/// next times, which follow the row's in the series' usual (median) distance; and the ends of their intervals, where they are
+/// the next times, which follow the row's in the series' usual (median) distance; and the ends of their intervals, where they are
 /// named</description></item>
 /// <item><term>Normalisation</term><description>of each window by its own last value and spread, so that levels that were never seen are
 /// continued</description></item>
 /// <item><term>Validation</term><description>the end of each series. By it the length of the context, the linear map, the share of the
-/// latent
-/// equation and the width of the intervals are chosen</description></item>
+/// latent equation and the width of the intervals are chosen</description></item>
 /// <item><term>Export to ONNX</term><description>none</description></item>
 /// </list>
 /// </remarks>
@@ -69,8 +65,7 @@ public sealed partial class LatentOdeForecastingTrainer : IEstimator<LatentOdeFo
     /// <returns>The fitted model, which also knows the ends of the series.</returns>
     /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
     /// <exception cref="InvalidOperationException">No series is long enough, all values are missing, a value is infinite, or times do not
-    /// increase:
-    /// the message names the row.</exception>
+    /// increase: the message names the row.</exception>
     /// <exception cref="NeuralOdeTrainingException">The training diverged; the message says what to try.</exception>
     /// <exception cref="OperationCanceledException">The training was cancelled.</exception>
     public LatentOdeForecastingTransformer Fit(IDataView input) => Fit(input, null);

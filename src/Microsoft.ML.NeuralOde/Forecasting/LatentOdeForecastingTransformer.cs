@@ -19,9 +19,8 @@ namespace Microsoft.ML.NeuralOde;
 /// </summary>
 /// <remarks>
 /// A cursor over the transformed data goes through the rows in their order. Rows before which fewer than two values are known have
-/// forecasts
-/// that are NaN. Series need not be those of the training, and their forecasts do not depend on each other. To go on from the end of the
-/// training data, use <see cref="CreateForecastingEngine"/>.
+/// forecasts that are NaN. Series need not be those of the training, and their forecasts do not depend on each other. To go on from the end
+/// of the training data, use <see cref="CreateForecastingEngine"/>.
 /// </remarks>
 public sealed class LatentOdeForecastingTransformer : NeuralOdeTransformerBase<LatentOdeForecastingModel>
 {

@@ -87,8 +87,7 @@ internal abstract record NetworkDescription(
 
     /// <summary>
     /// The type of a feature column, as text, where vectors of as many numbers as the network takes mean something else by their
-    /// dimensions;
-    /// null where they fit.
+    /// dimensions; null where they fit.
     /// </summary>
     public virtual string? ExpectedDimensions(IReadOnlyList<int> dimensions) => null;
 

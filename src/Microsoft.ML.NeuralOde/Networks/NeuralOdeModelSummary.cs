@@ -6,8 +6,7 @@ namespace Microsoft.ML.NeuralOde;
 /// <summary>A model's structure: its layers, its weights, and how its equation is solved.</summary>
 /// <param name="Layers">The layers in the order in which features go through them.</param>
 /// <param name="Solver">The numerical method's name, see <see cref="OdeMethod.Parse"/>; empty where no equation is solved, and what is said
-/// of
-/// its solution has no meaning.</param>
+/// of its solution has no meaning.</param>
 /// <param name="RelativeTolerance">rtol of the solver.</param>
 /// <param name="AbsoluteTolerance">atol of the solver.</param>
 /// <param name="StepSize">The solver's step size where it makes equal steps; null where the error sets them, or for one step.</param>

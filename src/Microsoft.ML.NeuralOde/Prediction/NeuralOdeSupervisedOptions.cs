@@ -24,6 +24,6 @@ public abstract class NeuralOdeSupervisedOptions : NeuralOdeTrainerOptions
         foreach ((string column, string option) in outputs)
             RequireColumn(column, option);
         RequireDifferent([(ScoreColumnName, nameof(ScoreColumnName)), .. outputs]);
-        RequireDefined(weighting, nameof(NeuralOdeClassificationTrainer.Options.ClassWeighting));
+        RequireDefined(weighting, nameof(ClassWeighting));
     }
 }

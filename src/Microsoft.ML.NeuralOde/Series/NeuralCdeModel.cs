@@ -32,8 +32,7 @@ public sealed class NeuralCdeModel : IRowScorer, ISupervisedModel<CdeNetwork>, I
 
     /// <summary>
     /// The number of scores of a series: the classes, whose probabilities they are; two for a binary classification, the score (the
-    /// logarithm
-    /// of the odds) and the probability of true; the targets of a regression.
+    /// logarithm of the odds) and the probability of true; the targets of a regression.
     /// </summary>
     public int OutputCount => Kind == OutputKind.Odds ? 2 : _description.OutputCount;
 
@@ -74,8 +73,7 @@ public sealed class NeuralCdeModel : IRowScorer, ISupervisedModel<CdeNetwork>, I
     /// <remarks>
     /// Later observations play no part where the path is causal (<see cref="PathInterpolation.Rectilinear"/>,
     /// <see cref="PathInterpolation.HermiteCubic"/>, and <see cref="PathInterpolation.Linear"/> where no value is missing). The scores
-    /// after
-    /// the last observation are those of the whole series.
+    /// after the last observation are those of the whole series.
     /// </remarks>
     /// <param name="values">The values, <c>[observations, channels]</c>, NaN where one is missing.</param>
     /// <param name="times">The times, which increase; null for 0, 1, 2, ….</param>

@@ -10,8 +10,7 @@ namespace Microsoft.ML.NeuralOde;
 /// <see cref="NeuralOdeTrainerOptions.MaximumGradientNorm"/> (1),
 /// <see cref="NeuralOdeTrainerOptions.Solver"/> (<see cref="OdeMethod.Rk4"/>) and <see cref="NeuralOdeTrainerOptions.StepSize"/> (1) are
 /// others. A linear equation has no solver; other models are solved along the number of the observation, in which a step of 1 leads from
-/// one to
-/// the next.
+/// one to the next.
 /// </remarks>
 public abstract class NeuralCdeTrainerOptions : NeuralOdeSupervisedOptions
 {
@@ -65,8 +64,7 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeSupervisedOptions
 
     /// <summary>
     /// Whether the matrices of a linear equation only turn the state and let it decay, by rates that depend on the series, so that it
-    /// cannot
-    /// grow on long and rough series whatever the weights are; of no use to other models. Default: true.
+    /// cannot grow on long and rough series whatever the weights are; of no use to other models. Default: true.
     /// </summary>
     public bool Dissipative = true;
 
@@ -81,8 +79,7 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeSupervisedOptions
 
     /// <summary>
     /// Whether the number of observations of each channel up to now are channels of the path, too: for data in which it says something that
-    /// a
-    /// value was observed. Default: false.
+    /// a value was observed. Default: false.
     /// </summary>
     public bool IntensityChannels;
 
@@ -91,8 +88,7 @@ public abstract class NeuralCdeTrainerOptions : NeuralOdeSupervisedOptions
 
     /// <summary>
     /// The number of pieces of the path between observations that <see cref="SeriesModel.LogNeural"/> takes at once: more are faster on
-    /// long
-    /// series. Default: 1.
+    /// long series. Default: 1.
     /// </summary>
     public int Window = 1;
 

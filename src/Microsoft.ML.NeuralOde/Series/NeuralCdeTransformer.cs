@@ -17,8 +17,7 @@ namespace Microsoft.ML.NeuralOde;
 /// <summary>
 /// A fitted trainer on series: adds what its network predicts to the columns of data, those of its task: for several classes the predicted
 /// label, a key with the label's values, and the probability of each class; for two the predicted label, the score (the logarithm of the
-/// odds
-/// of true) and the probability of true; for a regression the score.
+/// odds of true) and the probability of true; for a regression the score.
 /// </summary>
 /// <remarks>A series without any value, or with an infinite one, has scores that are NaN.</remarks>
 public sealed class NeuralCdeTransformer : NeuralOdeTransformerBase<NeuralCdeModel>

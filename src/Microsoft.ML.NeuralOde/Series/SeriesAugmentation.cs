@@ -16,8 +16,7 @@ public sealed record SeriesAugmentation
     /// <summary>
     /// The largest share of a series' observations that are left out, but for the first and the last; each series draws a share of its own
     /// between 0 and it. A path leads across the gaps, and shorter series are faster to learn from. Series of up to 32 observations keep
-    /// all,
-    /// longer ones about as many at least. From 0 to below 1. Default: 0.5.
+    /// all, longer ones about as many at least. From 0 to below 1. Default: 0.5.
     /// </summary>
     public double Dropping { get; init; } = 0.5;
 

@@ -76,8 +76,7 @@ public abstract class TrainingGroup
 
 /// <summary>
 /// A training of several processes cannot go on: another process has failed, does not answer, or has other options or data. The message
-/// says
-/// which and why.
+/// says which and why.
 /// </summary>
 public sealed class TrainingGroupException : Exception
 {

@@ -5,8 +5,7 @@ namespace Microsoft.ML.NeuralOde.Core.Tests.Dynamics;
 
 /// <summary>
 /// Modules that name their layers: on the kernels they give the results of their forward, for every structure and gradient method, and
-/// where
-/// they are not put there the reason is told.
+/// where they are not put there the reason is told.
 /// </summary>
 public class LayeredDynamicsTests
 {

@@ -7,7 +7,7 @@ namespace Microsoft.ML.NeuralOde.Fitting;
 /// <param name="IsLastOfRecord">Whether no segment follows.</param>
 /// <param name="Start">The guess of its first state, or the state itself.</param>
 /// <param name="Variable">Where its first state stands among the numbers that are searched for; negative where it is known.</param>
-internal sealed record Segment(OdeTrajectory Trajectory, int First, int Last, bool IsLastOfRecord, double[] Start, int Variable)
+internal sealed record ShootingSegment(OdeTrajectory Trajectory, int First, int Last, bool IsLastOfRecord, double[] Start, int Variable)
 {
     /// <summary>Its times.</summary>
     public double[] Times { get; } = [.. Enumerable.Range(First, Last - First + 1).Select(i => Trajectory.Times[i])];
