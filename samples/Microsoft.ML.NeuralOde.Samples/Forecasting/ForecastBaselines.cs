@@ -8,7 +8,8 @@ internal sealed record Baseline(string Name, Func<double[], int, double[]> Conti
 /// <summary>Simple methods to compare with; a value that is missing is the one before.</summary>
 internal static class ForecastBaselines
 {
-    private const double LeastCorrelation = 0.3;
+    private const int LongestSeason = 400;
+    private const double SeasonalShare = 0.75;
 
     private static readonly double[] Grid = [0.05, 0.2, 0.5, 0.8];
 
@@ -36,22 +37,31 @@ internal static class ForecastBaselines
         return [.. all.Select(value => last = float.IsNaN(value) ? last : value)];
     }
 
-    /// <summary>The lag of the highest peak of the autocorrelation of changes; 1 where there is none.</summary>
+    /// <summary>
+    /// The lag at which values are nearest to those before, but for a steady rise, where they were clearly farther from each other in
+    /// between; 1 where there is none.
+    /// </summary>
     public static int Season(double[] values)
     {
-        double[] changes = [.. values.Skip(1).Zip(values, (next, value) => next - value)];
-        if (changes.Length < 12)
-            return 1;
-        double mean = changes.Average(), square = changes.Sum(change => (change - mean) * (change - mean));
-        double[] correlations = [.. Enumerable.Range(0, Math.Min(changes.Length / 3, 400)).Select(lag => square == 0 ? 0
-            : Enumerable.Range(0, changes.Length - lag).Sum(i => (changes[i] - mean) * (changes[i + lag] - mean)) / square)];
-        int best = 1;
-        for (int lag = 3; lag + 1 < correlations.Length; lag++)
-            if (correlations[lag] > Math.Max(LeastCorrelation, best == 1 ? 0 : correlations[best])
-                && correlations[lag] >= correlations[lag - 1]
-                && correlations[lag] >= correlations[lag + 1])
-                best = lag;
-        return best;
+        int lags = Math.Min(values.Length / 3, LongestSeason);
+        var found = new List<(int Lag, double Deviation)>();
+        double largest = 0;
+        for (int lag = 1; lag < lags; lag++)
+        {
+            double deviation = Deviation(values, lag);
+            if (lag > 1 && deviation <= SeasonalShare * largest)
+                found.Add((lag, deviation));
+            largest = Math.Max(largest, deviation);
+        }
+        // Several seasons are nearly as good as one.
+        return found.Count == 0 ? 1 : found.First(one => one.Deviation <= 1.1 * found.Min(other => other.Deviation)).Lag;
+    }
+
+    private static double Deviation(double[] values, int lag)
+    {
+        double[] changes = [.. values.Skip(lag).Zip(values, (later, value) => later - value)];
+        double rise = changes.Average();
+        return changes.Average(change => Math.Abs(change - rise));
     }
 
     private static (double Level, double Trend, double Season) FindRates(double[] values, int season)

@@ -23,19 +23,20 @@ internal static class ForecastCommand
             "A CSV file whose first column is the time and whose last is the value, or a .tsf file with many series (default: yearly sunspots).");
         Option<int> horizon = CommandOptions.Positive("--horizon", DefaultHorizon, "Steps to forecast.");
         Option<int?> epochs = CommandOptions.Positive("--epochs", "Passes over the windows (default: that of the trainer).");
+        Option<int> seed = CommandOptions.Positive("--seed", 1, "Seed of all randomness.");
         Option<string?> json = CommandOptions.Path("--json", "FILE", "Write all figures to this file.");
         Option<string?> plot =
             CommandOptions.Path("--plot", "FILE", "Draw the last forecast with its history and intervals to this PNG file.");
         var command = new System.CommandLine.Command("forecast", "Forecast one series or many with a latent ODE, beside simple methods.")
         {
-            data, horizon, epochs, json, plot,
+            data, horizon, epochs, seed, json, plot,
         };
         command.SetAction((result, cancellationToken) => Task.Run(
             () =>
             {
                 OutputFile? figures = OutputFile.At("--json", result.GetValue(json)),
                     picture = OutputFile.At("--plot", result.GetValue(plot));
-                var context = new MLContext(1);
+                var context = new MLContext(result.GetValue(seed));
                 ForecastSet set = ForecastSet.Load(context, result.GetValue(data));
                 Run(context, set, result.GetValue(horizon), result.GetValue(epochs), figures, picture, display, cancellationToken);
                 return 0;
@@ -43,13 +44,15 @@ internal static class ForecastCommand
         return command;
     }
 
+    private static string Range(int least, int most) => least == most ? $"{least}" : $"{least} to {most}";
+
     private static void Run(
         MLContext context, ForecastSet set, int horizon, int? epochs, OutputFile? json, OutputFile? picture, Display display,
         CancellationToken cancellationToken)
     {
         int[] lengths = [.. set.Series.Select(series => series.Length)];
         display.Line(
-            $"{set.Name}: {set.Series.Count} series of {lengths.Min()} to {lengths.Max()} observations; {horizon} steps are forecast.");
+            $"{set.Name}: {set.Series.Count} series of {Range(lengths.Min(), lengths.Max())} observations; {horizon} steps are forecast.");
         var story = new ForecastStory(set, horizon, epochs);
         (ForecastScore model, IReadOnlyDictionary<string, ForecastScore> baselines) =
             display.Progress("training", report => story.Run(context, report, cancellationToken));
