@@ -68,10 +68,8 @@ internal sealed unsafe class NativeNorm
         Array.Fill(result, one);
         if (tolerances is null)
             return result;
-        using Tensor numbers = tolerances.detach().to(ScalarType.Float64, CPU);
-        using Tensor spread = numbers.expand([_size]);
-        using Tensor plain = spread.contiguous();
-        plain.data<double>().CopyTo(result);
+        using DisposeScope scope = NewDisposeScope();
+        tolerances.detach().to(ScalarType.Float64, CPU).expand([_size]).contiguous().data<double>().CopyTo(result);
         return result;
     }
 }
