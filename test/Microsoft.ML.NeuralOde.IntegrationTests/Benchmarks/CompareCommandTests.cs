@@ -21,7 +21,9 @@ public sealed class CompareCommandTests : IDisposable
 
         JsonElement root = JsonDocument.Parse(File.ReadAllText(json)).RootElement;
         JsonElement[] workloads = [.. root.GetProperty("workloads").EnumerateArray()];
-        workloads.Should().HaveCount(8);
+        workloads.Should().HaveCount(10);
+        workloads.Select(w => w.GetProperty("name").GetString()).Should().Contain(
+            [.. new[] { "user-written", "layered", "built-in" }.Select(kind => $"seed epoch, adjoint, {kind} dynamics")]);
         workloads.Should().OnlyContain(w => w.GetProperty("ours").GetDouble() > 0 && w.GetProperty("peer").ValueKind == JsonValueKind.Null
             && w.GetProperty("ratio").ValueKind == JsonValueKind.Null && w.GetProperty("unit").GetString() != "");
         root.GetProperty("mnist").GetBoolean().Should().BeFalse();
