@@ -9,15 +9,18 @@ internal sealed record Baseline(string Name, Func<double[], int, double[]> Conti
 internal static class ForecastBaselines
 {
     private const int LongestSeason = 400;
+
+    /// <summary>Steps ahead by which the rates of exponential smoothing are chosen.</summary>
+    private const int Leads = 10;
     private const double SeasonalShare = 0.75;
 
-    private static readonly double[] Grid = [0.05, 0.2, 0.5, 0.8];
+    private static readonly double[] Grid = [0.01, 0.05, 0.2, 0.5, 0.8];
 
     /// <summary>The methods, with what they learn of the training part of a series.</summary>
     public static IReadOnlyList<Baseline> Of(double[] training)
     {
         int season = Season(training);
-        (double Level, double Trend, double Season) rates = FindRates(training, season);
+        (int length, double level, double trend, double seasonal) = FindRates(training, season);
         return
         [
             new Baseline("naive", (history, steps) => [.. Enumerable.Repeat(history[^1], steps)]),
@@ -26,7 +29,7 @@ internal static class ForecastBaselines
             new Baseline("drift", (history, steps) =>
                 [.. Enumerable.Range(1, steps)
                     .Select(i => history[^1] + i * (history[^1] - history[0]) / Math.Max(1, history.Length - 1))]),
-            new Baseline("exponential smoothing", (history, steps) => Smooth(history, season, rates, steps).Forecast),
+            new Baseline("exponential smoothing", (history, steps) => Smooth(history, length, (level, trend, seasonal), steps).Forecast),
         ];
     }
 
@@ -64,15 +67,17 @@ internal static class ForecastBaselines
         return changes.Average(change => Math.Abs(change - rise));
     }
 
-    private static (double Level, double Trend, double Season) FindRates(double[] values, int season)
+    /// <summary>The rates, and with them whether there is a season at all, by the errors of forecasts as long as those that are asked for.</summary>
+    private static (int Season, double Level, double Trend, double Seasonal) FindRates(double[] values, int season)
     {
-        (double, double, double) best = (0.5, 0.05, 0.2);
+        (int, double, double, double) best = (1, 0.5, 0, 0);
         double least = double.PositiveInfinity;
-        foreach (double level in Grid)
-            foreach (double trend in (double[])[0, .. Grid])
-                foreach (double seasonal in season > 1 ? Grid : [0])
-                    if (Smooth(values, season, (level, trend, seasonal), 0).Error is var error && error < least)
-                        (least, best) = (error, (level, trend, seasonal));
+        foreach (int length in season > 1 ? [1, season] : (int[])[1])
+            foreach (double level in Grid)
+                foreach (double trend in (double[])[0, .. Grid])
+                    foreach (double seasonal in length > 1 ? Grid : [0])
+                        if (Smooth(values, length, (level, trend, seasonal), 0).Error is var error && error < least)
+                            (least, best) = (error, (length, level, trend, seasonal));
         return best;
     }
 
@@ -94,7 +99,11 @@ internal static class ForecastBaselines
         {
             int place = i % seasons.Length;
             double found = values[i] - (level + trend + seasons[place]);
-            error += found * found;
+            for (int lead = 0; lead < Leads && i + lead < values.Length; lead++)
+            {
+                double ahead = values[i + lead] - (level + (lead + 1) * trend + seasons[(i + lead) % seasons.Length]);
+                error += ahead * ahead;
+            }
             double before = level;
             level += trend + rates.Level * found;
             trend += rates.Trend * (level - before - trend);
