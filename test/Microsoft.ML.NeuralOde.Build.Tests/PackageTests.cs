@@ -104,8 +104,7 @@ public sealed class PackageTests : IDisposable
             Dictionary<string, string> found = Properties(Path.Combine(Repository, "src", library, $"{library}.csproj"), "AssemblyVersion",
                 "FileVersion", "PackageVersion", "IsPackable");
             found.Should()
-                .BeEquivalentTo(new Dictionary<string,
-                    string>
+                .BeEquivalentTo(new Dictionary<string, string>
                 {
                     ["AssemblyVersion"] = "1.0.0.0",
                     ["FileVersion"] = "7.8.9",

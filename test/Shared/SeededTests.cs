@@ -65,8 +65,8 @@ public sealed class SeededTests(IMessageSink messages) : XunitTestFramework(mess
 
     private sealed class ClassRunner(
         ITestClass testClass, IReflectionTypeInfo type, IEnumerable<IXunitTestCase> cases, IMessageSink diagnostics, IMessageBus bus,
-        ITestCaseOrderer orderer, ExceptionAggregator aggregator, CancellationTokenSource cancellation, IDictionary<Type,
-        object> collectionFixtures)
+        ITestCaseOrderer orderer, ExceptionAggregator aggregator, CancellationTokenSource cancellation,
+        IDictionary<Type, object> collectionFixtures)
         : XunitTestClassRunner(testClass, type, cases, diagnostics, bus, orderer, aggregator, cancellation, collectionFixtures)
     {
         protected override Task<RunSummary> RunTestMethodAsync(

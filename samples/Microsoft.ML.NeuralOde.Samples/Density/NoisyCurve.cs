@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Samples.Data;
+
 namespace Microsoft.ML.NeuralOde.Samples.Density;
 
 /// <summary>
@@ -65,8 +67,8 @@ internal sealed class NoisyCurve : ToyDensity
     {
         Curve curve = _curves[random.Next(_curves.Length)];
         (double x, double y) = curve.At(random.NextDouble());
-        return (x + curve.Band * random.NextDouble() + _noise * Normal(random),
-            y + curve.Band * random.NextDouble() + _noise * Normal(random));
+        return (x + curve.Band * random.NextDouble() + _noise * random.NextNormal(),
+            y + curve.Band * random.NextDouble() + _noise * random.NextNormal());
     }
 
     public override double LogDensity(double x, double y)

@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Samples.Data;
+
 namespace Microsoft.ML.NeuralOde.Samples.Density;
 
 /// <summary>A density of the plane that is known, and hard to learn in one way or another: those on which FFJORD was shown.</summary>
@@ -56,9 +58,6 @@ internal abstract class ToyDensity
         }
         return sum / count;
     }
-
-    protected static double Normal(Random random) =>
-        Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
 }
 
 /// <summary>Black squares of side 2 on a board from −4 to 4.</summary>
@@ -90,7 +89,7 @@ internal sealed class Pinwheel(string name) : ToyDensity(name)
 
     public override (double X, double Y) Draw(Random random)
     {
-        double u = 1 + RadialDeviation * Normal(random), v = TangentialDeviation * Normal(random);
+        double u = 1 + RadialDeviation * random.NextNormal(), v = TangentialDeviation * random.NextNormal();
         (double sin, double cos) = Math.SinCos(Angle(random.Next(Arms), u));
         return (Scale * (u * cos - v * sin), Scale * (u * sin + v * cos));
     }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Microsoft.ML.NeuralOde.Samples.Data;
 
 namespace Microsoft.ML.NeuralOde.Samples.Latent;
 
@@ -22,7 +23,7 @@ internal static class LatentSets
             double[] times = [.. Enumerable.Range(0, Points).Select(_ => random.NextDouble()).Order()];
             rows.Add(new LatentRow(
                 times, [.. times.Select(t =>
-                    (float)((amplitude * Math.Sin((2 * Math.PI * frequency * t) + start)) + (0.01 * Normal(random))))]));
+                    (float)((amplitude * Math.Sin((2 * Math.PI * frequency * t) + start)) + (0.01 * random.NextNormal())))]));
         }
         var cases = new List<LatentCase>();
         foreach (int count in new[] { 10, 20, 30, 50 })
@@ -118,7 +119,4 @@ internal static class LatentSets
         random.Shuffle(order);
         return order;
     }
-
-    private static double Normal(Random random) =>
-        Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
 }

@@ -96,7 +96,7 @@ internal static class TabularSets
         {
             double angle = Math.PI * random.NextDouble(), side = i % 2 == 0 ? 1 : -1;
             double x = side * Math.Cos(angle) + (side < 0 ? 1 : 0), y = side * Math.Sin(angle) + (side < 0 ? 0.5 : 0);
-            return new TabularRow { Features = [(float)(x + 0.2 * Normal(random)), (float)(y + 0.2 * Normal(random))], Truth = side > 0 };
+            return new TabularRow { Features = [(float)(x + 0.2 * random.NextNormal()), (float)(y + 0.2 * random.NextNormal())], Truth = side > 0 };
         })]);
     }
 
@@ -109,7 +109,7 @@ internal static class TabularSets
         return new TabularSet("friedman1", TabularTask.Regression, "generated", [.. Enumerable.Range(0, 2000).Select(_ =>
         {
             float[] x = [.. Enumerable.Range(0, 10).Select(_ => random.NextSingle())];
-            double y = 10 * Math.Sin(Math.PI * x[0] * x[1]) + 20 * Math.Pow(x[2] - 0.5, 2) + 10 * x[3] + 5 * x[4] + Normal(random);
+            double y = 10 * Math.Sin(Math.PI * x[0] * x[1]) + 20 * Math.Pow(x[2] - 0.5, 2) + 10 * x[3] + 5 * x[4] + random.NextNormal();
             return new TabularRow { Features = x, Target = (float)y };
         })]);
     }
@@ -128,7 +128,4 @@ internal static class TabularSets
             return new TabularRow { Features = features, Class = images.Labels.Span[i].ToString(CultureInfo.InvariantCulture) };
         })]);
     }
-
-    private static double Normal(Random random) =>
-        Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
 }

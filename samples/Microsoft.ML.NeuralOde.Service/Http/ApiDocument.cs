@@ -75,8 +75,7 @@ internal sealed class ApiDocument(ModelStore store, ApiKey key) : IOpenApiDocume
         {
             Required = true,
             Description = $"A row; at most {model.Limits.RowBytes:N0} bytes.",
-            Content = new Dictionary<string,
-            OpenApiMediaType>
+            Content = new Dictionary<string, OpenApiMediaType>
             { [Json] = new OpenApiMediaType { Schema = row }, [Form] = FormOf(model, isBatch: false) },
         };
         if (model.Plan.Layout.Inputs is [ImageColumn])
@@ -143,8 +142,7 @@ internal sealed class ApiDocument(ModelStore store, ApiKey key) : IOpenApiDocume
             ["200"] = new OpenApiResponse
             {
                 Description = "The answer.",
-                Content = new Dictionary<string,
-                OpenApiMediaType>
+                Content = new Dictionary<string, OpenApiMediaType>
                 { [Json] = new OpenApiMediaType { Schema = answer } }
             },
         };
@@ -159,8 +157,7 @@ internal sealed class ApiDocument(ModelStore store, ApiKey key) : IOpenApiDocume
             operation.Responses[status] = new OpenApiResponse
             {
                 Description = description,
-                Content = new Dictionary<string,
-                OpenApiMediaType>
+                Content = new Dictionary<string, OpenApiMediaType>
                 {
                     [Problems.ContentType] =
                     new OpenApiMediaType { Schema = new OpenApiSchemaReference("Problem", document) }

@@ -92,8 +92,7 @@ public sealed class LatentOdeForecastingTransformer : NeuralOdeTransformerBase<L
             _description, ForecastModelDescription.ToArrays(loan.Network, Model.Calibration)).ToBytes();
         return (payload, ModelMetadata.Write(
             "forecasting", _description.Columns, _description.Outputs, Model.Summary,
-            new Dictionary<string,
-            object?>
+            new Dictionary<string, object?>
             { ["horizon"] = Model.Horizon, ["series"] = _description.Tails.Length, ["options"] = _description.Options },
             TrainingHistory, payload));
     }

@@ -11,8 +11,8 @@ public class FamilyDynamicsTests
     public static TheoryData<string> Kinds => ["second order", "heavy ball", "hamiltonian", "separable"];
 
     /// <summary>Dynamics of a kind; a new one is a line here.</summary>
-    internal static nn.Module<Tensor,
-        Tensor, Tensor> Create(string kind, long positions, Activation activation = Activation.Tanh, params long[] hidden) => kind switch
+    internal static nn.Module<Tensor, Tensor, Tensor> Create(
+        string kind, long positions, Activation activation = Activation.Tanh, params long[] hidden) => kind switch
         {
             "second order" => new SecondOrderDynamics(positions, hidden, activation),
             "heavy ball" => new HeavyBallDynamics(positions, hidden, activation, TimeDependence.Concatenate, maximumDamping: 3),
@@ -225,8 +225,8 @@ public class FamilyDynamicsTests
     private static void Set(nn.Module module, params (string Name, double[] Values)[] values)
     {
         using IDisposable noGrad = no_grad();
-        Dictionary<string,
-            TorchSharp.Modules.Parameter> parameters = module.named_parameters().ToDictionary(pair => pair.name, pair => pair.parameter);
+        Dictionary<string, TorchSharp.Modules.Parameter> parameters =
+            module.named_parameters().ToDictionary(pair => pair.name, pair => pair.parameter);
         foreach ((string name, double[] numbers) in values)
             parameters[name].copy_(tensor(numbers).reshape(parameters[name].shape));
     }

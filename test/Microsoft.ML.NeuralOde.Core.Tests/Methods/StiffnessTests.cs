@@ -9,8 +9,7 @@ public class StiffnessTests
     /// What SciPy 1.10's Radau needed and reached, at rtol 1e-4, 1e-5, …, 1e-8 with atol four digits below, against itself at 1e-12:
     /// evaluations (those for Jacobians not counted) and the largest error.
     /// </summary>
-    private static readonly Dictionary<string,
-        (Func<Tensor, Tensor, Tensor> F, double[] Start, double End, double[] Final,
+    private static readonly Dictionary<string, (Func<Tensor, Tensor, Tensor> F, double[] Start, double End, double[] Final,
             (double Evaluations, double Error)[] Peer)> Stiff = new()
             {
                 ["Robertson to 1e5"] = (

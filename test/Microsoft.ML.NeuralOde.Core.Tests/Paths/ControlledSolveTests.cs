@@ -41,8 +41,8 @@ public class ControlledSolveTests
         {
             Tensor x = samples.clone().requires_grad_(), t = times.clone().requires_grad_();
             Loss(x, t, gradient).backward();
-            foreach ((Tensor input, Func<Tensor, Tensor> loss) in new (Tensor, Func<Tensor,
-                Tensor>)[] { (x, at => Loss(at, times, null)), (t, at => Loss(samples, at, null)) })
+            foreach ((Tensor input, Func<Tensor, Tensor> loss) in new (Tensor, Func<Tensor, Tensor>)[]
+                { (x, at => Loss(at, times, null)), (t, at => Loss(samples, at, null)) })
             {
                 Tensor direction = randn_like(input.detach());
                 double difference =

@@ -205,8 +205,8 @@ public sealed class ChainConversionTests : IDisposable
     [Fact]
     public void A_step_that_would_be_left_out_before_ours_is_named()
     {
-        IEstimator<ITransformer> custom = _mlContext.Transforms.CustomMapping<Row,
-            Row>((from, to) => { to.Features = [.. from.Features.Select(x => 2 * x)]; }, contractName: null);
+        IEstimator<ITransformer> custom = _mlContext.Transforms.CustomMapping<Row, Row>(
+            (from, to) => { to.Features = [.. from.Features.Select(x => 2 * x)]; }, contractName: null);
         NeuralOdeRegressionTrainer trainer = Regression(o => { });
         Refusal(custom.Append(trainer)).Should().Match("*'Features'*cannot be written as ONNX*");
         Refusal(_mlContext.Transforms.CopyColumns("Raw", "Features")

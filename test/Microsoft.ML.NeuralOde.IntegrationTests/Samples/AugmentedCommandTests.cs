@@ -32,8 +32,8 @@ public sealed class AugmentedCommandTests : IDisposable
         using DisposeScope scope = NewDisposeScope();
         random.manual_seed(1);
         CrossingProblem line = CrossingProblem.Line();
-        Dictionary<string,
-            double> losses = CrossingModel.For(line).ToDictionary(model => model.Kind, model => model.Train(line, 400, default).Loss);
+        Dictionary<string, double> losses =
+            CrossingModel.For(line).ToDictionary(model => model.Kind, model => model.Train(line, 400, default).Loss);
         // Points keep their order: the best is to send all to 0.
         double best = line.Targets.square().mean().ToDouble();
         losses["plain"].Should().BeGreaterThan(0.9 * best);

@@ -55,8 +55,8 @@ public sealed class SparseFeatureTests : IDisposable
         scores[4].Should().Be(float.NaN);
         SchemaDefinition schema = SchemaDefinition.Create(typeof(SparseRow));
         schema[nameof(SparseRow.Features)].ColumnType = new VectorDataViewType(NumberDataViewType.Single, Width);
-        using PredictionEngine<SparseRow, Scored> engine = _mlContext.Model.CreatePredictionEngine<SparseRow,
-            Scored>(model, ignoreMissingColumns: true, inputSchemaDefinition: schema);
+        using PredictionEngine<SparseRow, Scored> engine =
+            _mlContext.Model.CreatePredictionEngine<SparseRow, Scored>(model, ignoreMissingColumns: true, inputSchemaDefinition: schema);
         rows.Select(row => engine.Predict(row).Score).Should().Equal(scores);
     }
 

@@ -169,8 +169,8 @@ public class ContinuousFlowDensityTests
             .GetColumn<float[]>("Features").First().Should().Equal(density.Sample(5, 1, [2]).GetColumn<float[]>("Features").First());
 
         List<DensityRow> rows = DensityRows.Conditional(300);
-        using PredictionEngine<DensityRow, DensityPrediction> engine = _mlContext.Model.CreatePredictionEngine<DensityRow,
-            DensityPrediction>(
+        using PredictionEngine<DensityRow, DensityPrediction> engine =
+            _mlContext.Model.CreatePredictionEngine<DensityRow, DensityPrediction>(
             loaded, new PredictionEngineOptions { OwnsTransformer = true });
         for (int i = 0; i < 40; i++)
             engine.Predict(rows[i]).LogDensity.Should()

@@ -40,8 +40,8 @@ public sealed class DynamicsFormTests : IDisposable
         var schema = Microsoft.ML.Data.SchemaDefinition.Create(typeof(TableRow));
         schema[nameof(TableRow.Features)].ColumnType =
             new Microsoft.ML.Data.VectorDataViewType(Microsoft.ML.Data.NumberDataViewType.Single, 2);
-        using PredictionEngine<TableRow, Scored> engine = _mlContext.Model.CreatePredictionEngine<TableRow,
-            Scored>(loaded, inputSchemaDefinition: schema);
+        using PredictionEngine<TableRow, Scored> engine =
+            _mlContext.Model.CreatePredictionEngine<TableRow, Scored>(loaded, inputSchemaDefinition: schema);
         int place = 0;
         foreach (TableRow row in Rows().Take(20))
             engine.Predict(row).Score.Should().BeApproximately(scores[place++], 1e-4f);

@@ -24,8 +24,8 @@ public sealed class FixtureTests
     [InlineData("anomaly-v1.zip")]
     public void Files_of_every_version_are_read_and_score_as_computed_independently(string file)
     {
-        var all = JsonSerializer.Deserialize<Dictionary<string, Dictionary<string,
-            float[]>>>(File.ReadAllText(Path.Combine(Folder, "scores.json"), Encoding.UTF8))!;
+        var all = JsonSerializer.Deserialize<Dictionary<string, Dictionary<string, float[]>>>(
+            File.ReadAllText(Path.Combine(Folder, "scores.json"), Encoding.UTF8))!;
 
         ITransformer model = _mlContext.Model.Load(Path.Combine(Folder, file), out _);
         using (model as IDisposable)

@@ -91,8 +91,8 @@ public sealed class CursorPropertyTests : IClassFixture<CursorPropertyTests.Mode
         IRowToRowMapper mapper = _model.GetRowToRowMapper(source.Schema);
         using DataViewRowCursor input = source.GetRowCursor(source.Schema);
         using DataViewRow mapped = mapper.GetRow(input, scored.Schema);
-        Dictionary<string,
-            Func<string>> getters = scored.Schema.ToDictionary(column => column.Name, column => Cursors.Getter(mapped, column));
+        Dictionary<string, Func<string>> getters =
+            scored.Schema.ToDictionary(column => column.Name, column => Cursors.Getter(mapped, column));
         foreach (ReadRow row in expected)
         {
             input.MoveNext().Should().BeTrue();

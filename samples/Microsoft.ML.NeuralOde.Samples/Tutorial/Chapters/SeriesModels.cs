@@ -1,4 +1,5 @@
 using Microsoft.ML.NeuralOde.Plots;
+using Microsoft.ML.NeuralOde.Samples.Data;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -123,14 +124,11 @@ internal sealed class SeriesModels() : Chapter(8, "series", "Series: latent and 
                 double value = height * Math.Exp(-0.1 * times[i]) * Math.Sin(2 * times[i] + phase);
                 if (row == 0)
                     truth[i] = value;
-                values[i * series + row] = (float)(value + Noise * Normal(source));
+                values[i * series + row] = (float)(value + Noise * source.NextNormal());
             }
         }
         return (tensor(values, [times.Length, series, 1]), truth);
     }
-
-    private static double Normal(Random random) =>
-        Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
 
     /// <summary>A recurrent network reads what was seen, backward in time; an equation carries the latent state; a network reads it
     /// out.</summary>

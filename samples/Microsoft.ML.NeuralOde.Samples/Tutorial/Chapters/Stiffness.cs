@@ -1,4 +1,5 @@
 using Microsoft.ML.NeuralOde.Plots;
+using Microsoft.ML.NeuralOde.Samples.Data;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -200,13 +201,10 @@ internal sealed class Stiffness() : Chapter(5, "stiffness-and-regularisation", "
             double angle = Math.PI * source.NextDouble();
             (double x, double y) = upper
                 ? (Math.Cos(angle) - 0.5, Math.Sin(angle) - 0.25) : (0.5 - Math.Cos(angle), 0.25 - Math.Sin(angle));
-            points[2 * i] = (float)(1.5 * (x + 0.1 * Normal(source)));
-            points[2 * i + 1] = (float)(1.5 * (y + 0.1 * Normal(source)));
+            points[2 * i] = (float)(1.5 * (x + 0.1 * source.NextNormal()));
+            points[2 * i + 1] = (float)(1.5 * (y + 0.1 * source.NextNormal()));
             classes[i] = upper ? 1 : 0;
         }
         return (tensor(points, [count, 2]), tensor(classes));
     }
-
-    private static double Normal(Random random) =>
-        Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
 }

@@ -175,8 +175,7 @@ public class ContinuousFlowTests
         flow.to(ScalarType.Float64);
         Tensor x = randn(6, 3, ScalarType.Float64).requires_grad_(), condition = randn(6, 2, ScalarType.Float64).requires_grad_();
         flow.NegativeLogLikelihood(x, condition).backward();
-        Dictionary<string,
-            Tensor[]> groups = flow.named_parameters()
+        Dictionary<string, Tensor[]> groups = flow.named_parameters()
             .GroupBy(p => p.name.Split('.')[0], p => (Tensor)p.parameter).ToDictionary(g => g.Key, g => g.ToArray());
         groups.Should().ContainKeys("blocks", "base");
         groups["data"] = [x];
