@@ -42,14 +42,14 @@ internal sealed class OdeExport
             throw new NotSupportedException(
                 $"The solver is '{options.Method}'; only explicit Runge–Kutta methods, such as OdeMethod.Rk4 with a StepSize, "
                 + "can be exported to ONNX.");
-        stepSize ??= options.StepSize;
-        if (options.Method.IsAdaptive && stepSize is null)
+        options = options with { StepSize = stepSize ?? options.StepSize };
+        if (options.Method.IsAdaptive && options.StepSize is null)
             throw new NotSupportedException(
                 $"The solver '{options.Method}' chooses its steps by their error, which an ONNX graph cannot do. " +
                 "Export with a stepSize, or train with a StepSize or with a method of fixed steps, such as OdeMethod.Rk4.");
         if (options.Events.Count > 0 || options.Discontinuities.Count > 0)
             throw new NotSupportedException($"{(options.Events.Count > 0 ? "Events" : "Discontinuities")} cannot be exported to ONNX.");
-        long steps = FixedSteps.Count(Math.Abs(endTime), Math.Min(stepSize ?? double.PositiveInfinity, options.MaximumStep));
+        long steps = new FixedSteps(0, endTime, options.LargestFixedStep).Count;
         var export = new OdeExport(graph, tableau, rate, endTime, steps);
         return steps <= graph.MostUnrolledSteps ? export.Unrolled(state) : export.Loop(state);
     }

@@ -1,6 +1,6 @@
 using Microsoft.ML.NeuralOde.Core.Tests.Support;
 
-namespace Microsoft.ML.NeuralOde.Core.Tests.Runtime;
+namespace Microsoft.ML.NeuralOde.Core.Tests.Torch;
 
 public class NumbersTests
 {

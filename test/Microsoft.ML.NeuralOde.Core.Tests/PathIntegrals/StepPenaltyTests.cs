@@ -1,6 +1,6 @@
 using Microsoft.ML.NeuralOde.Core.Tests.Support;
 
-namespace Microsoft.ML.NeuralOde.Core.Tests.Regularization;
+namespace Microsoft.ML.NeuralOde.Core.Tests.PathIntegrals;
 
 /// <summary>Penalties on what the solver estimates of its steps: their values by hand, their gradients against finite
 /// differences.</summary>

@@ -1,7 +1,8 @@
 using System.Net;
 using System.Security.Cryptography;
+using Microsoft.ML.NeuralOde.Tests.Support;
 
-namespace Microsoft.ML.NeuralOde.Tests.Data;
+namespace Microsoft.ML.NeuralOde.Tests.Datasets;
 
 public sealed class MnistDownloadTests : IDisposable
 {

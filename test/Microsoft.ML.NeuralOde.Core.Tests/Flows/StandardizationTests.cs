@@ -1,6 +1,6 @@
 using Microsoft.ML.NeuralOde.Core.Tests.Support;
 
-namespace Microsoft.ML.NeuralOde.Core.Tests.Modules.Flows;
+namespace Microsoft.ML.NeuralOde.Core.Tests.Flows;
 
 public class StandardizationTests
 {

@@ -1,4 +1,4 @@
-namespace Microsoft.ML.NeuralOde.Core.Tests.Modules.Flows;
+namespace Microsoft.ML.NeuralOde.Core.Tests.Flows;
 
 public class BaseDistributionTests
 {

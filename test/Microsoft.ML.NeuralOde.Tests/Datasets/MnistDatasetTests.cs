@@ -1,6 +1,7 @@
 using Microsoft.ML.Data;
+using Microsoft.ML.NeuralOde.Tests.Support;
 
-namespace Microsoft.ML.NeuralOde.Tests.Data;
+namespace Microsoft.ML.NeuralOde.Tests.Datasets;
 
 public sealed class MnistDatasetTests : IDisposable
 {

@@ -1,6 +1,6 @@
 using Microsoft.ML.NeuralOde.Core.Tests.Support;
 
-namespace Microsoft.ML.NeuralOde.Core.Tests.Modules;
+namespace Microsoft.ML.NeuralOde.Core.Tests;
 
 public class StateAugmentationTests
 {

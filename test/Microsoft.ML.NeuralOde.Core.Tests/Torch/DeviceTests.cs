@@ -1,7 +1,7 @@
 using Microsoft.ML.NeuralOde.Core.Tests.Support;
 using static TorchSharp.torch.nn;
 
-namespace Microsoft.ML.NeuralOde.Core.Tests.Runtime;
+namespace Microsoft.ML.NeuralOde.Core.Tests.Torch;
 
 /// <summary>
 /// What can be said about devices where there is only the processor: the device <c>meta</c>, which has shapes and no numbers, stands for

@@ -1,4 +1,6 @@
-namespace Microsoft.ML.NeuralOde.Tests.Data;
+using Microsoft.ML.NeuralOde.Tests.Support;
+
+namespace Microsoft.ML.NeuralOde.Tests.Datasets;
 
 public sealed class IdxFileTests : IDisposable
 {

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
 
-namespace Microsoft.ML.NeuralOde.Tests.Data;
+namespace Microsoft.ML.NeuralOde.Tests.Datasets;
 
 /// <summary>Writes small files in the IDX format, right ones and wrong ones.</summary>
 internal static class IdxFiles
@@ -46,19 +46,4 @@ internal static class IdxFiles
         File.WriteAllBytes(Path.Combine(folder, "t10k-images-idx3-ubyte"), images);
         File.WriteAllBytes(Path.Combine(folder, "t10k-labels-idx1-ubyte"), labels);
     }
-}
-
-/// <summary>A folder of its own for a test, removed with everything in it.</summary>
-internal sealed class TemporaryFolder : IDisposable
-{
-    public string Path { get; } = Directory.CreateTempSubdirectory("neural-ode-test-").FullName;
-
-    public string Write(string name, byte[] content)
-    {
-        string path = System.IO.Path.Combine(Path, name);
-        File.WriteAllBytes(path, content);
-        return path;
-    }
-
-    public void Dispose() => Directory.Delete(Path, recursive: true);
 }

@@ -3,7 +3,7 @@ using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
 
-namespace Microsoft.ML.NeuralOde.Core.Tests.Runtime;
+namespace Microsoft.ML.NeuralOde.Core.Tests.Torch;
 
 /// <summary>
 /// torch loads once a process: what happens where something is missing is seen by a small program (TorchProbe) that runs in a

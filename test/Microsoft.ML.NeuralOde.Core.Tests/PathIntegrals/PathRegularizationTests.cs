@@ -1,7 +1,7 @@
 using Microsoft.ML.NeuralOde.Core.Tests.Support;
 using static TorchSharp.torch.nn;
 
-namespace Microsoft.ML.NeuralOde.Core.Tests.Regularization;
+namespace Microsoft.ML.NeuralOde.Core.Tests.PathIntegrals;
 
 public class PathRegularizationTests
 {

@@ -1,4 +1,4 @@
-namespace Microsoft.ML.NeuralOde.Core.Tests.Runtime;
+namespace Microsoft.ML.NeuralOde.Core.Tests.Torch;
 
 /// <summary>The loaders' messages are those of the systems; here they meet folders with files of no content.</summary>
 public sealed class TorchLoadDiagnosisTests : IDisposable

@@ -1,4 +1,4 @@
-namespace Microsoft.ML.NeuralOde.Core.Tests.Regularization;
+namespace Microsoft.ML.NeuralOde.Core.Tests.PathIntegrals;
 
 public class SpectralNormTests
 {

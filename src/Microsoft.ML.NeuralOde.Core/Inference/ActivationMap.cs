@@ -5,7 +5,7 @@ using Microsoft.ML.NeuralOde.Kernels;
 namespace Microsoft.ML.NeuralOde.Inference;
 
 /// <summary>Activations over float32 memory, in place; lengths are those of <see cref="PackedLinear.Pad"/>.</summary>
-internal static unsafe class Activations
+internal static unsafe class ActivationMap
 {
     public static void Apply(Activation activation, float* values, int count)
     {
