@@ -23,7 +23,7 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
     private NetworkDescription Description => Begun(_description);
 
     protected override string LargeParts =>
-        $"{(options.Network is null ? "EncoderLayers or DynamicsLayers" : "the channels or the layers of Network")} smaller, or the number of "
+        $"{(options.Network is null ? "EncoderLayers or DynamicsLayers" : "the channels or the layers of Network, or AugmentedDimensions")} smaller, or the number of "
         + $"features ({Description.FeatureCount}) or of outputs ({Description.OutputCount})";
 
     protected override void Begin(DataViewSchema schema)
@@ -120,7 +120,11 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
             features, outputs, image, network.Channels, network.Block.ToString(), network.IsDiscrete ? network.ResidualLayers : 0,
             isEquation ? options.EndTime : 1, isEquation ? options.Solver.Name : OdeMethod.Euler.Name, production.Relative,
             production.Absolute,
-            isEquation ? options.ProductionStepSize ?? options.StepSize : 1);
+            isEquation ? options.ProductionStepSize ?? options.StepSize : 1)
+        {
+            AugmentedDimensions = options.AugmentedDimensions,
+            LearnsAugmentation = options.LearnAugmentation,
+        }.WithGroups();
     }
 
     private Exception WrongImages(string parameter, string expected, IReadOnlyList<int> found) =>
