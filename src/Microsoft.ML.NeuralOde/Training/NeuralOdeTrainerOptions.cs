@@ -172,6 +172,17 @@ public abstract class NeuralOdeTrainerOptions
     [Option(OptionUse.Unwritten)]
     public Action<NeuralOdeEpochReport>? EpochCallback;
 
+    /// <summary>
+    /// Called after every <see cref="BatchesPerReport"/> batches and at the end of an epoch, on the training thread; with
+    /// <see cref="Distributed"/> on rank 0. Default: null.
+    /// </summary>
+    [Option(OptionUse.Unwritten)]
+    public Action<NeuralOdeBatchReport>? BatchCallback;
+
+    /// <summary>Batches from one call of <see cref="BatchCallback"/> to the next. Default: 100.</summary>
+    [Option(OptionUse.Unwritten)]
+    public int BatchesPerReport = 100;
+
     /// <summary>Ends the training, looked at before each batch and each step of the solver.</summary>
     [Option(OptionUse.Unwritten)]
     public CancellationToken CancellationToken;
@@ -229,6 +240,7 @@ public abstract class NeuralOdeTrainerOptions
         Require(CheckpointFolder is null || !string.IsNullOrWhiteSpace(CheckpointFolder), nameof(CheckpointFolder), $"'{CheckpointFolder}'",
             "the path of a folder or null");
         Require(CheckpointInterval >= TimeSpan.Zero, nameof(CheckpointInterval), CheckpointInterval, "zero or a positive time");
+        Require(BatchesPerReport > 0, nameof(BatchesPerReport), BatchesPerReport, "at least 1");
         Require(MemoryBudgetMegabytes > 0, nameof(MemoryBudgetMegabytes), MemoryBudgetMegabytes, "at least 1");
     }
 
@@ -266,7 +278,8 @@ public abstract class NeuralOdeTrainerOptions
         NumberOfEpochs, BatchSize, Optimizer,
         new LearningRates(
             LearningRateSchedule, LearningRate, WarmUpFraction, LearningRateStepEpochs, LearningRateStepFactor, NumberOfEpochs),
-        Momentum, WeightDecay, MaximumGradientNorm, EarlyStoppingPatience, KeepBestWeights, seed, checkpoints, CancellationToken);
+        Momentum, WeightDecay, MaximumGradientNorm, EarlyStoppingPatience, KeepBestWeights, seed, checkpoints, BatchesPerReport,
+        CancellationToken);
 
     private protected static void RequireColumn(string name, string option) =>
         Require(!string.IsNullOrWhiteSpace(name), option, name, "the name of a column");

@@ -56,7 +56,7 @@ public sealed class TrainingLoopTests : IDisposable
         CheckpointStore? store = CheckpointStore.Open(options);
         store?.Identify(options, rows, null);
         using var loop = new TrainingLoop(
-            trainable, rows, null, options.Plan(7, store), new TrainingSurroundings(_ => { }, _ => { }, _ => { }, () => { }));
+            trainable, rows, null, options.Plan(7, store), new TrainingSurroundings(_ => { }, _ => { }, _ => { }, _ => { }, () => { }));
         loop.Run().Should().HaveCount(epochs);
         return trainable.Value;
     }
