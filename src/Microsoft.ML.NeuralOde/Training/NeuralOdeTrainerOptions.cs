@@ -161,12 +161,19 @@ public abstract class NeuralOdeTrainerOptions
     public bool ResumeFromCheckpoint = true;
 
     /// <summary>
-    /// Processes that train one model together, each with these options and the same data: each computes a part of every batch, and all
-    /// end with the same weights, those of one process but for rounding. <see cref="EpochCallback"/>, logging and checkpoints are those of
-    /// rank 0. Default: null, this process alone.
+    /// Processes that train one model together, each with these options: each computes a part of every batch, and all end with the same
+    /// weights; where all have the <see cref="DistributedRows.Same"/> data, with those of one process but for rounding.
+    /// <see cref="EpochCallback"/>, logging and checkpoints are those of rank 0. Default: null, this process alone.
     /// </summary>
     [Option(OptionUse.Unwritten)]
     public TrainingGroup? Distributed;
+
+    /// <summary>
+    /// Which rows each process of <see cref="Distributed"/> holds, of the training data and of those for validation. Normalisation, classes
+    /// and their weights, batches and validation are those of all rows together. Default: <see cref="DistributedRows.Same"/>.
+    /// </summary>
+    [Option(OptionUse.Unwritten)]
+    public DistributedRows DistributedRows = DistributedRows.Same;
 
     /// <summary>Called after each epoch, on the training thread. Default: null.</summary>
     [Option(OptionUse.Unwritten)]
@@ -240,6 +247,7 @@ public abstract class NeuralOdeTrainerOptions
         Require(CheckpointFolder is null || !string.IsNullOrWhiteSpace(CheckpointFolder), nameof(CheckpointFolder), $"'{CheckpointFolder}'",
             "the path of a folder or null");
         Require(CheckpointInterval >= TimeSpan.Zero, nameof(CheckpointInterval), CheckpointInterval, "zero or a positive time");
+        RequireDefined(DistributedRows, nameof(DistributedRows));
         Require(BatchesPerReport > 0, nameof(BatchesPerReport), BatchesPerReport, "at least 1");
         Require(MemoryBudgetMegabytes > 0, nameof(MemoryBudgetMegabytes), MemoryBudgetMegabytes, "at least 1");
     }

@@ -14,7 +14,8 @@ namespace Microsoft.ML.NeuralOde.Training;
 /// <param name="CheckAlive">Throws where the training is to end.</param>
 /// <param name="Team">The processes that train together; null for this one alone.</param>
 internal sealed record TrainingSurroundings(
-    Action<NeuralOdeEpochReport> Report, Action<NeuralOdeBatchReport> ReportBatches, Action<string> Info, Action<string> Warn, Action CheckAlive, Team? Team = null);
+    Action<NeuralOdeEpochReport> Report, Action<NeuralOdeBatchReport> ReportBatches, Action<string> Info, Action<string> Warn,
+    Action CheckAlive, Team? Team = null);
 
 /// <summary>
 /// The training loop: shuffled batches, an optimizer, one report an epoch, validation, early stopping, checkpoints. Knows a module with a
@@ -190,7 +191,7 @@ internal sealed class TrainingLoop : IDisposable
             var moment = new TrainingMoment(Seeds.Batch(_plan.Seed, _state.Step), progress, _optimizer.HasSlots);
             BatchResult result = _team is null
                 ? _trainable.Loss(batch, moment)
-                : _team.InStep(_trainable.CanShareSteps, () => _trainable.Loss(batch, moment));
+                : _team.InStep(_trainable.CanShareSteps, !batch.IsStandIn, () => _trainable.Loss(batch, moment));
             double times = Times(batch);
             bool isSaveDue = _plan.Checkpoints is { IsDue: true }, isStopped = false;
             Tensor objective = result.Objective;
@@ -243,7 +244,8 @@ internal sealed class TrainingLoop : IDisposable
     }
 
     /// <summary>How often a result counts: less than once where all processes come to the same.</summary>
-    private double Times(RowBatch batch) => _trainable.TakesWholeBatches ? 1 : batch.Share.WeightOf(batch.Total);
+    private double Times(RowBatch batch) => batch.IsStandIn ? 0
+        : batch.IsOwn || _trainable.TakesWholeBatches ? 1 : batch.Share.WeightOf(batch.Total);
 
     private void Backward(Tensor objective, int epoch)
     {

@@ -89,7 +89,7 @@ internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOption
         {
             Prepare(network, data.Rows.Statistics);
             network.MoveTo(device);
-            using ITrainingRows here = data.Rows is MemoryRows memory ? memory.MoveTo(device) : data.Rows;
+            using ITrainingRows here = data.Rows.MoveTo(device);
             using var loop =
                 new TrainingLoop(Learner(network), Epochs(here), data.Validation, options.Plan(data.Seed, checkpoints), surroundings);
             IReadOnlyList<NeuralOdeEpochReport> history = loop.Run();
