@@ -69,7 +69,8 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
         // A stream would fill its pool to draw rows in another order.
         int? order = rows is MemoryRows ? Seeds.Order(seed, 0) : null;
         using RowBatch? sample = rows.Batches(SolverCheck.Rows, order).FirstOrDefault();
-        if (sample is not null && new SolverCheck(new PredictorTraining(network, Task, options), options).Warning(sample) is { } warning)
+        if (sample is { IsStandIn: false }
+            && new SolverCheck(new PredictorTraining(network, Task, options), options).Warning(sample) is { } warning)
             warn(warning);
     }
 
