@@ -36,7 +36,8 @@ internal static class ResNetVsOdeCommand
         };
         command.Validators.Add(result =>
         {
-            if (result.GetValue(depth) < 2)
+            // An option that was left out has no value yet.
+            if (result.GetResult(depth) is { Tokens.Count: > 0 } && result.GetValue(depth) < 2)
                 result.AddError($"--depth is '{result.GetValue(depth)}'; a whole number of at least 2 would be right.");
         });
         command.SetAction(async (result, token) =>

@@ -45,7 +45,7 @@ internal static class TutorialCommand
 
     private static void Run(
         IReadOnlyList<Chapter> chapters, string folder, string? check, OutputFile? json, FigureTheme theme, int seed,
-        Display display,        CancellationToken cancellationToken)
+        Display display, CancellationToken cancellationToken)
     {
         OutputFile.EnsureFolder("--out", folder);
         var numbers = new SortedDictionary<string, IReadOnlyDictionary<string, double>>(StringComparer.Ordinal);

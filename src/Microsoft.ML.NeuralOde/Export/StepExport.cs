@@ -102,8 +102,8 @@ internal sealed class SymplecticStepExport : StepExport
         using DisposeScope scope = NewDisposeScope();
         Tensor some = ones(positions), none = zeros(positions);
         // What a derivative is multiplied with, so that half of it changes the state.
-        _kick = GraphTensors.Write(graph, "kick", cat([none, some * (float)(isLeapfrog ? size / 2 : size)]));
-        _drift = GraphTensors.Write(graph, "drift", cat([some * (float)size, none]));
+        _kick = GraphTensors.Write(graph, "kick", cat([none, some.Times(isLeapfrog ? size / 2 : size)]));
+        _drift = GraphTensors.Write(graph, "drift", cat([some.Times(size), none]));
     }
 
     public override IReadOnlyList<double> Times => _isLeapfrog ? [0, 0.5, 1] : [0, 1];

@@ -46,6 +46,12 @@ public sealed class CommonOptionTests : IDisposable
         Option Find(string wanted) => command.Options.Single(option => option.Name == wanted || option.Aliases.Contains(wanted));
     }
 
+    [Theory]
+    [MemberData(nameof(Commands))]
+    public void Every_command_runs_without_any_option_that_is_not_required(string name) =>
+        Root(_host).Subcommands.Single(one => one.Name == name).Parse([]).Errors.Select(error => error.Message)
+            .Should().OnlyContain(message => message.EndsWith("is required.", StringComparison.Ordinal));
+
     [Fact]
     public async Task What_a_command_says_goes_to_a_file_as_well()
     {

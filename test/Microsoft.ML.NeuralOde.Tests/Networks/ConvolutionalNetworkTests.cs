@@ -42,7 +42,7 @@ public sealed class ConvolutionalNetworkTests : IDisposable
         float[][] scores = [.. scored.GetColumn<float[]>("Score")];
 
         MulticlassClassificationMetrics metrics = _mlContext.MulticlassClassification.Evaluate(scored);
-        metrics.MicroAccuracy.Should().BeGreaterThan(0.8, "guesses are right in a third of all cases");
+        metrics.MicroAccuracy.Should().BeGreaterThan(name.Contains('+') ? 0.8 : 0.9, "guesses are right in a third of all cases");
         foreach (int size in new[] { 1, 3, 33 })
         {
             var part = new float[size * Classes];
