@@ -50,7 +50,8 @@ public sealed class CommonOptionTests : IDisposable
     [MemberData(nameof(Commands))]
     public void Every_command_runs_without_any_option_that_is_not_required(string name) =>
         Root(_host).Subcommands.Single(one => one.Name == name).Parse([]).Errors.Select(error => error.Message)
-            .Should().OnlyContain(message => message.EndsWith("is required.", StringComparison.Ordinal));
+            .Where(message => !message.EndsWith("is required.", StringComparison.Ordinal) && !message.StartsWith("Required argument "))
+            .Should().BeEmpty();
 
     [Fact]
     public async Task What_a_command_says_goes_to_a_file_as_well()
