@@ -16,7 +16,8 @@ namespace Microsoft.ML.NeuralOde.Anomaly;
 /// <param name="PValue">The column of p-values; null where the detector was not calibrated.</param>
 internal sealed record AnomalyOutput(
     string Score, string PredictedLabel, AnomalyScale? Scale, float Threshold, double? Contamination,
-    MissingValueHandling MissingValues = MissingValueHandling.Normal, [property: JsonPropertyName("TrainingScores")] ScoreQuantiles? Compared = null,
+    MissingValueHandling MissingValues = MissingValueHandling.Normal,
+    [property: JsonPropertyName("TrainingScores")] ScoreQuantiles? Compared = null,
     string? Contributions = null, string? PValue = null)
 {
     /// <summary>The threshold of a contamination; null where scores to compare with are missing.</summary>

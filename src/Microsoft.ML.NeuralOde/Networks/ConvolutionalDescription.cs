@@ -138,7 +138,7 @@ internal sealed record ConvolutionalDescription(
         // Numbers would be parsed as well.
         if (!Enum.GetNames<ConvolutionalBlock>().Contains(Block))
             return $"its block is '{Block}'";
-        if (AugmentedDimensions is < 0 or > NeuralOdePredictorOptions.MostAugmentedDimensions
+        if (AugmentedDimensions is < 0 or > MostAugmentedDimensions
             || (AugmentedDimensions > 0 && BlockKind == ConvolutionalBlock.None))
             return $"it has {AugmentedDimensions} augmented dimensions";
         if (LearnsAugmentation && AugmentedDimensions == 0)

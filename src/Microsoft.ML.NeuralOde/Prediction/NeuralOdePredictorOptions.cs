@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Training;
 
 namespace Microsoft.ML.NeuralOde;
@@ -5,8 +6,6 @@ namespace Microsoft.ML.NeuralOde;
 /// <summary>What the trainers that predict a label of a vector of features have in common: the network.</summary>
 public abstract class NeuralOdePredictorOptions : NeuralOdeSupervisedOptions
 {
-    internal const int MostAugmentedDimensions = 65536;
-
     /// <summary>
     /// Sizes of the encoder's linear layers, with ReLU between them; the last is the size of the ODE's state. Default: 128, 64.
     /// </summary>
@@ -122,8 +121,8 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeSupervisedOptions
     private void ValidateState()
     {
         RequireDefined(DynamicsForm, nameof(DynamicsForm));
-        Require(AugmentedDimensions is >= 0 and <= MostAugmentedDimensions, nameof(AugmentedDimensions), AugmentedDimensions,
-            $"from 0 to {MostAugmentedDimensions}");
+        Require(AugmentedDimensions is >= 0 and <= NetworkDescription.MostAugmentedDimensions, nameof(AugmentedDimensions), AugmentedDimensions,
+            $"from 0 to {NetworkDescription.MostAugmentedDimensions}");
         Require(EndTimeSpread == 0 || (EndTimeSpread > 0 && EndTimeSpread < Math.Abs(EndTime)), nameof(EndTimeSpread), EndTimeSpread,
             $"zero or positive, and below EndTime, which is {Math.Abs(EndTime).ToString(System.Globalization.CultureInfo.InvariantCulture)}");
         bool isEnergy = DynamicsForm is DynamicsForm.Hamiltonian or DynamicsForm.SeparableHamiltonian;
