@@ -24,6 +24,15 @@ internal static class OdeNetWorkloads
         ]);
     }
 
+    /// <summary>What stands in front of the block, as modules of torch.</summary>
+    public static Module<Tensor, Tensor> Down(int channels) => Sequential(
+        Conv2d(1, channels, 3), Norm(channels), ReLU(), Conv2d(channels, channels, 4, stride: 2, padding: 1), Norm(channels), ReLU(),
+        Conv2d(channels, channels, 4, stride: 2, padding: 1));
+
+    /// <summary>What stands behind it.</summary>
+    public static Module<Tensor, Tensor> Head(int channels, int classes) =>
+        Sequential(Norm(channels), ReLU(), AdaptiveAvgPool2d(1), Flatten(), Linear(channels, classes));
+
     private static Workload Workload(string name, Digits digits, bool quick, GradientMethod? gradient, ScalarType? type = null) =>
         new(name, "s", HigherIsBetter: false, () => Train(digits, quick, gradient, type),
             line => new Outcome(
@@ -35,12 +44,10 @@ internal static class OdeNetWorkloads
     {
         random.manual_seed(0);
         using DisposeScope outer = NewDisposeScope();
-        Module<Tensor, Tensor> down = Sequential(
-            Conv2d(1, Channels, 3), Norm(), ReLU(), Conv2d(Channels, Channels, 4, stride: 2, padding: 1), Norm(), ReLU(),
-            Conv2d(Channels, Channels, 4, stride: 2, padding: 1));
+        Module<Tensor, Tensor> down = Down(Channels);
         var options = new OdeSolverOptions { RelativeTolerance = 1e-3, AbsoluteTolerance = 1e-3, Gradient = gradient };
         var block = new OdeBlock(new ConvolutionalDynamics(Channels, convolutionType: type), endTime: 1, options);
-        Module<Tensor, Tensor> head = Sequential(Norm(), ReLU(), AdaptiveAvgPool2d(1), Flatten(), Linear(Channels, 10));
+        Module<Tensor, Tensor> head = Head(Channels, 10);
         optim.Optimizer optimizer = optim.SGD([.. down.parameters(), .. block.parameters(), .. head.parameters()], 0.1, momentum: 0.9);
         Tensor order = randperm(digits.TrainImages.shape[0]);
         int warmup = quick ? 0 : 2, batches = quick ? 1 : 20, size = quick ? 4 : BatchSize;
@@ -66,9 +73,9 @@ internal static class OdeNetWorkloads
     }
 
     /// <summary>Group normalisation; this version of TorchSharp leaves its weights uninitialised.</summary>
-    private static TorchSharp.Modules.GroupNorm Norm()
+    private static TorchSharp.Modules.GroupNorm Norm(int channels)
     {
-        TorchSharp.Modules.GroupNorm norm = GroupNorm(Math.Min(32, Channels), Channels);
+        TorchSharp.Modules.GroupNorm norm = GroupNorm(Math.Min(32, channels), channels);
         init.ones_(norm.weight!);
         init.zeros_(norm.bias!);
         return norm;

@@ -16,12 +16,12 @@ public sealed class CompareCommandTests : IDisposable
         string markdown = Path.Combine(_folder, "results.md");
         File.WriteAllText(markdown, "before\n<!-- results: written by the command compare -->\nold\n<!-- end of results -->\nafter\n");
         foreach (string only in new[] { "seed epoch, adjoint", "seed inference, batch 128", "ODE-Net, 20 batches, direct",
-            "flow step, Hutchinson, d = 2" })
+            "ODE-Net, 20 batches in two steps", "flow step, Hutchinson, d = 2" })
             (await RunAsync("--quick", "--threads", "1", "--only", only, "--json", json, "--merge", "--markdown", markdown)).Should().Be(0);
 
         JsonElement root = JsonDocument.Parse(File.ReadAllText(json)).RootElement;
         JsonElement[] workloads = [.. root.GetProperty("workloads").EnumerateArray()];
-        workloads.Should().HaveCount(10);
+        workloads.Should().HaveCount(12);
         workloads.Select(w => w.GetProperty("name").GetString()).Should().Contain(
             [.. new[] { "user-written", "layered", "built-in" }.Select(kind => $"seed epoch, adjoint, {kind} dynamics")]);
         workloads.Should().OnlyContain(w => w.GetProperty("ours").GetDouble() > 0 && w.GetProperty("peer").ValueKind == JsonValueKind.Null
