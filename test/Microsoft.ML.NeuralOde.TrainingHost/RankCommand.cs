@@ -56,6 +56,7 @@ internal sealed class RankCommand(string[] arguments)
             CheckpointInterval = TimeSpan.Zero,
             SkipSolverCheck = true,
             Distributed = group,
+            DistributedRows = Enum.Parse<DistributedRows>(Text("held") ?? nameof(DistributedRows.Same)),
             EpochCallback = report =>
             {
                 Say($"{report}");
@@ -64,7 +65,9 @@ internal sealed class RankCommand(string[] arguments)
         };
         IDataView data = mlContext.Data.LoadFromEnumerable(Program.Rows(Number("rows", 101), 2), Row.Schema(2));
         using NeuralOdeRegressionTransformer model = mlContext.Regression.Trainers.NeuralOde(options).Fit(data);
-        float[] scores = [.. model.Transform(data).GetColumn<float>("Score")];
+        // The same rows for all, whatever each has learned from.
+        IDataView judged = mlContext.Data.LoadFromEnumerable(Program.Rows(50, 2), Row.Schema(2));
+        float[] scores = [.. model.Transform(judged).GetColumn<float>("Score")];
         double[] losses = [.. model.TrainingHistory.SelectMany(report => new[] { report.TrainLoss, report.ValidationLoss!.Value })];
         byte[] bytes = [.. scores.SelectMany(BitConverter.GetBytes), .. losses.SelectMany(BitConverter.GetBytes)];
         Say($"hash {Convert.ToHexString(SHA256.HashData(bytes))[..16]}");

@@ -31,6 +31,17 @@ public sealed class MpiTests : IDisposable
     }
 
     [MpiTheory]
+    [InlineData("held=Parts")]
+    [InlineData("held=Own", "rank1.rows=17", "rank2.rows=0")]
+    public void Ranks_that_hold_some_of_the_rows_train_the_same_model(params string[] rows)
+    {
+        using MpiJob job = MpiJob.Run(3, rows);
+        job.Code.Should().Be(0, string.Join('\n', job.Lines));
+        Enumerable.Range(0, 3).Select(rank => job.Said(rank, "hash ")).Distinct().Should().ContainSingle();
+        job.Lines.Should().ContainSingle(line => line.Contains("epoch 3/3", StringComparison.Ordinal));
+    }
+
+    [MpiTheory]
     [InlineData("seed=8", "The processes of the training differ: on rank 1 Seed is 8 and on rank 0 7.")]
     [InlineData("batch=7", "The processes of the training differ: on rank 1 BatchSize is 7 and on rank 0 20.")]
     [InlineData("rows=90", "The processes of the training differ: on rank 1 the training data is 90 rows")]
