@@ -35,7 +35,7 @@ public static partial class NeuralOdeCatalog
     }
 
     /// <summary>A pipeline, such as one that was loaded, whose last detector of this library says what is strange about a row.</summary>
-    /// <inheritdoc cref="ExplainAnomalies(AnomalyDetectionCatalog, ContinuousFlowAnomalyTransformer, string)"/>
+    /// <inheritdoc cref="ExplainAnomalies(AnomalyDetectionCatalog, ContinuousFlowAnomalyTransformer, string)" path="/*[not(self::param or self::summary)]"/>
     /// <param name="catalog">The catalog.</param>
     /// <param name="model">The pipeline. It shares its steps with the result.</param>
     /// <param name="contributionsColumnName">The column.</param>
@@ -84,7 +84,9 @@ public static partial class NeuralOdeCatalog
     }
 
     /// <summary>A pipeline, such as one that was loaded, whose last detector of this library is compared with normal rows.</summary>
-    /// <inheritdoc cref="CalibrateAnomalies(AnomalyDetectionCatalog, ContinuousFlowAnomalyTransformer, IDataView, double, string)"/>
+    /// <inheritdoc
+    /// cref="CalibrateAnomalies(AnomalyDetectionCatalog, ContinuousFlowAnomalyTransformer, IDataView, double, string)"
+    /// path="/*[not(self::param or self::summary)]"/>
     /// <param name="catalog">The catalog.</param>
     /// <param name="model">The pipeline. It shares its steps with the result.</param>
     /// <param name="normalRows">Normal rows as the pipeline takes them, which it was not trained with.</param>

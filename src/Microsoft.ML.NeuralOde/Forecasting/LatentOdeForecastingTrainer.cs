@@ -71,7 +71,7 @@ public sealed partial class LatentOdeForecastingTrainer : IEstimator<LatentOdeFo
     public LatentOdeForecastingTransformer Fit(IDataView input) => Fit(input, null);
 
     /// <summary>Trains a forecaster on all windows of series, and chooses and calibrates by those of others.</summary>
-    /// <inheritdoc cref="Fit(IDataView)"/>
+    /// <inheritdoc cref="Fit(IDataView)" path="/*[not(self::param)]"/>
     /// <param name="input">The series.</param>
     /// <param name="validationData">Series in the same columns; null for the ends of the series.</param>
     public LatentOdeForecastingTransformer Fit(IDataView input, IDataView? validationData)
