@@ -174,7 +174,8 @@ public sealed class DistributedTests : IDisposable
         get
         {
             var data = new TheoryData<string, DistributedRows>();
-            foreach (string kind in (string[])["table", "adaptive", "weights", "penalties", "sparse", "series", "likelihood", "stream"])
+            foreach (string kind in (string[])
+                ["table", "adaptive", "weights", "penalties", "sparse", "images", "series", "likelihood", "stream"])
                 foreach (DistributedRows rows in (DistributedRows[])[DistributedRows.Parts, DistributedRows.Own])
                     data.Add(kind, rows);
             return data;
@@ -218,9 +219,11 @@ public sealed class DistributedTests : IDisposable
                 Network = new ConvolutionalNetwork
                 {
                     Channels = 4,
-                    Augmentation = new ImageAugmentation { Shift = 1, Rotation = 5, HorizontalFlip = true }
+                    // What is drawn for a row depends on its place in the batch.
+                    Augmentation = rows == DistributedRows.Same
+                        ? new ImageAugmentation { Shift = 1, Rotation = 5, HorizontalFlip = true } : new ImageAugmentation(),
                 },
-            })).Fit(ImageData.View(mlContext, ImageData.Rows(23, ImageData.Colour), 3, 12, 14)).Model),
+            })).Fit(Mine(ImageData.View(mlContext, ImageData.Rows(23, ImageData.Colour), 3, 12, 14))).Model),
             "series" => SeriesWeights(mlContext),
             "likelihood" => Flow(FlowTrainingMethod.MaximumLikelihood, null),
             "matching" => Flow(FlowTrainingMethod.FlowMatching, null),
@@ -264,7 +267,6 @@ public sealed class DistributedTests : IDisposable
                 HiddenLayers = [4],
                 Dropout = 0,
             };
-            // What is drawn for a row depends on its place in the batch.
             if (rows != DistributedRows.Same)
                 options.Augmentation = SeriesAugmentation.None;
             OneStep(options);
