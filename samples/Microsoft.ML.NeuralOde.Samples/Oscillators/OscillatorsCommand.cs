@@ -56,7 +56,7 @@ internal static class OscillatorsCommand
             {
                 boxes.Add(result);
                 display.Line(string.Create(CultureInfo.InvariantCulture,
-                    $"  {result.Model,-18} error {result.Error:F4} of the response's deviation, {result.Parameters} weights"));
+                    $"  {result.Model,-18} error {result.Error:F4} of their deviation, {result.Parameters} weights"));
             }
         }
         json?.WriteJson(new { pendulum = pendulums, silverbox = boxes }, Format);

@@ -10,7 +10,7 @@ namespace Microsoft.ML.NeuralOde.Samples.Oscillators;
 /// <param name="Model">The kind of equation.</param>
 /// <param name="Parameters">How many weights.</param>
 /// <param name="Error">
-/// Root mean square error of the response over the simulated samples, in units of the response's standard deviation.
+/// Root mean square error of the response over the simulated samples, in units of their standard deviation.
 /// </param>
 internal sealed record SilverboxResult(string Model, long Parameters, double Error);
 
@@ -22,9 +22,27 @@ internal sealed class Silverbox
 {
     private const int Window = 40, Rows = 64, Trained = 4000;
 
-    private readonly float[] _drive, _response;
+    // Splines through the samples: nine to a period are too few for straight lines. The method asks for the drive at samples and halfway.
+    private const int PerSample = 2;
 
-    private Silverbox(float[] drive, float[] response) => (_drive, _response) = (drive, response);
+    private readonly float[] _drive, _response, _slope;
+
+    private Silverbox(float[] drive, float[] response)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using ControlPath drives = Path(drive), responses = Path(response);
+        _drive = Numbers(drives.Evaluate(arange(0, drive.Length - 1, 1.0 / PerSample, ScalarType.Float64).unsqueeze(0)));
+        _response = response;
+        _slope = Numbers(responses.Derivative(arange(0, response.Length, 1, ScalarType.Float64).unsqueeze(0)));
+
+        static ControlPath Path(float[] values)
+        {
+            using var series = new SeriesBatch(tensor(values, [1, values.Length, 1], ScalarType.Float64));
+            return ControlPath.NaturalCubic(series, time: false);
+        }
+
+        static float[] Numbers(Tensor values) => [.. values.to(ScalarType.Float32).contiguous().data<float>()];
+    }
 
     /// <summary>Reads two columns, V1 and V2, under a line of names.</summary>
     /// <exception cref="UserException">The file has other columns, or too few rows.</exception>
@@ -71,10 +89,11 @@ internal sealed class Silverbox
             int[] starts = [.. Enumerable.Range(0, Rows).Select(_ => source.Next(1, Trained - Window - 1))];
             foreach (optim.ILearningRateController group in optimizer.ParamGroups)
                 group.LearningRate = Rate * 0.5 * (1 + Math.Cos(Math.PI * step / steps));
-            model.Follow(Cut(_drive, starts, Window + 1));
+            model.Follow(Drive(starts, Window + 1));
             optimizer.zero_grad();
             Tensor found = Ode.Solve(model, Start(model, starts), times, Steps).States.select(2, 0).t();
             functional.mse_loss(found, Cut(_response, starts, Window + 1)).backward();
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1);
             optimizer.step();
         }
     }
@@ -84,34 +103,35 @@ internal sealed class Silverbox
     {
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        int count = _drive.Length - Trained - 1;
-        model.Follow(Cut(_drive, [Trained], count));
+        int count = _response.Length - Trained - 1;
+        model.Follow(Drive([Trained], count));
         using OdeSolution solution = Ode.Solve(model, Start(model, [Trained]), arange(0, count, 1, ScalarType.Float32), Steps);
-        return (solution.States.select(2, 0).squeeze(1) - Cut(_response, [Trained], count).squeeze(0)).square().mean().sqrt().ToDouble();
+        Tensor response = Cut(_response, [Trained], count).squeeze(0);
+        return ((solution.States.select(2, 0).squeeze(1) - response).square().mean().sqrt() / response.std(unbiased: false)).ToDouble();
     }
 
     private static OdeSolverOptions Steps => new() { Method = OdeMethod.Rk4, StepSize = 1 };
 
     /// <summary>The response, and where there is room for it its slope.</summary>
-    private Tensor Start(Driven model, int[] starts)
-    {
-        Tensor response = Cut(_response, starts, 1);
-        Tensor slope =
-            (Cut(_response, [.. starts.Select(start => start + 1)], 1) - Cut(_response, [.. starts.Select(start => start - 1)], 1)) / 2;
-        return model.Size == 1 ? response : cat([response, slope], 1);
-    }
+    private Tensor Start(Driven model, int[] starts) => model.Size == 1
+        ? Cut(_response, starts, 1) : cat([Cut(_response, starts, 1), Cut(_slope, starts, 1)], 1);
+
+    private Tensor Drive(int[] starts, int samples) =>
+        Cut(_drive, [.. starts.Select(start => PerSample * start)], PerSample * (samples - 1) + 1);
 
     private static Tensor Cut(float[] values, int[] starts, int count)
     {
-        float[] cut = [.. starts.SelectMany(start => values.Skip(start).Take(count))];
+        float[] cut = [.. starts.SelectMany(start => values[start..(start + count)])];
         return tensor(cut, [starts.Length, count]);
     }
 
-    /// <summary>A network of the state and the drive at a time, one sample a unit of time, straight lines between samples.</summary>
+    /// <summary>
+    /// A linear function of the state and the drive at a time, and a network beside it for what is not linear. One sample is a unit of time.
+    /// </summary>
     private sealed class Driven : Module<Tensor, Tensor, Tensor>
     {
         private readonly bool _isSecond;
-        private readonly Linear _first, _last;
+        private readonly Linear _first, _last, _linear;
         private Tensor? _drive;
 
         public Driven(int size, bool isSecond, int hidden)
@@ -121,13 +141,18 @@ internal sealed class Silverbox
             _isSecond = isSecond;
             _first = Linear(size + 1, hidden);
             _last = Linear(hidden, isSecond ? size / 2 : size);
+            _linear = Linear(size + 1, isSecond ? size / 2 : size, hasBias: false);
+            // Nothing moves at first: a random spring that pushes outwards is never learned from.
+            init.zeros_(_last.weight!);
+            init.zeros_(_linear.weight!);
             register_module("first", _first);
             register_module("last", _last);
+            register_module("linear", _linear);
         }
 
         public int Size { get; }
 
-        /// <summary>Takes a drive, shape <c>[rows, samples]</c>, for the solves to come.</summary>
+        /// <summary>Takes a drive at samples and halfway, shape <c>[rows, times]</c>, for the solves to come.</summary>
         public void Follow(Tensor drive)
         {
             _drive?.Dispose();
@@ -136,10 +161,9 @@ internal sealed class Silverbox
 
         public override Tensor forward(Tensor t, Tensor y)
         {
-            double time = t.ToDouble();
-            long before = Math.Min((long)time, _drive!.shape[1] - 1), after = Math.Min(before + 1, _drive.shape[1] - 1);
-            Tensor drive = _drive.narrow(1, before, 1) * (before + 1 - time) + _drive.narrow(1, after, 1) * (time - before);
-            Tensor rate = _last.call(_first.call(cat([y, drive], 1)).tanh());
+            Tensor drive = _drive!.narrow(1, (long)Math.Round(PerSample * t.ToDouble()), 1);
+            Tensor input = cat([y, drive], 1);
+            Tensor rate = _linear.call(input) + _last.call(_first.call(input).tanh());
             return _isSecond ? cat([y.narrow(1, 1, 1), rate], 1) : rate;
         }
     }

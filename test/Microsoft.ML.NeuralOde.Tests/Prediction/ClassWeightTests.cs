@@ -23,6 +23,7 @@ public class ClassWeightTests
         { "two classes", 2, [(0, 9), (1, 3)], [12f / 18, 12f / 6] },
         { "as many of each", 2, [(0, 5), (1, 5)], [1, 1] },
         { "classes without rows", 5, [(0, 6), (1, 2), (3, 4)], [12f / 18, 12f / 6, 1, 12f / 12, 1] },
+        { "a class whose rows weigh nothing", 3, [(0, 6), (1, 2), (2, 0)], [8f / 18, 8f / 6, 1] },
         { "weights that are no counts", 3, [(0, 0.5f), (1, 1), (2, 1.5f)], [3 / 1.5f, 1, 3 / 4.5f] },
     };
 
