@@ -3,7 +3,7 @@ using System.Reflection;
 using Microsoft.ML.NeuralOde.Kernels;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
-using Gaussian = TorchSharp.Modules.GELU.Approximate;
+using GeluForm = TorchSharp.Modules.GELU.Approximate;
 using Module = TorchSharp.torch.nn.Module;
 
 namespace Microsoft.ML.NeuralOde.Dynamics;
@@ -145,8 +145,8 @@ internal sealed class LayerReader
         ReLU _ => Nonlinearity.Relu,
         SiLU _ => Nonlinearity.Silu,
         Sigmoid _ => Nonlinearity.Sigmoid,
-        GELU { approximate: Gaussian.none } => Nonlinearity.Gelu,
-        GELU { approximate: Gaussian.tanh } => Nonlinearity.GeluTanh,
+        GELU { approximate: GeluForm.none } => Nonlinearity.Gelu,
+        GELU { approximate: GeluForm.tanh } => Nonlinearity.GeluTanh,
         Softplus { beta: 1, threshold: 20 } => Nonlinearity.Softplus,
         _ => null,
     };

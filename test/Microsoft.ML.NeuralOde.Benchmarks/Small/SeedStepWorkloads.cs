@@ -18,7 +18,7 @@ internal static class SeedStepWorkloads
         new("seed step, update of weights alone", () => Network.Value.Update()),
     ];
 
-    private sealed class Parts
+    private sealed class Parts : IDisposable
     {
         private readonly Module<Tensor, Tensor> _encoder, _head;
         private readonly OdeBlock _block;
@@ -34,6 +34,13 @@ internal static class SeedStepWorkloads
                 new DenseDynamics(Width), endTime: 1, new OdeSolverOptions { RelativeTolerance = 1e-3, AbsoluteTolerance = 1e-4 });
             // So small that the steps of a long measurement leave the weights about as they are.
             _optimizer = optim.Adam(_encoder.parameters().Concat(_block.parameters()).Concat(_head.parameters()), 1e-9);
+        }
+
+        public void Dispose()
+        {
+            _optimizer.Dispose();
+            foreach (IDisposable part in new IDisposable[] { _encoder, _block, _head, _images, _labels, _hidden })
+                part.Dispose();
         }
 
         public SolverStatistics Step(bool withBlock, bool withUpdate)
