@@ -29,7 +29,8 @@ public abstract class GradientMethod
     /// </summary>
     /// <param name="method">
     /// The method of the backward solve, a Runge–Kutta method, explicit or implicit; null: that of the forward solve if it is one,
-    /// <see cref="OdeMethod.Radau5"/> after <see cref="OdeMethod.Auto"/>, and <see cref="OdeMethod.Dopri5"/> after others. Where components
+    /// <see cref="OdeMethod.Radau5"/> after <see cref="OdeMethod.Auto"/>, and <see cref="OdeMethod.Dopri5"/> after others; and where output
+    /// times lie closer together than its steps, an explicit pair of lower order that needs fewer evaluations. Where components
     /// of y decay fast, they grow as fast backward, whatever the method: for such problems take <see cref="Checkpointed"/>.
     /// </param>
     /// <param name="relativeTolerance">rtol of the backward solve; null: that of the forward solve.</param>

@@ -58,10 +58,13 @@ public sealed class NativeOdeSolution
     public IReadOnlyList<Citation> Citations { get; internal init; } = [];
 }
 
-/// <summary>Something that happens when a function of time and state passes zero: it is recorded, and may end the solve.</summary>
+/// <summary>
+/// Something that happens when a function of time and state passes zero: it is recorded, and may end the solve or set the state anew.
+/// </summary>
 /// <remarks>
-/// Found as an <see cref="OdeEvent"/> is: along the interpolant of each accepted step, in as many pieces as it takes until a polynomial
-/// describes the function. Looking costs some managed memory a step, which a solve without events does not.
+/// Found as an <see cref="OdeEvent"/> is, and with the same rules for several at a time and for outputs at a reset: along the interpolant
+/// of each accepted step, in as many pieces as it takes until a polynomial describes the function. Looking costs some managed memory a
+/// step, which a solve without events does not.
 /// </remarks>
 public sealed class NativeOdeEvent
 {
@@ -69,9 +72,17 @@ public sealed class NativeOdeEvent
     /// <param name="function">g(t, y); a number wherever the state is finite.</param>
     /// <param name="direction">Which sign changes count.</param>
     /// <param name="isTerminal">Whether the solve ends there.</param>
-    public NativeOdeEvent(OdeEventFunction function, EventDirection direction = EventDirection.Both, bool isTerminal = false)
+    /// <param name="reset">
+    /// Writes the state with which the solve goes on; null for no change. Not together with <paramref name="isTerminal"/>.
+    /// </param>
+    /// <exception cref="ArgumentException">A terminal event has a reset.</exception>
+    public NativeOdeEvent(
+        OdeEventFunction function, EventDirection direction = EventDirection.Both, bool isTerminal = false, OdeEventReset? reset = null)
     {
         ArgumentNullException.ThrowIfNull(function);
+        if (isTerminal && reset is not null)
+            throw new ArgumentException("A terminal event ends the solve: it cannot also reset the state.", nameof(reset));
+        Reset = reset;
         Function = function;
         Direction = direction;
         IsTerminal = isTerminal;
@@ -85,10 +96,16 @@ public sealed class NativeOdeEvent
 
     /// <summary>Whether the solve ends there.</summary>
     public bool IsTerminal { get; }
+
+    /// <summary>Writes the state with which the solve goes on; null for no change.</summary>
+    public OdeEventReset? Reset { get; }
+
+    /// <summary>Whether the solve cannot simply go on behind it.</summary>
+    internal bool Interrupts => IsTerminal || Reset is not null;
 }
 
 /// <summary>An event that happened.</summary>
 /// <param name="Event">The event.</param>
 /// <param name="Time">When.</param>
-/// <param name="State">The state there.</param>
+/// <param name="State">The state there, before any reset.</param>
 public sealed record NativeOdeOccurrence(NativeOdeEvent Event, double Time, IReadOnlyList<double> State);

@@ -17,3 +17,9 @@ public delegate void OdeJacobian(double time, ReadOnlySpan<double> state, Span<d
 /// <param name="state">y, one number a component.</param>
 /// <returns>g(t, y).</returns>
 public delegate double OdeEventFunction(double time, ReadOnlySpan<double> state);
+
+/// <summary>Sets the state anew at an event.</summary>
+/// <param name="time">t.</param>
+/// <param name="state">The state at the event, one number a component.</param>
+/// <param name="next">The state to go on with. Holds that at the event before: what is not written stays.</param>
+public delegate void OdeEventReset(double time, ReadOnlySpan<double> state, Span<double> next);

@@ -48,7 +48,7 @@ public sealed class SolverStatistics
     public bool IsLowered { get; internal set; }
 
     /// <summary>
-    /// Why a right-hand side that names its layers was evaluated by its <c>forward</c>: “a layer is GELU; …”; null where it was not, or
+    /// Why a right-hand side that names its layers was evaluated by its <c>forward</c>: “a layer is ELU; …”; null where it was not, or
     /// names none.
     /// </summary>
     public string? WhyNotLowered { get; internal set; }

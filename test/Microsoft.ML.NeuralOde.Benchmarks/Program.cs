@@ -3,6 +3,7 @@ using Microsoft.ML.NeuralOde;
 using Microsoft.ML.NeuralOde.Benchmarks;
 using Microsoft.ML.NeuralOde.Benchmarks.Devices;
 using Microsoft.ML.NeuralOde.Benchmarks.Kernels;
+using Microsoft.ML.NeuralOde.Benchmarks.Small;
 
 TorchRuntime.EnsureAvailable();
 var root = new RootCommand(
@@ -12,5 +13,6 @@ var root = new RootCommand(
     MemoryCommand.Create(),
     KernelsCommand.Create(),
     DevicesCommand.Create(),
+    SmallCommand.Create(),
 };
 return await root.Parse(args).InvokeAsync();

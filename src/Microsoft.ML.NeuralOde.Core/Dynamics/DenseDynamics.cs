@@ -233,7 +233,7 @@ public sealed class DenseDynamics : Module<Tensor, Tensor, Tensor>, IAnalyticDyn
     /// <summary>The layers without gates and conditions, as the kernels take them.</summary>
     private DenseNetwork Network() => _network ??= new DenseNetwork(
         [.. DenseSlots.Of(this).Select((slots, i) => new DenseParameters(_weights[i], _biases[i], TimeWeight(i), null, slots))],
-        [.. Enumerable.Repeat(Activation, Layers - 1)], _evaluators);
+        [.. Enumerable.Repeat(Nonlinearities.Of(Activation), Layers - 1)], _evaluators);
 
     /// <summary>What a condition adds to the first layer, shape <c>[batch, width]</c>: the same at all times.</summary>
     internal Tensor Project(Tensor condition)

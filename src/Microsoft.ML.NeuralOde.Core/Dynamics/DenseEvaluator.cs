@@ -35,9 +35,14 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
         _network = network;
         Slots = [.. network.Layers.Select(layer => layer.Slots)];
         Layers = [.. network.Layers.Select(layer =>
-            new DenseLayer<T>(layer.Weight, layer.Bias, layer.TimeWeight, _kernels, layer.TimeBias))];
-        _widest = Layers.Max(layer => layer.PaddedOutputs);
+            new DenseLayer<T>(layer.Weight, layer.Bias, layer.TimeWeight, _kernels, layer.TimeBias, layer.TimeColumn))];
+        Before = [.. network.Layers.Select(layer => Create(layer.Before))];
+        Behind = [.. network.Layers.Select(layer => Create(layer.Behind))];
+        _widest = Math.Max(Layers.Max(layer => layer.PaddedOutputs), Layers[0].PaddedInputs);
         MultiplyAdds = Layers.Sum(layer => (double)layer.Inputs * layer.Outputs);
+
+        RowNormalization<T>? Create(NormalizationParameters? parameters) =>
+            parameters is null ? null : new RowNormalization<T>(parameters, _kernels);
     }
 
     public DenseLayer<T>[] Layers { get; }
@@ -45,15 +50,20 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
     /// <summary>Where gradients of the layers' parameters are added.</summary>
     public DenseSlots[] Slots { get; }
 
-    public DenseKernels<T> Kernels => _kernels;
+    /// <summary>The normalisations of the layers' inputs; null for none.</summary>
+    public RowNormalization<T>?[] Before { get; }
 
+    /// <summary>Those of their results, in front of the activation; null for none.</summary>
+    public RowNormalization<T>?[] Behind { get; }
+
+    public DenseKernels<T> Kernels => _kernels;
 
     public int Features => Layers[0].Inputs;
 
     public int Outputs => Layers[^1].Outputs;
 
     /// <summary>The activation behind a hidden layer.</summary>
-    public Activation ActivationOf(int layer) => _network.LayerActivations[layer];
+    public Nonlinearity ActivationOf(int layer) => _network.LayerActivations[layer];
 
     /// <summary>Multiplications and additions of one row's evaluation.</summary>
     public double MultiplyAdds { get; }
@@ -65,12 +75,14 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
         foreach (DenseLayer<T> layer in Layers)
             if (layer.Refresh())
                 _hasTraceWeights = false;
+        foreach (RowNormalization<T>? normalization in Before.Concat(Behind))
+            normalization?.Refresh();
     }
 
     public override void Evaluate(ReadOnlySpan<double> times, Tensor state, Tensor derivative)
     {
         T* from = (T*)StateKernels.Address(state);
-        T* to = (T*)StateKernels.Address(derivative);
+        T* target = (T*)StateKernels.Address(derivative);
         T* perRow = SetTimes(times);
         Run(Rows(state), (worker, start, count) =>
         {
@@ -81,13 +93,22 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
             T* blockTimes = perRow == null ? null : perRow + start;
             for (int l = 0; l < Layers.Length; l++)
             {
+                if (Before[l] is { } before)
+                {
+                    // The state is not ours to change.
+                    T* to = l == 0 ? next : x;
+                    nint toRow = l == 0 ? Layers[0].PaddedInputs : stride;
+                    before.Apply(x, stride, to, toRow, count);
+                    x = to;
+                    stride = toRow;
+                }
                 bool isLast = l == Layers.Length - 1;
-                T* y = isLast ? to + start * Outputs : hidden;
+                T* y = isLast ? target + start * Outputs : hidden;
                 nint yStride = isLast ? Outputs : Layers[l].PaddedOutputs;
                 Forward(l, x, stride, y, yStride, count, blockTimes);
+                Behind[l]?.Apply(y, yStride, y, yStride, count);
                 if (!isLast)
-                    _kernels.Activate(
-                        ActivationOf(l), y, null, yStride, count, Layers[l].HasTime ? blockTimes : null, Layers[l].TimeWeight);
+                    _kernels.Activate(ActivationOf(l), y, null, yStride, count, TimesOf(l, blockTimes), Layers[l].TimeWeight);
                 x = y;
                 stride = yStride;
                 T* other = hidden;
@@ -108,7 +129,8 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
     public override void Trace(ReadOnlySpan<double> times, Tensor state, Tensor trace)
     {
         ArgumentNullException.ThrowIfNull(trace);
-        if (Layers.Length != 2 || trace.dtype != state.dtype || !trace.is_contiguous())
+        bool isPlain = Layers.Length == 2 && !Before.Concat(Behind).OfType<RowNormalization<T>>().Any();
+        if (!isPlain || trace.dtype != state.dtype || !trace.is_contiguous())
         {
             base.Trace(times, state, trace);
             return;
@@ -126,13 +148,19 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
             T* slope = hidden + BlockRows * width;
             T* blockTimes = perRow == null ? null : perRow + start;
             Forward(0, from + start * Features, Features, hidden, width, count, blockTimes);
-            _kernels.Activate(ActivationOf(0), hidden, slope, width, count, first.HasTime ? blockTimes : null, first.TimeWeight);
+            _kernels.Activate(ActivationOf(0), hidden, slope, width, count, TimesOf(0, blockTimes), first.TimeWeight);
             for (nint r = 0; r < count; r++)
                 to[start + r] = T.CreateTruncating(_kernels.Dot(slope + r * width, weights, width));
         });
     }
 
-    /// <summary>Layer <paramref name="l"/> without its activation; hidden layers leave per-row times to the activation.</summary>
+    /// <summary>The times of the rows that are left to the activation of a hidden layer; null for none.</summary>
+    public T* TimesOf(int l, T* perRow) => Layers[l].HasTime && Behind[l] is null ? perRow : null;
+
+    /// <summary>
+    /// Layer <paramref name="l"/> without its activation; hidden layers leave per-row times to the activation, unless a normalisation
+    /// stands in front of it.
+    /// </summary>
     public void Forward(int l, T* x, nint xStride, T* y, nint yStride, nint rows, T* perRow)
     {
         DenseLayer<T> layer = Layers[l];
@@ -140,7 +168,7 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
         int columns = isLast ? layer.Outputs : layer.PaddedOutputs;
         _kernels.Multiply(x, xStride, 1, layer.Transposed, layer.PaddedOutputs, y, yStride, rows, layer.Inputs, columns, layer.Shift, T.One,
             accumulate: false);
-        if (isLast && perRow != null && layer.HasTime)
+        if ((isLast || Behind[l] is not null) && perRow != null && layer.HasTime)
             for (nint r = 0; r < rows; r++)
                 for (int i = 0; i < layer.Outputs; i++)
                     y[r * yStride + i] += perRow[r] * layer.TimeWeight[i];
@@ -212,6 +240,7 @@ internal sealed unsafe class DenseLayer<T>
     private readonly Parameter? _bias;
     private readonly Parameter? _timeWeight;
     private readonly Parameter? _timeBias;
+    private readonly TimeInput _timeColumn;
     private readonly DenseKernels<T> _kernels;
     private readonly Scratch<T> _original;
     private readonly Scratch<T> _transposed;
@@ -219,32 +248,48 @@ internal sealed unsafe class DenseLayer<T>
     private readonly Scratch<T> _vectors;
     private bool _isFilled;
 
-    public DenseLayer(Parameter weight, Parameter? bias, Parameter? timeWeight, DenseKernels<T> kernels, Parameter? timeBias = null)
+    public DenseLayer(
+        Parameter weight, Parameter? bias, Parameter? timeWeight, DenseKernels<T> kernels, Parameter? timeBias = null,
+        TimeInput timeColumn = TimeInput.None)
     {
         _weight = weight;
         _bias = bias;
         _timeWeight = timeWeight;
         _timeBias = timeBias;
+        _timeColumn = timeColumn;
         _kernels = kernels;
         Outputs = (int)weight.shape[0];
-        Inputs = (int)weight.shape[1];
+        Columns = (int)weight.shape[1];
+        Inputs = Columns - (HasTimeColumn ? 1 : 0);
         PaddedOutputs = kernels.Pad(Outputs);
         PaddedInputs = kernels.Pad(Inputs);
-        _original = new Scratch<T>(Outputs * Inputs);
+        _original = new Scratch<T>(Outputs * Columns);
         _transposed = new Scratch<T>(Inputs * PaddedOutputs);
         _rows = new Scratch<T>(Outputs * PaddedInputs);
         _vectors = new Scratch<T>(3 * PaddedOutputs);
     }
 
+    /// <summary>How many inputs there are beside time.</summary>
     public int Inputs { get; }
 
     public int Outputs { get; }
+
+    /// <summary>Columns of the weight, of which time may have one.</summary>
+    public int Columns { get; }
+
+    /// <summary>The first of the inputs' columns.</summary>
+    public int FirstColumn => _timeColumn == TimeInput.First ? 1 : 0;
+
+    /// <summary>The column of time.</summary>
+    public int TimeColumn => _timeColumn == TimeInput.First ? 0 : Inputs;
+
+    public bool HasTimeColumn => _timeColumn != TimeInput.None;
 
     public int PaddedInputs { get; }
 
     public int PaddedOutputs { get; }
 
-    public bool HasTime => _timeWeight is not null;
+    public bool HasTime => _timeWeight is not null || HasTimeColumn;
 
     /// <summary>Wᵀ, rows padded to <see cref="PaddedOutputs"/>.</summary>
     public T* Transposed => _transposed.Start;
@@ -274,16 +319,18 @@ internal sealed unsafe class DenseLayer<T>
     /// <param name="inputs">x, rows padded.</param>
     /// <param name="rows">How many rows.</param>
     /// <param name="gradient">G.</param>
-    /// <param name="stride">Numbers of one of its rows: <see cref="Inputs"/>, or those with padding.</param>
+    /// <param name="columns">How many numbers of a row there are: <see cref="Inputs"/>, or those with padding.</param>
+    /// <param name="stride">From one row to the next.</param>
     /// <param name="alpha">α.</param>
     /// <param name="accumulate">Whether to add.</param>
-    public void OuterProducts(T* delta, T* inputs, nint rows, T* gradient, nint stride, T alpha, bool accumulate) =>
+    public void OuterProducts(
+        T* delta, T* inputs, nint rows, T* gradient, nint columns, nint stride, T alpha, bool accumulate) =>
         RowBlocks.Run(RowBlocks.Workers(Outputs, BlockOutputs, (double)rows * Outputs * Inputs), Outputs, BlockOutputs, (_, start, count) =>
         {
             for (nint from = 0; from < rows; from += BlockDepth)
                 _kernels.Multiply(
                     delta + from * PaddedOutputs + start, 1, PaddedOutputs, inputs + from * PaddedInputs, PaddedInputs,
-                    gradient + start * stride, stride, count, Math.Min(BlockDepth, rows - from), stride, null, alpha,
+                    gradient + start * stride, stride, count, Math.Min(BlockDepth, rows - from), columns, null, alpha,
                     accumulate || from > 0);
         });
 
@@ -302,21 +349,24 @@ internal sealed unsafe class DenseLayer<T>
         new Span<T>(Bias, Outputs).Clear();
         AddTo(Bias, _bias);
         AddTo(Bias, _timeBias);
-        if (_timeWeight is not null)
-            new ReadOnlySpan<T>(StateKernels.Address(_timeWeight), Outputs).CopyTo(new Span<T>(TimeWeight, Outputs));
+        new Span<T>(TimeWeight, Outputs).Clear();
+        AddTo(TimeWeight, _timeWeight);
+        if (HasTimeColumn)
+            for (int o = 0; o < Outputs; o++)
+                TimeWeight[o] += ((T*)StateKernels.Address(_weight))[o * Columns + TimeColumn];
         // Comparing is much cheaper than laying the weights out anew, and between training steps they do not change.
-        var now = new ReadOnlySpan<byte>(StateKernels.Address(_weight), Outputs * Inputs * sizeof(T));
+        var now = new ReadOnlySpan<byte>(StateKernels.Address(_weight), Outputs * Columns * sizeof(T));
         var before = new Span<byte>(_original.Start, now.Length);
         if (_isFilled && now.SequenceEqual(before))
             return false;
         _isFilled = true;
         now.CopyTo(before);
-        T* from = _original.Start;
         for (int o = 0; o < Outputs; o++)
         {
-            new ReadOnlySpan<T>(from + o * Inputs, Inputs).CopyTo(new Span<T>(Rows + o * PaddedInputs, Inputs));
+            T* from = _original.Start + o * Columns + FirstColumn;
+            new ReadOnlySpan<T>(from, Inputs).CopyTo(new Span<T>(Rows + o * PaddedInputs, Inputs));
             for (int i = 0; i < Inputs; i++)
-                Transposed[i * PaddedOutputs + o] = from[o * Inputs + i];
+                Transposed[i * PaddedOutputs + o] = from[i];
         }
         return true;
     }

@@ -14,6 +14,8 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
     private readonly Scratch<T>[] _inputs;
     private readonly Scratch<T>[] _slopes;
     private readonly Scratch<T>[] _cotangents;
+    private readonly RowNormalizationRecord<T>?[] _before;
+    private readonly RowNormalizationRecord<T>?[] _behind;
     private readonly Scratch<T> _times = new();
     private readonly Scratch<T> _row = new();
     private double _time;
@@ -28,6 +30,11 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
         _inputs = Create(layers);
         _slopes = Create(layers);
         _cotangents = Create(layers);
+        _before = Array.ConvertAll(evaluator.Before, Record);
+        _behind = Array.ConvertAll(evaluator.Behind, Record);
+
+        RowNormalizationRecord<T>? Record(RowNormalization<T>? normalization) =>
+            normalization is null ? null : new RowNormalizationRecord<T>(normalization, _kernels);
 
         static Scratch<T>[] Create(int count) => [.. Enumerable.Range(0, count).Select(_ => new Scratch<T>())];
     }
@@ -36,7 +43,10 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
 
     private T* Times => _isPerRow ? _times.Start : null;
 
-    public override long? MemoryBytes => _inputs.Concat(_slopes).Concat(_cotangents).Sum(scratch => scratch.Count) * sizeof(T);
+    public override long? MemoryBytes => sizeof(T)
+        * (_inputs.Concat(_slopes).Concat(_cotangents).Sum(scratch => scratch.Count) + Normalizations.Sum(record => record.Count));
+
+    private IEnumerable<RowNormalizationRecord<T>> Normalizations => _before.Concat(_behind).OfType<RowNormalizationRecord<T>>();
 
     /// <summary>Computes f and keeps what its derivatives need.</summary>
     public void Evaluate(ReadOnlySpan<double> times, T* perRow, T* state, T* derivative, nint rows)
@@ -50,6 +60,8 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
         {
             _inputs[l].Ensure(rows * Layers[l].PaddedInputs);
             _slopes[l].Ensure(l == Layers.Length - 1 ? 0 : rows * Layers[l].PaddedOutputs);
+            _before[l]?.Ensure(rows);
+            _behind[l]?.Ensure(rows);
         }
         Run((_, start, count) => Evaluate(state, derivative, start, count));
     }
@@ -75,8 +87,13 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
             DenseSlots slots = _evaluator.Slots[l];
             T* delta = _cotangents[l].Start;
             if (gradients[slots.Weight] is { } matrix)
+            {
                 layer.OuterProducts(
-                    delta, _inputs[l].Start, _rows, (T*)StateKernels.Address(matrix), layer.Inputs, alpha, accumulate: true);
+                    delta, _inputs[l].Start, _rows, (T*)StateKernels.Address(matrix) + layer.FirstColumn, layer.Inputs, layer.Columns,
+                    alpha, accumulate: true);
+                if (layer.HasTimeColumn)
+                    AddSum(layer, delta, Times, _isPerRow ? weight : weight * _time, matrix, layer.TimeColumn, layer.Columns);
+            }
             if (slots.Bias is { } own && gradients[own] is { } bias)
                 AddSum(layer, delta, null, weight, bias);
             if (slots.TimeBias is { } added && gradients[added] is { } timeBias)
@@ -84,6 +101,8 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
             if (layer.HasTime && slots.Time is { } time && gradients[time] is { } timeWeight)
                 AddSum(layer, delta, Times, _isPerRow ? weight : weight * _time, timeWeight);
         }
+        foreach (RowNormalizationRecord<T> normalization in Normalizations)
+            normalization.AddGradients(weight, _rows, gradients);
     }
 
     protected override void Dispose(bool disposing)
@@ -109,11 +128,14 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
             DenseLayer<T> layer = Layers[l];
             bool isLast = l == Layers.Length - 1;
             nint stride = isLast ? layer.Outputs : layer.PaddedOutputs;
+            T* x = _inputs[l].Start + start * layer.PaddedInputs;
             T* y = (isLast ? derivative : _inputs[l + 1].Start) + start * stride;
-            _evaluator.Forward(l, _inputs[l].Start + start * layer.PaddedInputs, layer.PaddedInputs, y, stride, count, times);
+            _before[l]?.Apply(x, layer.PaddedInputs, start, count);
+            _evaluator.Forward(l, x, layer.PaddedInputs, y, stride, count, times);
+            _behind[l]?.Apply(y, stride, start, count);
             if (!isLast)
                 _kernels.Activate(
-                    _evaluator.ActivationOf(l), y, _slopes[l].Start + start * stride, stride, count, layer.HasTime ? times : null,
+                    _evaluator.ActivationOf(l), y, _slopes[l].Start + start * stride, stride, count, _evaluator.TimesOf(l, times),
                     layer.TimeWeight);
         }
     }
@@ -129,8 +151,10 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
             DenseLayer<T> layer = Layers[l];
             nint stride = l == 0 ? layer.Inputs : layer.PaddedInputs;
             T* next = (l == 0 ? state : _cotangents[l - 1].Start) + start * stride;
+            _behind[l]?.Pull(delta, layer.PaddedOutputs, start, count);
             _kernels.Multiply(delta, layer.PaddedOutputs, 1, layer.Rows, layer.PaddedInputs, next, stride, count, layer.Outputs, stride,
                 null, T.One, accumulate: false);
+            _before[l]?.Pull(next, stride, start, count);
             if (l > 0)
                 _kernels.MultiplyBy(next, _slopes[l - 1].Start + start * stride, count * stride);
             delta = next;
@@ -146,14 +170,15 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
             times[times.Length == 1 ? 0 : (int)r] += _kernels.Dot(delta + r * layer.PaddedOutputs, layer.TimeWeight, layer.PaddedOutputs);
     }
 
-    private void AddSum(DenseLayer<T> layer, T* delta, T* rowWeights, double weight, Tensor target)
+    private void AddSum(
+        DenseLayer<T> layer, T* delta, T* rowWeights, double weight, Tensor target, int first = 0, int stride = 1)
     {
         T* sum = _row.Ensure(layer.PaddedOutputs);
         _kernels.SumRows(sum, delta, layer.PaddedOutputs, _rows, rowWeights);
-        T* to = (T*)StateKernels.Address(target);
+        T* to = (T*)StateKernels.Address(target) + first;
         T alpha = T.CreateTruncating(weight);
         for (int i = 0; i < layer.Outputs; i++)
-            to[i] += alpha * sum[i];
+            to[i * stride] += alpha * sum[i];
     }
 
     private static void CopyRows(T* from, nint fromStride, T* to, nint toStride, int width, nint rows)

@@ -6,8 +6,24 @@ namespace Microsoft.ML.NeuralOde.Dynamics;
 /// <summary>The parameters of a linear layer, x ↦ W x + b + t w + c, and their places; null for those that it has not.</summary>
 internal sealed record DenseParameters(Parameter Weight, Parameter? Bias, Parameter? TimeWeight, Parameter? TimeBias, DenseSlots Slots)
 {
+    /// <summary>The column of W that time is multiplied by.</summary>
+    public TimeInput TimeColumn { get; init; }
+
+    /// <summary>The normalisation of the layer's inputs; null for none.</summary>
+    public NormalizationParameters? Before { get; init; }
+
+    /// <summary>The normalisation of its results, in front of the activation; null for none.</summary>
+    public NormalizationParameters? Behind { get; init; }
+
+    /// <summary>How many inputs there are beside time.</summary>
+    public long Inputs => Weight.shape[1] - (TimeColumn == TimeInput.None ? 0 : 1);
+
+    /// <summary>What of the layer is no parameter.</summary>
+    public (TimeInput, double?, double?) Structure => (TimeColumn, Before?.Epsilon, Behind?.Epsilon);
+
     /// <summary>Those that there are.</summary>
-    public IEnumerable<Parameter> All => new[] { Weight, Bias, TimeWeight, TimeBias }.OfType<Parameter>();
+    public IEnumerable<Parameter> All => new[] { Weight, Bias, TimeWeight, TimeBias }.OfType<Parameter>()
+        .Concat(Before?.All ?? []).Concat(Behind?.All ?? []);
 }
 
 /// <summary>Linear layers with activations between them: what <see cref="DenseEvaluator"/> evaluates, whoever owns the
@@ -16,7 +32,7 @@ internal sealed record DenseParameters(Parameter Weight, Parameter? Bias, Parame
 /// <param name="LayerActivations">The activation behind each but the last.</param>
 /// <param name="Pool">Where evaluators wait for the next solve.</param>
 internal sealed record DenseNetwork(
-    IReadOnlyList<DenseParameters> Layers, IReadOnlyList<Activation> LayerActivations, EvaluatorPool<DenseEvaluator> Pool)
+    IReadOnlyList<DenseParameters> Layers, IReadOnlyList<Nonlinearity> LayerActivations, EvaluatorPool<DenseEvaluator> Pool)
 {
     /// <summary>
     /// A larger weight matrix does not stay in a core's cache, for which our product has no blocks: libtorch's takes over. Measured: with
@@ -37,7 +53,7 @@ internal sealed record DenseNetwork(
 
     /// <summary>Whether the kernels compute in the state's and the parameters' types and sizes, where these lie.</summary>
     public bool HasKernelsFor(Tensor state) =>
-        state.dim() == 2 && state.shape[1] == Layers[0].Weight.shape[1] && StateKernels.Supports(state)
+        state.dim() == 2 && state.shape[1] == Layers[0].Inputs && StateKernels.Supports(state)
         && Layers.All(layer => IsSmall(layer.Weight) && layer.All.All(parameter => Fits(parameter, state)));
 
     /// <summary>An evaluator with the parameters as they are now, for states that there are kernels for.</summary>

@@ -85,7 +85,7 @@ internal sealed unsafe class DensePathLinearization<T> : DynamicsLinearization
                 break;
             }
             T* slope = _memory[l].Slopes.Start + place * stride;
-            _kernels.Activate(_evaluator.Activation, y, slope, stride, count, null, null);
+            _kernels.Activate(Nonlinearities.Of(_evaluator.Activation), y, slope, stride, count, null, null);
             for (int k = 0; k < tangents; k++)
                 _kernels.Product(y + (k + 1) * _rows * stride, images + k * _rows * stride, slope, count * stride);
         }
@@ -242,7 +242,8 @@ internal sealed unsafe class DensePathLinearization<T> : DynamicsLinearization
         T* matrix = _memory[l].Gradients.Ensure(size + 2 * layer.PaddedOutputs);
         T* sum = matrix + size, gate = sum + layer.PaddedOutputs;
         T* delta = _memory[l].Cotangents.Start;
-        layer.OuterProducts(delta, _memory[l].Inputs.Start, AllRows, matrix, layer.PaddedInputs, T.One, accumulate: false);
+        layer.OuterProducts(
+            delta, _memory[l].Inputs.Start, AllRows, matrix, layer.PaddedInputs, layer.PaddedInputs, T.One, accumulate: false);
         _kernels.SumRows(sum, delta, layer.PaddedOutputs, _rows, null);
         for (int o = 0; o < layer.Outputs && Layers[l].HasGate; o++)
         {

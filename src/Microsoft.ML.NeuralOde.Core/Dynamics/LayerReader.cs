@@ -1,7 +1,9 @@
 using System.Collections;
 using System.Reflection;
+using Microsoft.ML.NeuralOde.Kernels;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
+using GeluForm = TorchSharp.Modules.GELU.Approximate;
 using Module = TorchSharp.torch.nn.Module;
 
 namespace Microsoft.ML.NeuralOde.Dynamics;
@@ -10,7 +12,9 @@ namespace Microsoft.ML.NeuralOde.Dynamics;
 internal sealed class LayerReader
 {
     private readonly List<Linear> _linear = [];
-    private readonly List<Activation> _activations = [];
+    private readonly List<Nonlinearity> _activations = [];
+    private readonly Dictionary<int, LayerNorm> _before = [];
+    private readonly Dictionary<int, LayerNorm> _behind = [];
     private readonly HashSet<Module> _named = new(ReferenceEqualityComparer.Instance);
 
     /// <summary>Why there is no network.</summary>
@@ -29,7 +33,10 @@ internal sealed class LayerReader
             WhyNot = "the last of the layers is no Linear";
         if (layered.AddedTime is { } time)
             AddTime(time);
-        DenseParameters[] layers = WhyNot is null ? Parameters([.. module.parameters()], layered.AddedTime) : [];
+        DenseParameters[] layers =
+            WhyNot is null ? Parameters([.. module.parameters()], layered.AddedTime, layered.ConcatenatedTime) : [];
+        foreach (DenseParameters layer in layers)
+            CheckWidths(layer);
         if (WhyNot is null && Unnamed(module) is { } unnamed)
             WhyNot = $"{module.GetName()} holds {unnamed}, which is not among the layers that it names";
         return WhyNot is null ? new DenseNetwork(layers, _activations, new EvaluatorPool<DenseEvaluator>()) : null;
@@ -47,9 +54,11 @@ internal sealed class LayerReader
                 Add(inner);
         else if (layer.GetType() == typeof(Linear))
             Add((Linear)layer);
+        else if (layer.GetType() == typeof(LayerNorm))
+            Add((LayerNorm)layer);
         else if (Known(layer) is not { } activation)
             WhyNot = $"a layer is {layer.GetType().Name}; "
-                + "the kernels know Linear, Tanh, ReLU, SiLU and Softplus (of beta 1 and threshold 20)";
+                + "the kernels know Linear, LayerNorm, Tanh, ReLU, SiLU, Sigmoid, GELU and Softplus (of beta 1 and threshold 20)";
         else if (_activations.Count + 1 != _linear.Count)
             WhyNot = $"{layer.GetName()} does not stand behind a Linear";
         else
@@ -61,6 +70,13 @@ internal sealed class LayerReader
         if (_linear.Count != _activations.Count)
             WhyNot = "two layers of type Linear follow each other without an activation between them";
         _linear.Add(layer);
+    }
+
+    private void Add(LayerNorm layer)
+    {
+        bool isBehind = _linear.Count > _activations.Count;
+        if (!(isBehind ? _behind : _before).TryAdd(isBehind ? _linear.Count - 1 : _linear.Count, layer))
+            WhyNot = "two layers of type LayerNorm follow each other";
     }
 
     private void AddTime(Linear layer)
@@ -76,9 +92,14 @@ internal sealed class LayerReader
     }
 
     /// <summary>The layers' parameters, with their places among all of the module's.</summary>
-    private DenseParameters[] Parameters(Parameter[] all, Linear? time)
+    private DenseParameters[] Parameters(Parameter[] all, Linear? time, TimeInput concatenated)
     {
-        DenseParameters[] layers = [.. _linear.Select((layer, i) => Of(layer, i == _linear.Count - 1 ? time : null))];
+        DenseParameters[] layers = [.. _linear.Select((layer, i) => Of(layer, i == _linear.Count - 1 ? time : null) with
+        {
+            TimeColumn = i == 0 || layer.weight!.shape[1] == _linear[i - 1].weight!.shape[0] + 1 ? concatenated : TimeInput.None,
+            Before = Normalization(_before.GetValueOrDefault(i)),
+            Behind = Normalization(_behind.GetValueOrDefault(i)),
+        })];
         Parameter[] used = [.. layers.SelectMany(layer => layer.All)];
         if (used.Distinct(ReferenceEqualityComparer.Instance).Count() < used.Length)
             WhyNot = "two of the layers share a parameter";
@@ -90,8 +111,24 @@ internal sealed class LayerReader
             layer.weight!, layer.bias, added?.weight, added?.bias,
             new DenseSlots(Place(layer.weight!) ?? 0, Place(layer.bias), Place(added?.weight), null, null, Place(added?.bias)));
 
+        NormalizationParameters? Normalization(LayerNorm? layer) => layer is null ? null : new NormalizationParameters(
+            layer.normalized_shape.Length == 1 ? (int)layer.normalized_shape[0] : 0, layer.eps, layer.weight, layer.bias,
+            Place(layer.weight), Place(layer.bias));
+
         int? Place(Parameter? parameter) =>
             Array.FindIndex(all, other => ReferenceEquals(other, parameter)) is >= 0 and int place ? place : null;
+    }
+
+    private void CheckWidths(DenseParameters layer)
+    {
+        Check(layer.Before, layer.Inputs);
+        Check(layer.Behind, layer.Weight.shape[0]);
+
+        void Check(NormalizationParameters? normalization, long width)
+        {
+            if (normalization is not null && normalization.Width != width)
+                WhyNot ??= $"a LayerNorm does not normalise rows of {width} as a whole";
+        }
     }
 
     /// <summary>A part of a module that it does not name, such as a dropout or a buffer; null where there is none.</summary>
@@ -102,12 +139,15 @@ internal sealed class LayerReader
     /// <summary>Whether a part is neither named nor a container of parts.</summary>
     private bool IsUnnamed(Module part) => part is not ILayeredDynamics && !_named.Contains(part) && !part.children().Any();
 
-    private static Activation? Known(Module layer) => layer switch
+    private static Nonlinearity? Known(Module layer) => layer switch
     {
-        Tanh _ => Activation.Tanh,
-        ReLU _ => Activation.Relu,
-        SiLU _ => Activation.Silu,
-        Softplus { beta: 1, threshold: 20 } => Activation.Softplus,
+        Tanh _ => Nonlinearity.Tanh,
+        ReLU _ => Nonlinearity.Relu,
+        SiLU _ => Nonlinearity.Silu,
+        Sigmoid _ => Nonlinearity.Sigmoid,
+        GELU { approximate: GeluForm.none } => Nonlinearity.Gelu,
+        GELU { approximate: GeluForm.tanh } => Nonlinearity.GeluTanh,
+        Softplus { beta: 1, threshold: 20 } => Nonlinearity.Softplus,
         _ => null,
     };
 

@@ -42,6 +42,12 @@ internal sealed class LoweredLayers : IAnalyticDynamics
         whyNot = reader.WhyNot;
         if (network is null)
             return null;
+        if (state.dim() == 2 && network.Layers[0].Inputs != state.shape[1])
+        {
+            whyNot = $"the first layer has {network.Layers[0].Inputs} inputs, and the state {state.shape[1]} features; "
+                + $"where one is the time, {nameof(ILayeredDynamics.ConcatenatedTime)} says so";
+            return null;
+        }
         if (!network.HasKernelsFor(state))
         {
             whyNot = $"there are no kernels for a state of {RightHandSide.Describe(state)} "
@@ -64,6 +70,7 @@ internal sealed class LoweredLayers : IAnalyticDynamics
     /// <summary>Whether a module is still what was looked at.</summary>
     private bool IsOf(DenseNetwork now, Module module) =>
         module.training == _isTraining && now.LayerActivations.SequenceEqual(_network.LayerActivations)
+        && now.Layers.Select(layer => layer.Structure).SequenceEqual(_network.Layers.Select(layer => layer.Structure))
         && now.Layers.SelectMany(layer => layer.All)
             .SequenceEqual(_network.Layers.SelectMany(layer => layer.All), ReferenceEqualityComparer.Instance);
 

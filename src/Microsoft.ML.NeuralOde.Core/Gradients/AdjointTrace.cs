@@ -41,7 +41,7 @@ internal static class AdjointTrace
         var gradients = new Tensor[times.Length][];
         adjoints[^1] = last;
         gradients[^1] = Copies(sums);
-        StepGuess? guess = null;
+        var methods = new IntervalMethods(options, adjoint.IsMethodGiven, guess: null);
         try
         {
             for (int i = times.Length - 1; i > 0; i--)
@@ -51,9 +51,8 @@ internal static class AdjointTrace
                 TimeGrid interval = TimeGrid.Of(times[i], times[i - 1]);
                 adjoints[i - 1] = size == 0 ? adjoints[i]
                     : AdjointSolve.Sweep(
-                        problem.Equation, interval, states[i], adjoints[i].Over(size), size, options, sums, guess, statistics)
+                        problem.Equation, interval, states[i], adjoints[i].Over(size), size, methods, sums, statistics)
                         .Times(size);
-                guess = StepGuess.From(statistics) ?? guess;
                 gradients[i - 1] = Copies(sums);
             }
         }

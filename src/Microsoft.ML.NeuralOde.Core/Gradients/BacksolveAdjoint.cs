@@ -39,8 +39,11 @@ internal sealed class BacksolveAdjoint : GradientMethod
         using var draws = RandomDraws.Watch(problem);
         OdeSolution solution = problem.SolveWithoutGradient();
         draws?.Refuse(solution);
-        return new AdjointSolve(problem, solution, backward).Attach();
+        return new AdjointSolve(problem, solution, backward, IsMethodGiven).Attach();
     }
+
+    /// <summary>Whether the user gave the method of the backward solve.</summary>
+    public bool IsMethodGiven => _method is not null;
 
     /// <summary>How the way back is solved.</summary>
     public OdeSolverOptions OnTheWayBack(OdeSolverOptions forward) => forward with
@@ -66,12 +69,18 @@ internal sealed class BacksolveAdjoint : GradientMethod
 internal sealed class AdjointSolve : DifferentiableSolve
 {
     private readonly OdeSolverOptions _options;
+    private readonly bool _isMethodGiven;
     private readonly Tensor _states;
 
-    public AdjointSolve(OdeProblem problem, OdeSolution solution, OdeSolverOptions options)
+    /// <param name="problem">The problem.</param>
+    /// <param name="solution">Its solution.</param>
+    /// <param name="options">How to solve backward.</param>
+    /// <param name="isMethodGiven">Whether the user gave the method of that.</param>
+    public AdjointSolve(OdeProblem problem, OdeSolution solution, OdeSolverOptions options, bool isMethodGiven)
         : base(problem, solution)
     {
         _options = options;
+        _isMethodGiven = isMethodGiven;
         _states = solution.States.detach();
     }
 
@@ -125,12 +134,13 @@ internal sealed class AdjointSolve : DifferentiableSolve
     {
         VectorField equation = Problem.Equation.OfRows(rows);
         TimeGrid grid = Problem.Grid;
-        StepGuess? guess = IsSolvedAlike && Outputs is null ? StepGuess.From(Solution.Statistics) : null;
         OdeSolverOptions options = rows is null ? _options : _options with
         {
             RelativeTolerances = OfRows(_options.RelativeTolerances, states, rows),
             AbsoluteTolerances = OfRows(_options.AbsoluteTolerances, states, rows),
         };
+        var methods = new IntervalMethods(
+            options, _isMethodGiven, IsSolvedAlike && Outputs is null ? StepGuess.From(Solution.Statistics) : null);
         Tensor adjoint = gradient[output];
         var heap = new HeapGuard(adjoint);
         for (int i = output; i > 0; i--)
@@ -141,9 +151,8 @@ internal sealed class AdjointSolve : DifferentiableSolve
             double size = adjoint.Squared().mean().sqrt().ToDouble();
             // λ is solved for in units of its own size, so that the absolute tolerance means the same for every loss.
             Tensor before = size == 0 ? adjoint
-                : Sweep(equation, TimeGrid.Of(grid.Values[i], grid.Values[i - 1]), states[i], adjoint.Over(size), size, options, sums,
-                    guess, statistics).Times(size);
-            guess = StepGuess.From(statistics) ?? guess;
+                : Sweep(equation, TimeGrid.Of(grid.Values[i], grid.Values[i - 1]), states[i], adjoint.Over(size), size, methods, sums,
+                    statistics).Times(size);
             if (times is not null && i == 1)
                 times[0] -= Rate(equation, grid.Values[0], states[0], before, statistics);
             Tensor last = adjoint;
@@ -161,6 +170,12 @@ internal sealed class AdjointSolve : DifferentiableSolve
 
     /// <summary>Solves for y and λ over one interval, adds the parameters' gradients and returns λ at its beginning.</summary>
     public static Tensor Sweep(
+        VectorField equation, TimeGrid interval, Tensor state, Tensor adjoint, double size, IntervalMethods methods, ParameterSums sums,
+        SolverStatistics statistics) =>
+        methods.Solve(Math.Abs(interval.End - interval.Start), statistics, (options, guess) =>
+            Sweep(equation, interval, state, adjoint, size, options, sums, guess, statistics));
+
+    private static Tensor Sweep(
         VectorField equation, TimeGrid interval, Tensor state, Tensor adjoint, double size, OdeSolverOptions options, ParameterSums sums,
         StepGuess? guess, SolverStatistics statistics)
     {

@@ -161,3 +161,116 @@ internal readonly struct Silu<T, V> : IActivation<V>
         return value;
     }
 }
+
+internal readonly struct Sigmoid<T, V> : IActivation<V>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    where V : struct, ILanes<V, T>
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Apply(V x, out V derivative)
+    {
+        V value = Exponential<T, V>.Sigmoid(x);
+        derivative = value * (Exponential<T, V>.Constant(1) - value);
+        return value;
+    }
+}
+
+/// <summary>D. Hendrycks, K. Gimpel, Gaussian error linear units, 2016.</summary>
+internal readonly struct Gelu<T, V> : IActivation<V>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    where V : struct, ILanes<V, T>
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Apply(V x, out V derivative)
+    {
+        V zero = Exponential<T, V>.Constant(0), one = Exponential<T, V>.Constant(1), half = Exponential<T, V>.Constant(0.5);
+        V z = V.Max(zero - x, x) * Exponential<T, V>.Constant(0.70710678118654752440);
+        Exponential<T, V>.Split(Exponential<T, V>.Clamp(zero - z * z, Exponential<T, V>.Limit), out V power, out V product);
+        V bell = power + product;
+        // Φ(−|x|): the half of it that stays exact.
+        V tail = half * bell * ScaledTail(z);
+        V normal = V.WherePositive(x, one - tail, tail);
+        // Φ(x) + x φ(x).
+        V inside = Exponential<T, V>.Clamp(x, Exponential<T, V>.Limit);
+        derivative = V.MultiplyAdd(inside * Exponential<T, V>.Constant(0.39894228040143267794), bell, normal);
+        return x * normal;
+    }
+
+    /// <summary>
+    /// exp(z²) erfc(z) for 0 ≤ z, by its Chebyshev series in 1 / (z + k), as powers of s between −1 and 1. Beyond the largest z of the
+    /// series exp(−z²) is less than the rounding of Φ.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V ScaledTail(V z)
+    {
+        V p;
+        if (typeof(T) == typeof(float))
+        {
+            V s = Place(z, largest: 4.5, k: 3.25, slope: 11.194444444444444444, offset: -2.4444444444444444444);
+            p = Next(s, Exponential<T, V>.Constant(4.1440980137724782519e-7), 8.0427736097977364846e-8);
+            p = Next(s, p, -0.000014422978207295478598);
+            p = Next(s, p, -0.000040649794413229856969);
+            p = Next(s, p, 0.00037466679920344281301);
+            p = Next(s, p, 0.0041043926666480667184);
+            p = Next(s, p, 0.021187005786487193827);
+            p = Next(s, p, 0.073600494553459702458);
+            p = Next(s, p, 0.18783132870460038959);
+            p = Next(s, p, 0.36109328000217315311);
+            return Next(s, p, 0.35186340942869256492);
+        }
+        V t = Place(z, largest: 7, k: 3.75, slope: 11.517857142857142857, offset: -2.0714285714285714286);
+        p = Next(t, Exponential<T, V>.Constant(6.6585332418415639232e-13), 1.2657630332989413323e-13);
+        p = Next(t, p, -1.5855079880047963055e-11);
+        p = Next(t, p, 6.4855542888558004712e-12);
+        p = Next(t, p, 3.108219968465373732e-10);
+        p = Next(t, p, -2.1491414733657903371e-10);
+        p = Next(t, p, -6.4583872723487295999e-9);
+        p = Next(t, p, 1.5021033661466514524e-9);
+        p = Next(t, p, 1.4656977568469771973e-7);
+        p = Next(t, p, 1.9582630217430386154e-7);
+        p = Next(t, p, -3.1945222435277170894e-6);
+        p = Next(t, p, -0.000015301793448853920003);
+        p = Next(t, p, 0.000025250152264869570701);
+        p = Next(t, p, 0.0006149171538968875241);
+        p = Next(t, p, 0.0038021071851545880502);
+        p = Next(t, p, 0.015270775001300243166);
+        p = Next(t, p, 0.046077750512674632893);
+        p = Next(t, p, 0.11008116192878136646);
+        p = Next(t, p, 0.21273120297896061033);
+        p = Next(t, p, 0.33414822342479036637);
+        return Next(t, p, 0.27726677045074411101);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V Place(V z, double largest, double k, double slope, double offset)
+    {
+        V limited = V.Min(Exponential<T, V>.Constant(largest), z);
+        return Exponential<T, V>.Constant(slope) / (limited + Exponential<T, V>.Constant(k)) + Exponential<T, V>.Constant(offset);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V Next(V s, V p, double coefficient) => V.MultiplyAdd(s, p, Exponential<T, V>.Constant(coefficient));
+}
+
+/// <summary>The approximation that the same paper gives.</summary>
+internal readonly struct GeluTanh<T, V> : IActivation<V>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    where V : struct, ILanes<V, T>
+{
+    private const double Scale = 0.79788456080286535588, Cubic = 0.044715;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Apply(V x, out V derivative)
+    {
+        V one = Exponential<T, V>.Constant(1), half = Exponential<T, V>.Constant(0.5);
+        // Beyond the limit tanh rounds to ±1.
+        V inside = Exponential<T, V>.Clamp(x, 20);
+        V square = inside * inside;
+        V argument = inside * V.MultiplyAdd(square, Exponential<T, V>.Constant(Scale * Cubic), Exponential<T, V>.Constant(Scale));
+        V tanh = Tanh<T, V>.Apply(argument, out V slope);
+        V share = V.MultiplyAdd(half, tanh, half);
+        V inner = V.MultiplyAdd(square, Exponential<T, V>.Constant(3 * Scale * Cubic), Exponential<T, V>.Constant(Scale));
+        derivative = V.MultiplyAdd(half * inside * slope, inner, share);
+        return x * share;
+    }
+}

@@ -32,7 +32,7 @@ internal abstract unsafe class DenseKernels<T>
     /// x ← act(x + t w) in place, and act′ where <paramref name="slope"/> is not null. t is one number a row, and w a vector; both null for
     /// none.
     /// </summary>
-    public abstract void Activate(Activation activation, T* x, T* slope, nint row, nint rows, T* times, T* timeWeight);
+    public abstract void Activate(Nonlinearity activation, T* x, T* slope, nint row, nint rows, T* times, T* timeWeight);
 
     /// <summary>target += scale · source over padded memory.</summary>
     public abstract void AddScaled(T* target, T* source, T scale, nint count);
@@ -113,21 +113,30 @@ internal sealed unsafe class DenseKernels<T, V> : DenseKernels<T>
         }
     }
 
-    public override void Activate(Activation activation, T* x, T* slope, nint row, nint rows, T* times, T* timeWeight)
+    public override void Activate(Nonlinearity activation, T* x, T* slope, nint row, nint rows, T* times, T* timeWeight)
     {
         switch (activation)
         {
-            case Activation.Tanh:
+            case Nonlinearity.Tanh:
                 Activate<Tanh<T, V>>(x, slope, row, rows, times, timeWeight);
                 break;
-            case Activation.Softplus:
+            case Nonlinearity.Softplus:
                 Activate<Softplus<T, V>>(x, slope, row, rows, times, timeWeight);
                 break;
-            case Activation.Relu:
+            case Nonlinearity.Relu:
                 Activate<Relu<T, V>>(x, slope, row, rows, times, timeWeight);
                 break;
-            default:
+            case Nonlinearity.Silu:
                 Activate<Silu<T, V>>(x, slope, row, rows, times, timeWeight);
+                break;
+            case Nonlinearity.Sigmoid:
+                Activate<Sigmoid<T, V>>(x, slope, row, rows, times, timeWeight);
+                break;
+            case Nonlinearity.Gelu:
+                Activate<Gelu<T, V>>(x, slope, row, rows, times, timeWeight);
+                break;
+            default:
+                Activate<GeluTanh<T, V>>(x, slope, row, rows, times, timeWeight);
                 break;
         }
     }

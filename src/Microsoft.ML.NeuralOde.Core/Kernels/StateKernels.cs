@@ -81,6 +81,15 @@ internal static unsafe class StateKernels
             ? IsFinite(MemoryMarshal.Cast<byte, float>(tensor.bytes))
             : IsFinite(MemoryMarshal.Cast<byte, double>(tensor.bytes));
 
+    /// <summary>The largest |a| of each row, or the largest |a − b|.</summary>
+    public static void RowSizes(Span<double> result, Tensor a, Tensor? b)
+    {
+        if (a.dtype == ScalarType.Float32)
+            RowSizes<float>(result, a, b);
+        else
+            RowSizes<double>(result, a, b);
+    }
+
     /// <summary>Address of the first element.</summary>
     public static void* Address(Tensor tensor) => Unsafe.AsPointer(ref MemoryMarshal.GetReference(tensor.bytes));
 
@@ -272,6 +281,34 @@ internal static unsafe class StateKernels
             total = Join(total, maximum ? Math.Abs(value) : value * value, maximum);
         }
         return total;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void RowSizes<T>(Span<double> result, Tensor a, Tensor? b)
+        where T : unmanaged, INumber<T>
+    {
+        T* first = (T*)Address(a);
+        T* second = b is null ? null : (T*)Address(b);
+        nint width = (nint)(a.numel() / result.Length);
+        int w = Vector<T>.Count;
+        for (int row = 0; row < result.Length; row++, first += width, second = second == null ? null : second + width)
+        {
+            double largest = 0;
+            nint i = 0;
+            if (width >= w)
+            {
+                Vector<T> sizes = Vector<T>.Zero;
+                for (; i <= width - w; i += w)
+                    sizes = MaxOrNaN(
+                        sizes, Vector.Abs(second == null ? Vector.Load(first + i) : Vector.Load(first + i) - Vector.Load(second + i)));
+                for (int lane = 0; lane < w; lane++)
+                    largest = Join(largest, double.CreateTruncating(sizes[lane]), maximum: true);
+            }
+            for (; i < width; i++)
+                largest = Join(
+                    largest, double.CreateTruncating(T.Abs(second == null ? first[i] : first[i] - second[i])), maximum: true);
+            result[row] = largest;
+        }
     }
 
     private static double Join(double total, double value, bool maximum) =>

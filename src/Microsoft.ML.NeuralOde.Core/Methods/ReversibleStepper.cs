@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Kernels;
 using Microsoft.ML.NeuralOde.Stepping;
 
 namespace Microsoft.ML.NeuralOde.Methods;
@@ -17,7 +18,7 @@ internal abstract class ReversibleStepper(StepperContext context) : OneStepStepp
     private const double NegligibleDrift = 1e-6;
 
     private Tensor? _twin;
-    private Tensor? _largest;
+    private double[]? _largest;
 
     /// <summary>The twin where the stepper stands: at a fresh start the state itself.</summary>
     public Tensor Twin => _twin ??= Context.Arithmetic.Copy(State);
@@ -54,23 +55,34 @@ internal abstract class ReversibleStepper(StepperContext context) : OneStepStepp
     {
         if (IsControlled || next.numel() == 0)
             return null;
+        double[] before = RowSizes(State), behind = RowSizes(next), change = RowSizes(next, State), apart = RowSizes(next, nextTwin);
+        _largest ??= new double[before.Length];
+        var rows = new List<long>();
+        for (int row = 0; row < apart.Length; row++)
+        {
+            double size = Math.Max(before[row], behind[row]);
+            _largest[row] = Math.Max(_largest[row], size);
+            // NaN is the business of others.
+            if (apart[row] > Math.Max(AllowedDrift * Math.Max(size, change[row]), NegligibleDrift * _largest[row]))
+                rows.Add(row);
+        }
+        return rows.Count == 0 ? null : new StateDrift(DriftRemark, next.dim() < 2 ? [] : [.. rows.Take(10)]);
+    }
+
+    /// <summary>The largest number of each row, or how far it is at most from another.</summary>
+    private static double[] RowSizes(Tensor state, Tensor? from = null)
+    {
+        long rows = JacobianEvaluator.Rows(state);
+        if (StateKernels.Supports(state) && state.is_contiguous() && from?.is_contiguous() != false)
+        {
+            var sizes = new double[rows];
+            StateKernels.RowSizes(sizes, state, from);
+            return sizes;
+        }
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        long rows = JacobianEvaluator.Rows(next);
-        Tensor change = Size(next - State);
-        Tensor size = maximum(Size(State), Size(next));
-        Tensor largest = _largest is null ? size : maximum(_largest, size);
-        _largest?.Dispose();
-        _largest = largest.clone().DetachFromDisposeScope();
-        Tensor allowed = maximum(maximum(size, change).Times(AllowedDrift), largest.Times(NegligibleDrift));
-        Tensor excess = Size(next - nextTwin) / allowed;
-        // NaN is the business of others.
-        Tensor apart = excess.gt(Numbers.One);
-        return apart.any().item<bool>()
-            ? new StateDrift(DriftRemark, next.dim() < 2 ? [] : [.. apart.nonzero().reshape(-1).to(CPU).data<long>().ToArray().Take(10)])
-            : null;
-
-        Tensor Size(Tensor state) => state.detach().reshape(rows, -1).abs().amax(1);
+        Tensor all = (from is null ? state : state - from).detach().reshape(rows, -1);
+        return all.abs().amax(1).to(ScalarType.Float64).cpu().data<double>().ToArray();
     }
 
     protected override void Moved(bool[]? mask)
@@ -92,7 +104,6 @@ internal abstract class ReversibleStepper(StepperContext context) : OneStepStepp
     {
         IsFresh = true;
         Release(ref _twin);
-        _largest?.Dispose();
         _largest = null;
     }
 }

@@ -57,9 +57,12 @@ internal sealed unsafe class AdaptiveNativeIntegrator : NativeIntegrator
         }
         if (Watcher?.Inspect(Stepper, attempt) is { } time)
         {
-            WriteOutputs(attempt.Span, time);
-            StopAtEvent(time);
-            return false;
+            if (!PassEvent(time))
+                return false;
+            _steps.Restart(Stepper.Time);
+            if (!_steps.IsOver)
+                ChooseStep(0);
+            return true;
         }
         Statistics.CountAccepted(attempt.Span.Size);
         WriteOutputs(attempt.Span, attempt.Span.End);
@@ -75,6 +78,8 @@ internal sealed unsafe class AdaptiveNativeIntegrator : NativeIntegrator
     }
 
     private StepController Controller => Options.Controller ?? Stepper.Controller;
+
+    protected override void WriteAtEvent(NativeSpan span, double end) => WriteOutputs(span, end);
 
     private void WriteOutputs(NativeSpan span, double end)
     {

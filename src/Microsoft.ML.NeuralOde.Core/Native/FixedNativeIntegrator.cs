@@ -1,4 +1,5 @@
 using Microsoft.ML.NeuralOde.StepControl;
+using Microsoft.ML.NeuralOde.Stepping;
 
 namespace Microsoft.ML.NeuralOde.Native;
 
@@ -6,6 +7,8 @@ namespace Microsoft.ML.NeuralOde.Native;
 internal sealed unsafe class FixedNativeIntegrator(NativeProblem problem) : NativeIntegrator(problem)
 {
     private long _steps;
+    private int _output;
+    private bool _isWritten;
 
     protected override void Integrate()
     {
@@ -14,6 +17,7 @@ internal sealed unsafe class FixedNativeIntegrator(NativeProblem problem) : Nati
         for (int output = 1; output < Grid.Count; output++)
         {
             double target = Grid.Values[output];
+            (_output, _isWritten) = (output, false);
             while (nextJump < jumps.Length && (target - jumps[nextJump]) * Grid.Direction >= 0)
             {
                 if (!Advance(jumps[nextJump++]))
@@ -26,12 +30,33 @@ internal sealed unsafe class FixedNativeIntegrator(NativeProblem problem) : Nati
                 throw new OdeSolverException(
                     SolverFailure.NonFinite, Stepper.Time, Statistics.LargestStep * Grid.Direction, double.NaN,
                     [], NativeFailure.NotFinite(Stepper.State, System));
-            new ReadOnlySpan<double>(Stepper.State, System.Size).CopyTo(Output(output));
+            if (!_isWritten)
+                new ReadOnlySpan<double>(Stepper.State, System.Size).CopyTo(Output(output));
         }
     }
 
     /// <summary>Steps to a time; false where an event or the step limit ended the solve.</summary>
     private bool Advance(double target)
+    {
+        // Behind a reset the steps are divided anew.
+        do
+        {
+            if (!AdvanceToInterruption(target))
+                return false;
+        }
+        while (Math.Abs(target - Stepper.Time) > 8 * TimePrecision.Spacing(target, ScalarType.Float64));
+        return true;
+    }
+
+    protected override void WriteAtEvent(NativeSpan span, double end)
+    {
+        _isWritten = (end - Grid.Values[_output]) * Grid.Direction >= 0;
+        if (_isWritten)
+            new ReadOnlySpan<double>(Stepper.Next, System.Size).CopyTo(Output(_output));
+    }
+
+    /// <summary>The same up to the target or an event that resets the state.</summary>
+    private bool AdvanceToInterruption(double target)
     {
         var steps = new FixedSteps(Stepper.Time, target, Options.LargestFixedStep);
         // More steps than allowed are known beforehand, unless an event may end the solve.
@@ -51,10 +76,7 @@ internal sealed unsafe class FixedNativeIntegrator(NativeProblem problem) : Nati
             if (attempt.NewtonFailed)
                 throw new OdeSolverException(SolverFailure.Newton, Stepper.Time, attempt.Span.Size, double.NaN, [], "");
             if (Watcher?.Inspect(Stepper, attempt) is { } time)
-            {
-                StopAtEvent(time);
-                return false;
-            }
+                return PassEvent(time);
             Statistics.CountAccepted(attempt.Span.Size);
             Stepper.Accept();
         }

@@ -46,10 +46,21 @@ internal abstract unsafe class NativeIntegrator : IDisposable
     {
         Stepper.Start(Grid.Start, Initial);
         new ReadOnlySpan<double>(Initial, System.Size).CopyTo(_states);
-        if (Grid.Count > 1)
-            Integrate();
+        try
+        {
+            if (Grid.Count > 1)
+                Integrate();
+        }
+        catch (OdeSolverException failure) when (
+            failure.Failure == SolverFailure.EventAccumulation && Options.OnStepLimit == StepLimitBehavior.ReturnPartial)
+        {
+            Status = RowStatus.EventAccumulation;
+        }
+        // Where a reset happens at the last output time, the output is the state before it.
+        ReadOnlySpan<double> last = Status == RowStatus.Completed
+            ? Output(Grid.Count - 1) : new ReadOnlySpan<double>(Stepper.State, System.Size);
         return new NativeOdeSolution(
-            Grid.Values, _states, _final ?? new ReadOnlySpan<double>(Stepper.State, System.Size).ToArray(), Statistics, Status,
+            Grid.Values, _states, _final ?? last.ToArray(), Statistics, Status,
             Watcher?.Occurrences ?? [])
         {
             EventsMayBeMissed = Watcher is { MayHaveMissed: true },
@@ -71,15 +82,30 @@ internal abstract unsafe class NativeIntegrator : IDisposable
         Options.Progress?.Report(new SolverProgress(Stepper.Time, Grid.End, Statistics.AcceptedSteps, Statistics.FunctionEvaluations));
     }
 
-    /// <inheritdoc cref="Solving.Integrator.StopAtEvent"/>
-    protected void StopAtEvent(double time)
+    /// <summary>
+    /// Goes to an event inside the attempted step by a step of its own, which is more exact than the interpolant, and on with the state
+    /// that the event sets; false where the solve ends there.
+    /// </summary>
+    protected bool PassEvent(double time)
     {
         NativeAttempt attempt = Watcher!.Approach(Stepper, time);
+        time = attempt.Span.End;
         Statistics.CountAccepted(attempt.Span.Size);
-        Watcher.Stop(attempt.Span.End, Stepper.Next);
+        // Rounding must not decide whether an output at the event's time is reached.
+        WriteAtEvent(attempt.Span, time + Grid.Direction * 8 * TimePrecision.Spacing(time, ScalarType.Float64));
+        double* next = Watcher.Stop(time, Stepper.Next);
+        if (next != null)
+        {
+            Stepper.Start(time, next);
+            return true;
+        }
         _final = new ReadOnlySpan<double>(Stepper.Next, System.Size).ToArray();
         Status = RowStatus.Event;
+        return false;
     }
+
+    /// <summary>Notes the outputs of a step that ends at an event, up to a time.</summary>
+    protected abstract void WriteAtEvent(NativeSpan span, double end);
 
     /// <summary>The discontinuities between the first and the last output time, in the order in which they are reached.</summary>
     protected double[] DiscontinuitiesInside() => Options.Discontinuities.Count == 0 ? [] :

@@ -22,7 +22,7 @@ internal sealed class EventSolve
     private readonly DisposeScope _scope;
     private readonly Tensor?[] _states;
     private readonly List<OdeEventOccurrence> _occurrences = [];
-    private readonly Queue<double> _resets = new();
+    private readonly ResetTimes _resets;
     private bool _mayHaveMissed;
     private long _steps;
 
@@ -39,6 +39,7 @@ internal sealed class EventSolve
         _withGradient = withGradient;
         _returnsPartial = returnsPartial;
         _states = new Tensor?[problem.Grid.Count];
+        _resets = new ResetTimes(problem.Options.Events.Count);
     }
 
     public OdeSolution Run()
@@ -71,10 +72,8 @@ internal sealed class EventSolve
             FoundEvent[] last = [.. stretch.Found.Where(found => found.Time == end && found.Event.Interrupts)];
             if (last.Any(found => found.Event.IsTerminal))
                 break;
-            if (IsAccumulating(end))
+            if (_resets.Add(end, from) is { } failure)
             {
-                OdeSolverException failure = EventWatcher.Accumulation(
-                    end, end - from, "They follow each other faster than time can tell them apart.");
                 status = Returned(failure) ?? throw failure;
                 break;
             }
@@ -93,24 +92,6 @@ internal sealed class EventSolve
             occurrence.State.MoveToOuterDisposeScope();
         }
         return new OdeSolution(all.DetachFromDisposeScope(), _statistics, [status], _occurrences) { EventsMayBeMissed = _mayHaveMissed };
-    }
-
-    /// <summary>
-    /// Whether resets, this one included, follow each other so fast that rounding of their times governs the solve: more of them than there
-    /// are events within a few numbers, or a hundred within some more.
-    /// </summary>
-    private bool IsAccumulating(double time)
-    {
-        const int Many = 100;
-        int few = _problem.Options.Events.Count + 1;
-        _resets.Enqueue(time);
-        if (_resets.Count > Math.Max(Many, few) + 1)
-            _resets.Dequeue();
-        double spacing = Math.BitIncrement(Math.Abs(time)) - Math.Abs(time);
-        return AreWithin(few, 64 * few * spacing) || AreWithin(Many, 1000 * Many * spacing);
-
-        bool AreWithin(int count, double distance) =>
-            _resets.Count > count && Math.Abs(time - _resets.ElementAt(_resets.Count - 1 - count)) <= distance;
     }
 
     /// <summary>What is known of the solve from one interruption to the next.</summary>

@@ -20,11 +20,6 @@ internal sealed class EventWatcher
     /// <summary>Events of one step that are nearer to each other than this fraction of it may be at one time.</summary>
     private const double AtOneTime = 0.01;
 
-    /// <summary>
-    /// Times that differ by no more than so many numbers of their type are one: rounding of the state moves events as far.
-    /// </summary>
-    private const int AtOnce = 32;
-
     /// <summary>After so many steps whose pieces did not resolve an event function, it is looked at coarsely.</summary>
     private const int RoughSteps = 8;
 
@@ -82,12 +77,13 @@ internal sealed class EventWatcher
             // A function that was too rough in several steps will not become smooth.
             int pieces = _rough[i] < RoughSteps ? SignChanges.MostPieces : 1;
             SignChanges.Result changes;
-            if (_first && Departure(item, first, stepper, attempt) is { } departure)
+            var departure = new EventDeparture(start, size, TimePrecision.Spacing(start, _clock.Type), Value);
+            if (Speed(item, departure, stepper, attempt) is { } speed)
             {
-                // g(σ) / σ has the other zeros of g, however near they are.
-                value = sigma => sigma == 0 ? departure : (Value(sigma) - first) / sigma;
-                changes = SignChanges.Find(value, departure, Math.Sign(departure), () => 100 * Noise(), pieces);
-                CheckHop(item, first, Value, value, changes, stepper, attempt);
+                value = departure.Deflated(speed);
+                changes = SignChanges.Find(value, speed, Math.Sign(speed), () => 100 * Noise(), pieces);
+                if (changes.Brackets.Count > 0 && Counts(item, changes.Brackets[0].Sign))
+                    departure.CheckHop(SignChanges.Root(value, changes.Brackets[0]), this.Noise(item, start, stepper.State));
             }
             else
             {
@@ -136,7 +132,7 @@ internal sealed class EventWatcher
                 Found[i] = Found[i] with { Time = time };
         foreach (FoundEvent other in _nearby)
         {
-            bool isAtOnce = Math.Abs(other.Time - _interruption) <= AtOnce * TimePrecision.Spacing(time, _clock.Type);
+            bool isAtOnce = Math.Abs(other.Time - _interruption) <= EventDeparture.AtOnce * TimePrecision.Spacing(time, _clock.Type);
             if ((isAtOnce || Math.Sign(Evaluate(other.Event, time, state)) != other.Sign)
                 && !Found.Exists(entry => entry.Event == other.Event && entry.Time == time))
                 Found.Add(other with { Time = time });
@@ -166,59 +162,20 @@ internal sealed class EventWatcher
     private static bool Counts(OdeEvent item, int before) =>
         item.Direction == EventDirection.Both || (before < 0) == (item.Direction == EventDirection.Rising);
 
-    /// <summary>
-    /// How fast g leaves its zero at the start of this part of the solve, per step; null where the part does not begin at such a zero of
-    /// this event. The sign is that of the derivative, which a bounce leaves no doubt about when its flight is too short for samples.
-    /// </summary>
-    private double? Departure(OdeEvent item, double first, Stepper stepper, StepAttempt attempt)
+    /// <summary>How fast g leaves its zero at the start of this part of the solve; null where it does not begin at such a zero.</summary>
+    private double? Speed(OdeEvent item, EventDeparture departure, Stepper stepper, StepAttempt attempt)
     {
-        if (_starts.FirstOrDefault(entry => entry.Event == item) is not { Event: not null } origin)
+        if (!_first || _starts.FirstOrDefault(entry => entry.Event == item) is not { Event: not null } origin)
             return null;
         double start = attempt.Span.Start[0], size = attempt.Span.Size[0];
-        double spacing = TimePrecision.Spacing(start, _clock.Type);
-        bool isZero = Math.Abs(first) <= 4 * Math.Max(Math.Abs(origin.Residual), Noise(item, start, stepper.State));
-        // Along the tangent, where the smallest differences survive, as far as it takes to see one.
         Tensor slope = stepper.Derivative();
-        for (double sigma = Math.Min(1, Math.Max(1e-6, 16 * spacing / Math.Abs(size))); sigma <= 1; sigma *= 8)
+        return departure.Speed(origin.Sign, origin.Residual, Noise(item, start, stepper.State), sigma =>
         {
             using Tensor step = slope.Times(sigma * size);
             using Tensor moved = stepper.State.Plus(step);
-            double change = Evaluate(item, start + sigma * size, moved) - first;
-            if (change != 0)
-                return isZero || Math.Abs(first) <= AtOnce * spacing * Math.Abs(change / (sigma * size)) ? change / sigma : null;
-        }
-        if (!isZero)
-            return null;
-        // It stands still; where it is carried on all the same, the event happens again and again.
-        foreach (double sigma in (ReadOnlySpan<double>)[1e-3, 0.1, 1])
-        {
-            int sign = Math.Sign(Evaluate(item, stepper, attempt, start + sigma * size, sigma) - first);
-            if (sign == -origin.Sign)
-                throw Accumulation(start, size,
-                    "The reset leaves the state at rest where the event happens, and the right-hand side carries it on through.");
-            if (sign != 0)
-                return sign * double.Epsilon;
-        }
-        return null;
+            return Evaluate(item, start + sigma * size, moved);
+        });
     }
-
-    /// <summary>Fails where, until its next zero, g stays within the rounding of the state.</summary>
-    private void CheckHop(
-        OdeEvent item, double first, Func<double, double> function, Func<double, double> deflated, SignChanges.Result changes,
-        Stepper stepper, StepAttempt attempt)
-    {
-        if (changes.Brackets.Count == 0 || !Counts(item, changes.Brackets[0].Sign))
-            return;
-        double place = SignChanges.Root(deflated, changes.Brackets[0]);
-        double start = attempt.Span.Start[0];
-        if (Math.Abs(function(place / 2) - first) <= 4 * Noise(item, start, stepper.State))
-            throw Accumulation(
-                start, place * attempt.Span.Size[0], "Between two events the event function stays within the rounding of the state.");
-    }
-
-    /// <summary>The failure of events that follow each other too fast.</summary>
-    internal static OdeSolverException Accumulation(double time, double step, string detail) =>
-        new(SolverFailure.EventAccumulation, time, step, double.NaN, [], detail);
 
     /// <summary>By how much rounding of time and state moves g.</summary>
     private double Noise(OdeEvent item, double time, Tensor state)

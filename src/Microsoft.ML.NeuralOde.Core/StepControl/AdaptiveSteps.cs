@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Stepping;
+
 namespace Microsoft.ML.NeuralOde.StepControl;
 
 /// <summary>
@@ -63,6 +65,14 @@ internal sealed class AdaptiveSteps(StepLimits limits)
             return false;
         _history.Restart();
         return true;
+    }
+
+    /// <summary>The solve goes on afresh at a time; stops there are passed.</summary>
+    public void Restart(double time)
+    {
+        _history.Restart();
+        while (!IsOver && (limits.Stops[_nextStop] - time) * limits.Direction <= 8 * TimePrecision.Spacing(time, ScalarType.Float64))
+            _nextStop++;
     }
 
     private static int Exponent(int errorOrder) => Math.Max(1, errorOrder) + 1;

@@ -21,12 +21,32 @@ public class LayeredDynamicsTests
         ("mixed, no biases", () => new Layered(
             [nn.Linear(Features, 9, hasBias: false), nn.ReLU(), nn.Linear(9, 4), nn.Tanh(), nn.Linear(4, Features, hasBias: false)],
             nn.Linear(1, Features))),
+        ("gelu", () => new Layered([nn.Linear(Features, 5), nn.GELU(), nn.Linear(5, Features)])),
+        ("gelu by tanh", () => new Layered(
+            [nn.Linear(Features, 17), nn.GELU(GELU.Approximate.tanh), nn.Linear(17, Features)], nn.Linear(1, Features))),
+        ("sigmoid", () => new Layered([nn.Linear(Features, 5), nn.Sigmoid(), nn.Linear(5, Features)])),
+        ("time is the first input",
+            () => new Layered([nn.Linear(Features + 1, 5), nn.Tanh(), nn.Linear(5, Features)], input: TimeInput.First)),
+        ("time is the last input of two layers, and added", () => new Layered(
+            [nn.Linear(Features + 1, 5), nn.Tanh(), nn.Linear(5, 5), nn.GELU(), nn.Linear(6, Features)], nn.Linear(1, Features),
+            input: TimeInput.Last)),
+        ("normalised in front", () => new Layered([Norm(Features), nn.Linear(Features, 5), nn.Tanh(), nn.Linear(5, Features)])),
+        ("normalised behind", () => new Layered([nn.Linear(Features, 9), Norm(9), nn.SiLU(), nn.Linear(9, Features), Norm(Features)])),
+        ("normalised everywhere, time", () => new Layered(
+            [Norm(Features), nn.Linear(Features + 1, 9), Norm(9), nn.Sigmoid(), nn.LayerNorm(9, elementwise_affine: false),
+                nn.Linear(10, Features)], nn.Linear(1, Features), input: TimeInput.First)),
         ("frozen", () => new Layered([nn.Linear(Features, 5), nn.Tanh(), nn.Linear(5, Features)]).Freeze()),
     ];
 
     private static readonly (string Reason, Func<Layered> Create)[] Refused =
     [
-        ("GELU", () => new Layered([nn.Linear(Features, 5), nn.GELU(), nn.Linear(5, Features)])),
+        ("ELU", () => new Layered([nn.Linear(Features, 5), nn.ELU(), nn.Linear(5, Features)])),
+        ("LayerNorm follow each other", () => new Layered([nn.LayerNorm(Features), nn.LayerNorm(Features), nn.Linear(Features, Features)])),
+        ("rows of 5", () => new Layered([nn.Linear(Features, 5), nn.LayerNorm([4, 5]), nn.Tanh(), nn.Linear(5, Features)])),
+        ("4 inputs, and the state 3 features",
+            () => new Layered([nn.Linear(Features + 1, Features)], input: TimeInput.Last, says: TimeInput.None)),
+        ("something else",
+            () => new Layered([nn.Linear(Features + 1, Features)], input: TimeInput.Last, says: TimeInput.First)),
         ("beta 1", () => new Layered([nn.Linear(Features, 5), nn.Softplus(2), nn.Linear(5, Features)])),
         ("is no Linear", () => new Layered([nn.Linear(Features, Features), nn.Tanh()])),
         ("is no Linear", () => new Layered([])),
@@ -153,6 +173,16 @@ public class LayeredDynamicsTests
             .. module.parameters().Where(parameter => parameter.requires_grad).Select(parameter => parameter.grad!.clone())];
     }
 
+    /// <summary>A normalisation whose weights differ from 1 and 0.</summary>
+    private static LayerNorm Norm(long width)
+    {
+        LayerNorm norm = nn.LayerNorm(width, eps: 1e-2);
+        using IDisposable noGrad = no_grad();
+        foreach (Parameter parameter in norm.parameters())
+            parameter.add_(rand(width));
+        return norm;
+    }
+
     private static Layered Shared()
     {
         Linear layer = nn.Linear(Features, Features);
@@ -162,11 +192,15 @@ public class LayeredDynamicsTests
     private sealed class Layered : nn.Module<Tensor, Tensor, Tensor>, ILayeredDynamics
     {
         private readonly Func<Tensor, Tensor> _change;
+        private readonly TimeInput _input;
 
         public Layered(
-            nn.Module<Tensor, Tensor>[] layers, Linear? time = null, Func<Tensor, Tensor>? change = null, nn.Module? extra = null)
+            nn.Module<Tensor, Tensor>[] layers, Linear? time = null, Func<Tensor, Tensor>? change = null, nn.Module? extra = null,
+            TimeInput input = TimeInput.None, TimeInput? says = null)
             : base(nameof(Layered))
         {
+            _input = input;
+            ConcatenatedTime = says ?? input;
             Layers = layers;
             AddedTime = time;
             _change = change ?? (x => x);
@@ -181,6 +215,8 @@ public class LayeredDynamicsTests
         public IReadOnlyList<nn.Module<Tensor, Tensor>> Layers { get; }
 
         public Linear? AddedTime { get; }
+
+        public TimeInput ConcatenatedTime { get; }
 
         public int Calls { get; private set; }
 
@@ -205,11 +241,19 @@ public class LayeredDynamicsTests
         public override Tensor forward(Tensor t, Tensor y)
         {
             Calls++;
-            Tensor x = Layers.Aggregate(_change(y), (at, layer) => layer.call(at));
+            Tensor x = Layers.Aggregate(_change(y), (at, layer) => layer.call(WithTime(t, at, layer)));
             if (AddedTime is not { } time)
                 return x;
             Tensor added = time.call(t.reshape(-1, 1));
             return added.shape[^1] == Features ? x + added : x + added.expand(1, Features);
+        }
+
+        private Tensor WithTime(Tensor t, Tensor x, nn.Module layer)
+        {
+            if (_input == TimeInput.None || layer is not Linear linear || linear.weight!.shape[1] == x.shape[1])
+                return x;
+            Tensor column = t.reshape(-1, 1).expand(x.shape[0], 1);
+            return cat(_input == TimeInput.First ? [column, x] : [x, column], 1);
         }
     }
 }

@@ -81,6 +81,22 @@ internal sealed record Detest(string Name, Func<Tensor, Tensor, Tensor> F, doubl
         return ((solution.Final - exact).abs() / (tolerance * (1 + exact.abs()))).max().ToDouble();
     }
 
+    /// <summary>The same of a solve in plain memory.</summary>
+    public double NativeScaledError(OdeMethod method, double tolerance)
+    {
+        double[] exact = [.. FinalStates.GetProperty(Name).EnumerateArray().Select(value => value.GetDouble())];
+        using IDisposable noGrad = no_grad();
+        NativeOdeSolution solution = Ode.Solve(
+            (t, y, dy) =>
+            {
+                using DisposeScope scope = NewDisposeScope();
+                F(tensor(t), tensor(y.ToArray())).data<double>().ToArray().CopyTo(dy);
+            },
+            InitialState, [0, 20], new OdeSolverOptions { Method = method, RelativeTolerance = tolerance, AbsoluteTolerance = tolerance });
+        return Enumerable.Range(0, exact.Length)
+            .Max(i => Math.Abs(solution.Final[i] - exact[i]) / (tolerance * (1 + Math.Abs(exact[i]))));
+    }
+
     private static Tensor Torus(Tensor t, Tensor y)
     {
         Tensor r = (y[0].square() + y[1].square()).sqrt();
