@@ -10,8 +10,13 @@ namespace Microsoft.ML.NeuralOde.Flows;
 /// <param name="Features">The feature column.</param>
 /// <param name="FeatureDimensions">The dimensions of its vectors.</param>
 /// <param name="Condition">The condition's column; null for none.</param>
-internal sealed record FlowColumns(string Features, int[] FeatureDimensions, string? Condition)
+/// <param name="Table">What the features were put together from; null or empty where that is not known.</param>
+internal sealed record FlowColumns(string Features, int[] FeatureDimensions, string? Condition, TableColumn[]? Table = null)
 {
+    /// <summary>The columns of tables that are drawn, one a feature or a category.</summary>
+    public IEnumerable<TableColumn> TableColumns =>
+        Table is { Length: > 0 } ? Table : Enumerable.Range(0, FeatureCount).Select(slot => TableColumn.Unnamed(Features, slot));
+
     public int FeatureCount => FeatureDimensions.Aggregate(1, (product, size) => product * size);
 
     /// <summary>Finds the columns in data that are to be scored.</summary>
@@ -55,6 +60,7 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     // What the smoothing noise makes of a standard deviation of one.
     private readonly double _widening = Math.Sqrt(1 + options.Smoothing * options.Smoothing);
     private RowShape _shape;
+    private TableColumn[] _table = [];
     private ReshapingTables? _reshaping;
 
     /// <summary>
@@ -79,7 +85,7 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     {
         FittedNetwork<FlowNetwork> fitted = Run(input, validation);
         return (new ContinuousFlowModel(fitted.Network),
-            new FlowColumns(options.FeatureColumnName, fitted.FeatureDimensions, options.ConditionColumnName), fitted.History);
+            new FlowColumns(options.FeatureColumnName, fitted.FeatureDimensions, options.ConditionColumnName, _table), fitted.History);
     }
 
     protected override RowColumns ValidationColumns(DataViewSchema validation, DataViewSchema training)
@@ -97,6 +103,8 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
         return Columns;
     }
 
+    protected override void Begin(DataViewSchema schema) => _table = TableColumn.Of(schema, Columns.FindFeatures(schema));
+
     protected override void Plan(RowShape shape) => _shape = shape;
 
     protected override (string Name, string Value)[] Identity() => [("the numbers of a condition", $"{_shape.Labels}")];
@@ -112,7 +120,7 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
             _shape.Features, _shape.Labels, options.EnsembleSize, options.Blocks, [.. options.HiddenLayers], options.Activation,
             options.Solver.Name,
             options.ProductionTolerances.Relative, options.ProductionTolerances.Absolute, options.ProductionStepSize ?? options.StepSize,
-            whole, _reshaping?.Slots, _reshaping?.Knots ?? 0);
+            whole, _reshaping?.Slots, _reshaping?.Knots ?? 0, WholeValues.Of(statistics, whole, _table));
         CheckSize(description);
         return () => new FlowNetwork(description, options.SolverOptions());
     }
