@@ -63,15 +63,20 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     private TableColumn[] _table = [];
     private ReshapingTables? _reshaping;
 
+    // The rows that are learned from where some of them are left out, and the network that learns.
+    private MemoryRows? _kept;
+    private FlowNetwork? _network;
+
     /// <summary>
     /// What the fitted flows say against training rows: all rows, or the first of a random order where there are many; null where it was
     /// not asked for.
     /// </summary>
     public FlowEvidence? Evidence { get; private set; }
 
-    /// <summary>Frees the evidence; the network lives on.</summary>
+    /// <summary>Frees the evidence and what was kept of rows; the network lives on.</summary>
     public void Dispose()
     {
+        _kept?.Dispose();
         Evidence?.Surprise.Dispose();
         Evidence?.LatentEnergy.Dispose();
     }
@@ -111,11 +116,13 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
 
     protected override Func<FlowNetwork> Design(TrainingData data, Action<string> warn)
     {
-        RowStatistics statistics = data.Rows.Statistics;
+        _kept = options.TrimmedShare > 0 ? Trimmed(data) : null;
+        ITrainingRows rows = _kept ?? data.Rows;
+        RowStatistics statistics = rows.Statistics;
         CheckRows(statistics, warn);
         int[] whole = options.Dequantization == Dequantization.Integers ? statistics.WholeFeatures() : [];
         _reshaping =
-            ReshapingTables.Fit(data.Rows, options.Reshaping, [.. whole, .. statistics.ConstantFeatures()], Seeds.Order(data.Seed, 0));
+            ReshapingTables.Fit(rows, options.Reshaping, [.. whole, .. statistics.ConstantFeatures()], Seeds.Order(data.Seed, 0));
         var description = new FlowDescription(
             _shape.Features, _shape.Labels, options.EnsembleSize, options.Blocks, [.. options.HiddenLayers], options.Activation,
             options.Solver.Name,
@@ -125,16 +132,30 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
         return () => new FlowNetwork(description, options.SolverOptions());
     }
 
-    protected override void Prepare(FlowNetwork network, RowStatistics statistics) =>
+    protected override void Prepare(FlowNetwork network, RowStatistics statistics)
+    {
+        statistics = _kept?.Statistics ?? statistics;
         network.Standardize(Scaling(statistics, _reshaping, _widening), _reshaping, _shape.Labels > 0 ? statistics.Labels() : null);
+        _network = network;
+    }
 
     protected override ITrainable Learner(FlowNetwork network) => new FlowTraining(network, options, options.Smoothing / _widening);
 
-    protected override ITrainingRows Epochs(ITrainingRows rows) =>
-        options.BatchesPerEpoch is { } batches ? new RepeatedRows(rows, batches, options.BatchSize) : rows;
+    protected override ITrainingRows Epochs(ITrainingRows rows)
+    {
+        if (_kept is not null)
+            rows = _kept = _kept.MoveTo(_network!.Device);
+        return options.BatchesPerEpoch is { } batches ? new RepeatedRows(rows, batches, options.BatchSize) : rows;
+    }
 
     protected override void Finish(FlowNetwork network, ITrainingRows rows, int seed, Action<string> warn) =>
         Evidence = withEvidence ? Collect(network, rows, Seeds.Order(seed, 0)) : null;
+
+    private MemoryRows Trimmed(TrainingData data) => data.Rows is MemoryRows memory
+        ? memory.Select(RowTrimming.Keep(memory, options.TrimmedShare, Seeds.Order(data.Seed, 0)))
+        : throw new InvalidOperationException(
+            $"{nameof(options.TrimmedShare)} is {options.TrimmedShare}: rows are left out by a comparison of all of them, which must be in "
+            + $"the memory of one process. Raise {nameof(options.MemoryBudgetMegabytes)}, or set it to 0.");
 
     private static NumberLabel? ConditionOf(ContinuousFlowTrainerOptions options) =>
         options.ConditionColumnName is { } condition ? new NumberLabel(condition, "condition") : null;
