@@ -20,7 +20,8 @@ internal static class AnomalyCommand
     {
         Option<string?> data = CommandOptions.Path(
             "--data", "FILE-OR-FOLDER",
-            "A CSV file with a header, whose last column may be 'label' (1 for anomalies), or a folder of files with that column.");
+            "A CSV file with a header, whose last column may be 'label' (1 for anomalies), or a folder of files with that column; several "
+            + "are separated by commas.");
         data.Required = true;
         Option<int?> epochs = CommandOptions.Positive("--epochs", "Epochs of the training; the trainer's default where it is left out.");
         Option<int> seed = CommandOptions.Seed(1, "Seed of the training, and of the first division of the rows.");
@@ -30,19 +31,27 @@ internal static class AnomalyCommand
         Option<string[]> detectors = CommandOptions.Parsed(
             "--detectors", Detectors, Detectors, ParseDetectors, "NAMES",
             $"Detectors to run, separated by commas: {string.Join(", ", Detectors)}.");
+        Option<double> contaminate = CommandOptions.Share(
+            "--contaminate", 0,
+            "So large a share of the training rows, 0.05 for instance, are anomalies, but half of all anomalies at most.");
+        Option<double> trim = CommandOptions.Share(
+            "--trim", 0, "The flow leaves so large a share of its training rows out (TrimmedShare).");
+        Option<string?> markdown = CommandOptions.Path("--markdown", "FILE", "Write the table of results into this document.");
         Option<string?> output = CommandOptions.Path("--out", "FILE", "Write the scored rows to this CSV file, the strangest first.");
         Option<string?> json = CommandOptions.Json("Write the results to this file.");
         var command = new System.CommandLine.Command("anomaly", "Detect anomalies in tables with continuous normalizing flows.")
         {
-            data, epochs, seed, protocol, detectors, output, json,
+            data, epochs, seed, protocol, detectors, contaminate, trim, output, markdown, json,
         };
         command.SetAction((result, token) => Task.Run(
             () => Run(
                 result.GetValue(data)!,
                 new AnomalySettings(
                     result.GetValue(epochs), result.GetValue(seed), result.GetValue(protocol),
-                    result.GetValue(protocol) == SplitProtocol.Halves ? Halves : 1, result.GetValue(detectors)!),
-                OutputFile.At("--out", result.GetValue(output)), OutputFile.At("--json", result.GetValue(json)), display, token),
+                    result.GetValue(protocol) == SplitProtocol.Halves ? Halves : 1, result.GetValue(detectors)!,
+                    result.GetValue(contaminate), result.GetValue(trim)),
+                OutputFile.At("--out", result.GetValue(output)), OutputFile.At("--markdown", result.GetValue(markdown)),
+                OutputFile.At("--json", result.GetValue(json)), display, token),
             token));
         return command;
     }
@@ -57,10 +66,11 @@ internal static class AnomalyCommand
     }
 
     private static void Run(
-        string path, AnomalySettings settings, OutputFile? output, OutputFile? json, Display display, CancellationToken cancellationToken)
+        string path, AnomalySettings settings, OutputFile? output, OutputFile? markdown, OutputFile? json, Display display,
+        CancellationToken cancellationToken)
     {
-        AnomalyTable[] tables = [.. AnomalyTable.Find(path).Select(AnomalyTable.Read)];
-        BaselineTable? listed = BaselineTable.Beside(path);
+        AnomalyTable[] tables = [.. AnomalyTable.FindAll(path).Select(AnomalyTable.Read)];
+        BaselineTable? listed = BaselineTable.Beside(AnomalyTable.Paths(path));
         var findings = new List<AnomalyFinding>();
         if (!tables[0].IsLabelled)
             settings = settings with { Detectors = [AnomalyResult.Flow], Repeats = 1 };
@@ -69,7 +79,12 @@ internal static class AnomalyCommand
         if (tables[0].IsLabelled)
         {
             display.Line($"Area under the ROC curve; {Describe(settings)}, the others and all anomalies test.");
-            display.Table(AnomalyReport.Table(results, settings.Protocol == SplitProtocol.Modulo ? listed : null));
+            bool isListed = settings is { Protocol: SplitProtocol.Modulo, Contaminated: 0 };
+            display.Table(AnomalyReport.Table(results, isListed ? listed : null));
+            foreach (string line in AnomalyReport.Alarms(results))
+                display.Line(line);
+            if (markdown is not null)
+                DocumentSection.Write(markdown.FullPath, "anomaly", AnomalyReport.Markdown(results, isListed ? listed : null));
         }
         else
         {
@@ -93,8 +108,12 @@ internal static class AnomalyCommand
         finding.StrangeIn.Count > 0 ? $"; strange in: {string.Join(", ", finding.StrangeIn)}" : "";
 
     private static string Describe(AnomalySettings settings) => settings.Protocol == SplitProtocol.Modulo
-        ? "of the normal rows three in five train"
-        : $"half of the normal rows train, drawn at random, the mean over the seeds {settings.Seed} to {settings.Seed + settings.Repeats - 1}";
+        ? $"of the normal rows three in five train{Contaminated(settings)}"
+        : "half of the normal rows train, drawn at random, the mean over the seeds "
+            + $"{settings.Seed} to {settings.Seed + settings.Repeats - 1}{Contaminated(settings)}";
+
+    private static string Contaminated(AnomalySettings settings) => settings.Contaminated > 0
+        ? string.Create(CultureInfo.InvariantCulture, $" among {settings.Contaminated:P0} anomalies, drawn at random") : "";
 
     private static string Csv(IEnumerable<AnomalyFinding> findings)
     {

@@ -9,15 +9,24 @@ namespace Microsoft.ML.NeuralOde.Samples.Anomalies;
 /// <param name="Protocol">Which normal rows train.</param>
 /// <param name="Repeats">Divisions of the rows, with seeds one after the other.</param>
 /// <param name="Detectors">The names of the detectors.</param>
-internal sealed record AnomalySettings(int? Epochs, int Seed, SplitProtocol Protocol, int Repeats, string[] Detectors);
+/// <param name="Contaminated">The share of anomalies among the training rows.</param>
+/// <param name="Trimmed">The flow's share of training rows that are left out.</param>
+internal sealed record AnomalySettings(
+    int? Epochs, int Seed, SplitProtocol Protocol, int Repeats, string[] Detectors, double Contaminated = 0, double Trimmed = 0);
 
 /// <summary>How well anomalies of a table were told from normal rows; means where rows were divided several times.</summary>
 /// <param name="Name">The table.</param>
+/// <param name="Rows">Its rows.</param>
+/// <param name="Features">Its features.</param>
 /// <param name="Auroc">The flow's area under the ROC curve; null without labels, or where it was not run.</param>
 /// <param name="Anomalies">The scored rows that are anomalies to the flow, with the first seed.</param>
 /// <param name="Seconds">The flow's time for training and scoring.</param>
 /// <param name="Others">The areas of the other detectors that were run.</param>
-internal sealed record AnomalyResult(string Name, double? Auroc, int Anomalies, double Seconds, IReadOnlyDictionary<string, double> Others)
+/// <param name="FalseAlarms">How many normal rows the flow takes for anomalies, with the first seed.</param>
+/// <param name="Contamination">The share of anomalies among the training rows, with the first seed.</param>
+internal sealed record AnomalyResult(
+    string Name, int Rows, int Features, double? Auroc, int Anomalies, double Seconds, IReadOnlyDictionary<string, double> Others,
+    IReadOnlyList<FalseAlarms> FalseAlarms, double Contamination)
 {
     /// <summary>The flow's name among the detectors.</summary>
     public const string Flow = "flow";
@@ -57,13 +66,16 @@ internal static class AnomalyEvaluation
         var flows = new List<FlowRun>();
         var others = Baseline.All.Where(baseline => settings.Detectors.Contains(baseline.Name))
             .ToDictionary(baseline => baseline, _ => new List<double>());
+        double contamination = 0;
         for (int i = 0; i < settings.Repeats; i++)
         {
             int seed = settings.Seed + i, repeat = i;
-            AnomalySplit split = table.Split(settings.Protocol, seed);
+            AnomalySplit split = table.Split(settings.Protocol, seed).Contaminated(settings.Contaminated, seed);
+            if (i == 0)
+                contamination = split.Contamination;
             if (settings.Detectors.Contains(AnomalyResult.Flow))
                 flows.Add(RunFlow(
-                    table, split, settings.Epochs, seed, done => report((repeat + done) / settings.Repeats), cancellationToken));
+                    table, split, settings, seed, done => report((repeat + done) / settings.Repeats), cancellationToken));
             foreach ((Baseline baseline, List<double> areas) in others)
             {
                 cancellationToken.ThrowIfCancellationRequested();
@@ -73,33 +85,37 @@ internal static class AnomalyEvaluation
         AnomalyFinding[] first = flows.Count > 0 ? flows[0].Findings : [];
         findings.AddRange(first);
         return new AnomalyResult(
-            table.Name, flows.Average(flow => flow.Auroc), first.Count(finding => finding.IsAnomaly),
+            table.Name, table.RowCount, table.Columns.Count, flows.Average(flow => flow.Auroc), first.Count(finding => finding.IsAnomaly),
             flows.Select(flow => flow.Seconds).DefaultIfEmpty().Average(),
-            others.ToDictionary(pair => pair.Key.Name, pair => pair.Value.Average()));
+            others.ToDictionary(pair => pair.Key.Name, pair => pair.Value.Average()), flows.Count > 0 ? flows[0].FalseAlarms : [],
+            contamination);
     }
 
     private static FlowRun RunFlow(
-        AnomalyTable table, AnomalySplit split, int? epochs, int seed, Action<double> report, CancellationToken cancellationToken)
+        AnomalyTable table, AnomalySplit split, AnomalySettings settings, int seed, Action<double> report,
+        CancellationToken cancellationToken)
     {
         long started = Stopwatch.GetTimestamp();
         var mlContext = new MLContext(seed);
         var options = new ContinuousFlowAnomalyTrainer.Options
         {
+            TrimmedShare = settings.Trimmed,
             CancellationToken = cancellationToken,
             EpochCallback = epoch => report((double)epoch.Epoch / epoch.NumberOfEpochs),
         };
-        options.NumberOfEpochs = epochs ?? options.NumberOfEpochs;
+        options.NumberOfEpochs = settings.Epochs ?? options.NumberOfEpochs;
         using ContinuousFlowAnomalyTransformer model =
             mlContext.AnomalyDetection.Trainers.ContinuousFlow(options).Fit(AnomalyTable.View(mlContext, split.Training));
         IDataView scored = model.Transform(AnomalyTable.View(mlContext, split.Test));
         AnomalyFinding[] found = [.. mlContext.Data.CreateEnumerable<AnomalyPrediction>(scored, reuseRowObject: false)
             .Select((prediction, i) => new AnomalyFinding(table, split.Test[i], prediction.Score, prediction.PredictedLabel))];
+        double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
         if (!table.IsLabelled)
             found = Explain(mlContext, model, found);
         double? auroc = table.IsLabelled
             ? Auroc.Of([.. found.Select(finding => (double)finding.Score)], [.. found.Select(finding => finding.Row.Label != 0)])
             : null;
-        return new FlowRun(auroc, found, Stopwatch.GetElapsedTime(started).TotalSeconds);
+        return new FlowRun(auroc, found, seconds, table.IsLabelled ? FalseAlarms.Of(mlContext, model, split) : []);
     }
 
     /// <summary>The findings, the strangest of them with the features in which they are strange.</summary>
@@ -123,7 +139,7 @@ internal static class AnomalyEvaluation
             .OrderByDescending(i => contributions[i]).Take(MostNotable).Select(i => names[i])];
     }
 
-    private sealed record FlowRun(double? Auroc, AnomalyFinding[] Findings, double Seconds);
+    private sealed record FlowRun(double? Auroc, AnomalyFinding[] Findings, double Seconds, FalseAlarms[] FalseAlarms);
 
     private sealed class AnomalyContributions
     {

@@ -18,6 +18,26 @@ internal sealed record AnomalySplit(IReadOnlyList<AnomalyRow> Training, IReadOnl
     // Of five normal rows three are for training.
     private const int Cycle = 5, TrainingRows = 3;
 
+    /// <summary>The share of anomalies among the training rows.</summary>
+    public double Contamination => Training.Count(row => row.Label != 0) / (double)Training.Count;
+
+    /// <summary>
+    /// The same with anomalies, drawn at random, among the training rows: as many as make up a share of them, but half of all at most. They
+    /// are not scored.
+    /// </summary>
+    /// <param name="share">The share; 0 for none.</param>
+    /// <param name="seed">Decides which.</param>
+    public AnomalySplit Contaminated(double share, int seed)
+    {
+        AnomalyRow[] anomalies = [.. Test.Where(row => row.Label != 0)];
+        new Random(seed).Shuffle(anomalies);
+        int count = (int)Math.Min(Math.Round(share / (1 - share) * Training.Count), anomalies.Length / 2);
+        if (count == 0)
+            return this;
+        HashSet<AnomalyRow> moved = [.. anomalies[..count]];
+        return new AnomalySplit([.. Training, .. moved], [.. Test.Where(row => !moved.Contains(row))]);
+    }
+
     /// <summary>Divides the rows of a labelled table.</summary>
     /// <param name="rows">All rows.</param>
     /// <param name="protocol">The rule.</param>

@@ -34,15 +34,25 @@ internal sealed class AnomalyTable
 
     public bool IsLabelled { get; }
 
+    public int RowCount => _rows.Length;
+
     /// <summary>Divides the rows; without labels all rows train, and all are scored.</summary>
     /// <param name="protocol">The rule.</param>
     /// <param name="seed">Decides on what is drawn.</param>
     public AnomalySplit Split(SplitProtocol protocol, int seed) =>
         IsLabelled ? AnomalySplit.Of(_rows, protocol, seed) : new AnomalySplit(_rows, _rows);
 
-    /// <summary>The tables that a path names: a file, or all CSV files of a folder that end in a column 'label'.</summary>
+    /// <summary>
+    /// The tables that paths name, separated by commas: a file, or all CSV files of a folder that end in a column 'label'.
+    /// </summary>
     /// <exception cref="UserException">There is no such file or folder, or no table in it.</exception>
-    public static IReadOnlyList<string> Find(string path)
+    public static IReadOnlyList<string> FindAll(string paths) => [.. Paths(paths).SelectMany(Find)];
+
+    /// <summary>The paths that are separated by commas; one that exists as it is stays whole.</summary>
+    public static string[] Paths(string paths) => File.Exists(paths) || Directory.Exists(paths)
+        ? [paths] : paths.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+
+    private static IReadOnlyList<string> Find(string path)
     {
         if (File.Exists(path))
             return [path];

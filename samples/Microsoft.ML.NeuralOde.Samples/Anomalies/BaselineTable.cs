@@ -16,8 +16,19 @@ internal sealed class BaselineTable
 
     public IReadOnlyList<string> Names { get; }
 
-    /// <summary>The table beside some data; null where there is none.</summary>
-    public static BaselineTable? Beside(string data)
+    /// <summary>The tables beside some data as one; null where there is none, or where they have different detectors.</summary>
+    public static BaselineTable? Beside(IReadOnlyList<string> paths)
+    {
+        BaselineTable?[] found = [.. paths.Select(Beside)];
+        if (found.Length == 0 || found.Any(table => table is null || !table.Names.SequenceEqual(found[0]!.Names)))
+            return null;
+        var united = new BaselineTable([.. found[0]!.Names]);
+        foreach ((string name, double[] areas) in found.SelectMany(table => table!._results))
+            united._results[name] = areas;
+        return united;
+    }
+
+    private static BaselineTable? Beside(string data)
     {
         string file = Path.Combine(Directory.Exists(data) ? data : Path.GetDirectoryName(Path.GetFullPath(data))!, FileName);
         return File.Exists(file) ? Read(file) : null;

@@ -7,7 +7,9 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.NeuralOde.Samples.Density;
 
-/// <summary>The command <c>density</c>: a continuous flow learns a density of the plane.</summary>
+/// <summary>
+/// The command <c>density</c>: a continuous flow learns a density of the plane, or a table of numbers and categories, and draws rows.
+/// </summary>
 internal static class DensityCommand
 {
     private static readonly JsonSerializerOptions Format = new(JsonSerializerDefaults.Web) { WriteIndented = true };
@@ -25,15 +27,43 @@ internal static class DensityCommand
         Option<int> width = CommandOptions.Positive("--width", 128, "Width of the three hidden layers.");
         Option<FlowPairing> pairing =
             CommandOptions.Named("--pairing", FlowPairing.Independent, "PAIRING", "How flow matching pairs points with noise");
+        Option<string?> table = CommandOptions.Path(
+            "--table", "FILE", "Learn this CSV file with a header instead, of numbers and categories, and draw a table like it.");
+        Option<int> rows = CommandOptions.Positive("--rows", 1000, "With --table: rows to draw.");
+        Option<int?> epochs = CommandOptions.Positive("--epochs", "With --table: epochs of the training; the estimator's default.");
+        Option<MissingNumbers> missing = CommandOptions.Named(
+            "--missing", MissingNumbers.Refuse, "WHAT", "With --table: what becomes of rows without a number in a column of numbers");
         Option<int> seed = CommandOptions.Seed(1);
-        Option<string?> picture = CommandOptions.Product("--png", "Write the picture to this file; default: density-NAME.png.");
+        Option<string?> picture = CommandOptions.Product(
+            "--png", "Write the picture to this file, or with --table the rows; default: density-NAME.png, or density-NAME.csv.");
         Option<string?> json = CommandOptions.Json();
-        var command = new System.CommandLine.Command("density", "Learn a density of the plane with a continuous flow, and draw it.")
+        var command = new System.CommandLine.Command(
+            "density", "Learn a density of the plane, or a table, with a continuous flow, and draw it.")
         {
-            dataset, method, steps, batch, rate, width, pairing, seed, picture, json,
+            dataset, method, steps, batch, rate, width, pairing, table, rows, epochs, missing, seed, picture, json,
         };
+        command.Validators.Add(result =>
+        {
+            bool isTable = IsGiven(table);
+            Option[] foreign = isTable ? [dataset, method, steps, batch, rate, width, pairing] : [rows, epochs, missing];
+            foreach (Option option in foreign.Where(IsGiven))
+                result.AddError(isTable
+                    ? $"{option.Name} does not go with {table.Name}, whose training has --epochs."
+                    : $"{option.Name} goes with {table.Name}, which is missing.");
+
+            bool IsGiven(Option option) => result.GetResult(option) is { Implicit: false };
+        });
         command.SetAction((result, token) =>
         {
+            if (result.GetValue(table) is { } file)
+                return Task.Run(
+                    () => Run(
+                        MixedTable.Read(file, result.GetValue(missing)),
+                        new TableSettings(
+                            result.GetValue(rows), result.GetValue(epochs), result.GetValue(seed), result.GetValue(missing)),
+                        OutputFile.At("--out", result.GetValue(picture) ?? $"density-{Path.GetFileNameWithoutExtension(file)}.csv")!,
+                        OutputFile.At("--json", result.GetValue(json)), display, token),
+                    token);
             var settings = new DensitySettings
             {
                 Dataset = result.GetValue(dataset)!,
@@ -53,6 +83,25 @@ internal static class DensityCommand
                 token);
         });
         return command;
+    }
+
+    private static void Run(
+        MixedTable table, TableSettings settings, OutputFile output, OutputFile? json, Display display,
+        CancellationToken cancellationToken)
+    {
+        (TableResult result, string csv) =
+            display.Progress("Training", report => TableStory.Run(table, settings, report, cancellationToken));
+        output.Write(csv);
+        CopyCheck check = result.Check;
+        display.Line(string.Create(CultureInfo.InvariantCulture, $"""
+            Learned from {result.TrainingRows:N0} rows of {result.Table}, {result.Numbers} numbers and {result.Categories} categories; {result.HeldBackRows:N0} rows were held back. {result.Seconds:F0} s.
+            Distance to the nearest training row, in standard deviations: median {check.MedianDistance:F3} of the {settings.Rows:N0} generated rows, {check.HeldBackMedianDistance:F3} of those held back.
+            {check.NearShare:P1} of the generated rows come nearer than {CopyCheck.Near:P0} of those held back do; {check.EqualRows:P1} equal a training row, and {check.HeldBackEqualRows:P1} of those held back.
+            Distance between cumulative distributions, mean over the features: {result.MarginalDistance:F3} of generated rows, {result.HeldBackMarginalDistance:F3} of training rows.
+            {(check.LooksCopied ? "More rows come near training rows than chance explains: some may be copies. Fewer --epochs, or more rows to learn from, would help." : "No sign of copies.")}
+            Rows: {output.FullPath}
+            """));
+        json?.WriteJson(result, Format);
     }
 
     private static void Run(

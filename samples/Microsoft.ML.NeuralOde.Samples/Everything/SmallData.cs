@@ -22,6 +22,20 @@ internal static class SmallData
         return file;
     }
 
+    /// <summary>Three kinds of things with a measure and a count each.</summary>
+    public static string Table(string file)
+    {
+        var random = new Random(1);
+        var text = new StringBuilder("kind,length,count\n");
+        for (int i = 0; i < 300; i++)
+        {
+            int kind = random.Next(3);
+            text.Append(CultureInfo.InvariantCulture, $"{"abc"[kind]},{kind + random.NextDouble():F3},{random.Next(2 * kind + 2)}\n");
+        }
+        File.WriteAllText(file, text.ToString());
+        return file;
+    }
+
     /// <summary>Waves of different length, slow ones and fast ones.</summary>
     public static string Series(string folder)
     {

@@ -33,6 +33,8 @@ internal sealed record Story(Func<string[]> Args, params string[] Quick)
             new(() => ["anomaly", "--data", SmallData.Anomalies(At("anomalies.csv")), "--out", At("anomalies-scored.csv"), "--json",
                 At("anomaly.json")], "--epochs", "2"),
             new(() => ["density", "--png", At("density.png"), "--json", At("density.json")], "--steps", "20", "--width", "16"),
+            new(() => ["density", "--table", SmallData.Table(At("table.csv")), "--out", At("drawn.csv"), "--json", At("drawn.json")],
+                "--epochs", "1", "--rows", "100"),
             new(() => ["augmented", "--png", At("augmented.png"), "--json", At("augmented.json")], "--steps", "20"),
             new(() => ["oscillators", "--json", At("oscillators.json")], "--steps", "20", "--periods", "5"),
             new(() => ["series", "--data", SmallData.Series(At("series")), "--plot", At("series.png"), "--json", At("series.json")],

@@ -84,6 +84,10 @@ internal sealed class MemoryRows : IDivisibleRows
         return (Part(order.AsSpan(0, (int)front)), Part(order.AsSpan((int)front)));
     }
 
+    /// <summary>Some of the rows, with statistics of their own.</summary>
+    /// <param name="rows">Their numbers.</param>
+    public MemoryRows Select(ReadOnlySpan<long> rows) => Part(rows);
+
     /// <summary>The same rows on a device; these here are disposed of.</summary>
     public MemoryRows MoveTo(Device device)
     {

@@ -93,6 +93,9 @@ internal sealed class Moments(int size)
 
     public double[] Ranges() => [.. _most.Zip(_least, (most, least) => (double)most - least)];
 
+    /// <summary>The smallest and the largest value of each column.</summary>
+    public (float[] Least, float[] Most) Bounds() => ([.. _least], [.. _most]);
+
     public int[] Whole() => [.. Enumerable.Range(0, size).Where(slot => !_isFractional[slot])];
 
     public int[] Constant(long count) => [.. Enumerable.Range(0, size).Where(slot => IsConstant(Mean(slot, count), Variance(slot, count)))];

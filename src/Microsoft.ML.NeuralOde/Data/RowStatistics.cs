@@ -72,6 +72,9 @@ internal sealed class RowStatistics(RowFormat format, RowShape shape)
     /// <summary>The distance between the largest and the smallest value of each feature.</summary>
     public double[] FeatureRanges() => _features.Slots.Ranges();
 
+    /// <summary>The smallest and the largest value of each feature.</summary>
+    public (float[] Least, float[] Most) FeatureBounds() => _features.Slots.Bounds();
+
     /// <summary>The slots of the features that have one value in all rows.</summary>
     public int[] ConstantFeatures() => _features.Slots.Constant(Count);
 

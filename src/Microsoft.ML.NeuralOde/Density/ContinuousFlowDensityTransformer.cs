@@ -4,6 +4,7 @@ using Microsoft.ML.NeuralOde;
 using Microsoft.ML.NeuralOde.Density;
 using Microsoft.ML.NeuralOde.Export;
 using Microsoft.ML.NeuralOde.Flows;
+using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Scoring;
 using Microsoft.ML.Runtime;
 
@@ -76,6 +77,32 @@ public sealed class ContinuousFlowDensityTransformer : ContinuousFlowTransformer
         schema[nameof(SampledRow.Features)].ColumnType = FeatureColumnType;
         IEnumerable<SampledRow> rows = Model.Sample(count, condition, seed).Select(features => new SampledRow { Features = features });
         return DataViewConstructionUtils.CreateFromEnumerable(Host, rows.ToArray(), schema);
+    }
+
+    /// <summary>Draws independent rows as a table with the columns that the features were put together from.</summary>
+    /// <remarks>
+    /// Each feature is a column of <see cref="float"/>, called as its slot is (Concatenate keeps the names of columns), or “Features.3” after
+    /// the feature column and the slot where the slot has no name of its own. The slots of a category that OneHotEncoding has made are one
+    /// column of text with the category's values: the largest slot counts. <see cref="Dequantization.Integers"/> makes columns of whole
+    /// numbers whole again, within the range that they had in training; without it numbers are drawn from a density that is smoothed.
+    /// </remarks>
+    /// <param name="count">How many.</param>
+    /// <param name="seed">The same seed draws the same rows; null for others each time.</param>
+    /// <param name="condition">The condition of all of them; null where the density has none.</param>
+    /// <returns>The table, in the units of the training data.</returns>
+    /// <exception cref="ArgumentException">The count is not positive, or the condition does not fit.</exception>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    /// <example><code>
+    /// var features = mlContext.Transforms.Categorical.OneHotEncoding("colour")
+    ///     .Append(mlContext.Transforms.Concatenate("Features", "length", "colour")).Fit(rows);
+    /// var options = new ContinuousFlowDensityEstimator.Options { Dequantization = Dequantization.Integers };
+    /// var density = mlContext.Transforms.ContinuousFlowDensity(options).Fit(features.Transform(rows));
+    /// IDataView others = density.SampleAsDataView(1000, seed: 1);   // length: Single, colour: String
+    /// </code></example>
+    public IDataView SampleAsDataView(int count, int? seed = null, float[]? condition = null)
+    {
+        float[][] rows = Model.Sample(count, condition, seed);
+        return TableView.Of(Host, InputColumns.TableColumns.Select(column => (column.Name, column.ValuesOf(rows))));
     }
 
     /// <summary>Loads a model; called by ML.NET.</summary>

@@ -87,6 +87,15 @@ public abstract class ContinuousFlowTrainerOptions : NeuralOdeTrainerOptions
     public FeatureReshaping Reshaping = FeatureReshaping.None;
 
     /// <summary>
+    /// The share of the training rows, from 0 to below 0.5, that the flow does not learn from: those in the emptiest places, by the
+    /// distance to a neighbour whose rank is twice the number of rows left out, so that anomalies which lie together cannot vouch for each
+    /// other. Set it to the share of anomalies that are known to be among the training rows. Needs all rows in memory
+    /// (<see cref="NeuralOdeTrainerOptions.MemoryBudgetMegabytes"/>) and no condition. Detectors still compare scores with those of all
+    /// training rows. Default: 0.
+    /// </summary>
+    public double TrimmedShare;
+
+    /// <summary>
     /// What counts as one unit of a feature. Default: <see cref="FlowFeatureScale.StandardDeviation"/> for densities,
     /// <see cref="FlowFeatureScale.DeviationAndRange"/> for anomalies.
     /// </summary>
@@ -124,6 +133,9 @@ public abstract class ContinuousFlowTrainerOptions : NeuralOdeTrainerOptions
         Require(CoverageShare is >= 0 and <= 1, nameof(CoverageShare), CoverageShare, "from 0 to 1");
         RequirePositive(CoverageReach, nameof(CoverageReach));
         RequireWeight(Smoothing, nameof(Smoothing));
+        Require(TrimmedShare is >= 0 and < 0.5, nameof(TrimmedShare), TrimmedShare, "from 0 to below 0.5");
+        Require(TrimmedShare == 0 || ConditionColumnName is null, nameof(TrimmedShare), TrimmedShare,
+            "0 with a condition, on which it depends what is normal");
         RequireDefined(Reshaping, nameof(Reshaping));
         RequireDefined(FeatureScale, nameof(FeatureScale));
         RequireDefined(Dequantization, nameof(Dequantization));

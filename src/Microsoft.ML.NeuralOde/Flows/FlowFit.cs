@@ -10,8 +10,13 @@ namespace Microsoft.ML.NeuralOde.Flows;
 /// <param name="Features">The feature column.</param>
 /// <param name="FeatureDimensions">The dimensions of its vectors.</param>
 /// <param name="Condition">The condition's column; null for none.</param>
-internal sealed record FlowColumns(string Features, int[] FeatureDimensions, string? Condition)
+/// <param name="Table">What the features were put together from; null or empty where that is not known.</param>
+internal sealed record FlowColumns(string Features, int[] FeatureDimensions, string? Condition, TableColumn[]? Table = null)
 {
+    /// <summary>The columns of tables that are drawn, one a feature or a category.</summary>
+    public IEnumerable<TableColumn> TableColumns =>
+        Table is { Length: > 0 } ? Table : Enumerable.Range(0, FeatureCount).Select(slot => TableColumn.Unnamed(Features, slot));
+
     public int FeatureCount => FeatureDimensions.Aggregate(1, (product, size) => product * size);
 
     /// <summary>Finds the columns in data that are to be scored.</summary>
@@ -55,7 +60,12 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     // What the smoothing noise makes of a standard deviation of one.
     private readonly double _widening = Math.Sqrt(1 + options.Smoothing * options.Smoothing);
     private RowShape _shape;
+    private TableColumn[] _table = [];
     private ReshapingTables? _reshaping;
+
+    // The rows that are learned from where some of them are left out, and the network that learns.
+    private MemoryRows? _kept;
+    private FlowNetwork? _network;
 
     /// <summary>
     /// What the fitted flows say against training rows: all rows, or the first of a random order where there are many; null where it was
@@ -63,9 +73,10 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     /// </summary>
     public FlowEvidence? Evidence { get; private set; }
 
-    /// <summary>Frees the evidence; the network lives on.</summary>
+    /// <summary>Frees the evidence and what was kept of rows; the network lives on.</summary>
     public void Dispose()
     {
+        _kept?.Dispose();
         Evidence?.Surprise.Dispose();
         Evidence?.LatentEnergy.Dispose();
     }
@@ -79,7 +90,7 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     {
         FittedNetwork<FlowNetwork> fitted = Run(input, validation);
         return (new ContinuousFlowModel(fitted.Network),
-            new FlowColumns(options.FeatureColumnName, fitted.FeatureDimensions, options.ConditionColumnName), fitted.History);
+            new FlowColumns(options.FeatureColumnName, fitted.FeatureDimensions, options.ConditionColumnName, _table), fitted.History);
     }
 
     protected override RowColumns ValidationColumns(DataViewSchema validation, DataViewSchema training)
@@ -97,36 +108,54 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
         return Columns;
     }
 
+    protected override void Begin(DataViewSchema schema) => _table = TableColumn.Of(schema, Columns.FindFeatures(schema));
+
     protected override void Plan(RowShape shape) => _shape = shape;
 
     protected override (string Name, string Value)[] Identity() => [("the numbers of a condition", $"{_shape.Labels}")];
 
     protected override Func<FlowNetwork> Design(TrainingData data, Action<string> warn)
     {
-        RowStatistics statistics = data.Rows.Statistics;
+        _kept = options.TrimmedShare > 0 ? Trimmed(data) : null;
+        ITrainingRows rows = _kept ?? data.Rows;
+        RowStatistics statistics = rows.Statistics;
         CheckRows(statistics, warn);
         int[] whole = options.Dequantization == Dequantization.Integers ? statistics.WholeFeatures() : [];
         _reshaping =
-            ReshapingTables.Fit(data.Rows, options.Reshaping, [.. whole, .. statistics.ConstantFeatures()], Seeds.Order(data.Seed, 0));
+            ReshapingTables.Fit(rows, options.Reshaping, [.. whole, .. statistics.ConstantFeatures()], Seeds.Order(data.Seed, 0));
         var description = new FlowDescription(
             _shape.Features, _shape.Labels, options.EnsembleSize, options.Blocks, [.. options.HiddenLayers], options.Activation,
             options.Solver.Name,
             options.ProductionTolerances.Relative, options.ProductionTolerances.Absolute, options.ProductionStepSize ?? options.StepSize,
-            whole, _reshaping?.Slots, _reshaping?.Knots ?? 0);
+            whole, _reshaping?.Slots, _reshaping?.Knots ?? 0, WholeValues.Of(statistics, whole, _table));
         CheckSize(description);
         return () => new FlowNetwork(description, options.SolverOptions());
     }
 
-    protected override void Prepare(FlowNetwork network, RowStatistics statistics) =>
+    protected override void Prepare(FlowNetwork network, RowStatistics statistics)
+    {
+        statistics = _kept?.Statistics ?? statistics;
         network.Standardize(Scaling(statistics, _reshaping, _widening), _reshaping, _shape.Labels > 0 ? statistics.Labels() : null);
+        _network = network;
+    }
 
     protected override ITrainable Learner(FlowNetwork network) => new FlowTraining(network, options, options.Smoothing / _widening);
 
-    protected override ITrainingRows Epochs(ITrainingRows rows) =>
-        options.BatchesPerEpoch is { } batches ? new RepeatedRows(rows, batches, options.BatchSize) : rows;
+    protected override ITrainingRows Epochs(ITrainingRows rows)
+    {
+        if (_kept is not null)
+            rows = _kept = _kept.MoveTo(_network!.Device);
+        return options.BatchesPerEpoch is { } batches ? new RepeatedRows(rows, batches, options.BatchSize) : rows;
+    }
 
     protected override void Finish(FlowNetwork network, ITrainingRows rows, int seed, Action<string> warn) =>
         Evidence = withEvidence ? Collect(network, rows, Seeds.Order(seed, 0)) : null;
+
+    private MemoryRows Trimmed(TrainingData data) => data.Rows is MemoryRows memory
+        ? memory.Select(RowTrimming.Keep(memory, options.TrimmedShare, Seeds.Order(data.Seed, 0)))
+        : throw new InvalidOperationException(
+            $"{nameof(options.TrimmedShare)} is {options.TrimmedShare}: rows are left out by a comparison of all of them, which must be in "
+            + $"the memory of one process. Raise {nameof(options.MemoryBudgetMegabytes)}, or set it to 0.");
 
     private static NumberLabel? ConditionOf(ContinuousFlowTrainerOptions options) =>
         options.ConditionColumnName is { } condition ? new NumberLabel(condition, "condition") : null;

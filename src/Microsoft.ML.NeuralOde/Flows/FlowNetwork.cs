@@ -18,10 +18,12 @@ namespace Microsoft.ML.NeuralOde.Flows;
 /// <param name="WholeSlots">The features that were dequantised.</param>
 /// <param name="ReshapedSlots">The features that are reshaped; null for none.</param>
 /// <param name="ReshapingKnots">Values in the table of each of them.</param>
+/// <param name="WholeValues">What samples of the features that were dequantised may be; null where any whole number may be.</param>
 internal sealed record FlowDescription(
     int FeatureCount, int ConditionCount, int Members, int Blocks, int[] HiddenLayers, Activation Activation, string Solver,
     double RelativeTolerance,
-    double AbsoluteTolerance, double? StepSize, int[] WholeSlots, int[]? ReshapedSlots = null, int ReshapingKnots = 0)
+    double AbsoluteTolerance, double? StepSize, int[] WholeSlots, int[]? ReshapedSlots = null, int ReshapingKnots = 0,
+    WholeValues? WholeValues = null)
 {
     // Both ends of a table lie beyond the values.
     private const int FewestKnots = 4;
@@ -57,6 +59,8 @@ internal sealed record FlowDescription(
             return "a size of its network is not positive";
         if (!Enum.IsDefined(Activation) || WholeSlots.Any(slot => slot < 0 || slot >= FeatureCount))
             return "its activation or one of its slots does not exist";
+        if (WholeValues?.FindDefect(WholeSlots.Length, FeatureCount) is { } defect)
+            return defect;
         if (ReshapedSlots is { } reshaped
             && (ReshapingKnots < FewestKnots || reshaped.Any(slot => slot < 0 || slot >= FeatureCount)
                 || reshaped.Distinct().Count() != reshaped.Length))
@@ -253,6 +257,8 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>, ITrainedNetwork
             Tensor index = Index(slots, x.device);
             x.index_copy_(1, index, ReshapingTables.Map(x.index_select(1, index), Buffer(ReshapedImages), Buffer(ReshapedValues)).Mapped);
         }
+        if (Description.WholeValues is { } values)
+            values.Restrict(x, Description.WholeSlots);
         foreach (int slot in Description.WholeSlots)
             x.select(1, slot).round_();
         return x.MoveToOuterDisposeScope();

@@ -24,7 +24,8 @@ public enum Dequantization
 
     /// <summary>
     /// Those whose values are all whole numbers: counts, codes of categories, one-hot slots. The density at a whole number is then the
-    /// probability of the unit interval around it, and samples are rounded.
+    /// probability of the unit interval around it. Samples are rounded, and lie within the values of the training rows; of the slots of
+    /// a category, as OneHotEncoding notes them, exactly one is 1.
     /// </summary>
     Integers,
 }

@@ -170,6 +170,22 @@ internal static class Schemas
         return builder.ToAnnotations();
     }
 
+    /// <summary>The names of a vector's slots; null where it has none.</summary>
+    public static string[]? SlotNames(DataViewSchema.Column column)
+    {
+        if (!column.HasSlotNames())
+            return null;
+        VBuffer<ReadOnlyMemory<char>> names = default;
+        column.GetSlotNames(ref names);
+        return [.. names.DenseValues().Select(name => name.ToString())];
+    }
+
+    /// <summary>The slots, from first to last, of each category that was encoded one-hot, as ML.NET's encoding has noted them.</summary>
+    public static IEnumerable<(int First, int Last)> CategoryRanges(DataViewSchema schema, DataViewSchema.Column column) =>
+        AnnotationUtils.TryGetCategoricalFeatureIndices(schema, column.Index, out int[] ends)
+            ? ends.Chunk(2).Select(range => (range[0], range[1]))
+            : [];
+
     private static SchemaShape With(SchemaShape input, params ReadOnlySpan<SchemaShape.Column> outputs)
     {
         Dictionary<string, SchemaShape.Column> columns = input.ToDictionary(column => column.Name);
