@@ -1,4 +1,3 @@
-using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Interop;
 
 namespace Microsoft.ML.NeuralOde.Flows;
