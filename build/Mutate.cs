@@ -94,17 +94,14 @@ static int Usage(string problem)
 // The rooms of a test project whose tests look at a room: its own, and others where those alone would say little.
 static string[] TestedBy(string project, string room) => (project.EndsWith(".Core", StringComparison.Ordinal), room) switch
 {
-    (true, ".") => ["StepControl", "Solving.OptionAmountTests", "Solving.OptionTextTests", "Solving.FailureTests",
-        "Gradients.AdjointOptionTests"],
+    (true, ".") => ["OdeBlockTests", "StateAugmentationTests", "StepControl", "Solving.OptionAmountTests", "Solving.OptionTextTests",
+        "Solving.FailureTests", "Gradients.AdjointOptionTests"],
     (true, "StepControl") => ["StepControl", "Solving.OptionAmountTests", "Solving.StepGuessTests"],
     (true, "Stepping") => ["Solving.SolveTests", "Solving.PerRowTests", "Solving.TimeResolutionTests", "Solving.OptionAmountTests"],
     (true, "Kernels") => ["Kernels", "Dynamics"],
     (true, "Methods") => ["Methods", "Solving.OptionAmountTests", "Solving.SolveTests"],
-    (true, "Flows") => ["Modules.Flows"],
-    (true, "PathIntegrals") => ["Regularization", "Dynamics"],
-    (true, "Torch") => ["Runtime"],
+    (true, "PathIntegrals") => ["PathIntegrals", "Dynamics"],
     (false, "Data") => ["Data", "Training.StreamingTests", "Training.ValidationKeyTests"],
-    (false, "Datasets") => ["Data"],
     (false, "Anomaly") => ["Anomaly", "Prediction.ThresholdTests"],
     (false, "Flows") => ["Density"],
     (false, "Networks") => ["Prediction", "Scoring.RowNetworkTests"],

@@ -72,13 +72,23 @@ internal static class CommandOptions
         return option;
     }
 
-    /// <summary>The file of a picture: <c>--out</c>, which all commands with one thing to write have, or by its kind.</summary>
-    public static Option<string?> Picture(string name, string description)
+    /// <summary>The file of what a command makes: <c>--out</c>, which every command has, or by its kind, as <c>--png</c>.</summary>
+    public static Option<string?> Product(string name, string description)
     {
         Option<string?> option = Path(name, "FILE", description);
         option.Aliases.Add("--out");
         return option;
     }
+
+    /// <summary><c>--out</c> of a command that makes nothing but words.</summary>
+    public static Option<string?> Copy() => Path("--out", "FILE", "Write what is said to this file as well.");
+
+    /// <summary><c>--json</c>, which every command has.</summary>
+    public static Option<string?> Json(string description = "Write the figures to this file.") => Path("--json", "FILE", description);
+
+    /// <summary><c>--seed</c>, which every command has that draws random numbers.</summary>
+    public static Option<int> Seed(int defaultValue, string description = "Seed of all randomness.") =>
+        new("--seed") { DefaultValueFactory = _ => defaultValue, Description = description };
 
     /// <summary>The address of a service.</summary>
     public static Option<Uri> Address(string name, string defaultValue, string description)

@@ -62,6 +62,9 @@ public sealed record OdeSolverOptions
     /// </summary>
     public double? StepSize { get; init; }
 
+    /// <summary>How large steps of equal size may be.</summary>
+    internal double LargestFixedStep => Math.Min(StepSize ?? double.PositiveInfinity, MaximumStep);
+
     /// <summary>
     /// Size of the first step of an adaptive solve. Default: null, chosen from the derivative (Hairer, Nørsett and Wanner, II.4).
     /// </summary>

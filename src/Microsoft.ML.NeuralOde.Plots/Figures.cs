@@ -31,7 +31,9 @@ public static partial class Figures
         return new Figure(title, [panel]);
     }
 
-    /// <summary>A training: loss, the metric, evaluations of the right-hand side, and the learning rate over the epochs.</summary>
+    /// <summary>
+    /// A training: loss, the metric, evaluations of the right-hand side, the learning rate and tolerances that change, over the epochs.
+    /// </summary>
     /// <param name="history">The reports of the epochs: <c>model.TrainingHistory</c>.</param>
     /// <returns>The figure; plots of which the history knows nothing are left out.</returns>
     /// <exception cref="ArgumentException">The history is empty.</exception>
@@ -63,7 +65,15 @@ public static partial class Figures
         if (history.Any(report => report.LearningRate > 0))
             panels.Add(new Panel("learning rate", "epoch", "rate at the end of the epoch")
                 .Line(null, epochs, [.. history.Select(report => report.LearningRate)], 2, markers: markers));
-        return new Figure("Training", panels, panels.Count == 4 ? 2 : panels.Count);
+        // What stays the same is a line of text, and no curve.
+        if (history.Select(report => report.Tolerances).OfType<SolverTolerances>().Distinct().Count() > 1)
+        {
+            var panel = new Panel("tolerances", "epoch", "at the end of the epoch") { LogY = true };
+            Add(panel, "relative", 0, report => report.Tolerances?.Relative);
+            Add(panel, "absolute", 1, report => report.Tolerances?.Absolute);
+            panels.Add(panel);
+        }
+        return new Figure("Training", panels, panels.Count switch { 4 => 2, 5 => 3, _ => panels.Count });
 
         void Add(Panel panel, string name, int colour, Func<NeuralOdeEpochReport, double?> value)
         {

@@ -49,4 +49,64 @@ public static partial class NeuralOdeCatalog
         return ModelSteps.ReplaceLast<ContinuousFlowAnomalyTransformer>(model, step =>
             step.WithContributions(Environments.Of(catalog), contributionsColumnName));
     }
+
+    /// <summary>
+    /// A detector of anomalies that is compared with normal rows which it has not learned from: it adds a column of p-values, and so
+    /// large a share of normal rows as the contamination says gives false alarms.
+    /// </summary>
+    /// <remarks>
+    /// The training rows' own scores, by which a detector sets its threshold, are a little lower than those of new rows. Of n rows that
+    /// were held back a p-value is (1 + how many of them have the row's score or a larger one) / (n + 1), and PredictedLabel is true where
+    /// it is no larger than the contamination. Where new normal rows are like those that were held back, the probability of a false
+    /// alarm is at most the contamination (V. Vovk, A. Gammerman, G. Shafer, Algorithmic Learning in a Random World, 2005). Of more than
+    /// 4,096 rows that many are kept, at equal distances in the order of their scores.
+    /// </remarks>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="model">The detector. It shares its weights with the result: they are freed when both are disposed of.</param>
+    /// <param name="normalRows">Normal rows that the detector was not trained with. Rows with missing values are left out.</param>
+    /// <param name="contamination">The probability of a false alarm, between 0 and 1; it needs 1 / contamination − 1 rows.</param>
+    /// <param name="pValueColumnName">The column of p-values, <see cref="float"/>, NaN for rows with missing values.</param>
+    /// <returns>The detector with the column and another threshold, both of which are saved with it.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The contamination does not lie between 0 and 1, or a column is missing.</exception>
+    /// <exception cref="ArgumentException">The name is empty, or that of another column of the detector.</exception>
+    /// <exception cref="InvalidOperationException">There are too few rows for such a contamination.</exception>
+    /// <example><code>
+    /// var split = mlContext.Data.TrainTestSplit(normalRows, testFraction: 0.2);
+    /// var detector = mlContext.AnomalyDetection.Trainers.ContinuousFlow().Fit(split.TrainSet);
+    /// var calibrated = mlContext.AnomalyDetection.CalibrateAnomalies(detector, split.TestSet, contamination: 0.01);
+    /// </code></example>
+    public static ContinuousFlowAnomalyTransformer CalibrateAnomalies(
+        this AnomalyDetectionCatalog catalog, ContinuousFlowAnomalyTransformer model, IDataView normalRows,
+        double contamination = FlowDefaults.Contamination, string pValueColumnName = "PValue")
+    {
+        CheckCalibration(catalog, model, normalRows, contamination, pValueColumnName);
+        return model.Calibrated(Environments.Of(catalog), normalRows, contamination, pValueColumnName);
+    }
+
+    /// <summary>A pipeline, such as one that was loaded, whose last detector of this library is compared with normal rows.</summary>
+    /// <inheritdoc cref="CalibrateAnomalies(AnomalyDetectionCatalog, ContinuousFlowAnomalyTransformer, IDataView, double, string)"/>
+    /// <param name="catalog">The catalog.</param>
+    /// <param name="model">The pipeline. It shares its steps with the result.</param>
+    /// <param name="normalRows">Normal rows as the pipeline takes them, which it was not trained with.</param>
+    /// <param name="contamination">The probability of a false alarm, between 0 and 1.</param>
+    /// <param name="pValueColumnName">The column of p-values.</param>
+    /// <exception cref="ArgumentException">The pipeline has no detector of this library, or the name is empty or taken.</exception>
+    public static ITransformer CalibrateAnomalies(
+        this AnomalyDetectionCatalog catalog, ITransformer model, IDataView normalRows,
+        double contamination = FlowDefaults.Contamination, string pValueColumnName = "PValue")
+    {
+        CheckCalibration(catalog, model, normalRows, contamination, pValueColumnName);
+        return ModelSteps.ReplaceLast<ContinuousFlowAnomalyTransformer>(model, normalRows, (step, reached) =>
+            step.Calibrated(Environments.Of(catalog), reached!, contamination, pValueColumnName));
+    }
+
+    private static void CheckCalibration(
+        AnomalyDetectionCatalog catalog, ITransformer model, IDataView normalRows, double contamination, string pValueColumnName)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(normalRows);
+        CheckContamination(contamination);
+        ArgumentException.ThrowIfNullOrWhiteSpace(pValueColumnName);
+    }
 }

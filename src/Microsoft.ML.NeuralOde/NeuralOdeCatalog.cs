@@ -460,7 +460,8 @@ public static partial class NeuralOdeCatalog
     /// </param>
     /// <returns>The detector with the new threshold, which is saved with it.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The contamination does not lie between 0 and 1.</exception>
-    /// <exception cref="InvalidOperationException">The model was saved by an earlier version, which did not keep those scores.</exception>
+    /// <exception cref="InvalidOperationException">The model was saved by an earlier version, which did not keep those scores, or was
+    /// calibrated with too few rows.</exception>
     public static ContinuousFlowAnomalyTransformer ChangeModelContamination(
         this AnomalyDetectionCatalog catalog, ContinuousFlowAnomalyTransformer model, double contamination)
     {

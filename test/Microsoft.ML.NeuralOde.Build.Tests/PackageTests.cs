@@ -1,11 +1,15 @@
 using System;
 using System.Collections.Generic;
+using System.Collections.Immutable;
 using System.Diagnostics;
 using System.IO;
 using System.IO.Compression;
 using System.Linq;
 using System.Reflection;
+using System.Reflection.Metadata;
+using System.Reflection.PortableExecutable;
 using System.Runtime.InteropServices;
+using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using System.Threading.Tasks;
@@ -23,6 +27,9 @@ public sealed class PackageTests : IDisposable
     private const string Library = "Microsoft.ML.NeuralOde", Core = "Microsoft.ML.NeuralOde.Core", Onnx = "Microsoft.ML.NeuralOde.Onnx",
         Plots = "Microsoft.ML.NeuralOde.Plots",
         Distributed = "Microsoft.ML.NeuralOde.Distributed";
+
+    // The kind of a source file in a portable PDB (its specification).
+    private static readonly Guid EmbeddedSource = new("0E8A571B-6926-466E-B4AD-8AB04611F5FE");
 
     private static readonly TimeSpan Longest = TimeSpan.FromMinutes(4);
     private static readonly string[] Libraries = [Core, Library, Onnx, Plots, Distributed];
@@ -179,6 +186,37 @@ public sealed class PackageTests : IDisposable
                 .Should().Contain(["description", "authors", "license", "icon", "readme", "tags"]);
         using ZipArchive symbols = ZipFile.OpenRead(Path.ChangeExtension(PackageOf(library, version), ".snupkg"));
         symbols.Entries.Select(entry => entry.FullName).Should().Contain($"lib/net10.0/{library}.pdb");
+        ShouldHoldItsSources(
+            Bytes(package.GetEntry($"lib/net10.0/{library}.dll")!), Bytes(symbols.GetEntry($"lib/net10.0/{library}.pdb")!));
+    }
+
+    /// <summary>
+    /// Symbols that need no repository: every file is in them, under a name that does not depend on where it was built, and the assembly is
+    /// marked as one that is built alike from alike sources.
+    /// </summary>
+    private void ShouldHoldItsSources(byte[] assembly, byte[] symbols)
+    {
+        using var portable = new PEReader(ImmutableArray.Create(assembly));
+        portable.ReadDebugDirectory().Select(entry => entry.Type).Should().Contain(DebugDirectoryEntryType.Reproducible);
+        Encoding.UTF8.GetString(assembly).Should().NotContain(_folder);
+        using MetadataReaderProvider provider = MetadataReaderProvider.FromPortablePdbImage(ImmutableArray.Create(symbols));
+        MetadataReader reader = provider.GetMetadataReader();
+        reader.Documents.Should().HaveCountGreaterThan(2);
+        foreach (DocumentHandle document in reader.Documents)
+        {
+            string name = reader.GetString(reader.GetDocument(document).Name);
+            name.Should().StartWith("/_/");
+            reader.GetCustomDebugInformation(document).Select(handle => reader.GetCustomDebugInformation(handle))
+                .Should().Contain(information => reader.GetGuid(information.Kind) == EmbeddedSource, name);
+        }
+    }
+
+    private static byte[] Bytes(ZipArchiveEntry entry)
+    {
+        using Stream stream = entry.Open();
+        using var copy = new MemoryStream();
+        stream.CopyTo(copy);
+        return copy.ToArray();
     }
 
     private Dictionary<string, string> Dependencies(string library, string version)

@@ -23,7 +23,7 @@ internal static class AnomalyCommand
             "A CSV file with a header, whose last column may be 'label' (1 for anomalies), or a folder of files with that column.");
         data.Required = true;
         Option<int?> epochs = CommandOptions.Positive("--epochs", "Epochs of the training; the trainer's default where it is left out.");
-        Option<int> seed = CommandOptions.Positive("--seed", 1, "Seed of the training, and of the first division of the rows.");
+        Option<int> seed = CommandOptions.Seed(1, "Seed of the training, and of the first division of the rows.");
         Option<SplitProtocol> protocol = CommandOptions.Named(
             "--protocol", SplitProtocol.Modulo, "PROTOCOL",
             $"Which normal rows train: three in five by their place, or half of them at random as ADBench has it, the mean over {Halves} seeds");
@@ -31,7 +31,7 @@ internal static class AnomalyCommand
             "--detectors", Detectors, Detectors, ParseDetectors, "NAMES",
             $"Detectors to run, separated by commas: {string.Join(", ", Detectors)}.");
         Option<string?> output = CommandOptions.Path("--out", "FILE", "Write the scored rows to this CSV file, the strangest first.");
-        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the results to this file.");
+        Option<string?> json = CommandOptions.Json("Write the results to this file.");
         var command = new System.CommandLine.Command("anomaly", "Detect anomalies in tables with continuous normalizing flows.")
         {
             data, epochs, seed, protocol, detectors, output, json,

@@ -20,9 +20,9 @@ internal static class AugmentedCommand
     public static System.CommandLine.Command Create(Display display)
     {
         Option<int> steps = CommandOptions.Positive("--steps", 1000, "Training steps of each model.");
-        Option<int> seed = CommandOptions.Positive("--seed", 1, "Seed of all randomness.");
-        Option<string?> picture = CommandOptions.Picture("--png", "Write the picture to this file; default: augmented.png.");
-        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
+        Option<int> seed = CommandOptions.Seed(1);
+        Option<string?> picture = CommandOptions.Product("--png", "Write the picture to this file; default: augmented.png.");
+        Option<string?> json = CommandOptions.Json();
         var command = new System.CommandLine.Command(
             "augmented", "Learn what paths that may not cross cannot do, with further dimensions and velocities.")
         {

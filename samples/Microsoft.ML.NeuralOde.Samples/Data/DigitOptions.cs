@@ -8,9 +8,6 @@ internal static class DigitOptions
     public static Option<bool> Embedded() =>
         new("--embedded") { Description = $"Take the embedded digits even where {DigitSource.EnvironmentVariable} names a folder." };
 
-    public static Option<int> Seed(int defaultValue) =>
-        new("--seed") { DefaultValueFactory = _ => defaultValue, Description = "Seed of all randomness." };
-
     public static Option<int?> Limit() =>
         CommandOptions.Positive("--limit", "Use at most this many training images, and at most as many test images.");
 
@@ -20,6 +17,4 @@ internal static class DigitOptions
         return CommandOptions.Parsed(
             "--solver", defaultValue, names, OdeMethod.Parse, "METHOD", $"Method that solves the equation: {string.Join(", ", names)}.");
     }
-
-    public static Option<string?> Json() => CommandOptions.Path("--json", "FILE", "Write all final figures to this file.");
 }

@@ -25,9 +25,9 @@ internal static class DensityCommand
         Option<int> width = CommandOptions.Positive("--width", 128, "Width of the three hidden layers.");
         Option<FlowPairing> pairing =
             CommandOptions.Named("--pairing", FlowPairing.Independent, "PAIRING", "How flow matching pairs points with noise");
-        Option<int> seed = CommandOptions.Positive("--seed", 1, "Seed of all randomness.");
-        Option<string?> picture = CommandOptions.Picture("--png", "Write the picture to this file; default: density-NAME.png.");
-        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
+        Option<int> seed = CommandOptions.Seed(1);
+        Option<string?> picture = CommandOptions.Product("--png", "Write the picture to this file; default: density-NAME.png.");
+        Option<string?> json = CommandOptions.Json();
         var command = new System.CommandLine.Command("density", "Learn a density of the plane with a continuous flow, and draw it.")
         {
             dataset, method, steps, batch, rate, width, pairing, seed, picture, json,

@@ -45,7 +45,7 @@ internal static class MnistCommand
             "--validation", Defaults.ValidationFraction, "Share of the training images that each epoch is judged by instead; 0 for none.");
         Option<int> patience = CommandOptions.Positive(
             "--patience", Defaults.Patience, "Stop when the loss on those has not fallen for so many epochs.");
-        Option<int> seed = DigitOptions.Seed(Defaults.Seed);
+        Option<int> seed = CommandOptions.Seed(Defaults.Seed);
         var distributed = new Option<bool>("--distributed")
         {
             Description =
@@ -55,8 +55,8 @@ internal static class MnistCommand
             "--checkpoints", "DIR", "Keep the training in this folder every minute, and go on from there after an interruption.");
         Option<int?> limit = DigitOptions.Limit();
         Option<string?> model =
-            CommandOptions.Path("--model", "FILE", "Where the model goes (default: mnist-model.zip in the work folder).");
-        Option<string?> json = DigitOptions.Json();
+            CommandOptions.Product("--model", "Where the model goes (default: mnist-model.zip in the work folder).");
+        Option<string?> json = CommandOptions.Json("Write all final figures to this file.");
 
         var command = new System.CommandLine.Command("mnist", "Learn handwritten digits with a neural ODE in an ML.NET pipeline.")
         {

@@ -22,8 +22,9 @@ internal static class AllCommand
         var quick = new Option<bool>("--quick") { Description = "In small form: minutes in place of hours, and figures that say nothing." };
         Option<string?> output =
             CommandOptions.Path("--out", "FOLDER", "Write models, pictures and figures to this folder (default: work/all).");
-        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write durations to this file.");
-        var command = new System.CommandLine.Command("all", "Run every other command but load.") { quick, output, json };
+        Option<int?> seed = new("--seed") { Description = "Seed of all commands that draw random numbers (default: that of each)." };
+        Option<string?> json = CommandOptions.Json("Write durations to this file.");
+        var command = new System.CommandLine.Command("all", "Run every other command but load.") { quick, output, seed, json };
         command.SetAction(async (result, token) =>
         {
             string folder = Path.GetFullPath(result.GetValue(output) ?? Path.Combine("work", "all"));
@@ -32,7 +33,9 @@ internal static class AllCommand
             var results = new List<StoryResult>();
             foreach (Story story in Story.All(folder))
             {
-                string[] line = [.. story.Args(), .. result.GetValue(quick) ? story.Quick : []];
+                string[] seeded = story.IsRandom && result.GetValue(seed) is { } number
+                    ? ["--seed", number.ToString(CultureInfo.InvariantCulture)] : [];
+                string[] line = [.. story.Args(), .. result.GetValue(quick) ? story.Quick : [], .. seeded];
                 display.Line($"== {string.Join(' ', line)}");
                 long started = Stopwatch.GetTimestamp();
                 int code = await run(line, token).ConfigureAwait(false);

@@ -23,10 +23,10 @@ internal static class ForecastCommand
             "A CSV file whose first column is the time and whose last is the value, or a .tsf file with many series (default: yearly sunspots).");
         Option<int> horizon = CommandOptions.Positive("--horizon", DefaultHorizon, "Steps to forecast.");
         Option<int?> epochs = CommandOptions.Positive("--epochs", "Passes over the windows (default: that of the trainer).");
-        Option<int> seed = CommandOptions.Positive("--seed", 1, "Seed of all randomness.");
-        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write all figures to this file.");
+        Option<int> seed = CommandOptions.Seed(1);
+        Option<string?> json = CommandOptions.Json("Write all figures to this file.");
         Option<string?> plot =
-            CommandOptions.Path("--plot", "FILE", "Draw the last forecast with its history and intervals to this PNG file.");
+            CommandOptions.Product("--plot", "Draw the last forecast with its history and intervals to this PNG file.");
         var command = new System.CommandLine.Command("forecast", "Forecast one series or many with a latent ODE, beside simple methods.")
         {
             data, horizon, epochs, seed, json, plot,

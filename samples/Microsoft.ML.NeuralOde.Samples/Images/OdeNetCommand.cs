@@ -32,12 +32,12 @@ internal static class OdeNetCommand
             CommandOptions.NotNegative("--shift", $"Pixels by which training images are shifted at most (default: {Defaults.Shift}).");
         Option<double?> rotation =
             CommandOptions.NotNegative("--rotation", $"Degrees by which they are turned at most (default: {Defaults.Rotation}).");
-        Option<int> seed = DigitOptions.Seed(Defaults.Seed);
+        Option<int> seed = CommandOptions.Seed(Defaults.Seed);
         Option<int?> limit = DigitOptions.Limit();
-        Option<string?> model = CommandOptions.Path("--model", "FILE", "Save the model to this file.");
+        Option<string?> model = CommandOptions.Product("--model", "Save the model to this file.");
         Option<string?> checkpoint =
             CommandOptions.Path("--checkpoint", "DIR", "Keep the training in this folder; begun again, it goes on from there.");
-        Option<string?> json = DigitOptions.Json();
+        Option<string?> json = CommandOptions.Json("Write all final figures to this file.");
         var command = new System.CommandLine.Command("odenet", "Learn images with a convolutional ODE-Net, its discrete twin, or neither.")
         {
             data, embedded, epochs, network, alone, batchSize, learningRate, channels, layers, solver, step, shift, rotation, seed, limit,

@@ -24,11 +24,11 @@ internal static class ResNetVsOdeCommand
         Option<int> epochs = CommandOptions.Positive("--epochs", 5, "Passes over the training images.");
         Option<int> depth = CommandOptions.Positive("--depth", 16, "Layers of the deepest ResNet; depths are powers of two up to it.");
         Option<int> channels = CommandOptions.Positive("--channels", 16, "Channels of the networks.");
-        Option<int> seed = DigitOptions.Seed(1);
+        Option<int> seed = CommandOptions.Seed(1);
         Option<int> limit =
             CommandOptions.Positive("--limit", 4000, "Use at most this many training images, and at most as many test images.");
-        Option<string?> picture = CommandOptions.Picture("--png", "Write the picture to this file; default: resnet-vs-ode.png.");
-        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
+        Option<string?> picture = CommandOptions.Product("--png", "Write the picture to this file; default: resnet-vs-ode.png.");
+        Option<string?> json = CommandOptions.Json();
         var command = new System.CommandLine.Command(
             "resnet-vs-ode", "Compare residual networks with neural ODEs by depth: accuracy, weights, time and memory.")
         {
@@ -36,7 +36,8 @@ internal static class ResNetVsOdeCommand
         };
         command.Validators.Add(result =>
         {
-            if (result.GetValue(depth) < 2)
+            // An option that was left out has no value yet.
+            if (result.GetResult(depth) is { Tokens.Count: > 0 } && result.GetValue(depth) < 2)
                 result.AddError($"--depth is '{result.GetValue(depth)}'; a whole number of at least 2 would be right.");
         });
         command.SetAction(async (result, token) =>

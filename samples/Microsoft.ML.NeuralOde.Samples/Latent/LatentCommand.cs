@@ -39,19 +39,21 @@ internal static class LatentCommand
         var single = new Option<bool>("--deterministic") { Description = "One latent state instead of a distribution." };
         var stateNoise = new Option<bool>("--state-noise") { Description = "The latent state may change the noise." };
         Option<int?> epochs = CommandOptions.Positive("--epochs", "Passes over the series (default: that of the set).");
-        Option<int> seed = CommandOptions.Positive("--seed", 1, "Seed of all randomness.");
+        Option<int> seed = CommandOptions.Seed(1);
         var quick = new Option<bool>("--quick") { Description = "A few epochs, to see it work; toy: a tenth of the series." };
-        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write all figures to this file.");
+        Option<string?> output = CommandOptions.Copy();
+        Option<string?> json = CommandOptions.Json("Write all figures to this file.");
         var command =
             new System.CommandLine.Command("latent", "Train a latent ODE between and behind observations, beside a GRU and simple methods.")
         {
-            set, data, recognition, evolution, anchor, single, stateNoise, epochs, seed, quick, json,
+            set, data, recognition, evolution, anchor, single, stateNoise, epochs, seed, quick, output, json,
         };
         command.SetAction((result, cancellationToken) => Task.Run(
             () =>
             {
                 LatentSet chosen = Load(result.GetValue(set), result.GetValue(data), result.GetValue(seed), result.GetValue(quick));
-                OutputFile? file = OutputFile.At("--json", result.GetValue(json));
+                OutputFile? text = OutputFile.At("--out", result.GetValue(output)),
+                    file = OutputFile.At("--json", result.GetValue(json));
                 var options = new LatentOdeOptions
                 {
                     Channels = chosen.Channels,
@@ -61,8 +63,9 @@ internal static class LatentCommand
                     Variational = !result.GetValue(single),
                     StateNoise = result.GetValue(stateNoise),
                 };
-                Run(chosen, options, result.GetValue(epochs) ?? (result.GetValue(quick) ? 2 : chosen.Epochs), result.GetValue(seed),
-                    file, display, cancellationToken);
+                display.Copy(text, view => Run(
+                    chosen, options, result.GetValue(epochs) ?? (result.GetValue(quick) ? 2 : chosen.Epochs), result.GetValue(seed), file,
+                    view, cancellationToken));
             }, cancellationToken));
         return command;
     }

@@ -14,19 +14,24 @@ internal static class OscillatorsCommand
     {
         Option<int> steps = CommandOptions.Positive("--steps", 1500, "Training steps of each model.");
         Option<int> periods = CommandOptions.Positive("--periods", 100, "Periods of the pendulum that are solved.");
-        Option<int> seed = CommandOptions.Positive("--seed", 1, "Seed of all randomness.");
+        Option<int> seed = CommandOptions.Seed(1);
         Option<string?> data = CommandOptions.Path(
             "--data", "FILE", "A CSV file of the Silverbox set, with the columns V1 and V2; without it the pendulum alone is learned.");
-        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
+        Option<string?> output = CommandOptions.Copy();
+        Option<string?> json = CommandOptions.Json();
         var command =
             new System.CommandLine.Command("oscillators", "Learn a pendulum by its energy, and a driven oscillator by its acceleration.")
         {
-            steps, periods, seed, data, json,
+            steps, periods, seed, data, output, json,
         };
         command.SetAction((result, token) => Task.Run(
-            () => Run(
-                result.GetValue(steps), result.GetValue(periods), result.GetValue(seed), result.GetValue(data),
-                OutputFile.At("--json", result.GetValue(json)), display, token),
+            () =>
+            {
+                OutputFile? text = OutputFile.At("--out", result.GetValue(output)),
+                    figures = OutputFile.At("--json", result.GetValue(json));
+                display.Copy(text, view => Run(
+                    result.GetValue(steps), result.GetValue(periods), result.GetValue(seed), result.GetValue(data), figures, view, token));
+            },
             token));
         return command;
     }

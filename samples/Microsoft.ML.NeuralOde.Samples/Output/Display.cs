@@ -12,10 +12,19 @@ internal sealed class Display
     private const int PlainWidth = 160;
 
     private readonly IAnsiConsole _console;
+    private readonly IAnsiConsole? _copy;
 
     public Display(IAnsiConsole console)
+        : this(console, null)
+    {
+    }
+
+    /// <param name="console">Where the user reads.</param>
+    /// <param name="copy">Takes lines and tables, too; null for nobody.</param>
+    private Display(IAnsiConsole console, TextWriter? copy)
     {
         _console = console;
+        _copy = copy is null ? null : Plain(copy);
         // Some build servers are taken for terminals; their logs are files all the same.
         if (IsInteractive)
             return;
@@ -32,9 +41,29 @@ internal sealed class Display
             _console.WriteLine(text); // Puts it above a running bar.
         else
             _console.Profile.Out.Writer.WriteLine(text);
+        _copy?.Profile.Out.Writer.WriteLine(text);
     }
 
-    public void Table(Table table) => _console.Write(table);
+    public void Table(Table table)
+    {
+        _console.Write(table);
+        _copy?.Write(table);
+    }
+
+    /// <summary>Does something, and writes what is said meanwhile to a file as well.</summary>
+    /// <param name="file">The file, which is written when all is done; null for none.</param>
+    /// <param name="act">What is to be done.</param>
+    public void Copy(OutputFile? file, Action<Display> act)
+    {
+        if (file is null)
+        {
+            act(this);
+            return;
+        }
+        var text = new StringWriter();
+        act(new Display(_console, text));
+        file.Write(text.ToString());
+    }
 
     /// <summary>Runs work that reports its share done, 0 to 1.</summary>
     public T Progress<T>(string title, Func<Action<double>, T> work) =>
@@ -43,6 +72,14 @@ internal sealed class Display
     /// <inheritdoc cref="Progress{T}"/>
     public Task<T> ProgressAsync<T>(string title, Func<Action<double>, Task<T>> work) =>
         IsInteractive ? Bar().StartAsync(context => work(Reporter(context, title))) : work(_ => { });
+
+    private static IAnsiConsole Plain(TextWriter writer)
+    {
+        IAnsiConsole console = AnsiConsole.Create(
+            new AnsiConsoleSettings { Out = new AnsiConsoleOutput(writer), Ansi = AnsiSupport.No, Interactive = InteractionSupport.No });
+        console.Profile.Width = PlainWidth;
+        return console;
+    }
 
     private Progress Bar() => _console.Progress().AutoClear(true)
         .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn());

@@ -25,7 +25,7 @@ internal static class ReportCommand
         Option<int> rows = CommandOptions.Positive("--rows", 10_000, "Use at most this many rows.");
         Option<string?> output =
             CommandOptions.Path("--out", "FILE", "The page (default: the model's name with .html, in the current folder).");
-        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the metrics to this file.");
+        Option<string?> json = CommandOptions.Json("Write the metrics to this file.");
         var command = new System.CommandLine.Command(
             "report", "Write one HTML page about a saved model: training, structure, and with rows how it does.")
         {

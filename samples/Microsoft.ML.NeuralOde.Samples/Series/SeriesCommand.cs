@@ -27,20 +27,22 @@ internal static class SeriesCommand
         Option<string?> masks = CommandOptions.Path("--masks", "FOLDER",
             "Files NAME_dropNN.txt that say which observations are kept (default: the folder masks beside that of the data; without such a file they are drawn at random).");
         Option<int> seeds = CommandOptions.Positive("--seeds", 1, "Seeds, each of which trains anew.");
+        Option<int> seed = CommandOptions.Seed(1, "The first of them, and that of the observations to drop.");
         Option<int?> epochs = CommandOptions.Positive("--epochs", "Passes over the series (default: that of the trainer).");
-        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write all figures to this file.");
-        Option<string?> plot = CommandOptions.Picture("--plot", "Draw series, and what a model says as they unfold, to this PNG file.");
+        Option<string?> json = CommandOptions.Json("Write all figures to this file.");
+        Option<string?> plot = CommandOptions.Product("--plot", "Draw series, and what a model says as they unfold, to this PNG file.");
         var command =
             new System.CommandLine.Command("series", "Train a neural CDE on series of any length, with gaps, beside simple methods.")
         {
-            data, drop, masks, seeds, epochs, json, plot,
+            data, drop, masks, seeds, seed, epochs, json, plot,
         };
         command.SetAction((result, cancellationToken) => Task.Run(
             () =>
             {
                 string folder = Path.GetFullPath(result.GetValue(data)!);
                 SeriesSet set = SeriesSet.Load(new MLContext(1), folder);
-                var story = new SeriesStory(set, result.GetValue(masks) ?? Path.Combine(folder, "..", "masks"), result.GetValue(epochs));
+                var story = new SeriesStory(
+                    set, result.GetValue(masks) ?? Path.Combine(folder, "..", "masks"), result.GetValue(epochs), result.GetValue(seed));
                 OutputFile? figures = OutputFile.At("--json", result.GetValue(json)),
                     picture = OutputFile.At("--plot", result.GetValue(plot));
                 Run(set, story, result.GetValue(drop)!, result.GetValue(seeds), figures, display, cancellationToken);

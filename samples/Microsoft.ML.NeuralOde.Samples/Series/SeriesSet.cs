@@ -74,13 +74,14 @@ internal sealed record SeriesSet(
     /// <summary>The same set with fewer observations: those that masks keep, or as many drawn at random.</summary>
     /// <param name="share">The share that is dropped.</param>
     /// <param name="masks">A folder with files NAME_dropNN.txt; where there is none for the set, observations are drawn.</param>
-    public SeriesSet Drop(double share, string? masks)
+    /// <param name="seed">Decides which, where they are drawn.</param>
+    public SeriesSet Drop(double share, string? masks, int seed)
     {
         if (share == 0)
             return this;
         string? file = masks is null
             ? null : Path.Combine(masks, string.Create(CultureInfo.InvariantCulture, $"{Name}_drop{100 * share:0}.txt"));
-        int[][] kept = file is not null && File.Exists(file) ? ReadMasks(file) : Draw(share);
+        int[][] kept = file is not null && File.Exists(file) ? ReadMasks(file) : Draw(share, seed);
         if (kept.Length != Train.Count + Test.Count)
             throw new UserException($"--masks: '{file}' has {kept.Length} lines for {Train.Count + Test.Count} series.");
         return this with
@@ -110,9 +111,9 @@ internal sealed record SeriesSet(
         line.Split(' ', StringSplitOptions.RemoveEmptyEntries)
         .Select(number => int.Parse(number, CultureInfo.InvariantCulture)).ToArray())];
 
-    private int[][] Draw(double share)
+    private int[][] Draw(double share, int seed)
     {
-        var random = new Random(1);
+        var random = new Random(seed);
         return [.. Train.Concat(Test).Select(row =>
         {
             int[] all = [.. Enumerable.Range(0, row.Times.Length)];

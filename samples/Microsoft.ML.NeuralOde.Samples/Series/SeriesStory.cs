@@ -12,7 +12,7 @@ namespace Microsoft.ML.NeuralOde.Samples.Series;
 internal sealed record SeriesShare(double Drop, Spread Figure, Spread Seconds, IReadOnlyDictionary<string, double> Baselines);
 
 /// <summary>Trains on a set with fewer and fewer observations, for several seeds each.</summary>
-internal sealed class SeriesStory(SeriesSet set, string? masks, int? epochs)
+internal sealed class SeriesStory(SeriesSet set, string? masks, int? epochs, int first = 1)
 {
     /// <summary>What the last model says of some series; null before there is one.</summary>
     public Figure? Picture { get; private set; }
@@ -20,14 +20,14 @@ internal sealed class SeriesStory(SeriesSet set, string? masks, int? epochs)
     /// <summary>Trains and evaluates one share.</summary>
     public SeriesShare Run(double drop, int seeds, Action<double> progress, CancellationToken cancellationToken)
     {
-        SeriesSet dropped = set.Drop(drop, masks);
+        SeriesSet dropped = set.Drop(drop, masks, first);
         var figures = new List<double>();
         var times = new List<double>();
         for (int seed = 1; seed <= seeds; seed++)
         {
             var clock = Stopwatch.StartNew();
             (MLContext context, NeuralCdeTransformer model) =
-                Train(dropped, seed, (epoch, all) => progress((seed - 1 + epoch / (double)all) / seeds), cancellationToken);
+                Train(dropped, first + seed - 1, (epoch, all) => progress((seed - 1 + epoch / (double)all) / seeds), cancellationToken);
             times.Add(clock.Elapsed.TotalSeconds);
             using (model)
             {

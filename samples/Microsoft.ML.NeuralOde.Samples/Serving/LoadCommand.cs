@@ -21,20 +21,22 @@ internal static class LoadCommand
         Option<Uri> url = CommandOptions.Address("--url", "http://localhost:5000", "Where the service listens.");
         Option<int> connections = CommandOptions.Positive("--connections", 16, "Requests at a time.");
         Option<int> seconds = CommandOptions.Positive("--seconds", 10, "How long.");
+        Option<int> seed = CommandOptions.Seed(1, "Seed of the numbers that are sent, where the model takes no digits.");
         Option<string?> replacement =
             CommandOptions.Path("--replace", "FILE", "A model file to touch every second, so that the service loads it under load.");
-        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
+        Option<string?> json = CommandOptions.Json();
         Option<string?> markdown =
-            CommandOptions.Path("--markdown", "FILE", "Write the figures into this document, instead of those that stand there.");
+            CommandOptions.Product("--markdown", "Write the figures into this document, instead of those that stand there.");
         var command = new System.CommandLine.Command(
-            "load", "Load-test a running prediction service.") { url, connections, seconds, replacement, json, markdown };
+            "load", "Load-test a running prediction service.") { url, connections, seconds, seed, replacement, json, markdown };
         command.SetAction(async (result, token) =>
         {
             OutputFile? jsonFile = OutputFile.At("--json", result.GetValue(json)),
                 document = OutputFile.At("--markdown", result.GetValue(markdown));
             using var client = new HttpClient { BaseAddress = result.GetValue(url) };
             LoadFigures figures = await RunAsync(
-                client, result.GetValue(connections), TimeSpan.FromSeconds(result.GetValue(seconds)), result.GetValue(replacement), token);
+                client, result.GetValue(connections), TimeSpan.FromSeconds(result.GetValue(seconds)), result.GetValue(seed),
+                result.GetValue(replacement), token);
             display.Line(string.Create(
                 CultureInfo.InvariantCulture,
                 $"{figures.RequestsPerSecond:N0} requests/s, median {figures.MedianMilliseconds:F2} ms, 99th percentile {figures.P99Milliseconds:F2} ms, {figures.Errors} errors, {figures.Reloads} reloads."));
@@ -49,10 +51,10 @@ internal static class LoadCommand
     }
 
     private static async Task<LoadFigures> RunAsync(
-        HttpClient client, int connections, TimeSpan duration, string? replacement, CancellationToken token)
+        HttpClient client, int connections, TimeSpan duration, int seed, string? replacement, CancellationToken token)
     {
         int before = await GenerationAsync(client, token);
-        LoadRequests requests = await LoadRequests.AskAsync(client, token);
+        LoadRequests requests = await LoadRequests.AskAsync(client, seed, token);
         await SendAsync(client, requests, connections, TimeSpan.FromSeconds(1), token);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(token);
         Task touching = replacement is null ? Task.CompletedTask : TouchAsync(replacement, stop.Token);

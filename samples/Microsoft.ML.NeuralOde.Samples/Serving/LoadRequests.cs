@@ -24,7 +24,7 @@ internal sealed class LoadRequests
 
     /// <summary>Asks the service what it takes.</summary>
     /// <exception cref="UserException">It takes neither an image nor numbers.</exception>
-    public static async Task<LoadRequests> AskAsync(HttpClient client, CancellationToken token)
+    public static async Task<LoadRequests> AskAsync(HttpClient client, int seed, CancellationToken token)
     {
         JsonElement model = await client.GetFromJsonAsync<JsonElement>("/model", token);
         if (model.GetProperty("contentTypes").GetString()!.Contains(Png, StringComparison.Ordinal))
@@ -33,7 +33,7 @@ internal sealed class LoadRequests
             return new LoadRequests([.. Enumerable.Range(0, Count).Select(i => DigitFiles.ToPng(digits.GetPixels(i)))], Png);
         }
         JsonElement[] inputs = [.. model.GetProperty("inputs").EnumerateArray()];
-        var random = new Random(1);
+        var random = new Random(seed);
         PixelRow[] pixels = PixelRow.From(EmbeddedDigits.Load().Test);
         return new LoadRequests(
             [.. Enumerable.Range(0, Count)

@@ -19,12 +19,16 @@ internal static class ScoringCommand
         Option<int> seconds = CommandOptions.Positive("--seconds", 10, "Duration of the test with eight threads.");
         Option<string?> model = CommandOptions.Path(
             "--model", "FILE", "A saved model to measure. Without it, a reference model learns the embedded digits first.");
+        Option<int> seed = CommandOptions.Seed(1);
         Option<string?> save = CommandOptions.Path("--save", "FILE", "Keep that reference model in a new file, for the service.");
-        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the figures to this file.");
+        Option<string?> json = CommandOptions.Json();
         Option<string?> markdown =
-            CommandOptions.Path("--markdown", "FILE", "Write the figures into this document, instead of those that stand there.");
+            CommandOptions.Product("--markdown", "Write the figures into this document, instead of those that stand there.");
         var command =
-            new System.CommandLine.Command("scoring", "Measure how fast a model answers.") { rows, seconds, model, save, json, markdown };
+            new System.CommandLine.Command("scoring", "Measure how fast a model answers.")
+            {
+                rows, seconds, model, save, seed, json, markdown,
+            };
         command.Validators.Add(result =>
         {
             if (result.GetValue(model) is not null && result.GetValue(save) is not null)
@@ -37,7 +41,8 @@ internal static class ScoringCommand
                 OutputFile? jsonFile = OutputFile.At("--json", result.GetValue(json)),
                     document = OutputFile.At("--markdown", result.GetValue(markdown));
                 var measurement =
-                    new ScoringMeasurement(result.GetValue(rows), TimeSpan.FromSeconds(result.GetValue(seconds)), display, token);
+                    new ScoringMeasurement(
+                        result.GetValue(rows), TimeSpan.FromSeconds(result.GetValue(seconds)), result.GetValue(seed), display, token);
                 ScoringFigure[] figures = result.GetValue(model) is { } file
                     ? measurement.OfModel(file) : measurement.OfReference(saveFile);
                 display.Table(Table(figures));

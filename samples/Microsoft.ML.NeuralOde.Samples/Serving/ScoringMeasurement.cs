@@ -23,12 +23,12 @@ internal sealed class ScoredRow
 }
 
 /// <summary>Measures the ways to ask a model: the step that scores, from vectors in memory to the first column that it adds.</summary>
-internal sealed class ScoringMeasurement(int rows, TimeSpan duration, Display display, CancellationToken cancellationToken)
+internal sealed class ScoringMeasurement(int rows, TimeSpan duration, int seed, Display display, CancellationToken cancellationToken)
 {
     private const int Runs = 3;
     private const int Threads = 8;
 
-    private readonly MLContext _mlContext = new(seed: 1);
+    private readonly MLContext _mlContext = new(seed);
 
     /// <summary>Measures a model that was saved.</summary>
     public ScoringFigure[] OfModel(string file)
@@ -38,7 +38,7 @@ internal sealed class ScoringMeasurement(int rows, TimeSpan duration, Display di
         ScoringStep step = ScoringStep.Find(_mlContext, model)
             ?? throw new UserException($"--model: '{file}' holds no step of this library that takes one vector of features.");
         display.Line($"Measuring the step that reads the {step.FeatureCount:N0} numbers of column '{step.FeatureColumn}'…");
-        return [.. Measure(step, step.Rows(rows))];
+        return [.. Measure(step, step.Rows(rows, seed))];
     }
 
     /// <summary>
@@ -60,7 +60,7 @@ internal sealed class ScoringMeasurement(int rows, TimeSpan duration, Display di
 
         display.Line("Measuring…");
         ScoringStep step = ScoringStep.Find(_mlContext, model)!, through = ScoringStep.Find(_mlContext, general)!;
-        VectorRow[] data = step.Rows(rows);
+        VectorRow[] data = step.Rows(rows, seed);
         double generalBatch = Batch(through, data[..Math.Min(rows, 2_000)]), generalSingle = Single(through, data[..Math.Min(rows, 300)]);
         return
         [

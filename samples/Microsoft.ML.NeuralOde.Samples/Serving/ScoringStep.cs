@@ -46,14 +46,14 @@ internal sealed class ScoringStep
     }).FirstOrDefault(step => step is not null);
 
     /// <summary>Digits where they fit, otherwise random numbers: how fast a row is scored hardly depends on its numbers.</summary>
-    public VectorRow[] Rows(int count)
+    public VectorRow[] Rows(int count, int seed)
     {
         if (FeatureCount == MnistDataset.ImageSize * MnistDataset.ImageSize)
         {
             PixelRow[] digits = PixelRow.From(EmbeddedDigits.Load().Test);
             return [.. Enumerable.Range(0, count).Select(i => new VectorRow { Features = digits[i % digits.Length].Features })];
         }
-        var random = new Random(1);
+        var random = new Random(seed);
         return [.. Enumerable.Range(0, count)
             .Select(_ => new VectorRow { Features = [.. Enumerable.Range(0, FeatureCount).Select(_ => random.NextSingle())] })];
     }

@@ -16,8 +16,8 @@ internal static class SolversCommand
         string[] names = [.. OdeMethod.All.Select(known => known.Name)];
         Option<OdeMethod?> method =
             CommandOptions.Parsed<OdeMethod?>("--method", null, names, OdeMethod.Parse, "NAME", "Only this method.");
-        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the table to this file.");
-        Option<string?> markdown = CommandOptions.Path("--markdown", "FILE", "Write the table as a document to this file.");
+        Option<string?> json = CommandOptions.Json("Write the table to this file.");
+        Option<string?> markdown = CommandOptions.Product("--markdown", "Write the table as a document to this file.");
         var command =
             new System.CommandLine.Command("solvers", "Compare the numerical methods on the same problems.") { method, json, markdown };
         command.SetAction((result, token) => Task.Run(

@@ -22,15 +22,20 @@ internal static class TabularCommand
             $"A folder with public tables (default: the one that {DigitSource.EnvironmentVariable} names; without it, generated and embedded ones only).");
         Option<string?> set = CommandOptions.Path("--set", "NAMES", "Only these tables, separated by commas.");
         Option<int> seeds = CommandOptions.Positive("--seeds", DefaultSeeds, "Seeds, each of which splits the rows anew.");
-        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write all figures to this file.");
+        Option<int> seed = CommandOptions.Seed(1, "The first of them.");
+        Option<string?> output = CommandOptions.Copy();
+        Option<string?> json = CommandOptions.Json("Write all figures to this file.");
         var command = new System.CommandLine.Command(
-            "tabular", "Compare neural ODEs with LightGBM, FastTree, SDCA and L-BFGS on tables.") { data, set, seeds, json };
+            "tabular", "Compare neural ODEs with LightGBM, FastTree, SDCA and L-BFGS on tables.") { data, set, seeds, seed, output, json };
         command.SetAction((result, cancellationToken) => Task.Run(
             () =>
             {
                 string? folder = result.GetValue(data) ?? Environment.GetEnvironmentVariable(DigitSource.EnvironmentVariable);
-                Run(Choose(TabularSets.Load(string.IsNullOrEmpty(folder) ? null : folder), result.GetValue(set)), result.GetValue(seeds),
-                    OutputFile.At("--json", result.GetValue(json)), display, cancellationToken);
+                OutputFile? text = OutputFile.At("--out", result.GetValue(output)),
+                    figures = OutputFile.At("--json", result.GetValue(json));
+                TabularSet[] sets = Choose(TabularSets.Load(string.IsNullOrEmpty(folder) ? null : folder), result.GetValue(set));
+                display.Copy(
+                    text, view => Run(sets, result.GetValue(seeds), result.GetValue(seed), figures, view, cancellationToken));
                 return 0;
             }, cancellationToken));
         return command;
@@ -47,17 +52,18 @@ internal static class TabularCommand
                 + NearMiss.Hint(name, sets.Select(set => set.Name))))];
     }
 
-    private static void Run(TabularSet[] sets, int seeds, OutputFile? json, Display display, CancellationToken cancellationToken)
+    private static void Run(TabularSet[] sets, int seeds, int first, OutputFile? json, Display display, CancellationToken cancellationToken)
     {
         display.Line($"Mean ± standard deviation over {seeds} seeds; 70 % of the rows for training; all trainers with their defaults.");
         var results = new List<TabularSetResult>();
         foreach (TabularSet set in sets)
         {
-            TabularSetResult result = display.Progress(set.Name, report => TabularComparison.Run(set, seeds, report, cancellationToken));
+            TabularSetResult result =
+                display.Progress(set.Name, report => TabularComparison.Run(set, seeds, first, report, cancellationToken));
             results.Add(result);
             display.Table(Table(result));
         }
-        json?.WriteJson(new { seeds, sets = results }, Format);
+        json?.WriteJson(new { seeds, seed = first, sets = results }, Format);
     }
 
     private static Table Table(TabularSetResult result)

@@ -26,7 +26,7 @@ internal static class TabularComparison
 {
     private const double TestFraction = 0.3;
 
-    public static TabularSetResult Run(TabularSet set, int seeds, Action<double> progress, CancellationToken cancellationToken)
+    public static TabularSetResult Run(TabularSet set, int seeds, int first, Action<double> progress, CancellationToken cancellationToken)
     {
         IReadOnlyList<TabularTrainer> trainers = TabularTrainers.For(set.Task);
         var results = new List<TabularResult>();
@@ -37,7 +37,7 @@ internal static class TabularComparison
             for (int seed = 1; seed <= seeds; seed++)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                (IReadOnlyDictionary<string, double> found, double seconds) = Run(set, trainer, seed);
+                (IReadOnlyDictionary<string, double> found, double seconds) = Run(set, trainer, first + seed - 1);
                 foreach ((string name, double value) in found)
                     (figures.TryGetValue(name, out List<double>? values) ? values : figures[name] = []).Add(value);
                 times.Add(seconds);

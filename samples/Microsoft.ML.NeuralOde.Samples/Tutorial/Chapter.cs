@@ -33,13 +33,13 @@ internal abstract class Chapter(int number, string name, string title)
     }
 
     /// <summary>The numbers of a tensor.</summary>
-    protected static double[] Numbers(Tensor tensor)
+    public static double[] Numbers(Tensor tensor)
     {
         using DisposeScope scope = NewDisposeScope();
         return tensor.detach().to(ScalarType.Float64).cpu().contiguous().data<double>().ToArray();
     }
 
     /// <summary>Equally spaced numbers.</summary>
-    protected static double[] Spaced(double first, double last, int count) =>
+    public static double[] Spaced(double first, double last, int count) =>
         [.. Enumerable.Range(0, count).Select(i => first + (last - first) * i / (count - 1))];
 }

@@ -18,10 +18,17 @@ internal static class TutorialCommand
         Option<string?> output = CommandOptions.Path("--out", "FOLDER", "Write chapters and figures to this folder; default: tutorial.");
         Option<string?> check =
             CommandOptions.Path("--check", "FOLDER", "Compare with the chapters in this folder, and fail where they say something else.");
-        Option<string?> json = CommandOptions.Path("--json", "FILE", "Write the numbers to this file.");
+        Option<int> seed = CommandOptions.Seed(
+            0, "Added to the seeds of the chapters: other random numbers than those of the documents.");
+        Option<string?> json = CommandOptions.Json("Write the numbers to this file.");
         Option<FigureTheme> theme = CommandOptions.Named("--theme", FigureTheme.Light, "THEME", "The colours of the figures");
         var command = new System.CommandLine.Command(
-            "tutorial", "Compute, print and draw what the tutorial's chapters show.") { chapter, output, check, json, theme };
+            "tutorial", "Compute, print and draw what the tutorial's chapters show.") { chapter, output, check, seed, json, theme };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(check) is not null && result.GetValue(seed) != 0)
+                result.AddError("--seed excludes --check: the documents are of seed 0.");
+        });
         command.SetAction((result, token) => Task.Run(
             () =>
             {
@@ -30,15 +37,15 @@ internal static class TutorialCommand
                     chapters = number <= chapters.Count ? [chapters[number - 1]]
                         : throw new UserException($"--chapter is '{number}'; a number from 1 to {chapters.Count} would be right.");
                 Run(chapters, result.GetValue(output) ?? "tutorial", result.GetValue(check), OutputFile.At("--json", result.GetValue(json)),
-                    result.GetValue(theme), display, token);
+                    result.GetValue(theme), result.GetValue(seed), display, token);
             },
             token));
         return command;
     }
 
     private static void Run(
-        IReadOnlyList<Chapter> chapters, string folder, string? check, OutputFile? json, FigureTheme theme, Display display,
-        CancellationToken cancellationToken)
+        IReadOnlyList<Chapter> chapters, string folder, string? check, OutputFile? json, FigureTheme theme, int seed,
+        Display display, CancellationToken cancellationToken)
     {
         OutputFile.EnsureFolder("--out", folder);
         var numbers = new SortedDictionary<string, IReadOnlyDictionary<string, double>>(StringComparer.Ordinal);
@@ -48,7 +55,7 @@ internal static class TutorialCommand
             cancellationToken.ThrowIfCancellationRequested();
             display.Line($"{chapter.Number}. {chapter.Title}");
             long started = Stopwatch.GetTimestamp();
-            var page = new TutorialPage(folder, chapter.Number.ToString("00", CultureInfo.InvariantCulture), display, theme);
+            var page = new TutorialPage(folder, chapter.Number.ToString("00", CultureInfo.InvariantCulture), display, theme, seed);
             chapter.Run(page, cancellationToken);
             var text = new ChapterText(chapter.Template(), page);
             OutputFile.At("--out", Path.Combine(folder, chapter.Name + ".md"))!.Write(text.ToString());

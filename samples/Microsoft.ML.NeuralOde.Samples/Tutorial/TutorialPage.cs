@@ -6,7 +6,7 @@ using Spectre.Console;
 namespace Microsoft.ML.NeuralOde.Samples.Tutorial;
 
 /// <summary>What a chapter's program finds: numbers, tables and figures, printed as they come, and put into the chapter's text.</summary>
-internal sealed class TutorialPage(string folder, string prefix, Display display, FigureTheme theme)
+internal sealed class TutorialPage(string folder, string prefix, Display display, FigureTheme theme, int seed = 0)
 {
     /// <summary>By how much numbers of a computation in float64 may differ between machines.</summary>
     public const double Exact = 0.02;
@@ -18,6 +18,9 @@ internal sealed class TutorialPage(string folder, string prefix, Display display
     /// <summary>The numbers, for programs.</summary>
     public IReadOnlyDictionary<string, double> Numbers =>
         _found.Where(pair => pair.Value is Fact).ToDictionary(pair => pair.Key, pair => ((Fact)pair.Value).Value, StringComparer.Ordinal);
+
+    /// <summary>The seed of something random: its own in the documents, another where others are asked for.</summary>
+    public int Seed(int own) => own + seed;
 
     /// <summary>A number.</summary>
     /// <param name="name">Its name in the text.</param>

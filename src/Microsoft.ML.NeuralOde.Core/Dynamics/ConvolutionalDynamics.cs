@@ -111,8 +111,11 @@ public sealed class ConvolutionalDynamics : Module<Tensor, Tensor, Tensor>, IAna
         + $"time {Time}{(ConvolutionType is { } type ? $"; convolutions in {type}" : "")})";
 
     /// <summary>The largest number of groups up to 32 that leaves at least two channels in each.</summary>
-    internal static long DefaultGroups(long channels) =>
-        Enumerable.Range(1, 32).Last(count => channels % count == 0 && (count == 1 || channels / count > 1));
+    internal static long DefaultGroups(long channels) => LargestGroups(channels, 2);
+
+    /// <summary>The largest number of groups up to 32 that leaves so many channels, or all, in each.</summary>
+    internal static long LargestGroups(long channels, long fewest) =>
+        Enumerable.Range(1, 32).Last(count => channels % count == 0 && (count == 1 || channels / count >= fewest));
 
     internal IReadOnlyList<Parameter> NormWeights => _normWeights;
 

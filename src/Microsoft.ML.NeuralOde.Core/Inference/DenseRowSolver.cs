@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using Microsoft.ML.NeuralOde.Kernels;
 using Microsoft.ML.NeuralOde.Methods;
 using Microsoft.ML.NeuralOde.StepControl;
 
@@ -11,12 +12,11 @@ namespace Microsoft.ML.NeuralOde.Inference;
 /// </summary>
 internal sealed unsafe class DenseRowSolver
 {
-    /// <summary>The smallest normal number of the states.</summary>
-    private const float SmallestTolerance = 1.17549435E-38f;
-
     private readonly ButcherTableau _tableau;
     private readonly OdeSolverOptions _options;
     private readonly double _end;
+    private readonly StepLimits _limits;
+    private readonly StepController _controller;
     private readonly Activation _activation;
     private readonly PackedLinear[] _layers;
     private readonly float[]?[] _timeWeights;
@@ -27,6 +27,8 @@ internal sealed unsafe class DenseRowSolver
         _tableau = tableau;
         _options = options;
         _end = end;
+        _limits = new StepLimits(0, [end], options);
+        _controller = options.Controller ?? StepController.Default;
         _activation = dynamics.Activation;
         Features = (int)dynamics.Features;
         Dictionary<string, float[]> parameters = dynamics.named_parameters()
@@ -88,62 +90,53 @@ internal sealed unsafe class DenseRowSolver
     {
         if (!IsFinite(work.State))
             return false;
-        StepController controller = _options.Controller ?? StepController.Default;
-        int direction = Math.Sign(_end);
-        int k = Math.Max(1, _tableau.ErrorOrder) + 1;
         double time = 0;
-        var history = new ErrorHistory();
+        var steps = new AdaptiveSteps(_limits);
         Evaluate(0, work.State, work.K(0), work);
-        double step = Math.Min(_options.FirstStep ?? FirstStep(work, direction), _options.MaximumStep);
+        steps.Begin(0, _options.FirstStep ?? FirstStep(work, steps.Room(0)));
         for (long attempt = 0; attempt < _options.MaximumSteps; attempt++)
         {
-            double end = time + direction * step;
-            bool isLast = (_end - end) * direction <= 1e-10 * step;
-            end = isLast ? _end : end;
-            double size = end - time;
+            double end = steps.End(time), size = end - time;
             float* next = Advance(time, size, work);
             double error = Error(work, next, size);
             double tried = Math.Abs(size);
             if (error <= 1)
             {
-                if (isLast)
+                if (steps.IsCut)
                 {
                     new Span<float>(next, Features).CopyTo(new Span<float>(work.State, Features));
                     return true;
                 }
-                step = Math.Min(tried * history.Accepted(controller, k, tried, error), _options.MaximumStep);
+                steps.Accept(_controller, _tableau.ErrorOrder, tried, error);
                 time = end;
                 Accept(time, next, work);
                 continue;
             }
-            step = tried * history.Rejected(controller, k, error);
             // Where the derivative itself is not finite, no step is small enough.
-            if (step < Math.Max(_options.MinimumStep, ErrorHistory.SmallestStep(time, Math.Abs(_end)))
-                || (!double.IsFinite(error) && !IsFinite(work.K(0))))
+            if (!steps.Reject(_controller, _tableau.ErrorOrder, time, tried, error) || (!double.IsFinite(error) && !IsFinite(work.K(0))))
                 return false;
         }
         if (_options.OnStepLimit == StepLimitBehavior.Throw)
             throw new OdeSolverException(
-                SolverFailure.StepLimit, time, direction * step, double.NaN, [], $"MaximumSteps is {_options.MaximumSteps}.");
+                SolverFailure.StepLimit, time, _limits.Direction * steps.Size, double.NaN, [], $"MaximumSteps is {_options.MaximumSteps}.");
         return false;
     }
 
     private bool SolveInEqualSteps(Work work)
     {
-        double largest = Math.Min(_options.StepSize ?? double.PositiveInfinity, _options.MaximumStep);
-        long count = FixedSteps.Count(Math.Abs(_end), largest);
-        if (count > _options.MaximumSteps && _options.OnStepLimit == StepLimitBehavior.Throw)
+        var steps = new FixedSteps(0, _end, _options.LargestFixedStep);
+        if (steps.Count > _options.MaximumSteps && _options.OnStepLimit == StepLimitBehavior.Throw)
             throw new OdeSolverException(
-                SolverFailure.StepLimit, 0, _end / count, double.NaN, [], $"MaximumSteps is {_options.MaximumSteps}.");
-        if (count > _options.MaximumSteps)
+                SolverFailure.StepLimit, 0, steps.Size, double.NaN, [], $"MaximumSteps is {_options.MaximumSteps}.");
+        if (steps.Count > _options.MaximumSteps)
             return false;
         Evaluate(0, work.State, work.K(0), work);
         double time = 0;
-        for (long i = 1; i <= count; i++)
+        for (long i = 1; i <= steps.Count; i++)
         {
-            double end = i == count ? _end : _end * i / count;
+            double end = steps.End(i);
             float* next = Advance(time, end - time, work);
-            if (i == count)
+            if (i == steps.Count)
                 new Span<float>(next, Features).CopyTo(new Span<float>(work.State, Features));
             else
                 Accept(end, next, work);
@@ -187,13 +180,13 @@ internal sealed unsafe class DenseRowSolver
         return error * error / Math.Sqrt(error * error + 0.01 * other * other);
     }
 
-    private double FirstStep(Work work, int direction)
+    private double FirstStep(Work work, double limit)
     {
-        double limit = Math.Min(Math.Abs(_end), _options.MaximumStep);
         double d1 = Norm(work.State, work.State, 1, [1], work);
-        double h0 = InitialStep.Guess(NormOfState(work), d1, limit);
-        Combine(work.Input, work.State, direction * h0, [1], 1, work);
-        Evaluate(direction * h0, work.Input, work.K(1), work);
+        float* state = work.State;
+        double h0 = InitialStep.Guess(Norm(state, state, 1, [1], &state), d1, limit);
+        Combine(work.Input, work.State, _limits.Direction * h0, [1], 1, work);
+        Evaluate(_limits.Direction * h0, work.Input, work.K(1), work);
         double d2 = Norm(work.State, work.State, 1, [-1, 1], work);
         return InitialStep.Choose(h0, d1, d2, _tableau.Order, limit);
     }
@@ -211,7 +204,7 @@ internal sealed unsafe class DenseRowSolver
                 bias = MoveBias(layer, weights, (float)time, work.Hidden(2));
             layer.Apply(x, 0, 1, target, 0, bias);
             if (!isLast)
-                Activations.Apply(_activation, target, layer.Width);
+                ActivationMap.Apply(_activation, target, layer.Width);
             x = target;
         }
     }
@@ -228,63 +221,22 @@ internal sealed unsafe class DenseRowSolver
     }
 
     /// <summary>target = y + Σ_j h w_j k_j.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Combine(float* target, float* y, double h, ReadOnlySpan<double> weights, int count, Work work)
     {
-        for (int i = 0; i < Width; i += Vector<float>.Count)
-        {
-            Vector<float> sum = Vector<float>.Zero;
-            for (int j = 0; j < count; j++)
-                if (weights[j] != 0)
-                    sum += new Vector<float>((float)(h * weights[j])) * Vector.Load(work.K(j) + i);
-            (sum + Vector.Load(y + i)).Store(target + i);
-        }
+        float** k = stackalloc float*[count];
+        StateKernels.Combine(target, y, h, weights[..count], work.Stages(k, count), Width);
     }
 
     /// <summary>The root of the mean of squares of Σ_j h w_j k_j over atol + rtol max(|y0|, |y1|).</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private double Norm(float* y0, float* y1, double h, ReadOnlySpan<double> weights, Work work)
     {
-        double total = 0;
-        // Above 0, so that a component that is and stays 0 has no error.
-        float rtol = (float)_options.RelativeTolerance, atol = Math.Max((float)_options.AbsoluteTolerance, SmallestTolerance);
-        int n = Vector<float>.Count;
-        int i = 0;
-        Vector<float> squares = Vector<float>.Zero;
-        for (; i <= Features - n; i += n)
-        {
-            Vector<float> e = Vector<float>.Zero;
-            for (int j = 0; j < weights.Length; j++)
-                if (weights[j] != 0)
-                    e += new Vector<float>((float)(h * weights[j])) * Vector.Load(work.K(j) + i);
-            Vector<float> scale = new Vector<float>(atol)
-                + new Vector<float>(rtol) * Vector.Max(Vector.Abs(Vector.Load(y0 + i)), Vector.Abs(Vector.Load(y1 + i)));
-            Vector<float> ratio = e / scale;
-            squares += ratio * ratio;
-        }
-        total += Vector.Sum(squares);
-        for (; i < Features; i++)
-        {
-            float e = 0;
-            for (int j = 0; j < weights.Length; j++)
-                if (weights[j] != 0)
-                    e += (float)(h * weights[j]) * work.K(j)[i];
-            float ratio = e / (atol + rtol * Math.Max(Math.Abs(y0[i]), Math.Abs(y1[i])));
-            total += ratio * ratio;
-        }
-        return Math.Sqrt(total / Features);
+        float** k = stackalloc float*[weights.Length];
+        return Norm(y0, y1, h, weights, work.Stages(k, weights.Length));
     }
 
-    private double NormOfState(Work work)
-    {
-        double total = 0;
-        foreach (float y in new ReadOnlySpan<float>(work.State, Features))
-        {
-            double ratio = y / (Math.Max(_options.AbsoluteTolerance, SmallestTolerance) + _options.RelativeTolerance * Math.Abs(y));
-            total += ratio * ratio;
-        }
-        return Math.Sqrt(total / Features);
-    }
+    private double Norm(float* y0, float* y1, double h, ReadOnlySpan<double> weights, float** k) =>
+        Math.Sqrt(StateKernels.ScaledError(
+            y0, y1, h, weights, k, Features, _options.RelativeTolerance, _options.AbsoluteTolerance, maximum: false) / Features);
 
     private bool IsFinite(float* state)
     {
@@ -304,6 +256,14 @@ internal sealed unsafe class DenseRowSolver
         public float* Input { get; } = scratch + (nint)(stages + 1) * width;
 
         public float* K(int stage) => scratch + (nint)stage * width;
+
+        /// <summary>The addresses of the first stages.</summary>
+        public float** Stages(float** target, int count)
+        {
+            for (int i = 0; i < count; i++)
+                target[i] = K(i);
+            return target;
+        }
 
         public float* Hidden(int index) => scratch + (nint)(stages + 2) * width + (nint)index * hiddenWidth;
     }

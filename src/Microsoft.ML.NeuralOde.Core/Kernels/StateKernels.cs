@@ -45,20 +45,23 @@ internal static unsafe class StateKernels
     }
 
     /// <summary>target = y + Σ_j (h w_j) k_j of one lane in memory of the caller's; y may be null (zero).</summary>
-    public static void Combine(double* target, double* y, double h, ReadOnlySpan<double> weights, double** k, int width)
+    public static void Combine<T>(T* target, T* y, double h, ReadOnlySpan<double> weights, T** k, int width)
+        where T : unmanaged, INumber<T>
     {
-        double** active = stackalloc double*[weights.Length];
-        double* scaled = stackalloc double[weights.Length];
+        T** active = stackalloc T*[weights.Length];
+        T* scaled = stackalloc T[weights.Length];
         CombineLane(target, y, scaled, active, Gather(h, weights, k, active, scaled), width, 0);
     }
 
     /// <summary>The same of the error h Σ_j w_j k_j as below, of one lane in memory of the caller's.</summary>
-    public static double ScaledError(
-        double* y0, double* y1, double h, ReadOnlySpan<double> weights, double** k, int width, double rtol, double atol, bool maximum)
+    public static double ScaledError<T>(
+        T* y0, T* y1, double h, ReadOnlySpan<double> weights, T** k, int width, double rtol, double atol, bool maximum)
+        where T : unmanaged, INumber<T>
     {
-        double** active = stackalloc double*[weights.Length];
-        double* scaled = stackalloc double[weights.Length];
-        return ScaledError(y0, y1, scaled, active, Gather(h, weights, k, active, scaled), width, rtol, atol, maximum);
+        T** active = stackalloc T*[weights.Length];
+        T* scaled = stackalloc T[weights.Length];
+        int count = Gather(h, weights, k, active, scaled);
+        return ScaledError(y0, y1, scaled, active, count, width, T.CreateTruncating(rtol), T.CreateTruncating(atol), maximum);
     }
 
     /// <summary>Copies the lanes of <paramref name="source"/> that are marked.</summary>
@@ -130,7 +133,8 @@ internal static unsafe class StateKernels
         return count;
     }
 
-    private static int Gather(double h, ReadOnlySpan<double> weights, double** inputs, double** active, double* scaled)
+    private static int Gather<T>(double h, ReadOnlySpan<double> weights, T** inputs, T** active, T* scaled)
+        where T : unmanaged, INumber<T>
     {
         int count = 0;
         for (int j = 0; j < weights.Length; j++)
@@ -138,7 +142,7 @@ internal static unsafe class StateKernels
             double weight = weights[j] * h;
             if (weight == 0)
                 continue;
-            scaled[count] = weight;
+            scaled[count] = T.CreateTruncating(weight);
             active[count++] = inputs[j];
         }
         return count;
@@ -173,6 +177,13 @@ internal static unsafe class StateKernels
             s1.Store(to + i + w);
             s2.Store(to + i + 2 * w);
             s3.Store(to + i + 3 * w);
+        }
+        for (; i <= width - w; i += w)
+        {
+            Vector<T> sum = Vector<T>.Zero;
+            for (int j = 0; j < count; j++)
+                sum += new Vector<T>(c[j]) * Vector.Load(k[j] + offset + i);
+            (y == null ? sum : sum + Vector.Load(y + i)).Store(to + i);
         }
         for (; i < width; i++)
         {

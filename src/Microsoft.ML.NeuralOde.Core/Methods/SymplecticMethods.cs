@@ -8,16 +8,16 @@ namespace Microsoft.ML.NeuralOde.Methods;
 /// </summary>
 internal sealed class SymplecticMethod : OdeMethod
 {
-    private readonly bool _isLeapfrog;
-
     public SymplecticMethod(string name, bool isLeapfrog)
-        : base(name, order: isLeapfrog ? 2 : 1, isAdaptive: false) => _isLeapfrog = isLeapfrog;
+        : base(name, order: isLeapfrog ? 2 : 1, isAdaptive: false) => IsLeapfrog = isLeapfrog;
+
+    public bool IsLeapfrog { get; }
 
     public override int InterpolantOrder => Order;
 
     public override bool IsForSecondOrderSystems => true;
 
-    internal override Stepper CreateStepper(StepperContext context) => new SymplecticStepper(this, _isLeapfrog, context);
+    internal override Stepper CreateStepper(StepperContext context) => new SymplecticStepper(this, IsLeapfrog, context);
 }
 
 internal sealed class SymplecticStepper(SymplecticMethod method, bool isLeapfrog, StepperContext context) : OneStepStepper(context)

@@ -9,36 +9,30 @@ namespace Microsoft.ML.NeuralOde.Native;
 /// </summary>
 internal sealed unsafe class AdaptiveNativeIntegrator : NativeIntegrator
 {
-    private readonly ErrorHistory _history = new();
-    private readonly double[] _stops;
+    private readonly AdaptiveSteps _steps;
     private readonly double* _moved;
     private readonly double* _there;
-    private int _nextStop;
     private int _nextOutput = 1;
-    private double _step;
-    private bool _isCut;
     private long _attempts;
 
     public AdaptiveNativeIntegrator(NativeProblem problem)
         : base(problem)
     {
-        _stops = [.. DiscontinuitiesInside(), Grid.End];
+        _steps = new AdaptiveSteps(new StepLimits(Grid.Start, [.. DiscontinuitiesInside(), Grid.End], Options));
         _moved = System.Take(System.Size);
         _there = System.Take(System.Size);
     }
 
-    private double Interval => Math.Abs(Grid.End - Grid.Start);
-
     protected override void Integrate()
     {
         ChooseStep(Options.FirstStep ?? 0);
-        while (_nextStop < _stops.Length)
+        while (!_steps.IsOver)
         {
             BeforeStep();
             if (_attempts++ >= Options.MaximumSteps)
             {
                 if (Options.OnStepLimit == StepLimitBehavior.Throw)
-                    throw NativeFailure.StepLimit(Stepper.Time, Grid.Direction * _step, Options, StiffnessRemark);
+                    throw NativeFailure.StepLimit(Stepper.Time, Grid.Direction * _steps.Size, Options, StiffnessRemark);
                 Status = RowStatus.StepLimit;
                 return;
             }
@@ -54,7 +48,7 @@ internal sealed unsafe class AdaptiveNativeIntegrator : NativeIntegrator
     /// solve.</summary>
     private bool Step()
     {
-        NativeAttempt attempt = Stepper.Try(End());
+        NativeAttempt attempt = Stepper.Try(_steps.End(Stepper.Time));
         if (!(attempt.Error <= 1))
         {
             Statistics.RejectedSteps++;
@@ -69,26 +63,18 @@ internal sealed unsafe class AdaptiveNativeIntegrator : NativeIntegrator
         }
         Statistics.CountAccepted(attempt.Span.Size);
         WriteOutputs(attempt.Span, attempt.Span.End);
-        // A step that was cut to meet a stop says little about the size that the problem allows.
-        double tried = Math.Abs(attempt.Span.Size);
-        double next = tried * _history.Accepted(Options.Controller ?? Stepper.Controller, Order, tried, attempt.Error);
-        _step = Math.Min(_isCut ? Math.Max(next, _step) : next, Options.MaximumStep);
-        Statistics.NextStep = _step;
+        _steps.Accept(Controller, Stepper.ErrorOrder, Math.Abs(attempt.Span.Size), attempt.Error);
+        Statistics.NextStep = _steps.Size;
         Stepper.Accept();
-        PassStop();
+        if (_steps.PassStop())
+        {
+            Stepper.Start(Stepper.Time, Stepper.State);
+            ChooseStep(_steps.Size);
+        }
         return true;
     }
 
-    private int Order => Math.Max(1, Stepper.ErrorOrder) + 1;
-
-    /// <summary>Where the next step ends: one step size on, or at the next stop where that is nearer or all but reached.</summary>
-    private double End()
-    {
-        double stop = _stops[_nextStop];
-        double end = Stepper.Time + Grid.Direction * _step;
-        _isCut = (stop - end) * Grid.Direction <= 1e-10 * _step;
-        return _isCut ? stop : end;
-    }
+    private StepController Controller => Options.Controller ?? Stepper.Controller;
 
     private void WriteOutputs(NativeSpan span, double end)
     {
@@ -108,10 +94,10 @@ internal sealed unsafe class AdaptiveNativeIntegrator : NativeIntegrator
     private void Reject(in NativeAttempt attempt)
     {
         double tried = Math.Abs(attempt.Span.Size);
-        _step = tried * _history.Rejected(Options.Controller ?? Stepper.Controller, Order, attempt.Error);
+        bool isLargeEnough = _steps.Reject(Controller, Stepper.ErrorOrder, Stepper.Time, tried, attempt.Error);
         // Where the state or its derivative is not finite, no step is small enough.
         string nothing = double.IsFinite(attempt.Error) ? "" : NothingToStartFrom();
-        if (nothing.Length == 0 && _step >= Math.Max(Options.MinimumStep, ErrorHistory.SmallestStep(Stepper.Time, Interval)))
+        if (nothing.Length == 0 && isLargeEnough)
             return;
         SolverFailure failure = nothing.Length > 0 ? SolverFailure.NonFinite
             : double.IsFinite(attempt.Error) ? SolverFailure.StepSizeUnderflow
@@ -130,27 +116,13 @@ internal sealed unsafe class AdaptiveNativeIntegrator : NativeIntegrator
         return found.Length > 0 ? found : NativeFailure.NotFinite(Stepper.Derivative(), System, "Component of the right-hand side");
     }
 
-    /// <summary>Goes past a stop that was reached: a discontinuity starts the method afresh.</summary>
-    private void PassStop()
-    {
-        if (!_isCut || ++_nextStop == _stops.Length)
-            return;
-        _history.Restart();
-        Stepper.Start(Stepper.Time, Stepper.State);
-        ChooseStep(_step);
-    }
-
     /// <summary>The first step, given or chosen.</summary>
-    private void ChooseStep(double given)
-    {
-        double step = given == 0 ? FirstStep() : given;
-        _step = Math.Min(Math.Max(step, ErrorHistory.SmallestStep(Stepper.Time, Interval)), Options.MaximumStep);
-    }
+    private void ChooseStep(double given) => _steps.Begin(Stepper.Time, given == 0 ? FirstStep() : given);
 
     private double FirstStep()
     {
         double* state = Stepper.State, slope = Stepper.Derivative();
-        double limit = Math.Min(Math.Abs(_stops[_nextStop] - Stepper.Time), Options.MaximumStep);
+        double limit = _steps.Room(Stepper.Time);
         double d0 = System.Norm.Of(state, state, state), d1 = System.Norm.Of(state, state, slope);
         double h0 = InitialStep.Guess(d0, d1, limit);
         var span = new NativeSpan(Stepper.Time, Stepper.Time + Grid.Direction * h0);

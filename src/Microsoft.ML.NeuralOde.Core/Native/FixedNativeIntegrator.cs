@@ -33,22 +33,21 @@ internal sealed unsafe class FixedNativeIntegrator(NativeProblem problem) : Nati
     /// <summary>Steps to a time; false where an event or the step limit ended the solve.</summary>
     private bool Advance(double target)
     {
-        double start = Stepper.Time;
-        long count = FixedSteps.Count(Math.Abs(target - start), Math.Min(Options.StepSize ?? double.PositiveInfinity, Options.MaximumStep));
+        var steps = new FixedSteps(Stepper.Time, target, Options.LargestFixedStep);
         // More steps than allowed are known beforehand, unless an event may end the solve.
-        if (count > Options.MaximumSteps - _steps && Options.OnStepLimit == StepLimitBehavior.Throw && Watcher is null)
-            throw NativeFailure.StepLimit(Stepper.Time, (target - start) / count, Options, "");
-        for (long i = 1; i <= count; i++)
+        if (steps.Count > Options.MaximumSteps - _steps && Options.OnStepLimit == StepLimitBehavior.Throw && Watcher is null)
+            throw NativeFailure.StepLimit(Stepper.Time, steps.Size, Options, "");
+        for (long i = 1; i <= steps.Count; i++)
         {
             BeforeStep();
             if (_steps++ >= Options.MaximumSteps)
             {
                 if (Options.OnStepLimit == StepLimitBehavior.Throw)
-                    throw NativeFailure.StepLimit(Stepper.Time, (target - start) / count, Options, "");
+                    throw NativeFailure.StepLimit(Stepper.Time, steps.Size, Options, "");
                 Status = RowStatus.StepLimit;
                 return false;
             }
-            NativeAttempt attempt = Stepper.Try(i == count ? target : start + (target - start) * i / count);
+            NativeAttempt attempt = Stepper.Try(steps.End(i));
             if (attempt.NewtonFailed)
                 throw new OdeSolverException(SolverFailure.Newton, Stepper.Time, attempt.Span.Size, double.NaN, [], "");
             if (Watcher?.Inspect(Stepper, attempt) is { } time)

@@ -9,7 +9,6 @@ namespace Microsoft.ML.NeuralOde.Solving;
 /// </summary>
 internal sealed class AdaptiveIntegrator : Integrator
 {
-    private readonly double[] _stops;
     private Lane[] _lanes;
     private long _attempts;
     private long _driftingAttempts;
@@ -18,10 +17,10 @@ internal sealed class AdaptiveIntegrator : Integrator
     public AdaptiveIntegrator(IntegrationTask task)
         : base(task, lanes: task.Options.PerRow ? (int)task.InitialState.shape[0] : 1)
     {
-        _stops = [.. DiscontinuitiesInside(), Grid.End];
+        var limits = new StepLimits(Grid.Start, [.. DiscontinuitiesInside(), Grid.End], Options);
         _lanes = new Lane[Status.Length];
         for (int i = 0; i < _lanes.Length; i++)
-            _lanes[i] = new Lane { Row = i, NextOutput = 1 };
+            _lanes[i] = new Lane(new AdaptiveSteps(limits)) { Row = i, NextOutput = 1 };
     }
 
     protected override void Integrate()
@@ -51,7 +50,7 @@ internal sealed class AdaptiveIntegrator : Integrator
     {
         double[] end = new double[_lanes.Length];
         for (int i = 0; i < end.Length; i++)
-            end[i] = End(_lanes[i], Stepper.Time[i]);
+            end[i] = _lanes[i].Steps.End(Stepper.Time[i]);
         StepAttempt attempt = Stepper.Try(end);
         if (attempt.Drift is { } drift)
             (_driftingAttempts, _driftRemark) = (_driftingAttempts + 1, " " + drift.Remark);
@@ -89,15 +88,6 @@ internal sealed class AdaptiveIntegrator : Integrator
         return true;
     }
 
-    /// <summary>Where a lane's next step ends: one step size on, or at the next stop where that is nearer or all but reached.</summary>
-    private double End(Lane lane, double time)
-    {
-        double stop = _stops[lane.NextStop];
-        double end = time + Grid.Direction * lane.Step;
-        lane.IsCut = (stop - end) * Grid.Direction <= 1e-10 * lane.Step;
-        return lane.IsCut ? stop : end;
-    }
-
     /// <summary>Notes the outputs inside an accepted step, up to times in it.</summary>
     private void WriteOutputs(StepAttempt attempt, bool[] accepted, double[] end)
     {
@@ -131,7 +121,6 @@ internal sealed class AdaptiveIntegrator : Integrator
     private bool[] Control(StepAttempt attempt, bool[] accepted)
     {
         StepController controller = Options.Controller ?? Stepper.Controller;
-        int k = Math.Max(1, Stepper.ErrorOrder) + 1;
         var failed = new bool[_lanes.Length];
         for (int i = 0; i < _lanes.Length; i++)
         {
@@ -140,19 +129,15 @@ internal sealed class AdaptiveIntegrator : Integrator
             double tried = Math.Abs(attempt.Span.Size[i]);
             if (accepted[i])
             {
-                // A step that was cut to meet a stop says little about the size that the problem allows.
-                double next = tried * lane.History.Accepted(controller, k, tried, error, attempt.NextFactor);
-                lane.Step = Math.Min(lane.IsCut ? Math.Max(next, lane.Step) : next, Options.MaximumStep);
-                Statistics.NextStep = lane.Step;
+                lane.Steps.Accept(controller, Stepper.ErrorOrder, tried, error, attempt.NextFactor);
+                Statistics.NextStep = lane.Steps.Size;
                 continue;
             }
-            lane.Step = tried * lane.History.Rejected(controller, k, error);
-            if (_attempts == 1 && Task.Guess is { } guess)
-                lane.Step = Math.Min(lane.Step, guess.Cautious);
+            double atMost = _attempts == 1 && Task.Guess is { } guess ? guess.Cautious : double.PositiveInfinity;
+            bool isLargeEnough = lane.Steps.Reject(controller, Stepper.ErrorOrder, Stepper.Time[i], tried, error, atMost);
             // Where the state or its derivative is not finite, no step is small enough.
             string nothingToStartFrom = double.IsFinite(error) ? "" : NothingToStartFrom(i);
-            if (lane.Step < Math.Max(Options.MinimumStep, ErrorHistory.SmallestStep(Stepper.Time[i], Interval))
-                || nothingToStartFrom.Length > 0)
+            if (!isLargeEnough || nothingToStartFrom.Length > 0)
             {
                 failed[i] = true;
                 SolverFailure failure = nothingToStartFrom.Length > 0 ? SolverFailure.NonFinite
@@ -171,25 +156,17 @@ internal sealed class AdaptiveIntegrator : Integrator
         bool restart = false;
         double[] times = Stepper.Time;
         for (int i = 0; i < _lanes.Length; i++)
-        {
-            if (!accepted[i] || !_lanes[i].IsCut)
-                continue;
-            int stop = _lanes[i].NextStop++;
-            if (stop == _stops.Length - 1)
-                continue;
-            restart = true;
-            _lanes[i].History.Restart();
-        }
+            restart |= accepted[i] && _lanes[i].Steps.PassStop();
         if (!restart)
             return;
         Stepper.Start(times, Context.Arithmetic.Copy(Stepper.State));
-        ChooseSteps(Array.ConvertAll(_lanes, lane => lane.Step));
+        ChooseSteps(Array.ConvertAll(_lanes, lane => lane.Steps.Size));
     }
 
     /// <summary>Goes on without the lanes that finished or failed.</summary>
     private void Drop(bool[] failed)
     {
-        int[] kept = [.. Enumerable.Range(0, _lanes.Length).Where(i => !failed[i] && _lanes[i].NextStop < _stops.Length)];
+        int[] kept = [.. Enumerable.Range(0, _lanes.Length).Where(i => !failed[i] && !_lanes[i].Steps.IsOver)];
         if (kept.Length == _lanes.Length)
             return;
         _lanes = Array.ConvertAll(kept, i => _lanes[i]);
@@ -204,19 +181,14 @@ internal sealed class AdaptiveIntegrator : Integrator
     private void ChooseSteps(double[] given)
     {
         // A row may have finished in the very step that took another to a discontinuity.
-        double[] limits = Times(i => Math.Min(
-            _lanes[i].NextStop < _stops.Length ? Math.Abs(_stops[_lanes[i].NextStop] - Stepper.Time[i]) : double.PositiveInfinity,
-            Options.MaximumStep));
+        double[] limits = Times(i => _lanes[i].Steps.Room(Stepper.Time[i]));
         double[] chosen = given.Contains(0)
             ? InitialStep.Select(
                 Context, Stepper.Time, Stepper.State, Stepper.Derivative(), Grid.Direction, Options.Method.StartOrder, limits)
             : given;
         for (int i = 0; i < _lanes.Length; i++)
-            _lanes[i].Step = Math.Min(
-                Math.Max(given[i] == 0 ? chosen[i] : given[i], ErrorHistory.SmallestStep(Stepper.Time[i], Interval)), Options.MaximumStep);
+            _lanes[i].Steps.Begin(Stepper.Time[i], given[i] == 0 ? chosen[i] : given[i]);
     }
-
-    private double Interval => Math.Abs(Grid.End - Grid.Start);
 
     /// <summary>What is not finite where a lane stands; empty for nothing.</summary>
     private string NothingToStartFrom(int lane)
@@ -235,7 +207,7 @@ internal sealed class AdaptiveIntegrator : Integrator
     {
         if (Options.OnStepLimit == StepLimitBehavior.Throw)
             throw new OdeSolverException(
-                SolverFailure.StepLimit, Stepper.Time[0], Grid.Direction * _lanes[0].Step, double.NaN,
+                SolverFailure.StepLimit, Stepper.Time[0], Grid.Direction * _lanes[0].Steps.Size, double.NaN,
                 Options.PerRow ? [.. _lanes.Take(10).Select(lane => (long)lane.Row)] : [],
                 $"MaximumSteps is {Options.MaximumSteps}.{LimitRemark}");
         foreach (Lane lane in _lanes)
@@ -299,21 +271,12 @@ internal sealed class AdaptiveIntegrator : Integrator
     private double[] Times(Func<int, double> value) => [.. Enumerable.Range(0, _lanes.Length).Select(value)];
 
     /// <summary>What the control remembers of the whole batch, or of a row that has its own steps.</summary>
-    private sealed class Lane
+    private sealed class Lane(AdaptiveSteps steps)
     {
         public int Row { get; init; }
 
         public int NextOutput { get; set; }
 
-        /// <summary>Index of the discontinuity, or of the end, that comes next.</summary>
-        public int NextStop { get; set; }
-
-        /// <summary>Size of the next step, positive.</summary>
-        public double Step { get; set; }
-
-        /// <summary>Whether the step being tried was cut to end at a stop.</summary>
-        public bool IsCut { get; set; }
-
-        public ErrorHistory History { get; } = new();
+        public AdaptiveSteps Steps { get; } = steps;
     }
 }

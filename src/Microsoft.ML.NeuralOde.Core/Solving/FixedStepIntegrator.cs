@@ -48,13 +48,11 @@ internal sealed class FixedStepIntegrator : Integrator
     /// <summary>Steps to a time; false where an event or the step limit ended the solve.</summary>
     private bool Advance(double target)
     {
-        double start = Stepper.Time[0];
-        double largest = Math.Min(Options.StepSize ?? double.PositiveInfinity, Options.MaximumStep);
-        long count = FixedSteps.Count(Math.Abs(target - start), largest);
+        var steps = new FixedSteps(Stepper.Time[0], target, Options.LargestFixedStep);
         // More steps than allowed are known beforehand, unless an event may end the solve.
-        if (count > Options.MaximumSteps - _steps && Options.OnStepLimit == StepLimitBehavior.Throw && Watcher is null)
+        if (steps.Count > Options.MaximumSteps - _steps && Options.OnStepLimit == StepLimitBehavior.Throw && Watcher is null)
             throw StepLimit();
-        for (long i = 1; i <= count; i++)
+        for (long i = 1; i <= steps.Count; i++)
         {
             BeforeStep(Stepper.Time[0]);
             if (_steps++ >= Options.MaximumSteps)
@@ -64,7 +62,7 @@ internal sealed class FixedStepIntegrator : Integrator
                 Array.Fill(Status, RowStatus.StepLimit);
                 return false;
             }
-            StepAttempt attempt = Stepper.Try([i == count ? target : start + (target - start) * i / count]);
+            StepAttempt attempt = Stepper.Try([steps.End(i)]);
             if (attempt.NewtonFailed)
                 throw new OdeSolverException(SolverFailure.Newton, Stepper.Time[0], attempt.Span.Size[0], double.NaN, [], "");
             if (attempt.Drift is { } drift)
@@ -82,7 +80,7 @@ internal sealed class FixedStepIntegrator : Integrator
         return true;
 
         OdeSolverException StepLimit() =>
-            new(SolverFailure.StepLimit, Stepper.Time[0], (target - start) / count, double.NaN, [],
+            new(SolverFailure.StepLimit, Stepper.Time[0], steps.Size, double.NaN, [],
                 $"MaximumSteps is {Options.MaximumSteps}.");
     }
 

@@ -13,15 +13,6 @@ internal sealed class ErrorHistory
     private double _lastSize;
     private bool _wasRejected;
 
-    /// <summary>Steps below this size would be lost in the rounding of time, or take the solve nowhere; positive.</summary>
-    /// <param name="time">Where the step starts.</param>
-    /// <param name="interval">The length of the whole solve.</param>
-    public static double SmallestStep(double time, double interval)
-    {
-        double spacing = Math.BitIncrement(Math.Abs(time)) - Math.Abs(time);
-        return Math.Max(4 * spacing, 1e-30 * interval);
-    }
-
     /// <summary>A step was accepted.</summary>
     /// <param name="controller">The step control.</param>
     /// <param name="k">Order of the error estimate plus one.</param>

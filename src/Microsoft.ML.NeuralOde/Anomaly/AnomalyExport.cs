@@ -16,6 +16,10 @@ internal static class AnomalyExport
             throw new NotSupportedException(
                 $"The column '{contributions}' of contributions cannot be written to ONNX; "
                 + "export the detector that ExplainAnomalies was given.");
+        if (columns.PValue is { } pValue)
+            throw new NotSupportedException(
+                $"The column '{pValue}' of p-values cannot be written to ONNX; export the detector that CalibrateAnomalies was given, "
+                + "with ChangeModelThreshold for the threshold.");
         using IDisposable noGrad = no_grad();
         (string u, string incomplete, double logScale) = FlowNetworkExport.Standardize(graph, network, features);
         int flows = network.Flows.Count;

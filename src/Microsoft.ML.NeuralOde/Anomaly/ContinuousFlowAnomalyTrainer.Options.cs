@@ -32,9 +32,10 @@ public sealed partial class ContinuousFlowAnomalyTrainer
 
         /// <summary>
         /// The share of the training rows that lie above the threshold of PredictedLabel, between 0 and 1: about how many false alarms are
-        /// accepted where the training data are clean. Default: 0.05.
+        /// accepted where the training data are clean. Null finds it in the scores: what lies beyond
+        /// an exponential tail, fitted between median and third quartile, are anomalies; 0 where nothing stands out. Default: 0.05.
         /// </summary>
-        public double Contamination = FlowDefaults.Contamination;
+        public double? Contamination = FlowDefaults.Contamination;
 
         /// <summary>
         /// What is said of rows with missing values when they are scored. Default: <see cref="MissingValueHandling.Anomaly"/>, since a
@@ -50,7 +51,7 @@ public sealed partial class ContinuousFlowAnomalyTrainer
             RequireColumn(PredictedLabelColumnName, nameof(PredictedLabelColumnName));
             RequireDifferent((ScoreColumnName, nameof(ScoreColumnName)), (PredictedLabelColumnName, nameof(PredictedLabelColumnName)));
             RequireDefined(Score, nameof(Score));
-            Require(Contamination is > 0 and < 1, nameof(Contamination), Contamination, "between 0 and 1");
+            Require(Contamination is null or (> 0 and < 1), nameof(Contamination), Contamination, "between 0 and 1, or null");
         }
     }
 }

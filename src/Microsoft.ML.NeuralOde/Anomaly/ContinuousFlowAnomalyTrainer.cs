@@ -90,9 +90,10 @@ public sealed partial class ContinuousFlowAnomalyTrainer : ITrainerEstimator<Con
         using DisposeScope scope = NewDisposeScope();
         float[] scores = AnomalyOutput.ScoreOf(evidence, scale).data<float>().ToArray();
         Array.Sort(scores);
+        double contamination = _options.Contamination ?? ScoreTail.Contamination(scores);
         var output = new AnomalyOutput(
-            _options.ScoreColumnName, _options.PredictedLabelColumnName, scale, ScoreQuantiles.Threshold(scores, _options.Contamination),
-            _options.Contamination, _options.MissingValues, ScoreQuantiles.Of(scores));
+            _options.ScoreColumnName, _options.PredictedLabelColumnName, scale, ScoreQuantiles.Threshold(scores, contamination),
+            contamination, _options.MissingValues, ScoreQuantiles.Of(scores));
         return new ContinuousFlowAnomalyTransformer(_host, model, columns, history, output);
     }
 }

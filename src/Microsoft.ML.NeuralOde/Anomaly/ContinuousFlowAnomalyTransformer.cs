@@ -1,4 +1,5 @@
 using Microsoft.ML;
+using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde;
 using Microsoft.ML.NeuralOde.Anomaly;
 using Microsoft.ML.NeuralOde.Export;
@@ -35,7 +36,10 @@ public sealed class ContinuousFlowAnomalyTransformer
     /// <summary>The score above which a row is an anomaly.</summary>
     public float Threshold => _output.Threshold;
 
-    /// <summary>The share of the training rows that lie above the threshold; null where the threshold itself was given.</summary>
+    /// <summary>
+    /// The share of the training rows that lie above the threshold, or of a calibrated detector the probability with which a normal row
+    /// does; null where the threshold itself was given.
+    /// </summary>
     public double? Contamination => _output.Contamination;
 
     /// <summary>What is said of rows with missing values.</summary>
@@ -43,6 +47,12 @@ public sealed class ContinuousFlowAnomalyTransformer
 
     /// <summary>The column of what each feature adds to the score; null where it is not asked for.</summary>
     public string? ContributionsColumnName => _output.Contributions;
+
+    /// <summary>
+    /// The column of p-values, the probability with which a normal row has such a score or a larger one; null where the detector was not
+    /// calibrated.
+    /// </summary>
+    public string? PValueColumnName => _output.PValue;
 
     private protected override IRowScorer Scorer { get; }
 
@@ -52,16 +62,16 @@ public sealed class ContinuousFlowAnomalyTransformer
     internal ContinuousFlowAnomalyTransformer WithThreshold(IHostEnvironment environment, float threshold) =>
         With(environment, _output with { Threshold = threshold, Contamination = null });
 
-    /// <summary>The same model with the threshold that another share of the training rows exceeds; both share the weights.</summary>
+    /// <summary>The same model with the threshold of another contamination; both share the weights.</summary>
     /// <exception cref="InvalidOperationException">The model comes from a file that does not hold the scores of its training
-    /// rows.</exception>
+    /// rows, or was calibrated with too few rows.</exception>
     internal ContinuousFlowAnomalyTransformer WithContamination(IHostEnvironment environment, double contamination)
     {
-        ScoreQuantiles scores = _output.TrainingScores ?? throw new InvalidOperationException(
+        float threshold = _output.ThresholdOf(contamination) ?? throw new InvalidOperationException(
             "The model was saved by an earlier version, without the scores of its training rows, so that the threshold of another "
             + "contamination is not known. Score rows that are normal and call ChangeModelThreshold with a score of your choice, "
             + "or train anew.");
-        return With(environment, _output with { Threshold = scores.Threshold(contamination), Contamination = contamination });
+        return With(environment, _output with { Threshold = threshold, Contamination = contamination });
     }
 
     /// <summary>The same model with a column of what each feature adds to the score; both share the weights.</summary>
@@ -69,7 +79,7 @@ public sealed class ContinuousFlowAnomalyTransformer
     /// <exception cref="InvalidOperationException">What is normal depends on a condition.</exception>
     internal ContinuousFlowAnomalyTransformer WithContributions(IHostEnvironment environment, string column)
     {
-        if (column == _output.Score || column == _output.PredictedLabel)
+        if (_output.HasColumn(column))
             throw new ArgumentException(
                 $"The column of contributions is '{column}', which is another column of the detector.", nameof(column));
         if (ConditionColumnName is { } condition)
@@ -77,6 +87,23 @@ public sealed class ContinuousFlowAnomalyTransformer
                 $"What is normal to this detector depends on the column '{condition}', so that no feature has normal values of its own. "
                 + "Contributions need a detector without a condition.");
         return With(environment, _output with { Contributions = column });
+    }
+
+    /// <summary>The same model, compared with rows that it was not trained with; both share the weights.</summary>
+    /// <exception cref="ArgumentException">The column of p-values is one of the others.</exception>
+    /// <exception cref="InvalidOperationException">There are too few usable rows.</exception>
+    internal ContinuousFlowAnomalyTransformer Calibrated(
+        IHostEnvironment environment, IDataView data, double contamination, string pValueColumn)
+    {
+        if (pValueColumn != _output.PValue && _output.HasColumn(pValueColumn))
+            throw new ArgumentException(
+                $"The column of p-values is '{pValueColumn}', which is another column of the detector.", nameof(pValueColumn));
+        float[] scores = [.. Transform(data).GetColumn<float>(_output.Score).Where(score => !float.IsNaN(score)).Order()];
+        if (scores.Length == 0)
+            throw new InvalidOperationException(
+                $"The data have no row without missing values in '{FeatureColumnName}' to calibrate the detector with.");
+        AnomalyOutput output = _output with { Compared = ScoreQuantiles.Of(scores), PValue = pValueColumn, Contamination = contamination };
+        return With(environment, output with { Threshold = output.ThresholdOf(contamination)!.Value });
     }
 
     private ContinuousFlowAnomalyTransformer With(IHostEnvironment environment, AnomalyOutput output) =>
@@ -97,7 +124,12 @@ public sealed class ContinuousFlowAnomalyTransformer
             _output.PredictedLabel, 0, _output.Threshold, _output.MissingValues == MissingValueHandling.Anomaly,
             Schemas.AnomalyAnnotations(input, isScore: false)),
         .. Contributions(input),
+        .. PValues(),
     ];
+
+    private ScoreColumn[] PValues() => _output is { PValue: { } name, Compared: { } compared }
+        ? [new ConvertedScore(name, 0, compared.PValue, DataViewSchema.Annotations.Empty)]
+        : [];
 
     private ScoreColumn[] Contributions(DataViewSchema input) => _output.Contributions is { } name
         ? [new VectorScore(name, Model.FeatureCount, Schemas.SlotNamesOf(input[FeatureColumnName]))]

@@ -8,6 +8,9 @@ namespace Microsoft.ML.NeuralOde.Data;
 /// <param name="size">The number of processes.</param>
 internal readonly struct BatchShare(int rank, int size)
 {
+    /// <summary>This process, from 0.</summary>
+    public int Rank => rank;
+
     // A default is that of one process.
     private int Size => Math.Max(size, 1);
 

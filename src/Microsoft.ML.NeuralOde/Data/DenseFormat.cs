@@ -17,6 +17,9 @@ internal sealed class DenseFormat(int width) : RowFormat(width)
 
     public override long BytesOf(RowValues row) => sizeof(float) * (long)Width;
 
+    public override FeatureBatch CreateTypical(FeatureStatistics statistics, long count) =>
+        new Batch(tensor(statistics.Slots.PerSlot(count).Mean, [1, Width], device: CPU).DetachFromDisposeScope());
+
     public override FeatureStatistics CreateStatistics() => new Statistics(Width);
 
     public override FeatureStore CreateStore(long? expected) =>
@@ -160,6 +163,10 @@ internal sealed class DenseFormat(int width) : RowFormat(width)
         public override void Add(RowValues row) => Slots.Add(row.Values);
 
         public override void Merge(FeatureStatistics other, long count, long otherCount) => Slots.Merge(other.Slots, otherCount);
+
+        public override void Write(BinaryWriter writer) => Slots.Write(writer);
+
+        public override void Read(BinaryReader reader) => Slots.Read(reader);
 
         public override (float[] Mean, float[] Scale) Normalization(FeatureNormalization normalization, long count) =>
             normalization == FeatureNormalization.Global ? Slots.Overall(count) : Slots.PerSlot(count);

@@ -14,6 +14,12 @@ internal sealed record RowBatch(FeatureBatch Features, Tensor? Labels, Tensor? W
     /// <summary>The rows of the batch of all processes.</summary>
     public long Total { get; init; } = Features.Count;
 
+    /// <summary>Whether these rows are this process's own: no other has any of them.</summary>
+    public bool IsOwn { get; init; }
+
+    /// <summary>Whether the one row counts for nothing: it stands here because this process has none in the batch.</summary>
+    public bool IsStandIn { get; init; }
+
     public void Dispose()
     {
         Features.Dispose();
@@ -40,4 +46,26 @@ internal interface ITrainingRows : IDisposable
     /// <param name="firstBatch">Batches to leave out in front: those that were seen before an interruption.</param>
     /// <param name="share">Which rows of each batch are wanted.</param>
     IEnumerable<RowBatch> Batches(int batchSize, int? orderSeed = null, long firstBatch = 0, BatchShare share = default);
+
+    /// <summary>The same rows, where batches are made on a device; these here are of no use any more.</summary>
+    ITrainingRows MoveTo(Device device) => this;
+
+    /// <summary>How many of the rows are at hand, where several processes hold them.</summary>
+    long HeldCount => Count;
+
+    /// <summary>
+    /// Numbers that were made of the rows at hand, with those of all others behind or in front of them: the same for all processes.
+    /// </summary>
+    float[] Unite(float[] numbers) => numbers;
+}
+
+/// <summary>Rows that can be handed out in batches of any sizes.</summary>
+internal interface IDivisibleRows : ITrainingRows
+{
+    /// <summary>Rows one after the other, in batches of given sizes, none of them empty; the caller disposes of each.</summary>
+    /// <param name="sizes">The sizes, together those of the rows behind the first one.</param>
+    /// <param name="usualSize">About how many rows the batches have.</param>
+    /// <param name="orderSeed">Decides the order; null for that of the data.</param>
+    /// <param name="firstRow">How many rows to leave out in front.</param>
+    IEnumerable<RowBatch> Cut(IEnumerable<int> sizes, int usualSize, int? orderSeed, long firstRow);
 }

@@ -1,7 +1,7 @@
 namespace Microsoft.ML.NeuralOde.Data;
 
 /// <summary>Rows that are held in memory, read once.</summary>
-internal sealed class MemoryRows : ITrainingRows
+internal sealed class MemoryRows : IDivisibleRows
 {
     private readonly FeatureStore _features;
     private readonly Tensor? _labels;
@@ -61,6 +61,22 @@ internal sealed class MemoryRows : ITrainingRows
         }
     }
 
+    public IEnumerable<RowBatch> Cut(IEnumerable<int> sizes, int usualSize, int? orderSeed, long firstRow)
+    {
+        Random? random = orderSeed is { } seed ? new Random(seed) : null;
+        long[] order = Order(Count, random);
+        if (random is not null)
+            _features.Arrange(order, Math.Max(1, usualSize), random);
+        using Tensor index = tensor(order, device: _features.Device);
+        long first = firstRow;
+        foreach (int size in sizes)
+        {
+            using Tensor rows = index.narrow(0, first, size);
+            yield return new RowBatch(_features.Take(order.AsSpan((int)first, size), rows), Take(_labels, rows), Take(_weights, rows));
+            first += size;
+        }
+    }
+
     /// <summary>Two parts: as many rows as are asked for, drawn at random, and the others.</summary>
     public (MemoryRows Front, MemoryRows Back) Split(long front, Random random)
     {
@@ -80,6 +96,8 @@ internal sealed class MemoryRows : ITrainingRows
         return moved;
     }
 
+    ITrainingRows ITrainingRows.MoveTo(Device device) => MoveTo(device);
+
     public void Dispose()
     {
         _features.Dispose();
@@ -98,12 +116,12 @@ internal sealed class MemoryRows : ITrainingRows
 
     private static float[] Values(Tensor? tensor) => tensor is null ? [] : tensor.data<float>().ToArray();
 
-    private static long[] Order(long count, Random random)
+    private static long[] Order(long count, Random? random)
     {
         long[] order = new long[count];
         for (long i = 0; i < count; i++)
             order[i] = i;
-        random.Shuffle(order);
+        random?.Shuffle(order);
         return order;
     }
 

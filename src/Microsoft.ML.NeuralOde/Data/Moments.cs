@@ -62,6 +62,35 @@ internal sealed class Moments(int size)
         _started = true;
     }
 
+    public void Write(BinaryWriter writer)
+    {
+        writer.Write(_started);
+        for (int i = 0; i < size; i++)
+        {
+            writer.Write(_shift[i]);
+            writer.Write(_sum[i]);
+            writer.Write(_squares[i]);
+            writer.Write(_isFractional[i]);
+            writer.Write(_least[i]);
+            writer.Write(_most[i]);
+        }
+    }
+
+    /// <summary>Takes what was written of as many columns, instead of what is here.</summary>
+    public void Read(BinaryReader reader)
+    {
+        _started = reader.ReadBoolean();
+        for (int i = 0; i < size; i++)
+        {
+            _shift[i] = reader.ReadDouble();
+            _sum[i] = reader.ReadDouble();
+            _squares[i] = reader.ReadDouble();
+            _isFractional[i] = reader.ReadBoolean();
+            _least[i] = reader.ReadSingle();
+            _most[i] = reader.ReadSingle();
+        }
+    }
+
     public double[] Ranges() => [.. _most.Zip(_least, (most, least) => (double)most - least)];
 
     public int[] Whole() => [.. Enumerable.Range(0, size).Where(slot => !_isFractional[slot])];

@@ -64,6 +64,12 @@ internal abstract class RowFormat(int width)
 
     public abstract FeatureStatistics CreateStatistics();
 
+    /// <summary>
+    /// One row as there could be, of rows of which these are the statistics: it stands where a computation needs a row that counts for
+    /// nothing.
+    /// </summary>
+    public abstract FeatureBatch CreateTypical(FeatureStatistics statistics, long count);
+
     /// <summary>Room for rows one after the other.</summary>
     /// <param name="expected">How many will come; null where that is not known.</param>
     public abstract FeatureStore CreateStore(long? expected);
@@ -175,6 +181,11 @@ internal abstract class FeatureStatistics
     /// <param name="count">How many rows these were made of.</param>
     /// <param name="otherCount">How many rows the others were made of.</param>
     public abstract void Merge(FeatureStatistics other, long count, long otherCount);
+
+    public abstract void Write(BinaryWriter writer);
+
+    /// <summary>Takes what was written of rows of the same format, instead of what is here.</summary>
+    public abstract void Read(BinaryReader reader);
 
     /// <summary>What to subtract from features and what to multiply the difference by.</summary>
     public abstract (float[] Mean, float[] Scale) Normalization(FeatureNormalization normalization, long count);

@@ -30,11 +30,30 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
     /// <exception cref="ArgumentOutOfRangeException">A column is missing or has the wrong type.</exception>
     public ITrainingRows Load(IDataView data, RowUse use = RowUse.Training, RowFormat? format = null)
     {
-        format ??= columns.Series is not null ? new SeriesFormat(columns.ShapeIn(data.Schema).Features)
-            : columns.TakesSparse && SparseFormat.Suits(data, columns)
-            ? new SparseFormat(columns.ShapeIn(data.Schema).Features)
-            : new DenseFormat(columns.ShapeIn(data.Schema).Features);
-        return (ITrainingRows?)ReadIntoMemory(data, use, format) ?? Stream(data, use, format);
+        format ??= FormatOf(data, SuitsSparse(data) == true);
+        return Read(data, use, format, mayBeEmpty: false)!;
+    }
+
+    /// <summary>The rows of a data view of which there may be none, while other processes have some.</summary>
+    /// <returns>Null where there are none.</returns>
+    /// <inheritdoc cref="Load"/>
+    public IDivisibleRows? LoadAny(IDataView data, RowUse use, RowFormat format) => Read(data, use, format, mayBeEmpty: true);
+
+    /// <summary>Whether rows should be kept without their zeros; null where there are no rows to tell.</summary>
+    public bool? SuitsSparse(IDataView data) =>
+        columns.Series is null && columns.TakesSparse ? SparseFormat.Suits(data, columns) : false;
+
+    /// <summary>What the features of a row are to be.</summary>
+    public RowFormat FormatOf(IDataView data, bool isSparse)
+    {
+        int width = columns.ShapeIn(data.Schema).Features;
+        return columns.Series is not null ? new SeriesFormat(width) : isSparse ? new SparseFormat(width) : new DenseFormat(width);
+    }
+
+    private IDivisibleRows? Read(IDataView data, RowUse use, RowFormat format, bool mayBeEmpty)
+    {
+        MemoryRows? memory = ReadIntoMemory(data, use, format, mayBeEmpty, out bool isEmpty);
+        return isEmpty ? null : memory ?? (IDivisibleRows?)Stream(data, use, format, mayBeEmpty);
     }
 
     /// <summary>The rows of a data view in two parts.</summary>
@@ -53,7 +72,8 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
         using (all)
         {
             if (all is not MemoryRows memory)
-                return SplitStream(data, fraction, seed, all.Format);
+                return SplitStream(data, fraction, seed, all.Format, mayBeEmpty: false) is ({ } trained, { } validated)
+                    ? (trained, validated) : throw new InvalidOperationException("A part has no rows.");
             long count = (long)Math.Round(all.Count * fraction);
             CheckParts(fraction, all.Count, count);
             (MemoryRows front, MemoryRows back) = memory.Split(count, new Random(seed));
@@ -61,14 +81,44 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
         }
     }
 
-    private static void CheckParts(double fraction, long all, long validation)
+    /// <summary>Parts rows of which there may be few: a part without rows is null.</summary>
+    /// <inheritdoc cref="Split"/>
+    public (IDivisibleRows? Training, IDivisibleRows? Validation) SplitAny(IDivisibleRows all, IDataView data, double fraction, int seed)
     {
-        if (validation == 0 || validation == all)
-            throw new InvalidOperationException(
-                $"ValidationFraction {fraction} of {all} rows leaves {validation} for validation; both parts need rows.");
+        using (all)
+        {
+            if (all is not MemoryRows memory)
+            {
+                (StreamedRows? trained, StreamedRows? validated) = SplitStream(data, fraction, seed, all.Format, mayBeEmpty: true);
+                return (trained, validated);
+            }
+            long count = (long)Math.Round(all.Count * fraction);
+            // Neither part needs the other's memory.
+            (MemoryRows front, MemoryRows back) = memory.Split(count, new Random(seed));
+            return (NotEmpty(back), NotEmpty(front));
+        }
+
+        static MemoryRows? NotEmpty(MemoryRows rows)
+        {
+            if (rows.Count > 0)
+                return rows;
+            rows.Dispose();
+            return null;
+        }
     }
 
-    private StreamedRows Stream(IDataView data, RowUse use, RowFormat format)
+    /// <summary>What is wrong with the parts of rows; null where both have some.</summary>
+    public static InvalidOperationException? FindDefect(double fraction, long all, long validation) => validation > 0 && validation < all
+        ? null : new InvalidOperationException(
+            $"ValidationFraction {fraction} of {all} rows leaves {validation} for validation; both parts need rows.");
+
+    private static void CheckParts(double fraction, long all, long validation)
+    {
+        if (FindDefect(fraction, all, validation) is { } defect)
+            throw defect;
+    }
+
+    private StreamedRows? Stream(IDataView data, RowUse use, RowFormat format, bool mayBeEmpty)
     {
         using var reader = new RowReader(data, columns, format);
         var statistics = new RowStatistics(format, columns.ShapeIn(data.Schema));
@@ -77,12 +127,14 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
             Check(row);
             statistics.Add(reader.Features, reader.Labels, reader.Weight);
         }
-        RequireRows(statistics.Count, reader, use);
+        if (!mayBeEmpty)
+            RequireRows(statistics.Count, reader, use);
         Warn(reader, use);
-        return new StreamedRows(data, columns, format, null, statistics, memoryBudget);
+        return statistics.Count == 0 ? null : new StreamedRows(data, columns, format, null, statistics, memoryBudget);
     }
 
-    private (ITrainingRows Training, ITrainingRows Validation) SplitStream(IDataView data, double fraction, int seed, RowFormat format)
+    private (StreamedRows? Training, StreamedRows? Validation) SplitStream(
+        IDataView data, double fraction, int seed, RowFormat format, bool mayBeEmpty)
     {
         RowSplit trained = new(seed, fraction, Validation: false), validated = new(seed, fraction, Validation: true);
         using var reader = new RowReader(data, columns, format);
@@ -93,15 +145,18 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
             Check(row);
             (trained.Contains(row) ? training : validation).Add(reader.Features, reader.Labels, reader.Weight);
         }
-        CheckParts(fraction, training.Count + validation.Count, validation.Count);
-        return (
-            new StreamedRows(data, columns, format, trained, training, memoryBudget),
-            new StreamedRows(data, columns, format, validated, validation, memoryBudget));
+        if (!mayBeEmpty)
+            CheckParts(fraction, training.Count + validation.Count, validation.Count);
+        return (Rows(trained, training), Rows(validated, validation));
+
+        StreamedRows? Rows(RowSplit split, RowStatistics statistics) =>
+            statistics.Count == 0 ? null : new StreamedRows(data, columns, format, split, statistics, memoryBudget);
     }
 
-    /// <summary>Null where the rows do not fit into the budget.</summary>
-    private MemoryRows? ReadIntoMemory(IDataView data, RowUse use, RowFormat format)
+    /// <summary>Null where the rows do not fit into the budget, or there are none and may be none.</summary>
+    private MemoryRows? ReadIntoMemory(IDataView data, RowUse use, RowFormat format, bool mayBeEmpty, out bool isEmpty)
     {
+        isEmpty = false;
         RowShape shape = columns.ShapeIn(data.Schema);
         long? expected = data.GetRowCount() / columns.Part.Count;
         if (!format.IsSparse && expected > memoryBudget / shape.Bytes)
@@ -127,8 +182,15 @@ internal sealed class RowLoader(RowColumns columns, long memoryBudget, Action<st
                 if (shape.IsWeighted)
                     weights.Add(reader.Weight);
             }
-            RequireRows(features.Count, reader, use);
+            if (!mayBeEmpty)
+                RequireRows(features.Count, reader, use);
             Warn(reader, use);
+            if (features.Count == 0)
+            {
+                isEmpty = true;
+                features.Dispose();
+                return null;
+            }
             features.Complete();
             Tensor? y = shape.Labels == 0
                 ? null : tensor(labels.ToArray(), [features.Count, shape.Labels], device: CPU).DetachFromDisposeScope();

@@ -7,13 +7,20 @@ internal sealed class RowStatistics(RowFormat format, RowShape shape)
     private readonly Moments _labels = new(shape.Labels);
     private readonly SortedDictionary<float, double> _classes = [];
     private readonly CheckNumber _check = new();
+    private readonly CheckNumber _row = new();
+    private ulong _content;
     private double _featureBytes;
 
     /// <summary>The number of rows.</summary>
     public long Count { get; private set; }
 
-    /// <summary>Another where a number of the rows, a label, a weight or their order is another.</summary>
-    public string CheckNumber => _check.ToString();
+    /// <summary>
+    /// Whether the rows have an order; otherwise it makes no difference which process holds which, and in what order.
+    /// </summary>
+    public bool AreOrdered { get; init; } = true;
+
+    /// <summary>Another where a number of the rows, a label, a weight or, of rows that are ordered, their order is another.</summary>
+    public string CheckNumber => AreOrdered ? _check.ToString() : $"{_content:x16}";
 
     /// <summary>What the rows are known by.</summary>
     public string Describe() => $"{Count} rows of {shape.Features} features (check number {CheckNumber})";
@@ -31,11 +38,10 @@ internal sealed class RowStatistics(RowFormat format, RowShape shape)
         _features.Add(features);
         _labels.Add(labels);
         _featureBytes += format.BytesOf(features);
-        _check.Add(features.Values);
-        foreach (int slot in features.Slots)
-            _check.Add(BitConverter.Int32BitsToSingle(slot));
-        _check.Add(labels);
-        _check.Add(weight);
+        AddTo(_check, features, labels, weight);
+        _row.Clear();
+        AddTo(_row, features, labels, weight);
+        _content += _row.Value;
         if (labels.Length == 1)
             AddLabel(labels[0], weight);
     }
@@ -51,6 +57,7 @@ internal sealed class RowStatistics(RowFormat format, RowShape shape)
         _labels.Merge(other._labels, other.Count);
         _featureBytes += other._featureBytes;
         _check.Add(other._check);
+        _content += other._content;
         Count += other.Count;
         foreach ((float label, double weight) in other._classes)
             AddLabel(label, weight);
@@ -73,6 +80,56 @@ internal sealed class RowStatistics(RowFormat format, RowShape shape)
 
     /// <summary>The same for labels that are numbers.</summary>
     public (float[] Mean, float[] Scale) Labels() => _labels.PerSlot(Count);
+
+    /// <summary>What the rows are without their order, for another process.</summary>
+    public void Write(BinaryWriter writer)
+    {
+        writer.Write(Count);
+        writer.Write(_featureBytes);
+        writer.Write(_check.Value);
+        writer.Write(_content);
+        writer.Write(_classes.Count);
+        foreach ((float label, double classWeight) in _classes)
+        {
+            writer.Write(label);
+            writer.Write(classWeight);
+        }
+        _labels.Write(writer);
+        _features.Write(writer);
+    }
+
+    /// <summary>Takes what was written of rows of the same format and shape, instead of what is here.</summary>
+    public void Read(BinaryReader reader)
+    {
+        Count = reader.ReadInt64();
+        _featureBytes = reader.ReadDouble();
+        _check.Restore(reader.ReadUInt64());
+        _content = reader.ReadUInt64();
+        _classes.Clear();
+        for (int left = reader.ReadInt32(); left > 0; left--)
+            _classes[reader.ReadSingle()] = reader.ReadDouble();
+        _labels.Read(reader);
+        _features.Read(reader);
+    }
+
+    /// <summary>One row as there could be, which stands where a computation needs a row that counts for nothing.</summary>
+    public RowBatch CreateTypical()
+    {
+        float[] label = shape.Labels == 1 && _classes.Count > 0 ? [_classes.First().Key] : _labels.PerSlot(Math.Max(1, Count)).Mean;
+        return new RowBatch(
+            format.CreateTypical(_features, Math.Max(1, Count)),
+            shape.Labels == 0 ? null : tensor(label, [1, shape.Labels], device: CPU).DetachFromDisposeScope(),
+            shape.IsWeighted ? ones(1, ScalarType.Float32, CPU).DetachFromDisposeScope() : null);
+    }
+
+    private static void AddTo(CheckNumber check, RowValues features, ReadOnlySpan<float> labels, float weight)
+    {
+        check.Add(features.Values);
+        foreach (int slot in features.Slots)
+            check.Add(BitConverter.Int32BitsToSingle(slot));
+        check.Add(labels);
+        check.Add(weight);
+    }
 
     private void AddLabel(float label, double weight)
     {

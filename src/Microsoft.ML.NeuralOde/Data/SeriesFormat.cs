@@ -37,6 +37,20 @@ internal sealed class SeriesFormat(int channels) : RowFormat(channels)
 
     public override long BytesOf(RowValues row) => sizeof(float) * (long)row.Values.Length + RowOverhead;
 
+    /// <summary>Two observations of the channels' means, as long apart as series last.</summary>
+    public override FeatureBatch CreateTypical(FeatureStatistics statistics, long count)
+    {
+        float[] means = statistics.Normalization(FeatureNormalization.PerSlot, count).Mean;
+        int stride = SeriesReader.TimeParts + Width;
+        var row = new float[2 * stride];
+        for (int i = 0; i < 2; i++)
+        {
+            SeriesReader.SetTime(row.AsSpan(i * stride, stride), i * Math.Max(statistics.MeanSpan, 1e-3));
+            means.CopyTo(row, i * stride + SeriesReader.TimeParts);
+        }
+        return new SeriesRows(Width, [row]);
+    }
+
     public override FeatureStatistics CreateStatistics() => new Statistics(Width);
 
     public override FeatureStore CreateStore(long? expected) => new Store(Width, []);
@@ -149,6 +163,27 @@ internal sealed class SeriesFormat(int channels) : RowFormat(channels)
             }
             _span += series._span;
             _rows += series._rows;
+        }
+
+        public override void Write(BinaryWriter writer)
+        {
+            for (int c = 0; c < channels; c++)
+            {
+                _moments[c].Write(writer);
+                writer.Write(_counts[c]);
+            }
+            writer.Write(_span);
+            writer.Write(_rows);
+        }
+
+        public override void Read(BinaryReader reader)
+        {
+            for (int c = 0; c < channels; c++)
+            {
+                _moments[c].Read(reader);
+                _counts[c] = reader.ReadInt64();
+            }
+            (_span, _rows) = (reader.ReadDouble(), reader.ReadInt64());
         }
 
         public override (float[] Mean, float[] Scale) Normalization(FeatureNormalization normalization, long count)

@@ -24,7 +24,8 @@ internal sealed class SparseFormat(int width) : RowFormat(width)
     public override long MostPoolRows => Array.MaxLength;
 
     /// <summary>Whether a column of many slots has few numbers that are not zero, by the first rows of the data.</summary>
-    public static bool Suits(IDataView data, RowColumns columns)
+    /// <returns>Null where there are no rows.</returns>
+    public static bool? Suits(IDataView data, RowColumns columns)
     {
         int width = columns.ShapeIn(data.Schema).Features;
         if (width < LeastWidth)
@@ -36,13 +37,21 @@ internal sealed class SparseFormat(int width) : RowFormat(width)
             found += reader.Features.Values.Length;
             rows++;
         }
-        return rows > 0 && found <= (double)rows * width / LeastZeros;
+        return rows == 0 ? null : found <= (double)rows * width / LeastZeros;
     }
 
     public override IFeatureReader Open(DataViewRow row, RowColumns columns) =>
         new Reader(new VectorReader(row, columns.FindFeatures(row.Schema), "feature"));
 
     public override long BytesOf(RowValues row) => (sizeof(float) + sizeof(int)) * (long)row.Values.Length + RowOverhead;
+
+    // A row of zeros is one like others.
+    public override FeatureBatch CreateTypical(FeatureStatistics statistics, long count)
+    {
+        var builder = new SparseBatch.Builder(Width);
+        builder.Add(default);
+        return builder.Build();
+    }
 
     public override FeatureStatistics CreateStatistics() => new Statistics(Width);
 
@@ -173,6 +182,21 @@ internal sealed class SparseFormat(int width) : RowFormat(width)
                 _squares[slot] += sparse._squares[slot];
                 _counts[slot] += sparse._counts[slot];
             }
+        }
+
+        public override void Write(BinaryWriter writer)
+        {
+            for (int slot = 0; slot < width; slot++)
+            {
+                writer.Write(_squares[slot]);
+                writer.Write(_counts[slot]);
+            }
+        }
+
+        public override void Read(BinaryReader reader)
+        {
+            for (int slot = 0; slot < width; slot++)
+                (_squares[slot], _counts[slot]) = (reader.ReadDouble(), reader.ReadInt64());
         }
 
         public override (float[] Mean, float[] Scale) Normalization(FeatureNormalization normalization, long count)

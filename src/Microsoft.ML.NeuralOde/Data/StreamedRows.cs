@@ -5,7 +5,7 @@ namespace Microsoft.ML.NeuralOde.Data;
 /// Shuffling: a pool of rows as large as the memory budget allows is kept full; a row that leaves it for a batch is drawn at random, and
 /// the next one of the data takes its place. Rows move by the pool's size at most towards the front, and any distance towards the back.
 /// </remarks>
-internal sealed class StreamedRows : ITrainingRows
+internal sealed class StreamedRows : IDivisibleRows
 {
     private readonly IDataView _data;
     private readonly RowColumns _columns;
@@ -46,6 +46,29 @@ internal sealed class StreamedRows : ITrainingRows
             if (inBatch == total - 1 && start / most >= firstBatch)
                 yield return batch.ToBatch((int)count) with { Share = share, First = first, Total = total };
         }
+        RequireSame(rows);
+    }
+
+    public IEnumerable<RowBatch> Cut(IEnumerable<int> sizes, int usualSize, int? orderSeed, long firstRow)
+    {
+        long rows = 0;
+        using IEnumerator<(Pool Pool, int Slot)> source =
+            (orderSeed is { } seed ? Shuffled(new Random(seed)) : InOrder()).GetEnumerator();
+        while (rows < firstRow && source.MoveNext())
+            rows++;
+        foreach (int size in sizes)
+        {
+            var batch = new Pool(Format, _shape, size);
+            for (int i = 0; i < size; i++, rows++)
+            {
+                if (!source.MoveNext())
+                    RequireSame(rows);
+                batch.Copy(source.Current.Pool, source.Current.Slot, i);
+            }
+            yield return batch.ToBatch(size);
+        }
+        while (source.MoveNext())
+            rows++;
         RequireSame(rows);
     }
 

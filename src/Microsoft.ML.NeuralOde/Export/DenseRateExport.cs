@@ -10,7 +10,6 @@ internal sealed class DenseRateExport : RateExport
 {
     private const int FourierFrequencies = 4;
 
-
     private readonly DenseDynamics _dynamics;
     private readonly bool _withTrace;
     private readonly Layer[] _layers;
@@ -72,7 +71,7 @@ internal sealed class DenseRateExport : RateExport
         string next = tangents is null ? transposed : graph.Add("MatMul", [tangents, transposed]);
         if (gate is not null)
             next = graph.Add("Mul", [next, gate]);
-        string slope = graph.Unsqueeze(Slope(graph, before, after), 1);
+        string slope = graph.Unsqueeze(Slope(graph, _dynamics.Activation, _one.Value, before, after), 1);
         return graph.Add("Mul", [next, slope]);
     }
 
@@ -83,23 +82,6 @@ internal sealed class DenseRateExport : RateExport
         string products = graph.Add("Mul", [tangents ?? _identity.Value, rows]);
         // Counted from the front: operator sets before 11 know no negative axes.
         return graph.Sum(products, tangents is null ? [0, 1] : [1, 2], keepDimensions: false);
-    }
-
-    /// <summary>σ′, given what goes into the activation and what comes out.</summary>
-    private string Slope(OperatorGraph graph, string before, string after)
-    {
-        switch (_dynamics.Activation)
-        {
-            case Activation.Tanh:
-                return graph.Add("Sub", [_one.Value, graph.Add("Mul", [after, after])]);
-            case Activation.Softplus:
-                return graph.Add("Sigmoid", [before]);
-            case Activation.Relu:
-                return graph.Add("Sign", [after]);
-            default:
-                string s = graph.Add("Sigmoid", [before]);
-                return graph.Add("Add", [s, graph.Add("Mul", [after, graph.Add("Sub", [_one.Value, s])])]);
-        }
     }
 
     /// <summary>What time adds to a layer.</summary>

@@ -13,6 +13,9 @@ internal abstract class RateExport
     /// <summary>Whether the equation depends on time.</summary>
     public abstract bool UsesTime { get; }
 
+    /// <summary>Why methods that update positions and velocities in turn do not solve the equation; null where they do.</summary>
+    public virtual string? WhyNotLeapfrog => null;
+
     /// <summary>The rate of each part of the state.</summary>
     /// <param name="graph">Where the operators go; the weights stand in its outermost graph already.</param>
     /// <param name="state">The parts of the state.</param>
@@ -34,6 +37,8 @@ internal abstract class RateExport
             : throw Wrong(stateShape, $"[{2 * second.Positions}]"),
         HeavyBallDynamics ball => stateShape is [var size] && size == 2 * ball.Positions ? HalvesRateExport.Of(graph, ball)
             : throw Wrong(stateShape, $"[{2 * ball.Positions}]"),
+        HamiltonianDynamics energy => stateShape is [var size] && size == 2 * energy.Positions ? new HamiltonianRateExport(graph, energy)
+            : throw Wrong(stateShape, $"[{2 * energy.Positions}]"),
         ConvolutionalDynamics images => stateShape is [var channels, > 0, > 0] && channels == images.Channels
             ? new ConvolutionalRateExport(graph, images, stateShape[1], stateShape[2])
             : throw Wrong(stateShape, $"[{images.Channels}, height, width]"),
@@ -57,9 +62,26 @@ internal abstract class RateExport
         _ => throw new NotSupportedException($"The activation {activation} cannot be exported to ONNX."),
     };
 
+    /// <summary>σ′, given what goes into the activation and what comes out.</summary>
+    protected static string Slope(OperatorGraph graph, Activation activation, string one, string before, string after)
+    {
+        switch (activation)
+        {
+            case Activation.Tanh:
+                return graph.Add("Sub", [one, graph.Add("Mul", [after, after])]);
+            case Activation.Softplus:
+                return graph.Add("Sigmoid", [before]);
+            case Activation.Relu:
+                return graph.Add("Sign", [after]);
+            default:
+                string s = graph.Add("Sigmoid", [before]);
+                return graph.Add("Add", [s, graph.Add("Mul", [after, graph.Add("Sub", [one, s])])]);
+        }
+    }
+
     private static NotSupportedException Unknown(Module dynamics) => new(
         $"The right-hand side is {dynamics.GetType().Name}; only {nameof(DenseDynamics)}, {nameof(ConvolutionalDynamics)}, "
-        + $"{nameof(SecondOrderDynamics)} and {nameof(HeavyBallDynamics)} can be exported to ONNX.");
+        + $"{nameof(SecondOrderDynamics)}, {nameof(HeavyBallDynamics)} and {nameof(HamiltonianDynamics)} can be exported to ONNX.");
 
     private static ArgumentException Wrong(IReadOnlyList<long> stateShape, string right) =>
         new($"The state's shape is given as [{string.Join(", ", stateShape)}]; without the batch it is {right}.", nameof(stateShape));

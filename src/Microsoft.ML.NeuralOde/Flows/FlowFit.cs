@@ -191,20 +191,29 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         List<Tensor> surprises = [], energies = [];
-        long count = 0;
+        // Of rows that several processes hold each brings its share.
+        long count = 0, most = (long)Math.Ceiling(MostScoredRows * (rows.HeldCount / (double)rows.Count));
         foreach (RowBatch batch in rows.Batches(ScoringBatch, orderSeed))
         {
             using (batch)
             {
                 CheckAlive();
+                if (batch.IsStandIn)
+                    continue;
                 FlowEvidence evidence = network.Evidence(batch.Features.To(network.Device).ToDense(), batch.Labels?.to(network.Device));
                 surprises.Add(evidence.Surprise);
                 energies.Add(evidence.LatentEnergy);
                 count += batch.Count;
             }
-            if (count >= MostScoredRows)
+            if (count >= most)
                 break;
         }
-        return new FlowEvidence(cat(surprises).to(CPU).DetachFromDisposeScope(), cat(energies).to(CPU).DetachFromDisposeScope());
+        return new FlowEvidence(United(surprises), United(energies));
+
+        Tensor United(List<Tensor> parts)
+        {
+            using Tensor own = parts.Count == 0 ? zeros(0, ScalarType.Float32, CPU) : cat(parts).to(CPU);
+            return tensor(rows.Unite(own.data<float>().ToArray()), device: CPU).DetachFromDisposeScope();
+        }
     }
 }

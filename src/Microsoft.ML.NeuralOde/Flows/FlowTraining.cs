@@ -34,6 +34,9 @@ internal sealed class FlowTraining : ITrainable
 
     private BatchResult Result(RowBatch batch, int seed, double coverage)
     {
+        // Rows that others have as well are drawn for by all alike.
+        if (batch.IsOwn)
+            seed = Seeds.Rows(seed, batch.First);
         Device device = _network.Device;
         using Generator generator = new(unchecked((ulong)seed), CPU);
         Tensor features = batch.Features.To(device).ToDense();
@@ -41,8 +44,9 @@ internal sealed class FlowTraining : ITrainable
         Tensor? conditions = _network.ToFlowCondition(batch.Labels?.to(device));
         Tensor? weights = batch.Weights?.to(device);
         bool matches = _options.Method == FlowTrainingMethod.FlowMatching;
-        (long first, long count) = batch.Share.Of(matches ? _options.PathsPerBatch : batch.Count);
-        double weight = matches ? (weights?.sum().ToDouble() ?? batch.Count) * count / _options.PathsPerBatch
+        (long first, long count) = matches ? batch.Share.Of(_options.PathsPerBatch)
+            : batch.IsOwn ? (0, batch.Count) : batch.Share.Of(batch.Count);
+        double weight = matches ? (weights?.sum().ToDouble() ?? batch.Count) * (batch.IsOwn ? 1 : count / (double)_options.PathsPerBatch)
             : weights?.narrow(0, first, count).sum().ToDouble() ?? count;
         if (_network.Description.WholeSlots is { Length: > 0 } whole)
             Dequantize(u, whole, generator);
@@ -55,7 +59,7 @@ internal sealed class FlowTraining : ITrainable
             loss = loss is null ? part : loss.Plus(part);
         }
         loss = loss!.Over(_network.Flows.Count);
-        weight *= batch.Share.WeightOf(matches ? _options.PathsPerBatch : batch.Count);
+        weight *= batch.IsOwn ? 1 : batch.Share.WeightOf(matches ? _options.PathsPerBatch : batch.Count);
         return new BatchResult(loss, loss.detach(), weight, null, 0, new SolverStatistics());
     }
 

@@ -75,10 +75,16 @@ internal sealed record ReshapingTables(int[] Slots, int Knots, float[] Values, f
 
     private static float[][] Columns(ITrainingRows rows, int orderSeed)
     {
-        int count = (int)Math.Min(rows.Count, MostRows), read = 0;
+        // Of rows that several processes hold each brings its share.
+        int count = (int)Math.Min(rows.HeldCount, Math.Ceiling(MostRows * (rows.HeldCount / (double)rows.Count))), read = 0;
         float[][] columns = [];
         foreach (RowBatch batch in rows.Batches(BatchSize, orderSeed))
         {
+            if (batch.IsStandIn)
+            {
+                batch.Dispose();
+                continue;
+            }
             using (batch)
             using (Tensor transposed = batch.Features.ToDense().t())
             using (Tensor here = transposed.cpu())
@@ -95,7 +101,9 @@ internal sealed record ReshapingTables(int[] Slots, int Knots, float[] Values, f
             if (read == count)
                 break;
         }
-        return columns;
+        if (columns.Length == 0)
+            columns = [.. Enumerable.Range(0, rows.Format.Width).Select(_ => Array.Empty<float>())];
+        return [.. columns.Select(rows.Unite)];
     }
 
     /// <summary>The values of one feature.</summary>

@@ -82,6 +82,11 @@ public sealed partial class LatentOdeForecastingTrainer : IEstimator<LatentOdeFo
     public LatentOdeForecastingTransformer Fit(IDataView input, IDataView? validationData)
     {
         ArgumentNullException.ThrowIfNull(input);
+        if (_options is { Distributed: not null, DistributedRows: not DistributedRows.Same })
+            throw new NotSupportedException(
+                $"{nameof(LatentOdeForecastingTrainer)}: DistributedRows is {_options.DistributedRows}. The linear map, the windows and the "
+                + "intervals of a forecaster are made of all series, so that every process must be given all of them: "
+                + "set DistributedRows to Same.");
         TorchRuntime.EnsureAvailable();
         _options.ToColumns().Check(_host, Schemas.ShapeOf(input.Schema));
         ForecastInput found = _options.ToColumns().Find(_host, input.Schema);

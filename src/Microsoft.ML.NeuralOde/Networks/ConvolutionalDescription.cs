@@ -6,7 +6,7 @@ namespace Microsoft.ML.NeuralOde.Networks;
 /// <param name="FeatureCount">Numbers of an image.</param>
 /// <param name="OutputCount">Outputs of a row.</param>
 /// <param name="Image">The shape of an image.</param>
-/// <param name="Channels">Channels of the state.</param>
+/// <param name="Channels">Channels of the convolutions in front.</param>
 /// <param name="Block">What stands in the middle, a name of <see cref="ConvolutionalBlock"/>.</param>
 /// <param name="Layers">Residual layers; 0 where there are none.</param>
 /// <param name="EndTime">The equation is solved on [0, EndTime].</param>
@@ -20,7 +20,7 @@ internal sealed record ConvolutionalDescription(
     : NetworkDescription(FeatureCount, OutputCount, EndTime, Solver, RelativeTolerance, AbsoluteTolerance, StepSize)
 {
     public const string KindName = "convolutional";
-    public const int KindVersion = 1;
+    public const int KindVersion = 2;
 
     /// <summary>Of a smaller image the convolutions leave nothing.</summary>
     public const int SmallestSize = 6;
@@ -32,7 +32,28 @@ internal sealed record ConvolutionalDescription(
 
     public override string Kind => KindName;
 
-    public override int Version => KindVersion;
+    // Older versions would read such a description as another network's.
+    public override int Version => AugmentedDimensions > 0 || Groups is not null ? KindVersion : 1;
+
+    /// <summary>Channels of the state beyond those of the convolutions in front; 0 in files that do not have it.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public int AugmentedDimensions { get; init; }
+
+    /// <summary>Whether they begin at a learned function of those at the same place instead of zero.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool LearnsAugmentation { get; init; }
+
+    /// <summary>Channels of the state.</summary>
+    [JsonIgnore]
+    public int StateChannels => Channels + AugmentedDimensions;
+
+    /// <summary>Groups in which the state is normalised; null in files that do not have it: those of the dynamics.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? Groups { get; init; }
+
+    /// <summary>Groups in which the state is normalised.</summary>
+    [JsonIgnore]
+    public long StateGroups => Groups ?? ConvolutionalDynamics.DefaultGroups(StateChannels);
 
     [JsonIgnore]
     public override bool SolvesEquation => BlockKind == ConvolutionalBlock.Ode;
@@ -47,9 +68,36 @@ internal sealed record ConvolutionalDescription(
     public (int Height, int Width) StateSize => ((Image.Height - 2) / 4, (Image.Width - 2) / 4);
 
     [JsonIgnore]
-    public override IReadOnlyList<Citation> Citations => SolvesEquation ? base.Citations : [Publications.Residual];
+    public override IReadOnlyList<Citation> Citations =>
+    [
+        .. SolvesEquation ? base.Citations : [Publications.Residual],
+        .. AugmentedDimensions > 0 ? (Citation[])[Publications.Augmented] : [],
+    ];
+
+    /// <summary>
+    /// The same with the groups that suit the state. Each has channels of the convolutions in front: one of zeros alone would be divided
+    /// by nearly nothing as soon as it moves. Each has some numbers: of two, a normalisation leaves their signs. Both make an equation
+    /// that is stiff before it has learned anything.
+    /// </summary>
+    public ConvolutionalDescription WithGroups()
+    {
+        const int FewestNumbers = 8;
+        int places = StateSize.Height * StateSize.Width;
+        int groups = (int)ConvolutionalDynamics.LargestGroups(
+            StateChannels, Math.Max(Math.Max(2, AugmentedDimensions + 1), (FewestNumbers + places - 1) / places));
+        return this with { Groups = groups == ConvolutionalDynamics.DefaultGroups(StateChannels) ? null : groups };
+    }
 
     public override NeuralOdeNetwork Create() => new ImageNetwork(this);
+
+    /// <summary>The channels of the state beyond those of the convolutions in front; null for none.</summary>
+    public StateAugmentation? CreateAugmentation()
+    {
+        if (AugmentedDimensions == 0)
+            return null;
+        return LearnsAugmentation
+            ? StateAugmentation.Linear(Channels, AugmentedDimensions) : StateAugmentation.Zeros(AugmentedDimensions);
+    }
 
     public override long WeightCount()
     {
@@ -57,13 +105,14 @@ internal sealed record ConvolutionalDescription(
         {
             checked
             {
-                long c = Channels, norm = 2 * c;
-                long front = Convolution(Image.Channels, c, FirstKernel) + 2 * Convolution(c, c, HalvingKernel) + 2 * norm;
-                long head = norm + (c + 1) * OutputCount;
-                long dynamics = DynamicsConvolutions * Convolution(c, c, DynamicsKernel) + (DynamicsConvolutions + 1) * norm;
-                return front + head + BlockKind switch
+                long c = Channels, s = c + (long)AugmentedDimensions, norm = 2 * s;
+                long front = Convolution(Image.Channels, c, FirstKernel) + 2 * Convolution(c, c, HalvingKernel) + 2 * 2 * c;
+                long lift = LearnsAugmentation ? Convolution(c, AugmentedDimensions, 1) : 0;
+                long head = norm + (s + 1) * OutputCount;
+                long dynamics = DynamicsConvolutions * Convolution(s, s, DynamicsKernel) + (DynamicsConvolutions + 1) * norm;
+                return front + lift + head + BlockKind switch
                 {
-                    ConvolutionalBlock.Ode => dynamics + DynamicsConvolutions * c * DynamicsKernel * DynamicsKernel,
+                    ConvolutionalBlock.Ode => dynamics + DynamicsConvolutions * s * DynamicsKernel * DynamicsKernel,
                     ConvolutionalBlock.SharedResidual => dynamics,
                     ConvolutionalBlock.Residual => Layers * dynamics,
                     _ => 0,
@@ -89,6 +138,13 @@ internal sealed record ConvolutionalDescription(
         // Numbers would be parsed as well.
         if (!Enum.GetNames<ConvolutionalBlock>().Contains(Block))
             return $"its block is '{Block}'";
+        if (AugmentedDimensions is < 0 or > MostAugmentedDimensions
+            || (AugmentedDimensions > 0 && BlockKind == ConvolutionalBlock.None))
+            return $"it has {AugmentedDimensions} augmented dimensions";
+        if (LearnsAugmentation && AugmentedDimensions == 0)
+            return "it learns augmented dimensions that it does not have";
+        if (Groups is { } groups && (groups <= 0 || StateChannels % groups != 0))
+            return $"it normalises {StateChannels} channels in {groups} groups";
         bool isDiscrete = BlockKind is ConvolutionalBlock.Residual or ConvolutionalBlock.SharedResidual;
         return Layers < (isDiscrete ? 1 : 0) || Layers > (isDiscrete ? ConvolutionalNetwork.MostLayers : 0)
             ? $"it has {Layers} residual layers"
@@ -107,6 +163,12 @@ internal sealed record ConvolutionalDescription(
             return $"{Channels} and {images.Channels} channels";
         if (images.Block != Block)
             return $"the blocks {Block} and {images.Block}";
+        if (images.AugmentedDimensions != AugmentedDimensions)
+            return $"{AugmentedDimensions} and {images.AugmentedDimensions} augmented dimensions";
+        if (images.LearnsAugmentation != LearnsAugmentation)
+            return "augmented dimensions that are learned and such that are zero";
+        if (images.StateGroups != StateGroups)
+            return $"{StateGroups} and {images.StateGroups} groups of channels";
         return images.Layers != Layers ? $"{Layers} and {images.Layers} residual layers" : null;
     }
 

@@ -20,6 +20,7 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
     private readonly ConvolutionalDescription _description;
     private readonly Conv2d[] _convolutions;
     private readonly GroupNorm[] _norms;
+    private readonly StateAugmentation? _augmentation;
     private readonly OdeBlock[] _blocks;
     private readonly GroupNorm _headNorm;
     private readonly Linear _head;
@@ -34,25 +35,29 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
         _description = description;
         ScoringOptions = description.ScoringOptions();
         int channels = description.Channels;
+        long groups = ConvolutionalDynamics.DefaultGroups(channels);
         _convolutions =
         [
             Conv2d(description.Image.Channels, channels, ConvolutionalDescription.FirstKernel),
             Halving(channels),
             Halving(channels),
         ];
-        _norms = [.. _convolutions.SkipLast(1).Select(_ => Norm(channels))];
+        _norms = [.. _convolutions.SkipLast(1).Select(_ => Norm(channels, groups))];
         for (int i = 0; i < _convolutions.Length; i++)
         {
             register_module($"encoder{i}", _convolutions[i]);
             if (i < _norms.Length)
                 register_module($"norm{i}", _norms[i]);
         }
+        _augmentation = description.CreateAugmentation();
+        if (_augmentation is not null)
+            register_module("augmentation", _augmentation);
         _blocks = Blocks(description);
         for (int i = 0; i < _blocks.Length; i++)
             register_module(description.BlockKind == ConvolutionalBlock.Residual ? $"block{i}" : "ode", _blocks[i]);
-        _headNorm = Norm(channels);
+        _headNorm = Norm(description.StateChannels, description.StateGroups);
         register_module("head_norm", _headNorm);
-        _head = Linear(channels, description.OutputCount);
+        _head = Linear(description.StateChannels, description.OutputCount);
         register_module("head", _head);
         // torch's default device may be another one.
         if (parameters().Any(parameter => parameter.device_type != DeviceType.CPU))
@@ -80,7 +85,7 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
     /// </summary>
     public override RowNetwork? ToRowNetwork()
     {
-        _scorer = new ImageScorer(_description.Image, InputStatistics(), _convolutions, _norms, _headNorm, _head);
+        _scorer = new ImageScorer(_description.Image, InputStatistics(), _convolutions, _norms, _augmentation, _headNorm, _head);
         return null;
     }
 
@@ -135,6 +140,8 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
                 $"encoder{i}", isLast ? $"{what}: {height} x {width}" : $"{what}, group norm, ReLU",
                 Count(_convolutions[i]) + (isLast ? 0 : Count(_norms[i])));
         }
+        if (_augmentation is not null)
+            yield return new NeuralOdeLayerSummary("augmentation", $"{_augmentation}", Count(_augmentation));
         long inBlocks = _blocks.Sum(Count);
         if (_description.SolvesEquation)
             yield return new NeuralOdeLayerSummary("ode", $"dy/dt, {Block.Dynamics}", inBlocks);
@@ -143,7 +150,7 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
                 "block", $"{_description.Layers} residual layers{(_blocks.Length == 1 ? " with the same weights" : "")}, {Block.Dynamics}",
                 inBlocks);
         yield return new NeuralOdeLayerSummary(
-            "head", $"group norm, ReLU, mean, linear {_description.Channels} to {_description.OutputCount}",
+            "head", $"group norm, ReLU, mean, linear {_description.StateChannels} to {_description.OutputCount}",
             Count(_headNorm) + Count(_head));
 
         static long Count(Module module) => module.parameters().Sum(parameter => parameter.numel());
@@ -167,9 +174,11 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
             (h, w) = i == 0 ? (image.Height - 2L, image.Width - 2L) : (h / 2, w / 2);
             x = graph.Add("Relu", [Normalize(_norms[i], x, h, w)]);
         }
+        if (_augmentation is not null)
+            x = graph.Add("Concat", [x, Lift(graph, _augmentation, _description.Channels, x)], null, OperatorGraph.Attribute("axis", 1L));
         foreach (OdeBlock block in _blocks)
         {
-            var rate = RateExport.Of(graph, block.Dynamics, [_description.Channels, height, width]);
+            var rate = RateExport.Of(graph, block.Dynamics, [_description.StateChannels, height, width]);
             x = OdeExport.Write(graph, rate, block.EndTime, block.Options, _description.SolvesEquation ? stepSize : null, x)[0];
         }
         x = graph.Add("GlobalAveragePool", [graph.Add("Relu", [Normalize(_headNorm, x, height, width)])]);
@@ -179,9 +188,20 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
             OperatorGraph.Attribute("transB", 1L));
 
         string Normalize(GroupNorm norm, string from, long rows, long columns) =>
-            new GroupNormalizationExport(graph, _description.Channels, Groups(_description.Channels), rows, columns).Write(
+            new GroupNormalizationExport(graph, norm.weight!.numel(), norm.num_groups, rows, columns).Write(
                 graph, from, GroupNormalizationExport.PerChannel(graph, "scale", norm.weight!),
                 GroupNormalizationExport.PerChannel(graph, "bias", norm.bias!));
+    }
+
+    /// <summary>The further channels of images, as a convolution of size 1.</summary>
+    private static string Lift(OperatorGraph graph, StateAugmentation augmentation, long channels, string x)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable noGrad = no_grad();
+        Tensor weight = augmentation.Weight?.detach().cpu() ?? zeros(augmentation.Dimensions, channels);
+        Tensor bias = augmentation.Bias?.detach().cpu() ?? zeros(augmentation.Dimensions);
+        return graph.Add("Conv", [x, GraphTensors.Write(graph, "lift", weight.reshape(augmentation.Dimensions, channels, 1, 1)),
+            GraphTensors.Write(graph, "lift_bias", bias)]);
     }
 
     private static OdeBlock[] Blocks(ConvolutionalDescription description)
@@ -189,25 +209,24 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
         OdeSolverOptions options = description.ScoringOptions();
         return description.BlockKind switch
         {
-            ConvolutionalBlock.Ode => [new OdeBlock(new ConvolutionalDynamics(description.Channels), description.EndTime, options)],
+            ConvolutionalBlock.Ode => [new OdeBlock(Dynamics(TimeDependence.Concatenate), description.EndTime, options)],
             ConvolutionalBlock.SharedResidual => [Layers(description.Layers)],
             ConvolutionalBlock.Residual => [.. Enumerable.Range(0, description.Layers).Select(_ => Layers(1))],
             _ => [],
         };
 
-        OdeBlock Layers(int count) => new(new ConvolutionalDynamics(description.Channels, time: TimeDependence.None), count, options);
-    }
+        OdeBlock Layers(int count) => new(Dynamics(TimeDependence.None), count, options);
 
-    /// <summary>As many groups as the dynamics have.</summary>
-    private static long Groups(long channels) => ConvolutionalDynamics.DefaultGroups(channels);
+        ConvolutionalDynamics Dynamics(TimeDependence time) => new(description.StateChannels, description.StateGroups, time: time);
+    }
 
     private static Conv2d Halving(int channels) =>
         Conv2d(channels, channels, ConvolutionalDescription.HalvingKernel, stride: 2, padding: 1);
 
     /// <summary>Group normalisation that begins without effect; TorchSharp leaves its weights uninitialised.</summary>
-    private static GroupNorm Norm(int channels)
+    private static GroupNorm Norm(int channels, long groups)
     {
-        GroupNorm norm = GroupNorm(Groups(channels), channels, Epsilon);
+        GroupNorm norm = GroupNorm(groups, channels, Epsilon);
         init.ones_(norm.weight!);
         init.zeros_(norm.bias!);
         return norm;
@@ -217,7 +236,7 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
     private Tensor Score(Tensor features)
     {
         (int height, int width) = _description.StateSize;
-        Tensor states = empty([features.size(0), _description.Channels, height, width], ScalarType.Float32, CPU);
+        Tensor states = empty([features.size(0), _description.StateChannels, height, width], ScalarType.Float32, CPU);
         _scorer!.Encode(features.contiguous(), states);
         // An image with a missing value has no score, and is not to keep the others from theirs.
         Tensor missing = states.isfinite().flatten(1).all(1).logical_not();
@@ -239,6 +258,6 @@ internal sealed class ImageNetwork : NeuralOdeNetwork
             if (i < _norms.Length)
                 x = _norms[i].call(x).relu_();
         }
-        return x.MoveToOuterDisposeScope();
+        return (_augmentation is null ? x : _augmentation.call(x)).MoveToOuterDisposeScope();
     }
 }

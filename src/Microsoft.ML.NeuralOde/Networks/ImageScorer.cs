@@ -18,23 +18,26 @@ internal sealed unsafe class ImageScorer
     private readonly float[]? _scale;
     private readonly PackedConvolution[] _convolutions;
     private readonly PackedNormalization[] _norms;
+    private readonly PackedLinear? _lift;
     private readonly PackedNormalization _headNorm;
     private readonly PackedLinear _head;
-    private readonly int _channels, _largest, _scratch;
+    private readonly int _encoded, _channels, _largest, _scratch;
 
     /// <param name="image">The shape of an image.</param>
     /// <param name="statistics">What images are normalised with; null for nothing.</param>
     /// <param name="convolutions">The convolutions, of which all but the first have a border of one place and a stride of two.</param>
     /// <param name="norms">The normalisations between them.</param>
+    /// <param name="augmentation">The channels of the state behind those of the last convolution; null for none.</param>
     /// <param name="headNorm">That of the head.</param>
     /// <param name="head">The last layer.</param>
     public ImageScorer(
         ImageShape image, (float[] Mean, float[] Scale)? statistics, Conv2d[] convolutions, GroupNorm[] norms,
-        GroupNorm headNorm, Linear head)
+        StateAugmentation? augmentation, GroupNorm headNorm, Linear head)
     {
         _image = image;
         _mean = statistics?.Mean;
         _scale = statistics?.Scale;
+        _encoded = (int)convolutions[^1].weight!.shape[0];
         _channels = (int)head.weight!.shape[1];
         _convolutions = new PackedConvolution[convolutions.Length];
         _norms = new PackedNormalization[norms.Length];
@@ -50,8 +53,13 @@ internal sealed unsafe class ImageScorer
             _largest = Math.Max(_largest, channels * height * width);
             _scratch = Math.Max(_scratch, layer.ScratchLength);
         }
-        _headNorm = Pack(headNorm, _convolutions[^1]);
-        _head = new PackedLinear(Padded(head.weight!, channels), Values(head.bias!));
+        if (augmentation is { Weight: { } lift, Bias: { } bias })
+            _lift = new PackedLinear(Padded(lift, Last.Channels), Values(bias));
+        int padded = PackedLinear.Pad(_channels);
+        _largest = Math.Max(_largest, Last.Height * Last.Width * padded);
+        _headNorm = new PackedNormalization(
+            headNorm.weight!, headNorm.bias!, headNorm.num_groups, Epsilon, padded, Last.Height, Last.Width);
+        _head = new PackedLinear(Padded(head.weight!, padded), Values(head.bias!));
         _scratch = Math.Max(_scratch, _headNorm.ScratchLength + _headNorm.Channels + _head.Width);
     }
 
@@ -112,9 +120,23 @@ internal sealed unsafe class ImageScorer
             _norms[i].Apply(y, x + row + layer.Channels, row, scratch);
         }
         int places = Last.Height * Last.Width;
-        for (int c = 0; c < _channels; c++)
+        Separate(y, Last.Channels, places, state, _encoded);
+        float* further = state + (nint)_encoded * places;
+        if (_lift is null)
+        {
+            new Span<float>(further, (_channels - _encoded) * places).Clear();
+            return;
+        }
+        _lift.Apply(y, Last.Channels, places, x, _lift.Width);
+        Separate(x, _lift.Width, places, further, _lift.Outputs);
+    }
+
+    /// <summary>Lays channels that are side by side one after the other.</summary>
+    private static void Separate(float* from, int step, int places, float* to, int channels)
+    {
+        for (int c = 0; c < channels; c++)
             for (int p = 0; p < places; p++)
-                state[c * places + p] = y[p * Last.Channels + c];
+                to[c * places + p] = from[p * step + c];
     }
 
     private void Decode(float* state, float* outputs, nint memory)
@@ -122,13 +144,13 @@ internal sealed unsafe class ImageScorer
         float* x = (float*)memory, scratch = x + 2 * _largest, means = scratch + _headNorm.ScratchLength,
             result = means + _headNorm.Channels;
         int places = Last.Height * Last.Width;
-        new Span<float>(x, Last.Count).Clear();
+        new Span<float>(x, places * _headNorm.Channels).Clear();
         for (int c = 0; c < _channels; c++)
             for (int p = 0; p < places; p++)
-                x[p * Last.Channels + c] = state[c * places + p];
-        _headNorm.Apply(x, x, Last.Width * Last.Channels, scratch);
+                x[p * _headNorm.Channels + c] = state[c * places + p];
+        _headNorm.Apply(x, x, Last.Width * _headNorm.Channels, scratch);
         _headNorm.Mean(x, means);
-        _head.Apply(means, Last.Channels, 1, result, _head.Width);
+        _head.Apply(means, _headNorm.Channels, 1, result, _head.Width);
         new ReadOnlySpan<float>(result, _head.Outputs).CopyTo(new Span<float>(outputs, _head.Outputs));
     }
 
@@ -148,8 +170,7 @@ internal sealed unsafe class ImageScorer
     }
 
     private static PackedNormalization Pack(GroupNorm norm, PackedConvolution layer) => new(
-        norm.weight!, norm.bias!, ConvolutionalDynamics.DefaultGroups(norm.weight!.shape[0]), Epsilon, layer.Channels,
-        layer.Height, layer.Width);
+        norm.weight!, norm.bias!, norm.num_groups, Epsilon, layer.Channels, layer.Height, layer.Width);
 
     private static float[] Padded(Tensor weight, int inputs)
     {

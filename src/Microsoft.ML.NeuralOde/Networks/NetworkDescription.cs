@@ -11,6 +11,9 @@ namespace Microsoft.ML.NeuralOde.Networks;
 internal abstract record NetworkDescription(
     int FeatureCount, int OutputCount, double EndTime, string Solver, double RelativeTolerance, double AbsoluteTolerance, double? StepSize)
 {
+    /// <summary>Dimensions that a state can be given beyond its own.</summary>
+    public const int MostAugmentedDimensions = 65536;
+
     /// <summary>The name of the kind, by which a file is read.</summary>
     public abstract string Kind { get; }
 

@@ -135,7 +135,7 @@ internal sealed unsafe class RowNetwork
                 for (int row = 0; row < count; row++)
                     _first!.Apply(rows.Row(first + row), new Span<float>(x + row * _width, _first.Outputs));
                 if (_encoder.Length > 0)
-                    Activations.Apply(Activation.Relu, x, layer);
+                    ActivationMap.Apply(Activation.Relu, x, layer);
                 float* even = x + layer;
                 float* encoded = Encode(x, _width, count, even, even + layer, out int stride);
                 Solve(encoded, stride, even, even + 2 * layer, outputs, first, count);
@@ -178,7 +178,7 @@ internal sealed unsafe class RowNetwork
             float* target = i % 2 == 0 ? even : odd;
             _encoder[i].Apply(input, stride, count, target, _width);
             if (i < _encoder.Length - 1)
-                Activations.Apply(Activation.Relu, target, count * _width);
+                ActivationMap.Apply(Activation.Relu, target, count * _width);
             input = target;
             stride = _width;
         }

@@ -1,3 +1,4 @@
+using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Training;
 
 namespace Microsoft.ML.NeuralOde;
@@ -5,8 +6,6 @@ namespace Microsoft.ML.NeuralOde;
 /// <summary>What the trainers that predict a label of a vector of features have in common: the network.</summary>
 public abstract class NeuralOdePredictorOptions : NeuralOdeSupervisedOptions
 {
-    private const int MostAugmentedDimensions = 65536;
-
     /// <summary>
     /// Sizes of the encoder's linear layers, with ReLU between them; the last is the size of the ODE's state. Default: 128, 64.
     /// </summary>
@@ -41,14 +40,15 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeSupervisedOptions
 
     /// <summary>
     /// How many dimensions the equation's state has beyond the encoder's result: in more dimensions paths that would have to cross go past
-    /// each other (see <see cref="StateAugmentation"/>). Default: 0.
+    /// each other (see <see cref="StateAugmentation"/>). Of images (<see cref="ConvolutionalNetwork"/>) they are channels, of the
+    /// equation's state or of that of the residual layers in its place. Default: 0.
     /// </summary>
     [Option(OptionUse.Decides, IsLeftOutWhenZero = true)]
     public int AugmentedDimensions;
 
     /// <summary>
     /// Whether those dimensions, and the velocities of <see cref="DynamicsForm"/>, begin at a learned linear function of the encoder's
-    /// result instead of zero. Default: false.
+    /// result (of the channels at the same place, for images) instead of zero. Default: false.
     /// </summary>
     [Option(OptionUse.Decides, IsLeftOutWhenZero = true)]
     public bool LearnAugmentation;
@@ -121,8 +121,8 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeSupervisedOptions
     private void ValidateState()
     {
         RequireDefined(DynamicsForm, nameof(DynamicsForm));
-        Require(AugmentedDimensions is >= 0 and <= MostAugmentedDimensions, nameof(AugmentedDimensions), AugmentedDimensions,
-            $"from 0 to {MostAugmentedDimensions}");
+        Require(AugmentedDimensions is >= 0 and <= NetworkDescription.MostAugmentedDimensions, nameof(AugmentedDimensions), AugmentedDimensions,
+            $"from 0 to {NetworkDescription.MostAugmentedDimensions}");
         Require(EndTimeSpread == 0 || (EndTimeSpread > 0 && EndTimeSpread < Math.Abs(EndTime)), nameof(EndTimeSpread), EndTimeSpread,
             $"zero or positive, and below EndTime, which is {Math.Abs(EndTime).ToString(System.Globalization.CultureInfo.InvariantCulture)}");
         bool isEnergy = DynamicsForm is DynamicsForm.Hamiltonian or DynamicsForm.SeparableHamiltonian;
@@ -134,8 +134,6 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeSupervisedOptions
         string own = Dynamics is not null ? nameof(Dynamics) : nameof(Network);
         Require(!isOwn || DynamicsForm == DynamicsForm.FirstOrder, nameof(DynamicsForm), DynamicsForm,
             $"FirstOrder where {own} is set, which has a right-hand side of its own");
-        Require(Network is null || AugmentedDimensions == 0, nameof(AugmentedDimensions), AugmentedDimensions,
-            $"zero where {nameof(Network)} is set: its state are channels of images");
         Require(!LearnAugmentation || AugmentedDimensions > 0 || DynamicsForm != DynamicsForm.FirstOrder, nameof(LearnAugmentation),
             LearnAugmentation,
             $"false where {nameof(AugmentedDimensions)} is 0 and {nameof(DynamicsForm)} is FirstOrder: there is nothing to learn");
@@ -149,6 +147,8 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeSupervisedOptions
             $"null where {nameof(Network)} is set, which has a right-hand side of its own");
         if (Network is not ConvolutionalNetwork { Block: not ConvolutionalBlock.Ode and var block })
             return;
+        Require(block != ConvolutionalBlock.None || AugmentedDimensions == 0, nameof(AugmentedDimensions), AugmentedDimensions,
+            $"zero where the network's block is {block}: there is nothing that changes a state");
         Require(EndTimeSpread == 0, nameof(EndTimeSpread), EndTimeSpread,
             $"zero where the network's block is {block}: there is no equation");
         string needless = $"zero where the network's block is {block}: there is no equation to regularise";

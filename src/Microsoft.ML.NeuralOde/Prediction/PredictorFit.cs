@@ -23,7 +23,7 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
     private NetworkDescription Description => Begun(_description);
 
     protected override string LargeParts =>
-        $"{(options.Network is null ? "EncoderLayers or DynamicsLayers" : "the channels or the layers of Network")} smaller, or the number of "
+        $"{(options.Network is null ? "EncoderLayers or DynamicsLayers" : "the channels or the layers of Network, or AugmentedDimensions")} smaller, or the number of "
         + $"features ({Description.FeatureCount}) or of outputs ({Description.OutputCount})";
 
     protected override void Begin(DataViewSchema schema)
@@ -69,7 +69,8 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
         // A stream would fill its pool to draw rows in another order.
         int? order = rows is MemoryRows ? Seeds.Order(seed, 0) : null;
         using RowBatch? sample = rows.Batches(SolverCheck.Rows, order).FirstOrDefault();
-        if (sample is not null && new SolverCheck(new PredictorTraining(network, Task, options), options).Warning(sample) is { } warning)
+        if (sample is { IsStandIn: false }
+            && new SolverCheck(new PredictorTraining(network, Task, options), options).Warning(sample) is { } warning)
             warn(warning);
     }
 
@@ -120,7 +121,11 @@ internal sealed class PredictorFit(IHost host, NeuralOdePredictorOptions options
             features, outputs, image, network.Channels, network.Block.ToString(), network.IsDiscrete ? network.ResidualLayers : 0,
             isEquation ? options.EndTime : 1, isEquation ? options.Solver.Name : OdeMethod.Euler.Name, production.Relative,
             production.Absolute,
-            isEquation ? options.ProductionStepSize ?? options.StepSize : 1);
+            isEquation ? options.ProductionStepSize ?? options.StepSize : 1)
+        {
+            AugmentedDimensions = options.AugmentedDimensions,
+            LearnsAugmentation = options.LearnAugmentation,
+        }.WithGroups();
     }
 
     private Exception WrongImages(string parameter, string expected, IReadOnlyList<int> found) =>

@@ -32,6 +32,9 @@ internal sealed class PredictorTraining : ITrainable
 
     public bool CanShareSteps => _solver is { Method: { IsAdaptive: true, ExplicitTableau: not null }, StepSize: null };
 
+    public SolverTolerances? TolerancesAt(double progress) =>
+        _solver is { Method.IsAdaptive: true, StepSize: null } ? _options.TolerancesAt(progress) : null;
+
     public BatchResult Loss(RowBatch batch, TrainingMoment moment)
     {
         OdeSolverOptions solver = With(_options.TolerancesAt(moment.Progress));

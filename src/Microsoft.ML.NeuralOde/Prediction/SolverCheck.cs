@@ -63,7 +63,7 @@ internal sealed class SolverCheck(PredictorTraining learner, NeuralOdePredictorO
     {
         double length = Math.Abs(options.EndTime);
         double smallest = Math.Min(first.StepSize ?? length, second.StepSize ?? length);
-        return second with { StepSize = length / FixedSteps.Count(length, smallest) / 2 };
+        return second with { StepSize = new FixedSteps(0, length, smallest).Size / 2 };
     }
 
     private static bool HasEqualSteps(OdeSolverOptions solver) => !solver.Method.IsAdaptive || solver.StepSize is not null;

@@ -68,6 +68,13 @@ internal sealed class NumberScore(string name, int index, DataViewSchema.Annotat
     public override Delegate Getter(Outputs outputs) => (ValueGetter<float>)((ref float value) => value = outputs()[index]);
 }
 
+/// <summary>What one of the outputs is converted to.</summary>
+internal sealed class ConvertedScore(string name, int index, Func<float, float> convert, DataViewSchema.Annotations annotations)
+    : ScoreColumn(name, NumberDataViewType.Single, annotations)
+{
+    public override Delegate Getter(Outputs outputs) => (ValueGetter<float>)((ref float value) => value = convert(outputs()[index]));
+}
+
 /// <summary>Whether one of the outputs lies above a threshold.</summary>
 /// <param name="name">The column.</param>
 /// <param name="index">The output.</param>

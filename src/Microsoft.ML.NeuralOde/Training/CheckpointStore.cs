@@ -81,15 +81,15 @@ internal sealed class CheckpointStore : IDisposable
     /// is under way.</exception>
     /// <exception cref="InvalidDataException">The checkpoint is damaged.</exception>
     public void Identify(
-        NeuralOdeTrainerOptions options, ITrainingRows rows, ITrainingRows? validation, Action<string>? warn = null,
+        NeuralOdeTrainerOptions options, RowStatistics rows, RowStatistics? validation, Action<string>? warn = null,
         params ReadOnlySpan<(string Name, string Value)> more)
     {
         _warn = warn ?? _warn;
-        var identity = CheckpointIdentity.Of(options, rows.Statistics, validation?.Statistics);
+        var identity = CheckpointIdentity.Of(options, rows, validation);
         foreach ((string name, string value) in more)
             identity[name] = value;
         Identity = identity;
-        CheckpointDescription? found = Choose(Path.Combine(_folder, $"neuralode-{rows.Statistics.CheckNumber}"), out bool hasOther);
+        CheckpointDescription? found = Choose(Path.Combine(_folder, $"neuralode-{rows.CheckNumber}"), out bool hasOther);
         foreach (string leftover in Directory.EnumerateFiles(_folder, $"{Path.GetFileName(FilePath)}.*.new"))
             File.Delete(leftover);
         if (!options.ResumeFromCheckpoint)

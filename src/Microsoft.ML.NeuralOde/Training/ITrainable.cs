@@ -58,6 +58,11 @@ internal interface ITrainable
     /// </summary>
     bool CanShareSteps => false;
 
+    /// <summary>
+    /// The solver's tolerances when a share of the training, 0 to 1, lies behind; null where there are none, or none that are told of.
+    /// </summary>
+    SolverTolerances? TolerancesAt(double progress) => null;
+
     /// <summary>The loss of a batch, in the graph.</summary>
     BatchResult Loss(RowBatch batch, TrainingMoment moment);
 

@@ -48,6 +48,12 @@ public sealed class NeuralOdeEpochReport
     /// <summary>The learning rate at the end of the epoch.</summary>
     public double LearningRate { get; init; }
 
+    /// <summary>
+    /// The solver's tolerances at the end of the epoch, which <see cref="NeuralOdeTrainerOptions.FinalTolerances"/> changes; null where
+    /// steps are fixed or nothing is solved, and for flows and series.
+    /// </summary>
+    public SolverTolerances? Tolerances { get; init; }
+
     /// <summary>The epoch in one line; evaluations are left out where there were none.</summary>
     public override string ToString() => FormattableString.Invariant(
         $"epoch {Epoch}/{NumberOfEpochs}: loss {TrainLoss:F4}{Metric("", TrainMetric)}{Validation()}{Evaluations()}, {Seconds:F2} s");

@@ -161,16 +161,34 @@ public abstract class NeuralOdeTrainerOptions
     public bool ResumeFromCheckpoint = true;
 
     /// <summary>
-    /// Processes that train one model together, each with these options and the same data: each computes a part of every batch, and all
-    /// end with the same weights, those of one process but for rounding. <see cref="EpochCallback"/>, logging and checkpoints are those of
-    /// rank 0. Default: null, this process alone.
+    /// Processes that train one model together, each with these options: each computes a part of every batch, and all end with the same
+    /// weights; where all have the <see cref="DistributedRows.Same"/> data, with those of one process but for rounding.
+    /// <see cref="EpochCallback"/>, logging and checkpoints are those of rank 0. Default: null, this process alone.
     /// </summary>
     [Option(OptionUse.Unwritten)]
     public TrainingGroup? Distributed;
 
+    /// <summary>
+    /// Which rows each process of <see cref="Distributed"/> holds, of the training data and of those for validation. Normalisation, classes
+    /// and their weights, batches and validation are those of all rows together. Default: <see cref="DistributedRows.Same"/>.
+    /// </summary>
+    [Option(OptionUse.Unwritten)]
+    public DistributedRows DistributedRows = DistributedRows.Same;
+
     /// <summary>Called after each epoch, on the training thread. Default: null.</summary>
     [Option(OptionUse.Unwritten)]
     public Action<NeuralOdeEpochReport>? EpochCallback;
+
+    /// <summary>
+    /// Called after every <see cref="BatchesPerReport"/> batches and at the end of an epoch, on the training thread; with
+    /// <see cref="Distributed"/> on rank 0. Default: null.
+    /// </summary>
+    [Option(OptionUse.Unwritten)]
+    public Action<NeuralOdeBatchReport>? BatchCallback;
+
+    /// <summary>Batches from one call of <see cref="BatchCallback"/> to the next. Default: 100.</summary>
+    [Option(OptionUse.Unwritten)]
+    public int BatchesPerReport = 100;
 
     /// <summary>Ends the training, looked at before each batch and each step of the solver.</summary>
     [Option(OptionUse.Unwritten)]
@@ -229,6 +247,8 @@ public abstract class NeuralOdeTrainerOptions
         Require(CheckpointFolder is null || !string.IsNullOrWhiteSpace(CheckpointFolder), nameof(CheckpointFolder), $"'{CheckpointFolder}'",
             "the path of a folder or null");
         Require(CheckpointInterval >= TimeSpan.Zero, nameof(CheckpointInterval), CheckpointInterval, "zero or a positive time");
+        RequireDefined(DistributedRows, nameof(DistributedRows));
+        Require(BatchesPerReport > 0, nameof(BatchesPerReport), BatchesPerReport, "at least 1");
         Require(MemoryBudgetMegabytes > 0, nameof(MemoryBudgetMegabytes), MemoryBudgetMegabytes, "at least 1");
     }
 
@@ -266,7 +286,8 @@ public abstract class NeuralOdeTrainerOptions
         NumberOfEpochs, BatchSize, Optimizer,
         new LearningRates(
             LearningRateSchedule, LearningRate, WarmUpFraction, LearningRateStepEpochs, LearningRateStepFactor, NumberOfEpochs),
-        Momentum, WeightDecay, MaximumGradientNorm, EarlyStoppingPatience, KeepBestWeights, seed, checkpoints, CancellationToken);
+        Momentum, WeightDecay, MaximumGradientNorm, EarlyStoppingPatience, KeepBestWeights, seed, checkpoints, BatchesPerReport,
+        CancellationToken);
 
     private protected static void RequireColumn(string name, string option) =>
         Require(!string.IsNullOrWhiteSpace(name), option, name, "the name of a column");

@@ -31,9 +31,13 @@ internal sealed class Team(TrainingGroup group) : IDisposable
     public void Dispose() => group.SetTraining(false);
 
     /// <summary>Does something in which all processes make the same steps of the solver.</summary>
-    public T InStep<T>(bool canShare, Func<T> action)
+    /// <param name="canShare">Whether they can.</param>
+    /// <param name="counts">Whether the rows of this process have a say in how large steps are.</param>
+    /// <param name="action">What is to be done.</param>
+    public T InStep<T>(bool canShare, bool counts, Func<T> action)
     {
         group.SharesSteps = canShare;
+        group.CountsInSteps = counts;
         try
         {
             return action();
@@ -41,6 +45,7 @@ internal sealed class Team(TrainingGroup group) : IDisposable
         finally
         {
             group.SharesSteps = false;
+            group.CountsInSteps = true;
         }
     }
 
@@ -75,6 +80,10 @@ internal sealed class Team(TrainingGroup group) : IDisposable
         group.Sum(all);
         return [.. Enumerable.Range(0, Size).Select(rank => Array.ConvertAll(all[starts[rank]..starts[rank + 1]], value => (long)value))];
     }
+
+    /// <summary>Bytes of all processes, those of rank 0 first.</summary>
+    public byte[][] GatherBytes(byte[] own) =>
+        [.. Enumerable.Range(0, Size).Select(rank => ShareBytes(rank == group.Rank ? own : null, rank)!)];
 
     /// <summary>A seed that all get from rank 0.</summary>
     public int ShareSeed(int own)

@@ -22,6 +22,8 @@ internal sealed record TrainingData(ITrainingRows Rows, ITrainingRows? Validatio
         CheckpointStore? checkpoints, int drawnSeed, TrainingSurroundings surroundings,
         params ReadOnlySpan<(string Name, string Value)> more)
     {
+        if (surroundings.Team is { } team && options.DistributedRows != DistributedRows.Same)
+            return new RankData(options, team, surroundings).Load(input, validation, checkpoints, drawnSeed, more);
         RowLoader loader = Loader(input.Columns);
         ITrainingRows rows = loader.Load(input.Data);
         ITrainingRows? validationRows = null;
@@ -30,7 +32,7 @@ internal sealed record TrainingData(ITrainingRows Rows, ITrainingRows? Validatio
             if (validation is { } own)
                 validationRows = Loader(own.Columns).Load(own.Data, RowUse.Validation, rows.Format);
             surroundings.Team?.RequireSame(Facts(options, rows.Statistics, validationRows?.Statistics, more));
-            checkpoints?.Identify(options, rows, validationRows, surroundings.Warn, more);
+            checkpoints?.Identify(options, rows.Statistics, validationRows?.Statistics, surroundings.Warn, more);
             int seed = options.Seed ?? checkpoints?.Found?.Seed ?? drawnSeed;
             seed = surroundings.Team?.ShareSeed(seed) ?? seed;
             if (validation is null && options.ValidationFraction is { } share)

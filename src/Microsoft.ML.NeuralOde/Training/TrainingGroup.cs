@@ -58,6 +58,9 @@ public abstract class TrainingGroup
 
     internal bool SharesSteps { get; set; }
 
+    /// <summary>Whether this process's rows have a say in the steps that all agree on.</summary>
+    internal bool CountsInSteps { get; set; } = true;
+
     /// <summary>Whether a training is under way.</summary>
     protected bool IsTraining { get; private set; }
 
@@ -68,7 +71,7 @@ public abstract class TrainingGroup
     {
         if (!SharesSteps || Size == 1)
             return own;
-        Span<double> sums = [own * components, components];
+        Span<double> sums = CountsInSteps ? [own * components, components] : [0, 0];
         Sum(sums);
         return sums[0] / sums[1];
     }

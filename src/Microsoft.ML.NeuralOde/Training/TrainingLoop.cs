@@ -8,12 +8,14 @@ namespace Microsoft.ML.NeuralOde.Training;
 
 /// <summary>What a training loop tells and asks its surroundings.</summary>
 /// <param name="Report">Takes the report of each epoch.</param>
+/// <param name="ReportBatches">Takes reports of batches.</param>
 /// <param name="Info">Takes a line for the log.</param>
 /// <param name="Warn">Takes a warning.</param>
 /// <param name="CheckAlive">Throws where the training is to end.</param>
 /// <param name="Team">The processes that train together; null for this one alone.</param>
 internal sealed record TrainingSurroundings(
-    Action<NeuralOdeEpochReport> Report, Action<string> Info, Action<string> Warn, Action CheckAlive, Team? Team = null);
+    Action<NeuralOdeEpochReport> Report, Action<NeuralOdeBatchReport> ReportBatches, Action<string> Info, Action<string> Warn,
+    Action CheckAlive, Team? Team = null);
 
 /// <summary>
 /// The training loop: shuffled batches, an optimizer, one report an epoch, validation, early stopping, checkpoints. Knows a module with a
@@ -39,6 +41,7 @@ internal sealed class TrainingLoop : IDisposable
     private readonly SharedGradients? _gradients;
     private TrainingState _state = new();
     private EpochSums _agreed = new();
+    private EpochSums _recent = new();
     private ModuleSnapshot? _best;
 
     public TrainingLoop(
@@ -111,6 +114,8 @@ internal sealed class TrainingLoop : IDisposable
                 RunBatch(Shared(batch), sums, epoch);
             }
             sums.Seconds = secondsBefore + Stopwatch.GetElapsedTime(started).TotalSeconds;
+            if (sums.Batches % _plan.BatchesPerReport == 0 || sums.Batches == BatchesPerEpoch)
+                ReportBatches(sums, epoch);
         }
         AgreeOn(sums);
         if (sums.Weight == 0)
@@ -131,6 +136,7 @@ internal sealed class TrainingLoop : IDisposable
             NfeBackward = sums.Backward / (double)sums.Batches,
             Seconds = secondsBefore + Stopwatch.GetElapsedTime(started).TotalSeconds,
             LearningRate = sums.LearningRate,
+            Tolerances = sums.Forward > 0 ? _trainable.TolerancesAt(ProgressAt(_state.Step - 1)) : null,
         };
         _state.Reports.Add(report);
         _state.Sums = new EpochSums();
@@ -142,6 +148,24 @@ internal sealed class TrainingLoop : IDisposable
             _team.RequireSameWeights(_trainable.Module, epoch);
         }
         _surroundings.Report(report);
+    }
+
+    /// <summary>Which share of the training lies behind at the beginning of a batch, counted from the first.</summary>
+    private double ProgressAt(long step) => Math.Min(1, step / (double)(BatchesPerEpoch * _plan.NumberOfEpochs));
+
+    private void ReportBatches(EpochSums sums, int epoch)
+    {
+        _surroundings.ReportBatches(new NeuralOdeBatchReport
+        {
+            Epoch = epoch,
+            Batch = sums.Batches,
+            BatchesPerEpoch = BatchesPerEpoch,
+            // Rows that weigh nothing have no mean.
+            Loss = _recent.Weight > 0 ? _recent.Loss / _recent.Weight : 0,
+            NfeForward = _recent.Forward / (double)_recent.Batches,
+            LearningRate = sums.LearningRate,
+        });
+        _recent = new EpochSums();
     }
 
     /// <summary>The batch with what its rows are to all processes.</summary>
@@ -159,7 +183,7 @@ internal sealed class TrainingLoop : IDisposable
     private void RunBatch(RowBatch batch, EpochSums sums, int epoch)
     {
         using DisposeScope scope = NewDisposeScope();
-        double progress = Math.Min(1, _state.Step / (double)(BatchesPerEpoch * _plan.NumberOfEpochs));
+        double progress = ProgressAt(_state.Step);
         _optimizer.ZeroGradients();
         _optimizer.BringUpToDate(batch.Features.UsedSlots);
         try
@@ -167,7 +191,7 @@ internal sealed class TrainingLoop : IDisposable
             var moment = new TrainingMoment(Seeds.Batch(_plan.Seed, _state.Step), progress, _optimizer.HasSlots);
             BatchResult result = _team is null
                 ? _trainable.Loss(batch, moment)
-                : _team.InStep(_trainable.CanShareSteps, () => _trainable.Loss(batch, moment));
+                : _team.InStep(_trainable.CanShareSteps, !batch.IsStandIn, () => _trainable.Loss(batch, moment));
             double times = Times(batch);
             bool isSaveDue = _plan.Checkpoints is { IsDue: true }, isStopped = false;
             Tensor objective = result.Objective;
@@ -199,6 +223,7 @@ internal sealed class TrainingLoop : IDisposable
             sums.LearningRate = _plan.LearningRates.At(progress);
             _optimizer.Step(sums.LearningRate, gradients);
             sums.Add(result, loss, times);
+            _recent.Add(result, loss, times);
             _monitor.Add(result.Statistics, epoch);
         }
         catch (OdeSolverException exception)
@@ -219,7 +244,8 @@ internal sealed class TrainingLoop : IDisposable
     }
 
     /// <summary>How often a result counts: less than once where all processes come to the same.</summary>
-    private double Times(RowBatch batch) => _trainable.TakesWholeBatches ? 1 : batch.Share.WeightOf(batch.Total);
+    private double Times(RowBatch batch) => batch.IsStandIn ? 0
+        : batch.IsOwn || _trainable.TakesWholeBatches ? 1 : batch.Share.WeightOf(batch.Total);
 
     private void Backward(Tensor objective, int epoch)
     {

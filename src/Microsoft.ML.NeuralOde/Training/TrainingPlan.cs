@@ -4,4 +4,4 @@ namespace Microsoft.ML.NeuralOde.Training;
 internal sealed record TrainingPlan(
     int NumberOfEpochs, int BatchSize, NeuralOdeOptimizer Optimizer, LearningRates LearningRates, double Momentum, double WeightDecay,
     double? MaximumGradientNorm, int? EarlyStoppingPatience, bool KeepBestWeights, int Seed, CheckpointStore? Checkpoints,
-    CancellationToken CancellationToken);
+    int BatchesPerReport, CancellationToken CancellationToken);

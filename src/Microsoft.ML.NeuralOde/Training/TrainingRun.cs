@@ -79,7 +79,7 @@ internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOption
         (IDataView, RowColumns)? validated = validation is null ? null : (validation, ValidationColumns(validation.Schema, input.Schema));
         Plan(columns.ShapeIn(input.Schema));
         int drawn = host.Rand.Next();
-        var surroundings = new TrainingSurroundings(Report, info, warn, CheckAlive, team);
+        var surroundings = new TrainingSurroundings(Report, ReportBatches, info, warn, CheckAlive, team);
         using CheckpointStore? checkpoints = speaks ? CheckpointStore.Open(options) : null;
         using TrainingData data = TrainingData.Load(
             options, (input, columns with { TakesSparse = TakesSparse }), validated, checkpoints, drawn, surroundings, Identity());
@@ -89,7 +89,7 @@ internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOption
         {
             Prepare(network, data.Rows.Statistics);
             network.MoveTo(device);
-            using ITrainingRows here = data.Rows is MemoryRows memory ? memory.MoveTo(device) : data.Rows;
+            using ITrainingRows here = data.Rows.MoveTo(device);
             using var loop =
                 new TrainingLoop(Learner(network), Epochs(here), data.Validation, options.Plan(data.Seed, checkpoints), surroundings);
             IReadOnlyList<NeuralOdeEpochReport> history = loop.Run();
@@ -109,6 +109,12 @@ internal abstract class TrainingRun<TNetwork>(IHost host, NeuralOdeTrainerOption
                 return;
             channel.Info(report.ToString());
             options.EpochCallback?.Invoke(report);
+        }
+
+        void ReportBatches(NeuralOdeBatchReport report)
+        {
+            if (speaks)
+                options.BatchCallback?.Invoke(report);
         }
     }
 

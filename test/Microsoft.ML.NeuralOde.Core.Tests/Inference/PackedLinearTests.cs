@@ -45,7 +45,7 @@ public sealed unsafe class PackedLinearTests
             200, -200, float.NaN, float.PositiveInfinity, 30, -30, 5e-4f, -5e-4f];
         float[] results = [.. values];
         fixed (float* r = results)
-            Activations.Apply(activation, r, results.Length);
+            ActivationMap.Apply(activation, r, results.Length);
         for (int i = 0; i < values.Length; i++)
         {
             double x = values[i];

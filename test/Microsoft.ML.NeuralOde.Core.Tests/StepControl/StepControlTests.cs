@@ -169,7 +169,72 @@ public class StepControlTests
     [InlineData(0.3, 0.1, 3)]
     [InlineData(5, double.PositiveInfinity, 1)]
     public void Equal_steps_are_as_few_as_possible(double length, double largest, long expected) =>
-        FixedSteps.Count(length, largest).Should().Be(expected);
+        new FixedSteps(0, length, largest).Count.Should().Be(expected);
+
+    [Fact]
+    public void Equal_steps_end_where_they_should_in_both_directions()
+    {
+        var forward = new FixedSteps(1, 2, 0.3);
+        (forward.Count, forward.Size).Should().Be((4, 0.25));
+        Enumerable.Range(1, 4).Select(i => forward.End(i)).Should().Equal(1.25, 1.5, 1.75, 2);
+        var backward = new FixedSteps(0.1, -0.2, 0.1);
+        (backward.Count, backward.End(3)).Should().Be((3, -0.2));
+        backward.End(1).Should().BeApproximately(0, 1e-16);
+    }
+
+    /// <summary>A controller without safety and with factors from 1/4 to 4: a step's factor is error^(−1/(order + 1)).</summary>
+    private static AdaptiveSteps Steps(double start, double[] stops, double minimum = 0, double maximum = double.PositiveInfinity) =>
+        new(new StepLimits(start, stops, new OdeSolverOptions { MinimumStep = minimum, MaximumStep = maximum }));
+
+    private static readonly StepController Plain = StepController.Integral(1, 0.25, 4);
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(-1)]
+    public void A_step_is_cut_at_a_stop_and_the_size_of_before_comes_back(int direction)
+    {
+        AdaptiveSteps steps = Steps(0, [direction, 3 * direction]);
+        steps.Room(0).Should().Be(1);
+        steps.Begin(0, 0.75);
+        steps.End(0).Should().Be(0.75 * direction);
+        steps.IsCut.Should().BeFalse();
+        steps.Accept(Plain, 1, 0.75, 1);
+        steps.PassStop().Should().BeFalse();
+        steps.End(0.75 * direction).Should().Be(direction);
+        steps.IsCut.Should().BeTrue();
+        // A quarter was made, which says nothing about three of them.
+        steps.Accept(Plain, 1, 0.25, 1);
+        steps.Size.Should().Be(0.75);
+        steps.PassStop().Should().BeTrue("the method starts afresh behind a discontinuity");
+        steps.IsOver.Should().BeFalse();
+        steps.Room(direction).Should().Be(2);
+        steps.Begin(direction, 2);
+        // The end is all but reached: no step of a rounding error's size is left over.
+        steps.End(direction * (1 + 1e-11)).Should().Be(3 * direction);
+        steps.Accept(Plain, 1, 2, 1);
+        steps.PassStop().Should().BeFalse("it was the end");
+        steps.IsOver.Should().BeTrue();
+    }
+
+    [Fact]
+    public void The_order_of_the_error_estimate_sets_the_next_size_within_the_limits()
+    {
+        AdaptiveSteps steps = Steps(0, [100], minimum: 0.05, maximum: 3);
+        steps.Begin(0, 10);
+        steps.Size.Should().Be(3);
+        steps.Begin(0, 1);
+        steps.Accept(Plain, 1, 1, 1.0 / 4);
+        steps.Size.Should().BeApproximately(2, 1e-12);
+        steps.Accept(Plain, 3, 2, 1.0 / 16);
+        steps.Size.Should().Be(3, "4 is more than the largest");
+        steps.Accept(Plain, 0, 1, 1.0 / 4, factor: 0.5);
+        steps.Size.Should().Be(0.5, "the method knows better");
+        steps.Reject(Plain, 1, time: 0, tried: 0.5, error: 4).Should().BeTrue();
+        steps.Size.Should().BeApproximately(0.25, 1e-12);
+        steps.Reject(Plain, 1, time: 0, tried: 0.25, error: 4, atMost: 0.06).Should().BeTrue();
+        steps.Size.Should().Be(0.06);
+        steps.Reject(Plain, 1, time: 0, tried: 0.06, error: double.NaN).Should().BeFalse("0.015 is less than the smallest");
+    }
 
     /// <summary>
     /// Hairer, Nørsett and Wanner, II.4: h₀ = 0.01 d₀ / d₁, or 1e-6 where one of them is below 1e-5; never beyond the limit.
@@ -210,5 +275,5 @@ public class StepControlTests
     [InlineData(1024, 1024 * 8.881784197001252e-16)]
     [InlineData(0, 3e-30)]
     public void Smaller_steps_than_four_numbers_of_time_apart_are_lost(double time, double expected) =>
-        ErrorHistory.SmallestStep(time, interval: 3).Should().BeApproximately(expected, 1e-12 * expected);
+        new StepLimits(0, [3], new OdeSolverOptions()).Smallest(time).Should().BeApproximately(expected, 1e-12 * expected);
 }

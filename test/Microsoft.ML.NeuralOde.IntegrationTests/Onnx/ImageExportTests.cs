@@ -12,13 +12,16 @@ public sealed class ImageExportTests
     private readonly MLContext _mlContext = new(1);
 
     [Theory]
-    [InlineData(ConvolutionalBlock.Ode, 0.5, 0)]
-    [InlineData(ConvolutionalBlock.Ode, 0.05, 0)]
-    [InlineData(ConvolutionalBlock.Residual, null, 2)]
-    [InlineData(ConvolutionalBlock.SharedResidual, null, 3)]
-    [InlineData(ConvolutionalBlock.SharedResidual, null, 12)]
-    [InlineData(ConvolutionalBlock.None, null, 0)]
-    public void A_network_of_any_block_scores_the_same(ConvolutionalBlock block, double? step, int layers)
+    [InlineData(ConvolutionalBlock.Ode, 0.5, 0, 0, false)]
+    [InlineData(ConvolutionalBlock.Ode, 0.05, 0, 0, false)]
+    [InlineData(ConvolutionalBlock.Ode, 0.5, 0, 3, false)]
+    [InlineData(ConvolutionalBlock.Ode, 0.05, 0, 2, true)]
+    [InlineData(ConvolutionalBlock.Residual, null, 2, 0, false)]
+    [InlineData(ConvolutionalBlock.Residual, null, 2, 2, true)]
+    [InlineData(ConvolutionalBlock.SharedResidual, null, 3, 0, false)]
+    [InlineData(ConvolutionalBlock.SharedResidual, null, 12, 0, false)]
+    [InlineData(ConvolutionalBlock.None, null, 0, 0, false)]
+    public void A_network_of_any_block_scores_the_same(ConvolutionalBlock block, double? step, int layers, int augmented, bool learns)
     {
         IDataView data = View();
         using NeuralOdeClassificationTransformer model =
@@ -31,6 +34,8 @@ public sealed class ImageExportTests
                     ResidualLayers = Math.Max(1, layers),
                     Image = new ImageShape(3, 9, 11)
                 },
+                AugmentedDimensions = augmented,
+                LearnAugmentation = learns,
                 NumberOfEpochs = 2,
                 BatchSize = 4,
                 Solver = OdeMethod.Rk4,

@@ -42,6 +42,40 @@ public sealed class ModuleExportTests
         Same(block, randn(Rows, 6, 5, 4));
     }
 
+    /// <summary>Dynamics, method and step; many steps become a loop. A new kind of dynamics is a line here.</summary>
+    public static TheoryData<string, string, double> Family => new()
+    {
+        { "second order", "rk4", 0.25 },
+        { "second order", "leapfrog", 0.02 },
+        { "heavy ball", "leapfrog", 0.1 },
+        { "heavy ball", "rk4", 0.02 },
+        { "hamiltonian", "rk4", 0.25 },
+        { "hamiltonian", "dopri5", 0.02 },
+        { "separable", "leapfrog", 0.1 },
+        { "separable", "leapfrog", 0.02 },
+        { "separable", "semi_implicit_euler", 0.1 },
+        { "separable", "rk4", 0.25 },
+    };
+
+    [Theory]
+    [MemberData(nameof(Family))]
+    public void A_block_of_positions_and_velocities_gives_the_same(string kind, string method, double step)
+    {
+        foreach (Activation activation in new[] { Activation.Tanh, Activation.Softplus, Activation.Silu })
+        {
+            using DisposeScope scope = NewDisposeScope();
+            manual_seed(7);
+            nn.Module<torch.Tensor, torch.Tensor, torch.Tensor> dynamics = kind switch
+            {
+                "second order" => new SecondOrderDynamics(3, [7], activation),
+                "heavy ball" => new HeavyBallDynamics(3, [7, 5], activation, TimeDependence.Concatenate),
+                _ => new HamiltonianDynamics(3, [7, 5], activation, isSeparable: kind == "separable"),
+            };
+            using var block = new OdeBlock(dynamics, 1.5, new OdeSolverOptions { Method = OdeMethod.Parse(method), StepSize = step });
+            Same(block, randn(Rows, 6));
+        }
+    }
+
     [Theory]
     [InlineData("heun3", 0.02)]
     [InlineData("dopri5", 0.5)]
@@ -110,6 +144,14 @@ public sealed class ModuleExportTests
         Refused(() => narrow.SaveAsOnnx([4, 3, 3], Stream.Null)).Should().Match("*computed in BFloat16*convolutionType*");
         using var adaptive = new OdeBlock(new DenseDynamics(2));
         Refused(() => adaptive.SaveAsOnnx([2], Stream.Null)).Should().Match("*'dopri5' chooses its steps*stepSize*");
+        var leaps = new OdeSolverOptions { Method = OdeMethod.Leapfrog, StepSize = 0.5 };
+        using var energy = new OdeBlock(new HamiltonianDynamics(2), 1, leaps);
+        Refused(() => energy.SaveAsOnnx([4], Stream.Null)).Should().Match("*'leapfrog'*T(p) + V(q)*isSeparable*");
+        using var odd = new OdeBlock(new DenseDynamics(3), 1, leaps);
+        Refused(() => odd.SaveAsOnnx([3], Stream.Null)).Should().Match("*'leapfrog'*even size*");
+        using var implicitSteps =
+            new OdeBlock(new HamiltonianDynamics(2), 1, new OdeSolverOptions { Method = OdeMethod.ImplicitMidpoint, StepSize = 0.5 });
+        Refused(() => implicitSteps.SaveAsOnnx([4], Stream.Null)).Should().Match("*'implicit_midpoint'*Leapfrog*");
         Action shape = () => adaptive.SaveAsOnnx([3], Stream.Null, 0.1);
         shape.Should().Throw<ArgumentException>().WithMessage("*given as ?3?*it is ?2?*stateShape*");
 

@@ -68,18 +68,23 @@ public sealed class OnnxExportTests : IDisposable
     }
 
     [Theory]
-    [InlineData(DynamicsForm.FirstOrder, 0, false)]
-    [InlineData(DynamicsForm.FirstOrder, 3, false)]
-    [InlineData(DynamicsForm.SecondOrder, 2, true)]
-    [InlineData(DynamicsForm.HeavyBall, 0, true)]
-    public void Regression_models_of_every_form_score_the_same(DynamicsForm form, int augmented, bool learns)
+    [InlineData(DynamicsForm.FirstOrder, 0, false, "midpoint")]
+    [InlineData(DynamicsForm.FirstOrder, 3, false, "midpoint")]
+    [InlineData(DynamicsForm.SecondOrder, 2, true, "midpoint")]
+    [InlineData(DynamicsForm.SecondOrder, 0, true, "leapfrog")]
+    [InlineData(DynamicsForm.HeavyBall, 0, true, "midpoint")]
+    [InlineData(DynamicsForm.HeavyBall, 1, false, "semi_implicit_euler")]
+    [InlineData(DynamicsForm.Hamiltonian, 0, true, "rk4")]
+    [InlineData(DynamicsForm.SeparableHamiltonian, 2, true, "leapfrog")]
+    [InlineData(DynamicsForm.SeparableHamiltonian, 0, true, "midpoint")]
+    public void Regression_models_of_every_form_score_the_same(DynamicsForm form, int augmented, bool learns, string solver)
     {
         using NeuralOdeRegressionTransformer regression = _mlContext.Regression.Trainers.NeuralOde(new NeuralOdeRegressionTrainer.Options
         {
             NumberOfEpochs = 3,
             EncoderLayers = [6],
             DynamicsLayers = [6],
-            Solver = OdeMethod.Midpoint,
+            Solver = OdeMethod.Parse(solver),
             StepSize = 0.1,
             LabelColumnName = nameof(Flower.Size),
             DynamicsForm = form,

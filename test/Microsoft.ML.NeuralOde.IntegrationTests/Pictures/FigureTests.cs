@@ -77,6 +77,14 @@ public class FigureTests
     }
 
     [Fact]
+    public void Tolerances_of_a_training_are_drawn_where_they_change()
+    {
+        Figures.TrainingCurves(History()).ToSvg().Should().Contain(">tolerances<").And.Contain(">relative<").And.Contain(">absolute<");
+        NeuralOdeEpochReport[] first = History();
+        Figures.TrainingCurves([first[0], first[0]]).ToSvg().Should().NotContain(">tolerances<");
+    }
+
+    [Fact]
     public void Text_is_drawn_in_the_font_that_comes_along()
     {
         using Stream font = typeof(Figure).Assembly.GetManifestResourceStream("DejaVuSans.ttf")!;
@@ -193,6 +201,7 @@ public class FigureTests
             Epoch = i, NumberOfEpochs = 3, TrainLoss = 1.0 / i, ValidationLoss = 1.5 / i, MetricName = "accuracy",
             TrainMetric = 1 - 0.5 / i,
             ValidationMetric = 1 - 0.6 / i, NfeForward = 14, NfeBackward = 20, LearningRate = 1e-3 / i,
+            Tolerances = new SolverTolerances(1e-3 / i, 1e-4 / i),
         }),
     ];
 

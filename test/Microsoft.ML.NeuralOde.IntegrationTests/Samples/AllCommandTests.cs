@@ -21,6 +21,9 @@ public sealed class AllCommandTests : IDisposable
 
         foreach (string[] line in lines)
             root.Parse(line).Errors.Should().BeEmpty(string.Join(' ', line));
+        foreach (Story story in Story.All(_host.WorkFolder))
+            root.Subcommands.Single(command => command.Name == story.Args()[0]).Options.Any(option => option.Name == "--seed")
+                .Should().Be(story.IsRandom, story.Args()[0]);
         lines.Select(line => line[0]).Should().BeEquivalentTo(root.Subcommands.Select(command => command.Name).Except(["all", "load"]));
     }
 
@@ -36,11 +39,13 @@ public sealed class AllCommandTests : IDisposable
         });
         string json = _host.PathOf("all.json");
 
-        (await root.Parse(["all", "--out", _host.WorkFolder, "--json", json, .. quick ? ["--quick"] : Array.Empty<string>()])
+        (await root.Parse(["all", "--out", _host.WorkFolder, "--json", json, "--seed", "6", .. quick ? ["--quick"] : Array.Empty<string>()])
             .InvokeAsync()).Should().Be(1);
 
         _lines.Select(line => line[0]).Should().Contain("solvers").And.EndWith(["tutorial"]);
         _lines.Any(line => line.Contains("--epochs")).Should().Be(quick);
+        _lines.Single(line => line[0] == "mnist").Should().EndWith(["--seed", "6"]);
+        _lines.Single(line => line[0] == "solvers").Should().NotContain("--seed");
         (await File.ReadAllTextAsync(json)).Should().Contain("\"succeeded\": false");
         _host.Output.Should().Contain("FAILED");
     }

@@ -82,7 +82,7 @@ public class AnomalyScaleTests
     {
         byte[] bytes = System.Runtime.InteropServices.MemoryMarshal.AsBytes(scores.AsSpan()).ToArray();
         (new ScoreQuantiles(bytes).FindDefect() is null).Should().Be(isGood);
-        (new AnomalyOutput("Score", "PredictedLabel", null, 1, null, TrainingScores: new ScoreQuantiles(bytes)).FindDefect() is null)
+        (new AnomalyOutput("Score", "PredictedLabel", null, 1, null, Compared: new ScoreQuantiles(bytes)).FindDefect() is null)
             .Should().Be(isGood);
         new ScoreQuantiles([.. bytes, 0]).FindDefect().Should().Contain($"{bytes.Length + 1} bytes");
     }

@@ -30,6 +30,59 @@ public class TrainingTests
     }
 
     [Fact]
+    public void Batches_are_reported_within_an_epoch_and_their_losses_make_up_the_epochs()
+    {
+        var batches = new List<NeuralOdeBatchReport>();
+        var mlContext = new MLContext(1);
+        IReadOnlyList<NeuralOdeEpochReport> epochs = Fitted.Model(mlContext, Fitted.Options(o =>
+        {
+            (o.NumberOfEpochs, o.BatchSize) = (2, 24);
+            (o.BatchCallback, o.BatchesPerReport) = (batches.Add, 4);
+        })).NeuralOde().TrainingHistory;
+
+        // 240 rows are 10 batches: two reports of four and one of two.
+        long perEpoch = batches[0].BatchesPerEpoch;
+        long[] places = [.. Enumerable.Range(1, (int)perEpoch).Where(i => i % 4 == 0 || i == perEpoch).Select(i => (long)i)];
+        batches.Select(report => (report.Epoch, report.Batch)).Should()
+            .Equal(new[] { 1, 2 }.SelectMany(epoch => places.Select(place => (epoch, place))));
+        foreach (NeuralOdeEpochReport epoch in epochs)
+        {
+            NeuralOdeBatchReport[] own = [.. batches.Where(report => report.Epoch == epoch.Epoch)];
+            long before = 0;
+            double sum = 0;
+            foreach (NeuralOdeBatchReport report in own)
+            {
+                sum += report.Loss * (report.Batch - before);
+                before = report.Batch;
+            }
+            (sum / perEpoch).Should().BeApproximately(epoch.TrainLoss, 1e-9);
+            own[^1].LearningRate.Should().Be(epoch.LearningRate);
+            own.Should().OnlyContain(report => report.NfeForward >= 7);
+        }
+        batches[0].ToString().Should().StartWith(FormattableString.Invariant($"epoch 1, batch 4/{perEpoch}: loss {batches[0].Loss:F4}"));
+    }
+
+    [Fact]
+    public void Reports_tell_the_tolerances_of_the_solver_as_they_fall()
+    {
+        var mlContext = new MLContext(1);
+        IReadOnlyList<NeuralOdeEpochReport> Train(Action<NeuralOdeClassificationTrainer.Options> set) => Fitted.Model(
+            mlContext, Fitted.Options(o =>
+            {
+                (o.NumberOfEpochs, o.RelativeTolerance, o.AbsoluteTolerance) = (3, 1e-2, 1e-3);
+                set(o);
+            })).NeuralOde().TrainingHistory;
+
+        Train(_ => { }).Should().OnlyContain(report => report.Tolerances == new SolverTolerances(1e-2, 1e-3));
+        Train(o => o.StepSize = 0.5).Should().OnlyContain(report => report.Tolerances == null);
+        double[] relative = [.. Train(o => o.FinalTolerances = new SolverTolerances(1e-4, 1e-5)).Select(r => r.Tolerances!.Relative)];
+        // A hundredth in all, in equal ratios: a third of the way after the first epoch, but for the batch that is the last.
+        Math.Log10(relative[0]).Should().BeInRange(-2 - 2.0 / 3, -2);
+        Math.Log10(relative[1] / relative[0]).Should().BeApproximately(-2.0 / 3, 1e-9);
+        Math.Log10(relative[2] / relative[1]).Should().BeApproximately(-2.0 / 3, 1e-9);
+    }
+
+    [Fact]
     public void The_seed_of_the_context_decides_and_torch_is_left_as_it_was()
     {
         torch.manual_seed(5);

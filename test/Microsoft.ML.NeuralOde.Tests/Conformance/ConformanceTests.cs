@@ -14,12 +14,19 @@ public sealed class ConformanceTests
         Keyed<Row>(300),
         [Keyed<NoFeatures>(20), Keyed<ScalarFeatures>(20), Keyed<DoubleFeatures>(20)], View<Row>(20));
 
-    [Fact]
-    public void Classification_of_images() => Conformance.Check(
+    [Theory]
+    [InlineData(ConvolutionalBlock.Ode, 0)]
+    [InlineData(ConvolutionalBlock.Ode, 3)]
+    [InlineData(ConvolutionalBlock.Residual, 0)]
+    [InlineData(ConvolutionalBlock.SharedResidual, 2)]
+    [InlineData(ConvolutionalBlock.None, 0)]
+    public void Classification_of_images(ConvolutionalBlock block, int augmented) => Conformance.Check(
         _mlContext, _mlContext.MulticlassClassification.Trainers.NeuralOde(new NeuralOdeClassificationTrainer.Options
         {
             NumberOfEpochs = 1,
-            Network = new ConvolutionalNetwork { Channels = 4 },
+            Network = new ConvolutionalNetwork { Channels = 4, Block = block, ResidualLayers = 2 },
+            AugmentedDimensions = augmented,
+            LearnAugmentation = augmented == 3,
         }), Images(300), [Keyed<NoFeatures>(20), Keyed<ScalarFeatures>(20), Keyed<DoubleFeatures>(20)],
         ImageData.View(_mlContext, ImageData.Rows(20, ImageData.Colour), 3, 12, 14));
 
@@ -30,10 +37,21 @@ public sealed class ConformanceTests
         [View<NoFeatures>(20), View<ScalarFeatures>(20), View<DoubleFeatures>(20)], View<NoLabel>(20));
 
     [Theory]
-    [InlineData("Size")]
-    [InlineData("Sizes")]
-    public void Regression(string label) => Conformance.Check(
-        _mlContext, _mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = label })),
+    [InlineData("Size", DynamicsForm.FirstOrder, 0)]
+    [InlineData("Sizes", DynamicsForm.FirstOrder, 0)]
+    [InlineData("Size", DynamicsForm.FirstOrder, 2)]
+    [InlineData("Size", DynamicsForm.SecondOrder, 0)]
+    [InlineData("Size", DynamicsForm.HeavyBall, 1)]
+    [InlineData("Sizes", DynamicsForm.Hamiltonian, 0)]
+    [InlineData("Size", DynamicsForm.SeparableHamiltonian, 1)]
+    public void Regression(string label, DynamicsForm form, int augmented) => Conformance.Check(
+        _mlContext, _mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options
+        {
+            LabelColumnName = label,
+            DynamicsForm = form,
+            AugmentedDimensions = augmented,
+            LearnAugmentation = augmented == 1,
+        })),
         View<Row>(300),
         [View<NoFeatures>(20), View<ScalarFeatures>(20), View<DoubleFeatures>(20)], View<NoLabel>(20));
 

@@ -156,8 +156,8 @@ public sealed class DynamicsFormTests : IDisposable
                 "Solver is 'leapfrog'; *implicit_midpoint*SeparableHamiltonian*"),
             (o => (o.DynamicsForm, o.Dynamics) = (DynamicsForm.HeavyBall,
                 NeuralOdeDynamics.FromModule("own", size => new DenseDynamics(size))), "DynamicsForm is *Dynamics is set*"),
-            (o => (o.AugmentedDimensions, o.Network) = (2, new ConvolutionalNetwork()),
-                "AugmentedDimensions is 2; it must be zero where Network is set*"),
+            (o => (o.DynamicsForm, o.Network) = (DynamicsForm.SecondOrder, new ConvolutionalNetwork()),
+                "DynamicsForm is SecondOrder; it must be FirstOrder where Network is set*"),
         })
         {
             var options = new Options();

@@ -1,7 +1,7 @@
 namespace Microsoft.ML.NeuralOde.Tests.Networks;
 
 /// <summary>A convolutional network in double precision and as plain loops, from the definitions of its layers.</summary>
-internal sealed class PlainImageNetwork(IReadOnlyDictionary<string, ModelWeights> weights, int groups)
+internal sealed class PlainImageNetwork(IReadOnlyDictionary<string, ModelWeights> weights, int groups, int stateGroups)
 {
     /// <summary>The probabilities of the classes of one image.</summary>
     public double[] SharedResidual(float[] pixels, ImageShape shape, int layers)
@@ -10,22 +10,25 @@ internal sealed class PlainImageNetwork(IReadOnlyDictionary<string, ModelWeights
         Image x = new Image(
             shape.Channels, shape.Height, shape.Width).Fill((c, y, k) => (pixels[(c * shape.Height + y) * shape.Width + k] - mean) * scale);
         x = Convolve(x, "encoder0", 1, 0);
-        x = Relu(Normalize(x, "norm0.weight", "norm0.bias"));
+        x = Relu(Normalize(x, "norm0.weight", "norm0.bias", groups));
         x = Convolve(x, "encoder1", 2, 1);
-        x = Relu(Normalize(x, "norm1.weight", "norm1.bias"));
+        x = Relu(Normalize(x, "norm1.weight", "norm1.bias", groups));
         x = Convolve(x, "encoder2", 2, 1);
+        int further = weights["head_norm.weight"].Values.Count - x.Channels;
+        if (further > 0)
+            x = Augment(x, further);
         for (int layer = 0; layer < layers; layer++)
         {
             Image rate = x;
             for (int i = 0; i < 2; i++)
             {
-                rate = Relu(Normalize(rate, $"ode.dynamics.norm_weight{i}", $"ode.dynamics.norm_bias{i}"));
+                rate = Relu(Normalize(rate, $"ode.dynamics.norm_weight{i}", $"ode.dynamics.norm_bias{i}", stateGroups));
                 rate = Convolve(rate, $"ode.dynamics.weight{i}", $"ode.dynamics.bias{i}", 1, 1);
             }
-            rate = Normalize(rate, "ode.dynamics.norm_weight2", "ode.dynamics.norm_bias2");
+            rate = Normalize(rate, "ode.dynamics.norm_weight2", "ode.dynamics.norm_bias2", stateGroups);
             x = new Image(x.Channels, x.Height, x.Width).Fill((c, y, k) => x[c, y, k] + rate[c, y, k]);
         }
-        x = Relu(Normalize(x, "head_norm.weight", "head_norm.bias"));
+        x = Relu(Normalize(x, "head_norm.weight", "head_norm.bias", stateGroups));
         double[] means = [.. Enumerable.Range(0, x.Channels).Select(c => x.Mean(c, c + 1))];
         IReadOnlyList<float> head = [.. weights["head.weight"].Values], bias = [.. weights["head.bias"].Values];
         double[] odds = [.. Enumerable.Range(0, bias.Count)
@@ -52,13 +55,28 @@ internal sealed class PlainImageNetwork(IReadOnlyDictionary<string, ModelWeights
         });
     }
 
-    private Image Normalize(Image x, string weight, string bias)
+    /// <summary>Channels behind those of the image, zero or linear functions of those at the same place.</summary>
+    private Image Augment(Image x, int further)
+    {
+        float[]? w = null, b = null;
+        if (weights.TryGetValue("augmentation.weight", out ModelWeights? learned))
+            (w, b) = ([.. learned.Values], [.. weights["augmentation.bias"].Values]);
+        return new Image(x.Channels + further, x.Height, x.Width).Fill((c, y, k) =>
+        {
+            int row = c - x.Channels;
+            if (row < 0 || w is null)
+                return row < 0 ? x[c, y, k] : 0;
+            return b![row] + Enumerable.Range(0, x.Channels).Sum(from => w[row * x.Channels + from] * x[from, y, k]);
+        });
+    }
+
+    private Image Normalize(Image x, string weight, string bias, int count)
     {
         float[] w = [.. weights[weight].Values], b = [.. weights[bias].Values];
-        int size = x.Channels / groups;
-        var means = new double[groups];
-        var deviations = new double[groups];
-        for (int g = 0; g < groups; g++)
+        int size = x.Channels / count;
+        var means = new double[count];
+        var deviations = new double[count];
+        for (int g = 0; g < count; g++)
         {
             double mean = means[g] = x.Mean(g * size, (g + 1) * size);
             Image squares = new Image(x.Channels, x.Height, x.Width).Fill((c, y, k) => Math.Pow(x[c, y, k] - mean, 2));

@@ -22,6 +22,9 @@ public sealed class FixtureTests
     [InlineData("regression-vector-v1.zip")]
     [InlineData("density-v1.zip")]
     [InlineData("anomaly-v1.zip")]
+    [InlineData("images-v1.zip")]
+    [InlineData("images-augmented-v1.zip")]
+    [InlineData("second-order-v1.zip")]
     public void Files_of_every_version_are_read_and_score_as_computed_independently(string file)
     {
         var all = JsonSerializer.Deserialize<Dictionary<string, Dictionary<string, float[]>>>(
@@ -31,7 +34,7 @@ public sealed class FixtureTests
         using (model as IDisposable)
             foreach ((string column, float[] expected) in all[file])
             {
-                float[] found = Scores(model, column);
+                float[] found = Scores(model, column, file.StartsWith("images", StringComparison.Ordinal));
                 found.Length.Should().Be(expected.Length);
                 found.Zip(expected, (a, b) => Math.Abs(a - b) / Math.Max(1, Math.Abs(b))).Max().Should().BeLessThan(1e-4f, column);
             }
@@ -58,10 +61,10 @@ public sealed class FixtureTests
     }
 
     /// <summary>What a model says about one row: the same one as in scores.py.</summary>
-    private float[] Scores(ITransformer model, string column)
+    private float[] Scores(ITransformer model, string column, bool isOfImages)
     {
-        float[] features = [0.5f, -1.25f];
-        IDataView row = model is IEnumerable<ITransformer> ? Blobs.View(_mlContext, [new Point { Features = features }])
+        float[] features = SmallModels.Point(2);
+        IDataView row = isOfImages ? SmallModels.ImagePoint(_mlContext) : model is IEnumerable<ITransformer> ? Blobs.View(_mlContext, [new Point { Features = features }])
             : TabularData.View(_mlContext, [new TableRow { Features = features, Target = 11.5f }]);
         IDataView scored = model.Transform(row);
         return scored.Schema[column].Type is VectorDataViewType

@@ -3,8 +3,6 @@ namespace Microsoft.ML.NeuralOde.Tests.Persistence;
 /// <summary>A small sealed model of each kind, and what it says about a point.</summary>
 public sealed class SavedModels
 {
-    private static readonly float[] Point = [0.5f, -1.25f];
-
     public SavedModels()
     {
         var mlContext = new MLContext(1);
@@ -39,11 +37,11 @@ public sealed class SavedModels
                 {
                     case NeuralOdeTransformer predictor:
                         var scores = new float[predictor.Model.OutputCount];
-                        predictor.Model.Score(Point, 1, scores);
+                        predictor.Model.Score(SmallModels.Point(predictor.Model.FeatureCount), 1, scores);
                         return scores;
                     case ContinuousFlowTransformer flow:
-                        return flow.Model.FeatureCount == Point.Length
-                        ? flow.Model.LogDensity(Point, new float[flow.Model.ConditionCount]) : [];
+                        return flow.Model.LogDensity(
+                            SmallModels.Point(flow.Model.FeatureCount), new float[flow.Model.ConditionCount]);
                 }
         throw new InvalidOperationException("The pipeline has no model of this library.");
     }

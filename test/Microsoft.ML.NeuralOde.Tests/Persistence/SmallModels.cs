@@ -6,17 +6,28 @@ namespace Microsoft.ML.NeuralOde.Tests.Persistence;
 /// <summary>A small model of each kind, for files.</summary>
 internal static class SmallModels
 {
-    public static readonly string[] Kinds = ["multiclass", "binary", "regression", "regression-vector", "density", "anomaly"];
+    public static readonly string[] Kinds = ["multiclass", "binary", "regression", "regression-vector", "density", "anomaly", "images", "images-augmented", "second-order"];
 
     private static readonly SolverTolerances Tight = new(1e-6, 1e-7);
 
     /// <summary>The name of the file of a kind in the current format.</summary>
     public static string FileName(string kind) => $"{kind}-v{PayloadReader.FormatVersion}.zip";
 
+    private static readonly ImageShape Image = new(1, 6, 6);
+
+    /// <summary>A row of as many numbers, the same in every test and in scores.py.</summary>
+    public static float[] Point(int features) => [.. Enumerable.Range(0, features).Select(i => i % 2 == 0 ? 0.5f : -1.25f)];
+
+    /// <summary>The point as an image.</summary>
+    public static IDataView ImagePoint(MLContext mlContext) =>
+        Images(mlContext, [new ImageRow { Label = "lying", Features = Point((int)Image.Size) }]);
+
     /// <summary>A model and the data that it was fitted to.</summary>
     public static (ITransformer Model, IDataView Data) Fit(MLContext mlContext, string kind)
     {
-        IDataView data = kind == "multiclass" ? Blobs.View(mlContext, Blobs.Rows(60)) : TabularData.View(mlContext, TabularData.Circle(60));
+        IDataView data = kind == "multiclass" ? Blobs.View(mlContext, Blobs.Rows(60))
+            : kind.StartsWith("images", StringComparison.Ordinal) ? Images(mlContext, ImageData.Rows(60, Image))
+            : TabularData.View(mlContext, TabularData.Circle(60));
         IEstimator<ITransformer> trainer = kind switch
         {
             "multiclass" => Fitted.Pipeline(mlContext, Fitted.Options(o => o.NumberOfEpochs = 2)),
@@ -26,6 +37,23 @@ internal static class SmallModels
                 Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Target", Solver = OdeMethod.Rk4, StepSize = 0.05 })),
             "regression-vector" =>
             mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options { LabelColumnName = "Targets" })),
+            "images" => mlContext.MulticlassClassification.Trainers.NeuralOde(Small(new NeuralOdeClassificationTrainer.Options
+            {
+                Network = new ConvolutionalNetwork { Channels = 4 },
+            })),
+            "images-augmented" => mlContext.MulticlassClassification.Trainers.NeuralOde(Small(new NeuralOdeClassificationTrainer.Options
+            {
+                Network = new ConvolutionalNetwork { Channels = 4, Block = ConvolutionalBlock.SharedResidual, ResidualLayers = 3 },
+                AugmentedDimensions = 2,
+                LearnAugmentation = true,
+            })),
+            "second-order" => mlContext.Regression.Trainers.NeuralOde(Small(new NeuralOdeRegressionTrainer.Options
+            {
+                LabelColumnName = "Target",
+                DynamicsForm = DynamicsForm.SecondOrder,
+                AugmentedDimensions = 1,
+                LearnAugmentation = true,
+            })),
             "density" => mlContext.Transforms.ContinuousFlowDensity(SmallFlow(new ContinuousFlowDensityEstimator.Options
             {
                 ConditionColumnName = "Target",
@@ -38,6 +66,9 @@ internal static class SmallModels
         };
         return (trainer.Fit(data), data);
     }
+
+    private static IDataView Images(MLContext mlContext, IEnumerable<ImageRow> rows) =>
+        ImageData.Keyed(mlContext, rows, Image.Channels, Image.Height, Image.Width);
 
     private static TOptions Small<TOptions>(TOptions options)
         where TOptions : NeuralOdePredictorOptions

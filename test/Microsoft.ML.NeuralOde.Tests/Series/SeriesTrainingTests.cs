@@ -1,6 +1,6 @@
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Data;
-using Microsoft.ML.NeuralOde.Tests.Data;
+using Microsoft.ML.NeuralOde.Tests.Support;
 using TorchSharp;
 
 namespace Microsoft.ML.NeuralOde.Tests.Series;

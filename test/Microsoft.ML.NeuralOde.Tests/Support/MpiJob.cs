@@ -100,11 +100,18 @@ internal sealed class MpiJob : IDisposable
         Await(line => line.StartsWith($"rank{rank}: of ", StringComparison.Ordinal)).Split(' ')[^1],
         System.Globalization.CultureInfo.InvariantCulture);
 
-    /// <summary>What a rank said that begins so, without the beginning.</summary>
-    public string Said(int rank, string beginning) =>
-        Array.FindLast(Lines, line => line.StartsWith($"rank{rank}: {beginning}", StringComparison.Ordinal))?
-        [$"rank{rank}: {beginning}".Length..]
-        ?? throw new InvalidOperationException($"Rank {rank} has not said {beginning}…: {string.Join('\n', Lines)}");
+    /// <summary>
+    /// What a rank said that begins so, without the beginning. It may stand within a line: mpiexec cuts long lines of one rank where
+    /// another speaks.
+    /// </summary>
+    public string Said(int rank, string beginning)
+    {
+        string mark = $"rank{rank}: {beginning}";
+        string? line = Array.FindLast(Lines, line => line.Contains(mark, StringComparison.Ordinal));
+        return line is not null
+            ? line[(line.LastIndexOf(mark, StringComparison.Ordinal) + mark.Length)..]
+            : throw new InvalidOperationException($"Rank {rank} has not said {beginning}…: {string.Join('\n', Lines)}");
+    }
 
     public static void Signal(int process, string signal)
     {

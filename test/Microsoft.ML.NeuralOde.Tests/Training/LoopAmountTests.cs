@@ -9,7 +9,7 @@ namespace Microsoft.ML.NeuralOde.Tests.Training;
 /// <summary>What the loop reports, and by how much it moves the weights, on a module whose gradient is always (3, 4).</summary>
 public class LoopAmountTests
 {
-    private static readonly TrainingSurroundings Silent = new(_ => { }, _ => { }, _ => { }, () => { });
+    private static readonly TrainingSurroundings Silent = new(_ => { }, _ => { }, _ => { }, _ => { }, () => { });
 
     /// <summary>Options of one step of size 0.1 from the weights (1, −2), and where it leads.</summary>
     public static TheoryData<string, Action<NeuralOdeRegressionTrainer.Options>, double[]> OneStep => new()

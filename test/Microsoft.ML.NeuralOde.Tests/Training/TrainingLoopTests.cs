@@ -54,9 +54,9 @@ public sealed class TrainingLoopTests : IDisposable
         using ITrainingRows rows = streamed ? Stream(data, columns) : new RowLoader(columns, 1 << 20, _ => { }, () => { }).Load(data);
         using var trainable = new Centre(stopAfter);
         CheckpointStore? store = CheckpointStore.Open(options);
-        store?.Identify(options, rows, null);
+        store?.Identify(options, rows.Statistics, null);
         using var loop = new TrainingLoop(
-            trainable, rows, null, options.Plan(7, store), new TrainingSurroundings(_ => { }, _ => { }, _ => { }, () => { }));
+            trainable, rows, null, options.Plan(7, store), new TrainingSurroundings(_ => { }, _ => { }, _ => { }, _ => { }, () => { }));
         loop.Run().Should().HaveCount(epochs);
         return trainable.Value;
     }

@@ -87,7 +87,7 @@ internal sealed class AdjointMethod() : Chapter(3, "the-adjoint-method", "The ad
     /// <summary>What lies in memory between the way forward and the way back.</summary>
     private static void Memory(TutorialPage page)
     {
-        random.manual_seed(5);
+        random.manual_seed(page.Seed(5));
         using var f = new DenseDynamics(64, [64]);
         using Tensor batch = randn(256, 64);
         int[] steps = [16, 32, 64, 128, 256];

@@ -24,7 +24,7 @@ internal sealed class BeyondTheState() : Chapter(6, "augmented-and-second-order"
         foreach ((string name, int dimensions) in new[] { ("line", 0), ("augmented", 1) })
         {
             using DisposeScope scope = NewDisposeScope();
-            random.manual_seed(4);
+            random.manual_seed(page.Seed(4));
             using var f = new DenseDynamics(1 + dimensions, [32]);
             using var block = new OdeBlock(f, 1, Training, dimensions == 0 ? null : StateAugmentation.Zeros(dimensions));
             Tensor inputs = tensor([.. Spaced(-0.9, 0.9, 7).Select(x => (float)x)], [7, 1]);
@@ -63,8 +63,8 @@ internal sealed class BeyondTheState() : Chapter(6, "augmented-and-second-order"
         foreach (int dimensions in (int[])[0, 1, 3])
         {
             using DisposeScope scope = NewDisposeScope();
-            random.manual_seed(6);
-            var source = new Random(3);
+            random.manual_seed(page.Seed(6));
+            var source = new Random(page.Seed(3));
             using var f = new DenseDynamics(2 + dimensions, [32]);
             using var block = new OdeBlock(f, 1, Training, dimensions == 0 ? null : StateAugmentation.Zeros(dimensions));
             using var head = nn.Linear(2 + dimensions, 1);
@@ -92,7 +92,7 @@ internal sealed class BeyondTheState() : Chapter(6, "augmented-and-second-order"
             curves.Add(new Curve($"{name} more", [.. Enumerable.Range(1, Steps).Select(i => (double)i)], Smooth(losses)));
             if (dimensions is 0 or 1)
             {
-                (Tensor shown, Tensor colours) = Draw(120, new Random(9));
+                (Tensor shown, Tensor colours) = Draw(120, new Random(page.Seed(9)));
                 Tensor start = block.Augmentation is { } augmentation ? augmentation.call(shown) : shown;
                 using OdeSolution paths = Ode.Solve(f, start, tensor(Spaced(0, 1, 31)), Training);
                 figures.Add(Figures.Trajectories(paths.States, [.. Numbers(colours).Select(x => (int)x)], ["ring", "disc"],
@@ -143,7 +143,7 @@ internal sealed class BeyondTheState() : Chapter(6, "augmented-and-second-order"
         var curves = new List<Curve> { new("the pendulum", all, truth) { IsReference = true } };
         foreach (string kind in (string[])["first order", "second order"])
         {
-            random.manual_seed(8);
+            random.manual_seed(page.Seed(8));
             bool second = kind == "second order";
             using nn.Module<Tensor, Tensor, Tensor> f = second
                 ? new SecondOrderDynamics(1, [16], time: TimeDependence.None)

@@ -35,12 +35,12 @@ internal sealed class Choosing() : Chapter(9, "when-to-use-which", "When to use 
             ("neural ODE", () => new OdeBlock(new DenseDynamics(Width, [Width]), 1, Training)),
         })
         {
-            random.manual_seed(21);
+            random.manual_seed(page.Seed(21));
             using nn.Module<Tensor, Tensor> network = nn.Sequential(
                 ("encoder0", nn.Linear(784, 128)), ("relu", nn.ReLU()), ("encoder1", nn.Linear(128, Width)), ("middle", middle()),
                 ("head", nn.Linear(Width, 10)));
             using var optimizer = optim.Adam(network.parameters(), 1e-3);
-            var order = new Random(5);
+            var order = new Random(page.Seed(5));
             var losses = new List<double>();
             long started = Stopwatch.GetTimestamp();
             const int Epochs = 6, Batch = 128;

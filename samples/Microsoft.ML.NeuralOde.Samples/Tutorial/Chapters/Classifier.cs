@@ -21,7 +21,8 @@ internal sealed class Classifier() : Chapter(4, "training-a-classifier", "Traini
         page.Figure("digits", Figures.ImageGrid([.. shown.Select(i => Pixels(digits.Train, i))], MnistDataset.ImageSize,
             [.. shown.Select(i => $"{digits.Train.Labels.Span[i]}")], title: "sixteen of the digits"));
 
-        var mlContext = new MLContext(seed: 1);
+        var mlContext = new MLContext(page.Seed(1));
+        var batches = new List<NeuralOdeBatchReport>();
         var options = new NeuralOdeClassificationTrainer.Options
         {
             NumberOfEpochs = 12,
@@ -31,8 +32,11 @@ internal sealed class Classifier() : Chapter(4, "training-a-classifier", "Traini
             ValidationFraction = 0.1,
             RelativeTolerance = 1e-3,
             AbsoluteTolerance = 1e-4,
+            FinalTolerances = SolverTolerances.Production,
             GradientMethod = GradientMethod.Adjoint(),
             Normalization = FeatureNormalization.None,
+            BatchCallback = batches.Add,
+            BatchesPerReport = 5,
             CancellationToken = cancellationToken,
         };
         using NeuralOdeClassificationTransformer model = mlContext.MulticlassClassification.Trainers.NeuralOde(options)
@@ -40,7 +44,8 @@ internal sealed class Classifier() : Chapter(4, "training-a-classifier", "Traini
         page.Number("weights", model.Model.ParameterCount, "N0", 0);
         page.Words("summary", model.Model.Summary.ToString().ReplaceLineEndings("\n"));
         IReadOnlyList<NeuralOdeEpochReport> history = model.TrainingHistory;
-        page.Figure("training", Figures.TrainingCurves(history), 1000, 640);
+        page.Figure("training", Figures.TrainingCurves(history), 1300, 640);
+        Batches(page, batches);
         int[] epochs = [0, 1, 2, 5, history.Count - 1];
         page.Table("epochs", ["epoch", "loss", "accuracy", "validation accuracy", "evaluations forward", "evaluations backward"],
             [.. epochs.Select(i => new object[]
@@ -59,6 +64,21 @@ internal sealed class Classifier() : Chapter(4, "training-a-classifier", "Traini
         page.Figure("confusion", Figures.ConfusionMatrix(metrics.ConfusionMatrix));
         Mistakes(page, mlContext, model, digits.Test);
         States(page, model, digits.Test);
+    }
+
+    /// <summary>The loss within epochs.</summary>
+    private static void Batches(TutorialPage page, List<NeuralOdeBatchReport> batches)
+    {
+        NeuralOdeBatchReport[] first = [.. batches.Where(report => report.Epoch == 1)];
+        page.Number("batches-per-epoch", first[0].BatchesPerEpoch, "N0", 0);
+        page.Table("batches", ["batches of the first epoch", "mean loss"],
+            [.. first.Zip(first.Prepend(new NeuralOdeBatchReport()), (report, before) => new object[]
+            {
+                $"{before.Batch + 1} to {report.Batch}", TutorialPage.Cell(report.Loss, "0.00", 0.15),
+            })]);
+        page.Figure("batches", Figures.Lines("loss within the epochs", "epoch", "mean loss of five batches",
+            [new Curve("loss", [.. batches.Select(report => report.Epoch - 1 + report.Batch / (double)report.BatchesPerEpoch)],
+                [.. batches.Select(report => report.Loss)])], logY: true), 800, 420);
     }
 
     /// <summary>Digits that were taken for others.</summary>

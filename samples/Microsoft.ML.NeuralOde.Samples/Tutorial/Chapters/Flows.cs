@@ -25,8 +25,8 @@ internal sealed class Flows() : Chapter(7, "continuous-flows", "Continuous norma
         {
             page.Number("likelihood", result.TestLogLikelihood, "0.00", 0.03);
             page.Number("limit", result.TrueNegativeEntropy, "0.00", 0.01);
-            random.manual_seed(1);
-            using Tensor data = tensor(density.Sample(2000, new Random(5)), [2000, 2]);
+            random.manual_seed(page.Seed(1));
+            using Tensor data = tensor(density.Sample(2000, new Random(page.Seed(5))), [2000, 2]);
             page.Figure("flow", Figures.Flow(flow, data, points => LogDensity(density, points)), 960, 960);
             Anomaly(page, flow, density);
             Sampling(page, flow, density);
@@ -71,8 +71,8 @@ internal sealed class Flows() : Chapter(7, "continuous-flows", "Continuous norma
     {
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor inside = flow.LogDensity(tensor(density.Sample(1000, new Random(11)), [1000, 2]));
-        var source = new Random(12);
+        Tensor inside = flow.LogDensity(tensor(density.Sample(1000, new Random(page.Seed(11))), [1000, 2]));
+        var source = new Random(page.Seed(12));
         Tensor around = tensor([.. Enumerable.Range(0, 2000).Select(_ => (float)(8 * source.NextDouble() - 4))], [1000, 2]);
         double[] normal = Numbers(inside), random = Numbers(flow.LogDensity(around));
         double auroc = normal.Average(good => random.Average(bad => good > bad ? 1 : good == bad ? 0.5 : 0));
@@ -84,7 +84,7 @@ internal sealed class Flows() : Chapter(7, "continuous-flows", "Continuous norma
     {
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        random.manual_seed(2);
+        random.manual_seed(page.Seed(2));
         Tensor latent = flow.Base.Sample(2000);
         Tensor reference = Push(latent, flow, new OdeSolverOptions { RelativeTolerance = 1e-7, AbsoluteTolerance = 1e-8 }, out _);
         var rows = new List<object[]>();
@@ -120,7 +120,7 @@ internal sealed class Flows() : Chapter(7, "continuous-flows", "Continuous norma
         var rows = new List<object[]>();
         foreach (int dimension in (int[])[2, 16, 64])
         {
-            random.manual_seed(9);
+            random.manual_seed(page.Seed(9));
             // A matrix stands for the Jacobian of f.
             Tensor jacobian = randn([dimension, dimension], ScalarType.Float64) / tensor(Math.Sqrt(dimension));
             double exact = jacobian.trace().ToDouble();

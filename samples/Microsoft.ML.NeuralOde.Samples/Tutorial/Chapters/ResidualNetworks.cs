@@ -26,7 +26,7 @@ internal sealed class ResidualNetworks() : Chapter(1, "from-resnets-to-odes", "F
     /// <summary>One network as ten layers and as an equation.</summary>
     private static void Layers(TutorialPage page)
     {
-        using DenseDynamics f = Network();
+        using DenseDynamics f = Network(page);
         using Tensor input = tensor(new[] { 0.8, -0.5 }, [1, 2]);
         double[] times = Spaced(0, 1, 101);
         using Tensor grid = tensor(times);
@@ -39,7 +39,7 @@ internal sealed class ResidualNetworks() : Chapter(1, "from-resnets-to-odes", "F
     /// <summary>The distance of a network with N layers from the equation shrinks as 1 / N.</summary>
     private static void Limit(TutorialPage page)
     {
-        using DenseDynamics f = Network();
+        using DenseDynamics f = Network(page);
         using Tensor input = tensor(new[] { 0.8, -0.5 }, [1, 2]);
         using OdeSolution limit = Ode.Solve(
             f, input, 0, 1, new OdeSolverOptions { Method = OdeMethod.Dopri8, RelativeTolerance = 1e-12, AbsoluteTolerance = 1e-13 });
@@ -85,7 +85,7 @@ internal sealed class ResidualNetworks() : Chapter(1, "from-resnets-to-odes", "F
 
     private static void Block(TutorialPage page)
     {
-        random.manual_seed(1);
+        random.manual_seed(page.Seed(1));
         using var f = new DenseDynamics(64, [64]);
         using var block = new OdeBlock(f, 1, new OdeSolverOptions { RelativeTolerance = 1e-3, AbsoluteTolerance = 1e-4 });
         using Tensor batch = randn(16, 64);
@@ -97,9 +97,9 @@ internal sealed class ResidualNetworks() : Chapter(1, "from-resnets-to-odes", "F
         page.Words("block-text", block.ToString());
     }
 
-    private static DenseDynamics Network()
+    private static DenseDynamics Network(TutorialPage page)
     {
-        random.manual_seed(11);
+        random.manual_seed(page.Seed(11));
         var network = new DenseDynamics(2, [16], time: TimeDependence.None);
         foreach (Tensor parameter in network.parameters())
             parameter.mul_(tensor(4f));

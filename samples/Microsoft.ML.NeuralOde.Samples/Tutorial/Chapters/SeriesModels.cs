@@ -18,8 +18,8 @@ internal sealed class SeriesModels() : Chapter(8, "series", "Series: latent and 
     public override void Run(TutorialPage page, CancellationToken cancellationToken)
     {
         using DisposeScope outer = NewDisposeScope();
-        random.manual_seed(12);
-        var source = new Random(4);
+        random.manual_seed(page.Seed(12));
+        var source = new Random(page.Seed(4));
         using var model = new LatentEquation();
         using var optimizer = optim.Adam(model.parameters(), 1e-2);
         const int Steps = 900;
@@ -46,6 +46,8 @@ internal sealed class SeriesModels() : Chapter(8, "series", "Series: latent and 
         Forecast(page, model);
         Errors(page, model);
         page.Number("weights", model.parameters().Sum(parameter => parameter.numel()), "N0", 0);
+        using var signals = new LeadingSignal(page);
+        signals.Run(cancellationToken);
     }
 
     /// <summary>One series of which twelve points are seen, with what may follow.</summary>
@@ -56,7 +58,7 @@ internal sealed class SeriesModels() : Chapter(8, "series", "Series: latent and 
         foreach (int seed in (int[])[21, 33])
         {
             using DisposeScope scope = NewDisposeScope();
-            var source = new Random(seed);
+            var source = new Random(page.Seed(seed));
             double[] seenTimes = [.. Enumerable.Range(0, 12).Select(_ => 0.5 * End * source.NextDouble()).Order()];
             double[] grid = Spaced(0, End, 121);
             double[] all = [.. seenTimes.Concat(grid).Order().Distinct()];
@@ -78,7 +80,7 @@ internal sealed class SeriesModels() : Chapter(8, "series", "Series: latent and 
     private static void Errors(TutorialPage page, LatentEquation model)
     {
         using IDisposable noGrad = no_grad();
-        var source = new Random(77);
+        var source = new Random(page.Seed(77));
         double model2 = 0, last2 = 0, mean2 = 0;
         int count = 0, inside = 0;
         for (int series = 0; series < 100; series++)

@@ -104,7 +104,7 @@ internal sealed class SolversAndTolerances() : Chapter(2, "solvers-and-tolerance
     /// <summary>An untrained layer of 64 units in float64, as a neural network sees its tolerances.</summary>
     private static void Tolerances(TutorialPage page)
     {
-        random.manual_seed(3);
+        random.manual_seed(page.Seed(3));
         using var f = (DenseDynamics)new DenseDynamics(64, [64]).to(ScalarType.Float64);
         foreach (Tensor parameter in f.parameters())
             parameter.mul_(tensor(3f));

@@ -136,7 +136,8 @@ internal sealed class Stiffness() : Chapter(5, "stiffness-and-regularisation", "
             ("Jacobian norm, 0.01", new PathRegularization { JacobianNorm = 0.01 }),
         })
         {
-            (double loss, double accuracy, double energy, double evaluations, double[] counts) = Moons(regularization, cancellationToken);
+            (double loss, double accuracy, double energy, double evaluations, double[] counts) = Moons(
+                page, regularization, cancellationToken);
             rows.Add([name, TutorialPage.Cell(loss, "0.000", 0.5), TutorialPage.Cell(accuracy, "0.0", 0.02),
                 TutorialPage.Cell(energy, "0.0", 0.3), TutorialPage.Cell(evaluations, "N0", 0.3)]);
             curves.Add(new Curve(name, [.. Enumerable.Range(0, counts.Length).Select(i => 20.0 * i)], counts));
@@ -148,11 +149,11 @@ internal sealed class Stiffness() : Chapter(5, "stiffness-and-regularisation", "
     }
 
     private static (double Loss, double Accuracy, double Energy, double Evaluations, double[] Counts) Moons(
-        PathRegularization regularization, CancellationToken cancellationToken)
+        TutorialPage page, PathRegularization regularization, CancellationToken cancellationToken)
     {
         using DisposeScope outer = NewDisposeScope();
-        random.manual_seed(2);
-        var source = new Random(1);
+        random.manual_seed(page.Seed(2));
+        var source = new Random(page.Seed(1));
         using var f = new DenseDynamics(2, [32, 32]);
         using var head = nn.Linear(2, 1);
         using var optimizer = optim.Adam([.. f.parameters(), .. head.parameters()], 1e-2);

@@ -7,6 +7,10 @@ import glob, json, math, struct, zipfile
 FEATURES, CONDITION, STEPS = [0.5, -1.25], [11.5], 2000
 
 
+def features(count):
+    return [FEATURES[i % 2] for i in range(count)]
+
+
 def read(file):
     """The description and the arrays of the model in an archive."""
     with zipfile.ZipFile(file) as archive:
@@ -76,7 +80,7 @@ def dense(arrays, prefix, activation, fourier, condition=None):
             if i < layers - 1:
                 tangents = [[v * slope(a) for v, a in zip(tangent, x)] for tangent in tangents]
                 x = [value(a) for a in x]
-        return x + [sum(tangent[i] for i, tangent in enumerate(tangents))]
+        return x + [sum(tangent[i] for i, tangent in enumerate(tangents) if i < len(tangent))]
 
     return rate
 
@@ -95,17 +99,112 @@ def solve(rate, y, end):
     return state[:-1], state[-1]
 
 
-def predictor(description, arrays):
-    x = FEATURES
-    if "mean" in arrays:
-        width = len(arrays["mean"])
-        x = [(v - arrays["mean"][i % width]) * arrays["scale"][i % width] for i, v in enumerate(x)]
-    layers = len(description["Network"]["EncoderLayers"])
+def second_order(arrays):
+    """Positions move with their velocities, velocities with a network of both."""
+    acceleration = dense(arrays, "ode.dynamics.acceleration.", 0, fourier=False)
+
+    def rate(t, y):
+        half = len(y) // 2
+        return y[half:] + acceleration(t, y)[:half] + [0.0]
+
+    return rate
+
+
+def encoded(description, arrays, x):
+    """The state at the end of linear layers and an equation."""
+    network = description["Network"]
+    layers = len(network["EncoderLayers"])
     for i in range(layers):
         x = plus(times(arrays[f"encoder{i}.weight"], x), arrays[f"encoder{i}.bias"])
         if i < layers - 1:
             x = [max(0.0, v) for v in x]
-    x, _ = solve(dense(arrays, "ode.dynamics.", 0, fourier=False), x, description["Network"]["EndTime"])
+    if network.get("LearnsAugmentation"):
+        x = x + plus(times(arrays["ode.augmentation.weight"], x), arrays["ode.augmentation.bias"])
+    rate = second_order(arrays) if network.get("Form") == "SecondOrder" else dense(arrays, "ode.dynamics.", 0, fourier=False)
+    return solve(rate, x, network["EndTime"])[0]
+
+
+def convolve(image, weights, bias, stride, border, kernel):
+    """Images are lists of channels of rows; weights are flat, by output, input, row and column."""
+    height, width = len(image[0]), len(image[0][0])
+    padded = [[[0.0] * (width + 2 * border)] * border + [[0.0] * border + row + [0.0] * border for row in channel]
+              + [[0.0] * (width + 2 * border)] * border for channel in image]
+    places = [(c, i, j) for c in range(len(image)) for i in range(kernel) for j in range(kernel)]
+    return [[[b + sum(weights[o * len(places) + n] * padded[c][y + i][x + j] for n, (c, i, j) in enumerate(places))
+              for x in range(0, width + 2 * border - kernel + 1, stride)]
+             for y in range(0, height + 2 * border - kernel + 1, stride)] for o, b in enumerate(bias)]
+
+
+def normalize(image, weights, bias, groups=None):
+    """Group normalisation; with as many groups up to 32 as leave two channels in each where the file does not say how many."""
+    count = len(image)
+    size = count // (groups or max(g for g in range(1, 33) if count % g == 0 and (g == 1 or count // g > 1)))
+    result = []
+    for c, channel in enumerate(image):
+        group = [v for other in image[c // size * size:c // size * size + size] for row in other for v in row]
+        mean = sum(group) / len(group)
+        deviation = math.sqrt(sum((v - mean) ** 2 for v in group) / len(group) + 1e-5)
+        result.append([[(v - mean) / deviation * weights[c] + bias[c] for v in row] for row in channel])
+    return result
+
+
+def relu(image):
+    return [[[max(0.0, v) for v in row] for row in channel] for channel in image]
+
+
+def add(a, b, scale=1.0):
+    return [[[v + scale * w for v, w in zip(*rows)] for rows in zip(*channels)] for channels in zip(a, b)]
+
+
+def image_rate(arrays, groups, t, image):
+    """Two convolutions between normalisations; time is one more channel of each where they have weights for it."""
+    for i in range(2):
+        image = relu(normalize(image, arrays[f"ode.dynamics.norm_weight{i}"], arrays[f"ode.dynamics.norm_bias{i}"], groups))
+        result = convolve(image, arrays[f"ode.dynamics.weight{i}"], arrays[f"ode.dynamics.bias{i}"], 1, 1, 3)
+        if f"ode.dynamics.time_weight{i}" in arrays:
+            times_one = [[[t] * len(image[0][0])] * len(image[0])]
+            result = add(result, convolve(times_one, arrays[f"ode.dynamics.time_weight{i}"], [0.0] * len(result), 1, 1, 3))
+        image = result
+    return normalize(image, arrays["ode.dynamics.norm_weight2"], arrays["ode.dynamics.norm_bias2"], groups)
+
+
+def convolutional(description, arrays, x):
+    """The means of the channels of the state at the end."""
+    network = description["Network"]
+    shape, groups = network["Image"], network.get("Groups")
+    rows = [x[i:i + shape["Width"]] for i in range(0, len(x), shape["Width"])]
+    image = [rows[i:i + shape["Height"]] for i in range(0, len(rows), shape["Height"])]
+    for i, (stride, border, kernel) in enumerate([(1, 0, 3), (2, 1, 4), (2, 1, 4)]):
+        image = convolve(image, arrays[f"encoder{i}.weight"], arrays[f"encoder{i}.bias"], stride, border, kernel)
+        if i < 2:
+            image = relu(normalize(image, arrays[f"norm{i}.weight"], arrays[f"norm{i}.bias"]))
+    if network.get("LearnsAugmentation"):
+        weights = [v for row in arrays["augmentation.weight"] for v in row]
+        image = image + convolve(image, weights, arrays["augmentation.bias"], 1, 0, 1)
+    if network["Block"] == "SharedResidual":
+        for _ in range(network["Layers"]):
+            image = add(image, image_rate(arrays, groups, 0.0, image))
+    else:
+        h = network["EndTime"] / STEPS
+        for step in range(STEPS):
+            t = step * h
+            k1 = image_rate(arrays, groups, t, image)
+            k2 = image_rate(arrays, groups, t + h / 2, add(image, k1, h / 2))
+            k3 = image_rate(arrays, groups, t + h / 2, add(image, k2, h / 2))
+            k4 = image_rate(arrays, groups, t + h, add(image, k3, h))
+            for k, weight in ((k1, 1), (k2, 2), (k3, 2), (k4, 1)):
+                image = add(image, k, h / 6 * weight)
+    image = relu(normalize(image, arrays["head_norm.weight"], arrays["head_norm.bias"], groups))
+    return [sum(v for row in channel for v in row) / (len(channel) * len(channel[0])) for channel in image]
+
+
+def predictor(description, arrays):
+    network = description["Network"]
+    x = features(network["FeatureCount"])
+    if "mean" in arrays:
+        width = len(arrays["mean"])
+        x = [(v - arrays["mean"][i % width]) * arrays["scale"][i % width] for i, v in enumerate(x)]
+    x = (convolutional if network.get("Kind") == "convolutional" else encoded)(description, arrays, x)
     x = plus(times(arrays["head.weight"], x), arrays["head.bias"])
     if "output_scale" in arrays:
         x = [v / s + m for v, s, m in zip(x, arrays["output_scale"], arrays["output_mean"])]
