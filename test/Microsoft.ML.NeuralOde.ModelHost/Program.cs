@@ -4,8 +4,8 @@ using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde;
 using Microsoft.ML.NeuralOde.ModelHost;
 
-// Usage: MODEL forecast KEY prints what a forecaster says of a series. MODEL X Y [DYNAMICS]: knows the class Damping by the name DYNAMICS, where it is given. Prints the predicted label and the scores
-// of the point (X, Y); an exception's type and message on failure.
+// Usage: MODEL forecast KEY prints what a forecaster says of a series. MODEL X Y [DYNAMICS]: knows the class Damping by the name
+// DYNAMICS, where it is given. Prints the predicted label and the scores of the point (X, Y); an exception's type and message on failure.
 try
 {
     var mlContext = new MLContext();

@@ -85,7 +85,8 @@ internal static class LatentCommand
         CancellationToken cancellationToken)
     {
         var story = new LatentStory(set, epochs, seed);
-        display.Line($"{set.Name}: {set.Train.Count} series to learn from, {set.Test.Count} to be judged by; {epochs} epochs.");
+        display.Line($"{set.Name}: {set.Train.Count} series to learn from, {set.Calibration.Count} to calibrate by, "
+            + $"{set.Test.Count} to be judged by; {epochs} epochs.");
         manual_seed(seed);
         using var latent = new LatentOdeModel(options);
         long weights = Weights(latent);
@@ -127,7 +128,9 @@ internal static class LatentCommand
     private static Table Table(List<(LatentCase Case, Dictionary<string, LatentFigure> Figures)> cases)
     {
         Table table = new Table().Border(TableBorder.Simple)
-            .Title("Mean square errors of standardised values (share in the 90 % interval)").AddColumn("");
+            .Title(
+                "Mean square errors of standardised values (share in the 90 % interval by the learned noise, and by held-back series)")
+            .AddColumn("");
         foreach (string method in cases[0].Figures.Keys)
             table.AddColumn(new TableColumn(method).RightAligned());
         foreach ((LatentCase how, Dictionary<string, LatentFigure> figures) in cases)
@@ -136,6 +139,6 @@ internal static class LatentCommand
     }
 
     private static string Text(LatentFigure figure) => figure.Coverage is { } coverage
-        ? string.Create(CultureInfo.InvariantCulture, $"{figure.Mse:F4} ({coverage:P0})")
+        ? string.Create(CultureInfo.InvariantCulture, $"{figure.Mse:F4} ({coverage:P0}, {figure.Calibrated:P0})")
         : figure.Mse.ToString("F4", CultureInfo.InvariantCulture);
 }

@@ -60,7 +60,8 @@ internal sealed class Lbfgs(IObjective problem, double[] start, double tolerance
         double slope = Dot(direction, _gradient);
         if (!(slope < 0))
             return false;
-        double low = 0, high = double.PositiveInfinity, length = _pairs.Count > 0 ? 1 : Math.Min(1, 1 / Math.Sqrt(Dot(_gradient, _gradient)));
+        double low = 0, high = double.PositiveInfinity;
+        double length = _pairs.Count > 0 ? 1 : Math.Min(1, 1 / Math.Sqrt(Dot(_gradient, _gradient)));
         double[] next = new double[Point.Length], gradient = new double[Point.Length];
         (double[] Point, double[] Gradient, double Value)? lower = null;
         for (int trial = 0; trial < MostTrials; trial++)

@@ -28,7 +28,8 @@ internal sealed record ForecastColumns(
     /// channels.</exception>
     public ForecastInput Find(IExceptionContext context, DataViewSchema schema)
     {
-        DataViewSchema.Column[] values = [.. ValueNames.Select(name => Find(name, "series", OfValues, type => IsReal(type) || IsVector(type)))];
+        DataViewSchema.Column[] values =
+            [.. ValueNames.Select(name => Find(name, "series", OfValues, type => IsReal(type) || IsVector(type)))];
         DataViewSchema.Column? times = Times is null ? null : Find(Times, "time", OfTimes, type => IsTime(type) || IsVector(type));
         (ForecastRows rows, int channels) = Layout(
             context, values[0].Name, [.. values.Select(column => IsVector(column.Type))],

@@ -87,13 +87,16 @@ internal sealed class ContextView
     }
 
     /// <summary>An exogenous value some steps behind the end, or before it; NaN where it is not known any more.</summary>
-    public double Exogenous(int column, int lead) => _series.Exogenous!.At(column, End + lead * Step, Held * Step);
+    public double Exogenous(int column, int lead) => ExogenousAt(column, End + lead * Step);
 
     /// <summary>The same counted from the end of a channel.</summary>
-    public double Exogenous(int column, int lead, int anchor) =>
-        _series.Exogenous!.At(column, EndOf(anchor) + lead * Step, Held * Step);
+    public double Exogenous(int column, int lead, int anchor) => ExogenousAt(column, EndOf(anchor) + lead * Step);
 
     private static int First(ObservedSeries series, int end, int length) => Math.Max(0, series.LastObserved(end) - length + 1);
+
+    /// <summary>What lies before the context plays no part, however much of the series is remembered.</summary>
+    private double ExogenousAt(int column, double time) =>
+        _series.Exogenous!.At(column, Math.Max(time, _series.Time(_first)), Held * Step);
 
     private double ValueAt(double time, int channel, ref int right)
     {

@@ -32,7 +32,8 @@ internal sealed class ExogenousTrack(IReadOnlyList<string> names)
             if (!float.IsFinite(values[i]))
                 return string.Create(
                     CultureInfo.InvariantCulture,
-                    $"the exogenous value '{Names[i]}' is {values[i]}; exogenous values must be finite, and known wherever a series goes on");
+                    $"the exogenous value '{Names[i]}' is {values[i]}; exogenous values must be finite, "
+                    + $"and known wherever a series goes on");
         return null;
     }
 

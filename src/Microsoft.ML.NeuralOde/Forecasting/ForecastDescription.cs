@@ -19,6 +19,9 @@ internal sealed record ForecastDescription(
     int Horizon, int ContextLength, int LatentSize, int HiddenSize, string Recognition, string Evolution, bool Variational, string Solver,
     double StepSize, int Samples, int Channels = 1, int Exogenous = 0)
 {
+    /// <summary>Of a linear map, at most: 1 GiB.</summary>
+    internal const long MostWeights = 1 << 27;
+
     private const int MostColumns = 1 << 12;
 
     /// <summary>
@@ -43,6 +46,8 @@ internal sealed record ForecastDescription(
             || ContextLength is < 2 or > 1 << 20 || LatentSize is <= 0 or > 1 << 15 || HiddenSize is <= 0 or > 1 << 15
             || Samples is <= 0 or > 1 << 20 || Channels is <= 0 or > MostColumns || Exogenous is < 0 or > MostColumns)
             return "a size of its network makes no sense";
+        if (Linear.Weights > MostWeights)
+            return $"its linear map has {Linear.Weights} weights";
         if (!Enum.TryParse(Recognition, out LatentRecognition recognition) || !Enum.IsDefined(recognition))
             return $"its recognition is '{Recognition}', which this version does not know";
         if (!Enum.TryParse(Evolution, out LatentEvolution evolution) || !Enum.IsDefined(evolution))

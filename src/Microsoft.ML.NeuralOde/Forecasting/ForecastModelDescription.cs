@@ -39,8 +39,8 @@ internal sealed record SeriesTail(
     }
 
     /// <summary>Whether it is the end of a series of so many channels and exogenous columns.</summary>
-    public bool IsSound(int channels, int exogenous) => Key is not null && Increase(Times) && Values?.Length == (long)channels * Times.Length
-        && Array.TrueForAll(Values, value => value is null || float.IsFinite(value.Value))
+    public bool IsSound(int channels, int exogenous) => Key is not null && Increase(Times)
+        && Values?.Length == (long)channels * Times.Length && Array.TrueForAll(Values, value => value is null || float.IsFinite(value.Value))
         && (exogenous == 0 ? ExogenousTimes is null && Exogenous is null
             : Increase(ExogenousTimes) && Exogenous?.Length == (long)exogenous * ExogenousTimes!.Length
                 && Array.TrueForAll(Exogenous, float.IsFinite));
@@ -76,7 +76,8 @@ internal sealed record ForecastModelDescription(
             return "the name of a column is missing";
         if (!(Outputs.ConfidenceLevel is > 0 and < 1))
             return $"its confidence level is {Outputs.ConfidenceLevel}";
-        return Array.TrueForAll(Tails, tail => tail?.IsSound(Network.Channels, Network.Exogenous) == true) ? null : "the end of a series makes no sense";
+        return Array.TrueForAll(Tails, tail => tail?.IsSound(Network.Channels, Network.Exogenous) == true)
+            ? null : "the end of a series makes no sense";
     }
 
     /// <summary>The arrays of the network and of what its intervals are made by.</summary>

@@ -92,7 +92,8 @@ internal sealed class ForecastNetwork : Module, ITrainedNetwork
             double[] said = [.. all.AsSpan(row * size, size).ToArray().Select(value => (double)value)];
             ContextView context = contexts[row];
             return Enumerable.Range(0, Description.Channels).All(channel => context.EndOf(channel) == context.End) ? said
-                : [.. Enumerable.Range(0, size).Select(place => Later(said, place / Description.Channels, place % Description.Channels, context))];
+                : [.. Enumerable.Range(0, size)
+                    .Select(place => Later(said, place / Description.Channels, place % Description.Channels, context))];
         }
 
         double Later(double[] said, int lead, int channel, ContextView context) => LinearForecast.Between(
@@ -107,7 +108,8 @@ internal sealed class ForecastNetwork : Module, ITrainedNetwork
         {
             double[] linear = Linear.At(context);
             return new WindowForecast(
-                [.. linear.Select((value, place) => value + Shares[Channel(place)] * Spreads[Channel(place)] * corrections[i].Means[place])],
+                [.. linear.Select(
+                    (value, place) => value + Shares[Channel(place)] * Spreads[Channel(place)] * corrections[i].Means[place])],
                 [.. corrections[i].Deviations.Select((deviation, place) => Spreads[Channel(place)] * deviation)]);
         })];
 
@@ -244,7 +246,8 @@ internal sealed class ForecastNetwork : Module, ITrainedNetwork
                     values[place] = double.IsNaN(value) ? k == 0 ? 0 : values[place - columns] : (float)value;
                 }
         double[] grid = [.. Enumerable.Range(first, knots).Select(lead => Scaled(lead))];
-        using Tensor times = tensor([.. Enumerable.Repeat(grid, contexts.Count).SelectMany(row => row)], [contexts.Count, knots], device: Device);
+        using Tensor times = tensor(
+            [.. Enumerable.Repeat(grid, contexts.Count).SelectMany(row => row)], [contexts.Count, knots], device: Device);
         using Tensor known = tensor(values, [contexts.Count, knots, columns], device: Device);
         using var series = new SeriesBatch(known, times);
         return ControlPath.Linear(series, time: false);

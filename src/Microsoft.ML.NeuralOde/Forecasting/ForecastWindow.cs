@@ -9,8 +9,8 @@ internal readonly record struct ForecastWindow(ObservedSeries Series, int End)
     public ContextView? Context(int length) => ContextView.Of(Series, End, length);
 
     /// <summary>
-    /// What came at a number of steps behind the end of each channel, in units of the window: between two observations that are no further than usual apart
-    /// on a straight line, otherwise NaN. A step's channels stand behind those of the step before.
+    /// What came at a number of steps behind the end of each channel, in units of the window: between two observations that are no further
+    /// than usual apart on a straight line, otherwise NaN. A step's channels stand behind those of the step before.
     /// </summary>
     public double[] Targets(ContextView context, int leads)
     {

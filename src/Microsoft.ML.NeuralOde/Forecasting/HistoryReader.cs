@@ -1,4 +1,3 @@
-using System.Globalization;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Datasets;
 
@@ -11,11 +10,9 @@ internal sealed class HistoryReader
     private readonly ForecastInput _input;
     private readonly IReadOnlyDictionary<string, ExogenousTrack>? _ahead;
     private readonly Dictionary<string, ObservedSeries> _histories = [];
-    private readonly SeriesReader? _vectors, _exogenousVectors;
-    private readonly Func<double>[] _values = [], _exogenous = [];
-    private readonly Func<double>? _time;
+    private readonly ObservationReader? _observations;
+    private readonly SeriesReader? _series, _exogenous;
     private readonly RowKey _key;
-    private readonly float[] _now, _outside;
     private readonly int _kept;
 
     /// <param name="row">The row that moves.</param>
@@ -27,19 +24,14 @@ internal sealed class HistoryReader
     {
         (_row, _input, _kept, _ahead) = (row, input, kept, ahead);
         _key = new RowKey(row, input);
-        (_now, _outside) = (new float[input.Channels], new float[input.Exogenous.Length]);
-        if (input.Rows != ForecastRows.Numbers)
-            _vectors = new SeriesReader(row, input.Rows == ForecastRows.Series ? input.Series : new SeriesInput(null, input.Values, input.Channels));
-        if (input.Rows == ForecastRows.Series)
+        if (input.Rows != ForecastRows.Series)
         {
-            if (input.Exogenous.Length > 0)
-                _exogenousVectors = new SeriesReader(row, new SeriesInput(input.Times, input.Exogenous, input.Exogenous.Length));
+            _observations = new ObservationReader(row, input);
             return;
         }
-        if (input.Rows == ForecastRows.Numbers)
-            _values = [.. input.Values.Select(column => ScalarReader.Open(row, column))];
-        _exogenous = [.. input.Exogenous.Select(column => ScalarReader.Open(row, column))];
-        _time = input.Times is { } times ? ScalarReader.Open(row, times) : null;
+        _series = new SeriesReader(row, input.Series);
+        if (input.Exogenous.Length > 0)
+            _exogenous = new SeriesReader(row, new SeriesInput(input.Times, input.Exogenous, input.Exogenous.Length));
     }
 
     /// <summary>All series of data.</summary>
@@ -60,7 +52,8 @@ internal sealed class HistoryReader
         if (input.Rows == ForecastRows.Series
             && input.Key is not null && all.GroupBy(series => series.Key).FirstOrDefault(same => same.Count() > 1) is { } twice)
             throw new InvalidOperationException(
-                $"Two rows are the series '{twice.Key}' by the column '{input.Key.Value.Name}'; where each row is a series, each has a key of its own.");
+                $"Two rows are the series '{twice.Key}' by the column '{input.Key.Value.Name}'; where each row is a series, "
+                + "each has a key of its own.");
         return all;
     }
 
@@ -95,26 +88,22 @@ internal sealed class HistoryReader
     public ObservedSeries Read()
     {
         string key = _key.Read();
-        if (_input.Rows == ForecastRows.Series)
+        if (_observations is null)
             return Whole(key);
         if (!_histories.TryGetValue(key, out ObservedSeries? series))
             _histories.Add(key, series = Begin(key));
-        if (_vectors is not null)
-            ReadVector();
-        for (int i = 0; i < _values.Length; i++)
-            _now[i] = (float)_values[i]();
-        double time = _time is not null ? _time() : series.Count == 0 ? 0 : series.LastTime + 1;
-        if (series.FindDefect(time, _now) is { } defect)
+        ReadOnlySpan<float> values = _observations.Values();
+        double time = _observations.Time() ?? (series.Count == 0 ? 0 : series.LastTime + 1);
+        if (series.FindDefect(time, values) is { } defect)
             throw Wrong(_row, defect);
         if (series.Exogenous is { } track && !series.IsKnownAhead)
         {
-            for (int i = 0; i < _exogenous.Length; i++)
-                _outside[i] = (float)_exogenous[i]();
-            if (track.FindDefect(time, _outside) is { } outside)
+            ReadOnlySpan<float> exogenous = _observations.Exogenous();
+            if (track.FindDefect(time, exogenous) is { } outside)
                 throw Wrong(_row, outside);
-            track.Set(time, _outside);
+            track.Set(time, exogenous);
         }
-        series.Add(time, _now);
+        series.Add(time, values);
         if (_kept > 0)
             series.Shorten(_kept);
         return series;
@@ -128,18 +117,9 @@ internal sealed class HistoryReader
         return new ObservedSeries(key, _input.Channels, known ?? new ExogenousTrack(_input.ExogenousNames), known is not null);
     }
 
-    private void ReadVector()
-    {
-        ReadOnlySpan<float> packed = _vectors!.Read().Values;
-        if (packed.Length != SeriesReader.TimeParts + _input.Channels)
-            throw Wrong(_row, $"the column '{_input.Values[0].Name}' has "
-                + $"{packed.Length / (SeriesReader.TimeParts + _input.Channels) * _input.Channels} values; an observation has {_input.Channels}");
-        packed[SeriesReader.TimeParts..].CopyTo(_now);
-    }
-
     private ObservedSeries Whole(string key)
     {
-        RowValues row = _vectors!.Read();
+        RowValues row = _series!.Read();
         ObservedSeries series = Begin(key);
         int stride = SeriesReader.TimeParts + _input.Channels;
         for (int i = 0; i < row.Values.Length; i += stride)
@@ -150,13 +130,14 @@ internal sealed class HistoryReader
                 throw Wrong(_row, defect);
             series.Add(time, values);
         }
-        if (_exogenousVectors is null)
+        if (_exogenous is null)
             return series;
-        row = _exogenousVectors.Read();
+        row = _exogenous.Read();
         stride = SeriesReader.TimeParts + _input.Exogenous.Length;
         if (row.Values.Length / stride != series.Count)
-            throw Wrong(_row, $"the column '{_input.Exogenous[0].Name}' has {row.Values.Length / stride} values and '{_input.Values[0].Name}' "
-                + $"{series.Count} observations; both must be as long: where exogenous values go on, the others are NaN");
+            throw Wrong(_row, $"the column '{_input.Exogenous[0].Name}' has {row.Values.Length / stride} values "
+                + $"and '{_input.Values[0].Name}' {series.Count} observations; both must be as long: "
+                + "where exogenous values go on, the others are NaN");
         for (int i = 0; i < row.Values.Length; i += stride)
         {
             ReadOnlySpan<float> values = row.Values.Slice(i + SeriesReader.TimeParts, _input.Exogenous.Length);
@@ -168,30 +149,5 @@ internal sealed class HistoryReader
         return series.WithoutFuture();
     }
 
-    private static InvalidOperationException Wrong(DataViewRow row, string what) => new($"In row {row.Position} (counted from 0) {what}.");
-
-    /// <summary>The key of the series that a row belongs to; empty where there is one series.</summary>
-    private sealed class RowKey
-    {
-        private readonly DataViewRow _row;
-        private readonly KeptColumn? _column;
-        private readonly Func<object>? _read;
-
-        public RowKey(DataViewRow row, ForecastInput input)
-        {
-            _row = row;
-            _column = input.Key is { } key ? KeptColumn.Of(key, 0) : null;
-            _read = _column?.Open(row);
-        }
-
-        public string Read()
-        {
-            if (_read is null)
-                return "";
-            object key = _read();
-            return _column!.IsMissing(key)
-                ? throw Wrong(_row, $"the key column '{_column.Column.Name}' has no value")
-                : Convert.ToString(key, CultureInfo.InvariantCulture)!;
-        }
-    }
+    private static InvalidOperationException Wrong(DataViewRow row, string what) => ObservationReader.Wrong(row, what);
 }

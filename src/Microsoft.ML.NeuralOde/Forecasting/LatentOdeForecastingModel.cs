@@ -92,12 +92,14 @@ public sealed class LatentOdeForecastingModel : IRowScorer, IDisposable
     {
         ForecastInput input = schema.Inputs.Forecast!;
         return ExogenousCount == 0 || input.Rows == ForecastRows.Series ? Open(row, input, null) : throw new InvalidOperationException(
-            $"A forecast needs the exogenous values to come ('{string.Join("', '", input.ExogenousNames)}'), which rows one by one do not have: "
-            + "use Transform on data whose later rows have them, a row a series, or CreateForecastingEngine.");
+            $"A forecast needs the exogenous values to come ('{string.Join("', '", input.ExogenousNames)}'), "
+            + "which rows one by one do not have: use Transform on data whose later rows have them, a row a series, or "
+            + "CreateForecastingEngine.");
     }
 
-    internal RowScoring Open(DataViewRow row, ForecastInput input, IReadOnlyDictionary<string, ExogenousTrack>? ahead) => new ForecastScoring(
-        new HistoryReader(row, input, Remembered(_description), ahead), Remembered(_description), 3 * ForecastSize, Score);
+    internal RowScoring Open(DataViewRow row, ForecastInput input, IReadOnlyDictionary<string, ExogenousTrack>? ahead) =>
+        new ForecastScoring(
+            new HistoryReader(row, input, Remembered(_description), ahead), Remembered(_description), 3 * ForecastSize, Score);
 
     /// <summary>How much of a series' end is kept: a context, and what may be missing behind it.</summary>
     internal static int Remembered(ForecastDescription description) => description.ContextLength + description.Leads;
@@ -143,7 +145,10 @@ public sealed class LatentOdeForecastingModel : IRowScorer, IDisposable
     private SeriesForecast InUnits(WindowForecast made, ContextView context, IReadOnlyList<double> times, double confidence)
     {
         int channels = ChannelCount, size = times.Count * channels;
-        var forecast = new SeriesForecast([.. times], new float[size], new float[size], new float[size], confidence) { ChannelCount = channels };
+        var forecast = new SeriesForecast([.. times], new float[size], new float[size], new float[size], confidence)
+        {
+            ChannelCount = channels,
+        };
         for (int place = 0; place < size; place++)
         {
             int channel = place % channels;

@@ -149,6 +149,9 @@ public sealed partial class LatentOdeForecastingTrainer
                 ConfidenceUpperBoundColumn, NameOrNull);
             RequireNames(ChannelColumnNames, nameof(ChannelColumnNames));
             RequireNames(ExogenousColumnNames, nameof(ExogenousColumnNames));
+            foreach (string exogenous in ExogenousColumnNames ?? [])
+                Require(!(ChannelColumnNames ?? [FeatureColumnName]).Contains(exogenous), nameof(ExogenousColumnNames), exogenous,
+                    "another column than those of values, which are not known of the times to come");
             Require(ChannelCount is null or > 0, nameof(ChannelCount), ChannelCount, "a positive number or null");
             Require(ChannelCount is null || ChannelColumnNames is null || ChannelColumnNames.Length == ChannelCount, nameof(ChannelCount),
                 ChannelCount, "the number of ChannelColumnNames, or null");
@@ -171,7 +174,8 @@ public sealed partial class LatentOdeForecastingTrainer
         }
 
         private static void RequireNames(string[]? names, string option) => Require(
-            names is null || (names.Length > 0 && names.All(name => !string.IsNullOrWhiteSpace(name)) && names.Distinct().Count() == names.Length),
+            names is null
+                || (names.Length > 0 && names.All(name => !string.IsNullOrWhiteSpace(name)) && names.Distinct().Count() == names.Length),
             option, names is null ? null : $"[{string.Join(", ", names)}]", "different names of columns, at least one, or null");
     }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Forecasting;
@@ -13,7 +14,8 @@ namespace Microsoft.ML.NeuralOde;
 /// 2019).
 /// </summary>
 /// <remarks>
-/// <para>Created by <see cref="SeriesCatalog.LatentOde(ForecastingCatalog, string, string, int, double, string, string, string, string, string[])"/>.</para>
+/// <para>Created by
+/// <see cref="SeriesCatalog.LatentOde(ForecastingCatalog, string, string, int, double, string, string, string, string, string[])"/>.</para>
 /// <list type="table">
 /// <item><term>Columns of series</term><description>a value a row in the order of time, <see cref="float"/> or <see cref="double"/>, NaN
 /// where it is missing; with it a time, if any (a number, or a <see cref="DateTime"/>, counted in seconds), and a key, if there are several
@@ -23,8 +25,8 @@ namespace Microsoft.ML.NeuralOde;
 /// <item><term>Exogenous columns</term><description>numbers that are known of the times to come as well, such as prices or
 /// holidays</description></item>
 /// <item><term>Output columns</term><description><c>Forecast</c>, a vector of <see cref="float"/> of known size, the horizon times the
-/// channels: the values at the next times, which follow the row's in the series' usual (median) distance; and the ends of their intervals, where they are
-/// named</description></item>
+/// channels: the values at the next times, which follow the row's in the series' usual (median) distance; and the ends of their intervals,
+/// where they are named</description></item>
 /// <item><term>Normalisation</term><description>of each window by its own last value and spread, so that levels that were never seen are
 /// continued</description></item>
 /// <item><term>Validation</term><description>the end of each series. By it the length of the context, the linear map, the share of the
@@ -98,8 +100,9 @@ public sealed partial class LatentOdeForecastingTrainer : IEstimator<LatentOdeFo
             : new ForecastWindows(
                 ForecastWindows.All(series, leads), ForecastWindows.All(Read(validationData, found.Channels), leads));
         Check(series, windows, leads, found);
-        LinearForecast linear = LinearForecast.Fit(
-            windows, new LinearShape(leads, _options.ContextLength ?? 0, found.Channels, found.Exogenous.Length));
+        var shape = new LinearShape(leads, _options.ContextLength ?? 0, found.Channels, found.Exogenous.Length);
+        Check(shape with { ContextLength = _options.ContextLength ?? LinearForecast.ShortestContext });
+        LinearForecast linear = LinearForecast.Fit(windows, shape);
         ForecastDescription description = _options.ToDescription(linear.Shape);
         windows = windows.Usable(description.ContextLength);
         Check(series, windows, leads, found);
@@ -145,6 +148,16 @@ public sealed partial class LatentOdeForecastingTrainer : IEstimator<LatentOdeFo
             + $"{series.Max(one => one.Count)} observations, {series.Max(one => one.CountObserved(0, one.Count))} of them not missing; at least "
             + $"{2 * leads + 2} are needed, and more to learn from, with two values of each channel in front of where a forecast begins. "
             + "Make Horizon smaller, or give more data.");
+    }
+
+    private void Check(LinearShape shape)
+    {
+        if (shape.Weights > ForecastDescription.MostWeights)
+            throw new InvalidOperationException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"A linear map of {shape.ContextLength} observations of {shape.Channels} channels and {shape.Exogenous} exogenous columns to "
+                + $"{_options.Horizon} steps would have {shape.Weights:E1} weights; at most {ForecastDescription.MostWeights:E1} are possible: "
+                + $"make ContextLength or Horizon smaller, or forecast fewer channels together."));
     }
 
     private static IEnumerable<double> Left(IEnumerable<ForecastWindow> windows, LinearForecast linear, int channel)

@@ -1,4 +1,5 @@
 using Microsoft.ML;
+using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Export;
@@ -21,7 +22,7 @@ namespace Microsoft.ML.NeuralOde;
 /// A cursor over the transformed data goes through the rows in their order. Rows before which fewer than two values of a channel are known
 /// have forecasts that are NaN; so have steps whose exogenous values do not stand in the data, and steps too far behind the last value.
 /// Series need not be those of the training, and their forecasts do not depend on each other. To go on from the end of the training data,
-/// use <see cref="CreateForecastingEngine"/>.
+/// use <see cref="CreateForecastingEngine(string)"/>.
 /// </remarks>
 public sealed class LatentOdeForecastingTransformer : NeuralOdeTransformerBase<LatentOdeForecastingModel>
 {
@@ -76,6 +77,30 @@ public sealed class LatentOdeForecastingTransformer : NeuralOdeTransformerBase<L
             nameof(seriesKey));
     }
 
+    /// <summary>An engine as <see cref="CreateForecastingEngine(string)"/> makes it, whose observations and forecasts are objects.</summary>
+    /// <typeparam name="TIn">An observation, with the columns that series were read from as members.</typeparam>
+    /// <typeparam name="TOut">A forecast, with output columns as members: arrays of <see cref="float"/>.</typeparam>
+    /// <param name="seriesKey">The series' key; null where there is one series.</param>
+    /// <param name="inputSchemaDefinition">Names and types of the members of an observation; null for their own.</param>
+    /// <param name="outputSchemaDefinition">Names and types of the members of a forecast; null for their own.</param>
+    /// <returns>The engine, with a state of its own.</returns>
+    /// <exception cref="ArgumentException">There is no series of that key, or there are several and no key is given; or an observation is
+    /// no single one.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An observation lacks a column, or has it in another type; or a forecast has a member
+    /// that is no output column.</exception>
+    /// <exception cref="ObjectDisposedException">The transformer was disposed of.</exception>
+    /// <example>
+    /// <code>
+    /// using var engine = model.CreateForecastingEngine&lt;Sale, SalesForecast&gt;();
+    /// SalesForecast next = engine.Predict(new Sale { Date = today, Sales = 42 });
+    /// </code>
+    /// </example>
+    public NeuralOdeForecastingEngine<TIn, TOut> CreateForecastingEngine<TIn, TOut>(
+        string? seriesKey = null, SchemaDefinition? inputSchemaDefinition = null, SchemaDefinition? outputSchemaDefinition = null)
+        where TIn : class
+        where TOut : class, new() => new(
+            CreateForecastingEngine(seriesKey), _description.Outputs, FindRows, inputSchemaDefinition, outputSchemaDefinition);
+
     /// <summary>Loads a model; called by ML.NET.</summary>
     internal static LatentOdeForecastingTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
@@ -111,11 +136,17 @@ public sealed class LatentOdeForecastingTransformer : NeuralOdeTransformerBase<L
 
     private protected override ScorerColumns FindInputs(DataViewSchema input)
     {
+        ForecastInput found = FindRows(input);
+        return new ScorerColumns(found.Values[0]) { Forecast = found };
+    }
+
+    private ForecastInput FindRows(DataViewSchema input)
+    {
         ForecastInput found = _description.Columns.Find(Host, input);
         if (found.Channels != Model.ChannelCount)
             throw Schemas.Mismatch(
                 Host, "inputSchema", "series", found.Values[0].Name, $"{Model.ChannelCount} channels", $"{found.Channels}");
-        return new ScorerColumns(found.Values[0]) { Forecast = found };
+        return found;
     }
 
     private protected override ScoreColumn[] Columns(DataViewSchema input)

@@ -13,11 +13,10 @@ internal sealed class LinearFit
 
     private readonly LinearShape _shape;
     private readonly ExogenousUnits _units;
-    private readonly ForecastWindows _windows;
 
     private LinearFit(ForecastWindows windows, LinearShape shape)
     {
-        (_windows, _shape) = (windows, shape);
+        _shape = shape;
         ContextView[] contexts = [.. windows.Training.Select(window => window.Context(shape.ContextLength)).OfType<ContextView>()];
         _units = UnitsOf(contexts, shape);
     }
@@ -118,8 +117,10 @@ internal sealed class LinearFit
 
     private static ExogenousUnits UnitsOf(ContextView[] contexts, LinearShape shape)
     {
-        if (shape.Exogenous == 0)
-            return ExogenousUnits.None(shape.Channels);
+        // Windows that know too little of their series are refused by the trainer.
+        if (shape.Exogenous == 0 || contexts.Length == 0)
+            return new ExogenousUnits(
+                new double[shape.Exogenous], [.. Enumerable.Repeat(1.0, shape.Exogenous)], new double[shape.Channels]);
         double[] means = new double[shape.Exogenous], deviations = new double[shape.Exogenous];
         for (int column = 0; column < shape.Exogenous; column++)
         {

@@ -19,6 +19,10 @@ internal readonly record struct LinearShape(int Leads, int ContextLength, int Ch
     /// <summary>The weights of a step of a channel.</summary>
     public int Features => Lags + Exogenous * (ExogenousLags + Leads);
 
+    /// <summary>All weights, also of a shape that is too large to be made.</summary>
+    public long Weights =>
+        (long)Math.Min(1e18, (double)Leads * Channels * ((double)Channels * ContextLength + (double)Exogenous * (ExogenousLags + Leads)));
+
     /// <summary>The places of exogenous values that a step reads: those behind it play no part.</summary>
     public IEnumerable<int> ExogenousPlaces(int lead)
     {
@@ -52,7 +56,10 @@ internal sealed record ExogenousUnits(double[] Means, double[] Deviations, doubl
 /// <param name="units">How exogenous values are counted.</param>
 internal sealed class LinearForecast(LinearShape shape, double[][] weights, ExogenousUnits units)
 {
-    private static readonly int[] ContextLengths = [16, 32, 64, 128];
+    /// <summary>The least length of a context that is tried where it is open.</summary>
+    public const int ShortestContext = 16;
+
+    private static readonly int[] ContextLengths = [ShortestContext, 32, 64, 128];
 
     /// <summary>As a file holds them, so that a loaded model says the same.</summary>
     public double[][] Weights { get; } = [.. weights.Select(map => map.Select(weight => (double)(float)weight).ToArray())];
@@ -69,8 +76,9 @@ internal sealed class LinearForecast(LinearShape shape, double[][] weights, Exog
     {
         using IDisposable noGrad = no_grad();
         int longest = windows.Training.Concat(windows.Validation).Max(window => window.End);
-        int[] lengths =
-            shape.ContextLength > 0 ? [shape.ContextLength] : [.. ContextLengths.Where((length, i) => i == 0 || 2 * length <= longest)];
+        int[] lengths = shape.ContextLength > 0 ? [shape.ContextLength]
+            : [.. ContextLengths.Where((length, i) => i == 0
+                || (2 * length <= longest && (shape with { ContextLength = length }).Weights <= ForecastDescription.MostWeights))];
         (double Error, LinearForecast? Found) best = (double.PositiveInfinity, null);
         foreach (int length in lengths)
         {
@@ -81,7 +89,8 @@ internal sealed class LinearForecast(LinearShape shape, double[][] weights, Exog
         return best.Found!;
     }
 
-    /// <summary>The forecasts at the steps ahead of each channel's end, in units of the window; NaN where an exogenous value is not known.</summary>
+    /// <summary>The forecasts at the steps ahead of each channel's end, in units of the window; NaN where an exogenous value is not
+    /// known.</summary>
     public double[] At(ContextView context)
     {
         double[] forecasts = new double[Weights.Length];

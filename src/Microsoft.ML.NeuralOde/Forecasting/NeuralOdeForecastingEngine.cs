@@ -6,7 +6,7 @@ namespace Microsoft.ML.NeuralOde;
 
 /// <summary>
 /// Forecasts one series from where it stands, and takes new values as they come. Made by
-/// <see cref="LatentOdeForecastingTransformer.CreateForecastingEngine"/>; several threads may use one, one after the other.
+/// <see cref="LatentOdeForecastingTransformer.CreateForecastingEngine(string)"/>; several threads may use one, one after the other.
 /// </summary>
 /// <remarks>It uses the weights of the model, which must not be disposed of before.</remarks>
 public sealed class NeuralOdeForecastingEngine
@@ -23,6 +23,9 @@ public sealed class NeuralOdeForecastingEngine
 
     /// <summary>The series' key; empty where there is one series.</summary>
     public string SeriesKey => _series.Key;
+
+    /// <summary>The horizon of the training.</summary>
+    internal int Horizon => Model.Horizon;
 
     private LatentOdeForecastingModel Model => _transformer.Model;
 
@@ -53,8 +56,7 @@ public sealed class NeuralOdeForecastingEngine
     /// <inheritdoc cref="Predict()"/>
     public SeriesForecast Predict(int horizon, double? confidenceLevel = null)
     {
-        double level = Level(confidenceLevel);
-        Require(horizon >= 1 && horizon <= Model.Horizon, horizon, nameof(horizon), "horizon");
+        double level = Check(horizon, confidenceLevel);
         lock (_gate)
             return Forecast(_series, null, horizon, level);
     }
@@ -91,7 +93,9 @@ public sealed class NeuralOdeForecastingEngine
             if (Model.ExogenousCount == 0)
                 throw new ArgumentException("The model was trained without exogenous columns and takes none.", nameof(future));
             int count = future.Times?.Count ?? exogenous.Count;
-            Require(count >= 1 && (future.Times is not null || count <= Model.Horizon), count, nameof(future), "the number of exogenous values");
+            Require(
+                count >= 1 && (future.Times is not null || count <= Model.Horizon), count, nameof(future),
+                "the number of exogenous values");
             if (exogenous.Count != count)
                 throw new ArgumentException($"There are {exogenous.Count} arrays of exogenous values for {count} times.", nameof(future));
             ContextView context = Context();
@@ -114,7 +118,8 @@ public sealed class NeuralOdeForecastingEngine
             float[] values = observation.Values is { } several ? [.. several] : [observation.Value];
             if (values.Length != Model.ChannelCount)
                 throw new ArgumentException(
-                    $"The observation has {values.Length} {(values.Length == 1 ? "value" : "values")}; the series has {Model.ChannelCount} channels"
+                    $"The observation has {values.Length} {(values.Length == 1 ? "value" : "values")}; "
+                    + $"the series has {Model.ChannelCount} channels"
                     + (observation.Values is null ? ": give its Values." : "."), nameof(observation));
             if (_series.FindDefect(time, values) is { } defect)
                 throw new ArgumentException($"The observation cannot be taken: {defect}.", nameof(observation));
@@ -148,6 +153,15 @@ public sealed class NeuralOdeForecastingEngine
         }
     }
 
+    /// <summary>Checks what is asked for.</summary>
+    /// <returns>The level.</returns>
+    internal double Check(int horizon, double? confidenceLevel)
+    {
+        double level = Level(confidenceLevel);
+        Require(horizon >= 1 && horizon <= Model.Horizon, horizon, nameof(horizon), "horizon");
+        return level;
+    }
+
     private double Level(double? confidenceLevel)
     {
         double level = confidenceLevel ?? _transformer.ConfidenceLevel;
@@ -168,8 +182,10 @@ public sealed class NeuralOdeForecastingEngine
         int unknown = Array.FindIndex(forecast.Values, float.IsNaN);
         return unknown < 0 ? forecast : throw new InvalidOperationException(string.Create(
             CultureInfo.InvariantCulture,
-            $"The exogenous values '{string.Join("', '", series.Exogenous?.Names ?? [])}' are known until {series.Exogenous?.LastTime}, and not ")
-            + string.Create(CultureInfo.InvariantCulture, $"at {forecast.Times[unknown / Model.ChannelCount]}: give them with a SeriesFuture."));
+            $"The exogenous values '{string.Join("', '", series.Exogenous?.Names ?? [])}' are known until {series.Exogenous?.LastTime}, ")
+            + string.Create(
+                CultureInfo.InvariantCulture,
+                $"and not at {forecast.Times[unknown / Model.ChannelCount]}: give them with a SeriesFuture."));
     }
 
     private ContextView Context() => Model.ContextOf(_series) ?? throw new InvalidOperationException(
@@ -198,7 +214,8 @@ public sealed class NeuralOdeForecastingEngine
                 throw new ArgumentException(
                     string.Create(
                         CultureInfo.InvariantCulture,
-                        $"A time that is asked for is {time}; the Horizon of {Model.Horizon} that the model was trained for ends at {most}."),
+                        $"A time that is asked for is {time}; the Horizon of {Model.Horizon} "
+                        + $"that the model was trained for ends at {most}."),
                     nameof(times));
             before = time;
         }
@@ -211,7 +228,8 @@ public sealed class NeuralOdeForecastingEngine
         float[] values = [.. exogenous ?? []];
         if (values.Length != track.Channels)
             throw new ArgumentException(
-                $"There are {values.Length} exogenous values for the {track.Channels} columns '{string.Join("', '", track.Names)}'.", argument);
+                $"There are {values.Length} exogenous values for the {track.Channels} columns '{string.Join("', '", track.Names)}'.",
+                argument);
         if (track.FindDefect(time, values) is { } defect)
             throw new ArgumentException($"The exogenous values cannot be taken: {defect}.", argument);
         track.Set(time, values);

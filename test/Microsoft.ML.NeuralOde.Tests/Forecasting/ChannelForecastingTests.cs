@@ -123,6 +123,16 @@ public sealed class ChannelForecastingTests
         options.ChannelColumnNames = ["Rising", "Rising"];
         Refused<ArgumentOutOfRangeException>(() => Fit(options, data), "*ChannelColumnNames*different names*");
 
+        options.ChannelColumnNames = ["Rising", "Turning"];
+        options.ExogenousColumnNames = ["Time", "Turning"];
+        Refused<ArgumentOutOfRangeException>(() => Fit(options, data), "*ExogenousColumnNames is Turning*another column than those of values*");
+        options.ExogenousColumnNames = null;
+        LatentOdeForecastingTrainer.Options large = Options();
+        (large.FeatureColumnName, large.ContextLength, large.Horizon) = ("Many", 4096, 40);
+        Refused<InvalidOperationException>(
+            () => Fit(large, _mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, 120).Select(i => new Wide { Time = i }).ToArray())),
+            "*4096 observations of 64 channels*40 steps*weights*ContextLength or Horizon smaller*");
+
         Both[] empty = [.. Enumerable.Range(0, 60).Select(At)];
         foreach (Both row in empty)
             row.Turning = float.NaN;
@@ -183,6 +193,14 @@ public sealed class ChannelForecastingTests
 
         [VectorType(3)]
         public float[] Together { get; set; } = [1, 2, 3];
+    }
+
+    private sealed class Wide
+    {
+        public double Time { get; set; }
+
+        [VectorType(64)]
+        public float[] Many { get; set; } = new float[64];
     }
 
     private sealed class Whole

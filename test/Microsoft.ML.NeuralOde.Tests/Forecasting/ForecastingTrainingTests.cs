@@ -1,6 +1,5 @@
 using System.Globalization;
 using Microsoft.ML.Data;
-using Microsoft.ML.NeuralOde.Tests.Data;
 using Microsoft.ML.NeuralOde.Tests.Persistence;
 using Microsoft.ML.NeuralOde.Tests.Support;
 
