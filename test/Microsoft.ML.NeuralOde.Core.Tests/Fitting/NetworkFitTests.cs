@@ -1,5 +1,4 @@
 using Microsoft.ML.NeuralOde.Fitting;
-using static TorchSharp.torch;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests.Fitting;
 

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace Microsoft.ML.NeuralOde.Core.Tests.Series;
 
 /// <summary>Widths of intervals by errors on other series.</summary>
