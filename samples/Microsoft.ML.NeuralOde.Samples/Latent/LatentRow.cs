@@ -35,6 +35,9 @@ internal sealed record LatentCase(
 /// <summary>Series to learn from, to calibrate intervals by, and to be judged by. Values are standardised, times take from 0 to
 /// 1.</summary>
 internal sealed record LatentSet(
-    string Name, int Channels, IReadOnlyList<LatentRow> Train, IReadOnlyList<LatentRow> Calibration, IReadOnlyList<LatentRow> Test, IReadOnlyList<LatentCase> Cases,
-    double LinearStep,
-    int Batch, int Epochs);
+    string Name, int Channels, IReadOnlyList<LatentRow> Train, IReadOnlyList<LatentRow> Calibration, IReadOnlyList<LatentRow> Test,
+    IReadOnlyList<LatentCase> Cases, double LinearStep, int Batch, int Epochs)
+{
+    /// <summary>The same, where all series but those to be judged by are there to learn from.</summary>
+    public LatentSet WithoutCalibration() => this with { Train = [.. Train, .. Calibration], Calibration = [] };
+}

@@ -60,17 +60,22 @@ internal sealed class LatentStory(LatentSet set, int epochs, int seed)
     {
         using DisposeScope scope = NewDisposeScope();
         using IDisposable noGrad = no_grad();
-        var draw = new Random(seed);
-        IntervalCalibration calibration = IntervalCalibration.Of(
-            [.. Enumerable.Range(0, CalibrationDraws).Select(_ => Answer(model, set.Calibration, how, draw))]);
         (Tensor mean, Tensor deviation, Tensor values) = Answer(model, set.Test, how, new Random(seed));
         Tensor isAsked = values.isnan().logical_not();
         Tensor error = (mean - values).masked_select(isAsked);
-        (Tensor lower, Tensor upper) = calibration.Intervals(mean, deviation, Confidence);
         return new LatentFigure(
             (error * error).mean().item<float>(),
             Share(error.abs().lt(deviation.masked_select(isAsked) * NinetyPercent)),
-            Share(values.gt(lower).logical_and(values.lt(upper)).masked_select(isAsked)));
+            set.Calibration.Count > 0 ? Calibrated() : null);
+
+        double Calibrated()
+        {
+            var draw = new Random(seed);
+            IntervalCalibration calibration = IntervalCalibration.Of(
+                [.. Enumerable.Range(0, CalibrationDraws).Select(_ => Answer(model, set.Calibration, how, draw))]);
+            (Tensor lower, Tensor upper) = calibration.Intervals(mean, deviation, Confidence);
+            return Share(values.gt(lower).logical_and(values.lt(upper)).masked_select(isAsked));
+        }
 
         static double Share(Tensor isInside) => isInside.to(ScalarType.Float32).mean().item<float>();
     }

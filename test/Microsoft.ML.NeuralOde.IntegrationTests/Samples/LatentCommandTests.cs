@@ -14,7 +14,7 @@ public sealed class LatentCommandTests : IDisposable
     {
         string json = _host.PathOf("latent.json");
         (await _host.RunAsync("latent", "--quick", "--json", json)).Should().Be(0, _host.Error);
-        _host.Output.Should().ContainAll("toy: 68 series", "12 to calibrate by", "latent ODE", "GRU with gaps", "linear model", "extrapolation, 30 points");
+        _host.Output.Should().ContainAll("toy: 80 series", "latent ODE", "GRU with gaps", "linear model", "extrapolation, 30 points");
         JsonElement[] cases = Cases(json);
         cases.Should().HaveCount(8);
         foreach (JsonElement method in cases.SelectMany(one => one.GetProperty("methods").EnumerateObject()).Select(method => method.Value))
@@ -25,7 +25,7 @@ public sealed class LatentCommandTests : IDisposable
         }
         JsonElement first = cases[0].GetProperty("methods");
         first.GetProperty("latent ODE").TryGetProperty("coverage", out _).Should().BeTrue();
-        first.GetProperty("latent ODE").GetProperty("calibrated").GetDouble().Should().BeInRange(0.75, 1);
+        first.GetProperty("latent ODE").TryGetProperty("calibrated", out _).Should().BeFalse();
         first.GetProperty("last value").TryGetProperty("coverage", out _).Should().BeFalse();
     }
 
@@ -55,7 +55,10 @@ public sealed class LatentCommandTests : IDisposable
         string file = _host.PathOf("brusselator.csv");
         File.WriteAllLines(file, ["ID,Time,Value_1,Value_2,Mask_1,Mask_2,Cov", .. Enumerable.Range(0, 20).SelectMany(series =>
             Enumerable.Range(0, 9).Select(i => string.Create(CultureInfo.InvariantCulture, $"{series}.0,{(i * 1.5) + series},{series % 3},{i},1.0,{i % 2}.0,0.0")))]);
-        (await _host.RunAsync("latent", "--set", "brusselator", "--data", file, "--quick")).Should().Be(0, _host.Error);
+        string json = _host.PathOf("latent.json");
+        (await _host.RunAsync("latent", "--set", "brusselator", "--data", file, "--quick", "--calibrate", "--json", json))
+            .Should().Be(0, _host.Error);
+        Cases(json)[0].GetProperty("methods").GetProperty("latent ODE").GetProperty("calibrated").GetDouble().Should().BeInRange(0, 1);
         _host.Output.Should().ContainAll("brusselator: 14 series", "2 to calibrate by", "4 to be judged", "last third");
     }
 
