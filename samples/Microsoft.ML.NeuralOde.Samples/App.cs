@@ -5,6 +5,7 @@ using Microsoft.ML.NeuralOde.Samples.Augmented;
 using Microsoft.ML.NeuralOde.Samples.Density;
 using Microsoft.ML.NeuralOde.Samples.Digits;
 using Microsoft.ML.NeuralOde.Samples.Everything;
+using Microsoft.ML.NeuralOde.Samples.Fitting;
 using Microsoft.ML.NeuralOde.Samples.Forecasting;
 using Microsoft.ML.NeuralOde.Samples.Images;
 using Microsoft.ML.NeuralOde.Samples.Latent;
@@ -81,6 +82,7 @@ internal static class App
         SeriesCommand.Create(display),
         LatentCommand.Create(display),
         ForecastCommand.Create(display),
+        FitCommand.Create(display),
         ReportCommand.Create(display),
         TutorialCommand.Create(display),
         AllCommand.Create(run, display),

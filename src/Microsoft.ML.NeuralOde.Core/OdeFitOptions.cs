@@ -1,5 +1,18 @@
 namespace Microsoft.ML.NeuralOde;
 
+/// <summary>The method by which <see cref="OdeFit"/> searches for parameters.</summary>
+public enum OdeFitMethod
+{
+    /// <summary>Levenberg and Marquardt's, which knows that it minimises squares: the fewest iterations.</summary>
+    LevenbergMarquardt,
+
+    /// <summary>
+    /// L-BFGS, which looks at the gradient of the sum of squares alone (D. C. Liu, J. Nocedal, 1989): for parameters so many, such as the
+    /// first states of many segments, that systems of that size are too large.
+    /// </summary>
+    Lbfgs,
+}
+
 /// <summary>How <see cref="OdeFit"/> searches. Immutable; vary one with a <c>with</c> expression.</summary>
 public sealed record OdeFitOptions
 {
@@ -16,6 +29,9 @@ public sealed record OdeFitOptions
     /// <see cref="OdeFitResult.Gap"/> tells how far their ends are apart.
     /// </summary>
     public int Segments { get; init; } = 1;
+
+    /// <summary>The method of the search. Default: <see cref="OdeFitMethod.LevenbergMarquardt"/>.</summary>
+    public OdeFitMethod Method { get; init; }
 
     /// <summary>What is seen of a state. Default: null, the state itself.</summary>
     public OdeObservation? Observation { get; init; }

@@ -8,6 +8,9 @@ public sealed record Curve(string Name, IReadOnlyList<double> X, IReadOnlyList<d
 {
     /// <summary>Whether it is there to be compared with, such as a slope: dashed and grey.</summary>
     public bool IsReference { get; init; }
+
+    /// <summary>Whether its points stand alone, without lines between them, such as noisy observations.</summary>
+    public bool IsScatter { get; init; }
 }
 
 /// <summary>What a solver made of a problem with a known solution.</summary>

@@ -177,6 +177,8 @@ public static partial class Figures
         foreach (Curve curve in curves)
             if (curve.IsReference)
                 panel.Line(curve.Name, curve.X, curve.Y, -1, dashed: true);
+            else if (curve.IsScatter)
+                panel.Points(curves.Count == 1 ? null : curve.Name, curve.X, curve.Y, colour++, size: 2);
             else
                 panel.Line(curves.Count == 1 ? null : curve.Name, curve.X, curve.Y, colour++, markers: markers);
     }

@@ -244,7 +244,7 @@ public static class SeriesCatalog
 
     /// <summary>Creates a trainer of forecasters: a linear map of the last values, corrected by a latent differential equation.</summary>
     /// <param name="catalog">The catalog.</param>
-    /// <param name="outputColumnName">The column of the forecasts, a vector of <paramref name="horizon"/> numbers.</param>
+    /// <param name="outputColumnName">The column of the forecasts, a vector of <paramref name="horizon"/> numbers, a channel.</param>
     /// <param name="inputColumnName">The column of values: one a row in the order of time, or a vector a series; NaN is missing.</param>
     /// <param name="horizon">The number of steps to forecast.</param>
     /// <param name="confidenceLevel">The share of values that are to lie inside of the intervals, between 0 and 1.</param>
@@ -253,6 +253,7 @@ public static class SeriesCatalog
     /// <param name="timesColumnName">The column of times, numbers or dates; null for 0, 1, 2, ….</param>
     /// <param name="seriesKeyColumnName">The column that tells to which series a row belongs; null for one series, or a series a
     /// row.</param>
+    /// <param name="exogenousColumnNames">Columns of numbers that are known of the times to come as well; null for none.</param>
     /// <returns>The trainer.</returns>
     /// <exception cref="ArgumentOutOfRangeException">An argument makes no sense; the message names it.</exception>
     /// <example>
@@ -270,7 +271,8 @@ public static class SeriesCatalog
         string? confidenceLowerBoundColumn = null,
         string? confidenceUpperBoundColumn = null,
         string? timesColumnName = null,
-        string? seriesKeyColumnName = null)
+        string? seriesKeyColumnName = null,
+        string[]? exogenousColumnNames = null)
     {
         ArgumentNullException.ThrowIfNull(catalog);
         return new LatentOdeForecastingTrainer(Environments.Of(catalog), new LatentOdeForecastingTrainer.Options
@@ -283,6 +285,7 @@ public static class SeriesCatalog
             ConfidenceUpperBoundColumn = confidenceUpperBoundColumn,
             TimeColumnName = timesColumnName,
             SeriesKeyColumnName = seriesKeyColumnName,
+            ExogenousColumnNames = exogenousColumnNames,
         });
     }
 

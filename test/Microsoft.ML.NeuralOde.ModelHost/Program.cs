@@ -4,14 +4,20 @@ using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde;
 using Microsoft.ML.NeuralOde.ModelHost;
 
-// Usage: MODEL X Y [DYNAMICS]. Knows the class Damping by the name DYNAMICS, where it is given. Prints the predicted label and the scores
-// of the point (X, Y); an exception's type and message on failure.
+// Usage: MODEL forecast KEY prints what a forecaster says of a series. MODEL X Y [DYNAMICS]: knows the class Damping by the name
+// DYNAMICS, where it is given. Prints the predicted label and the scores of the point (X, Y); an exception's type and message on failure.
 try
 {
     var mlContext = new MLContext();
     if (args.Length > 3)
         mlContext.ComponentCatalog.RegisterDynamics(NeuralOdeDynamics.FromModule(args[3], size => new Damping(size)));
     ITransformer model = mlContext.Model.Load(args[0], out _);
+    if (args[1] == "forecast")
+    {
+        SeriesForecast forecast = ((LatentOdeForecastingTransformer)model).CreateForecastingEngine(args[2]).Predict();
+        Console.WriteLine(string.Join(" ", forecast.Values.Select(value => value.ToString("R", CultureInfo.InvariantCulture))));
+        return 0;
+    }
     using PredictionEngine<Point, Prediction> engine = mlContext.Model.CreatePredictionEngine<Point, Prediction>(model);
     var point = new Point
     {

@@ -41,6 +41,7 @@ internal sealed record Story(Func<string[]> Args, params string[] Quick)
                 "--epochs", "2"),
             new(() => ["latent", "--json", At("latent.json")], "--quick"),
             new(() => ["forecast", "--plot", At("forecast.png"), "--json", At("forecast.json")], "--epochs", "2"),
+            new(() => ["fit", "--plot", At("fit.png"), "--json", At("fit.json")], "--iterations", "2"),
             new(() => ["tutorial", "--out", At("tutorial"), "--json", At("tutorial.json")]),
         ];
 

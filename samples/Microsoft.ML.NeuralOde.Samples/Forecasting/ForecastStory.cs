@@ -37,10 +37,8 @@ internal sealed class ForecastTally(int horizon)
 /// Trains on the front of each series and forecasts its end, as values come: of one series the last fifth from each place in it, of several
 /// the last horizon of each.
 /// </summary>
-internal sealed class ForecastStory(ForecastSet set, int horizon, int? epochs)
+internal sealed class ForecastStory(ForecastSet set, int horizon, double confidence, int? epochs)
 {
-    public const double Confidence = 0.95;
-
     private const double TestShare = 0.2;
 
     private readonly SortedDictionary<string, ForecastTally> _baselines = [];
@@ -65,7 +63,7 @@ internal sealed class ForecastStory(ForecastSet set, int horizon, int? epochs)
             TimeColumnName = nameof(Observation.Time),
             SeriesKeyColumnName = nameof(Observation.Series),
             Horizon = horizon,
-            ConfidenceLevel = Confidence,
+            ConfidenceLevel = confidence,
             Seed = 1,
             CancellationToken = cancellationToken,
             EpochCallback = epoch => report(epoch.Epoch / (double)epoch.NumberOfEpochs),
@@ -130,6 +128,6 @@ internal sealed class ForecastStory(ForecastSet set, int horizon, int? epochs)
                 errors[i].Add(Math.Abs(simple[i] - training[origin + i]));
         }
         return [.. errors.Select(some =>
-            some.Order().ElementAt(Math.Min(some.Count - 1, (int)Math.Ceiling((some.Count + 1) * Confidence) - 1)))];
+            some.Order().ElementAt(Math.Min(some.Count - 1, (int)Math.Ceiling((some.Count + 1) * confidence) - 1)))];
     }
 }

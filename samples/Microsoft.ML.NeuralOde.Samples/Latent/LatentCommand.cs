@@ -38,6 +38,10 @@ internal static class LatentCommand
             CommandOptions.Named("--anchor", new LatentOdeOptions().Anchor, "TIME", "When the latent state is inferred");
         var single = new Option<bool>("--deterministic") { Description = "One latent state instead of a distribution." };
         var stateNoise = new Option<bool>("--state-noise") { Description = "The latent state may change the noise." };
+        var calibrate = new Option<bool>("--calibrate")
+        {
+            Description = "Keep 15 % of the series from the training, and set the widths of intervals by them.",
+        };
         Option<int?> epochs = CommandOptions.Positive("--epochs", "Passes over the series (default: that of the set).");
         Option<int> seed = CommandOptions.Seed(1);
         var quick = new Option<bool>("--quick") { Description = "A few epochs, to see it work; toy: a tenth of the series." };
@@ -46,12 +50,13 @@ internal static class LatentCommand
         var command =
             new System.CommandLine.Command("latent", "Train a latent ODE between and behind observations, beside a GRU and simple methods.")
         {
-            set, data, recognition, evolution, anchor, single, stateNoise, epochs, seed, quick, output, json,
+            set, data, recognition, evolution, anchor, single, stateNoise, calibrate, epochs, seed, quick, output, json,
         };
         command.SetAction((result, cancellationToken) => Task.Run(
             () =>
             {
                 LatentSet chosen = Load(result.GetValue(set), result.GetValue(data), result.GetValue(seed), result.GetValue(quick));
+                chosen = result.GetValue(calibrate) ? chosen : chosen.WithoutCalibration();
                 OutputFile? text = OutputFile.At("--out", result.GetValue(output)),
                     file = OutputFile.At("--json", result.GetValue(json));
                 var options = new LatentOdeOptions
@@ -85,7 +90,8 @@ internal static class LatentCommand
         CancellationToken cancellationToken)
     {
         var story = new LatentStory(set, epochs, seed);
-        display.Line($"{set.Name}: {set.Train.Count} series to learn from, {set.Test.Count} to be judged by; {epochs} epochs.");
+        display.Line($"{set.Name}: {set.Train.Count} series to learn from, "
+            + $"{(set.Calibration.Count > 0 ? $"{set.Calibration.Count} to calibrate by, " : "")}{set.Test.Count} to be judged by; {epochs} epochs.");
         manual_seed(seed);
         using var latent = new LatentOdeModel(options);
         long weights = Weights(latent);
@@ -127,7 +133,7 @@ internal static class LatentCommand
     private static Table Table(List<(LatentCase Case, Dictionary<string, LatentFigure> Figures)> cases)
     {
         Table table = new Table().Border(TableBorder.Simple)
-            .Title("Mean square errors of standardised values (share in the 90 % interval)").AddColumn("");
+            .Title("Mean square errors of standardised values (share in the 90 % interval; behind it that of calibrated ones)").AddColumn("");
         foreach (string method in cases[0].Figures.Keys)
             table.AddColumn(new TableColumn(method).RightAligned());
         foreach ((LatentCase how, Dictionary<string, LatentFigure> figures) in cases)
@@ -136,6 +142,6 @@ internal static class LatentCommand
     }
 
     private static string Text(LatentFigure figure) => figure.Coverage is { } coverage
-        ? string.Create(CultureInfo.InvariantCulture, $"{figure.Mse:F4} ({coverage:P0})")
+        ? string.Create(CultureInfo.InvariantCulture, $"{figure.Mse:F4} ({coverage:P0}{(figure.Calibrated is { } calibrated ? $", {calibrated:P0}" : "")})")
         : figure.Mse.ToString("F4", CultureInfo.InvariantCulture);
 }

@@ -32,8 +32,12 @@ internal sealed record LatentCase(
     string Name, Func<LatentRow, Random, (int[] Given, int[] Asked)> Split, Func<LatentRow, Random,
     (int[] Given, int[] Asked)>? Learn = null);
 
-/// <summary>Series to learn from and to be judged by. Values are standardised, times take from 0 to 1.</summary>
+/// <summary>Series to learn from, to calibrate intervals by, and to be judged by. Values are standardised, times take from 0 to
+/// 1.</summary>
 internal sealed record LatentSet(
-    string Name, int Channels, IReadOnlyList<LatentRow> Train, IReadOnlyList<LatentRow> Test, IReadOnlyList<LatentCase> Cases,
-    double LinearStep,
-    int Batch, int Epochs);
+    string Name, int Channels, IReadOnlyList<LatentRow> Train, IReadOnlyList<LatentRow> Calibration, IReadOnlyList<LatentRow> Test,
+    IReadOnlyList<LatentCase> Cases, double LinearStep, int Batch, int Epochs)
+{
+    /// <summary>The same, where all series but those to be judged by are there to learn from.</summary>
+    public LatentSet WithoutCalibration() => this with { Train = [.. Train, .. Calibration], Calibration = [] };
+}

@@ -8,6 +8,9 @@ internal static class LatentSets
 {
     private const double TrainShare = 0.8;
 
+    /// <summary>The share of the series to learn from by which intervals are calibrated instead.</summary>
+    private const double CalibrationShare = 0.15;
+
     private static readonly double[] Drops = [0.3, 0.5, 0.7];
 
     /// <summary>Sines of random amplitude, frequency and start, 100 points each at random times, with a little noise.</summary>
@@ -85,7 +88,7 @@ internal static class LatentSets
     private static LatentSet Divided(
         string name, List<LatentRow> rows, IReadOnlyList<LatentCase> cases, double linearStep, int batch, int epochs)
     {
-        int train = (int)(TrainShare * rows.Count), channels = rows[0].Channels;
+        int train = (int)(TrainShare * rows.Count), learned = train - (int)(CalibrationShare * train), channels = rows[0].Channels;
         for (int c = 0; c < channels; c++)
         {
             double[] all = [.. rows.Take(train)
@@ -95,7 +98,7 @@ internal static class LatentSets
                 for (int i = c; i < row.Values.Length; i += channels)
                     row.Values[i] = (float)((row.Values[i] - mean) / deviation);
         }
-        return new LatentSet(name, channels, rows[..train], rows[train..], cases, linearStep, batch, epochs);
+        return new LatentSet(name, channels, rows[..learned], rows[learned..train], rows[train..], cases, linearStep, batch, epochs);
     }
 
     private static double[][] Read(string file, int columns)

@@ -20,11 +20,33 @@ internal static class FitChecks
             Require(parameters.Count(other => other.Name == parameter.Name) == 1, nameof(parameters),
                 $"Two parameters are named '{parameter.Name}'.");
         }
+        CheckTrajectories(trajectories, options);
+        CheckOptions(trajectories[0].Values.GetLength(1), options);
+    }
+
+    /// <exception cref="ArgumentException">Something makes no sense.</exception>
+    public static void Check(nn.Module dynamics, IReadOnlyList<OdeTrajectory> trajectories, OdeNetworkFitOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(trajectories);
+        Require(dynamics.parameters().Any(weight => weight.requires_grad), nameof(dynamics),
+            "The network has no weight that requires gradients; there is nothing to train.");
+        CheckTrajectories(trajectories, options.ToOptions());
+        options.Solver?.Validate();
+        Require(options.Solver is not { OnStepLimit: not StepLimitBehavior.Throw }, nameof(options.Solver),
+            "OdeNetworkFitOptions.Solver.OnStepLimit must be Throw.");
+        Require(options.Segments is null or > 0, nameof(options.Segments),
+            $"OdeNetworkFitOptions.Segments is {options.Segments}; it must be positive, or null.");
+        Require(options.WeightPenalty >= 0 && double.IsFinite(options.WeightPenalty), nameof(options.WeightPenalty),
+            $"OdeNetworkFitOptions.WeightPenalty is {options.WeightPenalty}; it must be zero or a positive number.");
+        CheckSearch(nameof(OdeNetworkFitOptions), trajectories[0].Values.GetLength(1), options.ToOptions());
+    }
+
+    private static void CheckTrajectories(IReadOnlyList<OdeTrajectory> trajectories, OdeFitOptions options)
+    {
         Require(trajectories.Count > 0 && trajectories.All(t => t is not null), nameof(trajectories),
             "No trajectory is given; at least one is needed.");
         for (int i = 0; i < trajectories.Count; i++)
             Check(trajectories[i], i, trajectories[0], options);
-        CheckOptions(trajectories[0].Values.GetLength(1), options);
     }
 
     private static void CheckOptions(int columns, OdeFitOptions options)
@@ -37,13 +59,20 @@ internal static class FitChecks
         Require(options.Solver.RelativeTolerances is null && options.Solver.AbsoluteTolerances is null, nameof(options.Solver),
             "OdeFitOptions.Solver has tolerances per component; a fit takes one for all.");
         Require(options.Segments > 0, nameof(options.Segments), $"OdeFitOptions.Segments is {options.Segments}; it must be positive.");
+        Require(Enum.IsDefined(options.Method), nameof(options.Method),
+            $"OdeFitOptions.Method is {options.Method}; it must be one of the methods.");
+        CheckSearch(nameof(OdeFitOptions), columns, options);
+    }
+
+    private static void CheckSearch(string owner, int columns, OdeFitOptions options)
+    {
         Require(options.MaximumIterations > 0, nameof(options.MaximumIterations),
-            $"OdeFitOptions.MaximumIterations is {options.MaximumIterations}; it must be positive.");
+            $"{owner}.MaximumIterations is {options.MaximumIterations}; it must be positive.");
         Require(options.Tolerance > 0 && options.Tolerance < 1, nameof(options.Tolerance),
-            $"OdeFitOptions.Tolerance is {options.Tolerance}; it must lie between 0 and 1.");
+            $"{owner}.Tolerance is {options.Tolerance}; it must lie between 0 and 1.");
         Require(options.Scales is null
             || (options.Scales.Count == columns && options.Scales.All(scale => scale > 0 && double.IsFinite(scale))),
-            nameof(options.Scales), $"OdeFitOptions.Scales must be {columns} positive numbers, one a column of the observations.");
+            nameof(options.Scales), $"{owner}.Scales must be {columns} positive numbers, one a column of the observations.");
     }
 
     private static void Check(OdeTrajectory trajectory, int index, OdeTrajectory first, OdeFitOptions options)

@@ -90,11 +90,26 @@ internal sealed class ShootingFit
     {
         double[] start = [.. free, .. segments.Where(segment => segment.Variable >= 0).SelectMany(segment => segment.Start)];
         var residuals = new ShootingResiduals(_model, _parameters, _options, segments, _scales, joint);
-        var search = new LevenbergMarquardt(residuals, start, _options.Tolerance, _options.MaximumIterations);
-        OdeFitConvergence? convergence = search.Run();
-        _iterations += search.Iterations;
+        (LevenbergMarquardt search, OdeFitConvergence? convergence) = Minimise(residuals, start);
         failure = residuals.Failure;
         return convergence is { } ended ? new Found(segments, search, residuals, ended, joint) : null;
+    }
+
+    /// <summary>Searches by the method that is asked for; what stands at the end is looked at as squares by either.</summary>
+    private (LevenbergMarquardt Search, OdeFitConvergence? Convergence) Minimise(ShootingResiduals residuals, double[] start)
+    {
+        if (_options.Method == OdeFitMethod.LevenbergMarquardt)
+        {
+            var search = new LevenbergMarquardt(residuals, start, _options.Tolerance, _options.MaximumIterations);
+            OdeFitConvergence? ended = search.Run();
+            _iterations += search.Iterations;
+            return (search, ended);
+        }
+        var lbfgs = new Lbfgs(new HalfSquares(residuals, start.Length), start, _options.Tolerance, _options.MaximumIterations);
+        OdeFitConvergence? convergence = lbfgs.Run();
+        _iterations += lbfgs.Iterations;
+        var last = new LevenbergMarquardt(residuals, lbfgs.Point, _options.Tolerance, 0);
+        return (last, last.Run() is null ? null : convergence);
     }
 
     private OdeFitResult Result(Found found)

@@ -1,4 +1,3 @@
-using System.Text.Json.Serialization;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Persistence;
 
@@ -8,27 +7,46 @@ namespace Microsoft.ML.NeuralOde.Forecasting;
 internal sealed record ForecastOutputs(string Forecast, string? LowerBound, string? UpperBound, double ConfidenceLevel);
 
 /// <summary>The end of a series, from which forecasts go on.</summary>
-internal sealed record SeriesTail(string Key, double[] Times, float?[] Values)
+/// <param name="Key">Its key.</param>
+/// <param name="Times">The times of its last observations.</param>
+/// <param name="Values">Their values, null where one is missing; a time's channels stand behind those of the time before.</param>
+/// <param name="ExogenousTimes">The times at which exogenous values are known, which may go on behind the others; null for none.</param>
+/// <param name="Exogenous">The exogenous values at them.</param>
+internal sealed record SeriesTail(
+    string Key, double[] Times, float?[] Values, double[]? ExogenousTimes = null, float[]? Exogenous = null)
 {
     public static SeriesTail Of(ObservedSeries series, int length)
     {
-        ObservedSeries tail = series.Tail(length);
+        ObservedSeries tail = (series.Exogenous is null ? series : series.WithoutFuture()).Tail(length);
+        ExogenousTrack? track = tail.Exogenous;
         return new SeriesTail(
             series.Key, [.. Enumerable.Range(0, tail.Count).Select(tail.Time)],
-            [.. Enumerable.Range(0, tail.Count).Select(place => float.IsNaN(tail.Value(place)) ? (float?)null : tail.Value(place))]);
+            [.. Enumerable.Range(0, tail.Count).SelectMany(place => tail.Values(place).ToArray())
+                .Select(value => float.IsNaN(value) ? (float?)null : value)],
+            track is null ? null : [.. Enumerable.Range(0, track.Count).Select(track.Time)],
+            track is null ? null : [.. Enumerable.Range(0, track.Count).SelectMany(place => track.Values(place).ToArray())]);
     }
 
-    public ObservedSeries ToSeries()
+    public ObservedSeries ToSeries(int channels, string[]? exogenous)
     {
-        var series = new ObservedSeries(Key);
+        ExogenousTrack? track = exogenous is null ? null : new ExogenousTrack(exogenous);
+        for (int i = 0; i < (track is null ? 0 : ExogenousTimes!.Length); i++)
+            track!.Set(ExogenousTimes![i], Exogenous.AsSpan(i * track.Channels, track.Channels));
+        var series = new ObservedSeries(Key, channels, track);
         for (int i = 0; i < Times.Length; i++)
-            series.Add(Times[i], Values[i] ?? float.NaN);
+            series.Add(Times[i], [.. Values.Skip(i * channels).Take(channels).Select(value => value ?? float.NaN)]);
         return series;
     }
 
-    [JsonIgnore]
-    public bool IsSound => Key is not null && Times is not null && Values?.Length == Times.Length && Enumerable.Range(0, Times.Length).All(
-        i => double.IsFinite(Times[i]) && (i == 0 || Times[i] > Times[i - 1]) && (Values[i] is null || float.IsFinite(Values[i]!.Value)));
+    /// <summary>Whether it is the end of a series of so many channels and exogenous columns.</summary>
+    public bool IsSound(int channels, int exogenous) => Key is not null && Increase(Times)
+        && Values?.Length == (long)channels * Times.Length && Array.TrueForAll(Values, value => value is null || float.IsFinite(value.Value))
+        && (exogenous == 0 ? ExogenousTimes is null && Exogenous is null
+            : Increase(ExogenousTimes) && Exogenous?.Length == (long)exogenous * ExogenousTimes!.Length
+                && Array.TrueForAll(Exogenous, float.IsFinite));
+
+    private static bool Increase(double[]? times) => times is not null
+        && Enumerable.Range(0, times.Length).All(i => double.IsFinite(times[i]) && (i == 0 || times[i] > times[i - 1]));
 }
 
 /// <summary>What stands beside the weights in a file of a forecaster.</summary>
@@ -50,13 +68,16 @@ internal sealed record ForecastModelDescription(
             return "a part of its description is missing";
         if (Network.FindDefect() is { } defect)
             return defect;
-        string?[] names = [Columns.Values, Outputs.Forecast];
+        if ((Columns.Exogenous?.Length ?? 0) != Network.Exogenous || (Columns.Channels?.Length ?? Network.Channels) != Network.Channels)
+            return "its columns are not those of its network";
+        string?[] names = [Columns.Values, Outputs.Forecast, .. Columns.Channels ?? [], .. Columns.Exogenous ?? []];
         string?[] others = [Columns.Times, Columns.Key, Outputs.LowerBound, Outputs.UpperBound];
         if (names.Any(string.IsNullOrWhiteSpace) || others.Any(name => name is not null && string.IsNullOrWhiteSpace(name)))
             return "the name of a column is missing";
         if (!(Outputs.ConfidenceLevel is > 0 and < 1))
             return $"its confidence level is {Outputs.ConfidenceLevel}";
-        return Array.TrueForAll(Tails, tail => tail is { IsSound: true }) ? null : "the end of a series makes no sense";
+        return Array.TrueForAll(Tails, tail => tail?.IsSound(Network.Channels, Network.Exogenous) == true)
+            ? null : "the end of a series makes no sense";
     }
 
     /// <summary>The arrays of the network and of what its intervals are made by.</summary>
@@ -68,16 +89,16 @@ internal sealed record ForecastModelDescription(
     ];
 
     /// <exception cref="InvalidDataException">Some of the errors are missing or make no sense.</exception>
-    public static ForecastCalibration CalibrationOf(IReadOnlyList<NamedArray> arrays, int leads)
+    public static ForecastCalibration CalibrationOf(IReadOnlyList<NamedArray> arrays, int places)
     {
         Dictionary<string, NamedArray> byName = arrays.Where(array => array.Name.StartsWith("scores.", StringComparison.Ordinal))
             .ToDictionary(array => array.Name);
         if (byName.Count == 0)
             return new ForecastCalibration(null);
-        return new ForecastCalibration([.. Enumerable.Range(0, leads).Select(lead =>
-            byName.TryGetValue($"scores.{lead}", out NamedArray? scores)
+        return new ForecastCalibration([.. Enumerable.Range(0, places).Select(place =>
+            byName.TryGetValue($"scores.{place}", out NamedArray? scores)
             && scores.Values.Length > 0 && scores.Values.All(score => score >= 0)
                 ? scores.Values.Select(score => (double)score).ToArray()
-                : throw PayloadReader.Damaged($"what the intervals of step {lead + 1} are made by is missing"))]);
+                : throw PayloadReader.Damaged($"what the interval at place {place} is made by is missing"))]);
     }
 }

@@ -9,34 +9,39 @@ internal readonly record struct ForecastWindow(ObservedSeries Series, int End)
     public ContextView? Context(int length) => ContextView.Of(Series, End, length);
 
     /// <summary>
-    /// What came at a number of steps behind the end, in units of the window: between two observations that are no further than usual apart
-    /// on a straight line, otherwise NaN.
+    /// What came at a number of steps behind the end of each channel, in units of the window: between two observations that are no further
+    /// than usual apart on a straight line, otherwise NaN. A step's channels stand behind those of the step before.
     /// </summary>
     public double[] Targets(ContextView context, int leads)
     {
-        double[] targets = new double[leads];
+        double[] targets = new double[leads * Series.Channels];
         Array.Fill(targets, double.NaN);
-        int place = End;
-        for (int lead = 1; lead <= leads; lead++)
+        for (int channel = 0; channel < Series.Channels; channel++)
         {
-            double time = context.End + lead * context.Step;
-            while (place < Series.Count && Series.Time(place) < time - 1e-6 * context.Step)
-                place++;
-            if (place == Series.Count)
-                break;
-            targets[lead - 1] = context.Normalize(Between(place, time, context.Step));
+            int place = Math.Max(0, End - 1);
+            while (place > 0 && Series.Time(place - 1) > context.EndOf(channel))
+                place--;
+            for (int lead = 1; lead <= leads; lead++)
+            {
+                double time = context.EndOf(channel) + lead * context.Step;
+                while (place < Series.Count && Series.Time(place) < time - 1e-6 * context.Step)
+                    place++;
+                if (place == Series.Count)
+                    break;
+                targets[(lead - 1) * Series.Channels + channel] =
+                    context.Normalize(Between(place, channel, time, context.Step), channel);
+            }
         }
         return targets;
     }
 
-    private double Between(int right, double time, double step)
+    private double Between(int right, int channel, double time, double step)
     {
-        double gap = Series.Time(right) - time;
+        double gap = Series.Time(right) - time, value = Series.Value(right, channel);
         if (gap <= 1e-6 * step)
-            return Series.Value(right);
+            return value;
         double width = Series.Time(right) - Series.Time(right - 1);
-        return width > 1.5 * step
-            ? double.NaN : Series.Value(right) - gap / width * ((double)Series.Value(right) - Series.Value(right - 1));
+        return width > 1.5 * step ? double.NaN : value - gap / width * (value - Series.Value(right - 1, channel));
     }
 }
 
@@ -81,7 +86,7 @@ internal sealed record ForecastWindows(IReadOnlyList<ForecastWindow> Training, I
     private static IEnumerable<ForecastWindow> Cut(ObservedSeries series, int first, int last)
     {
         for (int end = first; end <= last; end++)
-            if (!float.IsNaN(series.Value(end - 1))
+            if (series.IsObserved(end - 1)
                 && series.CountObserved(end, Math.Min(series.Count, end + 1)) > 0 && series.LastObserved(end - 1) >= 0)
                 yield return new ForecastWindow(series, end);
     }

@@ -1,5 +1,6 @@
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Forecasting;
+using Microsoft.ML.NeuralOde.Training;
 
 namespace Microsoft.ML.NeuralOde;
 
@@ -38,7 +39,31 @@ public sealed partial class LatentOdeForecastingTrainer
         /// null.</summary>
         public string? SeriesKeyColumnName;
 
-        /// <summary>The column of the forecasts, a vector of <see cref="Horizon"/> numbers. Default: “Forecast”.</summary>
+        /// <summary>
+        /// Columns of values, one a channel, instead of the single one of <see cref="NeuralOdeTrainerOptions.FeatureColumnName"/>: all of
+        /// them single values, an observation a row, or all of them vectors, a series a row. Default: null.
+        /// </summary>
+        [Option(OptionUse.Decides, IsLeftOutWhenNull = true)]
+        public string[]? ChannelColumnNames;
+
+        /// <summary>
+        /// The number of channels in the single column of values. A vector that is exactly as long, by its type, is an observation; so is
+        /// one of known size beside a column of single times. Otherwise a vector is a series, in which a time's channels stand behind those
+        /// of the time before. Default: null, the size of an observation, or what the annotation ChannelCount of the column says, or one.
+        /// </summary>
+        [Option(OptionUse.Decides, IsLeftOutWhenNull = true)]
+        public int? ChannelCount;
+
+        /// <summary>
+        /// Columns of numbers that are known of the times to come as well, such as prices or holidays; beside series as vectors vectors,
+        /// which are as long. The forecast of a row takes them from the rows behind it in the same data: see <see cref="SeriesFuture"/> for
+        /// engines. Default: null, none.
+        /// </summary>
+        [Option(OptionUse.Decides, IsLeftOutWhenNull = true)]
+        public string[]? ExogenousColumnNames;
+
+        /// <summary>The column of the forecasts, a vector of <see cref="Horizon"/> numbers, of each channel one a step. Default:
+        /// “Forecast”.</summary>
         public string ForecastColumnName = DefaultForecast;
 
         /// <summary>The column of the lower ends of the intervals; null for none. Default: null.</summary>
@@ -86,14 +111,24 @@ public sealed partial class LatentOdeForecastingTrainer
         /// </summary>
         public bool ConformalIntervals = true;
 
-        internal ForecastColumns ToColumns() => new(FeatureColumnName, TimeColumnName, SeriesKeyColumnName);
+        internal override NeuralOdeTrainerOptions Clone()
+        {
+            var copy = (Options)base.Clone();
+            copy.ChannelColumnNames = (string[]?)ChannelColumnNames?.Clone();
+            copy.ExogenousColumnNames = (string[]?)ExogenousColumnNames?.Clone();
+            return copy;
+        }
+
+        internal ForecastColumns ToColumns() => new(
+            ChannelColumnNames?[0] ?? FeatureColumnName, TimeColumnName, SeriesKeyColumnName, ChannelColumnNames, ChannelCount,
+            ExogenousColumnNames);
 
         internal ForecastOutputs ToOutputs() =>
             new(ForecastColumnName, ConfidenceLowerBoundColumn, ConfidenceUpperBoundColumn, ConfidenceLevel);
 
-        internal ForecastDescription ToDescription(int contextLength) => new(
-            Horizon, contextLength, LatentSize, HiddenSize, $"{Recognition}", $"{Evolution}", Variational, Solver.Name,
-            ProductionStepSize ?? StepSize ?? DefaultStepSize, Samples);
+        internal ForecastDescription ToDescription(LinearShape shape) => new(
+            Horizon, shape.ContextLength, LatentSize, HiddenSize, $"{Recognition}", $"{Evolution}", Variational, Solver.Name,
+            ProductionStepSize ?? StepSize ?? DefaultStepSize, Samples, shape.Channels, shape.Exogenous);
 
         internal override void Validate()
         {
@@ -112,6 +147,14 @@ public sealed partial class LatentOdeForecastingTrainer
             Require(ConfidenceUpperBoundColumn is null || !string.IsNullOrWhiteSpace(ConfidenceUpperBoundColumn),
                 nameof(ConfidenceUpperBoundColumn),
                 ConfidenceUpperBoundColumn, NameOrNull);
+            RequireNames(ChannelColumnNames, nameof(ChannelColumnNames));
+            RequireNames(ExogenousColumnNames, nameof(ExogenousColumnNames));
+            foreach (string exogenous in ExogenousColumnNames ?? [])
+                Require(!(ChannelColumnNames ?? [FeatureColumnName]).Contains(exogenous), nameof(ExogenousColumnNames), exogenous,
+                    "another column than those of values, which are not known of the times to come");
+            Require(ChannelCount is null or > 0, nameof(ChannelCount), ChannelCount, "a positive number or null");
+            Require(ChannelCount is null || ChannelColumnNames is null || ChannelColumnNames.Length == ChannelCount, nameof(ChannelCount),
+                ChannelCount, "the number of ChannelColumnNames, or null");
             RequireDifferent(
                 (ForecastColumnName, nameof(ForecastColumnName)), (ConfidenceLowerBoundColumn, nameof(ConfidenceLowerBoundColumn)),
                 (ConfidenceUpperBoundColumn, nameof(ConfidenceUpperBoundColumn)));
@@ -129,5 +172,10 @@ public sealed partial class LatentOdeForecastingTrainer
             Require(ValidationFraction is not null, nameof(ValidationFraction), null,
                 "between 0 and 1: forecasters are chosen and calibrated by it");
         }
+
+        private static void RequireNames(string[]? names, string option) => Require(
+            names is null
+                || (names.Length > 0 && names.All(name => !string.IsNullOrWhiteSpace(name)) && names.Distinct().Count() == names.Length),
+            option, names is null ? null : $"[{string.Join(", ", names)}]", "different names of columns, at least one, or null");
     }
 }

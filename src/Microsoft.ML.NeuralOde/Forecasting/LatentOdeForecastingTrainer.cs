@@ -1,4 +1,6 @@
+using System.Globalization;
 using Microsoft.ML.Data;
+using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Forecasting;
 using Microsoft.ML.NeuralOde.Interop;
 using Microsoft.ML.NeuralOde.Training;
@@ -12,14 +14,19 @@ namespace Microsoft.ML.NeuralOde;
 /// 2019).
 /// </summary>
 /// <remarks>
-/// <para>Created by <see cref="SeriesCatalog.LatentOde(ForecastingCatalog, string, string, int, double, string, string, string, string)"/>.</para>
+/// <para>Created by
+/// <see cref="SeriesCatalog.LatentOde(ForecastingCatalog, string, string, int, double, string, string, string, string, string[])"/>.</para>
 /// <list type="table">
 /// <item><term>Columns of series</term><description>a value a row in the order of time, <see cref="float"/> or <see cref="double"/>, NaN
 /// where it is missing; with it a time, if any (a number, or a <see cref="DateTime"/>, counted in seconds), and a key, if there are several
 /// series. Or a series a row: vectors of values and of times</description></item>
-/// <item><term>Output columns</term><description><c>Forecast</c>, a vector of <see cref="float"/> of known size, the horizon: the values at
-/// the next times, which follow the row's in the series' usual (median) distance; and the ends of their intervals, where they are
-/// named</description></item>
+/// <item><term>Channels</term><description>several columns of values, or a column of vectors: forecast together, each with intervals of its
+/// own</description></item>
+/// <item><term>Exogenous columns</term><description>numbers that are known of the times to come as well, such as prices or
+/// holidays</description></item>
+/// <item><term>Output columns</term><description><c>Forecast</c>, a vector of <see cref="float"/> of known size, the horizon times the
+/// channels: the values at the next times, which follow the row's in the series' usual (median) distance; and the ends of their intervals,
+/// where they are named</description></item>
 /// <item><term>Normalisation</term><description>of each window by its own last value and spread, so that levels that were never seen are
 /// continued</description></item>
 /// <item><term>Validation</term><description>the end of each series. By it the length of the context, the linear map, the share of the
@@ -84,31 +91,42 @@ public sealed partial class LatentOdeForecastingTrainer : IEstimator<LatentOdeFo
                 + "set DistributedRows to Same.");
         TorchRuntime.EnsureAvailable();
         _options.ToColumns().Check(_host, Schemas.ShapeOf(input.Schema));
-        List<ObservedSeries> series = Read(input);
+        ForecastInput found = _options.ToColumns().Find(_host, input.Schema);
+        List<ObservedSeries> series = HistoryReader.ReadAll(input, found, CheckAlive);
         int leads = ForecastDescription.LeadsOf(_options.Horizon);
         validationData ??= _options.ValidationSet;
         ForecastWindows windows = validationData is null
             ? ForecastWindows.Of(series, leads, _options.ValidationFraction!.Value, _options.MaximumWindows)
-            : new ForecastWindows(ForecastWindows.All(series, leads), ForecastWindows.All(Read(validationData), leads));
-        Check(series, windows, leads);
-        LinearForecast linear = LinearForecast.Fit(windows, leads, _options.ContextLength);
-        ForecastDescription description = _options.ToDescription(linear.ContextLength);
-        windows = windows.Usable(linear.ContextLength);
-        Check(series, windows, leads);
-        var run = new ForecastRun(_host, _options, description, linear, RootMeanSquare(Left(windows.Training, linear)));
+            : new ForecastWindows(
+                ForecastWindows.All(series, leads), ForecastWindows.All(Read(validationData, found.Channels), leads));
+        Check(series, windows, leads, found);
+        var shape = new LinearShape(leads, _options.ContextLength ?? 0, found.Channels, found.Exogenous.Length);
+        Check(shape with { ContextLength = _options.ContextLength ?? LinearForecast.ShortestContext });
+        LinearForecast linear = LinearForecast.Fit(windows, shape);
+        ForecastDescription description = _options.ToDescription(linear.Shape);
+        windows = windows.Usable(description.ContextLength);
+        Check(series, windows, leads, found);
+        double[] spreads = [.. Enumerable.Range(0, found.Channels)
+            .Select(channel => RootMeanSquare(Left(windows.Training, linear, channel)))];
+        var run = new ForecastRun(_host, _options, description, linear, spreads);
         FittedNetwork<ForecastNetwork> fitted =
             run.Run(ForecastRun.View(windows.Training, description), ForecastRun.View(windows.Validation, description));
         ForecastCalibration calibration = Judge(fitted.Network, windows.Validation);
+        ForecastColumns columns = _options.ToColumns();
         var kept = new ForecastModelDescription(
-            description, _options.ToColumns(), _options.ToOutputs(),
+            description, found.Channels == 1 ? columns : columns with { ChannelCount = found.Channels }, _options.ToOutputs(),
             [.. series.Select(one => SeriesTail.Of(one, LatentOdeForecastingModel.Remembered(description)))], fitted.History,
             OptionTexts.Of(_options));
         return new LatentOdeForecastingTransformer(
             _host, new LatentOdeForecastingModel(fitted.Network, calibration, _options.ConfidenceLevel), kept);
     }
 
-    private List<ObservedSeries> Read(IDataView data) =>
-        HistoryReader.ReadAll(data, _options.ToColumns().Find(_host, data.Schema), CheckAlive);
+    private List<ObservedSeries> Read(IDataView validation, int channels)
+    {
+        ForecastInput found = _options.ToColumns().Find(_host, validation.Schema);
+        return found.Channels == channels ? HistoryReader.ReadAll(validation, found, CheckAlive) : throw Schemas.Mismatch(
+            _host, "validationData", "series", found.Values[0].Name, $"{channels} channels", $"{found.Channels}");
+    }
 
     private void CheckAlive()
     {
@@ -116,28 +134,42 @@ public sealed partial class LatentOdeForecastingTrainer : IEstimator<LatentOdeFo
         _host.CheckAlive();
     }
 
-    private void Check(List<ObservedSeries> series, ForecastWindows windows, int leads)
+    private void Check(List<ObservedSeries> series, ForecastWindows windows, int leads, ForecastInput input)
     {
-        if (series.Sum(one => one.CountObserved(0, one.Count)) == 0)
-            throw new InvalidOperationException(
-                $"The column '{_options.FeatureColumnName}' has no value: {(series.Count == 0 ? "there are no rows" : "all are missing")}.");
+        for (int channel = 0; channel < input.Channels; channel++)
+            if (series.Sum(one => one.CountObserved(0, one.Count, channel)) == 0)
+                throw new InvalidOperationException(
+                    $"The column '{input.ChannelNames[channel]}' has no value: "
+                    + $"{(series.Count == 0 ? "there are no rows" : "all are missing")}.");
         if (windows.Training.Count > 0 && windows.Validation.Count > 0)
             return;
         throw new InvalidOperationException(
             $"No series is long enough for a Horizon of {_options.Horizon}: the longest of {series.Count} has "
             + $"{series.Max(one => one.Count)} observations, {series.Max(one => one.CountObserved(0, one.Count))} of them not missing; at least "
-            + $"{2 * leads + 2} are needed, and more to learn from. Make Horizon smaller, or give more data.");
+            + $"{2 * leads + 2} are needed, and more to learn from, with two values of each channel in front of where a forecast begins. "
+            + "Make Horizon smaller, or give more data.");
     }
 
-    private static IEnumerable<double> Left(IEnumerable<ForecastWindow> windows, LinearForecast linear)
+    private void Check(LinearShape shape)
     {
+        if (shape.Weights > ForecastDescription.MostWeights)
+            throw new InvalidOperationException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"A linear map of {shape.ContextLength} observations of {shape.Channels} channels and {shape.Exogenous} exogenous columns to "
+                + $"{_options.Horizon} steps would have {shape.Weights:E1} weights; at most {ForecastDescription.MostWeights:E1} are possible: "
+                + $"make ContextLength or Horizon smaller, or forecast fewer channels together."));
+    }
+
+    private static IEnumerable<double> Left(IEnumerable<ForecastWindow> windows, LinearForecast linear, int channel)
+    {
+        LinearShape shape = linear.Shape;
         foreach (ForecastWindow window in windows)
         {
-            ContextView context = window.Context(linear.ContextLength)!;
-            double[] targets = window.Targets(context, linear.Leads), forecasts = linear.At(context);
-            for (int lead = 0; lead < targets.Length; lead++)
-                if (!double.IsNaN(targets[lead]))
-                    yield return targets[lead] - forecasts[lead];
+            ContextView context = window.Context(shape.ContextLength)!;
+            double[] targets = window.Targets(context, shape.Leads), forecasts = linear.At(context);
+            for (int place = channel; place < targets.Length; place += shape.Channels)
+                if (!double.IsNaN(targets[place] - forecasts[place]))
+                    yield return targets[place] - forecasts[place];
         }
     }
 
@@ -147,27 +179,28 @@ public sealed partial class LatentOdeForecastingTrainer : IEstimator<LatentOdeFo
     /// <summary>Finds, on windows that were not trained on, how much the latent equation helps, and how wide intervals must be.</summary>
     private ForecastCalibration Judge(ForecastNetwork network, IReadOnlyList<ForecastWindow> windows)
     {
-        int leads = network.Description.Leads;
-        ContextView[] contexts = [.. windows.Select(window => window.Context(network.Description.ContextLength)!)];
+        LinearShape shape = network.Linear.Shape;
+        ContextView[] contexts = [.. windows.Select(window => window.Context(shape.ContextLength)!)];
         (ContextView Context, double[] Targets)[] judged =
-            [.. contexts.Zip(windows, (context, window) => (context, window.Targets(context, leads)))];
+            [.. contexts.Zip(windows, (context, window) => (context, window.Targets(context, shape.Leads)))];
         (double[] Means, double[] Deviations)[] corrections = network.Corrections(contexts);
-        double product = 0, square = 0;
+        double[] product = new double[shape.Channels], square = new double[shape.Channels];
         for (int i = 0; i < judged.Length; i++)
         {
             double[] linear = network.Linear.At(contexts[i]);
-            for (int lead = 0; lead < leads; lead++)
+            for (int place = 0; place < linear.Length; place++)
             {
-                double left = (judged[i].Targets[lead] - linear[lead]) / network.Spread, said = corrections[i].Means[lead];
+                int channel = place % shape.Channels;
+                double left = (judged[i].Targets[place] - linear[place]) / network.Spreads[channel], said = corrections[i].Means[place];
                 if (double.IsNaN(left))
                     continue;
-                product += left * said;
-                square += said * said;
+                product[channel] += left * said;
+                square[channel] += said * said;
             }
         }
-        network.Share = square > 0 ? (float)Math.Clamp(product / square, 0, 1) : 0;
+        network.Shares = [.. product.Zip(square, (both, own) => own > 0 ? (float)Math.Clamp(both / own, 0, 1) : 0.0)];
         return _options.ConformalIntervals
-            ? ForecastCalibration.Of(judged, network.Forecast(contexts), leads)
+            ? ForecastCalibration.Of(judged, network.Forecast(contexts), shape.Leads, shape.Channels)
             : new ForecastCalibration(null);
     }
 }

@@ -1,4 +1,5 @@
 using Microsoft.ML;
+using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Export;
@@ -18,9 +19,10 @@ namespace Microsoft.ML.NeuralOde;
 /// ends of intervals where they are named.
 /// </summary>
 /// <remarks>
-/// A cursor over the transformed data goes through the rows in their order. Rows before which fewer than two values are known have
-/// forecasts that are NaN. Series need not be those of the training, and their forecasts do not depend on each other. To go on from the end
-/// of the training data, use <see cref="CreateForecastingEngine"/>.
+/// A cursor over the transformed data goes through the rows in their order. Rows before which fewer than two values of a channel are known
+/// have forecasts that are NaN; so have steps whose exogenous values do not stand in the data, and steps too far behind the last value.
+/// Series need not be those of the training, and their forecasts do not depend on each other. To go on from the end of the training data,
+/// use <see cref="CreateForecastingEngine(string)"/>.
 /// </remarks>
 public sealed class LatentOdeForecastingTransformer : NeuralOdeTransformerBase<LatentOdeForecastingModel>
 {
@@ -41,6 +43,14 @@ public sealed class LatentOdeForecastingTransformer : NeuralOdeTransformerBase<L
     /// <summary>The column that tells the series apart; null for none.</summary>
     public string? SeriesKeyColumnName => _description.Columns.Key;
 
+    /// <summary>The names of the channels: their columns, or the column of all of them with a channel's place.</summary>
+    public IReadOnlyList<string> ChannelNames => _description.Columns.Channels
+        ?? (Model.ChannelCount == 1 ? [_description.Columns.Values]
+            : [.. Enumerable.Range(0, Model.ChannelCount).Select(channel => $"{_description.Columns.Values}[{channel}]")]);
+
+    /// <summary>The columns of exogenous values; empty for none.</summary>
+    public IReadOnlyList<string> ExogenousColumnNames => _description.Columns.Exogenous ?? [];
+
     /// <summary>The keys of the series of the training data, from whose ends engines go on.</summary>
     public IReadOnlyList<string> SeriesKeys => [.. _description.Tails.Select(tail => tail.Key)];
 
@@ -56,7 +66,7 @@ public sealed class LatentOdeForecastingTransformer : NeuralOdeTransformerBase<L
         ThrowIfDisposed();
         SeriesTail[] found = [.. _description.Tails.Where(tail => seriesKey is null || tail.Key == seriesKey)];
         if (found.Length == 1)
-            return new NeuralOdeForecastingEngine(this, found[0].ToSeries());
+            return new NeuralOdeForecastingEngine(this, found[0].ToSeries(Model.ChannelCount, _description.Columns.Exogenous));
         string known = string.Join(", ", _description.Tails.Take(10).Select(tail => $"'{tail.Key}'"))
             + (_description.Tails.Length > 10 ? ", …" : "");
         string remedy = SeriesKeyColumnName is null ? " (set SeriesKeyColumnName in training)" : $": {known}";
@@ -66,6 +76,30 @@ public sealed class LatentOdeForecastingTransformer : NeuralOdeTransformerBase<L
                 : $"There are {found.Length} series; say by its key which is meant{remedy}.",
             nameof(seriesKey));
     }
+
+    /// <summary>An engine as <see cref="CreateForecastingEngine(string)"/> makes it, whose observations and forecasts are objects.</summary>
+    /// <typeparam name="TIn">An observation, with the columns that series were read from as members.</typeparam>
+    /// <typeparam name="TOut">A forecast, with output columns as members: arrays of <see cref="float"/>.</typeparam>
+    /// <param name="seriesKey">The series' key; null where there is one series.</param>
+    /// <param name="inputSchemaDefinition">Names and types of the members of an observation; null for their own.</param>
+    /// <param name="outputSchemaDefinition">Names and types of the members of a forecast; null for their own.</param>
+    /// <returns>The engine, with a state of its own.</returns>
+    /// <exception cref="ArgumentException">There is no series of that key, or there are several and no key is given; or an observation is
+    /// no single one.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An observation lacks a column, or has it in another type; or a forecast has a member
+    /// that is no output column.</exception>
+    /// <exception cref="ObjectDisposedException">The transformer was disposed of.</exception>
+    /// <example>
+    /// <code>
+    /// using var engine = model.CreateForecastingEngine&lt;Sale, SalesForecast&gt;();
+    /// SalesForecast next = engine.Predict(new Sale { Date = today, Sales = 42 });
+    /// </code>
+    /// </example>
+    public NeuralOdeForecastingEngine<TIn, TOut> CreateForecastingEngine<TIn, TOut>(
+        string? seriesKey = null, SchemaDefinition? inputSchemaDefinition = null, SchemaDefinition? outputSchemaDefinition = null)
+        where TIn : class
+        where TOut : class, new() => new(
+            CreateForecastingEngine(seriesKey), _description.Outputs, FindRows, inputSchemaDefinition, outputSchemaDefinition);
 
     /// <summary>Loads a model; called by ML.NET.</summary>
     internal static LatentOdeForecastingTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
@@ -102,8 +136,17 @@ public sealed class LatentOdeForecastingTransformer : NeuralOdeTransformerBase<L
 
     private protected override ScorerColumns FindInputs(DataViewSchema input)
     {
+        ForecastInput found = FindRows(input);
+        return new ScorerColumns(found.Values[0]) { Forecast = found };
+    }
+
+    private ForecastInput FindRows(DataViewSchema input)
+    {
         ForecastInput found = _description.Columns.Find(Host, input);
-        return new ScorerColumns(found.Values, found.Key, found.Series) { Forecast = found };
+        if (found.Channels != Model.ChannelCount)
+            throw Schemas.Mismatch(
+                Host, "inputSchema", "series", found.Values[0].Name, $"{Model.ChannelCount} channels", $"{found.Channels}");
+        return found;
     }
 
     private protected override ScoreColumn[] Columns(DataViewSchema input)
@@ -111,8 +154,9 @@ public sealed class LatentOdeForecastingTransformer : NeuralOdeTransformerBase<L
         ForecastOutputs outputs = _description.Outputs;
         (string? Name, int Part)[] parts = [(outputs.Forecast, 0), (outputs.LowerBound, 1), (outputs.UpperBound, 2)];
         DataViewSchema.Annotations none = new DataViewSchema.Annotations.Builder().ToAnnotations();
+        int[]? shape = Model.ChannelCount == 1 ? null : [Model.Horizon, Model.ChannelCount];
         return [.. parts.Where(part => part.Name is not null)
-            .Select(part => new VectorScore(part.Name!, Model.Horizon, none, part.Part * Model.Horizon))];
+            .Select(part => new VectorScore(part.Name!, Model.ForecastSize, none, part.Part * Model.ForecastSize, shape))];
     }
 
     private protected override void ThrowIfDisposed() => Model.ThrowIfDisposed();
@@ -126,15 +170,18 @@ public sealed class LatentOdeForecastingTransformer : NeuralOdeTransformerBase<L
         if (description.FindDefect() is { } defect)
             throw PayloadReader.Damaged(defect);
         ForecastDescription network = description.Network;
-        double hidden = network.HiddenSize, least = (double)network.Leads * network.ContextLength + hidden * (hidden + network.LatentSize);
+        LinearShape linear = network.Linear;
+        double hidden = network.HiddenSize;
+        double least = (double)linear.Leads * linear.Channels * linear.Features + hidden * (hidden + network.LatentSize);
         if (least > payload.Arrays.Sum(array => array.Values.LongLength))
             throw PayloadReader.Damaged("it declares more weights than it holds");
         // The random weights that the network starts with are replaced at once; torch's generator stays as it is.
-        ForecastNetwork made = Training.TorchSeed.Run(0, () => new ForecastNetwork(network, new LinearForecast([[0]])));
+        ForecastNetwork made = Training.TorchSeed.Run(0, () => new ForecastNetwork(
+            network, new LinearForecast(linear, [], ExogenousUnits.None(linear.Channels))));
         try
         {
             made.FromArrays(payload.Arrays);
-            ForecastCalibration calibration = ForecastModelDescription.CalibrationOf(payload.Arrays, network.Leads);
+            ForecastCalibration calibration = ForecastModelDescription.CalibrationOf(payload.Arrays, linear.Leads * linear.Channels);
             return (new LatentOdeForecastingModel(made, calibration, description.Outputs.ConfidenceLevel), description);
         }
         catch

@@ -1,141 +1,149 @@
 namespace Microsoft.ML.NeuralOde.Forecasting;
 
-/// <summary>What a linear map of the last values says, one map for each step ahead: what the latent equation corrects.</summary>
-/// <param name="weights">Of each lead, from 1 on, the weights of the lags, from 0 on.</param>
-internal sealed class LinearForecast(double[][] weights)
+/// <summary>What a linear forecast reads, and where it stands among the weights of a step of a channel.</summary>
+/// <remarks>First the lags of each channel, then of each exogenous column its values at lags, and those at the steps to come.</remarks>
+/// <param name="Leads">The steps that are forecast.</param>
+/// <param name="ContextLength">The lags of each channel.</param>
+/// <param name="Channels">The channels.</param>
+/// <param name="Exogenous">The exogenous columns.</param>
+internal readonly record struct LinearShape(int Leads, int ContextLength, int Channels = 1, int Exogenous = 0)
 {
-    private static readonly int[] ContextLengths = [16, 32, 64, 128];
-    private static readonly double[] Penalties = [1e-8, 1e-5, 1e-3, 1e-1];
+    private const int MostExogenousLags = 16;
 
-    /// <summary>Of windows in which nothing ever changes.</summary>
-    private const double LeastPenalty = 1e-200;
+    /// <summary>Lags of exogenous values.</summary>
+    public int ExogenousLags => Math.Min(ContextLength, MostExogenousLags);
+
+    /// <summary>The weights of lags of channels.</summary>
+    public int Lags => Channels * ContextLength;
+
+    /// <summary>The weights of a step of a channel.</summary>
+    public int Features => Lags + Exogenous * (ExogenousLags + Leads);
+
+    /// <summary>All weights, also of a shape that is too large to be made.</summary>
+    public long Weights =>
+        (long)Math.Min(1e18, (double)Leads * Channels * ((double)Channels * ContextLength + (double)Exogenous * (ExogenousLags + Leads)));
+
+    /// <summary>The places of exogenous values that a step reads: those behind it play no part.</summary>
+    public IEnumerable<int> ExogenousPlaces(int lead)
+    {
+        int width = ExogenousLags + Leads, first = Lags, known = ExogenousLags + lead + 1;
+        return Enumerable.Range(0, Exogenous).SelectMany(column => Enumerable.Range(first + column * width, known));
+    }
+}
+
+/// <summary>The units in which a linear forecast counts exogenous values.</summary>
+/// <param name="Means">Of each column.</param>
+/// <param name="Deviations">Of each column.</param>
+/// <param name="Scales">
+/// Of each channel its usual spread, where an exogenous value has the same effect whatever the spread of a window is; 0 where its effect
+/// grows with that.
+/// </param>
+internal sealed record ExogenousUnits(double[] Means, double[] Deviations, double[] Scales)
+{
+    public static ExogenousUnits None(int channels) => new([], [], new double[channels]);
+
+    /// <summary>By what exogenous values are multiplied for a channel.</summary>
+    public double Factor(ContextView context, int channel) => Scales[channel] > 0 ? Scales[channel] / context.Scale(channel) : 1;
+
+    /// <summary>A value as networks see it.</summary>
+    public double Normalize(double value, int column) => (value - Means[column]) / Deviations[column];
+}
+
+/// <summary>What a linear map of the last values says, one map for each step ahead of each channel: what the latent equation
+/// corrects.</summary>
+/// <param name="shape">What it reads.</param>
+/// <param name="weights">Of each channel of each lead its weights; a step's channels stand behind those of the step before.</param>
+/// <param name="units">How exogenous values are counted.</param>
+internal sealed class LinearForecast(LinearShape shape, double[][] weights, ExogenousUnits units)
+{
+    /// <summary>The least length of a context that is tried where it is open.</summary>
+    public const int ShortestContext = 16;
+
+    private static readonly int[] ContextLengths = [ShortestContext, 32, 64, 128];
 
     /// <summary>As a file holds them, so that a loaded model says the same.</summary>
     public double[][] Weights { get; } = [.. weights.Select(map => map.Select(weight => (double)(float)weight).ToArray())];
 
-    public int Leads => Weights.Length;
+    public LinearShape Shape { get; } = shape;
 
-    public int ContextLength => Weights[0].Length;
+    public ExogenousUnits Units { get; } = units;
 
     /// <summary>Fits maps by least squares with a penalty; the penalty, and the length where it is open, are those that do best on later
     /// windows.</summary>
     /// <param name="windows">The windows.</param>
-    /// <param name="leads">The number of maps.</param>
-    /// <param name="contextLength">The number of lags; null for one of a few.</param>
-    public static LinearForecast Fit(ForecastWindows windows, int leads, int? contextLength)
+    /// <param name="shape">What is forecast; its length of the context is that which is asked for, 0 for one of a few.</param>
+    public static LinearForecast Fit(ForecastWindows windows, LinearShape shape)
     {
         using IDisposable noGrad = no_grad();
         int longest = windows.Training.Concat(windows.Validation).Max(window => window.End);
-        int[] lengths = contextLength is { } asked ? [asked] : [.. ContextLengths.Where((length, i) => i == 0 || 2 * length <= longest)];
+        int[] lengths = shape.ContextLength > 0 ? [shape.ContextLength]
+            : [.. ContextLengths.Where((length, i) => i == 0
+                || (2 * length <= longest && (shape with { ContextLength = length }).Weights <= ForecastDescription.MostWeights))];
         (double Error, LinearForecast? Found) best = (double.PositiveInfinity, null);
         foreach (int length in lengths)
         {
-            using DisposeScope scope = NewDisposeScope();
-            Design training = Design.Of(windows.Training, length, leads), validation = Design.Of(windows.Validation, length, leads);
-            foreach (double penalty in Penalties)
-            {
-                double[][] found = training.Solve(penalty);
-                double error = validation.Error(found);
-                if (error < best.Error || best.Found is null)
-                    best = (error, new LinearForecast(found));
-            }
+            (double error, LinearForecast found) = LinearFit.Run(windows, shape with { ContextLength = length });
+            if (error < best.Error || best.Found is null)
+                best = (error, found);
         }
         return best.Found!;
     }
 
-    /// <summary>The forecasts at the steps ahead, in units of the window.</summary>
+    /// <summary>The forecasts at the steps ahead of each channel's end, in units of the window; NaN where an exogenous value is not
+    /// known.</summary>
     public double[] At(ContextView context)
     {
-        double[] lags = context.Lags(ContextLength);
-        return [.. Weights.Select(map => Dot(map, lags))];
+        double[] forecasts = new double[Weights.Length];
+        for (int channel = 0; channel < Shape.Channels; channel++)
+        {
+            double[] features = Read(context, Shape, Units, channel);
+            for (int place = channel; place < forecasts.Length; place += Shape.Channels)
+                forecasts[place] = At(features, place, Units.Factor(context, channel));
+        }
+        return forecasts;
     }
 
-    /// <summary>The value of forecasts between their steps; behind the last one it stays.</summary>
-    public static double Between(double[] forecasts, double lead)
+    /// <summary>The value of a channel's forecasts between their steps; NaN behind the last one.</summary>
+    public static double Between(ReadOnlySpan<double> forecasts, double lead, int channel = 0, int channels = 1)
     {
-        if (lead >= forecasts.Length)
-            return forecasts[^1];
-        int left = (int)Math.Floor(Math.Max(lead, 0));
-        double before = left == 0 ? 0 : forecasts[left - 1];
-        return before + (Math.Max(lead, 0) - left) * (forecasts[left] - before);
+        int leads = forecasts.Length / channels;
+        if (lead > leads + 1e-6)
+            return double.NaN;
+        double at = Math.Clamp(lead, 0, leads);
+        int right = (int)Math.Ceiling(at - 1e-6);
+        double after = right == 0 ? 0 : forecasts[(right - 1) * channels + channel];
+        if (at >= right - 1e-9)
+            return after;
+        double before = right == 1 ? 0 : forecasts[(right - 2) * channels + channel];
+        return before + (at - right + 1) * (after - before);
     }
 
-    private static double Dot(double[] a, double[] b)
+    /// <summary>What the maps of a channel read of a context: all is counted from the channel's last value.</summary>
+    public static double[] Read(ContextView context, LinearShape shape, ExogenousUnits units, int target)
     {
-        double sum = 0;
-        for (int i = 0; i < a.Length; i++)
-            sum += a[i] * b[i];
-        return sum;
+        double[] features = new double[shape.Features];
+        for (int channel = 0; channel < shape.Channels; channel++)
+            context.Lags(shape.ContextLength, channel, target).CopyTo(features, channel * shape.ContextLength);
+        int next = shape.Lags;
+        for (int column = 0; column < shape.Exogenous; column++)
+        {
+            double now = context.Exogenous(column, 0, target);
+            for (int k = 0; k < shape.ExogenousLags; k++)
+                features[next++] = (context.Exogenous(column, -k, target) - now) / units.Deviations[column];
+            for (int lead = 1; lead <= shape.Leads; lead++)
+                features[next++] = (context.Exogenous(column, lead, target) - now) / units.Deviations[column];
+        }
+        return features;
     }
 
-    /// <summary>Lags and targets of windows as matrices in float64.</summary>
-    private sealed record Design(double[][] Lags, double[][] Targets, double[] Units)
+    private double At(double[] features, int place, double factor)
     {
-        public static Design Of(IEnumerable<ForecastWindow> windows, int length, int leads)
-        {
-            var lags = new List<double[]>();
-            var targets = new List<double[]>();
-            var units = new List<double>();
-            var spreads = new Dictionary<ObservedSeries, double>();
-            foreach (ForecastWindow window in windows)
-            {
-                if (window.Context(length) is not { } context)
-                    continue;
-                if (!spreads.TryGetValue(window.Series, out double spread))
-                    spreads[window.Series] = spread = ContextView.Of(window.Series, window.Series.Count, window.Series.Count)!.Scale;
-                lags.Add(context.Lags(length));
-                targets.Add(window.Targets(context, leads));
-                units.Add(context.Scale / spread);
-            }
-            return new Design([.. lags], [.. targets], [.. units]);
-        }
-
-        /// <summary>The maps, <c>[leads][lags]</c>.</summary>
-        public double[][] Solve(double penalty)
-        {
-            int leads = Targets[0].Length, length = Lags[0].Length;
-            using Tensor x = tensor([.. Lags.SelectMany(row => row)], [Lags.Length, length], ScalarType.Float64);
-            double[][] maps = new double[leads][];
-            Tensor? shared = null;
-            for (int lead = 0; lead < leads; lead++)
-            {
-                using DisposeScope scope = NewDisposeScope();
-                double[] wanted = [.. Targets.Select(row => row[lead])];
-                bool isWhole = !Array.Exists(wanted, double.IsNaN);
-                Tensor known = isWhole
-                    ? x : x * tensor([.. wanted.Select(value => double.IsNaN(value) ? 0.0 : 1.0)], [Lags.Length, 1], ScalarType.Float64);
-                Tensor y = tensor([.. wanted.Select(value => double.IsNaN(value) ? 0.0 : value)], [Lags.Length, 1], ScalarType.Float64);
-                Tensor gram = isWhole && shared is not null ? shared : Penalized(known.t().matmul(x), penalty);
-                if (isWhole)
-                    shared ??= gram.DetachFromDisposeScope();
-                maps[lead] = linalg.solve(gram, known.t().matmul(y)).data<double>().ToArray();
-            }
-            shared?.Dispose();
-            return maps;
-        }
-
-        /// <summary>The mean squared error of maps, in units of the series' spreads.</summary>
-        public double Error(double[][] maps)
-        {
-            double sum = 0;
-            long count = 0;
-            for (int i = 0; i < Lags.Length; i++)
-                for (int lead = 0; lead < maps.Length; lead++)
-                {
-                    if (double.IsNaN(Targets[i][lead]))
-                        continue;
-                    double error = Units[i] * (Dot(maps[lead], Lags[i]) - Targets[i][lead]);
-                    sum += error * error;
-                    count++;
-                }
-            return sum / Math.Max(1, count);
-        }
-
-        /// <summary>The penalty is relative to the mean square of the lags.</summary>
-        private static Tensor Penalized(Tensor gram, double penalty)
-        {
-            double mean = gram.trace().ToDouble() / gram.size(0);
-            return gram.Plus(eye(gram.size(0), dtype: ScalarType.Float64, device: CPU).Times(Math.Max(penalty * mean, LeastPenalty)));
-        }
+        double[] map = Weights[place];
+        double sum = 0, outside = 0;
+        for (int i = 0; i < Shape.Lags; i++)
+            sum += map[i] * features[i];
+        foreach (int i in Shape.ExogenousPlaces(place / Shape.Channels))
+            outside += map[i] * features[i];
+        return Shape.Exogenous == 0 ? sum : sum + factor * outside;
     }
 }

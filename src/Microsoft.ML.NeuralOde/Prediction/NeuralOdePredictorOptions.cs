@@ -97,6 +97,8 @@ public abstract class NeuralOdePredictorOptions : NeuralOdeSupervisedOptions
         return copy;
     }
 
+    internal override bool CanTightenTolerances => true;
+
     internal override void Validate()
     {
         base.Validate();

@@ -11,6 +11,11 @@ internal interface IRowScorer
     /// <summary>Whether a row's scores depend on the rows before it: then rows are not shuffled.</summary>
     bool NeedsOrder => false;
 
+    /// <summary>The scorer that is used beside whole data: some look at rows to come.</summary>
+    /// <param name="data">The data.</param>
+    /// <param name="schema">Its columns.</param>
+    IRowScorer Beside(IDataView data, ScoredSchema schema) => this;
+
     /// <summary>Room for rows to score together.</summary>
     /// <param name="row">The row that moves, from which they are read.</param>
     /// <param name="schema">Its columns.</param>

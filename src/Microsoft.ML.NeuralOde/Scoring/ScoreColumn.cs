@@ -26,8 +26,14 @@ internal abstract class ScoreColumn
 }
 
 /// <summary>Outputs as a vector: all of them, the last ones, or those from one on.</summary>
-internal sealed class VectorScore(string name, int count, DataViewSchema.Annotations annotations, int? first = null)
-    : ScoreColumn(name, new VectorDataViewType(NumberDataViewType.Single, count), annotations)
+/// <param name="name">The column.</param>
+/// <param name="count">How many.</param>
+/// <param name="annotations">The column's annotations.</param>
+/// <param name="first">The first; null for the last ones.</param>
+/// <param name="shape">The dimensions of the vector; null for one.</param>
+internal sealed class VectorScore(
+    string name, int count, DataViewSchema.Annotations annotations, int? first = null, int[]? shape = null)
+    : ScoreColumn(name, new VectorDataViewType(NumberDataViewType.Single, shape ?? [count]), annotations)
 {
     public override Delegate Getter(Outputs outputs) => (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) =>
     {

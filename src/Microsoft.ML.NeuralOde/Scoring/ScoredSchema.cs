@@ -8,9 +8,9 @@ namespace Microsoft.ML.NeuralOde.Scoring;
 /// <param name="Series">All columns of series; null for vectors.</param>
 internal sealed record ScorerColumns(DataViewSchema.Column Features, DataViewSchema.Column? Condition = null, SeriesInput? Series = null)
 {
-    public IReadOnlyList<DataViewSchema.Column> All { get; } =
+    public IReadOnlyList<DataViewSchema.Column> All =>
     [
-        .. Series?.Columns ?? [Features],
+        .. Forecast?.All ?? Series?.Columns ?? [Features],
         .. Condition is { } condition ? [condition] : (DataViewSchema.Column[])[],
     ];
 

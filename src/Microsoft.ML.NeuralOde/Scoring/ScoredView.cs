@@ -13,7 +13,7 @@ internal sealed class ScoredView(IDataView source, ScoredSchema schema, IRowScor
     {
         DataViewSchema.Column[] needed = [.. columnsNeeded];
         DataViewRowCursor input = source.GetRowCursor(schema.Dependencies(needed), CanShuffle ? rand : null);
-        return new BatchCursor(input, schema, scorer, needed);
+        return new BatchCursor(input, schema, scorer.Beside(source, schema), needed);
     }
 
     // Batches keep the cores busy by themselves: one cursor, which callers must accept.

@@ -69,8 +69,8 @@ public abstract class NeuralOdeTrainerOptions
     public double AbsoluteTolerance = TrainingDefaults.AbsoluteTolerance;
 
     /// <summary>
-    /// The tolerances at the end of the training, reached in equal ratios: cheap steps first, accurate ones last. Default: null, the same
-    /// all the time.
+    /// The tolerances at the end of the training, reached in equal ratios: cheap steps first, accurate ones last. Trainers of flows, on
+    /// series and of forecasters do not change theirs, and refuse it. Default: null, the same all the time.
     /// </summary>
     [Option(OptionUse.MayChange)]
     public SolverTolerances? FinalTolerances;
@@ -194,6 +194,9 @@ public abstract class NeuralOdeTrainerOptions
     [Option(OptionUse.Unwritten)]
     public CancellationToken CancellationToken;
 
+    /// <summary>Whether the training follows <see cref="FinalTolerances"/>.</summary>
+    internal virtual bool CanTightenTolerances => false;
+
     /// <summary>A copy that later changes do not reach.</summary>
     internal virtual NeuralOdeTrainerOptions Clone() => (NeuralOdeTrainerOptions)MemberwiseClone();
 
@@ -232,6 +235,8 @@ public abstract class NeuralOdeTrainerOptions
         RequirePositive(RelativeTolerance, nameof(RelativeTolerance));
         RequirePositive(AbsoluteTolerance, nameof(AbsoluteTolerance));
         Require(FinalTolerances?.AreValid != false, nameof(FinalTolerances), FinalTolerances, "positive tolerances or null");
+        Require(FinalTolerances is null || CanTightenTolerances, nameof(FinalTolerances), FinalTolerances,
+            "null: trainings of flows, on series and of forecasters do not change their tolerances");
         Require(EvaluationTolerances is { AreValid: true }, nameof(EvaluationTolerances), EvaluationTolerances, "positive tolerances");
         Require(ProductionTolerances is { AreValid: true }, nameof(ProductionTolerances), ProductionTolerances, "positive tolerances");
         RequireAttainable(new SolverTolerances(RelativeTolerance, AbsoluteTolerance), nameof(RelativeTolerance));

@@ -13,6 +13,7 @@ public class FigureTests
     private static readonly Dictionary<string, Func<Figure>> All = new()
     {
         ["lines"] = () => Figures.Lines("two lines", "time t", "value (m)", [Wave("a"), Wave("b") with { IsReference = true }]),
+        ["points"] = () => Figures.Lines("a line and points", "t", "y", [Wave("a"), Wave("b") with { IsScatter = true }]),
         ["logarithms"] = () =>
         Figures.Lines("logarithms", "x", "y", [new Curve("a", [1, 10, 1000], [1e-8, 0, 1])], logX: true, logY: true, markers: true),
         ["training"] = () => Figures.TrainingCurves(History()),
@@ -74,6 +75,16 @@ public class FigureTests
         string svg = All["lines"]().ToSvg();
         foreach (string text in (string[])["two lines", "time t", "value (m)", ">a<", ">b<"])
             svg.Should().Contain(text);
+    }
+
+    [Fact]
+    public void Points_stand_alone_where_a_curve_says_so()
+    {
+        int line = Shapes(Wave("a")), points = Shapes(Wave("a") with { IsScatter = true });
+        (points - line).Should().Be(Times.Length - 1);
+
+        static int Shapes(Curve curve) => XDocument.Parse(Figures.Lines("t", "x", "y", [curve]).ToSvg()).Descendants()
+            .Count(element => element.Name.LocalName is "polyline" or "path" or "ellipse" or "circle" or "rect" or "polygon");
     }
 
     [Fact]

@@ -7,7 +7,7 @@ namespace Microsoft.ML.NeuralOde.IntegrationTests.Recipes;
 /// <summary>docs/recipes/README.md: each recipe with what it prints.</summary>
 internal static partial class RecipeDocument
 {
-    private static readonly string[] Groups = ["equations", "layers", "tables", "densities", "production"];
+    private static readonly string[] Groups = ["equations", "layers", "tables", "densities", "series", "production"];
 
     public static string File { get; } = Path.Combine(Recipe.Folder, "README.md");
 

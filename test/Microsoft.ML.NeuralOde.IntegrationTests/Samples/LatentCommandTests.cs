@@ -25,6 +25,7 @@ public sealed class LatentCommandTests : IDisposable
         }
         JsonElement first = cases[0].GetProperty("methods");
         first.GetProperty("latent ODE").TryGetProperty("coverage", out _).Should().BeTrue();
+        first.GetProperty("latent ODE").TryGetProperty("calibrated", out _).Should().BeFalse();
         first.GetProperty("last value").TryGetProperty("coverage", out _).Should().BeFalse();
     }
 
@@ -54,8 +55,11 @@ public sealed class LatentCommandTests : IDisposable
         string file = _host.PathOf("brusselator.csv");
         File.WriteAllLines(file, ["ID,Time,Value_1,Value_2,Mask_1,Mask_2,Cov", .. Enumerable.Range(0, 20).SelectMany(series =>
             Enumerable.Range(0, 9).Select(i => string.Create(CultureInfo.InvariantCulture, $"{series}.0,{(i * 1.5) + series},{series % 3},{i},1.0,{i % 2}.0,0.0")))]);
-        (await _host.RunAsync("latent", "--set", "brusselator", "--data", file, "--quick")).Should().Be(0, _host.Error);
-        _host.Output.Should().ContainAll("brusselator: 16 series", "4 to be judged", "last third");
+        string json = _host.PathOf("latent.json");
+        (await _host.RunAsync("latent", "--set", "brusselator", "--data", file, "--quick", "--calibrate", "--json", json))
+            .Should().Be(0, _host.Error);
+        Cases(json)[0].GetProperty("methods").GetProperty("latent ODE").GetProperty("calibrated").GetDouble().Should().BeInRange(0, 1);
+        _host.Output.Should().ContainAll("brusselator: 14 series", "2 to calibrate by", "4 to be judged", "last third");
     }
 
     [Fact]

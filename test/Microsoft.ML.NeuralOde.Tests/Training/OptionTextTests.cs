@@ -26,4 +26,17 @@ public sealed class OptionTextTests
         options.GradientMethod = GradientMethod.Adjoint(OdeMethod.Radau5);
         options.ToString().Should().Be($"{name} {{ GradientMethod = adjoint (method radau5), NumberOfEpochs = 3, StepSize = 0.125 }}");
     }
+
+    [Theory]
+    [MemberData(nameof(All), DisableDiscoveryEnumeration = true)]
+    public void Tolerances_that_would_not_tighten_are_refused(string name, NeuralOdeTrainerOptions options)
+    {
+        options.Validate();
+        options.FinalTolerances = new SolverTolerances(1e-6, 1e-7);
+        if (name.StartsWith("NeuralOde", StringComparison.Ordinal))
+            FluentActions.Invoking(options.Validate).Should().NotThrow();
+        else
+            FluentActions.Invoking(options.Validate).Should().Throw<ArgumentOutOfRangeException>()
+                .WithMessage("*FinalTolerances is *must be null: *do not change their tolerances*");
+    }
 }
