@@ -32,13 +32,15 @@ internal sealed class IntervalMethods
             : [own, .. Cheaper.Where(method => method.Order < own.Method.Order).Select(method => new Candidate(method))];
     }
 
-    /// <summary>Solves an interval by the method that needs the fewest evaluations.</summary>
+    /// <summary>
+    /// Solves an interval by the own method or, where that would take one step of it, by the one that needs the fewest evaluations.
+    /// </summary>
     /// <param name="length">The length of the interval.</param>
     /// <param name="statistics">Where the solve counts what it does.</param>
     /// <param name="solve">Solves, with options and what is known of the steps.</param>
     public Tensor Solve(double length, SolverStatistics statistics, Func<OdeSolverOptions, StepGuess?, Tensor> solve)
     {
-        Candidate chosen = _candidates.MinBy(candidate => Evaluations(candidate, length))!;
+        Candidate chosen = Size(Own) >= length ? _candidates.MinBy(candidate => Evaluations(candidate, length))! : Own;
         Tensor result = solve(_options with { Method = chosen.Method }, chosen.Guess);
         Note(chosen, StepGuess.From(statistics));
         return result;
@@ -49,9 +51,7 @@ internal sealed class IntervalMethods
     /// <summary>How many evaluations an interval takes, as far as that is known.</summary>
     private double Evaluations(Candidate candidate, double length)
     {
-        if (Size(candidate) is not { } size)
-            return ReferenceEquals(candidate, Own) ? 0 : double.PositiveInfinity;
-        double steps = Math.Max(1, Math.Ceiling(length / size));
+        double steps = Math.Max(1, Math.Ceiling(length / Size(candidate)));
         return candidate.IsFirstSameAsLast ? 1 + steps * (candidate.Stages - 1) : steps * candidate.Stages;
     }
 
@@ -59,12 +59,13 @@ internal sealed class IntervalMethods
     /// The step that a method would take: as it took last; before that, as the own method's tells of the length over which the solution
     /// changes, error = (step / length)^k with k the exponent of the error estimate.
     /// </summary>
-    private double? Size(Candidate candidate)
+    /// <returns>0 where nothing is known.</returns>
+    private double Size(Candidate candidate)
     {
         if (candidate.Guess is { } known)
             return known.First;
         if (Own.Guess is not { } own)
-            return null;
+            return 0;
         double tolerance = Math.Clamp(Math.Max(_options.RelativeTolerance, _options.AbsoluteTolerance), 1e-15, 1);
         return own.First * Math.Pow(tolerance, 1.0 / candidate.Exponent - 1.0 / Own.Exponent);
     }
