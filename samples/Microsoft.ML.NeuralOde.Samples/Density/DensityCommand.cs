@@ -96,7 +96,7 @@ internal static class DensityCommand
         display.Line(string.Create(CultureInfo.InvariantCulture, $"""
             Learned from {result.TrainingRows:N0} rows of {result.Table}, {result.Numbers} numbers and {result.Categories} categories; {result.HeldBackRows:N0} rows were held back. {result.Seconds:F0} s.
             Distance to the nearest training row, in standard deviations: median {check.MedianDistance:F3} of the {settings.Rows:N0} generated rows, {check.HeldBackMedianDistance:F3} of those held back.
-            {check.NearShare:P1} of the generated rows come nearer than {CopyCheck.Near:P0} of those held back do; {check.EqualRows:P1} equal a training row, and {check.HeldBackEqualRows:P1} of those held back.
+            {check.NearShare:P1} of the generated rows come as near as the nearest of those held back, of which {check.HeldBackNearShare:P1} do; {check.EqualRows:P1} equal a training row, and {check.HeldBackEqualRows:P1} of those held back.
             Distance between cumulative distributions, mean over the features: {result.MarginalDistance:F3} of generated rows, {result.HeldBackMarginalDistance:F3} of training rows.
             {(check.LooksCopied ? "More rows come near training rows than chance explains: some may be copies. Fewer --epochs, or more rows to learn from, would help." : "No sign of copies.")}
             Rows: {output.FullPath}

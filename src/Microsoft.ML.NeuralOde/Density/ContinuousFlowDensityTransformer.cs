@@ -105,6 +105,15 @@ public sealed class ContinuousFlowDensityTransformer : ContinuousFlowTransformer
         return TableView.Of(Host, InputColumns.TableColumns.Select(column => (column.Name, column.ValuesOf(rows))));
     }
 
+    /// <summary>A regression by quantiles of the only feature; both share the weights.</summary>
+    /// <exception cref="InvalidOperationException">There is no condition, or more than one feature.</exception>
+    internal ContinuousFlowQuantileTransformer WithQuantiles(IHostEnvironment environment, QuantileOutput output)
+    {
+        Model.CheckQuantiles(output.Probabilities);
+        var columns = new FlowColumns(ConditionColumnName!, [Model.ConditionCount], null);
+        return new ContinuousFlowQuantileTransformer(environment, Model.Share(), columns, TrainingHistory, output);
+    }
+
     /// <summary>Loads a model; called by ML.NET.</summary>
     internal static ContinuousFlowDensityTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {

@@ -136,11 +136,58 @@ public sealed class ContinuousFlowModel : IDisposable
     /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
     internal void ThrowIfDisposed() => _network.ThrowIfDisposed();
 
+    /// <summary>Quantiles of the only feature of a density with a condition.</summary>
+    /// <remarks>A flow in one dimension is increasing: the quantile of p is where it carries Φ⁻¹(p). Of flows side by side the mean.</remarks>
+    /// <param name="conditions">c, row-major <c>[rows, conditions]</c>.</param>
+    /// <param name="probabilities">p, each between 0 and 1.</param>
+    /// <returns>Row-major <c>[rows, probabilities]</c>; NaN for rows with values that are NaN or infinite.</returns>
+    /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
+    /// <exception cref="ArgumentException">The length does not fit, or a probability makes no sense.</exception>
+    /// <exception cref="InvalidOperationException">The density has no condition, or more than one feature.</exception>
+    public float[] Quantiles(ReadOnlySpan<float> conditions, params double[] probabilities)
+    {
+        ThrowIfDisposed();
+        CheckQuantiles(probabilities);
+        int rows = conditions.Length / ConditionCount;
+        if (rows * ConditionCount != conditions.Length)
+            throw new ArgumentException(
+                $"{conditions.Length} numbers are given; rows of {ConditionCount} numbers need a multiple of that.", nameof(conditions));
+        float[] outputs = new float[rows * probabilities.Length];
+        EvaluateConditions(conditions.ToArray(), rows, probabilities.Length, outputs, (network, c) => network.Quantiles(c, probabilities));
+        return outputs;
+    }
+
+    /// <exception cref="ArgumentException">A probability makes no sense.</exception>
+    /// <exception cref="InvalidOperationException">The density has no condition, or more than one feature.</exception>
+    internal void CheckQuantiles(double[] probabilities)
+    {
+        ArgumentNullException.ThrowIfNull(probabilities);
+        if (probabilities.Length == 0)
+            throw new ArgumentException("There is no probability; at least one is needed, 0.5 for the median.", nameof(probabilities));
+        foreach (double probability in probabilities)
+            if (probability is not (> 0 and < 1))
+                throw new ArgumentOutOfRangeException(nameof(probabilities), probability, "A probability must lie between 0 and 1.");
+        if (ConditionCount == 0 || FeatureCount != 1)
+            throw new InvalidOperationException(
+                $"Quantiles need the density of one feature under a condition; this one has {FeatureCount} features and {ConditionCount} "
+                + "numbers of a condition. Make the feature column of the number that is to be predicted, and set ConditionColumnName.");
+    }
+
+    /// <summary>Computes numbers of rows that are conditions alone.</summary>
+    internal void EvaluateConditions(
+        float[] inputs, int rows, int outputCount, float[] outputs, Func<FlowNetwork, Tensor, Tensor> function) =>
+        Evaluate(inputs, rows, ConditionCount, outputCount, outputs, function);
+
     /// <summary>Computes numbers of rows, whose features and conditions stand side by side.</summary>
-    internal void Evaluate(float[] inputs, int rows, int outputCount, float[] outputs, Func<FlowNetwork, Tensor, Tensor?, Tensor> function)
+    internal void Evaluate(
+        float[] inputs, int rows, int outputCount, float[] outputs, Func<FlowNetwork, Tensor, Tensor?, Tensor> function) =>
+        Evaluate(inputs, rows, FeatureCount + ConditionCount, outputCount, outputs, (network, all) => function(
+            network, all.narrow(1, 0, FeatureCount), ConditionCount > 0 ? all.narrow(1, FeatureCount, ConditionCount) : null));
+
+    private void Evaluate(
+        float[] inputs, int rows, int width, int outputCount, float[] outputs, Func<FlowNetwork, Tensor, Tensor> function)
     {
         using SharedNetwork<FlowNetwork>.Loan loan = Borrow();
-        int width = FeatureCount + ConditionCount;
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Tensor all = empty([rows, width], ScalarType.Float32, CPU);
@@ -157,8 +204,7 @@ public sealed class ContinuousFlowModel : IDisposable
                 one.Clear();
             }
         }
-        Tensor result = function(loan.Network, all.narrow(1, 0, FeatureCount),
-            ConditionCount > 0 ? all.narrow(1, FeatureCount, ConditionCount) : null).contiguous();
+        Tensor result = function(loan.Network, all).contiguous();
         result.bytes.CopyTo(MemoryMarshal.AsBytes(outputs.AsSpan(0, rows * outputCount)));
         foreach (int row in incomplete)
             outputs.AsSpan(row * outputCount, outputCount).Fill(float.NaN);

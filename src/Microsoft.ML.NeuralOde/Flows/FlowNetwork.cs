@@ -251,7 +251,33 @@ internal sealed class FlowNetwork : Module<Tensor, Tensor>, ITrainedNetwork
         }
         Tensor u = cat(parts);
         Tensor order = Draws.Permutation(count, u.device, generator);
-        Tensor x = (u.index_select(0, order) / Buffer(Scale)).Plus(Buffer(Mean));
+        return FromFlow(u.index_select(0, order)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Quantiles of the only feature, the mean over the flows.</summary>
+    /// <param name="conditions">Shape <c>[rows, conditions]</c>.</param>
+    /// <param name="probabilities">Each between 0 and 1.</param>
+    /// <returns>Shape <c>[rows, probabilities]</c>.</returns>
+    public Tensor Quantiles(Tensor conditions, double[] probabilities)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        long rows = conditions.shape[0], count = probabilities.Length;
+        Tensor latent = special.ndtri(tensor(probabilities, device: conditions.device)).to(ScalarType.Float32).repeat(rows).unsqueeze(1);
+        Tensor c = ToFlowCondition(conditions)!.repeat_interleave(count, 0L);
+        Tensor? sum = null;
+        foreach (ContinuousFlow flow in _flows)
+        {
+            Tensor x = FromFlow(flow.DecodePath(latent, 1, c).select(0, -1));
+            sum = sum is null ? x : sum.Plus(x);
+        }
+        return sum!.Over(_flows.Length).view(rows, count).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Rows in their own units of rows as the flows see them.</summary>
+    private Tensor FromFlow(Tensor u)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor x = (u / Buffer(Scale)).Plus(Buffer(Mean));
         if (Description.ReshapedSlots is { } slots)
         {
             Tensor index = Index(slots, x.device);

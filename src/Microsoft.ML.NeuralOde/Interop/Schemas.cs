@@ -170,6 +170,15 @@ internal static class Schemas
         return builder.ToAnnotations();
     }
 
+    /// <summary>Names of slots as annotations.</summary>
+    public static DataViewSchema.Annotations SlotNamesOf(string[] names)
+    {
+        var builder = new DataViewSchema.Annotations.Builder();
+        builder.AddSlotNames(names.Length, (ref VBuffer<ReadOnlyMemory<char>> value) =>
+            value = new VBuffer<ReadOnlyMemory<char>>(names.Length, [.. names.Select(name => name.AsMemory())]));
+        return builder.ToAnnotations();
+    }
+
     /// <summary>The names of a vector's slots; null where it has none.</summary>
     public static string[]? SlotNames(DataViewSchema.Column column)
     {
