@@ -11,14 +11,13 @@ namespace Microsoft.ML.NeuralOde.Samples.Fitting;
 internal static class FitCommand
 {
     private const int FineSteps = 400;
-    private const int DefaultIterations = 60;
 
     private static readonly JsonSerializerOptions Format = new(JsonSerializerDefaults.Web) { WriteIndented = true };
 
     public static System.CommandLine.Command Create(Display display)
     {
-        Option<int> iterations =
-            CommandOptions.Positive("--iterations", DefaultIterations, "Most iterations of each search for a network's weights.");
+        Option<int> iterations = CommandOptions.Positive(
+            "--iterations", new OdeNetworkFitOptions().MaximumIterations, "Most iterations of each search for a network's weights.");
         Option<int> seed = CommandOptions.Seed(1);
         Option<string?> json = CommandOptions.Json("Write all figures to this file.");
         Option<string?> plot = CommandOptions.Product("--plot", "Draw observations, fits and what comes next to this PNG file.");

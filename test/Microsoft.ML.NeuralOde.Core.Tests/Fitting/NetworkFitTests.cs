@@ -53,7 +53,8 @@ public class NetworkFitTests
         }
         using var network = Linear(3);
         OdeNetworkFitResult fit = OdeFit.Fit(
-            network, [new OdeTrajectory(times, values) { InitialState = [1, 0] }], new OdeNetworkFitOptions { WeightPenalty = 0 });
+            network, [new OdeTrajectory(times, values) { InitialState = [1, 0] }],
+            new OdeNetworkFitOptions { WeightPenalty = 0, MaximumIterations = 40, Tolerance = 1e-5 });
         fit.Residual.Should().BeLessThan(0.02);
         double[] later = [0, .. Enumerable.Range(1, 50).Select(i => 10 + 0.25 * i)];
         double[,] ahead = fit.Solve(fit.InitialStates[0], later);
@@ -71,7 +72,13 @@ public class NetworkFitTests
         using var network = Linear(5);
         OdeNetworkFitResult fit = OdeFit.Fit(
             network, [new OdeTrajectory(times, values) { InitialState = [1, 0], IsInitialStateKnown = true }],
-            new OdeNetworkFitOptions { Observation = states => states.narrow(2, 0, 1) * 3, WeightPenalty = 0 });
+            new OdeNetworkFitOptions
+            {
+                Observation = states => states.narrow(2, 0, 1) * 3,
+                WeightPenalty = 0,
+                MaximumIterations = 40,
+                Tolerance = 1e-5,
+            });
         fit.Residual.Should().BeLessThan(0.02);
         fit.InitialStates[0].Should().Equal(1, 0);
     }
