@@ -147,7 +147,8 @@ public sealed class ReportPage
         figure { margin: 1rem 0; }
         img { display: block; max-width: 100%; height: auto; }
         figcaption { color: var(--soft); font-size: .92rem; max-width: 46rem; margin-top: .4rem; }
-        @media (max-width: 30rem) { table { font-size: .75rem; } th, td { padding: .25rem .4rem .25rem .1rem; } td { min-width: 0; } }
+        @media (max-width: 30rem) { table { font-size: .75rem; } th, td { padding: .25rem .4rem .25rem .1rem; } td { min-width: 0; }
+            td:first-child { overflow-wrap: normal; } }
         """;
 
     private ReportPage Element(string name, string text)
