@@ -46,8 +46,8 @@ internal sealed class NetworkObjective : IObjective
         using IDisposable noGrad = no_grad();
         return [.. weights.SelectMany(weight =>
         {
-            using Tensor copy = weight.detach().to(ScalarType.Float64, CPU).contiguous();
-            return copy.data<double>().ToArray();
+            using DisposeScope scope = NewDisposeScope();
+            return weight.detach().to(ScalarType.Float64, CPU).contiguous().data<double>().ToArray();
         })];
     }
 

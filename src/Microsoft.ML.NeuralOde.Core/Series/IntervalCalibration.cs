@@ -86,6 +86,6 @@ public sealed class IntervalCalibration
         using DisposeScope scope = NewDisposeScope();
         double[] widths = [.. Enumerable.Range(0, _scores.Length).Select(channel => HalfWidth(channel, confidence))];
         Tensor half = standardDeviation * tensor(widths).to(mean.dtype, mean.device);
-        return ((mean - half).MoveToOuterDisposeScope(), (mean + half).MoveToOuterDisposeScope());
+        return ((mean - half).MoveToOuterDisposeScope(), mean.Plus(half).MoveToOuterDisposeScope());
     }
 }
