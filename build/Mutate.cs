@@ -105,6 +105,7 @@ static string[] TestedBy(string project, string room) => (project.EndsWith(".Cor
     (false, "Anomaly") => ["Anomaly", "Prediction.ThresholdTests"],
     (false, "Flows") => ["Density"],
     (false, "Networks") => ["Prediction", "Scoring.RowNetworkTests"],
+    (false, "Prediction") => ["Prediction", "Networks"],
     _ => [room],
 };
 
