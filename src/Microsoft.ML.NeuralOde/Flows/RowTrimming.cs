@@ -52,7 +52,7 @@ internal static class RowTrimming
             // |x − y|² without |x|², which the order of a row's neighbours does not need.
             Tensor relative = norms - some.mm(transposed).Times(2);
             Tensor nearest = relative.kthvalue(rank, dim: 1).values;
-            distances.Add((nearest + some.Squared().sum(dim: 1L)).MoveToOuterDisposeScope());
+            distances.Add(nearest.Plus(some.Squared().sum(dim: 1L)).MoveToOuterDisposeScope());
         }
         float[] emptiness = cat(distances).data<float>().ToArray();
         int kept = emptiness.Length - (int)Math.Round(share * emptiness.Length);
