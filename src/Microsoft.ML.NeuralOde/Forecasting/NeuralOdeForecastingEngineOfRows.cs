@@ -75,7 +75,7 @@ public sealed class NeuralOdeForecastingEngine<TIn, TOut> : IDisposable
     /// <param name="confidenceLevel">The share of values that are to lie inside of the intervals; null for that of the training.</param>
     /// <exception cref="ArgumentException">The observation belongs to another series, a value is infinite, or the time is not behind the
     /// last one; the state is as before then.</exception>
-    /// <inheritdoc cref="Predict(int?, double?)"/>
+    /// <inheritdoc cref="Predict(int?, double?)" path="/*[not(self::param or self::summary)]"/>
     public TOut Predict(TIn example, int? horizon = null, double? confidenceLevel = null)
     {
         _engine.Check(horizon ?? _engine.Horizon, confidenceLevel);
@@ -91,7 +91,7 @@ public sealed class NeuralOdeForecastingEngine<TIn, TOut> : IDisposable
     /// <param name="confidenceLevel">The share of values that are to lie inside of the intervals; null for that of the training.</param>
     /// <exception cref="ArgumentException">A row belongs to another series, or times or exogenous values make no sense; the message says
     /// which.</exception>
-    /// <inheritdoc cref="Predict(int?, double?)"/>
+    /// <inheritdoc cref="Predict(int?, double?)" path="/*[not(self::param or self::summary)]"/>
     public TOut Predict(IReadOnlyList<TIn> future, double? confidenceLevel = null)
     {
         ArgumentNullException.ThrowIfNull(future);
