@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using Microsoft.ML.NeuralOde.Samples.Data;
 
 namespace Microsoft.ML.NeuralOde.Samples.Density;
 
@@ -19,16 +20,12 @@ internal sealed record CopyCheck(
     /// <summary>The share of the rows held back that count as near.</summary>
     public const double Near = 0.05;
 
-    // A feature that is constant keeps its scale.
-    private const double LeastDeviation = 1e-12;
-
     /// <summary>Compares rows of features, by Euclidean distances in standard deviations of the training rows.</summary>
     public static CopyCheck Of(float[][] training, float[][] heldBack, float[][] generated)
     {
-        (double[] mean, double[] deviation) = Moments(training);
-        float[][] known = Standardized(training, mean, deviation);
-        double[] others = Nearest(known, Standardized(heldBack, mean, deviation)),
-            drawn = Nearest(known, Standardized(generated, mean, deviation));
+        var scale = new FeatureScale(training);
+        float[][] known = scale.Apply(training);
+        double[] others = Nearest(known, scale.Apply(heldBack)), drawn = Nearest(known, scale.Apply(generated));
         double limit = others[(int)(Near * others.Length)];
         // Rows that are as near as the limit itself count half, since whole numbers have many of them.
         double heldBackShare = Share(others, limit), share = Share(drawn, limit);
@@ -51,19 +48,4 @@ internal sealed record CopyCheck(
         Array.Sort(distances);
         return distances;
     }
-
-    private static (double[] Mean, double[] Deviation) Moments(float[][] rows)
-    {
-        double[] mean = new double[rows[0].Length], deviation = new double[mean.Length];
-        for (int j = 0; j < mean.Length; j++)
-        {
-            mean[j] = rows.Average(row => (double)row[j]);
-            double variance = rows.Average(row => (row[j] - mean[j]) * (row[j] - mean[j]));
-            deviation[j] = Math.Sqrt(variance) is > LeastDeviation and var root ? root : 1;
-        }
-        return (mean, deviation);
-    }
-
-    private static float[][] Standardized(float[][] rows, double[] mean, double[] deviation) =>
-        [.. rows.Select(row => row.Select((value, j) => (float)((value - mean[j]) / deviation[j])).ToArray())];
 }
