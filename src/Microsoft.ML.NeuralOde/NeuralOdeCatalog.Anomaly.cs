@@ -35,7 +35,9 @@ public static partial class NeuralOdeCatalog
     }
 
     /// <summary>A pipeline, such as one that was loaded, whose last detector of this library says what is strange about a row.</summary>
-    /// <inheritdoc cref="ExplainAnomalies(AnomalyDetectionCatalog, ContinuousFlowAnomalyTransformer, string)" path="/*[not(self::param or self::summary)]"/>
+    /// <inheritdoc
+    /// cref="ExplainAnomalies(AnomalyDetectionCatalog, ContinuousFlowAnomalyTransformer, string)"
+    /// path="/*[not(self::param or self::summary)]"/>
     /// <param name="catalog">The catalog.</param>
     /// <param name="model">The pipeline. It shares its steps with the result.</param>
     /// <param name="contributionsColumnName">The column.</param>

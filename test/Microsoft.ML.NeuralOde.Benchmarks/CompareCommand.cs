@@ -114,8 +114,8 @@ internal static class CompareCommand
         [.. old.Select(w => now.Find(measured => measured.Name == w.Name) ?? w), .. now.Where(w => old.All(known => known.Name != w.Name))];
 
     private static IEnumerable<WorkloadGroup> Groups(Digits digits, bool quick) =>
-        [.. SeedWorkloads.Create(digits, quick), .. OdeNetWorkloads.Create(digits, quick), .. TrainerWorkloads.Create(digits, quick), .. FlowWorkloads.Create(quick),
-            .. MemoryWorkloads.Create(quick)];
+        [.. SeedWorkloads.Create(digits, quick), .. OdeNetWorkloads.Create(digits, quick), .. TrainerWorkloads.Create(digits, quick),
+            .. FlowWorkloads.Create(quick), .. MemoryWorkloads.Create(quick)];
 
     private static IEnumerable<ComparedWorkload> Compare(WorkloadGroup group, Workload[] workloads, Peer? peer, int rounds, int[] threads)
     {
