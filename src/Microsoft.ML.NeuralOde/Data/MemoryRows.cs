@@ -120,7 +120,8 @@ internal sealed class MemoryRows : IDivisibleRows
 
     private static float[] Values(Tensor? tensor) => tensor is null ? [] : tensor.data<float>().ToArray();
 
-    private static long[] Order(long count, Random? random)
+    /// <summary>The numbers of rows, from 0 on or, with a source of randomness, in an order that it draws.</summary>
+    public static long[] Order(long count, Random? random)
     {
         long[] order = new long[count];
         for (long i = 0; i < count; i++)

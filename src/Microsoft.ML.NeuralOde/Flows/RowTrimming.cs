@@ -35,10 +35,7 @@ internal static class RowTrimming
         Tensor all = cat(parts), compared = all;
         if (rows.Count > MostCompared)
         {
-            long[] order = new long[rows.Count];
-            for (long i = 0; i < order.Length; i++)
-                order[i] = i;
-            new Random(orderSeed).Shuffle(order);
+            long[] order = MemoryRows.Order(rows.Count, new Random(orderSeed));
             compared = all.index_select(0, tensor(order.AsSpan(0, MostCompared).ToArray(), device: CPU));
         }
         // One more for the row itself.
