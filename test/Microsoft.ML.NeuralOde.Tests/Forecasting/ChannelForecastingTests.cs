@@ -60,10 +60,7 @@ public sealed class ChannelForecastingTests
     [Fact]
     public void Asked_times_lie_between_those_of_steps()
     {
-        IDataView data = _mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, 120).Select(At).ToArray());
-        LatentOdeForecastingTrainer.Options options = Options();
-        options.FeatureColumnName = "Rising";
-        using LatentOdeForecastingTransformer model = Fit(options, data);
+        using LatentOdeForecastingTransformer model = FitRising();
         NeuralOdeForecastingEngine engine = model.CreateForecastingEngine();
         SeriesForecast steps = engine.Predict(), asked = engine.Predict([239, 240, 243.5, 246]);
         asked.Times.Should().Equal(239, 240, 243.5, 246);
@@ -82,10 +79,7 @@ public sealed class ChannelForecastingTests
     [Fact]
     public void A_series_that_is_silent_for_long_is_not_forecast()
     {
-        IDataView data = _mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, 120).Select(At).ToArray());
-        LatentOdeForecastingTrainer.Options options = Options();
-        options.FeatureColumnName = "Rising";
-        using LatentOdeForecastingTransformer model = Fit(options, data);
+        using LatentOdeForecastingTransformer model = FitRising();
         NeuralOdeForecastingEngine engine = model.CreateForecastingEngine();
         engine.Observe(new SeriesObservation(float.NaN));
         engine.Observe(new SeriesObservation(float.NaN));
@@ -165,6 +159,14 @@ public sealed class ChannelForecastingTests
         Turning = 10 + 3 * MathF.Sin(i * MathF.Tau / 12),
         Together = [5 + i, 10 + 3 * MathF.Sin(i * MathF.Tau / 12)],
     };
+
+    /// <summary>A forecaster of the one channel alone.</summary>
+    private LatentOdeForecastingTransformer FitRising()
+    {
+        LatentOdeForecastingTrainer.Options options = Options();
+        options.FeatureColumnName = "Rising";
+        return Fit(options, _mlContext.Data.LoadFromEnumerable(Enumerable.Range(0, 120).Select(At).ToArray()));
+    }
 
     private LatentOdeForecastingTransformer Fit(LatentOdeForecastingTrainer.Options options, IDataView data) =>
         _mlContext.Forecasting.LatentOde(options).Fit(data);
