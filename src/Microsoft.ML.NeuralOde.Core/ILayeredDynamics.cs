@@ -11,9 +11,10 @@ namespace Microsoft.ML.NeuralOde;
 /// </summary>
 /// <remarks>
 /// The parameters stay the module's own: gradients arrive there, and later changes are seen. Known are <c>Linear</c>, with one of
-/// <c>Tanh</c>, <c>ReLU</c>, <c>SiLU</c>, <c>Softplus</c>, <c>Sigmoid</c> and <c>GELU</c> between each two, and <c>LayerNorm</c> in front
-/// of a <c>Linear</c> or behind it, in float32 and float64 on the CPU; a <c>Sequential</c> stands for its layers. Before the first solve,
-/// and whenever the layers change, values and derivatives are compared with those of <c>forward</c>, at two points.
+/// <c>Tanh</c>, <c>ReLU</c>, <c>SiLU</c>, <c>Softplus</c>, <c>Sigmoid</c>, <c>GELU</c> and <see cref="Power"/> (of 2 or 3) between each two
+/// or in front of the first, and <c>LayerNorm</c> in front of a <c>Linear</c> or behind it, in float32 and float64 on the CPU; a
+/// <c>Sequential</c> stands for its layers. Before the first solve, and whenever the layers change, values and derivatives are compared with
+/// those of <c>forward</c>, at two points.
 /// <see cref="SolverStatistics.IsLowered"/> says whether the kernels were used, <see cref="SolverStatistics.WhyNotLowered"/> why not;
 /// <see cref="OdeSolverOptions.LowerLayers"/> turns them off. <c>forward</c> stays in use in
 /// <see cref="GradientMethod.Direct"/>, and wherever else a graph is recorded.

@@ -62,6 +62,9 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
 
     public int Outputs => Layers[^1].Outputs;
 
+    /// <summary>What the state goes through first; null for nothing.</summary>
+    public Nonlinearity? InputActivation => _network.InputActivation;
+
     /// <summary>The activation behind a hidden layer.</summary>
     public Nonlinearity ActivationOf(int layer) => _network.LayerActivations[layer];
 
@@ -91,13 +94,23 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
             T* x = from + start * Features;
             nint stride = Features;
             T* blockTimes = perRow == null ? null : perRow + start;
+            // The state is not ours to change.
+            bool isOurs = false;
+            if (InputActivation is { } input)
+            {
+                nint padded = Layers[0].PaddedInputs;
+                DenseKernels<T>.CopyRows(x, stride, next, padded, Features, count);
+                _kernels.Activate(input, next, null, padded, count, null, null);
+                x = next;
+                stride = padded;
+                isOurs = true;
+            }
             for (int l = 0; l < Layers.Length; l++)
             {
                 if (Before[l] is { } before)
                 {
-                    // The state is not ours to change.
-                    T* to = l == 0 ? next : x;
-                    nint toRow = l == 0 ? Layers[0].PaddedInputs : stride;
+                    T* to = isOurs ? x : next;
+                    nint toRow = isOurs ? stride : Layers[0].PaddedInputs;
                     before.Apply(x, stride, to, toRow, count);
                     x = to;
                     stride = toRow;
@@ -111,6 +124,7 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
                     _kernels.Activate(ActivationOf(l), y, null, yStride, count, TimesOf(l, blockTimes), Layers[l].TimeWeight);
                 x = y;
                 stride = yStride;
+                isOurs = true;
                 T* other = hidden;
                 hidden = next;
                 next = other;
@@ -129,7 +143,7 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
     public override void Trace(ReadOnlySpan<double> times, Tensor state, Tensor trace)
     {
         ArgumentNullException.ThrowIfNull(trace);
-        bool isPlain = Layers.Length == 2 && !Before.Concat(Behind).OfType<RowNormalization<T>>().Any();
+        bool isPlain = Layers.Length == 2 && InputActivation is null && !Before.Concat(Behind).OfType<RowNormalization<T>>().Any();
         if (!isPlain || trace.dtype != state.dtype || !trace.is_contiguous())
         {
             base.Trace(times, state, trace);

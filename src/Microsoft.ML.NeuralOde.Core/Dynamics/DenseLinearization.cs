@@ -13,6 +13,7 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
     private readonly DenseKernels<T> _kernels;
     private readonly Scratch<T>[] _inputs;
     private readonly Scratch<T>[] _slopes;
+    private readonly Scratch<T> _inputSlopes = new();
     private readonly Scratch<T>[] _cotangents;
     private readonly RowNormalizationRecord<T>?[] _before;
     private readonly RowNormalizationRecord<T>?[] _behind;
@@ -44,7 +45,8 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
     private T* Times => _isPerRow ? _times.Start : null;
 
     public override long? MemoryBytes => sizeof(T)
-        * (_inputs.Concat(_slopes).Concat(_cotangents).Sum(scratch => scratch.Count) + Normalizations.Sum(record => record.Count));
+        * (_inputs.Concat(_slopes).Concat(_cotangents).Append(_inputSlopes).Sum(scratch => scratch.Count)
+            + Normalizations.Sum(record => record.Count));
 
     private IEnumerable<RowNormalizationRecord<T>> Normalizations => _before.Concat(_behind).OfType<RowNormalizationRecord<T>>();
 
@@ -56,6 +58,7 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
         _time = _isPerRow ? 0 : times[0];
         if (_isPerRow)
             new ReadOnlySpan<T>(perRow, (int)rows).CopyTo(new Span<T>(_times.Ensure(rows), (int)rows));
+        _inputSlopes.Ensure(_evaluator.InputActivation is null ? 0 : rows * Layers[0].PaddedInputs);
         for (int l = 0; l < Layers.Length; l++)
         {
             _inputs[l].Ensure(rows * Layers[l].PaddedInputs);
@@ -120,8 +123,11 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
     private void Evaluate(T* state, T* derivative, nint start, nint count)
     {
         DenseLayer<T> first = Layers[0];
-        CopyRows(state + start * first.Inputs, first.Inputs, _inputs[0].Start + start * first.PaddedInputs, first.PaddedInputs,
-            first.Inputs, count);
+        nint place = start * first.PaddedInputs;
+        T* inputs = _inputs[0].Start + place;
+        DenseKernels<T>.CopyRows(state + start * first.Inputs, first.Inputs, inputs, first.PaddedInputs, first.Inputs, count);
+        if (_evaluator.InputActivation is { } input)
+            _kernels.Activate(input, inputs, _inputSlopes.Start + place, first.PaddedInputs, count, null, null);
         T* times = Times == null ? null : Times + start;
         for (int l = 0; l < Layers.Length; l++)
         {
@@ -145,7 +151,7 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
     {
         DenseLayer<T> last = Layers[^1];
         T* delta = _cotangents[^1].Start + start * last.PaddedOutputs;
-        CopyRows(cotangent + start * last.Outputs, last.Outputs, delta, last.PaddedOutputs, last.Outputs, count);
+        DenseKernels<T>.CopyRows(cotangent + start * last.Outputs, last.Outputs, delta, last.PaddedOutputs, last.Outputs, count);
         for (int l = Layers.Length - 1; l >= 0; l--)
         {
             DenseLayer<T> layer = Layers[l];
@@ -157,8 +163,19 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
             _before[l]?.Pull(next, stride, start, count);
             if (l > 0)
                 _kernels.MultiplyBy(next, _slopes[l - 1].Start + start * stride, count * stride);
+            else if (_evaluator.InputActivation is not null)
+                MultiplyByInputSlopes(next, start, count);
             delta = next;
         }
+    }
+
+    private void MultiplyByInputSlopes(T* rows, nint start, nint count)
+    {
+        DenseLayer<T> first = Layers[0];
+        T* slopes = _inputSlopes.Start + start * first.PaddedInputs;
+        for (nint r = 0; r < count; r++)
+            for (int i = 0; i < first.Inputs; i++)
+                rows[r * first.Inputs + i] *= slopes[r * first.PaddedInputs + i];
     }
 
     /// <summary>δᵀ w of the layer's time weights: of each row, or of all.</summary>
@@ -179,16 +196,5 @@ internal sealed unsafe class DenseLinearization<T> : DynamicsLinearization
         T alpha = T.CreateTruncating(weight);
         for (int i = 0; i < layer.Outputs; i++)
             to[i * stride] += alpha * sum[i];
-    }
-
-    private static void CopyRows(T* from, nint fromStride, T* to, nint toStride, int width, nint rows)
-    {
-        if (fromStride == toStride)
-        {
-            Buffer.MemoryCopy(from, to, rows * toStride * sizeof(T), rows * fromStride * sizeof(T));
-            return;
-        }
-        for (nint r = 0; r < rows; r++)
-            new ReadOnlySpan<T>(from + r * fromStride, width).CopyTo(new Span<T>(to + r * toStride, width));
     }
 }

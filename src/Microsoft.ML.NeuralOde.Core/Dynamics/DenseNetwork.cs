@@ -44,6 +44,9 @@ internal sealed record DenseNetwork(
     /// <summary>Nor does a block of rows of a wider layer.</summary>
     private const long WidestFusedLayer = 4096;
 
+    /// <summary>What the state goes through in front of the first layer and of its normalisation; null for nothing.</summary>
+    public Nonlinearity? InputActivation { get; init; }
+
     /// <summary>Whether a matrix is small enough for the fused kernels.</summary>
     public static bool IsSmall(Parameter weight) => weight.numel() <= LargestFusedMatrix && weight.shape[0] <= WidestFusedLayer;
 

@@ -13,6 +13,7 @@ internal sealed class LayerReader
 {
     private readonly List<Linear> _linear = [];
     private readonly List<Nonlinearity> _activations = [];
+    private Nonlinearity? _inputActivation;
     private readonly Dictionary<int, LayerNorm> _before = [];
     private readonly Dictionary<int, LayerNorm> _behind = [];
     private readonly HashSet<Module> _named = new(ReferenceEqualityComparer.Instance);
@@ -39,7 +40,9 @@ internal sealed class LayerReader
             CheckWidths(layer);
         if (WhyNot is null && Unnamed(module) is { } unnamed)
             WhyNot = $"{module.GetName()} holds {unnamed}, which is not among the layers that it names";
-        return WhyNot is null ? new DenseNetwork(layers, _activations, new EvaluatorPool<DenseEvaluator>()) : null;
+        return WhyNot is null
+            ? new DenseNetwork(layers, _activations, new EvaluatorPool<DenseEvaluator>()) { InputActivation = _inputActivation }
+            : null;
     }
 
     private void Add(Module layer)
@@ -58,7 +61,10 @@ internal sealed class LayerReader
             Add((LayerNorm)layer);
         else if (Known(layer) is not { } activation)
             WhyNot = $"a layer is {layer.GetType().Name}; "
-                + "the kernels know Linear, LayerNorm, Tanh, ReLU, SiLU, Sigmoid, GELU and Softplus (of beta 1 and threshold 20)";
+                + "the kernels know Linear, LayerNorm, Tanh, ReLU, SiLU, Sigmoid, GELU, Softplus (of beta 1 and threshold 20) "
+                + "and Power (of 2 and 3)";
+        else if (_linear.Count == 0 && _inputActivation is null && _before.Count == 0)
+            _inputActivation = activation;
         else if (_activations.Count + 1 != _linear.Count)
             WhyNot = $"{layer.GetName()} does not stand behind a Linear";
         else
@@ -148,6 +154,8 @@ internal sealed class LayerReader
         GELU { approximate: GeluForm.none } => Nonlinearity.Gelu,
         GELU { approximate: GeluForm.tanh } => Nonlinearity.GeluTanh,
         Softplus { beta: 1, threshold: 20 } => Nonlinearity.Softplus,
+        Power { Exponent: 2 } => Nonlinearity.Square,
+        Power { Exponent: 3 } => Nonlinearity.Cube,
         _ => null,
     };
 

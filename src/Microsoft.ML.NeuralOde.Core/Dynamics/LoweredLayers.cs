@@ -69,7 +69,8 @@ internal sealed class LoweredLayers : IAnalyticDynamics
 
     /// <summary>Whether a module is still what was looked at.</summary>
     private bool IsOf(DenseNetwork now, Module module) =>
-        module.training == _isTraining && now.LayerActivations.SequenceEqual(_network.LayerActivations)
+        module.training == _isTraining && now.InputActivation == _network.InputActivation
+        && now.LayerActivations.SequenceEqual(_network.LayerActivations)
         && now.Layers.Select(layer => layer.Structure).SequenceEqual(_network.Layers.Select(layer => layer.Structure))
         && now.Layers.SelectMany(layer => layer.All)
             .SequenceEqual(_network.Layers.SelectMany(layer => layer.All), ReferenceEqualityComparer.Instance);

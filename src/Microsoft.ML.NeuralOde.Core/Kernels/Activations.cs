@@ -274,3 +274,28 @@ internal readonly struct GeluTanh<T, V> : IActivation<V>
         return x * share;
     }
 }
+
+internal readonly struct Square<T, V> : IActivation<V>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    where V : struct, ILanes<V, T>
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Apply(V x, out V derivative)
+    {
+        derivative = x + x;
+        return x * x;
+    }
+}
+
+internal readonly struct Cube<T, V> : IActivation<V>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    where V : struct, ILanes<V, T>
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Apply(V x, out V derivative)
+    {
+        V square = x * x;
+        derivative = Exponential<T, V>.Constant(3) * square;
+        return x * square;
+    }
+}

@@ -57,6 +57,18 @@ internal abstract unsafe class DenseKernels<T>
 
     /// <summary>Σ a b over padded memory whose padding is zero in one of both.</summary>
     public abstract double Dot(T* a, T* b, nint count);
+
+    /// <summary>Copies the first numbers of each row.</summary>
+    public static void CopyRows(T* from, nint fromStride, T* to, nint toStride, int width, nint rows)
+    {
+        if (fromStride == toStride)
+        {
+            Buffer.MemoryCopy(from, to, rows * toStride * sizeof(T), rows * fromStride * sizeof(T));
+            return;
+        }
+        for (nint r = 0; r < rows; r++)
+            new ReadOnlySpan<T>(from + r * fromStride, width).CopyTo(new Span<T>(to + r * toStride, width));
+    }
 }
 
 /// <inheritdoc/>
@@ -134,6 +146,12 @@ internal sealed unsafe class DenseKernels<T, V> : DenseKernels<T>
                 break;
             case Nonlinearity.Gelu:
                 Activate<Gelu<T, V>>(x, slope, row, rows, times, timeWeight);
+                break;
+            case Nonlinearity.Square:
+                Activate<Square<T, V>>(x, slope, row, rows, times, timeWeight);
+                break;
+            case Nonlinearity.Cube:
+                Activate<Cube<T, V>>(x, slope, row, rows, times, timeWeight);
                 break;
             default:
                 Activate<GeluTanh<T, V>>(x, slope, row, rows, times, timeWeight);

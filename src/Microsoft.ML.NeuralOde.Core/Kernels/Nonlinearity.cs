@@ -14,6 +14,12 @@ internal enum Nonlinearity
 
     /// <summary>The same with Φ(x) ≈ (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2.</summary>
     GeluTanh,
+
+    /// <summary>x².</summary>
+    Square,
+
+    /// <summary>x³.</summary>
+    Cube,
 }
 
 internal static class Nonlinearities

@@ -35,6 +35,11 @@ public class LayeredDynamicsTests
         ("normalised everywhere, time", () => new Layered(
             [Norm(Features), nn.Linear(Features + 1, 9), Norm(9), nn.Sigmoid(), nn.LayerNorm(9, elementwise_affine: false),
                 nn.Linear(10, Features)], nn.Linear(1, Features), input: TimeInput.First)),
+        ("a cube in front", () => new Layered([new Power(3), nn.Linear(Features, 5), nn.Tanh(), nn.Linear(5, Features)])),
+        ("a square in front of a normalisation, a cube between, time", () => new Layered(
+            [nn.Sequential(new Power(2), Norm(Features)), nn.Linear(Features + 1, 5), new Power(3), nn.Linear(5, Features)],
+            nn.Linear(1, Features), input: TimeInput.Last)),
+        ("tanh in front of one layer", () => new Layered([nn.Tanh(), nn.Linear(Features, Features)])),
         ("frozen", () => new Layered([nn.Linear(Features, 5), nn.Tanh(), nn.Linear(5, Features)]).Freeze()),
     ];
 
@@ -50,7 +55,10 @@ public class LayeredDynamicsTests
         ("beta 1", () => new Layered([nn.Linear(Features, 5), nn.Softplus(2), nn.Linear(5, Features)])),
         ("is no Linear", () => new Layered([nn.Linear(Features, Features), nn.Tanh()])),
         ("is no Linear", () => new Layered([])),
-        ("behind a Linear", () => new Layered([nn.Tanh(), nn.Linear(Features, Features)])),
+        ("behind a Linear", () => new Layered([nn.Tanh(), nn.Tanh(), nn.Linear(Features, Features)])),
+        ("behind a Linear", () => new Layered([nn.LayerNorm(Features), nn.Tanh(), nn.Linear(Features, Features)])),
+        ("Power (of 2 and 3)", () => new Layered([new Power(4), nn.Linear(Features, Features)])),
+        ("something else", () => new Layered([new Power(3), nn.Linear(Features, Features)], change: x => x.abs())),
         ("follow each other", () => new Layered([nn.Linear(Features, 4), nn.Linear(4, Features)])),
         ("shape [1, 1]", () => new Layered([nn.Linear(Features, Features)], nn.Linear(1, 1))),
         ("something else", () => new Layered([nn.Linear(Features, 5), nn.Tanh(), nn.Linear(5, Features)], change: x => x.sin())),
@@ -173,10 +181,13 @@ public class LayeredDynamicsTests
             .. module.parameters().Where(parameter => parameter.requires_grad).Select(parameter => parameter.grad!.clone())];
     }
 
-    /// <summary>A normalisation whose weights differ from 1 and 0.</summary>
+    /// <summary>
+    /// A normalisation whose weights differ from 1 and 0. Its ε keeps slopes so small that the two states of the reversible coupling stay
+    /// together.
+    /// </summary>
     private static LayerNorm Norm(long width)
     {
-        LayerNorm norm = nn.LayerNorm(width, eps: 1e-2);
+        LayerNorm norm = nn.LayerNorm(width, eps: 0.3);
         using IDisposable noGrad = no_grad();
         foreach (Parameter parameter in norm.parameters())
             parameter.add_(rand(width));
