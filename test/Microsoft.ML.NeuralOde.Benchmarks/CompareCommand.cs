@@ -20,6 +20,9 @@ internal static class CompareCommand
         Option<string?> python = Path("--peer-python", "EXE", "Python with torch, for the peer's side.");
         Option<string?> script = Path("--peer-script", "FILE", "The peer's side: a script that prints one JSON object a measurement.");
         Option<string?> torchdiffeq = Path("--torchdiffeq", "DIR", "A checkout of torchdiffeq.");
+        Option<string?> diffraxPython = Path("--diffrax-python", "EXE", "Python with JAX and Diffrax, for a second peer's side.");
+        Option<string?> diffraxScript =
+            Path("--diffrax-script", "FILE", "Its side: a script that prints a line 'diffrax NAME: NUMBER ms' a measurement.");
         Option<string?> mnist = Path("--mnist", "DIR", "MNIST's four files; without it, random images of the same shape.");
         Option<string?> json = Path("--json", "FILE", "Write the results to this file.");
         Option<string?> markdown = Path("--markdown", "FILE", "Write the results as a document to this file.");
@@ -45,7 +48,7 @@ internal static class CompareCommand
         { Description = "Keep what the file of --json holds of workloads that this run leaves out." };
         var command = new System.CommandLine.Command("compare", "Measure whole workloads, beside torchdiffeq where it is given.")
         {
-            python, script, torchdiffeq, mnist, json, markdown, only, skip, rounds, threads, quick, merge,
+            python, script, torchdiffeq, diffraxPython, diffraxScript, mnist, json, markdown, only, skip, rounds, threads, quick, merge,
         };
         rounds.Validators.Add(result => RequirePositive(result, [result.GetValueOrDefault<int>()]));
         threads.Validators.Add(result => RequirePositive(result, result.GetValueOrDefault<int[]>()));
@@ -56,12 +59,16 @@ internal static class CompareCommand
                 result.AddError("--peer-python, --peer-script and --torchdiffeq belong together: give all three or none.");
             else if (given == 3 && result.GetValue(mnist) is null)
                 result.AddError("The peer's side reads MNIST: give --mnist too.");
+            if (result.GetValue(diffraxPython) is null != result.GetValue(diffraxScript) is null)
+                result.AddError("--diffrax-python and --diffrax-script belong together: give both or none.");
         });
         command.SetAction(result =>
         {
             Peer? peer = result.GetValue(python) is { } exe
                 ? new Peer(exe, result.GetValue(script)!, result.GetValue(torchdiffeq)!, result.GetValue(mnist)!) : null;
-            Run(peer, result.GetValue(mnist), name => IsChosen(name, result.GetValue(only), result.GetValue(skip)), result.GetValue(rounds),
+            DiffraxPeer? diffrax = result.GetValue(diffraxPython) is { } other
+                ? new DiffraxPeer(other, result.GetValue(diffraxScript)!) : null;
+            Run(peer, diffrax, result.GetValue(mnist), name => IsChosen(name, result.GetValue(only), result.GetValue(skip)), result.GetValue(rounds),
                 result.GetValue(threads)!, result.GetValue(quick),
                 result.GetValue(merge), result.GetValue(json), result.GetValue(markdown));
         });
@@ -81,18 +88,20 @@ internal static class CompareCommand
             result.AddError($"{result.Option.Name} must be positive.");
     }
 
-    private static void Run(Peer? peer, string? mnist, Func<string, bool> isChosen, int rounds, int[] threads, bool quick, bool merge,
+    private static void Run(
+        Peer? peer, DiffraxPeer? diffrax, string? mnist, Func<string, bool> isChosen, int rounds, int[] threads, bool quick, bool merge,
         string? json, string? markdown)
     {
         Digits digits = mnist is null ? Digits.Random(quick ? 1200 : 60000) : Digits.Load(mnist);
         if (!digits.IsReal)
             Console.WriteLine("Without --mnist: random images of MNIST's shape. Losses mean nothing.");
+        IReadOnlyDictionary<string, double>? compiled = diffrax?.Run(rounds);
         var results = new List<ComparedWorkload>();
         foreach (WorkloadGroup group in Groups(digits, quick))
         {
             Workload[] chosen = [.. group.Workloads.Where(workload => isChosen(workload.Name))];
             if (chosen.Length > 0)
-                foreach (ComparedWorkload compared in Compare(group, chosen, peer, rounds, threads))
+                foreach (ComparedWorkload compared in Compare(group, chosen, peer, compiled, rounds, threads))
                 {
                     results.Add(compared);
                     Console.WriteLine(Line(compared));
@@ -117,7 +126,8 @@ internal static class CompareCommand
         [.. SeedWorkloads.Create(digits, quick), .. OdeNetWorkloads.Create(digits, quick), .. TrainerWorkloads.Create(digits, quick),
             .. FlowWorkloads.Create(quick), .. MemoryWorkloads.Create(quick)];
 
-    private static IEnumerable<ComparedWorkload> Compare(WorkloadGroup group, Workload[] workloads, Peer? peer, int rounds, int[] threads)
+    private static IEnumerable<ComparedWorkload> Compare(
+        WorkloadGroup group, Workload[] workloads, Peer? peer, IReadOnlyDictionary<string, double>? diffrax, int rounds, int[] threads)
     {
         var ours = new List<(int, Outcome)>[workloads.Length];
         var theirs = new List<(int, Outcome)>[workloads.Length];
@@ -137,17 +147,18 @@ internal static class CompareCommand
                     ours[i].Add((count, workloads[i].Ours()));
                 }
             }
-        return workloads.Select((workload, i) => ComparedWorkload.Of(workload, ours[i], theirs[i]));
+        return workloads.Select((workload, i) => ComparedWorkload.Of(workload, ours[i], theirs[i], diffrax));
     }
 
     private static string Line(ComparedWorkload w) =>
         string.Create(CultureInfo.InvariantCulture,
-            $"{w.Name}: {w.Ours:G4} {w.Unit}{(w.Ratio is { } ratio ? $", peer {w.Peer:G4}, {ratio:F2}×" : "")}");
+            $"{w.Name}: {w.Ours:G4} {w.Unit}{(w.Ratio is { } ratio ? $", peer {w.Peer:G4}, {ratio:F2}×" : "")}"
+            + $"{(w.DiffraxRatio is { } other ? $", Diffrax {w.Diffrax:G4}, {other:F2}×" : "")}");
 
     private static Table Table(IEnumerable<ComparedWorkload> results)
     {
         Table table = new Table().Border(TableBorder.Simple)
-            .AddColumns("workload", "ours", "peer", "ratio", "unit", "threads", "evaluations, ours", "peer", "loss, ours", "peer");
+            .AddColumns("workload", "ours", "peer", "ratio", "Diffrax", "ratio", "unit", "threads", "evaluations, ours", "peer", "loss, ours", "peer");
         foreach (ComparedWorkload w in results)
             table.AddRow([.. Document.Cells(w).Select(Markup.Escape)]);
         return table;

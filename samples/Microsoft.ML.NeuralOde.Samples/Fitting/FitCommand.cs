@@ -22,7 +22,7 @@ internal static class FitCommand
         Option<string?> json = CommandOptions.Json("Write all figures to this file.");
         Option<string?> plot = CommandOptions.Product("--plot", "Draw observations, fits and what comes next to this PNG file.");
         var command = new System.CommandLine.Command(
-            "fit", "Fit four rates of prey and predators, and networks to a spiral and a pendulum, to noisy observations.")
+            "fit", "Fit four rates of prey and predators, and networks to two spirals and a pendulum, to noisy observations.")
         {
             iterations, seed, json, plot,
         };
@@ -46,7 +46,7 @@ internal static class FitCommand
         display.Table(Table(rates));
         var figures = new List<Figure> { Draw(counts, fit) };
         var networks = new List<NetworkResult>();
-        foreach (NetworkStory story in (NetworkStory[])[NetworkStory.Spiral, NetworkStory.Pendulum])
+        foreach (NetworkStory story in (NetworkStory[])[NetworkStory.Spiral, NetworkStory.CubicSpiral, NetworkStory.Pendulum])
         {
             (NetworkResult result, OdeTrajectory observed, double[,] found) = story.Run(iterations, seed, cancellationToken);
             networks.Add(result);

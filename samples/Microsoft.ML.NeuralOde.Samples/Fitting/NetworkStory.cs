@@ -21,10 +21,13 @@ internal sealed record NetworkResult(
 
 /// <summary>Trains a network as the right-hand side of a system, and goes on with it for two periods.</summary>
 /// <param name="system">The system.</param>
-/// <param name="hidden">The width of the network's layer.</param>
-internal sealed class NetworkStory(FitSystem system, int hidden)
+/// <param name="create">Makes the network, with weights drawn from torch's generator.</param>
+internal sealed class NetworkStory(FitSystem system, Func<nn.Module<Tensor, Tensor, Tensor>> create)
 {
     private const double Noise = 0.01;
+
+    /// <summary>The width of the networks' layer.</summary>
+    private const int Hidden = 16;
 
     /// <summary>Sign changes of a component that swings around zero in two periods.</summary>
     private const int SignChanges = 4;
@@ -36,13 +39,20 @@ internal sealed class NetworkStory(FitSystem system, int hidden)
     public static NetworkStory Spiral { get; } = new(
         new FitSystem(
             "spiral", ["x", "y"], static (_, y, dy) => (dy[0], dy[1]) = (-0.1 * y[0] + 2 * y[1], -2 * y[0] - 0.1 * y[1]), [2, 0], 8,
-            100), 16);
+            100), Dense);
+
+    /// <summary>
+    /// The spiral of R. T. Q. Chen et al. (Neural Ordinary Differential Equations, 2018), which slows down with the square of its radius. As
+    /// there, the network sees the cubes of the state: nothing else would tell it how slow the next periods are, where nothing was observed.
+    /// </summary>
+    public static NetworkStory CubicSpiral { get; } = new(
+        new FitSystem("cubic spiral", ["x", "y"], Cubic, [2, 0], 10, 200), static () => new CubicDynamics(2, Hidden));
 
     /// <summary>A pendulum with friction, from a large angle.</summary>
     public static NetworkStory Pendulum { get; } = new(
         new FitSystem(
             "damped pendulum", ["angle", "speed"], static (_, y, dy) => (dy[0], dy[1]) = (y[1], -Math.Sin(y[0]) - 0.1 * y[1]), [2, 0], 20,
-            100), 16);
+            100), Dense);
 
     public FitSystem System => system;
 
@@ -55,7 +65,7 @@ internal sealed class NetworkStory(FitSystem system, int hidden)
     {
         OdeTrajectory observed = system.Observe(Noise, seed);
         manual_seed(seed);
-        using var network = new DenseDynamics(system.Start.Length, [hidden], time: TimeDependence.None);
+        using nn.Module<Tensor, Tensor, Tensor> network = create();
         network.to(ScalarType.Float64);
         var clock = Stopwatch.StartNew();
         OdeNetworkFitResult fit = OdeFit.Fit(
@@ -67,6 +77,14 @@ internal sealed class NetworkStory(FitSystem system, int hidden)
                 system.Name, observed.Times.Count, Noise, network.parameters().Sum(weight => weight.numel()), seconds, fit.Residual,
                 system.End, Times[^1], Error(found)),
             observed, found);
+    }
+
+    private static DenseDynamics Dense() => new(2, [Hidden], time: TimeDependence.None);
+
+    private static void Cubic(double time, ReadOnlySpan<double> y, Span<double> dy)
+    {
+        double x = y[0] * y[0] * y[0], z = y[1] * y[1] * y[1];
+        (dy[0], dy[1]) = (-0.1 * x + 2 * z, -2 * x - 0.1 * z);
     }
 
     /// <summary>The largest error behind the observations.</summary>

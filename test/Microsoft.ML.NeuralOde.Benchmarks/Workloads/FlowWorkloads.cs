@@ -32,7 +32,11 @@ internal static class FlowWorkloads
                     line.GetProperty("ms_per_step").GetDouble(), line.GetProperty("nfe_forward").GetDouble(),
                     line.GetProperty("nfe_backward").GetDouble(),
                     line.GetProperty("loss").GetDouble())
-                : null);
+                : null)
+        {
+            Diffrax = trace.IsExact ? null
+                : new DiffraxLine($"flow d={dimension} {(gradient is null ? "checkpointed" : "backsolve")}", ms => ms),
+        };
 
     /// <summary>
     /// Another flow is trained first, until the runtime has compiled everything for good; how many evaluations a flow takes grows as it

@@ -14,7 +14,21 @@ internal sealed record Outcome(double Value, double? Forward = null, double? Bac
 /// <param name="Ours">Measures our side.</param>
 /// <param name="Peer">Finds the peer's figure in a line of its output; null where it is not that line.</param>
 internal sealed record Workload(
-    string Name, string Unit, bool HigherIsBetter, Func<Outcome> Ours, Func<System.Text.Json.JsonElement, Outcome?> Peer);
+    string Name, string Unit, bool HigherIsBetter, Func<Outcome> Ours, Func<System.Text.Json.JsonElement, Outcome?> Peer)
+{
+    /// <summary>Diffrax's side; null where its script has nothing like it.</summary>
+    public DiffraxLine? Diffrax { get; init; }
+}
+
+/// <summary>A line of Diffrax's script.</summary>
+/// <param name="Name">The name of what was timed.</param>
+/// <param name="FromMilliseconds">The workload's figure, from the line's milliseconds.</param>
+internal sealed record DiffraxLine(string Name, Func<double, double> FromMilliseconds)
+{
+    /// <summary>The figure; null where the line is missing.</summary>
+    public double? In(IReadOnlyDictionary<string, double> lines) =>
+        lines.TryGetValue(Name, out double milliseconds) ? FromMilliseconds(milliseconds) : null;
+}
 
 /// <summary>Workloads whose peer's side is one run of its script.</summary>
 /// <param name="PeerArguments">Arguments of the script; null where the peer has nothing like it.</param>

@@ -36,12 +36,19 @@ internal static class SeedWorkloads
     private static Workload Epoch(string name, Digits digits, bool quick, string dynamics, GradientMethod? gradient) =>
         new(name, "s", HigherIsBetter: false, () => Train(digits, quick, dynamics, gradient),
             line => new Outcome(line.GetProperty("seconds_per_epoch").GetDouble(), Number(line, "nfe_forward"),
-                Number(line, "nfe_backward"), Number(line, "loss")));
+                Number(line, "nfe_backward"), Number(line, "loss")))
+        {
+            Diffrax = gradient?.Name == GradientMethod.Direct().Name ? null : new DiffraxLine(
+                $"seed {(gradient is null ? "checkpointed" : "backsolve")} batch {BatchSize}", ms => ms / 1000 * BatchesPerEpoch),
+        };
 
     private static Workload Inference(Digits digits, bool quick, int size, string dynamics) =>
         new($"seed inference, batch {size}, {dynamics} dynamics", "images/s", HigherIsBetter: true,
             () => Infer(digits, quick, size, dynamics),
-            line => line.GetProperty("batch").GetInt32() == size ? new Outcome(line.GetProperty("images_per_second").GetDouble()) : null);
+            line => line.GetProperty("batch").GetInt32() == size ? new Outcome(line.GetProperty("images_per_second").GetDouble()) : null)
+        {
+            Diffrax = new DiffraxLine($"infer batch {size}", ms => size / ms * 1000),
+        };
 
     private static double? Number(JsonElement line, string name) => line.GetProperty(name).GetDouble();
 
