@@ -34,7 +34,7 @@ public sealed class OdeSolverException : Exception
     private readonly bool _blowsUp;
 
     /// <param name="failure">What went wrong.</param>
-    /// <param name="time">The time that was reached.</param>
+    /// <param name="time">The time that was reached; NaN where it is not known.</param>
     /// <param name="stepSize">The size of the step that was tried from there.</param>
     /// <param name="errorNorm">Its error in units of the tolerance; NaN for none.</param>
     /// <param name="rows">The rows at fault.</param>
@@ -56,7 +56,7 @@ public sealed class OdeSolverException : Exception
     /// <summary>What went wrong.</summary>
     public SolverFailure Failure { get; }
 
-    /// <summary>The time that was reached.</summary>
+    /// <summary>The time that was reached; NaN where it is not known, as of equations along paths.</summary>
     public double Time { get; }
 
     /// <summary>The size of the step that was tried from there.</summary>
@@ -77,11 +77,11 @@ public sealed class OdeSolverException : Exception
     private static string Describe(
         SolverFailure failure, double time, double step, double norm, IReadOnlyList<long> rows, string detail, bool blowsUp)
     {
-        string where = string.Create(CultureInfo.InvariantCulture, $"at t = {time:G10} with step {step:G4}");
+        string where = double.IsNaN(time) ? "" : string.Create(CultureInfo.InvariantCulture, $" at t = {time:G10} with step {step:G4}");
         string error = double.IsNaN(norm) ? "" : string.Create(CultureInfo.InvariantCulture, $", error {norm:G3} times the tolerance");
         string who = rows.Count switch { 0 => "", 1 => $", batch row {rows[0]}", _ => $", batch rows {string.Join(", ", rows)}" };
         if (blowsUp)
-            return $"The solution blows up {where}{error}{who}: it grows beyond all bounds in finite time. " +
+            return $"The solution blows up{where}{error}{who}: it grows beyond all bounds in finite time. " +
                 $"{(detail.Length == 0 ? "" : detail + " ")}End the time interval before that, " +
                 "or bound the dynamics (tanh, weight decay, gradient clipping); no tolerance and no method helps.";
         string what = failure switch
@@ -112,6 +112,6 @@ public sealed class OdeSolverException : Exception
                 "itself that fast; or end the time interval before. OnStepLimit = ReturnPartial returns what was reached.",
             _ => "Use smaller steps or looser tolerances, or supply the exact Jacobian.",
         };
-        return $"{what} {where}{error}{who}. {(detail.Length == 0 ? "" : detail + " ")}{remedy}";
+        return $"{what}{where}{error}{who}. {(detail.Length == 0 ? "" : detail + " ")}{remedy}";
     }
 }

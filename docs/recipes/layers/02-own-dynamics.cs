@@ -9,14 +9,14 @@ random.manual_seed(1);
 using Tensor start = tensor(new[] { 2f, 0f }, [1, 2]), times = linspace(0, 1.5, 20, ScalarType.Float64), matrix = tensor(new[] { -0.1f, 2, -2, -0.1f }, [2, 2]);
 using Tensor observed = Ode.Solve((t, y) => y.mm(matrix), start, times).States.detach();
 using var field = new Field();
-using var optimizer = optim.Adam(field.parameters(), lr: 0.05);
+using var optimizer = new AdamOptimizer(field.parameters(), learningRate: 0.05);
 for (int step = 0; step <= 150; step++)
 {
     using DisposeScope scope = NewDisposeScope();
-    optimizer.zero_grad();
+    optimizer.ZeroGradients();
     Tensor loss = (Ode.Solve(field, start, times).States - observed).square().mean();
     loss.backward();
-    optimizer.step();
+    optimizer.Step();
     if (step % 50 == 0)
         Console.WriteLine($"step {step}: loss {loss.ToDouble():F4}");
 }

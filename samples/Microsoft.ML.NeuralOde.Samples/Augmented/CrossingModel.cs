@@ -56,16 +56,15 @@ internal sealed class CrossingModel : Module<Tensor, Tensor>
     public CrossingResult Train(CrossingProblem problem, int steps, CancellationToken cancellationToken)
     {
         const double Rate = 0.01;
-        using optim.Optimizer optimizer = optim.Adam(parameters(), Rate);
+        using var optimizer = new AdamOptimizer(parameters(), Rate);
         for (int step = 0; step < steps; step++)
         {
             cancellationToken.ThrowIfCancellationRequested();
             using DisposeScope scope = NewDisposeScope();
-            foreach (optim.ILearningRateController group in optimizer.ParamGroups)
-                group.LearningRate = Rate * 0.5 * (1 + Math.Cos(Math.PI * step / steps));
-            optimizer.zero_grad();
+            optimizer.LearningRate = Rate * 0.5 * (1 + Math.Cos(Math.PI * step / steps));
+            optimizer.ZeroGradients();
             functional.mse_loss(call(problem.Inputs), problem.Targets).backward();
-            optimizer.step();
+            optimizer.Step();
         }
         using IDisposable noGrad = no_grad();
         using DisposeScope last = NewDisposeScope();

@@ -61,7 +61,7 @@ internal sealed class DensityStory(DensitySettings settings)
 
     private double Train(ContinuousFlow flow, Random source, Action<int, double>? report, CancellationToken cancellationToken)
     {
-        using var optimizer = optim.Adam(flow.parameters(), settings.LearningRate);
+        using var optimizer = new AdamOptimizer(flow.parameters(), settings.LearningRate);
         var matching = new FlowMatchingOptions { Pairing = settings.Pairing, AverageTargets = settings.Pairing == FlowPairing.Independent };
         int steps = settings.StepsToTake;
         long started = Stopwatch.GetTimestamp();
@@ -71,11 +71,11 @@ internal sealed class DensityStory(DensitySettings settings)
             using DisposeScope scope = NewDisposeScope();
             SetLearningRate(optimizer, step, steps);
             Tensor batch = Batch(source, settings.PointsPerStep);
-            optimizer.zero_grad();
+            optimizer.ZeroGradients();
             Tensor loss = settings.Method == DensityMethod.Matching
                 ? FlowMatching.Loss(flow, batch, options: matching) : flow.NegativeLogLikelihood(batch);
             loss.backward();
-            optimizer.step();
+            optimizer.Step();
             if (report is not null && (step + 1) % Math.Max(1, steps / 20) == 0)
                 report(step + 1, loss.ToDouble());
         }
@@ -85,12 +85,11 @@ internal sealed class DensityStory(DensitySettings settings)
     /// <summary>
     /// Up over the first steps, then down along a cosine to zero, so that the last steps average the noise of the batches away.
     /// </summary>
-    private void SetLearningRate(optim.Optimizer optimizer, int step, int steps)
+    private void SetLearningRate(AdamOptimizer optimizer, int step, int steps)
     {
         double warm = Math.Min(1, (step + 1) / (0.02 * steps + 1));
         double rate = settings.LearningRate * warm * 0.5 * (1 + Math.Cos(Math.PI * step / steps));
-        foreach (optim.ILearningRateController group in optimizer.ParamGroups)
-            group.LearningRate = rate;
+        optimizer.LearningRate = rate;
     }
 
     private double LogLikelihood(ContinuousFlow flow, CancellationToken cancellationToken)

@@ -32,12 +32,11 @@ internal sealed class LatentStory(LatentSet set, int epochs, int seed)
         var clock = Stopwatch.StartNew();
         var random = new Random(seed);
         using var generator = new Generator((ulong)seed);
-        using var optimizer = optim.Adam(model.Module.parameters(), Rate);
+        using var optimizer = new AdamOptimizer(model.Module.parameters(), Rate);
         for (int epoch = 0; epoch < epochs; epoch++)
         {
             double done = (double)epoch / epochs;
-            foreach (var group in optimizer.ParamGroups)
-                group.LearningRate = Rate * (0.01 + (0.99 * (1 + Math.Cos(Math.PI * done)) / 2));
+            optimizer.LearningRate = Rate * (0.01 + (0.99 * (1 + Math.Cos(Math.PI * done)) / 2));
             LatentRow[] order = [.. set.Train];
             random.Shuffle(order);
             foreach (LatentRow[] rows in order.Chunk(set.Batch))
@@ -45,10 +44,10 @@ internal sealed class LatentStory(LatentSet set, int epochs, int seed)
                 cancellationToken.ThrowIfCancellationRequested();
                 using DisposeScope scope = NewDisposeScope();
                 LatentBatch batch = LatentBatch.Of(rows, set.Cases[random.Next(set.Cases.Count)], random, true);
-                optimizer.zero_grad();
+                optimizer.ZeroGradients();
                 model.Loss(batch, Math.Min(1, done / AnnealedShare), generator).mean().backward();
                 nn.utils.clip_grad_norm_(model.Module.parameters(), LongestGradient);
-                optimizer.step();
+                optimizer.Step();
             }
             report(done);
         }

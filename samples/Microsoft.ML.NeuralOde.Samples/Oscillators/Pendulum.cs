@@ -44,19 +44,18 @@ internal static class Pendulum
         CancellationToken cancellationToken)
     {
         const double Rate = 0.02;
-        using optim.Optimizer optimizer = optim.Adam(dynamics.parameters(), Rate);
+        using var optimizer = new AdamOptimizer(dynamics.parameters(), Rate);
         Tensor time = zeros([]);
         double loss = 0;
         for (int step = 0; step < steps; step++)
         {
             cancellationToken.ThrowIfCancellationRequested();
             using DisposeScope scope = NewDisposeScope();
-            foreach (optim.ILearningRateController group in optimizer.ParamGroups)
-                group.LearningRate = Rate * 0.5 * (1 + Math.Cos(Math.PI * step / steps));
-            optimizer.zero_grad();
+            optimizer.LearningRate = Rate * 0.5 * (1 + Math.Cos(Math.PI * step / steps));
+            optimizer.ZeroGradients();
             Tensor error = functional.mse_loss(dynamics.call(time, states), slopes);
             error.backward();
-            optimizer.step();
+            optimizer.Step();
             loss = error.ToDouble();
         }
         using IDisposable noGrad = no_grad();

@@ -80,21 +80,20 @@ internal sealed class Silverbox
     {
         const double Rate = 0.01;
         var source = new Random(seed);
-        using optim.Optimizer optimizer = optim.Adam(model.parameters(), Rate);
+        using var optimizer = new AdamOptimizer(model.parameters(), Rate);
         Tensor times = arange(0, Window + 1, 1, ScalarType.Float32);
         for (int step = 0; step < steps; step++)
         {
             cancellationToken.ThrowIfCancellationRequested();
             using DisposeScope scope = NewDisposeScope();
             int[] starts = [.. Enumerable.Range(0, Rows).Select(_ => source.Next(1, Trained - Window - 1))];
-            foreach (optim.ILearningRateController group in optimizer.ParamGroups)
-                group.LearningRate = Rate * 0.5 * (1 + Math.Cos(Math.PI * step / steps));
+            optimizer.LearningRate = Rate * 0.5 * (1 + Math.Cos(Math.PI * step / steps));
             model.Follow(Drive(starts, Window + 1));
-            optimizer.zero_grad();
+            optimizer.ZeroGradients();
             Tensor found = Ode.Solve(model, Start(model, starts), times, Steps).States.select(2, 0).t();
             functional.mse_loss(found, Cut(_response, starts, Window + 1)).backward();
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1);
-            optimizer.step();
+            optimizer.Step();
         }
     }
 

@@ -21,7 +21,7 @@ internal static class BlockFlow
     /// <param name="block">The size of a block.</param>
     /// <param name="affine">Whether there is a c.</param>
     /// <returns>Shape <c>[steps + 1, batch, width]</c>.</returns>
-    /// <exception cref="InvalidOperationException">M is not finite or absurdly large.</exception>
+    /// <exception cref="OdeSolverException">M is not finite or absurdly large.</exception>
     public static Tensor Run(Tensor initial, Tensor features, Tensor weights, int block, bool affine)
     {
         if (features.size(0) == 0)
@@ -57,11 +57,12 @@ internal static class BlockFlow
         return stack(states).squeeze(4).transpose(2, 3).reshape(steps + 1, rows, width);
     }
 
-    /// <exception cref="InvalidOperationException">The norm of a matrix is too large.</exception>
+    /// <exception cref="OdeSolverException">The norm of a matrix is too large.</exception>
     internal static void Require(double norm)
     {
         if (!(norm <= LargestNorm))
-            throw new InvalidOperationException(
+            throw new OdeSolverException(
+                SolverFailure.NonFinite, double.NaN, double.NaN, double.NaN, [],
                 $"The matrix of a linear controlled equation has the norm {OptionText.Of(norm)} on a piece of the path, whose exponential is no "
                 + "number. Scale the values and times so that their changes are about 1, or lower the learning rate.");
     }

@@ -1,4 +1,5 @@
 using Microsoft.ML.NeuralOde.Data;
+using Microsoft.ML.NeuralOde.Fitting;
 using Microsoft.ML.NeuralOde.Persistence;
 using TorchSharp.Modules;
 
@@ -6,8 +7,8 @@ namespace Microsoft.ML.NeuralOde.Training;
 
 /// <summary>Moves weights against their gradients, and gives what it remembers as arrays.</summary>
 /// <remarks>
-/// The formulas and the order of their operations are torch's. TorchSharp's own optimizers hand torch numbers that a garbage collection on
-/// another thread may free meanwhile, see <see cref="Numbers"/>: a training beside other work would fail now and then.
+/// The formulas are torch's. TorchSharp's own optimizers hand torch numbers that a garbage collection on another thread may free meanwhile,
+/// see <see cref="Numbers"/>: a training beside other work would fail now and then.
 /// </remarks>
 internal sealed class WeightOptimizer : IDisposable
 {
@@ -15,8 +16,6 @@ internal sealed class WeightOptimizer : IDisposable
     private const string SlotPrefix = "slots/";
 
     public const double MeanDecay = 0.9, SquareDecay = 0.999, Epsilon = 1e-8;
-
-    private static readonly Scalar KeptMean = MeanDecay, NewMean = 1 - MeanDecay, KeptSquare = SquareDecay, NewSquare = 1 - SquareDecay;
 
     /// <summary>Adam's first step is the learning rate over 1 − 0.9, which must be a number of float32.</summary>
     public const double LargestLearningRate = float.MaxValue * (1 - MeanDecay) * (1 - 1e-6);
@@ -47,7 +46,7 @@ internal sealed class WeightOptimizer : IDisposable
     public bool HasSlots => _slots is not null;
 
     /// <summary>The steps that were made with each parameter, where the optimizer counts them.</summary>
-    public long[] Steps => [.. _weights.Select(weight => weight.Steps), .. _slots is null ? Array.Empty<long>() : [_slots.Steps]];
+    public long[] Steps => [.. _weights.Select(weight => weight.Moments?.Steps ?? 0), .. _slots is null ? Array.Empty<long>() : [_slots.Steps]];
 
     /// <summary>Before the weights of some slots are read: makes the steps for them that have waited.</summary>
     public void BringUpToDate(long[]? slots)
@@ -102,12 +101,11 @@ internal sealed class WeightOptimizer : IDisposable
                 continue;
             using DisposeScope scope = NewDisposeScope();
             Tensor gradient = gradients[next++].Values;
-            if (_plan.Optimizer == NeuralOdeOptimizer.AdamW)
-                weight.Parameter.Multiply(1 - learningRate * _plan.WeightDecay);
-            else if (_plan.WeightDecay != 0)
+            bool isDecoupled = _plan.Optimizer == NeuralOdeOptimizer.AdamW;
+            if (!isDecoupled && _plan.WeightDecay != 0)
                 gradient = gradient.add(weight.Parameter, decay);
-            if (_plan.Optimizer != NeuralOdeOptimizer.Sgd)
-                weight.FollowMoments(gradient, learningRate);
+            if (weight.Moments is { } moments)
+                moments.Follow(gradient, learningRate, isDecoupled ? _plan.WeightDecay : 0);
             else if (_plan.Momentum != 0)
                 weight.Parameter.add_(weight.Momentum(gradient, momentum), down);
             else
@@ -134,7 +132,8 @@ internal sealed class WeightOptimizer : IDisposable
         _slots?.Restore(arrays, Prefix + SlotPrefix, steps[^1]);
         for (int i = 0; i < _weights.Length; i++)
         {
-            _weights[i].Steps = steps[i];
+            if (_weights[i].Moments is { } moments)
+                moments.Steps = steps[i];
             // Momentum begins with the first gradient.
             if (_plan.Optimizer == NeuralOdeOptimizer.Sgd && arrays.ContainsKey($"{Prefix}{i}/momentum"))
                 _weights[i].BeginMomentum();
@@ -144,43 +143,31 @@ internal sealed class WeightOptimizer : IDisposable
 
     public void Dispose()
     {
-        foreach ((string _, Tensor tensor) in Tensors())
-            tensor.Dispose();
+        foreach (Weight weight in _weights)
+            weight.Dispose();
     }
 
     private IEnumerable<(string Name, Tensor Tensor)> Tensors() =>
         _weights.SelectMany((weight, i) => weight.Tensors().Select(pair => ($"{i}/{pair.Name}", pair.Tensor)));
 
     /// <summary>A parameter and what is remembered of its gradients.</summary>
-    private sealed class Weight
+    private sealed class Weight : IDisposable
     {
-        private readonly Tensor? _mean, _square;
         private Tensor? _momentum;
 
         public Weight(string name, Parameter parameter, bool hasMoments)
         {
             Name = name;
             Parameter = parameter;
-            if (hasMoments)
-                (_mean, _square) = (Zeros(), Zeros());
+            Moments = hasMoments ? new AdamMoments(parameter, MeanDecay, SquareDecay, Epsilon) : null;
         }
 
         public string Name { get; }
 
         public Parameter Parameter { get; }
 
-        public long Steps { get; set; }
-
-        /// <summary>A step of Adam.</summary>
-        public void FollowMoments(Tensor gradient, double learningRate)
-        {
-            Steps++;
-            _mean!.mul_(KeptMean).add_(gradient, NewMean);
-            _square!.mul_(KeptSquare).addcmul_(gradient, gradient, NewSquare);
-            Tensor size = _square.sqrt().Over(Math.Sqrt(1 - Math.Pow(SquareDecay, Steps))).Plus(Epsilon);
-            using Scalar step = -learningRate / (1 - Math.Pow(MeanDecay, Steps));
-            Parameter.addcdiv_(_mean, size, step);
-        }
+        /// <summary>What Adam remembers; null for other optimizers.</summary>
+        public AdamMoments? Moments { get; }
 
         /// <summary>The sum of the gradients so far, each weighted by a power of the momentum.</summary>
         public Tensor Momentum(Tensor gradient, Scalar momentum)
@@ -191,22 +178,27 @@ internal sealed class WeightOptimizer : IDisposable
             return _momentum!.copy_(gradient);
         }
 
-        public void BeginMomentum() => _momentum ??= Zeros();
+        public void BeginMomentum()
+        {
+            using IDisposable noGrad = no_grad();
+            _momentum ??= zeros_like(Parameter).DetachFromDisposeScope();
+        }
 
         public IEnumerable<(string Name, Tensor Tensor)> Tensors()
         {
-            if (_mean is not null)
-                yield return ("mean", _mean);
-            if (_square is not null)
-                yield return ("square", _square);
+            if (Moments is not null)
+            {
+                yield return ("mean", Moments.Mean);
+                yield return ("square", Moments.Square);
+            }
             if (_momentum is not null)
                 yield return ("momentum", _momentum);
         }
 
-        private Tensor Zeros()
+        public void Dispose()
         {
-            using IDisposable noGrad = no_grad();
-            return zeros_like(Parameter).DetachFromDisposeScope();
+            Moments?.Dispose();
+            _momentum?.Dispose();
         }
     }
 }

@@ -22,7 +22,7 @@ internal static class SeedStepWorkloads
     {
         private readonly Module<Tensor, Tensor> _encoder, _head;
         private readonly OdeBlock _block;
-        private readonly optim.Optimizer _optimizer;
+        private readonly AdamOptimizer _optimizer;
         private readonly Tensor _images = rand(BatchSize, 784), _labels = randint(10, BatchSize), _hidden = randn(BatchSize, Width);
 
         public Parts()
@@ -33,7 +33,7 @@ internal static class SeedStepWorkloads
             _block = new OdeBlock(
                 new DenseDynamics(Width), endTime: 1, new OdeSolverOptions { RelativeTolerance = 1e-3, AbsoluteTolerance = 1e-4 });
             // So small that the steps of a long measurement leave the weights about as they are.
-            _optimizer = optim.Adam(_encoder.parameters().Concat(_block.parameters()).Concat(_head.parameters()), 1e-9);
+            _optimizer = new AdamOptimizer(_encoder.parameters().Concat(_block.parameters()).Concat(_head.parameters()), 1e-9);
         }
 
         public void Dispose()
@@ -46,7 +46,7 @@ internal static class SeedStepWorkloads
         public SolverStatistics Step(bool withBlock, bool withUpdate)
         {
             using DisposeScope scope = NewDisposeScope();
-            _optimizer.zero_grad();
+            _optimizer.ZeroGradients();
             Tensor hidden = _encoder.call(_images);
             SolverStatistics cost = new();
             if (withBlock)
@@ -56,14 +56,14 @@ internal static class SeedStepWorkloads
             }
             functional.cross_entropy(_head.call(hidden), _labels).backward();
             if (withUpdate)
-                _optimizer.step();
+                _optimizer.Step();
             return cost;
         }
 
         public SolverStatistics Block()
         {
             using DisposeScope scope = NewDisposeScope();
-            _optimizer.zero_grad();
+            _optimizer.ZeroGradients();
             OdeSolution solution = _block.Solve(_hidden.alias().requires_grad_());
             solution.Final.sum().backward();
             return solution.Statistics;
@@ -72,7 +72,7 @@ internal static class SeedStepWorkloads
         public SolverStatistics Update()
         {
             using DisposeScope scope = NewDisposeScope();
-            _optimizer.step();
+            _optimizer.Step();
             return new SolverStatistics();
         }
     }

@@ -62,7 +62,7 @@ internal static class FlowWorkloads
             Trace = trace,
             Solver = new OdeSolverOptions { RelativeTolerance = 1e-5, AbsoluteTolerance = 1e-5, Gradient = gradient },
         });
-        optim.Optimizer optimizer = optim.Adam(flow.parameters(), 1e-3);
+        using var optimizer = new AdamOptimizer(flow.parameters(), 1e-3);
         Tensor mix = randn(dimension, dimension) / Math.Sqrt(dimension);
         var times = new List<double>();
         double forward = 0, backward = 0, last = 0;
@@ -71,11 +71,11 @@ internal static class FlowWorkloads
             using DisposeScope scope = NewDisposeScope();
             Tensor x = randn(batchSize, dimension).matmul(mix) + 2 * randn(batchSize, 1).sign();
             long started = Stopwatch.GetTimestamp();
-            optimizer.zero_grad();
+            optimizer.ZeroGradients();
             FlowEncoding encoding = flow.Encode(x);
             Tensor loss = -encoding.LogDensity.mean();
             loss.backward();
-            optimizer.step();
+            optimizer.Step();
             if (k < warmup)
                 continue;
             times.Add(Stopwatch.GetElapsedTime(started).TotalMilliseconds);

@@ -57,7 +57,7 @@ internal static class SeedWorkloads
         random.manual_seed(0);
         using DisposeScope outer = NewDisposeScope();
         var network = new SeedNetwork(dynamics, gradient);
-        optim.Optimizer optimizer = optim.Adam(network.parameters(), 1e-3);
+        using var optimizer = new AdamOptimizer(network.parameters(), 1e-3);
         Tensor order = randperm(digits.TrainImages.shape[0]);
         int warmup = quick ? 1 : 50, batches = quick ? 2 : 200;
         double seconds = 0, forward = 0, backward = 0, last = 0;
@@ -66,11 +66,11 @@ internal static class SeedWorkloads
             using DisposeScope scope = NewDisposeScope();
             Tensor rows = order.narrow(0, b * BatchSize % (order.shape[0] - BatchSize), BatchSize);
             long started = Stopwatch.GetTimestamp();
-            optimizer.zero_grad();
+            optimizer.ZeroGradients();
             Tensor logits = network.call(digits.TrainImages.index_select(0, rows));
             Tensor loss = functional.cross_entropy(logits, digits.TrainLabels.index_select(0, rows));
             loss.backward();
-            optimizer.step();
+            optimizer.Step();
             if (b < warmup)
                 continue;
             seconds += Stopwatch.GetElapsedTime(started).TotalSeconds;

@@ -34,7 +34,7 @@ internal static class TrainerWorkloads
         Module<Tensor, Tensor> down = OdeNetWorkloads.Down(Channels), head = OdeNetWorkloads.Head(Channels, Classes);
         var block = new OdeBlock(
             new ConvolutionalDynamics(Channels), 1, new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = StepSize });
-        optim.Optimizer optimizer = optim.AdamW([.. down.parameters(), .. block.parameters(), .. head.parameters()], LearningRate);
+        using var optimizer = new AdamOptimizer([.. down.parameters(), .. block.parameters(), .. head.parameters()], LearningRate);
         double seconds = 0, last = 0, forward = 0;
         // The first pass over the batches is not counted, as the trainer's first epoch is not.
         for (int epoch = 0; epoch < 2; epoch++)
@@ -43,11 +43,11 @@ internal static class TrainerWorkloads
             for (int b = 0; b < batches; b++)
             {
                 using DisposeScope scope = NewDisposeScope();
-                optimizer.zero_grad();
+                optimizer.ZeroGradients();
                 OdeSolution solution = block.Solve(down.call(digits.TrainImages.narrow(0, b * size, size).reshape(-1, 1, Side, Side)));
                 Tensor loss = functional.cross_entropy(head.call(solution.Final), digits.TrainLabels.narrow(0, b * size, size));
                 loss.backward();
-                optimizer.step();
+                optimizer.Step();
                 last = loss.ToDouble();
                 forward = solution.Statistics.FunctionEvaluations;
             }

@@ -100,7 +100,7 @@ public class SeriesNetworkTests
             {
                 return outputs().isfinite().all().item<bool>();
             }
-            catch (InvalidOperationException)
+            catch (OdeSolverException)
             {
                 return false;
             }

@@ -163,8 +163,8 @@ public sealed class ModelFileFuzzTests : IClassFixture<SavedModels>
         var random = new Random(seed.Item);
         for (int i = 0; i < 50; i++)
         {
-            string[] kinds = ["density", "anomaly", "images", "images-augmented", "second-order"];
-            byte[] archive = _models.Archives[Array.IndexOf(SmallModels.Kinds, kinds[random.Next(kinds.Length)])];
+            string[] kinds = ["density", "anomaly", "images", "images-augmented", "second-order", .. SmallModels.SeriesKinds];
+            byte[] archive = _models.Archives[Array.IndexOf(SmallModels.AllKinds, kinds[random.Next(kinds.Length)])];
             byte[] forged = Mutations.Reseal(Mutations.Replace(archive, payload => Mutations.Forge(payload, random)));
             Bounded(() =>
             {

@@ -39,6 +39,6 @@ public class WeightOptimizerTests
             expected.step();
         }
         foreach ((Tensor found, Tensor wanted) in ours.parameters().Zip(theirs.parameters()))
-            found.data<float>().ToArray().Should().Equal(wanted.data<float>().ToArray());
+            found.data<float>().ToArray().Should().Equal(wanted.data<float>().ToArray(), (a, b) => Math.Abs(a - b) < 1e-6);
     }
 }

@@ -29,15 +29,15 @@ internal sealed class BeyondTheState() : Chapter(6, "augmented-and-second-order"
             using var block = new OdeBlock(f, 1, Training, dimensions == 0 ? null : StateAugmentation.Zeros(dimensions));
             Tensor inputs = tensor([.. Spaced(-0.9, 0.9, 7).Select(x => (float)x)], [7, 1]);
             double loss = 0;
-            using (var optimizer = optim.Adam(block.parameters(), 2e-2))
+            using (var optimizer = new AdamOptimizer(block.parameters(), 2e-2))
                 for (int step = 0; step < 250; step++)
                 {
                     cancellationToken.ThrowIfCancellationRequested();
                     using DisposeScope one = NewDisposeScope();
-                    optimizer.zero_grad();
+                    optimizer.ZeroGradients();
                     Tensor error = (block.call(inputs).narrow(1, 0, 1) + inputs).square().mean();
                     error.backward();
-                    optimizer.step();
+                    optimizer.Step();
                     loss = error.ToDouble();
                 }
             page.Number($"crossing-{name}", loss, "0.0000", dimensions == 0 ? 0.1 : null);
@@ -68,17 +68,17 @@ internal sealed class BeyondTheState() : Chapter(6, "augmented-and-second-order"
             using var f = new DenseDynamics(2 + dimensions, [32]);
             using var block = new OdeBlock(f, 1, Training, dimensions == 0 ? null : StateAugmentation.Zeros(dimensions));
             using var head = nn.Linear(2 + dimensions, 1);
-            using var optimizer = optim.Adam([.. block.parameters(), .. head.parameters()], 1e-2);
+            using var optimizer = new AdamOptimizer([.. block.parameters(), .. head.parameters()], 1e-2);
             var losses = new double[Steps];
             for (int step = 0; step < Steps; step++)
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 using DisposeScope one = NewDisposeScope();
                 (Tensor points, Tensor classes) = Draw(256, source);
-                optimizer.zero_grad();
+                optimizer.ZeroGradients();
                 Tensor loss = nn.functional.binary_cross_entropy_with_logits(head.call(block.call(points)).squeeze(1), classes);
                 loss.backward();
-                optimizer.step();
+                optimizer.Step();
                 losses[step] = loss.ToDouble();
             }
             using IDisposable noGrad = no_grad();
@@ -149,17 +149,17 @@ internal sealed class BeyondTheState() : Chapter(6, "augmented-and-second-order"
                 ? new SecondOrderDynamics(1, [16], time: TimeDependence.None)
                 : new DenseDynamics(1, [16, 16], time: TimeDependence.Concatenate);
             Tensor start = second ? tensor(new[] { 1f, 0f }, [1, 2]) : tensor(new[] { 1f }, [1, 1]);
-            using var optimizer = optim.Adam(f.parameters(), 2e-2);
+            using var optimizer = new AdamOptimizer(f.parameters(), 2e-2);
             for (int step = 0; step < 400; step++)
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 using DisposeScope one = NewDisposeScope();
                 // First the beginning of the swing, then more and more of it: the whole at once is a loss with many valleys.
                 int count = Math.Min(31, 6 + step / 10);
-                optimizer.zero_grad();
+                optimizer.ZeroGradients();
                 using OdeSolution solution = Ode.Solve(f, start, tensor(seen[..count]), Training);
                 (solution.States.select(1, 0).narrow(1, 0, 1) - targets.narrow(0, 0, count)).square().mean().backward();
-                optimizer.step();
+                optimizer.Step();
             }
             using IDisposable noGrad = no_grad();
             using OdeSolution found = Ode.Solve(f, start, tensor(all), Training);

@@ -39,7 +39,7 @@ internal sealed class Choosing() : Chapter(9, "when-to-use-which", "When to use 
             using nn.Module<Tensor, Tensor> network = nn.Sequential(
                 ("encoder0", nn.Linear(784, 128)), ("relu", nn.ReLU()), ("encoder1", nn.Linear(128, Width)), ("middle", middle()),
                 ("head", nn.Linear(Width, 10)));
-            using var optimizer = optim.Adam(network.parameters(), 1e-3);
+            using var optimizer = new AdamOptimizer(network.parameters(), 1e-3);
             var order = new Random(page.Seed(5));
             var losses = new List<double>();
             long started = Stopwatch.GetTimestamp();
@@ -54,11 +54,11 @@ internal sealed class Choosing() : Chapter(9, "when-to-use-which", "When to use 
                     cancellationToken.ThrowIfCancellationRequested();
                     using DisposeScope scope = NewDisposeScope();
                     Tensor index = tensor(part);
-                    optimizer.zero_grad();
+                    optimizer.ZeroGradients();
                     Tensor loss =
                         nn.functional.cross_entropy(network.call(train.index_select(0, index)), trainLabels.index_select(0, index));
                     loss.backward();
-                    optimizer.step();
+                    optimizer.Step();
                     sum += loss.ToDouble() * part.Length;
                 }
                 losses.Add(sum / digits.Train.Count);

@@ -35,21 +35,20 @@ internal sealed class LeadingSignal(TutorialPage page) : IDisposable
         const int Steps = 400;
         var source = new Random(page.Seed(8));
         TorchSharp.Modules.Parameter[] weights = [.. _equation.parameters(), .. _head.parameters()];
-        using var optimizer = optim.Adam(weights, 1e-2);
+        using var optimizer = new AdamOptimizer(weights, 1e-2);
         var losses = new double[Steps];
         for (int step = 0; step < Steps; step++)
         {
             cancellationToken.ThrowIfCancellationRequested();
             using DisposeScope scope = NewDisposeScope();
             (SeriesBatch series, Tensor leads, _) = Signals(Rows, Points, source);
-            foreach (optim.ILearningRateController group in optimizer.ParamGroups)
-                group.LearningRate = 1e-2 * 0.5 * (1 + Math.Cos(Math.PI * step / Steps));
-            optimizer.zero_grad();
+            optimizer.LearningRate = 1e-2 * 0.5 * (1 + Math.Cos(Math.PI * step / Steps));
+            optimizer.ZeroGradients();
             using ControlPath path = ControlPath.Linear(series);
             Tensor loss = nn.functional.binary_cross_entropy_with_logits(_head.call(_equation.call(path)).squeeze(-1), leads);
             loss.backward();
             nn.utils.clip_grad_norm_(weights, 1);
-            optimizer.step();
+            optimizer.Step();
             losses[step] = loss.ToDouble();
         }
         page.Number("cde-weights", weights.Sum(parameter => parameter.numel()), "N0", 0);

@@ -21,7 +21,7 @@ internal sealed class SeriesModels() : Chapter(8, "series", "Series: latent and 
         random.manual_seed(page.Seed(12));
         var source = new Random(page.Seed(4));
         using var model = new LatentEquation();
-        using var optimizer = optim.Adam(model.parameters(), 1e-2);
+        using var optimizer = new AdamOptimizer(model.parameters(), 1e-2);
         const int Steps = 900;
         var losses = new double[Steps];
         for (int step = 0; step < Steps; step++)
@@ -33,13 +33,12 @@ internal sealed class SeriesModels() : Chapter(8, "series", "Series: latent and 
             double[] times = [.. Enumerable.Range(0, 30).Select(_ => End * source.NextDouble()).Order()];
             (Tensor values, _) = Waves(64, times, source);
             int seen = times.Count(time => time < End / 2);
-            foreach (optim.ILearningRateController group in optimizer.ParamGroups)
-                group.LearningRate = 1e-2 * 0.5 * (1 + Math.Cos(Math.PI * step / Steps));
-            optimizer.zero_grad();
+            optimizer.LearningRate = 1e-2 * 0.5 * (1 + Math.Cos(Math.PI * step / Steps));
+            optimizer.ZeroGradients();
             Tensor loss = model.Loss(values, times, seen, Math.Max(Noise, 0.6 * (1 - 2.0 * step / Steps)));
             loss.backward();
             nn.utils.clip_grad_norm_(model.parameters(), 1);
-            optimizer.step();
+            optimizer.Step();
             losses[step] = loss.ToDouble();
         }
         page.Number("last-loss", losses.TakeLast(20).Average(), "0.0", null);

@@ -156,7 +156,7 @@ internal sealed class Stiffness() : Chapter(5, "stiffness-and-regularisation", "
         var source = new Random(page.Seed(1));
         using var f = new DenseDynamics(2, [32, 32]);
         using var head = nn.Linear(2, 1);
-        using var optimizer = optim.Adam([.. f.parameters(), .. head.parameters()], 1e-2);
+        using var optimizer = new AdamOptimizer([.. f.parameters(), .. head.parameters()], 1e-2);
         var counts = new List<double>();
         var evaluation = new OdeSolverOptions { RelativeTolerance = 1e-6, AbsoluteTolerance = 1e-7 };
         (Tensor testPoints, Tensor testClasses) = Draw(1000, source);
@@ -168,13 +168,13 @@ internal sealed class Stiffness() : Chapter(5, "stiffness-and-regularisation", "
             if (step % 20 == 0)
                 counts.Add(Count());
             (Tensor points, Tensor classes) = Draw(256, source);
-            optimizer.zero_grad();
+            optimizer.ZeroGradients();
             RegularizedSolution solution =
                 regularization.Solve(f, points, 0, 1, new OdeSolverOptions { RelativeTolerance = 1e-3, AbsoluteTolerance = 1e-4 });
             Tensor loss = nn.functional.binary_cross_entropy_with_logits(head.call(solution.Final).squeeze(1), classes);
             last = loss.ToDouble();
             (loss + solution.Penalty).backward();
-            optimizer.step();
+            optimizer.Step();
         }
         using IDisposable noGrad = no_grad();
         using RegularizedSolution path = new PathRegularization { KineticEnergy = 1 }.Solve(f, testPoints, 0, 1, evaluation);
