@@ -1,3 +1,4 @@
+using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Benchmarks.Small;
@@ -16,6 +17,7 @@ internal static class SeedStepWorkloads
         new("seed step, without ODE block", () => Network.Value.Step(withBlock: false, withUpdate: true)),
         new("seed step, ODE block alone", () => Network.Value.Block()),
         new("seed step, update of weights alone", () => Network.Value.Update()),
+        new("seed step, update of weights by torch.optim.Adam", () => Network.Value.UpdateByTorch()),
     ];
 
     private sealed class Parts : IDisposable
@@ -23,6 +25,7 @@ internal static class SeedStepWorkloads
         private readonly Module<Tensor, Tensor> _encoder, _head;
         private readonly OdeBlock _block;
         private readonly AdamOptimizer _optimizer;
+        private readonly optim.Optimizer _torchs;
         private readonly Tensor _images = rand(BatchSize, 784), _labels = randint(10, BatchSize), _hidden = randn(BatchSize, Width);
 
         public Parts()
@@ -33,12 +36,18 @@ internal static class SeedStepWorkloads
             _block = new OdeBlock(
                 new DenseDynamics(Width), endTime: 1, new OdeSolverOptions { RelativeTolerance = 1e-3, AbsoluteTolerance = 1e-4 });
             // So small that the steps of a long measurement leave the weights about as they are.
-            _optimizer = new AdamOptimizer(_encoder.parameters().Concat(_block.parameters()).Concat(_head.parameters()), 1e-9);
+            const double Rate = 1e-9;
+            Parameter[] weights = [.. _encoder.parameters(), .. _block.parameters(), .. _head.parameters()];
+            _optimizer = new AdamOptimizer(weights, Rate);
+            _torchs = optim.Adam(weights, Rate);
+            // An update alone has gradients to follow then.
+            Step(withBlock: true, withUpdate: false);
         }
 
         public void Dispose()
         {
             _optimizer.Dispose();
+            _torchs.Dispose();
             foreach (IDisposable part in new IDisposable[] { _encoder, _block, _head, _images, _labels, _hidden })
                 part.Dispose();
         }
@@ -73,6 +82,13 @@ internal static class SeedStepWorkloads
         {
             using DisposeScope scope = NewDisposeScope();
             _optimizer.Step();
+            return new SolverStatistics();
+        }
+
+        public SolverStatistics UpdateByTorch()
+        {
+            using DisposeScope scope = NewDisposeScope();
+            _torchs.step();
             return new SolverStatistics();
         }
     }
