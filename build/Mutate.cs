@@ -258,6 +258,8 @@ static string[] TestedBy(string name) => name switch
     "Data" => ["Data", "Training.StreamingTests", "Training.ValidationKeyTests"],
     "Anomaly" => ["Anomaly", "Prediction.ThresholdTests"],
     "Flows" => ["Density"],
+    "Prediction" => ["Prediction", "Training.OptionBoundTests", "Training.OptionTests", "Training.ValidationKeyTests", "BinaryClassification",
+        "Classification.TransformerTests", "Classification.ClassValueTests", "Regression"],
     "Networks" => ["Networks", "Prediction", "Scoring.RowNetworkTests"],
     _ => [name[(name.IndexOf('/') + 1)..]],
 };

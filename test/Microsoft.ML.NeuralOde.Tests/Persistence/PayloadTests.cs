@@ -188,6 +188,23 @@ public class PayloadTests
         Refusal(half).Should().Contain("it declares 77 items");
     }
 
+    /// <summary>A description of a record that lacks what it must have.</summary>
+    [Theory]
+    [InlineData("""{"Name":"a","Size":2}""", true)]
+    [InlineData("""{"Name":"a"}""", false)]
+    [InlineData("""{"Name":null,"Size":2}""", false)]
+    [InlineData("null", false)]
+    [InlineData("""{"Name":"a","Size":2""", false)]
+    public void A_description_has_all_of_its_parts(string json, bool isGood)
+    {
+        byte[] text = System.Text.Encoding.UTF8.GetBytes(json), bytes = [.. "NODE"u8, 1, 0, 0, 0, (byte)text.Length, 0, 0, 0, .. text, 0, 0, 0, 0];
+        byte[] payload = [.. bytes, .. System.Security.Cryptography.SHA256.HashData(bytes)];
+        if (isGood)
+            PayloadReader.Read<Part>(payload).Description.Should().Be(new Part("a", 2));
+        else
+            FluentActions.Invoking(() => PayloadReader.Read<Part>(payload)).Should().Throw<InvalidDataException>().WithMessage("*damaged*");
+    }
+
     [Fact]
     public void Tensors_are_filled_by_name_and_shape_and_others_are_named()
     {
@@ -213,6 +230,8 @@ public class PayloadTests
             NamedTensors.IsFinite(TorchSharp.torch.tensor(new[] { -3, value, 2 })).Should().Be(isFinite);
         NamedTensors.IsFinite(TorchSharp.torch.zeros(0, 4)).Should().BeTrue();
     }
+
+    private sealed record Part(string Name, int Size);
 
     private static string Refusal(byte[] bytes) =>
         FluentActions.Invoking(() => PayloadReader.Read<int>(bytes)).Should().Throw<InvalidDataException>().Which.Message;

@@ -43,6 +43,37 @@ public class SealedArchiveTests
         new SealedModelOptions().MaximumEntries.Should().Be(10_000);
     }
 
+    [Theory]
+    [InlineData(4 << 20, "it is no seal as SaveSealed writes it")]
+    [InlineData((4 << 20) + 1, "it declares 4,194,305 bytes; a seal has at most 4,194,304")]
+    public void A_seal_has_four_mebibytes_at_most(int bytes, string what) =>
+        Refused(Mutations.Write([("a", [1]), (ModelSeal.EntryName, new byte[bytes])])).Should()
+            .StartWith($"The file, entry '{ModelSeal.EntryName}': {what}. ");
+
+    [Fact]
+    public void What_cannot_be_read_or_allows_nothing_is_an_error_of_the_caller()
+    {
+        ModelOperationsCatalog catalog = new MLContext(1).Model;
+        using var stream = new MemoryStream(Seal(("a", [1])));
+        FluentActions.Invoking(() => SealedModel.Load(null!, stream, "The file", null, out _)).Should().Throw<ArgumentNullException>()
+            .WithParameterName("catalog");
+        FluentActions.Invoking(() => SealedModel.Load(catalog, null!, "The file", null, out _)).Should().Throw<ArgumentNullException>()
+            .WithParameterName("stream");
+        Refused(new SealedModelOptions { MaximumEntries = 0 }, "options.MaximumEntries");
+        Refused(new SealedModelOptions { MaximumEntries = -1 }, "options.MaximumEntries");
+        Refused(new SealedModelOptions { MaximumBytes = 0 }, "options.MaximumBytes");
+        // What allows one of each is told that there are more.
+        FluentActions.Invoking(() => SealedModel.Load(catalog, stream, "The file", new SealedModelOptions { MaximumEntries = 1 }, out _))
+            .Should().Throw<InvalidDataException>().WithMessage("The file has 2 entries; at most 1 are allowed*");
+        stream.Dispose();
+        FluentActions.Invoking(() => SealedModel.Load(catalog, stream, "The file", null, out _)).Should().Throw<ArgumentException>()
+            .WithMessage("The stream cannot be read: it was closed, or is for writing only.*");
+
+        void Refused(SealedModelOptions options, string parameter) =>
+            FluentActions.Invoking(() => SealedModel.Load(catalog, stream, "The file", options, out _)).Should()
+                .Throw<ArgumentOutOfRangeException>().WithParameterName(parameter);
+    }
+
     /// <summary>Names that one reader or another takes for the same.</summary>
     [Theory]
     [InlineData("folder/name", "folder/name")]
@@ -55,6 +86,7 @@ public class SealedArchiveTests
     /// <summary>Where the header of a model says that the name of its assembly stands: from the first byte to the last one.</summary>
     [Theory]
     [InlineData(256, 256, 0, null)]
+    [InlineData(256, 0, 0, null)]
     [InlineData(255, 0, 0, "it has 255 bytes; the header of a model alone has 256")]
     [InlineData(0, 0, 0, "it has 0 bytes; the header of a model alone has 256")]
     [InlineData(256, 257, 0, "it declares 0 bytes at 257 of its 256")]
