@@ -22,7 +22,7 @@ public sealed class MutantHostTests
 internal static class MutantHost
 {
     /// <summary>What all tests of one mutant may take: the long ones that remain are trainings, which reach everything and see little.</summary>
-    private const double MostMilliseconds = 20_000;
+    private const double MostMilliseconds = 10_000;
 
     private static readonly SeededTests Framework = new(new Sink(_ => true));
     private static Type _control = null!;
