@@ -97,4 +97,27 @@ public class AnomalyScaleTests
         (good with { MissingValues = (MissingValueHandling)7 }).FindDefect().Should().Contain("unknown way 7");
         good.MissingValues.Should().Be(MissingValueHandling.Normal, "files of the first format have no other");
     }
+
+    [Fact]
+    public void A_threshold_comes_from_the_scores_that_there_are_by_rank_or_by_p_value()
+    {
+        float[] scores = [.. Enumerable.Range(0, 10).Select(i => (float)i)];
+        var plain = new AnomalyOutput("S", "L", null, 1, 0.1);
+        var compared = plain with { Compared = ScoreQuantiles.Of(scores) };
+        AnomalyOutput calibrated = compared with { PValue = "P", Contributions = "C" };
+        plain.ThresholdOf(0.2).Should().BeNull();
+        // Two of ten lie above the eighth; by p-values (1 + k) / 11 only one may.
+        compared.ThresholdOf(0.2).Should().Be(7);
+        calibrated.ThresholdOf(0.2).Should().Be(8);
+        calibrated.FindDefect().Should().BeNull();
+        (plain with { PValue = "P" }).FindDefect().Should().Be("it has p-values but no scores that they compare with");
+
+        foreach (string name in new[] { "S", "L", "C", "P" })
+            calibrated.HasColumn(name).Should().BeTrue(name);
+        foreach (string name in new[] { "C", "P", "s", "" })
+            plain.HasColumn(name).Should().BeFalse(name);
+        string text = System.Text.Json.JsonSerializer.Serialize(calibrated.ToMetadata());
+        text.Should().Be("{\"Score\":\"S\",\"PredictedLabel\":\"L\",\"Scale\":null,\"Threshold\":1,\"Contamination\":0.1,"
+            + "\"MissingValues\":\"Normal\",\"Contributions\":\"C\",\"PValue\":\"P\"}");
+    }
 }

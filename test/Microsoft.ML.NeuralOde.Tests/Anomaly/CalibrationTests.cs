@@ -193,6 +193,26 @@ public sealed class CalibrationTests : IClassFixture<CalibrationTests.Detector>
     [InlineData(new float[] { 1, 2 })]
     public void Scores_without_a_tail_have_no_anomalies(float[] scores) => ScoreTail.Contamination(scores).Should().Be(0);
 
+    /// <summary>
+    /// Nine scores whose median is 0 and whose third quartile is ln 2, the quantiles of an exponential of scale 1: 0.1 of them are expected
+    /// above ln 45. An even number has them between two scores.
+    /// </summary>
+    [Fact]
+    public void A_score_is_an_anomaly_beyond_the_one_that_a_tenth_of_a_row_exceeds()
+    {
+        float third = (float)Math.Log(2);
+        double limit = Math.Log(45);
+        foreach ((double last, int found) in new[] { (limit - 1e-3, 0), (limit + 1e-3, 1), (1e30, 1) })
+            ScoreTail.Contamination([-9, -8, -7, -6, 0, 0.3f, third, third, (float)last]).Should()
+                .BeApproximately(found / 9.0, 1e-12, $"{last} is the last");
+        // Of ten the median, at 4.5, lies between −0.5 and 0.5, the quartile, at 6.75, three quarters of the way from 0.5 to the next.
+        float next = (third - 0.25f * 0.5f) / 0.75f;
+        limit = Math.Log(50);
+        foreach ((double last, int found) in new[] { (limit - 1e-3, 0), (limit + 1e-3, 1) })
+            ScoreTail.Contamination([-9, -8, -7, -6, -0.5f, 0.5f, 0.5f, next, next, (float)last]).Should()
+                .BeApproximately(found / 10.0, 1e-12, $"{last} is the last of ten");
+    }
+
     [Fact]
     public void A_contamination_that_nobody_says_is_found_in_the_training_rows()
     {
