@@ -23,7 +23,7 @@ internal static class QuantileCommand
         Option<string?> markdown = CommandOptions.Product("--markdown", "Write the table of results into this document.");
         Option<string?> json = CommandOptions.Json("Write all figures to this file.");
         var command = new System.CommandLine.Command(
-            "quantiles", "Predict distributions of numbers by a conditional flow, beside LightGBM with residuals.")
+            "quantiles", "Predict distributions of numbers by a conditional flow, beside LightGBM with residuals and quantiles of FastForest.")
         {
             data, epochs, seed, markdown, json,
         };

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Microsoft.ML.Data;
+using Microsoft.ML.Trainers.FastTree;
 using Microsoft.ML.Trainers.LightGbm;
 
 namespace Microsoft.ML.NeuralOde.Samples.Tabular;
@@ -18,14 +19,19 @@ internal sealed record QuantileFigures(string Method, double Crps, double Covera
 /// <summary>What all made of a table.</summary>
 internal sealed record QuantileResult(string Set, int Rows, int Features, IReadOnlyList<QuantileFigures> Methods);
 
-/// <summary>A conditional flow beside gradient-boosted trees, whose residuals on rows that were held back give the distribution.</summary>
+/// <summary>A conditional flow beside what ML.NET's trees say of distributions.</summary>
 /// <remarks>
-/// ML.NET's LightGBM has no loss for quantiles, so that its distributions are made as split conformal prediction makes them.
+/// ML.NET's LightGBM has no loss for quantiles, so that residuals on rows that were held back make its distributions, as in split conformal
+/// prediction. FastForest keeps numbers of the training rows in its leaves: those of the leaves that a row falls into are its distribution (N.
+/// Meinshausen, Quantile Regression Forests, 2006).
 /// </remarks>
 internal static class QuantileComparison
 {
     private const double TestFraction = 0.3, HeldBack = 0.2;
     private const int Levels = 99;
+
+    // Deep trees, whose leaves differ: with the default of 20 leaves distributions are wide.
+    private const int ForestLeaves = 512;
 
     private static readonly double[] Probabilities = [.. Enumerable.Range(1, Levels).Select(i => i / (Levels + 1.0))];
 
@@ -40,6 +46,7 @@ internal static class QuantileComparison
             Judge("conditional flow", test, () => Flow(training, test, seed, epochs, report, cancellationToken)),
             Judge("LightGBM, residuals", test, () => Trees(training, test, seed, isScaled: false)),
             Judge("LightGBM, scaled residuals", test, () => Trees(training, test, seed, isScaled: true)),
+            Judge("FastForest, leaves", test, () => Forest(training, test, seed)),
             Judge("training numbers", test, () => Marginal(training, test)),
         ];
         return new QuantileResult(set.Name, rows.Length, rows[0].Features.Length, methods);
@@ -118,6 +125,49 @@ internal static class QuantileComparison
                 mlContext.Regression.Trainers.LightGbm().Fit(View(mlContext, rows, labels));
             return others => [.. model.Transform(View(mlContext, others)).GetColumn<float>("Score")];
         }
+    }
+
+    /// <summary>Each training number that lies in a leaf of the row counts as much as its share of the leaf, all trees alike.</summary>
+    private static Prediction Forest(TabularRow[] training, TabularRow[] test, int seed)
+    {
+        long started = Stopwatch.GetTimestamp();
+        var mlContext = new MLContext(seed);
+        using RegressionPredictionTransformer<FastForestRegressionModelParameters> model = mlContext.Regression.Trainers.FastForest(
+            new FastForestRegressionTrainer.Options { NumberOfLeaves = ForestLeaves }).Fit(View(mlContext, training));
+        QuantileRegressionTree[] trees = [.. model.Model.TrainedTreeEnsemble.Trees];
+        double[][][] leaves = [.. trees.Select(tree =>
+            Enumerable.Range(0, tree.NumberOfLeaves).Select(leaf => tree.GetLeafSamplesAt(leaf).ToArray()).ToArray())];
+        double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
+        return new Prediction([.. test.Select(row => WeightedQuantiles(
+            [.. trees.SelectMany((tree, i) => Samples(leaves[i][LeafOf(tree, row.Features)]))]))], seconds);
+
+        static IEnumerable<(double Value, double Weight)> Samples(double[] leaf) => leaf.Select(value => (value, 1.0 / leaf.Length));
+    }
+
+    private static int LeafOf(QuantileRegressionTree tree, float[] features)
+    {
+        if (tree.NumberOfNodes == 0)
+            return 0;
+        int node = 0;
+        while (node >= 0)
+            node = features[tree.NumericalSplitFeatureIndexes[node]] <= tree.NumericalSplitThresholds[node]
+                ? tree.LeftChild[node] : tree.RightChild[node];
+        return ~node;
+    }
+
+    /// <summary>The least values that as large a share of the weight does not exceed.</summary>
+    private static double[] WeightedQuantiles((double Value, double Weight)[] samples)
+    {
+        Array.Sort(samples, (a, b) => a.Value.CompareTo(b.Value));
+        double total = samples.Sum(sample => sample.Weight), below = 0;
+        double[] quantiles = new double[Probabilities.Length];
+        for (int i = 0, next = 0; i < samples.Length; i++)
+        {
+            below += samples[i].Weight;
+            while (next < quantiles.Length && (below >= Probabilities[next] * total || i == samples.Length - 1))
+                quantiles[next++] = samples[i].Value;
+        }
+        return quantiles;
     }
 
     private static Prediction Marginal(TabularRow[] training, TabularRow[] test)

@@ -17,14 +17,16 @@ public class DistributionSampleTests
         QuantileResult result = QuantileComparison.Run(
             new TabularSet("line", TabularTask.Regression, "generated", rows), 1, epochs: 1, _ => { }, CancellationToken.None);
 
-        result.Methods.Should().HaveCount(4).And.OnlyContain(method => double.IsFinite(method.Crps) && method.Crps > 0);
+        result.Methods.Should().HaveCount(5).And.OnlyContain(method => double.IsFinite(method.Crps) && method.Crps > 0);
         // Of numbers and predictions from one distribution the score is half of their mean distance: 5/3 / 2.
-        QuantileFigures marginal = result.Methods[3], residuals = result.Methods[1];
+        QuantileFigures marginal = result.Methods[4], residuals = result.Methods[1], forest = result.Methods[3];
         marginal.Crps.Should().BeApproximately(5 / 6.0, 0.06);
         marginal.Coverage.Should().BeApproximately(0.9, 0.05);
         marginal.Width.Should().BeApproximately(4.5, 0.15);
         residuals.Crps.Should().BeLessThan(marginal.Crps / 4);
         residuals.Coverage.Should().BeApproximately(0.9, 0.08);
+        forest.Crps.Should().BeLessThan(marginal.Crps / 4);
+        forest.Coverage.Should().BeGreaterThan(0.8);
     }
 
     [Theory]
