@@ -39,7 +39,8 @@ public sealed partial class ContinuousFlowAnomalyTrainer
 
         /// <summary>
         /// What is said of rows with missing values when they are scored. Default: <see cref="MissingValueHandling.Anomaly"/>, since a
-        /// detector that passes over a sensor that has failed is worse than a false alarm.
+        /// detector that passes over a sensor that has failed is worse than a false alarm. Values that
+        /// <see cref="ContinuousFlowTrainerOptions.Imputation"/> replaces are not missing.
         /// </summary>
         public MissingValueHandling MissingValues = MissingValueHandling.Anomaly;
 

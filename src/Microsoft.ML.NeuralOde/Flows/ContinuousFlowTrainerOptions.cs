@@ -1,3 +1,5 @@
+using Microsoft.ML.NeuralOde.Training;
+
 namespace Microsoft.ML.NeuralOde;
 
 /// <summary>What the estimator of densities and the trainer of anomaly detectors have in common: the flow, and how it is trained.</summary>
@@ -102,6 +104,13 @@ public abstract class ContinuousFlowTrainerOptions : NeuralOdeTrainerOptions
     public FlowFeatureScale FeatureScale = FlowFeatureScale.StandardDeviation;
 
     /// <summary>
+    /// What stands in for missing features (NaN), in training and in scoring. Default: <see cref="FeatureImputation.None"/>, rows with some
+    /// are left out of the training and answered by NaN.
+    /// </summary>
+    [Option(OptionUse.Decides, IsLeftOutWhenZero = true)]
+    public FeatureImputation Imputation = FeatureImputation.None;
+
+    /// <summary>
     /// Which features are dequantised. Default: <see cref="Dequantization.None"/>; <see cref="Smoothing"/> does for most.
     /// </summary>
     public Dequantization Dequantization = Dequantization.None;
@@ -139,6 +148,7 @@ public abstract class ContinuousFlowTrainerOptions : NeuralOdeTrainerOptions
         RequireDefined(Reshaping, nameof(Reshaping));
         RequireDefined(FeatureScale, nameof(FeatureScale));
         RequireDefined(Dequantization, nameof(Dequantization));
+        RequireDefined(Imputation, nameof(Imputation));
         Require(Normalization == FeatureNormalization.PerSlot, nameof(Normalization), Normalization,
             "PerSlot: a flow needs every feature at unit scale");
     }
