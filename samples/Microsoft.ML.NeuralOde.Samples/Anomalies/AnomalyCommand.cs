@@ -83,8 +83,10 @@ internal static class AnomalyCommand
             display.Table(AnomalyReport.Table(results, isListed ? listed : null));
             foreach (string line in AnomalyReport.Alarms(results))
                 display.Line(line);
+            if (settings.Detectors.Contains(AnomalyResult.Flow))
+                display.Line(AnomalyReport.Median(results));
             if (markdown is not null)
-                DocumentSection.Write(markdown.FullPath, "anomaly", AnomalyReport.Markdown(results, isListed ? listed : null));
+                DocumentSection.Write(markdown.FullPath, Section(settings), AnomalyReport.Markdown(results, isListed ? listed : null));
         }
         else
         {
@@ -103,6 +105,10 @@ internal static class AnomalyCommand
         double?[] areas = [.. results.Select(result => result.Auroc).Where(area => area is not null)];
         json?.WriteJson(new { meanAuroc = areas.Length > 0 ? areas.Average() : null, datasets = results }, Format);
     }
+
+    // Each protocol has a table of its own.
+    private static string Section(AnomalySettings settings) =>
+        settings.Protocol == SplitProtocol.Modulo ? "anomaly" : "anomaly --protocol halves";
 
     private static string Reasons(AnomalyFinding finding) =>
         finding.StrangeIn.Count > 0 ? $"; strange in: {string.Join(", ", finding.StrangeIn)}" : "";

@@ -20,7 +20,7 @@ internal static class LikelihoodCommand
         Option<string?> data = CommandOptions.Path("--data", "FOLDER",
             $"A folder with the rows of MINIBOONE (default: the one that {DigitSource.EnvironmentVariable} names; without it, known densities "
             + "only).");
-        Option<double> seconds = CommandOptions.Positive("--seconds", 60.0, "Seconds of each training.");
+        Option<double> seconds = CommandOptions.Positive("--seconds", 60.0, "Seconds of a processor for each training.");
         Option<int> seed = CommandOptions.Seed(1);
         Option<string?> markdown = CommandOptions.Product("--markdown", "Write the table of results into this document.");
         Option<string?> json = CommandOptions.Json();
@@ -59,7 +59,7 @@ internal static class LikelihoodCommand
             return LikelihoodStory.Run(set, method, seconds, seed, cancellationToken);
         })).ToArray());
         display.Line(
-            string.Create(CultureInfo.InvariantCulture, $"Each training took {seconds:G4} seconds; log-likelihoods of test points in nats, ")
+            string.Create(CultureInfo.InvariantCulture, $"Each training took {seconds:G4} seconds of a processor; log-likelihoods of test points in nats, ")
             + "exact to the solver's tolerance of 1e-5.");
         Table table = new Table().Border(TableBorder.Simple).AddColumn("density");
         foreach (string name in new[] { "flow matching", "steps", "maximum likelihood", "steps", "the density's own" })
