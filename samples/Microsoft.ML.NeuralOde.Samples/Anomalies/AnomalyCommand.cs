@@ -81,10 +81,8 @@ internal static class AnomalyCommand
             display.Line($"Area under the ROC curve; {Describe(settings)}, the others and all anomalies test.");
             bool isListed = settings is { Protocol: SplitProtocol.Modulo, Contaminated: 0 };
             display.Table(AnomalyReport.Table(results, isListed ? listed : null));
-            foreach (string line in AnomalyReport.Alarms(results))
+            foreach (string line in AnomalyReport.Alarms(results).Concat(AnomalyReport.Times(results)))
                 display.Line(line);
-            if (settings.Detectors.Contains(AnomalyResult.Flow))
-                display.Line(AnomalyReport.Median(results));
             if (markdown is not null)
                 DocumentSection.Write(markdown.FullPath, Section(settings), AnomalyReport.Markdown(results, isListed ? listed : null));
         }
