@@ -40,8 +40,8 @@ internal sealed class FeatureFilling
         Values = [.. Enumerable.Range(0, width).Select(slot =>
             Median([.. sample.Select(row => row[slot]).Where(float.IsFinite).Order()])
             ?? throw new InvalidOperationException(
-                $"The feature column '{columns.FeatureColumn}' has no value in slot {slot} in any of {sample.Count} rows, so that nothing can "
-                + "stand in for one that is missing. Leave this slot out."))];
+                $"The feature column '{columns.FeatureColumn}' has no value in slot {slot} in any of {sample.Count} rows, so that nothing "
+                + "can stand in for one that is missing. Leave this slot out."))];
     }
 
     /// <summary>

@@ -90,7 +90,9 @@ internal sealed class MemoryRows : IDivisibleRows
     /// <param name="rows">Their numbers.</param>
     public MemoryRows Select(ReadOnlySpan<long> rows) => Part(rows);
 
-    /// <summary>As many rows of as many features, which a function makes of these; labels, weights and statistics stay as they are.</summary>
+    /// <summary>
+    /// As many rows of as many features, which a function makes of these; labels, weights and statistics stay as they are.
+    /// </summary>
     /// <param name="map">Makes rows, <c>[rows, features]</c>, of rows in that shape.</param>
     public MemoryRows Map(Func<Tensor, Tensor> map)
     {
@@ -105,7 +107,8 @@ internal sealed class MemoryRows : IDivisibleRows
             mapped.narrow(0, first, size).copy_(map(batch.ToDense()));
         }
         FeatureStore store = new DenseFormat(Format.Width).StoreOf(mapped.DetachFromDisposeScope());
-        return new MemoryRows(Format, store, _labels?.alias().DetachFromDisposeScope(), _weights?.alias().DetachFromDisposeScope(), Statistics);
+        return new MemoryRows(
+            Format, store, _labels?.alias().DetachFromDisposeScope(), _weights?.alias().DetachFromDisposeScope(), Statistics);
     }
 
     /// <summary>The same rows on a device; these here are disposed of.</summary>

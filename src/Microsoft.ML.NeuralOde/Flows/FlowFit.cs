@@ -153,7 +153,7 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     {
         if (_kept is not null)
             rows = _kept = _kept.MoveTo(_network!.Device);
-        // Once for all epochs: of small batches it would be a quarter of the work.
+        // Once for all epochs, where there is memory for both.
         if (rows is MemoryRows memory && 2 * memory.Count * _shape.Features * sizeof(float) <= options.MemoryBudgetMegabytes * (1L << 20))
             rows = _seen = memory.Map(_network!.ToFlow);
         return options.BatchesPerEpoch is { } batches ? new RepeatedRows(rows, batches, options.BatchSize) : rows;

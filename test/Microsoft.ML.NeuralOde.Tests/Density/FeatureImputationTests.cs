@@ -31,7 +31,7 @@ public class FeatureImputationTests
         using ContinuousFlowAnomalyTransformer detector = Detector(WithGaps(400));
 
         // The rows lie within a few units of (100, 0).
-        DensityRow[] test = [new() { Features = [400, float.NaN] }, new() { Features = [101, float.NaN] }, new() { Features = [float.NaN, 0] }];
+        DensityRow[] test = [Row(400, float.NaN), Row(101, float.NaN), Row(float.NaN, 0)];
         IDataView scored = detector.Transform(_mlContext.Data.LoadFromEnumerable(test));
         scored.GetColumn<bool>("PredictedLabel").Should().Equal(true, false, false);
         scored.GetColumn<float>("Score").Should().OnlyContain(score => float.IsFinite(score));
@@ -89,7 +89,8 @@ public class FeatureImputationTests
     public void A_feature_without_any_value_is_refused_by_name()
     {
         FluentActions.Invoking(() => Fit([Row(1, float.NaN), Row(2, float.NaN), Row(3, float.NaN)], FeatureImputation.Median, null))
-            .Should().Throw<InvalidOperationException>().WithMessage("The feature column 'Features' has no value in slot 1*Leave this slot out*");
+            .Should().Throw<InvalidOperationException>()
+            .WithMessage("The feature column 'Features' has no value in slot 1*Leave this slot out*");
         FluentActions.Invoking(() => Fit([Row(1, 2)], (FeatureImputation)7, null))
             .Should().Throw<ArgumentOutOfRangeException>().WithMessage("Imputation is 7*");
     }
