@@ -263,7 +263,7 @@ public static partial class NeuralOdeCatalog
         string? conditionColumnName = null,
         int numberOfEpochs = FlowDefaults.AnomalyEpochs,
         int batchSize = FlowDefaults.BatchSize,
-        double learningRate = FlowDefaults.LearningRate,
+        double learningRate = FlowDefaults.AnomalyLearningRate,
         double smoothing = FlowDefaults.AnomalySmoothing,
         double contamination = FlowDefaults.Contamination,
         int ensembleSize = 1)

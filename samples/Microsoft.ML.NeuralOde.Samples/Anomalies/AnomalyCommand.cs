@@ -81,10 +81,10 @@ internal static class AnomalyCommand
             display.Line($"Area under the ROC curve; {Describe(settings)}, the others and all anomalies test.");
             bool isListed = settings is { Protocol: SplitProtocol.Modulo, Contaminated: 0 };
             display.Table(AnomalyReport.Table(results, isListed ? listed : null));
-            foreach (string line in AnomalyReport.Alarms(results))
+            foreach (string line in AnomalyReport.Alarms(results).Concat(AnomalyReport.Times(results)))
                 display.Line(line);
             if (markdown is not null)
-                DocumentSection.Write(markdown.FullPath, "anomaly", AnomalyReport.Markdown(results, isListed ? listed : null));
+                DocumentSection.Write(markdown.FullPath, Section(settings), AnomalyReport.Markdown(results, isListed ? listed : null));
         }
         else
         {
@@ -103,6 +103,10 @@ internal static class AnomalyCommand
         double?[] areas = [.. results.Select(result => result.Auroc).Where(area => area is not null)];
         json?.WriteJson(new { meanAuroc = areas.Length > 0 ? areas.Average() : null, datasets = results }, Format);
     }
+
+    // Each protocol has a table of its own.
+    private static string Section(AnomalySettings settings) =>
+        settings.Protocol == SplitProtocol.Modulo ? "anomaly" : "anomaly --protocol halves";
 
     private static string Reasons(AnomalyFinding finding) =>
         finding.StrangeIn.Count > 0 ? $"; strange in: {string.Join(", ", finding.StrangeIn)}" : "";

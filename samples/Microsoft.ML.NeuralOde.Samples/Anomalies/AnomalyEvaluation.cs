@@ -21,12 +21,13 @@ internal sealed record AnomalySettings(
 /// <param name="Auroc">The flow's area under the ROC curve; null without labels, or where it was not run.</param>
 /// <param name="Anomalies">The scored rows that are anomalies to the flow, with the first seed.</param>
 /// <param name="Seconds">The flow's time for training and scoring.</param>
+/// <param name="ProcessorSeconds">The time that processors worked for it, which work of others beside it does not add to.</param>
 /// <param name="Others">The areas of the other detectors that were run.</param>
 /// <param name="FalseAlarms">How many normal rows the flow takes for anomalies, with the first seed.</param>
 /// <param name="Contamination">The share of anomalies among the training rows, with the first seed.</param>
 internal sealed record AnomalyResult(
-    string Name, int Rows, int Features, double? Auroc, int Anomalies, double Seconds, IReadOnlyDictionary<string, double> Others,
-    IReadOnlyList<FalseAlarms> FalseAlarms, double Contamination)
+    string Name, int Rows, int Features, double? Auroc, int Anomalies, double Seconds, double ProcessorSeconds,
+    IReadOnlyDictionary<string, double> Others, IReadOnlyList<FalseAlarms> FalseAlarms, double Contamination)
 {
     /// <summary>The flow's name among the detectors.</summary>
     public const string Flow = "flow";
@@ -87,6 +88,7 @@ internal static class AnomalyEvaluation
         return new AnomalyResult(
             table.Name, table.RowCount, table.Columns.Count, flows.Average(flow => flow.Auroc), first.Count(finding => finding.IsAnomaly),
             flows.Select(flow => flow.Seconds).DefaultIfEmpty().Average(),
+            flows.Select(flow => flow.ProcessorSeconds).DefaultIfEmpty().Average(),
             others.ToDictionary(pair => pair.Key.Name, pair => pair.Value.Average()), flows.Count > 0 ? flows[0].FalseAlarms : [],
             contamination);
     }
@@ -96,6 +98,7 @@ internal static class AnomalyEvaluation
         CancellationToken cancellationToken)
     {
         long started = Stopwatch.GetTimestamp();
+        TimeSpan worked = Environment.CpuUsage.TotalTime;
         var mlContext = new MLContext(seed);
         var options = new ContinuousFlowAnomalyTrainer.Options
         {
@@ -109,13 +112,14 @@ internal static class AnomalyEvaluation
         IDataView scored = model.Transform(AnomalyTable.View(mlContext, split.Test));
         AnomalyFinding[] found = [.. mlContext.Data.CreateEnumerable<AnomalyPrediction>(scored, reuseRowObject: false)
             .Select((prediction, i) => new AnomalyFinding(table, split.Test[i], prediction.Score, prediction.PredictedLabel))];
-        double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
+        double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds,
+            processorSeconds = (Environment.CpuUsage.TotalTime - worked).TotalSeconds;
         if (!table.IsLabelled)
             found = Explain(mlContext, model, found);
         double? auroc = table.IsLabelled
             ? Auroc.Of([.. found.Select(finding => (double)finding.Score)], [.. found.Select(finding => finding.Row.Label != 0)])
             : null;
-        return new FlowRun(auroc, found, seconds, table.IsLabelled ? FalseAlarms.Of(mlContext, model, split) : []);
+        return new FlowRun(auroc, found, seconds, processorSeconds, table.IsLabelled ? FalseAlarms.Of(mlContext, model, split) : []);
     }
 
     /// <summary>The findings, the strangest of them with the features in which they are strange.</summary>
@@ -139,7 +143,8 @@ internal static class AnomalyEvaluation
             .OrderByDescending(i => contributions[i]).Take(MostNotable).Select(i => names[i])];
     }
 
-    private sealed record FlowRun(double? Auroc, AnomalyFinding[] Findings, double Seconds, FalseAlarms[] FalseAlarms);
+    private sealed record FlowRun(
+        double? Auroc, AnomalyFinding[] Findings, double Seconds, double ProcessorSeconds, FalseAlarms[] FalseAlarms);
 
     private sealed class AnomalyContributions
     {

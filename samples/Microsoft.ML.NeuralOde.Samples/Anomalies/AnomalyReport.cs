@@ -10,7 +10,7 @@ internal static class AnomalyReport
     /// <summary>A row a table: what was run here, then the detectors of a list that were not.</summary>
     public static Table Table(AnomalyResult[] results, BaselineTable? listed)
     {
-        List<Column> columns = [.. Areas(results, listed), .. Shares(results), new("seconds", result => result.Seconds, Seconds)];
+        List<Column> columns = [.. Areas(results, listed), .. Shares(results), .. Durations];
         Table table = new Table().Border(TableBorder.Simple).AddColumn("data");
         foreach (Column column in columns)
             table.AddColumn(new TableColumn(Markup.Escape(column.Name)).RightAligned());
@@ -23,7 +23,7 @@ internal static class AnomalyReport
     /// <summary>The same as Markdown, and what is to be said of false alarms.</summary>
     public static string Markdown(AnomalyResult[] results, BaselineTable? listed)
     {
-        List<Column> columns = [.. Areas(results, listed), .. Shares(results), new("seconds", result => result.Seconds, Seconds)];
+        List<Column> columns = [.. Areas(results, listed), .. Shares(results), .. Durations];
         var text = new StringBuilder("| table | rows | features |");
         text.AppendJoin("", columns.Select(column => $" {column.Name} |")).Append("\n|---|---|---|");
         text.AppendJoin("", columns.Select(_ => "---|")).Append('\n');
@@ -31,9 +31,20 @@ internal static class AnomalyReport
             text.Append(CultureInfo.InvariantCulture, $"| {result.Name} | {result.Rows} | {result.Features} |")
                 .AppendJoin("", columns.Select(column => $" {column.Of(result)} |")).Append('\n');
         text.Append("| **mean** | | |").AppendJoin("", columns.Select(column => $" {column.Mean(results)} |")).Append('\n');
-        foreach (string line in Alarms(results))
+        foreach (string line in Alarms(results).Concat(Times(results)))
             text.Append('\n').Append(line).Append('\n');
         return text.ToString();
+    }
+
+    /// <summary>What the flow took for the table in the middle; nothing where it was not run.</summary>
+    public static IEnumerable<string> Times(AnomalyResult[] results)
+    {
+        if (results[0].Auroc is null)
+            yield break;
+        double[] seconds = [.. results.Select(result => result.ProcessorSeconds).Order()];
+        double median = (seconds[seconds.Length / 2] + seconds[(seconds.Length - 1) / 2]) / 2;
+        yield return string.Create(CultureInfo.InvariantCulture,
+            $"Training and scoring took the flow {median:F1} seconds of a processor for the table in the middle.");
     }
 
     /// <summary>How closely false alarms keep to what was asked, a line a share.</summary>
@@ -86,6 +97,11 @@ internal static class AnomalyReport
             FalseAlarms? Find(AnomalyResult result) => result.FalseAlarms.FirstOrDefault(alarms => alarms.Asked == asked);
         }
     }
+
+    private static Column[] Durations =>
+    [
+        new("seconds", result => result.Seconds, Seconds), new("of a processor", result => result.ProcessorSeconds, Seconds),
+    ];
 
     private static string Area(double value) => value.ToString("F4", CultureInfo.InvariantCulture);
 

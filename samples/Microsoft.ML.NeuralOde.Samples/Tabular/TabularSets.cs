@@ -47,6 +47,21 @@ internal static class TabularSets
                 $"--data: '{folder}' has none of the files anomaly/{string.Join(".csv, anomaly/", BinaryFiles)}.csv, second_order/silverbox_first5000.csv.");
     }
 
+    /// <summary>
+    /// Tables whose number is to be predicted: a generated one and, of a data folder, an oscillator's responses and a gamma telescope's
+    /// images, whose last measure is predicted from the others.
+    /// </summary>
+    public static IReadOnlyList<TabularSet> LoadNumbers(string? folder)
+    {
+        List<TabularSet> sets = [Friedman()];
+        if (folder is not null && Find(folder, "second_order", "silverbox_first5000.csv") is { } silverbox)
+            sets.Add(new TabularSet("silverbox", TabularTask.Regression, silverbox, Oscillator(silverbox)));
+        if (folder is not null && Find(folder, "anomaly_more", "magic.gamma.csv") is { } telescope)
+            sets.Add(new TabularSet("magic.gamma", TabularTask.Regression, telescope,
+                [.. Numbers(telescope).Select(row => new TabularRow { Features = row[..^2], Target = row[^2] })]));
+        return sets;
+    }
+
     private static string? Find(string folder, params string[] parts)
     {
         string inside = Path.Combine([folder, .. parts]), beside = Path.Combine(folder, parts[^1]);

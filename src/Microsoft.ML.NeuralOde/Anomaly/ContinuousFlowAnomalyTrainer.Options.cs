@@ -10,10 +10,13 @@ public sealed partial class ContinuousFlowAnomalyTrainer
         /// <summary>
         /// The defaults. <see cref="NeuralOdeTrainerOptions.StepSize"/> is 1/4, enough to rank rows; take 1/16 for log-densities in nats,
         /// and for <see cref="FlowTrainingMethod.MaximumLikelihood"/>, which trains with these steps too.
+        /// <see cref="NeuralOdeTrainerOptions.LearningRate"/> is 0.01; take 0.002, and more epochs, for
+        /// <see cref="FlowTrainingMethod.MaximumLikelihood"/> and where there is a condition, whose targets are single pairs.
         /// </summary>
         public Options()
         {
             NumberOfEpochs = FlowDefaults.AnomalyEpochs;
+            LearningRate = FlowDefaults.AnomalyLearningRate;
             StepSize = FlowDefaults.AnomalyStepSize;
             Smoothing = FlowDefaults.AnomalySmoothing;
             CoverageShare = FlowDefaults.AnomalyCoverageShare;
@@ -39,7 +42,8 @@ public sealed partial class ContinuousFlowAnomalyTrainer
 
         /// <summary>
         /// What is said of rows with missing values when they are scored. Default: <see cref="MissingValueHandling.Anomaly"/>, since a
-        /// detector that passes over a sensor that has failed is worse than a false alarm.
+        /// detector that passes over a sensor that has failed is worse than a false alarm. Values that
+        /// <see cref="ContinuousFlowTrainerOptions.Imputation"/> replaces are not missing.
         /// </summary>
         public MissingValueHandling MissingValues = MissingValueHandling.Anomaly;
 

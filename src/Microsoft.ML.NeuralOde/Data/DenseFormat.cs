@@ -13,7 +13,7 @@ internal sealed class DenseFormat(int width) : RowFormat(width)
     public override long MostPoolRows => Array.MaxLength / Math.Max(1, Width);
 
     public override IFeatureReader Open(DataViewRow row, RowColumns columns) =>
-        new Reader(new VectorReader(row, columns.FindFeatures(row.Schema), "feature"));
+        new Reader(new VectorReader(row, columns.FindFeatures(row.Schema), "feature"), columns.Filling);
 
     public override long BytesOf(RowValues row) => sizeof(float) * (long)Width;
 
@@ -33,7 +33,7 @@ internal sealed class DenseFormat(int width) : RowFormat(width)
     /// <summary>Rows that are in a tensor already, which the batch owns.</summary>
     public static FeatureBatch BatchOf(Tensor features) => new Batch(features);
 
-    private sealed class Reader(VectorReader vector) : IFeatureReader
+    private sealed class Reader(VectorReader vector, FeatureFilling? filling) : IFeatureReader
     {
         private readonly float[] _values = new float[vector.Size];
 
@@ -42,6 +42,8 @@ internal sealed class DenseFormat(int width) : RowFormat(width)
         public RowValues Read()
         {
             vector.Read(_values);
+            if (filling is not null)
+                FeatureFilling.Fill(_values, filling.Values);
             return Current;
         }
     }

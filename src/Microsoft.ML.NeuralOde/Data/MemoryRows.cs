@@ -3,6 +3,8 @@ namespace Microsoft.ML.NeuralOde.Data;
 /// <summary>Rows that are held in memory, read once.</summary>
 internal sealed class MemoryRows : IDivisibleRows
 {
+    private const long MappedAtOnce = 8192;
+
     private readonly FeatureStore _features;
     private readonly Tensor? _labels;
     private readonly Tensor? _weights;
@@ -87,6 +89,27 @@ internal sealed class MemoryRows : IDivisibleRows
     /// <summary>Some of the rows, with statistics of their own.</summary>
     /// <param name="rows">Their numbers.</param>
     public MemoryRows Select(ReadOnlySpan<long> rows) => Part(rows);
+
+    /// <summary>
+    /// As many rows of as many features, which a function makes of these; labels, weights and statistics stay as they are.
+    /// </summary>
+    /// <param name="map">Makes rows, <c>[rows, features]</c>, of rows in that shape.</param>
+    public MemoryRows Map(Func<Tensor, Tensor> map)
+    {
+        using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor mapped = empty([Count, Format.Width], ScalarType.Float32, _features.Device);
+        for (long first = 0; first < Count; first += MappedAtOnce)
+        {
+            using DisposeScope piece = NewDisposeScope();
+            long size = Math.Min(MappedAtOnce, Count - first);
+            using FeatureBatch batch = _features.Slice(first, size);
+            mapped.narrow(0, first, size).copy_(map(batch.ToDense()));
+        }
+        FeatureStore store = new DenseFormat(Format.Width).StoreOf(mapped.DetachFromDisposeScope());
+        return new MemoryRows(
+            Format, store, _labels?.alias().DetachFromDisposeScope(), _weights?.alias().DetachFromDisposeScope(), Statistics);
+    }
 
     /// <summary>The same rows on a device; these here are disposed of.</summary>
     public MemoryRows MoveTo(Device device)

@@ -17,6 +17,9 @@ internal sealed record RowColumns(IExceptionContext Context, string FeatureColum
     /// <summary>Which of the rows are read: all, or a part of them.</summary>
     public RowPart Part { get; init; } = RowPart.All;
 
+    /// <summary>What stands in for missing features of vectors; null where rows with missing ones are left out.</summary>
+    public FeatureFilling? Filling { get; init; }
+
     /// <summary>The columns of series, of which <see cref="FeatureColumn"/> is one; null where features are vectors.</summary>
     public SeriesColumns? Series { get; init; }
 

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Flows;
 using Microsoft.ML.NeuralOde.Scoring;
 
@@ -73,7 +74,10 @@ public sealed class ContinuousFlowModel : IDisposable
     /// <summary>log p(x), or log p(x | c), in nats.</summary>
     /// <param name="features">x, row-major <c>[rows, features]</c>, in the units of the training data.</param>
     /// <param name="conditions">c, row-major <c>[rows, conditions]</c>; empty where the density has none.</param>
-    /// <returns>A number a row: NaN for rows with values that are NaN or infinite.</returns>
+    /// <returns>
+    /// A number a row: NaN for rows with values that are NaN, where <see cref="ContinuousFlowTrainerOptions.Imputation"/> replaces none, or
+    /// infinite.
+    /// </returns>
     /// <exception cref="ObjectDisposedException">The model was disposed of.</exception>
     /// <exception cref="ArgumentException">The lengths do not fit.</exception>
     public float[] LogDensity(ReadOnlySpan<float> features, ReadOnlySpan<float> conditions = default)
@@ -176,16 +180,16 @@ public sealed class ContinuousFlowModel : IDisposable
     /// <summary>Computes numbers of rows that are conditions alone.</summary>
     internal void EvaluateConditions(
         float[] inputs, int rows, int outputCount, float[] outputs, Func<FlowNetwork, Tensor, Tensor> function) =>
-        Evaluate(inputs, rows, ConditionCount, outputCount, outputs, function);
+        Evaluate(inputs, rows, 0, ConditionCount, outputCount, outputs, function);
 
     /// <summary>Computes numbers of rows, whose features and conditions stand side by side.</summary>
     internal void Evaluate(
         float[] inputs, int rows, int outputCount, float[] outputs, Func<FlowNetwork, Tensor, Tensor?, Tensor> function) =>
-        Evaluate(inputs, rows, FeatureCount + ConditionCount, outputCount, outputs, (network, all) => function(
+        Evaluate(inputs, rows, FeatureCount, FeatureCount + ConditionCount, outputCount, outputs, (network, all) => function(
             network, all.narrow(1, 0, FeatureCount), ConditionCount > 0 ? all.narrow(1, FeatureCount, ConditionCount) : null));
 
     private void Evaluate(
-        float[] inputs, int rows, int width, int outputCount, float[] outputs, Func<FlowNetwork, Tensor, Tensor> function)
+        float[] inputs, int rows, int features, int width, int outputCount, float[] outputs, Func<FlowNetwork, Tensor, Tensor> function)
     {
         using SharedNetwork<FlowNetwork>.Loan loan = Borrow();
         using IDisposable noGrad = no_grad();
@@ -198,6 +202,8 @@ public sealed class ContinuousFlowModel : IDisposable
         for (int row = 0; row < rows; row++)
         {
             Span<float> one = values.Slice(row * width, width);
+            if (Description.Filling is { } filling && features > 0)
+                FeatureFilling.Fill(one[..features], filling);
             if (!IsFinite(one))
             {
                 incomplete.Add(row);

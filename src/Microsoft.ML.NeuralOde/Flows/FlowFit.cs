@@ -46,7 +46,10 @@ internal sealed record FlowColumns(string Features, int[] FeatureDimensions, str
 /// <param name="withEvidence">Whether <see cref="Evidence"/> is wanted.</param>
 internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, bool withEvidence = false)
     : TrainingRun<FlowNetwork>(host, options,
-        new RowColumns(host, options.FeatureColumnName, ConditionOf(options), options.ExampleWeightColumnName)), IDisposable
+        new RowColumns(host, options.FeatureColumnName, ConditionOf(options), options.ExampleWeightColumnName)
+        {
+            Filling = options.Imputation == FeatureImputation.Median ? new FeatureFilling() : null,
+        }), IDisposable
 {
     private const int ScoringBatch = 1024;
     private const int MostScoredRows = 20_000;
@@ -63,8 +66,8 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     private TableColumn[] _table = [];
     private ReshapingTables? _reshaping;
 
-    // The rows that are learned from where some of them are left out, and the network that learns.
-    private MemoryRows? _kept;
+    // The rows that are learned from where some of them are left out, and rows as the flows see them where there is memory for both.
+    private MemoryRows? _kept, _seen;
     private FlowNetwork? _network;
 
     /// <summary>
@@ -77,6 +80,7 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     public void Dispose()
     {
         _kept?.Dispose();
+        _seen?.Dispose();
         Evidence?.Surprise.Dispose();
         Evidence?.LatentEnergy.Dispose();
     }
@@ -88,6 +92,8 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     public (ContinuousFlowModel Model, FlowColumns Columns, IReadOnlyList<NeuralOdeEpochReport> History) Fit(
         IDataView input, IDataView? validation)
     {
+        ArgumentNullException.ThrowIfNull(input);
+        Columns.Filling?.Learn(input, Columns, CheckAlive);
         FittedNetwork<FlowNetwork> fitted = Run(input, validation);
         return (new ContinuousFlowModel(fitted.Network),
             new FlowColumns(options.FeatureColumnName, fitted.FeatureDimensions, options.ConditionColumnName, _table), fitted.History);
@@ -127,7 +133,8 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
             _shape.Features, _shape.Labels, options.EnsembleSize, options.Blocks, [.. options.HiddenLayers], options.Activation,
             options.Solver.Name,
             options.ProductionTolerances.Relative, options.ProductionTolerances.Absolute, options.ProductionStepSize ?? options.StepSize,
-            whole, _reshaping?.Slots, _reshaping?.Knots ?? 0, WholeValues.Of(statistics, whole, _table));
+            whole, _reshaping?.Slots, _reshaping?.Knots ?? 0, WholeValues.Of(statistics, whole, _table),
+            Columns.Filling?.Values);
         CheckSize(description);
         return () => new FlowNetwork(description, options.SolverOptions());
     }
@@ -139,12 +146,16 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
         _network = network;
     }
 
-    protected override ITrainable Learner(FlowNetwork network) => new FlowTraining(network, options, options.Smoothing / _widening);
+    protected override ITrainable Learner(FlowNetwork network) =>
+        new FlowTraining(network, options, options.Smoothing / _widening, () => _seen is not null);
 
     protected override ITrainingRows Epochs(ITrainingRows rows)
     {
         if (_kept is not null)
             rows = _kept = _kept.MoveTo(_network!.Device);
+        // Once for all epochs, where there is memory for both.
+        if (rows is MemoryRows memory && 2 * memory.Count * _shape.Features * sizeof(float) <= options.MemoryBudgetMegabytes * (1L << 20))
+            rows = _seen = memory.Map(_network!.ToFlow);
         return options.BatchesPerEpoch is { } batches ? new RepeatedRows(rows, batches, options.BatchSize) : rows;
     }
 

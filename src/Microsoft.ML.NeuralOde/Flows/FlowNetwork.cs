@@ -19,11 +19,12 @@ namespace Microsoft.ML.NeuralOde.Flows;
 /// <param name="ReshapedSlots">The features that are reshaped; null for none.</param>
 /// <param name="ReshapingKnots">Values in the table of each of them.</param>
 /// <param name="WholeValues">What samples of the features that were dequantised may be; null where any whole number may be.</param>
+/// <param name="Filling">What stands in for missing features, a number each; null where nothing does.</param>
 internal sealed record FlowDescription(
     int FeatureCount, int ConditionCount, int Members, int Blocks, int[] HiddenLayers, Activation Activation, string Solver,
     double RelativeTolerance,
     double AbsoluteTolerance, double? StepSize, int[] WholeSlots, int[]? ReshapedSlots = null, int ReshapingKnots = 0,
-    WholeValues? WholeValues = null)
+    WholeValues? WholeValues = null, float[]? Filling = null)
 {
     // Both ends of a table lie beyond the values.
     private const int FewestKnots = 4;
@@ -61,6 +62,8 @@ internal sealed record FlowDescription(
             return "its activation or one of its slots does not exist";
         if (WholeValues?.FindDefect(WholeSlots.Length, FeatureCount) is { } defect)
             return defect;
+        if (Filling is not null && (Filling.Length != FeatureCount || !Filling.All(float.IsFinite)))
+            return "what stands in for missing features makes no sense";
         if (ReshapedSlots is { } reshaped
             && (ReshapingKnots < FewestKnots || reshaped.Any(slot => slot < 0 || slot >= FeatureCount)
                 || reshaped.Distinct().Count() != reshaped.Length))

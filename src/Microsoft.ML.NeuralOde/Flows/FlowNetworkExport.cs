@@ -15,6 +15,10 @@ internal static class FlowNetworkExport
             throw new NotSupportedException(
                 $"{slots.Length} of the features are reshaped before the flow sees them, which cannot be exported to ONNX; "
                 + "train with Reshaping = FeatureReshaping.None.");
+        if (network.Description.Filling is not null)
+            throw new NotSupportedException(
+                "The model replaces missing features by medians, which cannot be exported to ONNX; train with Imputation = "
+                + "FeatureImputation.None, and fill missing values in before.");
         (float[] mean, float[] scale) = network.FeatureStatistics();
         string incomplete = graph.Sum(graph.Add("Mul", [features, graph.Scalar("zero", 0)]), [1], keepDimensions: true);
         string centred = graph.Add("Sub", [features, graph.Constant("mean", mean, mean.Length)]);

@@ -9,15 +9,18 @@ internal sealed class FlowTraining : ITrainable
     private readonly FlowNetwork _network;
     private readonly ContinuousFlowTrainerOptions _options;
     private readonly double _noise;
+    private readonly Func<bool>? _areSeen;
 
     /// <param name="network">The flows.</param>
     /// <param name="options">How they are trained.</param>
     /// <param name="noise">Standard deviation of the smoothing noise, in the flows' units.</param>
-    public FlowTraining(FlowNetwork network, ContinuousFlowTrainerOptions options, double noise)
+    /// <param name="areSeen">Whether batches that train are already as the flows see them; those that judge never are.</param>
+    public FlowTraining(FlowNetwork network, ContinuousFlowTrainerOptions options, double noise, Func<bool>? areSeen = null)
     {
         _network = network;
         _options = options;
         _noise = noise;
+        _areSeen = areSeen;
     }
 
     public nn.Module Module => _network;
@@ -27,12 +30,13 @@ internal sealed class FlowTraining : ITrainable
     // Paths lead through all rows of a batch, and what is drawn for a row is drawn for all in one go.
     public bool TakesWholeBatches => true;
 
-    public BatchResult Loss(RowBatch batch, TrainingMoment moment) => Result(batch, moment.Seed, _options.CoverageShare);
+    public BatchResult Loss(RowBatch batch, TrainingMoment moment) =>
+        Result(batch, moment.Seed, _options.CoverageShare, _areSeen?.Invoke() == true);
 
     // The same draws in every epoch: losses that are compared must differ in the weights alone.
-    public BatchResult Evaluate(RowBatch batch) => Result(batch, 0, 0);
+    public BatchResult Evaluate(RowBatch batch) => Result(batch, 0, 0, areSeen: false);
 
-    private BatchResult Result(RowBatch batch, int seed, double coverage)
+    private BatchResult Result(RowBatch batch, int seed, double coverage, bool areSeen)
     {
         // Rows that others have as well are drawn for by all alike.
         if (batch.IsOwn)
@@ -40,7 +44,7 @@ internal sealed class FlowTraining : ITrainable
         Device device = _network.Device;
         using Generator generator = new(unchecked((ulong)seed), CPU);
         Tensor features = batch.Features.To(device).ToDense();
-        Tensor u = _network.ToFlow(features);
+        Tensor u = areSeen ? features : _network.ToFlow(features);
         Tensor? conditions = _network.ToFlowCondition(batch.Labels?.to(device));
         Tensor? weights = batch.Weights?.to(device);
         bool matches = _options.Method == FlowTrainingMethod.FlowMatching;
@@ -49,7 +53,7 @@ internal sealed class FlowTraining : ITrainable
         double weight = matches ? (weights?.sum().ToDouble() ?? batch.Count) * (batch.IsOwn ? 1 : count / (double)_options.PathsPerBatch)
             : weights?.narrow(0, first, count).sum().ToDouble() ?? count;
         if (_network.Description.WholeSlots is { Length: > 0 } whole)
-            Dequantize(u, whole, generator);
+            u = Dequantized(u, whole, generator);
         Tensor? loss = null;
         foreach (ContinuousFlow flow in _network.Flows)
         {
@@ -75,11 +79,11 @@ internal sealed class FlowTraining : ITrainable
     }
 
     /// <summary>Spreads whole numbers evenly over the unit interval around them.</summary>
-    private void Dequantize(Tensor u, int[] slots, Generator generator)
+    private Tensor Dequantized(Tensor u, int[] slots, Generator generator)
     {
         Tensor index = tensor([.. slots.Select(slot => (long)slot)], device: u.device);
         Tensor noise = Draws.Uniform([u.shape[0], slots.Length], ScalarType.Float32, u.device, generator).Minus(0.5)
             * _network.Units.index_select(0, index);
-        u.index_add_(1, index, noise, Numbers.One);
+        return u.index_add(1, index, noise, Numbers.One);
     }
 }

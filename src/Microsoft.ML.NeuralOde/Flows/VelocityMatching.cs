@@ -90,8 +90,10 @@ internal static class VelocityMatching
         double variance = noise * noise;
         // Near t = 0 a density without smoothing is a sum of needles; a floor keeps the weights finite.
         Tensor s2 = a.Squared().Times(variance).Plus(b.Squared()).AtLeast(1e-8);
-        // −|x_t − a x_i|² / 2s², without what is the same for all rows.
-        Tensor logits = (points.mm(rows.t()) * a - (rows.Squared().sum(dim: 1L) * a.Squared()).Over(2)) / s2;
+        // −|x_t − a x_i|² / 2s², without what is the same for all rows: one product, with −|x_i|² / 2 as one feature more. There are as
+        // many of these numbers as points times rows, and further passes over them would cost much of a step.
+        Tensor near = a / s2, halves = rows.Squared().sum(dim: 1L, keepdim: true).Over(-2);
+        Tensor logits = cat([points * near, a * near], 1).mm(cat([rows, halves], 1).t());
         if (weights is not null)
             logits = logits.Plus(weights.Plus(1e-30).log());
         Tensor mean = logits.softmax(1).mm(rows);

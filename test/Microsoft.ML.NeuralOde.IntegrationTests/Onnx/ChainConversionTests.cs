@@ -200,6 +200,15 @@ public sealed class ChainConversionTests : IDisposable
                 FeatureColumnName = nameof(Row.Odd)
             }))
             .Should().Match("*ContinuousFlowAnomalyTransformer*reshaped*FeatureReshaping.None*");
+        Refusal(_mlContext.Transforms.ContinuousFlowDensity(
+            new ContinuousFlowDensityEstimator.Options
+            {
+                NumberOfEpochs = 1,
+                BatchesPerEpoch = 2,
+                HiddenLayers = [4],
+                Imputation = FeatureImputation.Median
+            }))
+            .Should().Match("*ContinuousFlowDensityTransformer*replaces missing features*FeatureImputation.None*");
     }
 
     [Fact]

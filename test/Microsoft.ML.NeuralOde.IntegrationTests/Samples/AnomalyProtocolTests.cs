@@ -56,6 +56,14 @@ public sealed class AnomalyProtocolTests : IDisposable
         }
         string text = File.ReadAllText(document);
         text.Should().StartWith("# Mine\n\nBefore.\n").And.Contain("written by the command anomaly").And.Contain("| rows | 520 | 2 |")
-            .And.Contain("calibrated 5 %");
+            .And.Contain("calibrated 5 %").And.Contain("of a processor for the table in the middle");
+        result.GetProperty("processorSeconds").GetDouble().Should().BePositive();
+
+        // The other protocol has a part of its own, without times where the flow did not run.
+        (await _host.RunAsync("anomaly", "--data", table, "--detectors", "KNN5", "--protocol", "halves", "--markdown", document))
+            .Should().Be(0, _host.Error);
+        string more = File.ReadAllText(document);
+        more.Should().StartWith(text.TrimEnd()).And.Contain("written by the command anomaly --protocol halves");
+        more[text.Length..].Should().Contain("KNN5").And.NotContain("in the middle").And.NotContain("| flow |");
     }
 }

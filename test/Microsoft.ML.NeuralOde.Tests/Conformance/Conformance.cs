@@ -25,6 +25,17 @@ internal static class Conformance
         }
         SchemaShape promised = estimator.GetOutputSchema(Schemas.ShapeOf(valid.Schema));
         ITransformer model = estimator.Fit(valid);
+        SameSchema(promised, model.Transform(valid).Schema);
+        CheckModel(mlContext, model, valid, unfitting);
+    }
+
+    /// <summary>The same of a model that comes from no estimator.</summary>
+    /// <param name="mlContext">The context.</param>
+    /// <param name="model">What is checked, and disposed of.</param>
+    /// <param name="valid">Data to transform.</param>
+    /// <param name="unfitting">Data that cannot be transformed.</param>
+    public static void CheckModel(MLContext mlContext, ITransformer model, IDataView valid, IDataView[] unfitting)
+    {
         foreach (IDataView data in unfitting)
         {
             Refused(() => model.GetOutputSchema(data.Schema));
@@ -33,7 +44,6 @@ internal static class Conformance
         }
 
         IDataView scored = model.Transform(valid);
-        SameSchema(promised, scored.Schema);
         SameSchema(model.GetOutputSchema(valid.Schema), scored.Schema);
         model.IsRowToRowMapper.Should().BeTrue();
         SameSchema(model.GetRowToRowMapper(valid.Schema).OutputSchema, scored.Schema);

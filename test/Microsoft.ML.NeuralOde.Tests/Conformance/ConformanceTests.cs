@@ -66,6 +66,23 @@ public sealed class ConformanceTests
         }), View<Row>(300), [View<NoFeatures>(20), View<ScalarFeatures>(20), View<DoubleFeatures>(20)]);
 
     [Fact]
+    public void Quantiles_of_a_density()
+    {
+        IDataView rows = View<Row>(300);
+        using ContinuousFlowDensityTransformer density = _mlContext.Transforms.Concatenate("Target", "Size")
+            .Append(_mlContext.Transforms.ContinuousFlowDensity(new ContinuousFlowDensityEstimator.Options
+            {
+                FeatureColumnName = "Target",
+                ConditionColumnName = "Features",
+                NumberOfEpochs = 1,
+                HiddenLayers = [4],
+            })).Fit(rows).LastTransformer;
+        Conformance.CheckModel(
+            _mlContext, _mlContext.Regression.PredictQuantiles(density, [0.1, 0.5, 0.9]), rows,
+            [View<NoFeatures>(20), View<ScalarFeatures>(20), View<DoubleFeatures>(20)]);
+    }
+
+    [Fact]
     public void Anomaly_detection() => Conformance.Check(
         _mlContext, _mlContext.AnomalyDetection.Trainers.ContinuousFlow(
             new ContinuousFlowAnomalyTrainer.Options { NumberOfEpochs = 1, HiddenLayers = [4] }), View<Row>(300),

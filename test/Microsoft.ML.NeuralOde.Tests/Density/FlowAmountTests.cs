@@ -95,6 +95,35 @@ public class FlowAmountTests
         }
     }
 
+    [Fact]
+    public void Rows_that_are_mapped_once_are_those_that_each_batch_would_map()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        FlowNetwork network = Network(members: 1, conditions: 1);
+        network.Standardize(([1, -1], [0.5f, 2]), null, ([4], [0.25f]));
+        Tensor x = randn(10_000, 2), c = randn(10_000, 1), w = rand(10_000);
+        using MemoryRows rows = MemoryRows.Of(new DenseFormat(2), new DenseFormat(2).StoreOf(x.clone()), c.clone(), w.clone());
+        using MemoryRows mapped = rows.Map(network.ToFlow);
+        var options = new ContinuousFlowDensityEstimator.Options { PathsPerBatch = 37 };
+        var plain = new FlowTraining(network, options, noise: 0.3);
+        var seen = new FlowTraining(network, options, noise: 0.3, () => true);
+
+        mapped.Count.Should().Be(10_000);
+        mapped.Statistics.Should().BeSameAs(rows.Statistics);
+        foreach ((RowBatch batch, RowBatch same) in rows.Batches(3000, 7).Zip(mapped.Batches(3000, 7)))
+        {
+            using DisposeScope inner = NewDisposeScope();
+            using (batch)
+            using (same)
+            {
+                seen.Loss(same, new TrainingMoment(5, 0)).Loss.ToDouble().Should()
+                    .Be(plain.Loss(batch, new TrainingMoment(5, 0)).Loss.ToDouble());
+                // What judges is never mapped before.
+                seen.Evaluate(batch).Loss.ToDouble().Should().Be(plain.Evaluate(batch).Loss.ToDouble());
+            }
+        }
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(2)]
