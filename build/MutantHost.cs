@@ -21,13 +21,17 @@ public sealed class MutantHostTests
 
 internal static class MutantHost
 {
-    /// <summary>What all tests of one mutant may take: the long ones that remain are trainings, which reach everything and see little.</summary>
+    /// <summary>
+    /// What all tests of one mutant may take: the long ones that remain are trainings, which reach everything and see little.
+    /// </summary>
     private const double MostMilliseconds = 10_000;
 
     private static readonly SeededTests Framework = new(new Sink(_ => true));
     private static Type _control = null!;
 
-    /// <summary><c>reach LIBRARY FILTER FILE</c> or <c>try LIBRARY FILTER FILE MUTANT…</c>; the filter is names, separated by bars.</summary>
+    /// <summary>
+    /// <c>reach LIBRARY FILTER FILE</c> or <c>try LIBRARY FILTER FILE MUTANT…</c>; the filter is names, separated by bars.
+    /// </summary>
     private static int Main(string[] arguments)
     {
         _control = FindControl(arguments[1]) ?? throw new InvalidOperationException($"{arguments[1]} has no mutants.");
@@ -134,8 +138,8 @@ internal static class MutantHost
             return true;
         });
         // A test case may be several tests.
-        return [.. all.GroupBy(one => one.Id).Where(group => !lost.Contains(group.Key)).Select(group => new Reach(group.Key, group.First().Name,
-            group.Sum(one => one.Milliseconds),
+        return [.. all.GroupBy(one => one.Id).Where(group => !lost.Contains(group.Key)).Select(group => new Reach(
+            group.Key, group.First().Name, group.Sum(one => one.Milliseconds),
             group.Key.Length == 0 ? [] : [.. group.SelectMany(one => one.Mutants).Union(fixtures[group.First().Name])],
             [.. group.SelectMany(one => one.Static).Distinct()]))];
 

@@ -194,8 +194,8 @@ public sealed class CalibrationTests : IClassFixture<CalibrationTests.Detector>
     public void Scores_without_a_tail_have_no_anomalies(float[] scores) => ScoreTail.Contamination(scores).Should().Be(0);
 
     /// <summary>
-    /// Nine scores whose median is 0 and whose third quartile is ln 2, the quantiles of an exponential of scale 1: 0.1 of them are expected
-    /// above ln 45. An even number has them between two scores.
+    /// Nine scores whose median is 0 and whose third quartile is ln 2, the quantiles of an exponential of scale 1: 0.1 of them are
+    /// expected above ln 45. An even number has them between two scores.
     /// </summary>
     [Fact]
     public void A_score_is_an_anomaly_beyond_the_one_that_a_tenth_of_a_row_exceeds()

@@ -185,7 +185,8 @@ public class MomentTests
     public void A_typical_row_has_a_label_that_there_is_or_the_mean_of_many()
     {
         using DisposeScope scope = NewDisposeScope();
-        RowStatistics one = DenseRows.Statistics(new RowShape(2, 1, IsWeighted: false)), two = DenseRows.Statistics(new RowShape(2, 2, true));
+        RowStatistics one = DenseRows.Statistics(new RowShape(2, 1, IsWeighted: false)),
+            two = DenseRows.Statistics(new RowShape(2, 2, IsWeighted: true));
         one.Add([1, 2], [3], 1);
         one.Add([5, 6], [2], 1);
         two.Add([1, 2], [3, 10], 1);

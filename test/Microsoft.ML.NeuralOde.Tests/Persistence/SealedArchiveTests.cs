@@ -38,7 +38,8 @@ public class SealedArchiveTests
         Refused(archive, new SealedModelOptions { MaximumEntries = 2 })
             .Should().Be("The file has 3 entries; at most 2 are allowed (MaximumEntries).");
         Refused(archive, new SealedModelOptions { MaximumBytes = total - 1 }).Should()
-            .Match($"The file, entry '{ModelSeal.EntryName}': it declares {seal} bytes; all entries together may have {total - 1:N0} (MaximumBytes)*");
+            .Match($"The file, entry '{ModelSeal.EntryName}': it declares {seal} bytes; "
+                + $"all entries together may have {total - 1:N0} (MaximumBytes)*");
         new SealedModelOptions().MaximumBytes.Should().Be(1_073_741_824);
         new SealedModelOptions().MaximumEntries.Should().Be(10_000);
     }

@@ -158,7 +158,8 @@ public class ScorePartTests
         // Values of series; the second has none, the fourth is missing altogether.
         IDataView data = _mlContext.Data.LoadFromEnumerable(new SeriesRow[]
         {
-            new() { Values = [1, 2, 3] }, new() { Values = [] }, new() { Values = [5] }, new() { Values = [float.NaN] }, new() { Values = [7, 8] },
+            new() { Values = [1, 2, 3] }, new() { Values = [] }, new() { Values = [5] }, new() { Values = [float.NaN] },
+            new() { Values = [7, 8] },
         });
         using DataViewRowCursor cursor = data.GetRowCursor(data.Schema);
         var input = new SeriesInput(null, [data.Schema["Values"]], 1);

@@ -38,7 +38,8 @@ public class OptionBoundTests
         { nameof(Options.LabelColumnName), ["L"], [null, "", " "] },
         { nameof(Options.ScoreColumnName), ["S"], [null, "", " "] },
         { nameof(Options.FinalTolerances), [null, new SolverTolerances(1e-300, 2.3e-16), new SolverTolerances(Large, Large)],
-            [new SolverTolerances(2e-16, 1e-300), new SolverTolerances(0, 1), new SolverTolerances(1, 0), new SolverTolerances(TooLarge, 1),
+            [new SolverTolerances(2e-16, 1e-300), new SolverTolerances(0, 1),
+                new SolverTolerances(1, 0), new SolverTolerances(TooLarge, 1),
                 new SolverTolerances(1, TooLarge), new SolverTolerances(1, double.NaN)] },
         { nameof(Options.EvaluationTolerances), [new SolverTolerances(2.3e-16, 1e-300)], [null, new SolverTolerances(1e-17, 1e-17)] },
         { nameof(Options.ProductionTolerances), [new SolverTolerances(2.3e-16, 1e-300)], [null, new SolverTolerances(1e-17, 1e-17)] },
@@ -61,8 +62,8 @@ public class OptionBoundTests
         foreach (object? value in good)
             With(value).Invoking(options => options.Validate()).Should().NotThrow($"{option} is {value ?? "null"}");
         foreach (object? value in bad)
-            With(value).Invoking(options => options.Validate()).Should().Throw<ArgumentOutOfRangeException>($"{option} is {value ?? "null"}")
-                .WithMessage($"{option}*must be*");
+            With(value).Invoking(options => options.Validate()).Should()
+                .Throw<ArgumentOutOfRangeException>($"{option} is {value ?? "null"}").WithMessage($"{option}*must be*");
 
         Options With(object? value)
         {
@@ -91,7 +92,8 @@ public class OptionBoundTests
             "DynamicsForm is HeavyBall; it must be FirstOrder where Network is set*" },
         { "dynamics alone", o => o.Dynamics = Own, null },
         { "a network alone", o => o.Network = new ConvolutionalNetwork(), null },
-        { "both", o => (o.Dynamics, o.Network) = (Own, new ConvolutionalNetwork()), "Dynamics is '*'; it must be null where Network is set*" },
+        { "both", o => (o.Dynamics, o.Network) = (Own, new ConvolutionalNetwork()),
+            "Dynamics is '*'; it must be null where Network is set*" },
         { "nothing to learn", o => o.LearnAugmentation = true,
             "LearnAugmentation is True; it must be false where AugmentedDimensions is 0 and DynamicsForm is FirstOrder*" },
         { "dimensions to learn", o => (o.LearnAugmentation, o.AugmentedDimensions) = (true, 1), null },
@@ -104,7 +106,8 @@ public class OptionBoundTests
         { "a step decay that is not", o => (o.LearningRate, o.WeightDecay) = (1e8, 3e30), null },
         { "no block and more dimensions", o => (o.Network, o.AugmentedDimensions) = (Images(ConvolutionalBlock.None), 1),
             "AugmentedDimensions is 1; it must be zero where the network's block is None*" },
-        { "residual layers and more dimensions", o => (o.Network, o.AugmentedDimensions) = (Images(ConvolutionalBlock.Residual), 1), null },
+        { "residual layers and more dimensions",
+            o => (o.Network, o.AugmentedDimensions) = (Images(ConvolutionalBlock.Residual), 1), null },
         { "residual layers and a spread", o => (o.Network, o.EndTimeSpread) = (Images(ConvolutionalBlock.Residual), 0.5),
             "EndTimeSpread is 0.5; it must be zero where the network's block is Residual*" },
         { "residual layers and a penalty",

@@ -3,7 +3,9 @@ using Microsoft.ML.NeuralOde.Training;
 
 namespace Microsoft.ML.NeuralOde.Tests.Training;
 
-/// <summary>Seeds made of seeds: a resumed training has to draw what the one before would have drawn, on every machine and version.</summary>
+/// <summary>
+/// Seeds made of seeds: a resumed training has to draw what the one before would have drawn, on every machine and version.
+/// </summary>
 public class SeedTests
 {
     private static readonly BigInteger Word = BigInteger.One << 64;
