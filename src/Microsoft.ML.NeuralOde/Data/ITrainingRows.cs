@@ -20,6 +20,9 @@ internal sealed record RowBatch(FeatureBatch Features, Tensor? Labels, Tensor? W
     /// <summary>Whether the one row counts for nothing: it stands here because this process has none in the batch.</summary>
     public bool IsStandIn { get; init; }
 
+    /// <summary>Whether the features are what <see cref="MemoryRows.Map"/> made of those of the data.</summary>
+    public bool IsMapped { get; init; }
+
     public void Dispose()
     {
         Features.Dispose();

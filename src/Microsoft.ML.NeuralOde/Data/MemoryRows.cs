@@ -24,6 +24,9 @@ internal sealed class MemoryRows : IDivisibleRows
 
     public RowStatistics Statistics { get; }
 
+    /// <summary>Whether the features are what <see cref="Map"/> made of those of the data.</summary>
+    public bool IsMapped { get; private init; }
+
     /// <summary>Rows in the host's memory, with their statistics.</summary>
     public static MemoryRows Of(RowFormat format, FeatureStore features, Tensor? labels, Tensor? weights) =>
         new(format, features, labels, weights, StatisticsOf(format, features, labels, weights));
@@ -50,6 +53,7 @@ internal sealed class MemoryRows : IDivisibleRows
                     Share = share,
                     First = inBatch,
                     Total = total,
+                    IsMapped = IsMapped,
                 };
                 continue;
             }
@@ -59,6 +63,7 @@ internal sealed class MemoryRows : IDivisibleRows
                 Share = share,
                 First = inBatch,
                 Total = total,
+                IsMapped = IsMapped,
             };
         }
     }
@@ -74,7 +79,10 @@ internal sealed class MemoryRows : IDivisibleRows
         foreach (int size in sizes)
         {
             using Tensor rows = index.narrow(0, first, size);
-            yield return new RowBatch(_features.Take(order.AsSpan((int)first, size), rows), Take(_labels, rows), Take(_weights, rows));
+            yield return new RowBatch(_features.Take(order.AsSpan((int)first, size), rows), Take(_labels, rows), Take(_weights, rows))
+            {
+                IsMapped = IsMapped,
+            };
             first += size;
         }
     }
@@ -108,7 +116,10 @@ internal sealed class MemoryRows : IDivisibleRows
         }
         FeatureStore store = new DenseFormat(Format.Width).StoreOf(mapped.DetachFromDisposeScope());
         return new MemoryRows(
-            Format, store, _labels?.alias().DetachFromDisposeScope(), _weights?.alias().DetachFromDisposeScope(), Statistics);
+            Format, store, _labels?.alias().DetachFromDisposeScope(), _weights?.alias().DetachFromDisposeScope(), Statistics)
+        {
+            IsMapped = true,
+        };
     }
 
     /// <summary>The same rows on a device; these here are disposed of.</summary>
@@ -118,7 +129,10 @@ internal sealed class MemoryRows : IDivisibleRows
         if (features == _features)
             return this;
         var moved = new MemoryRows(
-            Format, features, _labels?.to(device).DetachFromDisposeScope(), _weights?.to(device).DetachFromDisposeScope(), Statistics);
+            Format, features, _labels?.to(device).DetachFromDisposeScope(), _weights?.to(device).DetachFromDisposeScope(), Statistics)
+        {
+            IsMapped = IsMapped,
+        };
         Dispose();
         return moved;
     }

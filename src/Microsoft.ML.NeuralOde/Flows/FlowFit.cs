@@ -67,7 +67,7 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     private ReshapingTables? _reshaping;
 
     // The rows that are learned from where some of them are left out, and rows as the flows see them where there is memory for both.
-    private MemoryRows? _kept, _seen;
+    private MemoryRows? _kept, _mapped;
     private FlowNetwork? _network;
 
     /// <summary>
@@ -80,7 +80,7 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     public void Dispose()
     {
         _kept?.Dispose();
-        _seen?.Dispose();
+        _mapped?.Dispose();
         Evidence?.Surprise.Dispose();
         Evidence?.LatentEnergy.Dispose();
     }
@@ -147,7 +147,7 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
     }
 
     protected override ITrainable Learner(FlowNetwork network) =>
-        new FlowTraining(network, options, options.Smoothing / _widening, () => _seen is not null);
+        new FlowTraining(network, options, options.Smoothing / _widening);
 
     protected override ITrainingRows Epochs(ITrainingRows rows)
     {
@@ -155,7 +155,7 @@ internal sealed class FlowFit(IHost host, ContinuousFlowTrainerOptions options, 
             rows = _kept = _kept.MoveTo(_network!.Device);
         // Once for all epochs, where there is memory for both.
         if (rows is MemoryRows memory && 2 * memory.Count * _shape.Features * sizeof(float) <= options.MemoryBudgetMegabytes * (1L << 20))
-            rows = _seen = memory.Map(_network!.ToFlow);
+            rows = _mapped = memory.Map(_network!.ToFlow);
         return options.BatchesPerEpoch is { } batches ? new RepeatedRows(rows, batches, options.BatchSize) : rows;
     }
 

@@ -9,18 +9,15 @@ internal sealed class FlowTraining : ITrainable
     private readonly FlowNetwork _network;
     private readonly ContinuousFlowTrainerOptions _options;
     private readonly double _noise;
-    private readonly Func<bool>? _areSeen;
 
     /// <param name="network">The flows.</param>
     /// <param name="options">How they are trained.</param>
     /// <param name="noise">Standard deviation of the smoothing noise, in the flows' units.</param>
-    /// <param name="areSeen">Whether batches that train are already as the flows see them; those that judge never are.</param>
-    public FlowTraining(FlowNetwork network, ContinuousFlowTrainerOptions options, double noise, Func<bool>? areSeen = null)
+    public FlowTraining(FlowNetwork network, ContinuousFlowTrainerOptions options, double noise)
     {
         _network = network;
         _options = options;
         _noise = noise;
-        _areSeen = areSeen;
     }
 
     public nn.Module Module => _network;
@@ -30,13 +27,12 @@ internal sealed class FlowTraining : ITrainable
     // Paths lead through all rows of a batch, and what is drawn for a row is drawn for all in one go.
     public bool TakesWholeBatches => true;
 
-    public BatchResult Loss(RowBatch batch, TrainingMoment moment) =>
-        Result(batch, moment.Seed, _options.CoverageShare, _areSeen?.Invoke() == true);
+    public BatchResult Loss(RowBatch batch, TrainingMoment moment) => Result(batch, moment.Seed, _options.CoverageShare);
 
     // The same draws in every epoch: losses that are compared must differ in the weights alone.
-    public BatchResult Evaluate(RowBatch batch) => Result(batch, 0, 0, areSeen: false);
+    public BatchResult Evaluate(RowBatch batch) => Result(batch, 0, 0);
 
-    private BatchResult Result(RowBatch batch, int seed, double coverage, bool areSeen)
+    private BatchResult Result(RowBatch batch, int seed, double coverage)
     {
         // Rows that others have as well are drawn for by all alike.
         if (batch.IsOwn)
@@ -44,7 +40,7 @@ internal sealed class FlowTraining : ITrainable
         Device device = _network.Device;
         using Generator generator = new(unchecked((ulong)seed), CPU);
         Tensor features = batch.Features.To(device).ToDense();
-        Tensor u = areSeen ? features : _network.ToFlow(features);
+        Tensor u = batch.IsMapped ? features : _network.ToFlow(features);
         Tensor? conditions = _network.ToFlowCondition(batch.Labels?.to(device));
         Tensor? weights = batch.Weights?.to(device);
         bool matches = _options.Method == FlowTrainingMethod.FlowMatching;

@@ -105,21 +105,27 @@ public class FlowAmountTests
         using MemoryRows rows = MemoryRows.Of(new DenseFormat(2), new DenseFormat(2).StoreOf(x.clone()), c.clone(), w.clone());
         using MemoryRows mapped = rows.Map(network.ToFlow);
         var options = new ContinuousFlowDensityEstimator.Options { PathsPerBatch = 37 };
-        var plain = new FlowTraining(network, options, noise: 0.3);
-        var seen = new FlowTraining(network, options, noise: 0.3, () => true);
+        var training = new FlowTraining(network, options, noise: 0.3);
 
         mapped.Count.Should().Be(10_000);
         mapped.Statistics.Should().BeSameAs(rows.Statistics);
-        foreach ((RowBatch batch, RowBatch same) in rows.Batches(3000, 7).Zip(mapped.Batches(3000, 7)))
+        Check(all => all.Batches(3000, 7));
+        Check(all => all.Batches(3000));
+        Check(all => all.Cut([100, 5000], 100, 7, 0));
+
+        void Check(Func<MemoryRows, IEnumerable<RowBatch>> batches)
         {
-            using DisposeScope inner = NewDisposeScope();
-            using (batch)
-            using (same)
+            foreach ((RowBatch batch, RowBatch same) in batches(rows).Zip(batches(mapped)))
             {
-                seen.Loss(same, new TrainingMoment(5, 0)).Loss.ToDouble().Should()
-                    .Be(plain.Loss(batch, new TrainingMoment(5, 0)).Loss.ToDouble());
-                // What judges is never mapped before.
-                seen.Evaluate(batch).Loss.ToDouble().Should().Be(plain.Evaluate(batch).Loss.ToDouble());
+                using DisposeScope inner = NewDisposeScope();
+                using (batch)
+                using (same)
+                {
+                    (batch.IsMapped, same.IsMapped).Should().Be((false, true));
+                    training.Loss(same, new TrainingMoment(5, 0)).Loss.ToDouble().Should()
+                        .Be(training.Loss(batch, new TrainingMoment(5, 0)).Loss.ToDouble());
+                    training.Evaluate(same).Loss.ToDouble().Should().Be(training.Evaluate(batch).Loss.ToDouble());
+                }
             }
         }
     }
