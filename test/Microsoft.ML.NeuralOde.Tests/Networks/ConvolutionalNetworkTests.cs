@@ -32,7 +32,12 @@ public sealed class ConvolutionalNetworkTests : IDisposable
     [MemberData(nameof(Cases))]
     public void It_learns_colour_images_and_scores_each_the_same_alone_in_batches_and_loaded(string name)
     {
-        using NeuralOdeClassificationTransformer model = Fit(o => Configure(o, name));
+        using NeuralOdeClassificationTransformer model = Fit(o =>
+        {
+            Configure(o, name);
+            // More channels, some of which begin at zero, take longer to be of use.
+            o.NumberOfEpochs = o.AugmentedDimensions > 0 ? 10 : 6;
+        });
         model.Model.Network.Description.WeightCount()
             .Should().Be(model.Model.Network.parameters().Sum(parameter => parameter.numel()));
         model.Model.Network.Description.Version.Should().Be(name.Contains('+') ? 2 : 1, "older versions read what they know");
@@ -42,7 +47,7 @@ public sealed class ConvolutionalNetworkTests : IDisposable
         float[][] scores = [.. scored.GetColumn<float[]>("Score")];
 
         MulticlassClassificationMetrics metrics = _mlContext.MulticlassClassification.Evaluate(scored);
-        metrics.MicroAccuracy.Should().BeGreaterThan(name.Contains('+') ? 0.8 : 0.9, "guesses are right in a third of all cases");
+        metrics.MicroAccuracy.Should().BeGreaterThan(0.9, "guesses are right in a third of all cases");
         foreach (int size in new[] { 1, 3, 33 })
         {
             var part = new float[size * Classes];
