@@ -1,4 +1,5 @@
 using System.Globalization;
+using Microsoft.ML.NeuralOde.Samples.Data;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -34,20 +35,16 @@ internal sealed record LikelihoodSet(
         foreach (string needed in new[] { file, split })
             if (!File.Exists(needed))
                 throw new UserException($"--data: there is no file '{needed}'.");
-        double[][] rows = [.. File.ReadLines(file).Skip(1)
-            .Select(line => line.Split(',').Select(cell => double.Parse(cell, CultureInfo.InvariantCulture)).ToArray())];
+        float[][] rows = [.. File.ReadLines(file).Skip(1)
+            .Select(line => line.Split(',').Select(cell => float.Parse(cell, CultureInfo.InvariantCulture)).ToArray())];
         bool[] trains = [.. File.ReadLines(split).Skip(1).Select(line => line.Trim() == "1")];
-        double[][] training = [.. rows.Where((_, i) => trains[i])], test = [.. rows.Where((_, i) => !trains[i])];
-        int width = rows[0].Length;
-        double[] mean = [.. Enumerable.Range(0, width).Select(j => training.Average(row => row[j]))],
-            deviation = [.. Enumerable.Range(0, width).Select(j => Math.Sqrt(training.Average(row => Math.Pow(row[j] - mean[j], 2))))];
-        float[][] known = [.. training.Select(Standardize)];
+        float[][] training = [.. rows.Where((_, i) => trains[i])];
+        var scale = new FeatureScale(training);
+        float[][] known = scale.Apply(training), test = scale.Apply(rows.Where((_, i) => !trains[i]));
         return new LikelihoodSet(
-            name, width, [128, 128], false, 0.05,
+            name, rows[0].Length, [128, 128], false, 0.05,
             (count, random) => [.. Enumerable.Range(0, count).SelectMany(_ => known[random.Next(known.Length)])],
-            [.. test.SelectMany(Standardize)], null);
-
-        float[] Standardize(double[] row) => [.. row.Select((value, j) => (float)((value - mean[j]) / deviation[j]))];
+            [.. test.SelectMany(row => row)], null);
     }
 }
 
@@ -96,7 +93,7 @@ internal static class LikelihoodStory
         ContinuousFlow flow, LikelihoodSet set, bool isMatching, double seconds, Random source, CancellationToken cancellationToken)
     {
         double rate = set.IsEndless ? Rate : CarefulRate;
-        using var optimizer = optim.Adam(flow.parameters(), rate);
+        using var optimizer = new AdamOptimizer(flow.parameters(), rate);
         var matching = new FlowMatchingOptions { AverageTargets = set.IsEndless };
         int points = !set.IsEndless ? FewPoints : isMatching ? MatchingPoints : LikelihoodPoints, steps = 0;
         // Of the processor's time, from which work of others beside it takes nothing away.
@@ -106,13 +103,12 @@ internal static class LikelihoodStory
             cancellationToken.ThrowIfCancellationRequested();
             using DisposeScope scope = NewDisposeScope();
             // Up during the first steps, then down along a cosine to zero by the end of the time.
-            foreach (optim.ILearningRateController group in optimizer.ParamGroups)
-                group.LearningRate = rate * Math.Min(1, (share + 1e-3) / Warm) * 0.5 * (1 + Math.Cos(Math.PI * share));
+            optimizer.LearningRate = rate * Math.Min(1, (share + 1e-3) / Warm) * 0.5 * (1 + Math.Cos(Math.PI * share));
             Tensor batch = Batch(set, points, source);
-            optimizer.zero_grad();
+            optimizer.ZeroGradients();
             (isMatching ? FlowMatching.Loss(flow, batch, options: matching) : flow.NegativeLogLikelihood(batch)).backward();
             nn.utils.clip_grad_norm_(flow.parameters(), MostNorm);
-            optimizer.step();
+            optimizer.Step();
             steps++;
         }
         return steps;

@@ -85,6 +85,5 @@ internal sealed unsafe class AdamMoments : IDisposable
     }
 
     private bool IsPlain(Tensor tensor) =>
-        tensor.device_type == DeviceType.CPU && tensor.dtype == _parameter.dtype && tensor.is_contiguous()
-        && tensor.dtype is ScalarType.Float32 or ScalarType.Float64;
+        StateKernels.Supports(tensor) && tensor.dtype == _parameter.dtype && tensor.is_contiguous();
 }
