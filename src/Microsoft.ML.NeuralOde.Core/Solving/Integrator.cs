@@ -166,7 +166,15 @@ internal sealed record IntegrationTask(
 /// <param name="Cautious">The next one, should that be rejected, unless the error asks for a smaller one.</param>
 internal readonly record struct StepGuess(double First, double Cautious)
 {
-    /// <summary>The size behind a solve's last step, and its mean step; null without any.</summary>
-    public static StepGuess? From(SolverStatistics statistics) =>
-        statistics.NextStep > 0 ? new StepGuess(statistics.NextStep, statistics.StepSum / statistics.AcceptedSteps) : null;
+    /// <summary>
+    /// The size behind a solve's last step, and its mean step; null without any. Where a single step was enough, no smaller one is tried
+    /// first, though the control, with an error near the tolerance, would have made the next one a little shorter.
+    /// </summary>
+    public static StepGuess? From(SolverStatistics statistics)
+    {
+        if (statistics.NextStep <= 0)
+            return null;
+        double mean = statistics.StepSum / statistics.AcceptedSteps;
+        return new StepGuess(statistics.AcceptedSteps == 1 ? Math.Max(statistics.NextStep, mean) : statistics.NextStep, mean);
+    }
 }

@@ -256,18 +256,38 @@ public class StepControlTests
     /// h = min(100 h₀, (0.01 / max(d₁, d₂ / h₀))^{1/(p+1)}) with d₂ the change of the derivative; max(1e-6, h₀/1000) where both vanish.
     /// </summary>
     [Theory]
-    [InlineData(0.5, 4, 1, 1, 1, 0.05)]
-    [InlineData(0.5, 1, 2, 1, 1, 0.05)]
-    [InlineData(0.5, 1, 0.1, 1, 1, 0.1)]
-    [InlineData(0.5, 1, 0.1, 3, 1, 0.31622776601683794)]
-    [InlineData(1e-4, 1, 0, 1, 1, 0.01)]
-    [InlineData(0.5, 0, 0, 1, 1, 0.0005)]
-    [InlineData(1e-4, 0, 0, 1, 1, 1e-6)]
+    [InlineData(0.5, 4, 1, 1, 9, 0.05)]
+    [InlineData(0.5, 1, 2, 1, 9, 0.05)]
+    [InlineData(0.5, 1, 0.1, 1, 9, 0.1)]
+    [InlineData(0.5, 1, 0.1, 3, 9, 0.31622776601683794)]
+    [InlineData(1e-4, 1, 0, 1, 9, 0.01)]
+    [InlineData(0.5, 0, 0, 1, 9, 0.0005)]
+    [InlineData(1e-4, 0, 0, 1, 9, 1e-6)]
     [InlineData(0.5, 1, 0.1, 1, 0.03, 0.03)]
     [InlineData(0.5, 1, double.NaN, 1, 1, 0.5)]
     [InlineData(0.5, 1, double.PositiveInfinity, 1, 1, 0.5)]
     public void The_first_step_follows_the_book(double h0, double d1, double d2, int order, double limit, double expected) =>
         InitialStep.Choose(h0, d1, d2, order, limit).Should().BeApproximately(expected, 1e-12 * expected);
+
+    /// <summary>
+    /// The book's step for an error of 0.01 is 0.1; the limit is tried at once where the same law predicts an error up to 1e4 for it, a
+    /// factor of 1e6^{1/(p+1)}, and no more than tenfold.
+    /// </summary>
+    [Theory]
+    [InlineData(1, 0.999, 0.999)]
+    [InlineData(1, 1.001, 0.1)]
+    [InlineData(3, 0.999, 0.999)]
+    [InlineData(3, 1.001, 0.1)]
+    [InlineData(5, 0.999, 0.999)]
+    [InlineData(5, 1.001, 0.1)]
+    [InlineData(8, 0.464, 0.464)]
+    [InlineData(8, 0.465, 0.1)]
+    public void A_limit_that_one_bold_step_may_reach_is_tried_at_once(int order, double limit, double expected)
+    {
+        double slope = 0.01 * Math.Pow(10, order + 1);
+        InitialStep.Choose(0.5, slope, 0, order, limit).Should().BeApproximately(expected, 1e-12 * expected);
+        InitialStep.Choose(0.5, 0, 0.5 * slope, order, limit).Should().BeApproximately(expected, 1e-12 * expected);
+    }
 
     [Theory]
     [InlineData(1, 8.881784197001252e-16)]
