@@ -19,6 +19,7 @@ internal sealed class IntervalMethods
 
     private readonly Candidate[] _candidates;
     private readonly OdeSolverOptions _options;
+    private bool _isBegun;
 
     /// <param name="options">How to solve backward, with the method that serves where intervals are long.</param>
     /// <param name="isGiven">Whether the user gave that method, and so means no other.</param>
@@ -40,7 +41,10 @@ internal sealed class IntervalMethods
     /// <param name="solve">Solves, with options and what is known of the steps.</param>
     public Tensor Solve(double length, SolverStatistics statistics, Func<OdeSolverOptions, StepGuess?, Tensor> solve)
     {
-        Candidate chosen = Size(Own) >= length ? _candidates.MinBy(candidate => Evaluations(candidate, length))! : Own;
+        // The solve tells of the own method's steps alone: what that means for another's is worth a try where more intervals follow.
+        Candidate chosen =
+            _isBegun && Size(Own) >= length ? _candidates.MinBy(candidate => Evaluations(candidate, length))! : Own;
+        _isBegun = true;
         Tensor result = solve(_options with { Method = chosen.Method }, chosen.Guess);
         Note(chosen, StepGuess.From(statistics));
         return result;
