@@ -13,6 +13,7 @@ internal static class Startup
     internal static void Run()
     {
         OpenMPWaiting.Shorten();
+        HeapRetention.Extend();
         TorchLibraries.Watch();
     }
 }
