@@ -167,14 +167,14 @@ internal sealed record IntegrationTask(
 internal readonly record struct StepGuess(double First, double Cautious)
 {
     /// <summary>
-    /// The size behind a solve's last step, and its mean step; null without any. Where a single step was enough, no smaller one is tried
-    /// first, though the control, with an error near the tolerance, would have made the next one a little shorter.
+    /// The size behind a solve's last step, and its mean step; null without any. Where steps were rejected, errors do not follow the size as
+    /// they should, and the mean step is bold enough.
     /// </summary>
     public static StepGuess? From(SolverStatistics statistics)
     {
         if (statistics.NextStep <= 0)
             return null;
         double mean = statistics.StepSum / statistics.AcceptedSteps;
-        return new StepGuess(statistics.AcceptedSteps == 1 ? Math.Max(statistics.NextStep, mean) : statistics.NextStep, mean);
+        return new StepGuess(statistics.RejectedSteps > 0 ? Math.Min(statistics.NextStep, mean) : statistics.NextStep, mean);
     }
 }

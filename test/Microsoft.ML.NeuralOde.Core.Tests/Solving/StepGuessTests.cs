@@ -33,6 +33,16 @@ public class StepGuessTests
         guess.First.Should().BeGreaterThan(steps[^1] / 10);
     }
 
+    [Fact]
+    public void Where_steps_were_rejected_a_guess_is_no_bolder_than_the_mean_step()
+    {
+        (List<double> steps, SolverStatistics statistics) = Solve(new StepGuess(5, 0.01));
+        StepGuess guess = StepGuess.From(statistics)!.Value;
+        statistics.RejectedSteps.Should().BePositive();
+        guess.Cautious.Should().BeApproximately(steps.Average(), 1e-12);
+        guess.First.Should().Be(Math.Min(guess.Cautious, statistics.NextStep));
+    }
+
     private static (List<double> Steps, SolverStatistics Statistics) Solve(StepGuess? guess)
     {
         using Tensor y0 = ones(1, ScalarType.Float64);
