@@ -66,7 +66,8 @@ public sealed record OdeSolverOptions
     internal double LargestFixedStep => Math.Min(StepSize ?? double.PositiveInfinity, MaximumStep);
 
     /// <summary>
-    /// Size of the first step of an adaptive solve. Default: null, chosen from the derivative (Hairer, Nørsett and Wanner, II.4).
+    /// Size of the first step of an adaptive solve. Default: null, chosen from the derivative (Hairer, Nørsett and Wanner, II.4), and where
+    /// that is within a tenth of the end, or less for high orders, the whole interval.
     /// </summary>
     public double? FirstStep { get; init; }
 

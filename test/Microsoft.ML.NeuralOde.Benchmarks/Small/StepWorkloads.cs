@@ -18,6 +18,7 @@ internal static class StepWorkloads
         Workload("checkpointed, all kept", OdeMethod.Midpoint, GradientMethod.Checkpointed()),
         Workload("checkpointed, √n kept", OdeMethod.Midpoint, GradientMethod.Checkpointed((int)Math.Sqrt(Steps))),
         Workload("reversible", OdeMethod.ReversibleCoupling(OdeMethod.Midpoint), GradientMethod.Reversible()),
+        Workload("checkpointed, √n kept", OdeMethod.ReversibleHeun, GradientMethod.Checkpointed((int)Math.Sqrt(Steps))),
         Workload("reversible", OdeMethod.ReversibleHeun, GradientMethod.Reversible()),
     ];
 
