@@ -9,6 +9,10 @@ internal static class DigitSource
 {
     public const string EnvironmentVariable = "NEURALODE_DATA";
 
+    /// <summary>The folder of public data that was given, or else the environment's; null where neither is.</summary>
+    public static string? Folder(string? given) =>
+        (given ?? Environment.GetEnvironmentVariable(EnvironmentVariable)) is { Length: > 0 } folder ? folder : null;
+
     /// <summary>The digits of a command: the embedded ones where they are asked for, else as below with the environment's folder.</summary>
     public static Task<DigitData> ChooseAsync(
         string? folder, bool embedded, MnistDownloadOptions? download, Display display, CancellationToken cancellationToken) => embedded

@@ -31,7 +31,7 @@ internal static class LikelihoodCommand
         };
         command.SetAction((result, token) => Task.Run(
             () => Run(
-                Sets(result.GetValue(data) ?? Environment.GetEnvironmentVariable(DigitSource.EnvironmentVariable), result.GetValue(seed)),
+                Sets(DigitSource.Folder(result.GetValue(data)), result.GetValue(seed)),
                 result.GetValue(seconds), result.GetValue(seed), OutputFile.At("--markdown", result.GetValue(markdown)),
                 OutputFile.At("--json", result.GetValue(json)), display, token),
             token));
@@ -40,7 +40,7 @@ internal static class LikelihoodCommand
 
     private static LikelihoodSet[] Sets(string? folder, int seed)
     {
-        string? rows = string.IsNullOrEmpty(folder) ? null : new[] { Path.Combine(folder, "density"), folder }
+        string? rows = folder is null ? null : new[] { Path.Combine(folder, "density"), folder }
             .Select(place => Path.Combine(place, "miniboone_first1523.csv")).FirstOrDefault(File.Exists);
         List<LikelihoodSet> sets = [.. Planes.Select(name => LikelihoodSet.Of(ToyDensity.Parse(name), seed))];
         if (rows is not null)

@@ -28,13 +28,10 @@ internal static class QuantileCommand
             data, epochs, seed, markdown, json,
         };
         command.SetAction((result, token) => Task.Run(
-            () =>
-            {
-                string? folder = result.GetValue(data) ?? Environment.GetEnvironmentVariable(DigitSource.EnvironmentVariable);
-                Run(
-                    TabularSets.LoadNumbers(string.IsNullOrEmpty(folder) ? null : folder), result.GetValue(seed), result.GetValue(epochs),
-                    OutputFile.At("--markdown", result.GetValue(markdown)), OutputFile.At("--json", result.GetValue(json)), display, token);
-            }, token));
+            () => Run(
+                TabularSets.LoadNumbers(DigitSource.Folder(result.GetValue(data))), result.GetValue(seed), result.GetValue(epochs),
+                OutputFile.At("--markdown", result.GetValue(markdown)), OutputFile.At("--json", result.GetValue(json)), display, token),
+            token));
         return command;
     }
 

@@ -30,10 +30,9 @@ internal static class TabularCommand
         command.SetAction((result, cancellationToken) => Task.Run(
             () =>
             {
-                string? folder = result.GetValue(data) ?? Environment.GetEnvironmentVariable(DigitSource.EnvironmentVariable);
                 OutputFile? text = OutputFile.At("--out", result.GetValue(output)),
                     figures = OutputFile.At("--json", result.GetValue(json));
-                TabularSet[] sets = Choose(TabularSets.Load(string.IsNullOrEmpty(folder) ? null : folder), result.GetValue(set));
+                TabularSet[] sets = Choose(TabularSets.Load(DigitSource.Folder(result.GetValue(data))), result.GetValue(set));
                 display.Copy(
                     text, view => Run(sets, result.GetValue(seeds), result.GetValue(seed), figures, view, cancellationToken));
                 return 0;
