@@ -67,7 +67,7 @@ public sealed record OdeSolverOptions
 
     /// <summary>
     /// Size of the first step of an adaptive solve. Default: null, chosen from the derivative (Hairer, Nørsett and Wanner, II.4), and where
-    /// that is within a tenth of the end, or less for high orders, the whole interval.
+    /// an explicit method comes within a tenth of the end by that, or less for high orders, the whole interval.
     /// </summary>
     public double? FirstStep { get; init; }
 

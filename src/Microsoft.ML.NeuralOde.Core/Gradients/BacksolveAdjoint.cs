@@ -140,7 +140,7 @@ internal sealed class AdjointSolve : DifferentiableSolve
             AbsoluteTolerances = OfRows(_options.AbsoluteTolerances, states, rows),
         };
         var methods = new IntervalMethods(
-            options, _isMethodGiven, IsSolvedAlike && Outputs is null ? StepGuess.From(Solution.Statistics) : null);
+            options, _isMethodGiven, IsSolvedAlike && Outputs is null ? StepGuess.ForWayBack(Solution.Statistics) : null);
         Tensor adjoint = gradient[output];
         var heap = new HeapGuard(adjoint);
         for (int i = output; i > 0; i--)

@@ -135,6 +135,6 @@ internal sealed unsafe class AdaptiveNativeIntegrator : NativeIntegrator
         System.Evaluate(span, 1, _moved, _there);
         double** pair = stackalloc double*[] { _there, slope };
         double d2 = System.Norm.Of(state, state, 1, [1, -1], pair);
-        return InitialStep.Choose(h0, d1, d2, Options.Method.StartOrder, limit);
+        return InitialStep.Choose(h0, d1, d2, Options.Method.StartOrder, limit, mayBeBold: !Options.Method.SolvesEquations);
     }
 }

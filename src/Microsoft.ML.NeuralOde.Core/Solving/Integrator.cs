@@ -166,15 +166,15 @@ internal sealed record IntegrationTask(
 /// <param name="Cautious">The next one, should that be rejected, unless the error asks for a smaller one.</param>
 internal readonly record struct StepGuess(double First, double Cautious)
 {
+    /// <summary>The size behind a solve's last step, and its mean step; null without any.</summary>
+    public static StepGuess? From(SolverStatistics statistics) =>
+        statistics.NextStep > 0 ? new StepGuess(statistics.NextStep, statistics.StepSum / statistics.AcceptedSteps) : null;
+
     /// <summary>
-    /// The size behind a solve's last step, and its mean step; null without any. Where steps were rejected, errors do not follow the size as
-    /// they should, and the mean step is bold enough.
+    /// The same for the way back of a solve. Where it had steps rejected, errors do not follow the size as they should, and the mean step
+    /// is bold enough.
     /// </summary>
-    public static StepGuess? From(SolverStatistics statistics)
-    {
-        if (statistics.NextStep <= 0)
-            return null;
-        double mean = statistics.StepSum / statistics.AcceptedSteps;
-        return new StepGuess(statistics.RejectedSteps > 0 ? Math.Min(statistics.NextStep, mean) : statistics.NextStep, mean);
-    }
+    public static StepGuess? ForWayBack(SolverStatistics statistics) =>
+        From(statistics) is { } guess && statistics.RejectedSteps > 0
+            ? guess with { First = Math.Min(guess.First, guess.Cautious) } : From(statistics);
 }

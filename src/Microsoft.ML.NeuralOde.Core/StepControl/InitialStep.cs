@@ -52,7 +52,7 @@ internal static class InitialStep
 
         var steps = new double[lanes];
         for (int lane = 0; lane < lanes; lane++)
-            steps[lane] = Choose(h0[lane], d1[lane], d2[lane], order, limits[lane]);
+            steps[lane] = Choose(h0[lane], d1[lane], d2[lane], order, limits[lane], mayBeBold: !options.Method.SolvesEquations);
         return steps;
     }
 
@@ -64,9 +64,10 @@ internal static class InitialStep
     }
 
     /// <summary>
-    /// The first size, from the norm of the derivative and that of its change over the Euler step; the limit where that is near.
+    /// The first size, from the norm of the derivative and that of its change over the Euler step; the limit where that is near, unless a
+    /// refused step costs so much that it is not worth it.
     /// </summary>
-    public static double Choose(double h0, double d1, double d2, int order, double limit)
+    public static double Choose(double h0, double d1, double d2, int order, double limit, bool mayBeBold = true)
     {
         double slope = Math.Max(d1, d2 / h0);
         double h1 = slope <= 1e-15 ? Math.Max(1e-6, h0 * 1e-3) : Math.Pow(AllowedError / slope, 1.0 / (order + 1));
@@ -75,7 +76,7 @@ internal static class InitialStep
         if (!double.IsFinite(step) || step <= 0)
             return Math.Min(h0, limit);
         // One step instead of two, as most layers of neural networks take; should its error be too large, it tells the size of the next.
-        double bold = Math.Min(Growth, Math.Pow(PredictedError / AllowedError, 1.0 / (order + 1)));
+        double bold = !mayBeBold ? 1 : Math.Min(Growth, Math.Pow(PredictedError / AllowedError, 1.0 / (order + 1)));
         return step * bold >= limit ? limit : step;
     }
 }

@@ -34,10 +34,14 @@ public class StepGuessTests
     }
 
     [Fact]
-    public void Where_steps_were_rejected_a_guess_is_no_bolder_than_the_mean_step()
+    public void Where_steps_were_rejected_the_way_back_begins_no_bolder_than_with_the_mean_step()
     {
+        using Tensor y0 = ones(1, ScalarType.Float64);
+        using OdeSolution smooth = Ode.Solve(Problems.Decay, y0, tensor(new[] { 0.0, 3.0 }), new OdeSolverOptions { FirstStep = 0.01 });
+        smooth.Statistics.RejectedSteps.Should().Be(0);
+        StepGuess.ForWayBack(smooth.Statistics).Should().Be(StepGuess.From(smooth.Statistics));
         (List<double> steps, SolverStatistics statistics) = Solve(new StepGuess(5, 0.01));
-        StepGuess guess = StepGuess.From(statistics)!.Value;
+        StepGuess guess = StepGuess.ForWayBack(statistics)!.Value;
         statistics.RejectedSteps.Should().BePositive();
         guess.Cautious.Should().BeApproximately(steps.Average(), 1e-12);
         guess.First.Should().Be(Math.Min(guess.Cautious, statistics.NextStep));

@@ -287,6 +287,7 @@ public class StepControlTests
         double slope = 0.01 * Math.Pow(10, order + 1);
         InitialStep.Choose(0.5, slope, 0, order, limit).Should().BeApproximately(expected, 1e-12 * expected);
         InitialStep.Choose(0.5, 0, 0.5 * slope, order, limit).Should().BeApproximately(expected, 1e-12 * expected);
+        InitialStep.Choose(0.5, slope, 0, order, limit, mayBeBold: false).Should().BeApproximately(0.1, 1e-12);
     }
 
     [Theory]
