@@ -273,7 +273,7 @@ static string[] TestedBy(string name) => name switch
         "PathIntegrals.StepPenaltyTests", "Native.NativeSolveTests"],
     "Core/Dynamics" => ["Dynamics", "Gradients.RandomDynamicsTests", "OdeBlockTests", "Inference.DenseRowSolverTests", "PathIntegrals",
         "Solving.WrongInputTests"],
-    "Core/PathIntegrals" => ["PathIntegrals", "Dynamics", "Flows.ContinuousFlowTests"],
+    "Core/PathIntegrals" => ["PathIntegrals", "Dynamics.PathRateTests", "Dynamics.DensePathEvaluatorTests"],
     "Data" => ["Data", "Training.StreamingTests", "Training.ValidationKeyTests"],
     "Anomaly" => ["Anomaly", "Prediction.ThresholdTests"],
     "Flows" => ["Density"],
