@@ -9,6 +9,8 @@ using System.Text.RegularExpressions;
 
 const string Table = "docs/testing.md";
 const int BlockLines = 12;
+// Told to MutantHost.cs by a letter before the number.
+const string MutantOfOnce = "s";
 
 var rooms = new List<string>();
 string? tests = null;
@@ -73,6 +75,8 @@ void Try(string name, string project, string bin, string prepared)
             reached.UnionWith(test.GetProperty("Mutants").EnumerateArray().Select(id => id.GetInt32()));
             once.UnionWith(test.GetProperty("Static").EnumerateArray().Select(id => id.GetInt32()));
         }
+    // A type's static values are made in whatever test comes first, and may serve any.
+    once.UnionWith(mutants.Where(mutant => mutant.IsStatic && reached.Contains(mutant.Id)).Select(mutant => mutant.Id));
     reached.UnionWith(once);
     Console.WriteLine($"{count} tests in {clock.Elapsed.TotalSeconds:F0} s");
 
@@ -84,7 +88,8 @@ void Try(string name, string project, string bin, string prepared)
         bool alone = once.Contains(waiting.Peek());
         int[] batch = [.. waiting.TakeWhile((id, index) => index == 0 || (!alone && !once.Contains(id))).Take(100)];
         int before = fates.Count;
-        Watch([host, "try", project, filter, reachFile, .. batch.Select(id => id.ToString(CultureInfo.InvariantCulture))], batch, fates,
+        string[] ids = Array.ConvertAll(batch, id => (alone ? MutantOfOnce : "") + id.ToString(CultureInfo.InvariantCulture));
+        Watch([host, "try", project, filter, reachFile, .. ids], batch, fates,
             patience: TimeSpan.FromMilliseconds(15_000 + 5 * slowest));
         for (int i = fates.Count - before; i > 0; i--)
             waiting.Dequeue();
@@ -222,7 +227,8 @@ List<Mutant> Draw(string name, string prepared)
             int line = mutant.GetProperty("location").GetProperty("start").GetProperty("line").GetInt32();
             if (mutant.GetProperty("status").GetString() is not ("CompileError" or "Ignored") && drawn[(line - 1) / BlockLines])
                 mutants.Add(new(
-                    int.Parse(mutant.GetProperty("id").GetString()!, CultureInfo.InvariantCulture), Describe(path, lines, mutant)));
+                    int.Parse(mutant.GetProperty("id").GetString()!, CultureInfo.InvariantCulture), Describe(path, lines, mutant),
+                    mutant.TryGetProperty("static", out JsonElement isStatic) && isStatic.ValueKind == JsonValueKind.True));
         }
     }
     return mutants;
@@ -348,7 +354,7 @@ static int Run(string directory, string program, IEnumerable<string> arguments, 
     return process.ExitCode;
 }
 
-internal sealed record Mutant(int Id, string Text)
+internal sealed record Mutant(int Id, string Text, bool IsStatic)
 {
     public override string ToString() => Text;
 }
