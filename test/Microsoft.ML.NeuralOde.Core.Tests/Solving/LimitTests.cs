@@ -51,6 +51,30 @@ public class LimitTests
         backward.StepSize.Should().BeNegative();
     }
 
+    /// <summary>Shapes of a state, and the row of each whose second number, or only one, has a pole at 1/2.</summary>
+    [Theory]
+    [InlineData(new long[0], null)]
+    [InlineData(new long[] { 1 }, 0L)]
+    [InlineData(new long[] { 3, 2 }, 1L)]
+    [InlineData(new long[] { 2, 2, 3 }, 0L)]
+    public void What_blows_up_is_named_by_row_whatever_the_shape(long[] shape, long? row)
+    {
+        using IDisposable noGrad = no_grad();
+        // y = 1 / (1/y₀ − t), which 0 stays.
+        using Tensor y0 = zeros(shape, ScalarType.Float64);
+        if (row is null)
+            y0.fill_(2);
+        else
+            y0.reshape(shape[0], -1)[row.Value][^1] = 2;
+        foreach (int direction in new[] { 1, -1 })
+        {
+            OdeSolverException failure = FluentActions.Invoking(() => Ode.Solve((t, y) => direction * y * y, y0, 0, direction, new()))
+                .Should().Throw<OdeSolverException>().WithMessage("The solution blows up*").Which;
+            failure.Rows.Should().Equal(row is { } its ? [its] : Array.Empty<long>());
+            failure.Time.Should().BeApproximately(0.5 * direction, 1e-3);
+        }
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(-1)]
