@@ -142,9 +142,8 @@ void Watch(IEnumerable<string> arguments, int[] batch, Dictionary<int, string> f
     string? end = null;
     while (!process.WaitForExit(500))
     {
-        process.Refresh();
         end = Environment.TickCount64 - Interlocked.Read(ref heard) > patience.TotalMilliseconds ? "timeout"
-            : process.WorkingSet64 > MemoryLimit ? "killed" : null;
+            : Memory(process) > MemoryLimit ? "killed" : null;
         if (end is null)
             continue;
         process.Kill(entireProcessTree: true);
@@ -158,6 +157,20 @@ void Watch(IEnumerable<string> arguments, int[] batch, Dictionary<int, string> f
         throw new InvalidOperationException(
             $"The tests ended with {process.ExitCode} before the first of {batch.Length} mutants was tried.");
     fates[batch[done]] = end ?? "killed";
+}
+
+// 0 for a process that ended while it was looked at.
+static long Memory(Process process)
+{
+    try
+    {
+        process.Refresh();
+        return process.WorkingSet64;
+    }
+    catch (InvalidOperationException)
+    {
+        return 0;
+    }
 }
 
 bool Prepare(string project, string bin, string prepared)
