@@ -282,7 +282,7 @@ static string[] TestedBy(string name) => name switch
     "Core/Stepping" => ["Stepping", "Solving.SolveTests", "Solving.PerRowTests", "Solving.TimeResolutionTests",
         "Solving.OptionAmountTests"],
     "Core/Solving" => ["Solving", "Native.NativeEventTests", "Native.NativeResetTests", "Paths.ControlledSolveTests",
-        "PathIntegrals.StepPenaltyTests"],
+        "PathIntegrals.StepPenaltyTests", "Methods.ReversibleCouplingTests"],
     "Core/Gradients" => ["Gradients", "Solving.PerRowTests", "Solving.DiscontinuityTests", "Solving.RowTimesTests",
         "Solving.TupleStateTests", "Solving.WrongInputTests", "Methods.ReversibleCouplingTests", "Methods.ImplicitTests",
         "PathIntegrals.PathIntegrationTests", "PathIntegrals.StepPenaltyTests"],

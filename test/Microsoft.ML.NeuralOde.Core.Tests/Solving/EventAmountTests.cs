@@ -90,6 +90,8 @@ public class EventAmountTests
             solution.Events.Should().ContainSingle(what).Which.Time.ToDouble().Should().Be(direction, what);
             double expected = isThere ? 1 + slope : ends ? double.NaN : 11 + slope * outputs[^1];
             double found = solution.States[outputs.Length - 1].ToDouble();
+            if (isThere)
+                found.Should().Be(solution.Events[0].State.ToDouble(), what);
             (double.IsNaN(found) ? double.NaN : Math.Round(found, 6)).Should().Be(Math.Round(expected, 6), what);
         }
     }
@@ -178,6 +180,25 @@ public class EventAmountTests
                 solution.Events.Select(item => item.Time.ToDouble()).Should()
                     .Equal([1 - Math.Sqrt(2 * below), 1 + Math.Sqrt(2 * below)], (a, b) => Math.Abs(a - b) < 1e-8);
             }
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(-1)]
+    public void Recorded_events_have_their_times_and_states_between_the_outputs_and_at_them(int direction)
+    {
+        using IDisposable noGrad = no_grad();
+        using Tensor y0 = zeros(1, ScalarType.Float64);
+        using Tensor times = tensor(new[] { 0, 0.5 * direction, direction });
+        OdeEvent[] events = [.. new[] { 0.75, 0.25, 0.5, 0.9 }.Select(place => new OdeEvent((t, y) => y[0] - place))];
+        using OdeSolution solution = Ode.Solve(
+            (t, y) => full_like(y, direction), y0, times, Tight with { FirstStep = 1, Events = events });
+        solution.Events.Select(item => item.Event).Should().Equal(events[1], events[2], events[0], events[3]);
+        double[] expected = [0.25, 0.5, 0.75, 0.9];
+        solution.Events.Select(item => item.Time.ToDouble() * direction).Should().Equal(expected, (a, b) => Math.Abs(a - b) < 1e-14);
+        solution.Events.Select(item => item.State.ToDouble()).Should().Equal(expected, (a, b) => Math.Abs(a - b) < 1e-14);
+        solution.States.data<double>().ToArray().Should().Equal([0, 0.5, 1], (a, b) => Math.Abs(a - b) < 1e-14);
+        solution.Status.Should().Equal(RowStatus.Completed);
     }
 
     [Fact]

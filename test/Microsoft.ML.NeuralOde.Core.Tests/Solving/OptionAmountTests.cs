@@ -145,7 +145,12 @@ public class OptionAmountTests
         };
         Action solve = () => Ode.Solve((t, y) => t.ToDouble() == 0 ? -y : y * double.NaN, y0, 0, 8, options);
         OdeSolverException failure = solve.Should().Throw<OdeSolverException>().Which;
-        (failure.Time, failure.StepSize).Should().Be((0, last));
+        (failure.Failure, failure.Time, failure.StepSize).Should().Be((SolverFailure.NonFinite, 0, last));
+        // The equations of an implicit method have no solution there.
+        Action implicitly = () => Ode.Solve(
+            (t, y) => t.ToDouble() == 0 ? -y : y * double.NaN, y0, 0, 8,
+            options with { Method = OdeMethod.Radau5, Jacobian = (t, y) => -eye(1, dtype: ScalarType.Float64) });
+        implicitly.Should().Throw<OdeSolverException>().Which.Failure.Should().Be(SolverFailure.Newton);
     }
 
     [Theory]
