@@ -276,8 +276,8 @@ static string[] TestedBy(string name) => name switch
 {
     "Core/." => ["OdeBlockTests", "StateAugmentationTests", "AdamOptimizerTests", "StepControl", "Solving.OptionAmountTests",
         "Solving.OptionTextTests", "Solving.FailureTests", "Solving.WrongInputTests", "Solving.EventTests", "Solving.SolveTests",
-        "Solving.RowTimesTests", "Solving.TupleStateTests", "Solving.CitationTests", "Gradients.AdjointOptionTests", "Methods.OwnTableauTests",
-        "Native.NativeFailureTests", "Native.NativeSolveTests", "Native.NativeEventTests"],
+        "Solving.RowTimesTests", "Solving.TupleStateTests", "Solving.CitationTests", "Gradients.AdjointOptionTests",
+        "Methods.OwnTableauTests", "Native.NativeFailureTests", "Native.NativeSolveTests", "Native.NativeEventTests"],
     "Core/StepControl" => ["StepControl", "Solving.OptionAmountTests", "Solving.StepGuessTests"],
     "Core/Stepping" => ["Stepping", "Solving.SolveTests", "Solving.PerRowTests", "Solving.TimeResolutionTests",
         "Solving.OptionAmountTests"],

@@ -55,7 +55,7 @@ public class EventAmountTests
         }
     }
 
-    /// <summary>Slope of the state, time of an event at 1, output times, and whether the output behind the event is the state there.</summary>
+    /// <summary>Slope of the state, whether an event at 1 ends it, output times, and whether the last is the state there.</summary>
     public static TheoryData<string, double, bool, double[], bool> Outputs => new()
     {
         { "within eight numbers", 1, true, [0, 1 + 8 * Epsilon], true },
@@ -255,7 +255,8 @@ public class EventAmountTests
                 .WithMessage($"*MaximumSteps is {limit}, and {events} events happened*").Which;
             (failure.Failure, Math.Round(failure.Time, 9)).Should().Be((SolverFailure.StepLimit, 0.75 * events));
             using OdeSolution part =
-                Ode.Solve((t, y) => ones_like(y), y0, 0, 4, options with { MaximumSteps = limit, OnStepLimit = StepLimitBehavior.ReturnPartial });
+                Ode.Solve((t, y) => ones_like(y), y0, 0, 4,
+                    options with { MaximumSteps = limit, OnStepLimit = StepLimitBehavior.ReturnPartial });
             part.Status.Should().Equal(RowStatus.StepLimit);
             part.Events.Should().HaveCount(events);
         }

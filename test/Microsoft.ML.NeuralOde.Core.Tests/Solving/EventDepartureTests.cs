@@ -80,7 +80,8 @@ public class EventDepartureTests
     [MemberData(nameof(Rests))]
     public void A_function_that_stands_still_must_not_be_carried_on_by_its_equation(int sign, double[] values, int? expected)
     {
-        double G(double sigma) => sigma == 0 ? 0 : sigma == 1e-3 ? values[0] : sigma == 0.1 ? values[1] : sigma == 1 ? values[2] : double.NaN;
+        double G(double sigma) =>
+            sigma == 0 ? 0 : sigma == 1e-3 ? values[0] : sigma == 0.1 ? values[1] : sigma == 1 ? values[2] : double.NaN;
         var departure = new EventDeparture(2, 0.5, 1e-16, G);
         double? Speed(bool interrupts) => departure.Speed(sign, 0, 0, interrupts, _ => 0);
         if (expected is { } its)
@@ -89,7 +90,8 @@ public class EventDepartureTests
                 Math.Sign(Speed(interrupts) ?? 0).Should().Be(its);
             return;
         }
-        OdeSolverException failure = FluentActions.Invoking(() => Speed(true)).Should().Throw<OdeSolverException>().WithMessage("*at rest*").Which;
+        OdeSolverException failure =
+            FluentActions.Invoking(() => Speed(true)).Should().Throw<OdeSolverException>().WithMessage("*at rest*").Which;
         (failure.Failure, failure.Time, failure.StepSize).Should().Be((SolverFailure.EventAccumulation, 2, 0.5));
         // Where it is only recorded nothing was reset.
         Speed(false).Should().BeNull();

@@ -97,7 +97,8 @@ public class SignChangesTests
     [Fact]
     public void A_function_without_zeros_costs_nine_values_and_one_with_a_plain_zero_as_many()
     {
-        foreach (Func<double, double> function in new Func<double, double>[] { x => 1 + x, Math.Exp, x => x - 0.7, x => Math.Sin(3 * x - 1) })
+        foreach (Func<double, double> function in
+            new Func<double, double>[] { x => 1 + x, Math.Exp, x => x - 0.7, x => Math.Sin(3 * x - 1) })
         {
             int calls = 0;
             SignChanges.Find(x => { calls++; return function(x); }, function(0), 0, () => 0);
