@@ -30,7 +30,8 @@ internal static class MutantHost
     private static Type _control = null!;
 
     /// <summary>
-    /// <c>reach LIBRARY FILTER FILE</c> or <c>try LIBRARY FILTER FILE MUTANT…</c>; the filter is names, separated by bars.
+    /// <c>reach LIBRARY FILTER FILE</c> or <c>try LIBRARY FILTER FILE MUTANT…</c>; the filter is names, separated by bars. What happens
+    /// once a process has an s before its mutant's number.
     /// </summary>
     private static int Main(string[] arguments)
     {
@@ -39,7 +40,7 @@ internal static class MutantHost
         if (arguments[0] == "reach")
             _control.GetField("CaptureCoverage")!.SetValue(null, true);
         else if (arguments.Length == 5)
-            Activate(int.Parse(arguments[4], CultureInfo.InvariantCulture));
+            Activate(int.Parse(arguments[4].TrimStart('s'), CultureInfo.InvariantCulture));
         Dictionary<string, ITestCase> cases = Discover(arguments[2].Split('|'));
         if (arguments[0] == "reach")
         {
@@ -49,9 +50,9 @@ internal static class MutantHost
         Reach[] reach = JsonSerializer.Deserialize<Reach[]>(File.ReadAllText(arguments[3]))!;
         foreach (string text in arguments.Skip(4))
         {
-            int mutant = int.Parse(text, CultureInfo.InvariantCulture);
+            int mutant = int.Parse(text.TrimStart('s'), CultureInfo.InvariantCulture);
             // Short tests first: most mutants are noticed by the first tests that reach them. What runs once a process may serve any test.
-            bool once = reach.Any(test => test.Static.Contains(mutant));
+            bool once = text[0] == 's';
             double spent = 0;
             ITestCase[] tests = [.. reach.Where(test => once || test.Mutants.Contains(mutant)).OrderBy(test => test.Milliseconds)
                 .TakeWhile((test, index) => index == 0 || (spent += test.Milliseconds) < MostMilliseconds)

@@ -113,17 +113,17 @@ internal sealed unsafe class NativeEventWatcher
         atOnce = [.. atOnce.OrderBy(passage => _events[passage.Event].Interrupts).ThenBy(passage => passage.Event)];
         foreach (Passage passage in atOnce)
             Record(passage.Event, time, state);
-        atOnce = [.. atOnce.Where(passage => _events[passage.Event].Interrupts)];
         if (atOnce.Any(passage => _events[passage.Event].IsTerminal))
             return null;
         if (_resets.Add(time, _begin) is { } failure)
             throw failure;
         _begin = time;
+        // What was only recorded here is not to be recorded again either.
         _starts = [.. atOnce.Select(passage => (passage, Evaluate(_events[passage.Event], time, state)))];
         Array.Clear(_signs);
         Array.Clear(_rough);
         NativeSystem.Copy(state, _next, _system.Size);
-        foreach (Passage passage in atOnce)
+        foreach (Passage passage in atOnce.Where(passage => _events[passage.Event].Interrupts))
         {
             NativeSystem.Copy(_next, _state, _system.Size);
             _events[passage.Event].Reset!(
@@ -155,7 +155,7 @@ internal sealed unsafe class NativeEventWatcher
         {
             value = departure.Deflated(speed);
             changes = SignChanges.Find(value, speed, Math.Sign(speed), () => 100 * EndNoise(), pieces);
-            if (changes.Brackets.Count > 0 && Counts(item, changes.Brackets[0]))
+            if (item.Interrupts && changes.Brackets.Count > 0 && Counts(item, changes.Brackets[0]))
                 departure.CheckHop(SignChanges.Root(value, changes.Brackets[0]), Noise(item, span.Start, stepper.State));
         }
         else
@@ -181,7 +181,7 @@ internal sealed unsafe class NativeEventWatcher
         if (place < 0)
             return null;
         (Passage origin, double residual) = _starts![place];
-        return departure.Speed(origin.Sign, residual, Noise(_events[index], span.Start, stepper.State), sigma =>
+        return departure.Speed(origin.Sign, residual, Noise(_events[index], span.Start, stepper.State), _events[index].Interrupts, sigma =>
         {
             double* slope = stepper.Derivative();
             for (int i = 0; i < _system.Size; i++)

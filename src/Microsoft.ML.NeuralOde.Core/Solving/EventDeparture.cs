@@ -21,9 +21,10 @@ internal readonly struct EventDeparture(double start, double size, double spacin
     /// <param name="sign">The sign of g before the event.</param>
     /// <param name="residual">The value of g at the event, as near to 0 as it could be brought.</param>
     /// <param name="noise">By how much rounding moves g.</param>
+    /// <param name="interrupts">Whether the event interrupts the solve, which then would not come away from it.</param>
     /// <param name="tangent">g at fractions of the step along the tangent, where the smallest differences survive.</param>
     /// <exception cref="OdeSolverException">The event follows itself before anything lies in between.</exception>
-    public double? Speed(int sign, double residual, double noise, Func<double, double> tangent)
+    public double? Speed(int sign, double residual, double noise, bool interrupts, Func<double, double> tangent)
     {
         double first = function(0);
         bool isZero = Math.Abs(first) <= 4 * Math.Max(Math.Abs(residual), noise);
@@ -40,11 +41,11 @@ internal readonly struct EventDeparture(double start, double size, double spacin
         foreach (double sigma in (ReadOnlySpan<double>)[1e-3, 0.1, 1])
         {
             int there = Math.Sign(function(sigma) - first);
-            if (there == -sign)
+            if (there == -sign && interrupts)
                 throw Accumulation(start, size,
                     "The reset leaves the state at rest where the event happens, and the right-hand side carries it on through.");
             if (there != 0)
-                return there * double.Epsilon;
+                return there == -sign ? null : there * double.Epsilon;
         }
         return null;
     }

@@ -81,7 +81,8 @@ internal sealed class EventSolve
             state = occurred.Aggregate(occurred[0].State, (current, occurrence) => occurrence.Event.Apply(occurrence.Time, current));
             start = _withGradient ? occurred[^1].Time : null;
             from = end;
-            starts = Array.ConvertAll(last, found => new EventStart(found.Event, found.Sign, stretch.Residuals[found.Event]));
+            starts = [.. stretch.Found.Where(found => found.Time == end)
+                .Select(found => new EventStart(found.Event, found.Sign, stretch.Residuals[found.Event]))];
             status = RowStatus.Completed;
         }
         Tensor missing = full_like(_problem.InitialState.detach(), Numbers.NaN);
@@ -98,7 +99,7 @@ internal sealed class EventSolve
     /// <param name="Found">The events.</param>
     /// <param name="Status">How it ended.</param>
     /// <param name="End">The time that was reached where no event interrupted it.</param>
-    /// <param name="Residuals">What the functions of the events that interrupted it are there.</param>
+    /// <param name="Residuals">What the functions of the events at its end are there.</param>
     /// <param name="Reached">How many output times were reached; those at the interruption among them.</param>
     private sealed record Stretch(
         List<FoundEvent> Found, RowStatus Status, double End, Dictionary<OdeEvent, double> Residuals, int Reached);
@@ -138,7 +139,7 @@ internal sealed class EventSolve
         if (status == RowStatus.Event)
         {
             end = watcher.Found[^1].Time;
-            foreach (FoundEvent found in watcher.Found.Where(found => found.Time == end && found.Event.Interrupts))
+            foreach (FoundEvent found in watcher.Found.Where(found => found.Time == end))
                 residuals[found.Event] = watcher.Evaluate(found.Event, end, final!);
         }
         int reached = outputs.Count(time => (end - time) * direction >= 0);

@@ -82,7 +82,7 @@ internal sealed class EventWatcher
             {
                 value = departure.Deflated(speed);
                 changes = SignChanges.Find(value, speed, Math.Sign(speed), () => 100 * Noise(), pieces);
-                if (changes.Brackets.Count > 0 && Counts(item, changes.Brackets[0].Sign))
+                if (item.Interrupts && changes.Brackets.Count > 0 && Counts(item, changes.Brackets[0].Sign))
                     departure.CheckHop(SignChanges.Root(value, changes.Brackets[0]), this.Noise(item, start, stepper.State));
             }
             else
@@ -169,7 +169,7 @@ internal sealed class EventWatcher
             return null;
         double start = attempt.Span.Start[0], size = attempt.Span.Size[0];
         Tensor slope = stepper.Derivative();
-        return departure.Speed(origin.Sign, origin.Residual, Noise(item, start, stepper.State), sigma =>
+        return departure.Speed(origin.Sign, origin.Residual, Noise(item, start, stepper.State), item.Interrupts, sigma =>
         {
             using Tensor step = slope.Times(sigma * size);
             using Tensor moved = stepper.State.Plus(step);

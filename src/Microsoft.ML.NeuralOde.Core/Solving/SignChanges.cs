@@ -146,18 +146,20 @@ internal sealed class SignChanges
         double error =
             2 * Math.Max(Math.Abs(coefficients[^1]) + Math.Abs(coefficients[^2]), Math.Abs(guard - Polynomial(coefficients, Guard)));
         double smallest = Math.Min(values.Min(Math.Abs), Math.Abs(guard));
-        bool isPlain = smallest > 4 * error && Array.TrueForAll(values, value => Math.Sign(value) == Math.Sign(guard));
+        // Between values far from zero a polynomial may come there all the same.
+        bool isFar = smallest > 4 * error && Array.TrueForAll(values, value => Math.Sign(value) == Math.Sign(guard));
 
         var places = new List<(double Place, double Value)>(Degree + 2);
         for (int j = 0; j <= Degree; j++)
             places.Add((Points[j], values[j]));
         places.Insert(places.FindIndex(entry => entry.Place > Guard), (Guard, guard));
-        bool isKnown = isPlain || size == 0, isNoise = false;
+        bool isKnown = size == 0 || (isFar && LookBetween(places, coefficients, error, from, width)), isNoise = false;
         if (!isKnown)
         {
             // No smaller piece cures rounding.
             isNoise = error <= 16 * _noise.Value;
-            isKnown = (error <= Resolved * size || isNoise) && (LookBetween(places, coefficients, error, from, width) || isNoise);
+            bool isSure = !isFar && (error <= Resolved * size || isNoise) && LookBetween(places, coefficients, error, from, width);
+            isKnown = isSure || isNoise;
         }
         if (!isKnown && depth < DeepestPiece && _pieces < _mostPieces)
         {
@@ -194,17 +196,22 @@ internal sealed class SignChanges
                 if (value < least)
                     (place, least) = (there, value);
             }
-            // The parabola through three neighbours has its lowest point next to the polynomial's.
+            // The parabola through three neighbours has its lowest point next to the polynomial's, the nearer the closer they are.
             double h = (right - left) / Steps;
-            double below = sign * Polynomial(coefficients, place - h), above = sign * Polynomial(coefficients, place + h);
-            double curvature = below - 2 * least + above;
-            if (curvature > 0)
+            do
             {
-                double lowest = Math.Clamp(place + h * (below - above) / (2 * curvature), left, right);
-                double value = sign * Polynomial(coefficients, lowest);
-                if (value < least)
-                    (place, least) = (lowest, value);
+                double below = sign * Polynomial(coefficients, place - h), above = sign * Polynomial(coefficients, place + h);
+                double curvature = below - 2 * least + above;
+                if (curvature > 0)
+                {
+                    double lowest = Math.Clamp(place + h * (below - above) / (2 * curvature), left, right);
+                    double value = sign * Polynomial(coefficients, lowest);
+                    if (value < least)
+                        (place, least) = (lowest, value);
+                }
+                h /= Steps;
             }
+            while (least > error && least < Math.Min(Math.Abs(before), Math.Abs(after)) / 2 && h > 1e-7 * (right - left));
             if (least > error || !(place > left && place < right))
                 continue;
             double found = _function(from + width * place);

@@ -57,6 +57,45 @@ public class NativeEventTests
             native.Events[i].Time.Should().BeApproximately(tensors.Events[i].Time.ToDouble(), 1e-9);
     }
 
+    [Theory]
+    [InlineData("dopri5")]
+    [InlineData("dopri8")]
+    [InlineData("radau5")]
+    [InlineData("rk4")]
+    public void A_ball_that_just_passes_a_height_does_so_on_its_way_up_and_down(string method)
+    {
+        // Thrown up at 1, with gravity 1: it is at 1/2 − d at 1 ∓ √(2d). One step may take it past both.
+        foreach (double below in new[] { 1e-2, 1e-4, 1e-6 })
+            foreach (double end in new[] { 1.7, 1.9, 2.2, 3 })
+            {
+                NativeOdeSolution solution = Ode.Solve((t, y, dy) => (dy[0], dy[1]) = (y[1], -1), [0, 1], [0, end],
+                    new OdeSolverOptions { Method = OdeMethod.Parse(method), FirstStep = method == "rk4" ? null : 3 },
+                    events: [new NativeOdeEvent((t, y) => y[0] - (0.5 - below))]);
+                solution.Events.Select(item => item.Time).Should()
+                    .Equal([1 - Math.Sqrt(2 * below), 1 + Math.Sqrt(2 * below)], (a, b) => Math.Abs(a - b) < 1e-8);
+            }
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(16)]
+    [InlineData(1e7)]
+    public void An_event_that_is_recorded_behind_a_reset_is_so_once(double spacings)
+    {
+        foreach (int direction in new[] { 1, -1 })
+        {
+            // Numbers below 1 are 2⁻⁵³ apart.
+            double distance = spacings * Math.ScaleB(1, -53);
+            var reset = new NativeOdeEvent((t, y) => t - 0.5 * direction, reset: (t, y, next) => next[0] = y[0] + 1);
+            var seen = new NativeOdeEvent((t, y) => t - (0.5 + distance) * direction);
+            NativeOdeSolution solution = Ode.Solve(
+                (t, y, dy) => dy[0] = 0, [1], [0, direction], Options with { FirstStep = 1 }, events: [reset, seen]);
+            solution.Events.Select(item => item.Event).Should().BeEquivalentTo([reset, seen]);
+            solution.Final[0].Should().Be(2);
+            solution.Events.Single(item => item.Event == seen).Time.Should().BeApproximately((0.5 + distance) * direction, 1e-14);
+        }
+    }
+
     [Fact]
     public void An_event_function_that_returns_NaN_is_refused_by_name()
     {

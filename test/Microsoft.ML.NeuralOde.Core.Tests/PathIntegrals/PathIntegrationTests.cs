@@ -134,6 +134,75 @@ public class PathIntegrationTests
         }
     }
 
+    [Fact]
+    public void Integrals_that_are_controlled_are_exact_where_the_state_needs_no_care()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        // y′ = y cos 20t from 0 stays there, and ‖∂f/∂y‖² is 2 cos² 20t in two dimensions.
+        Tensor y = zeros([1, 2], ScalarType.Float64);
+        double expected = 3 + Math.Sin(120) / 40;
+        PathResult controlled = Solve(true), free = Solve(false);
+        controlled.JacobianNorm!.ToDouble().Should().BeApproximately(expected, 1e-5);
+        free.Statistics.AcceptedSteps.Should().BeLessThan(controlled.Statistics.AcceptedSteps / 3);
+
+        PathResult Solve(bool control) => PathIntegration.Solve(
+            new Oscillating(), y, 0, 3, new OdeSolverOptions { RelativeTolerance = 1e-7, AbsoluteTolerance = 1e-9 },
+            PathQuantities.JacobianNorm, TraceEstimator.Exact, controlIntegrals: control);
+    }
+
+    [Fact]
+    public void Times_are_as_exact_as_the_state()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        // 0.1 and 0.7 are no float32 numbers.
+        PathResult result = PathIntegration.Solve(
+            new Oscillating(), ones([1, 1], ScalarType.Float64), 0.1, 0.7,
+            new OdeSolverOptions { RelativeTolerance = 1e-12, AbsoluteTolerance = 1e-13, Method = OdeMethod.Dopri8 },
+            PathQuantities.None, TraceEstimator.Exact);
+        result.State.ToDouble().Should().BeApproximately(Math.Exp((Math.Sin(14) - Math.Sin(2)) / 20), 1e-12);
+    }
+
+    [Theory]
+    [InlineData("checkpointed")]
+    [InlineData("adjoint")]
+    public void Conditions_get_their_gradients_along_a_path(string gradient)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        manual_seed(3).Dispose();
+        var dynamics = new DenseDynamics(3, [5], conditions: 2);
+        dynamics.to(ScalarType.Float64);
+        Tensor y = randn(4, 3, ScalarType.Float64), condition = randn(4, 2, ScalarType.Float64);
+        Tensor expected = Gradient(GradientMethod.Direct());
+        expected.abs().max().ToDouble().Should().BeGreaterThan(1e-3);
+        Problems.MaximumDifference(Gradient(GradientMethod.Parse(gradient)), expected).Should().BeLessThan(1e-6);
+
+        Tensor Gradient(GradientMethod by)
+        {
+            Tensor input = condition.detach().clone().requires_grad_();
+            PathResult path = PathIntegration.Solve(
+                dynamics, y, 0, 1, new OdeSolverOptions { RelativeTolerance = 1e-9, AbsoluteTolerance = 1e-11, Gradient = by },
+                PathQuantities.Divergence, TraceEstimator.Exact, input);
+            (path.State.square().sum() + path.Divergence!.sum()).backward();
+            return input.grad!;
+        }
+    }
+
+    /// <summary>Conditions that dynamics take, the shape of one that is given, and what is said of it.</summary>
+    [Theory]
+    [InlineData(2, new long[] { 4, 2, 1 }, "*has shape [4, 2, 1]; it must be [4, 2].*")]
+    [InlineData(1, new long[] { 4 }, "*has shape [4]; it must be [4, 1].*")]
+    [InlineData(2, new long[] { 3, 2 }, "*has shape [3, 2]; it must be [4, 2].*")]
+    [InlineData(2, new long[] { 4, 1 }, "*has shape [4, 1]; it must be [4, 2].*")]
+    [InlineData(0, new long[] { 4, 2 }, "*has shape [4, 2]; these dynamics take none.*")]
+    [InlineData(2, null, "*is missing; it must be [4, 2].*")]
+    public void A_condition_of_another_shape_is_refused(int conditions, long[]? shape, string message)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        var dynamics = new DenseDynamics(3, conditions: conditions);
+        FluentActions.Invoking(() => PathIntegration.Solve(dynamics, randn(4, 3), 0, 1, new(), PathQuantities.None, TraceEstimator.Exact,
+            shape is null ? null : randn(shape))).Should().Throw<ArgumentException>().WithMessage(message);
+    }
+
     /// <summary>
     /// Of a diagonal matrix k steps of the power iteration from v find √(Σ σ⁴ᵏ⁺² v² / Σ σ⁴ᵏ v²), whose square converges to the largest σ².
     /// </summary>
@@ -172,6 +241,12 @@ public class PathIntegrationTests
 
     private static PathResult Solve(Module<Tensor, Tensor, Tensor> dynamics, Tensor y, PathQuantities quantities, TraceEstimator trace) =>
         PathIntegration.Solve(dynamics, y, 0, 1, new OdeSolverOptions { StepSize = 0.25 }, quantities, trace);
+
+    /// <summary>y′ = y cos 20t.</summary>
+    private sealed class Oscillating() : Module<Tensor, Tensor, Tensor>(nameof(Oscillating))
+    {
+        public override Tensor forward(Tensor t, Tensor y) => y * (20 * t).cos();
+    }
 
     /// <summary>y′ = A y.</summary>
     private sealed class Linear3 : Module<Tensor, Tensor, Tensor>

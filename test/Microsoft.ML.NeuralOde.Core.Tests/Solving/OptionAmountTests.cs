@@ -87,6 +87,22 @@ public class OptionAmountTests
     }
 
     [Theory]
+    [InlineData("dopri5", 1, 1)]
+    [InlineData("dopri5", -1, 3)]
+    [InlineData("adaptive_heun", 1, 1)]
+    [InlineData("adaptive_heun", -1, 3)]
+    [InlineData("bosh3", -1, 3)]
+    public void The_first_step_is_that_of_the_book_in_both_directions(string name, int direction, double slope)
+    {
+        // |y₀| = 1 and |f| = 1/2 make an Euler step of 0.02, over which f changes by 0.02 forward and by 0.06 backward.
+        OdeMethod method = OdeMethod.Parse(name);
+        double expected = Math.Pow(0.01 / slope, 1.0 / (method.StartOrder + 1));
+        double[] found = Sizes((t, y) => 0.5 + (t.ToDouble() > 0 ? t : 3 * t) + 0 * y,
+            new() { Method = method, RelativeTolerance = 0, AbsoluteTolerance = 1 }, 0, 10 * direction);
+        found[0].Should().BeApproximately(direction * expected, 1e-12);
+    }
+
+    [Theory]
     [MemberData(nameof(Errors))]
     public void The_error_of_a_step_is_measured_by_the_tolerances(string what, OdeSolverOptions options, double expected)
     {
@@ -129,7 +145,12 @@ public class OptionAmountTests
         };
         Action solve = () => Ode.Solve((t, y) => t.ToDouble() == 0 ? -y : y * double.NaN, y0, 0, 8, options);
         OdeSolverException failure = solve.Should().Throw<OdeSolverException>().Which;
-        (failure.Time, failure.StepSize).Should().Be((0, last));
+        (failure.Failure, failure.Time, failure.StepSize).Should().Be((SolverFailure.NonFinite, 0, last));
+        // The equations of an implicit method have no solution there.
+        Action implicitly = () => Ode.Solve(
+            (t, y) => t.ToDouble() == 0 ? -y : y * double.NaN, y0, 0, 8,
+            options with { Method = OdeMethod.Radau5, Jacobian = (t, y) => -eye(1, dtype: ScalarType.Float64) });
+        implicitly.Should().Throw<OdeSolverException>().Which.Failure.Should().Be(SolverFailure.Newton);
     }
 
     [Theory]

@@ -42,6 +42,49 @@ public class TimeResolutionTests
         solution.Final.ToDouble().Should().BeApproximately(Math.Sin(1), 2e-5);
     }
 
+    /// <summary>
+    /// Behind 2²⁰ float32 has a number each eighth: forty times the tolerance, at least 1e-5, of the interval is as coarse as it may be.
+    /// </summary>
+    [Theory]
+    [InlineData(1e-2, 0.31, true)]
+    [InlineData(1e-2, 0.315, false)]
+    [InlineData(1e-3, 3.1, true)]
+    [InlineData(1e-3, 3.15, false)]
+    [InlineData(1e-7, 310, true)]
+    [InlineData(1e-7, 315, false)]
+    public void Times_may_be_as_coarse_as_the_tolerance_allows(double tolerance, double length, bool isRefused)
+    {
+        const double Start = 1 << 20;
+        foreach ((double from, double to) in new[]
+        {
+            (Start, Start + length), (Start + length, Start), (-Start, -Start - length), (-Start - length, -Start),
+        })
+            foreach (Func<Tensor, Tensor> shape in new Func<Tensor, Tensor>[]
+            {
+                // Of the start, the middle and the end one may be as another.
+                place => place, place => place * (place - 1), place => place * (place - 0.5),
+            })
+            {
+                using IDisposable noGrad = no_grad();
+                var seen = new List<double>();
+                using Tensor y0 = zeros(1);
+                using Tensor times = tensor(new[] { from, to });
+                double spacing = 0.125, interval = Math.Max(length, 8 * spacing);
+                Tensor F(Tensor t, Tensor y)
+                {
+                    seen.Add((t.ToDouble() - from) * Math.Sign(to - from));
+                    return shape((t.to(ScalarType.Float64) - from) / (Math.Sign(to - from) * interval)).to(ScalarType.Float32) + 0 * y;
+                }
+                Action solve = () => Ode.Solve(F, y0, times, new() { Method = OdeMethod.Rk4, RelativeTolerance = tolerance }).Dispose();
+                if (isRefused)
+                    solve.Should().Throw<ArgumentException>().WithMessage("*0.125 apart*");
+                else
+                    solve.Should().NotThrow();
+                // The times of one step, or of a look at three of them that the type tells apart.
+                seen.Should().OnlyContain(time => time >= -spacing && time <= interval + spacing);
+            }
+    }
+
     [Fact]
     public void The_smallest_step_is_that_of_the_present_time()
     {

@@ -214,6 +214,82 @@ public class StepControlTests
         steps.Accept(Plain, 1, 2, 1);
         steps.PassStop().Should().BeFalse("it was the end");
         steps.IsOver.Should().BeTrue();
+        steps.Room(3 * direction).Should().Be(double.PositiveInfinity, "there is nothing more to meet");
+    }
+
+    /// <summary>A step is stretched to a stop that it leaves by no more than 1e-10 of its size.</summary>
+    [Theory]
+    [InlineData(1, 1e-10, true)]
+    [InlineData(1, 1.01e-10, false)]
+    [InlineData(4, 3.9e-10, true)]
+    [InlineData(4, 4.1e-10, false)]
+    [InlineData(0.25, 0.24e-10, true)]
+    [InlineData(0.25, 0.26e-10, false)]
+    public void A_stop_that_is_all_but_reached_is_the_steps_end(double size, double left, bool isReached)
+    {
+        foreach (int direction in new[] { 1, -1 })
+        {
+            AdaptiveSteps steps = Steps(-size * direction, [left * direction, 9 * direction]);
+            steps.Begin(-size * direction, size);
+            steps.End(-size * direction).Should().Be(isReached ? left * direction : 0);
+            steps.IsCut.Should().Be(isReached);
+        }
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(-1)]
+    public void Behind_a_stop_and_where_a_solve_goes_on_afresh_errors_are_forgotten(int direction)
+    {
+        // The factor is (1/err)^{(0.3 + 0.4)/2} (err before)^{0.4/2}.
+        var controller = StepController.ProportionalIntegral(safety: 1, minimumFactor: 1e-3, maximumFactor: 1e3);
+        double first = 0.5 * Math.Pow(16, 0.35), later = 0.5 * Math.Pow(16, 0.35 - 0.2);
+        AdaptiveSteps steps = Steps(0, [direction, 2 * direction, 3 * direction]);
+        steps.Accept(controller, 1, 0.5, 1.0 / 16);
+        steps.Size.Should().BeApproximately(first, 1e-12);
+        steps.Accept(controller, 1, 0.5, 1.0 / 16);
+        steps.Size.Should().BeApproximately(later, 1e-12);
+        steps.Begin(0.5 * direction, 1);
+        steps.End(0.5 * direction).Should().Be(direction);
+        steps.PassStop().Should().BeTrue();
+        steps.Begin(direction, 1e-3);
+        steps.End(direction);
+        steps.Accept(controller, 1, 0.5, 1.0 / 16);
+        steps.Size.Should().BeApproximately(first, 1e-12);
+        steps.Restart(1.5 * direction);
+        steps.Room(1.5 * direction).Should().Be(0.5, "the next stop was not passed");
+        steps.Accept(controller, 1, 0.5, 1.0 / 16);
+        steps.Size.Should().BeApproximately(first, 1e-12);
+    }
+
+    /// <summary>How many numbers before a stop a solve goes on, and whether that is the stop.</summary>
+    [Theory]
+    [InlineData(0, true)]
+    [InlineData(8, true)]
+    [InlineData(9, false)]
+    [InlineData(-100, true)]
+    public void A_solve_that_goes_on_at_a_stop_is_past_it(int numbers, bool isPast)
+    {
+        foreach (int direction in new[] { 1, -1 })
+        {
+            AdaptiveSteps steps = Steps(0, [direction, 2 * direction, 4 * direction]);
+            double time = direction * (2 - numbers * Math.ScaleB(1, -52));
+            steps.Restart(time);
+            steps.Room(time).Should().BeApproximately(isPast ? 2 : 0, 1e-12);
+            steps.IsOver.Should().BeFalse();
+            steps.Restart(4 * direction);
+            steps.IsOver.Should().BeTrue();
+        }
+    }
+
+    [Fact]
+    public void An_error_estimate_counts_as_one_of_the_first_order_at_least()
+    {
+        AdaptiveSteps steps = Steps(0, [100]);
+        steps.Accept(Plain, 0, 1, 1.0 / 4);
+        steps.Size.Should().BeApproximately(2, 1e-12);
+        steps.Accept(Plain, 3, 1, 1.0 / 16);
+        steps.Size.Should().BeApproximately(2, 1e-12);
     }
 
     [Fact]
@@ -296,5 +372,5 @@ public class StepControlTests
     [InlineData(1024, 1024 * 8.881784197001252e-16)]
     [InlineData(0, 3e-30)]
     public void Smaller_steps_than_four_numbers_of_time_apart_are_lost(double time, double expected) =>
-        new StepLimits(0, [3], new OdeSolverOptions()).Smallest(time).Should().BeApproximately(expected, 1e-12 * expected);
+        new StepLimits(-1, [1, 2], new OdeSolverOptions()).Smallest(time).Should().BeApproximately(expected, 1e-12 * expected);
 }
