@@ -146,8 +146,8 @@ void Watch(IEnumerable<string> arguments, int[] batch, Dictionary<int, string> f
     process.WaitForExit();
     if (done == batch.Length || (end is null && process.ExitCode == 3))
         return;
-    // What a mutant has spoiled in native memory may end the process when the next collection meets it: a new one goes on.
-    if (begun == done && done > 0)
+    // What a mutant has spoiled in native memory may end its process later, between two others or in another: that one gets a new process.
+    if (end is null && done > 0)
         return;
     // A process that meets a mutant when it finds its tests has not begun to try it.
     if (begun == done && batch.Length > 1)
