@@ -37,10 +37,10 @@ public class ModelUseTests
         };
         FluentActions.Invoking(() => trainer.GetOutputSchema(null!)).Should().Throw<ArgumentNullException>();
         FluentActions.Invoking(() => trainer.Fit(null!)).Should().Throw<ArgumentNullException>();
-        SchemaShape shape = SchemaShape.Create(data.Schema);
+        SchemaShape shape = Interop.Schemas.ShapeOf(data.Schema);
         if (message is null)
         {
-            trainer.GetOutputSchema(shape).TryFindColumn("Score", out SchemaShape.Column _).Should().BeTrue();
+            trainer.GetOutputSchema(shape).Should().Contain(column => column.Name == "Score");
             trainer.Fit(data).GetOutputSchema(data.Schema)["Score"].Name.Should().Be("Score");
             return;
         }

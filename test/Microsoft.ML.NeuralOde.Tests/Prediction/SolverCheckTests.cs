@@ -126,6 +126,7 @@ public class SolverCheckTests
             (o.NumberOfEpochs, o.BatchSize, o.LearningRate) = (1, 50_000, 1e-30);
         });
         EncodedNetwork network = Network(options, -1, 0);
+        network.NormalizeOutput(([0], [1]));
         using var model = new NeuralOdeModel(network, OutputKind.Values);
         TableRow row = new() { Features = [1], Target = 0 };
         using NeuralOdeRegressionTransformer trained = mlContext.Regression.Trainers.NeuralOde(options)

@@ -104,6 +104,7 @@ public class OptionBoundTests
         { "a step decay that is too large", o => (o.LearningRate, o.WeightDecay) = (1e10, 1e30),
             "LearningRate is 10000000000; it must be smaller where WeightDecay is 1E+30*" },
         { "a step decay that is not", o => (o.LearningRate, o.WeightDecay) = (1e8, 3e30), null },
+        { "the largest step decay", o => (o.LearningRate, o.WeightDecay) = (1, Large), null },
         { "no block and more dimensions", o => (o.Network, o.AugmentedDimensions) = (Images(ConvolutionalBlock.None), 1),
             "AugmentedDimensions is 1; it must be zero where the network's block is None*" },
         { "residual layers and more dimensions",
