@@ -267,7 +267,8 @@ static string[] TestedBy(string name) => name switch
     "Data" => ["Data", "Series.SeriesTrainingTests", "Training.StreamingTests", "Training.ValidationKeyTests"],
     "Anomaly" => ["Anomaly", "Prediction.ThresholdTests"],
     "Flows" => ["Density"],
-    "Prediction" => ["Prediction", "Training.OptionBoundTests"],
+    "Prediction" => ["Prediction", "Training.OptionBoundTests",
+        "Data.SparseWayTests.A_solver_that_needs_tensors_scores_rows_with_their_zeros_as_without"],
     "Networks" => ["Networks", "Prediction", "Scoring.RowNetworkTests"],
     _ => [name[(name.IndexOf('/') + 1)..]],
 };

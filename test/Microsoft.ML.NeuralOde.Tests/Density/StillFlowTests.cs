@@ -1,7 +1,5 @@
 using Microsoft.ML.Data;
-using Microsoft.ML.NeuralOde.Density;
 using Microsoft.ML.NeuralOde.Flows;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Microsoft.ML.NeuralOde.Tests.Density;

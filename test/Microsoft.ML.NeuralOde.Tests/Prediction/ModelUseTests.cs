@@ -114,6 +114,8 @@ public class ModelUseTests
             float[] expected = [.. begun.Transform(sparse).GetColumn<float>("Score")];
             second.Transform(sparse).GetColumn<float>("Score").Should().Equal(expected, (a, b) => Math.Abs(a - b) < 1e-5);
         }
+        first.Dispose();
+        FluentActions.Invoking(() => first.Transform(sparse).GetColumn<float>("Score").Count()).Should().Throw<ObjectDisposedException>();
 
         NeuralOdeBinaryClassificationTransformer Fit(IDataView data, NeuralOdeModel? initial)
         {
@@ -139,6 +141,10 @@ public class ModelUseTests
         model.Score([1, 2, 3, 4, 5, 6, 7], 3, longer);
         longer[..6].Should().Equal(exact);
         longer[6..].Should().Equal(0, 0);
+        using OdeSolution states = model.HiddenStates([1, 2, 3, 4, 5, 6], 2);
+        states.States.shape.Should().Equal(2, 3, 3);
+        FluentActions.Invoking(() => model.HiddenStates([1, 2, 3])).Should().Throw<ArgumentException>()
+            .WithMessage("3 numbers are given; at least one row of 2 features is needed, and whole ones.*");
         FluentActions.Invoking(() => model.Score([1, 2, 3, 4, 5], 3, exact)).Should().Throw<ArgumentException>()
             .WithMessage("5 features are given; 3 rows need 6.*");
         FluentActions.Invoking(() => model.Score([1, 2, 3, 4, 5, 6], 3, new float[5])).Should().Throw<ArgumentException>()

@@ -2,7 +2,6 @@ using Microsoft.ML.Data;
 using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Tests.Support;
 using Microsoft.ML.NeuralOde.Training;
-using TorchSharp;
 using static TorchSharp.torch;
 using Options = Microsoft.ML.NeuralOde.NeuralOdeRegressionTrainer.Options;
 

@@ -92,6 +92,7 @@ public class OptionBoundTests
             "DynamicsForm is HeavyBall; it must be FirstOrder where Network is set*" },
         { "dynamics alone", o => o.Dynamics = Own, null },
         { "a network alone", o => o.Network = new ConvolutionalNetwork(), null },
+        { "a network of no channels", o => o.Network = new ConvolutionalNetwork { Channels = 0 }, "Network.Channels is 0; it must be *" },
         { "both", o => (o.Dynamics, o.Network) = (Own, new ConvolutionalNetwork()),
             "Dynamics is '*'; it must be null where Network is set*" },
         { "nothing to learn", o => o.LearnAugmentation = true,

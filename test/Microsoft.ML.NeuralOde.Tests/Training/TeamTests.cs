@@ -1,4 +1,3 @@
-using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Tests.Support;
 using Microsoft.ML.NeuralOde.Training;
 using TorchSharp;
