@@ -5,8 +5,9 @@ using Microsoft.ML.NeuralOde.Tests.Density;
 
 namespace Microsoft.ML.NeuralOde.Tests.Anomaly;
 
-/// <summary>Detectors whose flow stands still, so that scores are −log p of a normal distribution, with labels, p-values and contributions by
-/// hand.</summary>
+/// <summary>
+/// Detectors whose flow stands still, so that scores are −log p of a normal distribution, with labels, p-values and contributions by hand.
+/// </summary>
 public class StillDetectorTests
 {
     /// <summary>−log p of a row at the mean: 2π and deviations of 2 and 1/4.</summary>
@@ -98,7 +99,8 @@ public class StillDetectorTests
             .Throw<InvalidOperationException>().WithMessage("The data have no row without missing values in 'Features' to calibrate *");
         FluentActions.Invoking(() => detector.Calibrated(_mlContext, StillFlowTests.Data(rows), 0.3, "Label")).Should()
             .Throw<ArgumentException>().WithMessage("The column of p-values is 'Label', which is another column of the detector.*");
-        calibrated.Calibrated(_mlContext, StillFlowTests.Data(rows), 0.3, "P").PValueColumnName.Should().Be("P", "it may be done again");
+        calibrated.Calibrated(_mlContext, StillFlowTests.Data(rows), 0.3, "P").PValueColumnName.Should()
+            .Be("P", "it may be done again");
         FluentActions.Invoking(() => detector.WithContamination(_mlContext, 0.2)).Should().Throw<InvalidOperationException>()
             .WithMessage("The model was saved by an earlier version, without the scores of its training rows*");
     }
@@ -107,7 +109,8 @@ public class StillDetectorTests
     [Fact]
     public void Detectors_in_files_that_make_no_sense_are_told_apart()
     {
-        var good = new AnomalyOutput("Score", "Label", null, 1, null, MissingValueHandling.Anomaly, ScoreQuantiles.Of([1, 1, 2]), null, "P");
+        var good = new AnomalyOutput(
+            "Score", "Label", null, 1, null, MissingValueHandling.Anomaly, ScoreQuantiles.Of([1, 1, 2]), null, "P");
         good.FindDefect().Should().BeNull();
         (good with { Compared = null, PValue = null }).FindDefect().Should().BeNull();
         (good with { Threshold = float.NaN }).FindDefect().Should().Be("its threshold is NaN");

@@ -33,7 +33,8 @@ public class ColumnTests
                 continue;
             }
             foreach (Action find in new Action[] { () => format.Find(Context, data.Schema), () => format.Find(Context, shape) })
-                find.Should().Throw<ArgumentOutOfRangeException>().WithMessage($"*{role} column '{column.Name}': expected {expected}, got *");
+                find.Should().Throw<ArgumentOutOfRangeException>()
+                    .WithMessage($"*{role} column '{column.Name}': expected {expected}, got *");
         }
         foreach (Action find in new Action[] { () => Format("No").Find(Context, data.Schema), () => Format("No").Find(Context, shape) })
             find.Should().Throw<ArgumentOutOfRangeException>().WithMessage($"*find {role} column 'No'*");
@@ -60,7 +61,8 @@ public class ColumnTests
         IDataView data = _mlContext.Data.LoadFromEnumerable(EveryType.Rows(2, 1));
         foreach (Action find in new Action[]
         {
-            () => new NumberLabel(column).Find(Context, data.Schema), () => new NumberLabel(column).Find(Context, Schemas.ShapeOf(data.Schema)),
+            () => new NumberLabel(column).Find(Context, data.Schema),
+            () => new NumberLabel(column).Find(Context, Schemas.ShapeOf(data.Schema)),
         })
         {
             string message = find.Should().Throw<ArgumentOutOfRangeException>().Which.Message;
@@ -125,8 +127,8 @@ public class ColumnTests
     {
         float[] given = [1, float.NaN, -2, float.PositiveInfinity, 0];
         IDataView data = _mlContext.Data.LoadFromEnumerable(
-            given.Select((value, i) => new TableRow { Features = [1, 2], Target = value, Targets = [5, value], Label = i % 2 == 1 }).ToArray(),
-            Sized());
+            given.Select((value, i) => new TableRow { Features = [1, 2], Target = value, Targets = [5, value], Label = i % 2 == 1 })
+                .ToArray(), Sized());
         Labels(data, new NumberLabel("Target")).Should().Equal(1, -2, 0);
         Labels(data, new NumberLabel("Targets")).Should().Equal(5, 1, 5, -2, 5, 0);
         Labels(data, new BooleanLabel("Label")).Should().Equal(0, 1, 0, 1, 0);

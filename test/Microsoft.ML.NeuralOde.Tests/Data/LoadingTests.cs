@@ -32,9 +32,40 @@ public class LoadingTests
             warnings.Should().BeEmpty("the exception says it");
             loader.LoadAny(data, use, new DenseFormat(2)).Should().BeNull("other processes may have rows");
             if (rows > 0)
-                warnings.Should().NotBeEmpty().And.OnlyContain(line => line
-                    == $"{(isValidation ? "In the validation data: " : "")}{rows} rows have no value in the label column 'Target'. They are left out.");
+                warnings.Should().NotBeEmpty().And.OnlyContain(line => line == (isValidation ? "In the validation data: " : "")
+                    + $"{rows} rows have no value in the label column 'Target'. They are left out.");
         }
+    }
+
+    /// <summary>Of three rows one that lacks its label, its weight, its feature, or nothing: that alone is said.</summary>
+    [Theory]
+    [InlineData(float.NaN, 1, 2, "1 rows have no value in the label column 'Target'. They are left out.")]
+    [InlineData(0, float.NaN, 2, "1 rows have no value in the weight column 'Weight'. They are left out.")]
+    [InlineData(0, 1, float.NaN, "1 rows have values in the feature column 'Features' that are missing or infinite, NaN in row 1, *")]
+    [InlineData(0, 1, 2, null)]
+    public void What_a_row_is_left_out_for_is_said_alone(float label, float weight, float feature, string? message)
+    {
+        IDataView data = TabularData.View(_mlContext,
+        [
+            new() { Features = [1, 2] }, new() { Features = [feature, 4], Target = label, Weight = weight }, new() { Features = [2, 3] },
+        ]);
+        var warnings = new List<string>();
+        RowColumns columns = Columns() with { WeightColumn = "Weight" };
+        using ITrainingRows rows = new RowLoader(columns, 1 << 20, warnings.Add, () => { }).Load(data);
+        rows.Count.Should().Be(message is null ? 3 : 2);
+        if (message is null)
+            warnings.Should().BeEmpty();
+        else
+            warnings.Should().ContainSingle().Which.Should().Match(message);
+
+        // With what stands in for missing features such a row stays.
+        var filling = new FeatureFilling();
+        filling.Learn(data, columns, () => { });
+        using ITrainingRows filled = new RowLoader(columns with { Filling = filling }, 1 << 20, _ => { }, () => { }).Load(data);
+        filled.Count.Should().Be(float.IsNaN(label + weight) ? 2 : 3);
+        using RowBatch batch = filled.Batches(3).Single();
+        if (filled.Count == 3)
+            Numbers(batch.Features.ToDense()).Should().Equal(1, 2, float.IsNaN(feature) ? 1 : feature, 4, 2, 3);
     }
 
     [Theory]
@@ -126,8 +157,8 @@ public class LoadingTests
         if (expected is null)
         {
             FluentActions.Invoking(() => filling.Learn(data, Columns(), () => { })).Should().Throw<InvalidOperationException>().WithMessage(
-                $"The feature column 'Features' has no value in slot 1 in any of {values.Length} rows, so that nothing can stand in for one "
-                + "that is missing. Leave this slot out.");
+                $"The feature column 'Features' has no value in slot 1 in any of {values.Length} rows, so that nothing can stand in for "
+                + "one that is missing. Leave this slot out.");
             return;
         }
         filling.Learn(data, Columns(), () => asked++);

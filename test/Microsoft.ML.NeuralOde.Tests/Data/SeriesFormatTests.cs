@@ -223,7 +223,8 @@ public class SeriesFormatTests
         batch.To(CPU).Should().BeSameAs(batch);
         SeriesRows changed = batch.Change((row, place) => [0, 0, place, row.Length]);
         foreach (SeriesGroupRows group in changed.Groups())
-            group.Values.data<float>().ToArray().Should().Equal(group.Places.SelectMany(place => new float[] { place, 4 * lengths[place] }));
+            group.Values.data<float>().ToArray().Should().Equal(
+                group.Places.SelectMany(place => new float[] { place, 4 * lengths[place] }));
     }
 
     /// <summary>
@@ -239,7 +240,7 @@ public class SeriesFormatTests
         var format = new SeriesFormat(1);
         using FeatureStore store = format.CreateStore(null);
         for (int i = 0; i < count; i++)
-            store.Add(new RowValues(new float[3 * (1 + i % 9)], default));
+            store.Add(new RowValues([0, 0, i, .. new float[3 * (i % 9)]], default));
         long[] drawn = MemoryRows.Order(count, new Random(5)), order = [.. drawn];
         store.Arrange(order, batchSize, new Random(5));
         order.Order().Should().Equal(Enumerable.Range(0, count).Select(row => (long)row));
@@ -251,6 +252,18 @@ public class SeriesFormatTests
             found[^1].Should().Equal(expected[^1]);
         if (found.Length > 4)
             found.Select(Text).Should().NotEqual(expected.Select(Text), "the batches are shuffled");
+
+        // Rows in memory come in such batches.
+        var random = new Random(5);
+        string[] sets = [.. MemoryRows.Order(count, random).Chunk(Math.Min(count, 4 * batchSize))
+            .SelectMany(some => some.OrderBy(row => row % 9)).Chunk(batchSize).Select(Text)];
+        using MemoryRows memory = MemoryRows.Of(format, store, null, null);
+        memory.Batches(batchSize, 5).Select(batch =>
+        {
+            var numbers = new long[batch.Count];
+            ((SeriesRows)batch.Features).Change((row, place) => [numbers[place] = (long)row[2]]);
+            return Text(numbers);
+        }).Should().BeEquivalentTo(sets);
 
         static string Text(long[] rows) => string.Join(' ', rows);
     }

@@ -57,7 +57,8 @@ public class SparseFormatTests
     {
         List<SparseRow> rows = [.. Enumerable.Range(0, 10).Select(i => Row(1 << 20, 1 + i % 5 * 2))];
         RowColumns columns = Wide() with { Label = new NumberLabel("Target") };
-        using ITrainingRows loaded = new RowLoader(columns, budget, _ => { }, () => { }).Load(SparseData.View(new MLContext(1), rows, 1 << 20));
+        using ITrainingRows loaded = new RowLoader(columns, budget, _ => { }, () => { })
+            .Load(SparseData.View(new MLContext(1), rows, 1 << 20));
         (loaded is MemoryRows).Should().Be(isInMemory);
         loaded.Statistics.MeanFeatureBytes.Should().Be(5 * 8 + 64);
         loaded.Format.MostPoolRows.Should().BeGreaterThan(1 << 30, "rows of a wide column are small");

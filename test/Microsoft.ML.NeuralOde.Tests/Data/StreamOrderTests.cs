@@ -132,8 +132,10 @@ public sealed class StreamOrderTests
             drawn.Average(one => one ? 1.0 : 0).Should().BeApproximately(share, spread);
             // Neighbours, and other seeds, are drawn by themselves.
             double both = share * share;
-            Enumerable.Range(1, Count - 1).Average(row => drawn[row] && drawn[row - 1] ? 1.0 : 0).Should().BeApproximately(both, 2 * spread);
-            Enumerable.Range(0, Count).Average(row => drawn[row] && other.Contains(row) ? 1.0 : 0).Should().BeApproximately(both, 2 * spread);
+            Enumerable.Range(1, Count - 1).Average(row => drawn[row] && drawn[row - 1] ? 1.0 : 0).Should()
+                .BeApproximately(both, 2 * spread);
+            Enumerable.Range(0, Count).Average(row => drawn[row] && other.Contains(row) ? 1.0 : 0).Should()
+                .BeApproximately(both, 2 * spread);
         }
     }
 

@@ -41,10 +41,13 @@ public class FlowDescriptionTests
         { "what stands in for others", Good with { Filling = [1, 2] }, "what stands in for missing features makes no sense" },
         { "what is missing itself", Good with { Filling = [1, float.NaN, 3] }, "what stands in for missing features makes no sense" },
         { "a table", Good with { ReshapedSlots = [0, 2], ReshapingKnots = 4 }, null },
-        { "a table without a middle", Good with { ReshapedSlots = [0], ReshapingKnots = 3 }, "its tables of reshaped features make no sense" },
+        { "a table without a middle", Good with { ReshapedSlots = [0], ReshapingKnots = 3 },
+            "its tables of reshaped features make no sense" },
         { "a table of no slot", Good with { ReshapedSlots = [3], ReshapingKnots = 4 }, "its tables of reshaped features make no sense" },
-        { "a table of a negative slot", Good with { ReshapedSlots = [-1], ReshapingKnots = 4 }, "its tables of reshaped features make no sense" },
-        { "two tables of a slot", Good with { ReshapedSlots = [1, 1], ReshapingKnots = 4 }, "its tables of reshaped features make no sense" },
+        { "a table of a negative slot", Good with { ReshapedSlots = [-1], ReshapingKnots = 4 },
+            "its tables of reshaped features make no sense" },
+        { "two tables of a slot", Good with { ReshapedSlots = [1, 1], ReshapingKnots = 4 },
+            "its tables of reshaped features make no sense" },
         { "steps of no size", Good with { StepSize = 0 }, "*" },
     };
 

@@ -1,3 +1,5 @@
+using Microsoft.ML.Data;
+using Microsoft.ML.NeuralOde.Data;
 using Microsoft.ML.NeuralOde.Networks;
 using Microsoft.ML.NeuralOde.Persistence;
 using Microsoft.ML.NeuralOde.Prediction;
@@ -85,6 +87,28 @@ public class ModelDescriptionTests
         columns.FindDefect(OutputKind.Classes, 2, (ClassValues)values, []).Should().Be(defect);
     }
 
+    /// <summary>Values of classes as a file holds them: texts, numbers that it holds exactly, and all others by their texts.</summary>
+    [Fact]
+    public void Values_of_classes_go_into_a_file_and_back()
+    {
+        ClassValues.Of(new LabelKeys(2)).Should().Be(new ClassValues(null, null, null));
+        foreach ((DataViewType type, string[] texts, string place) in new (DataViewType, string[], string)[]
+        {
+            (TextDataViewType.Instance, ["a", "b"], "text"), (NumberDataViewType.Single, ["0.1", "3"], "numbers"),
+            (NumberDataViewType.Int32, ["-7", "3"], "numbers"), (NumberDataViewType.Double, ["0.1", "Infinity"], "values"),
+            (NumberDataViewType.Int64, ["9007199254740993", "1"], "values"), (BooleanDataViewType.Instance, ["true", "false"], "values"),
+        })
+        {
+            ClassValues values = ClassValues.Of(new LabelKeys(2, ClassValueType.Of(type), texts));
+            (values.Text is not null, values.Numbers is not null, values.Values is not null).Should()
+                .Be((place == "text", place == "numbers", place == "values"));
+            values.FindDefect(2).Should().BeNull();
+            LabelKeys keys = values.ToKeys(2);
+            keys.Values.Should().Equal(texts);
+            (keys.Count, keys.ValueType!.DataType).Should().Be((2, (PrimitiveDataViewType)type));
+        }
+    }
+
     /// <summary>A file whose arrays are not those of its description is damaged, and what people read of a model says what it is.</summary>
     [Fact]
     public void A_payload_holds_what_its_description_declares()
@@ -93,16 +117,18 @@ public class ModelDescriptionTests
         using var model = new NeuralOdeModel(new EncodedNetwork((DenseDescription)description.Network), OutputKind.Values);
         NamedArray[] arrays = [.. model.Network.ToArrays()];
         byte[] payload = new Payload<ModelDescription>(description, arrays).ToBytes();
-        (NeuralOdeModel read, ModelDescription found) = NeuralOdeTransformer.Read(payload, OutputKind.Values, DynamicsCatalog.Of(new MLContext(1)));
+        var catalog = DynamicsCatalog.Of(new MLContext(1));
+        (NeuralOdeModel read, ModelDescription found) = NeuralOdeTransformer.Read(payload, OutputKind.Values, catalog);
         (read.ParameterCount, found.FeatureColumn).Should().Be((model.ParameterCount, "Features"));
         read.Dispose();
         foreach (NamedArray[] wrong in new[] { arrays[1..], [arrays[0] with { Name = "other" }, .. arrays[1..]] })
             FluentActions.Invoking(() => NeuralOdeTransformer.Read(
-                new Payload<ModelDescription>(description, wrong).ToBytes(), OutputKind.Values, DynamicsCatalog.Of(new MLContext(1))))
-                .Should().Throw<InvalidDataException>().WithMessage("*damaged*");
+                new Payload<ModelDescription>(description, wrong).ToBytes(), OutputKind.Values, catalog)).Should()
+                .Throw<InvalidDataException>().WithMessage("*damaged*");
         foreach ((OutputKind kind, string name) in new[]
         {
-            (OutputKind.Values, "regression"), (OutputKind.Odds, "binary classification"), (OutputKind.Classes, "multiclass classification"),
+            (OutputKind.Values, "regression"), (OutputKind.Odds, "binary classification"),
+            (OutputKind.Classes, "multiclass classification"),
         })
         {
             using var other = new NeuralOdeModel(new EncodedNetwork((DenseDescription)description.Network), kind);
@@ -112,5 +138,6 @@ public class ModelDescriptionTests
     }
 
     private static ModelDescription Described(int features, params int[] dimensions) => new(
-        new DenseDescription(features, 1, [4], [4], 1, "dopri5", 1e-3, 1e-3, null), "Features", dimensions, new OutputColumns("Score"), null, []);
+        new DenseDescription(features, 1, [4], [4], 1, "dopri5", 1e-3, 1e-3, null), "Features", dimensions, new OutputColumns("Score"),
+        null, []);
 }

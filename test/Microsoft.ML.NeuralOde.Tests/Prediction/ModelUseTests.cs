@@ -94,7 +94,7 @@ public class ModelUseTests
         found.Value.Scale.Should().Equal(scale, (a, b) => Math.Abs(a - b) < 1e-5);
     }
 
-    /// <summary>Rows without their zeros go on from a model that keeps zeros as such, and from one that moves them with all of them.</summary>
+    /// <summary>Rows without their zeros go on from a model that keeps zeros, and with all numbers from one that moves them.</summary>
     [Theory]
     [InlineData(FeatureNormalization.PerSlot, true)]
     [InlineData(FeatureNormalization.None, true)]
@@ -156,7 +156,8 @@ public class ModelUseTests
     [Fact]
     public void Weights_live_until_the_last_that_shares_them_is_disposed_of()
     {
-        var model = new NeuralOdeModel(new EncodedNetwork(new DenseDescription(1, 1, [1], [], 1, "dopri5", 1e-3, 1e-3, null)), OutputKind.Values);
+        var model = new NeuralOdeModel(
+            new EncodedNetwork(new DenseDescription(1, 1, [1], [], 1, "dopri5", 1e-3, 1e-3, null)), OutputKind.Values);
         NeuralOdeModel shared = model.Share();
         float[] before = new float[1], after = new float[1];
         model.Score([1], 1, before);

@@ -11,7 +11,7 @@ using Options = Microsoft.ML.NeuralOde.NeuralOdeRegressionTrainer.Options;
 namespace Microsoft.ML.NeuralOde.Tests.Prediction;
 
 /// <summary>
-/// Whether a model depends on its solver's steps, on dy/dt = w y, of which every step of Euler makes y (1 + w h): losses are known in closed
+/// Whether a model depends on its solver's steps, on dy/dt = w y, of which every step of Euler makes y (1 + w h): losses have a closed
 /// form.
 /// </summary>
 public class SolverCheckTests
@@ -29,10 +29,11 @@ public class SolverCheckTests
         { "a small loss that moves by half of itself", -1, o => o.StepSize = 0.5, 0.28f, null },
         { "a small loss that vanishes", -1, o => o.StepSize = 0.5, 0.35f, "the loss moves from 0.01 to 0.00113 when *" },
         { "steps of predictions alone", -1, o => (o.StepSize, o.ProductionStepSize) = (0.25, 0.5), 1.6f,
-            "the loss moves from 1.82 to 1.58 when the equation is solved with steps of 0.125 instead of the steps of 0.5 of predictions. *" },
+            "the loss moves from 1.82 to 1.58 when the equation is solved with steps of 0.125 instead of the steps of 0.5 of *" },
         { "finer steps of predictions", -1, o => (o.StepSize, o.ProductionStepSize) = (0.5, 0.25), 0,
-            "the loss moves from 0.0625 to 0.118 when the equation is solved with steps of 0.125 instead of the steps of 0.5 of training. *" },
-        { "steps that do not fit in", -1, o => o.StepSize = 0.4, 0, "* solved with steps of 0.167 instead of the steps of 0.4 of training. *" },
+            "the loss moves from 0.0625 to 0.118 when the equation is solved with steps of 0.125 instead of the steps of 0.5 of *" },
+        { "steps that do not fit in", -1, o => o.StepSize = 0.4, 0,
+            "* solved with steps of 0.167 instead of the steps of 0.4 of training. *" },
         { "one step to the end", -0.25, o => o.EndTime = 2, 0,
             "the loss moves from 0.25 to 0.316 when the equation is solved with steps of 1 instead of the steps of 2 of training. *" },
         { "one step back", 0.25, o => o.EndTime = -2, 0,

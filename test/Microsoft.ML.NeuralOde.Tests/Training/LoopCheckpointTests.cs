@@ -81,15 +81,17 @@ public sealed class LoopCheckpointTests : IDisposable
         RowStatistics rows = DenseRows.Statistics(new RowShape(1, 0, false)), others = DenseRows.Statistics(new RowShape(1, 0, false));
         rows.Add([1], [], 1);
         others.Add([2], [], 1);
-        SortedDictionary<string, string> identity = CheckpointIdentity.Of(options, rows, null), with = CheckpointIdentity.Of(options, rows, others);
+        SortedDictionary<string, string> identity = CheckpointIdentity.Of(options, rows, null),
+            with = CheckpointIdentity.Of(options, rows, others);
         (identity["the trainer"], identity["the training data"], identity["the validation data"], identity["BatchSize"]).Should()
             .Be(("NeuralOdeRegressionTrainer", rows.Describe(), "none", "128"));
         with["the validation data"].Should().Be(others.Describe());
 
         var then = new CheckpointDescription(7, with, new TrainingState(), []);
         CheckpointIdentity.Compare(then, with, options, "file").Should().BeEmpty("without a seed it takes the checkpoint's");
-        FluentActions.Invoking(() => CheckpointIdentity.Compare(then, identity, options, "file")).Should().Throw<InvalidOperationException>()
-            .WithMessage($"The checkpoint 'file' belongs to another training: the validation data was {others.Describe()} and is none. Use the same*");
+        FluentActions.Invoking(() => CheckpointIdentity.Compare(then, identity, options, "file")).Should()
+            .Throw<InvalidOperationException>().WithMessage(
+                $"The checkpoint 'file' belongs to another training: the validation data was {others.Describe()} and is none. Use *");
         (options.Seed, options.LearningRate) = (8, 0.5);
         SortedDictionary<string, string> other = CheckpointIdentity.Of(options, rows, others);
         FluentActions.Invoking(() => CheckpointIdentity.Compare(then, other, options, "file")).Should().Throw<InvalidOperationException>()

@@ -275,13 +275,15 @@ public class TeamTests
 
     /// <summary>A divergence with and without a checkpoint and a cause.</summary>
     [Theory]
-    [InlineData(null, null, "The loss became NaN in epoch 3. Lower LearningRate, set MaximumGradientNorm (1 is usual), or normalise the features.")]
+    [InlineData(null, null,
+        "The loss became NaN in epoch 3. Lower LearningRate, set MaximumGradientNorm (1 is usual), or normalise the features.")]
     [InlineData("a.checkpoint", "Too stiff.",
-        "The loss became NaN in epoch 3. The last good checkpoint is 'a.checkpoint'. Lower LearningRate, set MaximumGradientNorm (1 is usual), "
-        + "or normalise the features. Too stiff.")]
+        "The loss became NaN in epoch 3. The last good checkpoint is 'a.checkpoint'. Lower LearningRate, set MaximumGradientNorm "
+        + "(1 is usual), or normalise the features. Too stiff.")]
     public void A_divergence_says_where_and_what_to_try(string? checkpoint, string? cause, string message)
     {
-        var found = new NeuralOdeTrainingException("The loss became NaN", 3, checkpoint, cause is null ? null : new ArithmeticException(cause));
+        var found = new NeuralOdeTrainingException(
+            "The loss became NaN", 3, checkpoint, cause is null ? null : new ArithmeticException(cause));
         (found.Message, found.Epoch, found.Checkpoint, found.InnerException?.Message).Should().Be((message, 3, checkpoint, cause));
     }
 
