@@ -152,6 +152,9 @@ void Watch(IEnumerable<string> arguments, int[] batch, Dictionary<int, string> f
     process.WaitForExit();
     if (done == batch.Length || (end is null && process.ExitCode == 3))
         return;
+    // What a mutant has spoiled in native memory may end its process later, between two others or in another: that one gets a new process.
+    if (end is null && done > 0)
+        return;
     // A process that meets a mutant when it finds its tests has not begun to try it.
     if (begun == done && batch.Length > 1)
         throw new InvalidOperationException(
@@ -293,10 +296,11 @@ static string[] TestedBy(string name) => name switch
     "Core/Dynamics" => ["Dynamics", "Gradients.RandomDynamicsTests", "OdeBlockTests", "Inference.DenseRowSolverTests", "PathIntegrals",
         "Solving.WrongInputTests"],
     "Core/PathIntegrals" => ["PathIntegrals", "Dynamics.PathRateTests", "Dynamics.DensePathEvaluatorTests"],
-    "Data" => ["Data", "Training.StreamingTests", "Training.ValidationKeyTests"],
+    "Data" => ["Data", "Series.SeriesTrainingTests", "Training.StreamingTests", "Training.ValidationKeyTests"],
     "Anomaly" => ["Anomaly", "Prediction.ThresholdTests"],
     "Flows" => ["Density"],
-    "Prediction" => ["Prediction", "Training.OptionBoundTests"],
+    "Prediction" => ["Prediction", "Training.OptionBoundTests",
+        "Data.SparseWayTests.A_solver_that_needs_tensors_scores_rows_with_their_zeros_as_without"],
     "Networks" => ["Networks", "Prediction", "Scoring.RowNetworkTests"],
     _ => [name[(name.IndexOf('/') + 1)..]],
 };

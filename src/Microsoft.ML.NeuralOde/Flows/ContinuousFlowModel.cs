@@ -191,6 +191,8 @@ public sealed class ContinuousFlowModel : IDisposable
     private void Evaluate(
         float[] inputs, int rows, int features, int width, int outputCount, float[] outputs, Func<FlowNetwork, Tensor, Tensor> function)
     {
+        if (rows == 0)
+            return;
         using SharedNetwork<FlowNetwork>.Loan loan = Borrow();
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();

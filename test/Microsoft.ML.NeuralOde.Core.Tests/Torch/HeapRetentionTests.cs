@@ -1,5 +1,3 @@
-using Microsoft.ML.NeuralOde.Torch;
-
 namespace Microsoft.ML.NeuralOde.Core.Tests.Torch;
 
 public class HeapRetentionTests

@@ -131,7 +131,10 @@ public class MomentTests
             Of(other, true).CheckNumber.Should().NotBe(same);
             Of(other, false).CheckNumber.Should().NotBe(content);
         }
-        RowStatistics all = Of(rows, true);
+        RowStatistics all = Of(rows, true), plain = DenseRows.Statistics(new RowShape(2, 1, IsWeighted: true));
+        foreach ((float[] features, float label, float weight) in rows)
+            plain.Add(features, [label], weight);
+        (plain.AreOrdered, plain.CheckNumber).Should().Be((true, same), "rows have an order where nothing else is said");
         all.Describe().Should().Be($"3 rows of 2 features (check number {same})");
         all.LabelWeights.Should().Equal(new Dictionary<float, double> { [0] = 1, [1] = 2.5 });
         all.MeanFeatureBytes.Should().Be(8);

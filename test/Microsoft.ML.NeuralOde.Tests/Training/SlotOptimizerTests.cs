@@ -30,6 +30,34 @@ public class SlotOptimizerTests
         Run(plan, atOnce: false, settleEvery: 0, resumeAfter: 300).Should().Equal(waiting, "what is kept is enough to go on");
     }
 
+    /// <summary>The first step of Adam is the gradient over its size and 1e-8, at the learning rate.</summary>
+    [Theory]
+    [InlineData(2e-8f, 2 / 3.0)]
+    [InlineData(-1e-8f, -0.5)]
+    [InlineData(5f, 1.0)]
+    public void A_step_of_a_tiny_gradient_is_a_small_one(float gradient, double share)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        foreach (bool atOnce in new[] { true, false })
+        {
+            var module = nn.Linear(2, 1, hasBias: false);
+            using (no_grad())
+                module.weight = new Parameter(zeros(2, 1).t());
+            TrainingPlan plan = new NeuralOdeRegressionTrainer.Options { Optimizer = NeuralOdeOptimizer.Adam }.Plan(1, null);
+            using var optimizer = new WeightOptimizer(plan, module, atOnce ? null : module.weight);
+            if (atOnce)
+            {
+                module.weight!.grad = tensor(new[] { 0, gradient }, [1, 2]);
+                optimizer.Step(0.25);
+            }
+            else
+                optimizer.Step(0.25, [new WeightGradient("weight", tensor(new[] { gradient }, [1, 1]), [1])]);
+            optimizer.Settle();
+            module.weight!.detach().contiguous().data<float>().ToArray().Should()
+                .Equal([0, -0.25 * share], (a, b) => Math.Abs(a - b) < 1e-4);
+        }
+    }
+
     [Fact]
     public void Gradients_whose_norm_is_too_large_are_scaled_down_together_slots_and_all()
     {
