@@ -3,6 +3,7 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.NeuralOde.IntegrationTests.Benchmarks;
 
+[Collection(OwnGenerator.Name)]
 public class DevicesCommandTests
 {
     [Theory]

@@ -6,6 +6,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.NeuralOde.IntegrationTests.Onnx;
 
 /// <summary>Exported modules, run by ONNX Runtime, against the modules they come from.</summary>
+[Collection(OwnGenerator.Name)]
 public sealed class ModuleExportTests
 {
     private const long Rows = 5;

@@ -5,6 +5,7 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.NeuralOde.IntegrationTests.Pictures;
 
+[Collection(OwnGenerator.Name)]
 public class FigureTests
 {
     private static readonly double[] Times = [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2];

@@ -5,6 +5,7 @@ using static TorchSharp.torch;
 
 namespace Microsoft.ML.NeuralOde.IntegrationTests.Samples;
 
+[Collection(OwnGenerator.Name)]
 public sealed class AugmentedCommandTests : IDisposable
 {
     private readonly SampleHost _host = new();

@@ -5,6 +5,7 @@ using static TorchSharp.torch;
 namespace Microsoft.ML.NeuralOde.IntegrationTests.Samples;
 
 /// <summary>A real density of 43 features, from 1,000 rows.</summary>
+[Collection(OwnGenerator.Name)]
 public class MiniBooneTests
 {
     /// <summary>
