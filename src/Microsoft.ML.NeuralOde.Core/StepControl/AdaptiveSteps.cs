@@ -52,7 +52,7 @@ internal sealed class AdaptiveSteps(StepLimits limits)
     public bool Reject(
         StepController controller, int errorOrder, double time, double tried, double error, double atMost = double.PositiveInfinity)
     {
-        Size = Math.Min(tried * _history.Rejected(controller, Exponent(errorOrder), error), atMost);
+        Size = Math.Min(tried * _history.Rejected(controller, Exponent(errorOrder), tried, error), atMost);
         return Size >= Math.Max(limits.Minimum, limits.Smallest(time));
     }
 

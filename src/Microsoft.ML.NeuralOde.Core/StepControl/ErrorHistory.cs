@@ -6,12 +6,16 @@ namespace Microsoft.ML.NeuralOde.StepControl;
 /// </summary>
 internal sealed class ErrorHistory
 {
+    private const double LowestExponent = 0.1;
+
     /// <summary>Tolerance over error of the last accepted step and of the one before.</summary>
     private double _inverse1 = 1, _inverse2 = 1;
 
     /// <summary>Size of the last accepted step; 0 before the first.</summary>
     private double _lastSize;
-    private bool _wasRejected;
+
+    /// <summary>The attempt before, if it was rejected; null behind an accepted step.</summary>
+    private (double Size, double Error)? _rejected;
 
     /// <summary>A step was accepted.</summary>
     /// <param name="controller">The step control.</param>
@@ -24,16 +28,22 @@ internal sealed class ErrorHistory
         double inverse = 1 / Math.Max(error, 1e-10);
         double growth = _lastSize == 0 ? 1 : size / _lastSize;
         double factor = given ?? controller.Factor(inverse, _inverse1, _inverse2, growth, k);
-        factor = Math.Clamp(factor, controller.MinimumFactor, _wasRejected ? 1 : controller.MaximumFactor);
-        (_inverse2, _inverse1, _lastSize, _wasRejected) = (_inverse1, inverse, size, false);
+        factor = Math.Clamp(factor, controller.MinimumFactor, _rejected is null ? controller.MaximumFactor : 1);
+        (_inverse2, _inverse1, _lastSize, _rejected) = (_inverse1, inverse, size, null);
         return factor;
     }
 
-    /// <summary>A step was rejected.</summary>
-    public double Rejected(StepController controller, int k, double error)
+    /// <summary>
+    /// A step was rejected. Where the one before was too, both tell how the error depends on the size; at places that are not smooth it
+    /// falls more slowly than the method's order says, and many small reductions would follow (K. Gustafsson, Control theoretic techniques
+    /// for stepsize selection in explicit Runge–Kutta methods, ACM TOMS 17, 1991).
+    /// </summary>
+    public double Rejected(StepController controller, int k, double size, double error)
     {
-        _wasRejected = true;
-        double shrink = double.IsFinite(error) ? controller.Safety * Math.Pow(error, -1.0 / k) : 0;
+        double exponent = _rejected is { } before && double.IsFinite(before.Error) && size < before.Size
+            ? Math.Clamp(Math.Log(before.Error / error) / Math.Log(before.Size / size), LowestExponent, k) : k;
+        _rejected = (size, error);
+        double shrink = double.IsFinite(error) ? controller.Safety * Math.Pow(error, -1 / exponent) : 0;
         return Math.Clamp(shrink, controller.MinimumFactor, 1);
     }
 

@@ -51,11 +51,11 @@ public class StepControlTests
         (controller.Safety, controller.MinimumFactor, controller.MaximumFactor).Should().Be((safety, smallest, largest));
         new ErrorHistory().Accepted(controller, 5, 1, error: 0).Should().Be(largest);
         new ErrorHistory().Accepted(controller, 5, 1, error: 1).Should().BeApproximately(safety, 1e-15);
-        new ErrorHistory().Rejected(controller, 1, error: 1e9).Should().Be(smallest);
-        new ErrorHistory().Rejected(controller, 2, error: 4).Should().BeApproximately(Math.Max(safety / 2, smallest), 1e-15);
+        new ErrorHistory().Rejected(controller, 1, 1, error: 1e9).Should().Be(smallest);
+        new ErrorHistory().Rejected(controller, 2, 1, error: 4).Should().BeApproximately(Math.Max(safety / 2, smallest), 1e-15);
         // An error that is no number says only that the step was too long.
-        new ErrorHistory().Rejected(controller, 2, double.NaN).Should().Be(smallest);
-        new ErrorHistory().Rejected(controller, 2, double.PositiveInfinity).Should().Be(smallest);
+        new ErrorHistory().Rejected(controller, 2, 1, double.NaN).Should().Be(smallest);
+        new ErrorHistory().Rejected(controller, 2, 1, double.PositiveInfinity).Should().Be(smallest);
     }
 
     [Fact]
@@ -71,7 +71,7 @@ public class StepControlTests
     {
         var controller = StepController.Integral();
         var history = new ErrorHistory();
-        history.Rejected(controller, 2, 4).Should().BeApproximately(0.45, 1e-15);
+        history.Rejected(controller, 2, 1, 4).Should().BeApproximately(0.45, 1e-15);
         history.Accepted(controller, 2, 1, 0.0001).Should().Be(1);
         history.Accepted(controller, 2, 1, 0.25).Should().BeApproximately(1.8, 1e-15);
     }
@@ -86,7 +86,7 @@ public class StepControlTests
         history.Accepted(controller, 1, 1, 1.0 / 2).Should().BeApproximately(Math.Pow(2, 0.875), 1e-13);
         history.Accepted(controller, 1, 1, 1.0 / 4).Should().BeApproximately(Math.Pow(2, 2 * 0.875 - 0.75), 1e-13);
         history.Accepted(controller, 1, 1, 1.0 / 16).Should().BeApproximately(Math.Pow(2, 4 * 0.875 - 2 * 0.75 + 0.125), 1e-13);
-        history.Rejected(controller, 1, 100);
+        history.Rejected(controller, 1, 1, 100);
         history.Accepted(StepController.Integral(), 1, 1, 1.0 / 16).Should().Be(1);
         history.Accepted(controller, 1, 1, 1.0 / 32).Should()
             .BeApproximately(Math.Pow(2, 5 * 0.875 - 4 * 0.75 + 4 * 0.125), 1e-12, "rejected steps are forgotten");
@@ -126,6 +126,30 @@ public class StepControlTests
         new ErrorHistory().Accepted(controller, 2, 1, 0.25, given: 3).Should().Be(3);
         new ErrorHistory().Accepted(controller, 2, 1, 0.25, given: 30).Should().Be(10);
         new ErrorHistory().Accepted(controller, 2, 1, 0.25, given: 0.03).Should().Be(0.2);
+    }
+
+    /// <summary>
+    /// After 1 with an error of 16, a step of 1/4 with this error: the error goes with the size to this power, no more than to the third and
+    /// no less than to the tenth part, and the next size follows from that: 0.9 err^{-1/power}, no less than a fifth.
+    /// </summary>
+    [Theory]
+    [InlineData(4, 1, 0.9 / 4)]
+    [InlineData(2, 1.5, 0.5669645)]
+    [InlineData(1.5, 1.7075187, 0.7097665)]
+    [InlineData(1.01, 1.9928224, 0.8955174)]
+    [InlineData(15.9, 0.1, 0.2)]
+    [InlineData(20, 0.1, 0.2)]
+    public void Two_rejected_steps_tell_how_the_error_depends_on_the_size(double error, double power, double expected)
+    {
+        StepController controller = StepController.Integral();
+        var history = new ErrorHistory();
+        history.Rejected(controller, 3, 1, 16).Should().BeApproximately(0.9 * Math.Pow(16, -1 / 3.0), 1e-12);
+        history.Rejected(controller, 3, 0.25, error).Should().BeApproximately(expected, 1e-6)
+            .And.BeApproximately(Math.Clamp(0.9 * Math.Pow(error, -1 / power), 0.2, 1), 1e-6);
+        // What was accepted, and what was not finite, tells nothing of that.
+        history.Accepted(controller, 3, 0.1, 1);
+        history.Rejected(controller, 3, 1, double.PositiveInfinity).Should().Be(0.2);
+        history.Rejected(controller, 3, 0.2, 8).Should().BeApproximately(0.45, 1e-12);
     }
 
     [Theory]
