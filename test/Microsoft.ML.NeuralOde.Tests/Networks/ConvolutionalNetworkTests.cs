@@ -345,11 +345,13 @@ public sealed class ConvolutionalNetworkTests : IDisposable
                 o.GradientMethod = method;
                 o.RelativeTolerance = o.AbsoluteTolerance = 1e-6;
                 o.NumberOfEpochs = 1;
+                // Adam would make steps of full size of the rounding errors in gradients that are zero, such as of biases before a norm.
+                o.Optimizer = NeuralOdeOptimizer.Sgd;
             }, rows: 64);
             return model.TrainingHistory.Select(report => report.TrainLoss).ToArray();
         })];
         foreach (double[] found in losses)
-            found.Zip(losses[0], (a, b) => Math.Abs(a - b) / b).Max().Should().BeLessThan(1e-3);
+            found.Zip(losses[0], (a, b) => Math.Abs(a - b) / b).Max().Should().BeLessThan(1e-4);
     }
 
     [Theory]
