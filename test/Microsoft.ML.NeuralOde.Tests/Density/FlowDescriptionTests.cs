@@ -133,21 +133,8 @@ public class FlowDescriptionTests
 
     [Theory]
     [MemberData(nameof(Bounds), DisableDiscoveryEnumeration = true)]
-    public void The_last_good_value_is_taken_and_the_first_bad_one_is_named(string option, object?[] good, object?[] bad)
-    {
-        foreach (object? value in good)
-            With(value).Invoking(options => options.Validate()).Should().NotThrow($"{option} is {value ?? "null"}");
-        foreach (object? value in bad)
-            With(value).Invoking(options => options.Validate()).Should()
-                .Throw<ArgumentOutOfRangeException>($"{option} is {value ?? "null"}").WithMessage($"{option} is *must be*");
-
-        Options With(object? value)
-        {
-            var options = new Options();
-            typeof(Options).GetField(option)!.SetValue(options, value);
-            return options;
-        }
-    }
+    public void The_last_good_value_is_taken_and_the_first_bad_one_is_named(string option, object?[] good, object?[] bad) =>
+        OptionBounds.Check<Options>(option, good, bad, $"{option} is *must be*");
 
     [Fact]
     public void A_flow_that_no_file_holds_is_refused_with_its_weights_and_a_trainer_keeps_its_options()

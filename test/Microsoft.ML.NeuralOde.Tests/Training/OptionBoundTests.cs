@@ -57,21 +57,8 @@ public class OptionBoundTests
 
     [Theory]
     [MemberData(nameof(Bounds), DisableDiscoveryEnumeration = true)]
-    public void The_last_good_value_is_taken_and_the_first_bad_one_is_named(string option, object?[] good, object?[] bad)
-    {
-        foreach (object? value in good)
-            With(value).Invoking(options => options.Validate()).Should().NotThrow($"{option} is {value ?? "null"}");
-        foreach (object? value in bad)
-            With(value).Invoking(options => options.Validate()).Should()
-                .Throw<ArgumentOutOfRangeException>($"{option} is {value ?? "null"}").WithMessage($"{option}*must be*");
-
-        Options With(object? value)
-        {
-            var options = new Options();
-            typeof(Options).GetField(option)!.SetValue(options, value);
-            return options;
-        }
-    }
+    public void The_last_good_value_is_taken_and_the_first_bad_one_is_named(string option, object?[] good, object?[] bad) =>
+        OptionBounds.Check<Options>(option, good, bad, $"{option}*must be*");
 
     /// <summary>Options together, and what is said of them; null where they suit each other.</summary>
     public static TheoryData<string, Action<Options>, string?> Together => new()
