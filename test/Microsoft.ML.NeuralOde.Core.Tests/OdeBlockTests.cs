@@ -53,15 +53,15 @@ public class OdeBlockTests
             block = new OdeBlock(new DenseDynamics(2));
         using Tensor x = randn(8, 2);
         using Tensor target = x * 0.5;
-        using var optimizer = optim.Adam(block.parameters(), 0.02);
+        using var optimizer = new AdamOptimizer(block.parameters(), 0.02);
         double first = double.NaN, last = double.NaN;
         for (int i = 0; i < 60; i++)
         {
             using DisposeScope scope = NewDisposeScope();
-            optimizer.zero_grad();
+            optimizer.ZeroGradients();
             Tensor loss = nn.functional.mse_loss(block.call(x), target);
             loss.backward();
-            optimizer.step();
+            optimizer.Step();
             last = loss.ToDouble();
             if (i == 0)
                 first = last;

@@ -61,7 +61,7 @@ internal sealed record ForecastColumns(
         SchemaShape.Column? times = Times is null ? null : Find(Times, "time");
         bool isTime = times is { IsKey: false } single && !IsVector(single) && IsTime(single.ItemType);
         // Sizes of vectors are not known here, and are looked at with the data.
-        bool areSeries = IsVector(values[0]) && !isTime && !(ChannelCount > 1 && times is null);
+        bool areSeries = IsVector(values[0]) && !isTime;
         foreach (SchemaShape.Column column in values)
             if (IsVector(column) != IsVector(values[0]))
                 throw Schemas.Mismatch(context, "inputSchema", "series", column.Name, "columns that are all numbers or all vectors",

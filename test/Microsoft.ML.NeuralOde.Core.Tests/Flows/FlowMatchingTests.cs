@@ -16,14 +16,14 @@ public class FlowMatchingTests
         Tensor factor = tensor(new[] { 1f, 0f, 0.8f, 0.6f }, [2, 2]);
         Tensor Draw(long n) => randn(n, 2).mm(factor.t()) * 3 + 5;
         flow.Observe(Draw(5000));
-        using var optimizer = optim.Adam(flow.parameters(), 5e-3);
+        using var optimizer = new AdamOptimizer(flow.parameters(), 5e-3);
         var options = new FlowMatchingOptions { Pairing = pairing };
         for (int i = 0; i < 400; i++)
         {
             using DisposeScope scope = NewDisposeScope();
-            optimizer.zero_grad();
+            optimizer.ZeroGradients();
             FlowMatching.Loss(flow, Draw(128), options: options).backward();
-            optimizer.step();
+            optimizer.Step();
         }
         using IDisposable noGrad = no_grad();
         // The entropy of the Gaussian: log 2πe + log det of 3 times the factor.
@@ -123,17 +123,16 @@ public class FlowMatchingTests
         }
         for (int i = 0; i < 20; i++)
             flow.Observe(Draw().Rows);
-        using var optimizer = optim.Adam(flow.parameters(), 1e-2);
+        using var optimizer = new AdamOptimizer(flow.parameters(), 1e-2);
         var options = new FlowMatchingOptions { Pairing = FlowPairing.OptimalTransport, PairingGroup = 64 };
         for (int i = 0; i < 300; i++)
         {
             using DisposeScope scope = NewDisposeScope();
             (Tensor rows, Tensor labels) = Draw();
-            foreach (optim.ILearningRateController group in optimizer.ParamGroups)
-                group.LearningRate = 1e-2 * (1 - i / 300.0);
-            optimizer.zero_grad();
+            optimizer.LearningRate = 1e-2 * (1 - i / 300.0);
+            optimizer.ZeroGradients();
             FlowMatching.Loss(flow, rows, labels, options).backward();
-            optimizer.step();
+            optimizer.Step();
         }
         flow.eval();
         foreach ((double label, double mean, double deviation) in new[] { (0, -2.0, 1.0), (1, 2.0, 0.6) })

@@ -287,14 +287,14 @@ public class LatentOdeTests
         Tensor times = (rand(32, 12, ScalarType.Float64) + 0.1).cumsum(1) / 6, phase = rand(32, 1, ScalarType.Float64) * 6.3;
         Tensor values = (times * 6.3 + phase).sin().to(ScalarType.Float32).unsqueeze(2);
         using SeriesBatch half = new(values.narrow(1, 0, 7), times.narrow(1, 0, 7)), whole = new(values, times);
-        var optimizer = optim.Adam(model.parameters(), 0.01);
+        using var optimizer = new AdamOptimizer(model.parameters(), 0.01);
         for (int i = 0; i < 200; i++)
         {
             using DisposeScope step = NewDisposeScope();
-            optimizer.zero_grad();
+            optimizer.ZeroGradients();
             model.Loss(half, whole).mean().backward();
             nn.utils.clip_grad_norm_(model.parameters(), 1);
-            optimizer.step();
+            optimizer.Step();
         }
         using IDisposable noGrad = no_grad();
         (model.Forecast(half, times).Mean - values).square().mean().item<float>().Should().BeLessThan(0.1f, "the variance is a half");

@@ -52,7 +52,7 @@ public class SeriesNetworkTests
         using DisposeScope scope = NewDisposeScope();
         random.manual_seed(0);
         using SeriesNetwork network = Network(model);
-        using optim.Optimizer optimizer = optim.Adam(network.parameters(), 1e-2);
+        using var optimizer = new AdamOptimizer(network.parameters(), 1e-2);
         float loss = 1;
         for (int step = 0; step < 60 && loss > 0.1f; step++)
         {
@@ -63,9 +63,9 @@ public class SeriesNetworkTests
             Tensor values = stack([angles.cos(), angles.sin()], 2);
             values = values.masked_fill(rand(32, 10, 2).lt(0.1), float.NaN);
             Tensor cost = nn.functional.cross_entropy(network.call(new SeriesBatch(values, times)), labels);
-            optimizer.zero_grad();
+            optimizer.ZeroGradients();
             cost.backward();
-            optimizer.step();
+            optimizer.Step();
             loss = cost.item<float>();
         }
         loss.Should().BeLessThan(0.5f);

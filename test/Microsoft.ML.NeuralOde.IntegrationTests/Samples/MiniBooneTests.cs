@@ -27,17 +27,16 @@ public class MiniBooneTests
             Solver = new OdeSolverOptions { RelativeTolerance = 1e-4, AbsoluteTolerance = 1e-4 },
         });
         flow.Observe(train);
-        using var optimizer = optim.Adam(flow.parameters(), 2e-3);
+        using var optimizer = new AdamOptimizer(flow.parameters(), 2e-3);
         var options = new FlowMatchingOptions { Noise = 0.05 };
         for (int step = 0; step < Steps; step++)
         {
             using DisposeScope scope = NewDisposeScope();
-            foreach (optim.ILearningRateController group in optimizer.ParamGroups)
-                group.LearningRate = 2e-3 * Math.Min(1, step / 175.0) * 0.5 * (1 + Math.Cos(Math.PI * step / Steps));
-            optimizer.zero_grad();
+            optimizer.LearningRate = 2e-3 * Math.Min(1, step / 175.0) * 0.5 * (1 + Math.Cos(Math.PI * step / Steps));
+            optimizer.ZeroGradients();
             FlowMatching.Loss(flow, train.index_select(0, randint(0, train.shape[0], [256])), options: options).backward();
             nn.utils.clip_grad_norm_(flow.parameters(), 5);
-            optimizer.step();
+            optimizer.Step();
         }
         flow.eval();
         using IDisposable noGrad = no_grad();
