@@ -278,7 +278,8 @@ static int Usage(string problem)
 static string[] TestedBy(string name) => name switch
 {
     "Core/." => ["OdeBlockTests", "StateAugmentationTests", "AdamOptimizerTests", "StepControl", "Solving.OptionAmountTests",
-        "Solving.OptionTextTests", "Solving.FailureTests", "Solving.WrongInputTests", "Solving.Event", "Solving.SolveTests",
+        "Solving.OptionTextTests", "Solving.FailureTests", "Solving.WrongInputTests", "Solving.EventTests", "Solving.EventFailureTests",
+        "Solving.EventAmountTests", "Solving.SolveTests",
         "Solving.RowTimesTests", "Solving.TupleStateTests", "Solving.CitationTests", "Gradients.AdjointOptionTests",
         "Methods.OwnTableauTests", "Native.NativeFailureTests", "Native.NativeSolveTests", "Native.NativeEventTests"],
     "Core/StepControl" => ["StepControl", "Solving.OptionAmountTests", "Solving.StepGuessTests"],

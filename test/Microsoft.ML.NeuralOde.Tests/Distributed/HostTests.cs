@@ -25,7 +25,7 @@ public sealed class HostTests : IDisposable
     {
         Connect();
         string log = Path.Combine(_folder, "log"), checkpoints = Directory.CreateDirectory(Path.Combine(_folder, "checkpoints")).FullName;
-        string[] program = [.. MpiJob.Program, "epochs=100000", "silence=2", $"folder={checkpoints}", $"log={log}"];
+        string[] program = [.. MpiJob.Program, "epochs=100000", "silence=5", $"folder={checkpoints}", $"log={log}"];
         using (var job = new MpiJob(
             ["-iface", Cable, "-launcher", "ssh", "-launcher-exec", WriteLauncher(), "-hosts", $"{FirstAddress},{SecondAddress}", "-n",
                 "2", .. program],
@@ -36,14 +36,14 @@ public sealed class HostTests : IDisposable
             int other = job.ProcessOf(1);
             job.Await(line => line.Contains("epoch 2/", StringComparison.Ordinal));
             Do("ip", "netns", "exec", Second, "ip", "link", "set", Cable, "down");
-            job.End(TimeSpan.FromSeconds(20));
+            job.End(TimeSpan.FromSeconds(60));
             job.Code.Should().NotBe(0);
-            job.Said(0, "TrainingGroupException: ").Should().StartWith("Nothing was heard of rank 1 for 2 seconds");
+            job.Said(0, "TrainingGroupException: ").Should().StartWith("Nothing was heard of rank 1 for 5 seconds");
             WaitForEnd(other);
         }
         // What rank 1 says does not come through the cable; its host has it.
         File.ReadAllLines($"{log}.rank1.txt")[^1].Should()
-            .StartWith("rank1: TrainingGroupException: Nothing was heard of rank 0 for 2 seconds");
+            .StartWith("rank1: TrainingGroupException: Nothing was heard of rank 0 for 5 seconds");
 
         int epochs = int.Parse(File.ReadAllLines($"{log}.rank0.txt")
             .Last(line => line.Contains("epoch ", StringComparison.Ordinal)).Split(' ', '/')[2],
@@ -67,7 +67,7 @@ public sealed class HostTests : IDisposable
             Do("ip", "-n", space, "link", "set", Cable, "up");
         }
         foreach (string space in new[] { First, Second })
-            SpinWait.SpinUntil(() => IsUp(space), TimeSpan.FromSeconds(5)).Should().BeTrue("the cable is plugged in");
+            SpinWait.SpinUntil(() => IsUp(space), TimeSpan.FromSeconds(30)).Should().BeTrue("the cable is plugged in");
     }
 
     /// <summary>In the place of ssh: runs a command on the host of an address.</summary>
@@ -90,7 +90,7 @@ public sealed class HostTests : IDisposable
         try
         {
             using Process other = Process.GetProcessById(process);
-            other.WaitForExit(TimeSpan.FromSeconds(20)).Should().BeTrue("the process on the other host ends as well");
+            other.WaitForExit(TimeSpan.FromSeconds(60)).Should().BeTrue("the process on the other host ends as well");
         }
         catch (ArgumentException)
         {
