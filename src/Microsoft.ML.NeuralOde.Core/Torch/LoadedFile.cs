@@ -7,8 +7,10 @@ namespace Microsoft.ML.NeuralOde.Torch;
 [SupportedOSPlatform("linux")]
 internal static partial class LoadedFile
 {
-    /// <summary>The path of one whose name begins so, as versions follow it; null for none.</summary>
-    public static string? WhoseNameBegins(string name) => File.ReadLines("/proc/self/maps")
+    private const string Maps = "/proc/self/maps";
+
+    /// <summary>The path of one whose name begins so, as versions follow it; null for none, and where the system does not tell.</summary>
+    public static string? WhoseNameBegins(string name) => !File.Exists(Maps) ? null : File.ReadLines(Maps)
         .Where(line => line.Contains('/'))
         .Select(line => line[line.IndexOf('/')..])
         .FirstOrDefault(path => Path.GetFileName(path).StartsWith(name, StringComparison.Ordinal));
