@@ -289,7 +289,7 @@ static string[] TestedBy(string name) => name switch
     "Core/Gradients" => ["Gradients", "Solving.PerRowTests", "Solving.DiscontinuityTests", "Solving.RowTimesTests",
         "Solving.TupleStateTests", "Solving.WrongInputTests", "Methods.ReversibleCouplingTests", "Methods.ImplicitTests",
         "PathIntegrals.PathIntegrationTests", "PathIntegrals.StepPenaltyTests"],
-    "Core/Kernels" => ["Kernels", "Dynamics", "Solving.SolveTests", "Solving.StateTypeTests", "Solving.OptionAmountTests",
+    "Core/Kernels" => ["Kernels", "Dynamics", "Series.LinearCdeTests", "Solving.SolveTests", "Solving.StateTypeTests", "Solving.OptionAmountTests",
         "Inference.DenseRowSolverTests"],
     "Core/Methods" => ["Methods", "Solving.OptionAmountTests", "Solving.SolveTests", "Solving.StateTypeTests",
         "PathIntegrals.StepPenaltyTests", "Native.NativeSolveTests"],
