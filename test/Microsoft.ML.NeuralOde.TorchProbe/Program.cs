@@ -25,6 +25,11 @@ try
             _ = OdeMethod.Dopri5;
             Sum();
             break;
+        case "beside another":
+            // As in a process of Python's that has imported torch.
+            NativeLibrary.Load(args[1]);
+            TorchRuntime.EnsureAvailable();
+            break;
         case "start":
             _ = OdeMethod.Dopri5;
             bool isLoaded = File.ReadAllText("/proc/self/maps").Contains("libtorch", StringComparison.Ordinal);

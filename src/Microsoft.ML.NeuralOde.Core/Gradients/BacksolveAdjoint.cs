@@ -179,12 +179,13 @@ internal sealed class AdjointSolve : DifferentiableSolve
         VectorField equation, TimeGrid interval, Tensor state, Tensor adjoint, double size, OdeSolverOptions options, ParameterSums sums,
         StepGuess? guess, SolverStatistics statistics)
     {
-        long limit = options.MaximumSteps - statistics.AcceptedSteps - statistics.RejectedSteps;
-        if (limit > 0)
-            options = options with { MaximumSteps = limit };
         // What the solve, or the interval before, tells of the steps is worth more than a guess from derivatives, which costs an
         // evaluation.
-        var task = new IntegrationTask(equation, state, interval, options, statistics, IsDifferentiable: false) { Guess = guess };
+        var task = new IntegrationTask(equation, state, interval, options, statistics, IsDifferentiable: false)
+        {
+            Guess = guess,
+            StepsBefore = statistics.AcceptedSteps + statistics.RejectedSteps,
+        };
         return options.Method.SolvesEquations ? SweepByRows(task, adjoint, size, sums) : SweepExplicitly(task, adjoint, size, sums);
     }
 

@@ -32,7 +32,7 @@ internal sealed class AdaptiveIntegrator : Integrator
         while (_lanes.Length > 0)
         {
             BeforeStep(Grid.Direction > 0 ? Stepper.Time.Min() : Stepper.Time.Max());
-            if (_attempts++ >= Options.MaximumSteps)
+            if (Task.StepsBefore + _attempts++ >= Options.MaximumSteps)
             {
                 StopAtStepLimit();
                 return;

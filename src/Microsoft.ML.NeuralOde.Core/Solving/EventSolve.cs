@@ -112,8 +112,11 @@ internal sealed class EventSolve
         using Undisturbed? undisturbed = _problem.Equation.IsComplete ? null : new Undisturbed(_problem.Equation);
         using Tensor initial = state.detach();
         var task = new IntegrationTask(
-            _problem.Equation, initial, TimeGrid.Of([from, .. outputs]), Remaining(), _statistics, IsDifferentiable: false,
-            Events: (_problem.Options.Events, starts));
+            _problem.Equation, initial, TimeGrid.Of([from, .. outputs]), _problem.Options with { Events = [] }, _statistics,
+            IsDifferentiable: false, Events: (_problem.Options.Events, starts))
+        {
+            StepsBefore = _steps,
+        };
         using var integrator = Integrator.Create(task);
         EventWatcher watcher = integrator.Watcher!;
         RowStatus status;
@@ -257,6 +260,4 @@ internal sealed class EventSolve
     }
 
     private long Steps => _statistics.AcceptedSteps + _statistics.RejectedSteps;
-
-    private OdeSolverOptions Remaining() => _problem.Options with { MaximumSteps = _problem.Options.MaximumSteps - _steps, Events = [] };
 }

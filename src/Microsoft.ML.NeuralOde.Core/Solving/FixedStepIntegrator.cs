@@ -9,9 +9,7 @@ internal sealed class FixedStepIntegrator : Integrator
     private long _steps;
 
     public FixedStepIntegrator(IntegrationTask task)
-        : base(task, lanes: 1)
-    {
-    }
+        : base(task, lanes: 1) => _steps = task.StepsBefore;
 
     protected override void Integrate()
     {

@@ -159,6 +159,9 @@ internal sealed record IntegrationTask(
 {
     /// <summary>What is known of the steps beforehand, before the options; null for nothing.</summary>
     public StepGuess? Guess { get; init; }
+
+    /// <summary>Steps that were tried before, in parts of the same solve, and count against <see cref="OdeSolverOptions.MaximumSteps"/>.</summary>
+    public long StepsBefore { get; init; }
 }
 
 /// <summary>What a solve of a like problem tells of the steps.</summary>

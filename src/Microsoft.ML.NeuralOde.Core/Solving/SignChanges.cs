@@ -70,35 +70,45 @@ internal sealed class SignChanges
     }
 
     /// <summary>
-    /// A zero between two places of different sign: regula falsi in the Illinois form, with bisection where that is slow.
+    /// The place behind a zero between two places of different sign, next to it among the numbers: inverse quadratic interpolation through the
+    /// last three places where these say that it is safe, else bisection (T. R. Chandrupatla, A new hybrid quadratic/bisection algorithm for
+    /// finding the zero of a nonlinear function without using derivatives, Adv. Eng. Softw. 28, 1997).
     /// </summary>
     public static double Root(Func<double, double> value, Bracket bracket)
     {
+        const double Smallest = 1e-15;
         (double left, double before, double right, double after, _) = bracket;
         if (before == 0 || after == 0)
             return before == 0 ? left : right;
-        for (int i = 0; i < 100 && right - left > 1e-15 * right; i++)
+        // The newest place, the other end of the bracket, and the one before them.
+        (double Place, double Value) newest = (left, before), other = (right, after), last;
+        double part = 0.5;
+        while (true)
         {
-            double middle = i % 3 == 2 ? (left + right) / 2 : (left * after - right * before) / (after - before);
-            if (!(middle > left && middle < right))
-                middle = (left + right) / 2;
-            if (!(middle > left && middle < right))
-                return right;
-            double there = value(middle);
+            double place = newest.Place + part * (other.Place - newest.Place);
+            if (place == newest.Place || place == other.Place)
+                break;
+            double there = value(place);
             if (there == 0)
-                return middle;
-            if (Math.Sign(there) == Math.Sign(before))
-            {
-                (left, before) = (middle, there);
-                after /= 2;
-            }
+                return place;
+            if (Math.Sign(there) == Math.Sign(newest.Value))
+                last = newest;
             else
-            {
-                (right, after) = (middle, there);
-                before /= 2;
-            }
+                (last, other) = (other, newest);
+            newest = (place, there);
+            double width = Math.Abs(other.Place - newest.Place), smallest = Smallest * Math.Max(newest.Place, other.Place) / width;
+            if (!(smallest < 0.5))
+                break;
+            double x = (newest.Place - other.Place) / (last.Place - other.Place);
+            double y = (newest.Value - other.Value) / (last.Value - other.Value);
+            bool isSafe = y * y < x && (1 - y) * (1 - y) < 1 - x;
+            part = !isSafe ? 0.5
+                : newest.Value / (other.Value - newest.Value) * (last.Value / (other.Value - last.Value))
+                    + (last.Place - newest.Place) / (other.Place - newest.Place)
+                        * (newest.Value / (last.Value - newest.Value)) * (other.Value / (last.Value - other.Value));
+            part = Math.Clamp(part, smallest, 1 - smallest);
         }
-        return right;
+        return Math.Max(newest.Place, other.Place);
     }
 
     /// <summary>The changes between the values that are known. One that touches zero and turns back has none.</summary>

@@ -12,6 +12,11 @@ internal static class TorchLibraries
 {
     private const string Native = "LibTorchSharp";
 
+    private const string TorchLibrary = "libtorch_cpu.so";
+
+    /// <summary>Linux's names of the files of libtorch that TorchSharp's library needs, each behind those that it needs itself.</summary>
+    private static readonly string[] TorchNames = ["libc10.so", TorchLibrary, "libtorch.so"];
+
     private static readonly Assembly TorchSharp = typeof(torch).Assembly;
     private static readonly Lazy<(nint Handle, TorchRuntimeException? Failure)> Found = new(Find);
 
@@ -47,12 +52,28 @@ internal static class TorchLibraries
         return new TorchRuntimeException(diagnosis.Describe(telling, copyFailure), cause);
     }
 
+    /// <summary>Whether files of libtorch belong to the program, so that no other libtorch may take their place.</summary>
+    public static bool HasTorch => OperatingSystem.IsLinux() && Array.Exists(TorchFiles(), path => path is not null);
+
     private static (nint, TorchRuntimeException?) Find()
     {
+        try
+        {
+            LoadTorch();
+        }
+        catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
+        {
+            return (0, Describe(e, e));
+        }
+        catch (TorchRuntimeException conflict)
+        {
+            return (0, conflict);
+        }
+
         Exception plain;
         try
         {
-            return (LoadPlainly(), null);
+            return (LoadNative(), null);
         }
         catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
         {
@@ -60,12 +81,11 @@ internal static class TorchLibraries
         }
 
         string? copyFailure = null;
-        if (OperatingSystem.IsLinux())
+        if (OperatingSystem.IsLinux() && HasTorch && FileIn(Folders(), $"lib{Native}.so") is { } library)
         {
             try
             {
-                if (LoadByPath() is { } handle)
-                    return (handle, null);
+                return (LoadByPath(library), null);
             }
             catch (Exception e) when (e is DllNotFoundException or BadImageFormatException or IOException or UnauthorizedAccessException)
             {
@@ -75,13 +95,39 @@ internal static class TorchLibraries
         return (0, Describe(plain, plain, copyFailure));
     }
 
-    private static nint LoadPlainly()
+    /// <summary>
+    /// Loads libtorch: on Linux that of the program where it has one, whatever the system has. A system's own would be found by the same
+    /// names, would stand in for a file that is lost, and two in one process end it.
+    /// </summary>
+    /// <exception cref="DllNotFoundException">A file of it is lost.</exception>
+    /// <exception cref="TorchRuntimeException">Another one is loaded already.</exception>
+    private static void LoadTorch()
+    {
+        if (!OperatingSystem.IsLinux() || !HasTorch)
+        {
+            // Where the two packages lie in different folders, the second finds the first by its name.
+            NativeLibrary.TryLoad("torch_cpu", TorchSharp, null, out _);
+            return;
+        }
+        string?[] files = TorchFiles();
+        int lost = Array.IndexOf(files, null);
+        if (lost >= 0)
+            throw new DllNotFoundException($"{TorchNames[lost]}: cannot open shared object file: it is not where others of libtorch are.");
+        string own = files[Array.IndexOf(TorchNames, TorchLibrary)]!;
+        if (LoadedFile.WhoseNameBegins(TorchLibrary) is { } loaded && !LoadedFile.Is(own, loaded))
+        {
+            string message = TorchLoadDiagnosis.DescribeConflict(loaded, own);
+            throw new TorchRuntimeException(message, new DllNotFoundException(message));
+        }
+        foreach (string? file in files)
+            NativeLibrary.Load(file!);
+    }
+
+    private static nint LoadNative()
     {
         _isAsking = true;
         try
         {
-            // Where the two packages lie in different folders, the second finds the first by its name.
-            NativeLibrary.TryLoad("torch_cpu", TorchSharp, null, out _);
             return NativeLibrary.Load(Native, TorchSharp, null);
         }
         finally
@@ -90,19 +136,10 @@ internal static class TorchLibraries
         }
     }
 
-    /// <summary>
-    /// Loads the files by their paths, TorchSharp's as a relaxed copy where it must be; null where they are not all there.
-    /// </summary>
+    /// <summary>Loads TorchSharp's library from its file, as a relaxed copy where it must be.</summary>
     [SupportedOSPlatform("linux")]
-    private static nint? LoadByPath()
+    private static nint LoadByPath(string library)
     {
-        IReadOnlyList<string> folders = [.. TorchLoadDiagnosis.CurrentSearchFolders(TorchSharp), .. PackageFolders()];
-        string? library = FileIn(folders, $"lib{Native}.so"), libTorch = FileIn(folders, "libtorch_cpu.so");
-        if (library is null || libTorch is null)
-            return null;
-        // Libraries that are loaded are found by their names from now on, by TorchSharp as well.
-        NativeLibrary.Load(libTorch);
-        NativeLibrary.Load(Path.Combine(Path.GetDirectoryName(libTorch)!, "libtorch.so"));
         try
         {
             return NativeLibrary.Load(library);
@@ -112,6 +149,15 @@ internal static class TorchLibraries
             return RelaxedCopy.Load(library);
         }
     }
+
+    /// <summary>Where the files of libtorch are, in the order in which they need each other; null for one that is nowhere.</summary>
+    private static string?[] TorchFiles()
+    {
+        string[] folders = Folders();
+        return Array.ConvertAll(TorchNames, name => FileIn(folders, name));
+    }
+
+    private static string[] Folders() => [.. TorchLoadDiagnosis.CurrentSearchFolders(TorchSharp), .. PackageFolders()];
 
     /// <summary>
     /// Where the natives lie when assemblies are taken from the package cache itself, as F# Interactive and notebooks do.

@@ -98,6 +98,14 @@ internal sealed partial class TorchLoadDiagnosis(
             (OperatingSystem.IsWindows() ? " Where a module is not found, install the current Visual C++ redistributable." : "");
     }
 
+    /// <summary>What to say where another libtorch is loaded than the program's.</summary>
+    /// <param name="loaded">The file that is loaded.</param>
+    /// <param name="own">The program's.</param>
+    public static string DescribeConflict(string loaded, string own) =>
+        $"{Opening}another libtorch is in this process already, {loaded}, beside which the program's, {own}, must not be loaded: two end the "
+        + "process. Call TorchRuntime.EnsureAvailable() before anything else uses torch; where a host such as Python has loaded its own, "
+        + "use a process without it.";
+
     private static string DescribeMissingVersion(Match match, string? copyFailure)
     {
         string version = match.Groups["version"].Value;

@@ -20,6 +20,7 @@ public static class TorchRuntime
     /// <list type="bullet">
     /// <item>On Linux, torch's idle threads sleep after some microseconds instead of spinning for milliseconds, unless the environment
     /// variable GOMP_SPINCOUNT or OMP_WAIT_POLICY says otherwise.</item>
+    /// <item>On Linux, the program's own libtorch is loaded by its path, so that one that the system has besides does not get between.</item>
     /// <item>On 64-bit Intel Linux whose libstdc++ is older than GCC 13's, a copy of TorchSharp's native library without that requirement
     /// is loaded where the plain load fails. It is kept in <c>$XDG_CACHE_HOME/Microsoft.ML.NeuralOde</c> (<c>~/.cache</c> by default),
     /// readable and writable by the user alone, and compared on each use; where no such folder can be written, a temporary file serves that
@@ -45,8 +46,9 @@ public static class TorchRuntime
         }
         catch (TorchRuntimeException e)
         {
-            // Nothing that TorchSharp could try helps against a system library that is too old.
-            if (TorchLoadDiagnosis.NamesMissingVersion(e.InnerException!.Message))
+            // Nothing that TorchSharp could try helps against a system library that is too old, and beside files of the program's own it
+            // could find another libtorch.
+            if (TorchLibraries.HasTorch || TorchLoadDiagnosis.NamesMissingVersion(e.InnerException!.Message))
                 return e;
             loading = e;
         }

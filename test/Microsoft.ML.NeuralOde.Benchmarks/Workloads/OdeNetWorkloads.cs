@@ -8,6 +8,7 @@ internal static class OdeNetWorkloads
 {
     private const int BatchSize = 128;
     private const int Channels = 64;
+    private const double Tolerance = 1e-3;
 
     public static IEnumerable<WorkloadGroup> Create(Digits digits, bool quick)
     {
@@ -20,9 +21,18 @@ internal static class OdeNetWorkloads
         yield return new WorkloadGroup(["odenet_adjoint"],
         [
             Workload("ODE-Net, 20 batches, adjoint", digits, quick, GradientMethod.Adjoint()),
+            Workload("ODE-Net, 20 batches, adjoint to 1e-2", digits, quick, LooseAdjoint),
             Workload("ODE-Net, 20 batches, adjoint, bfloat16 convolutions", digits, quick, GradientMethod.Adjoint(), ScalarType.BFloat16),
         ]);
+        yield return new WorkloadGroup(["odenet_error"],
+        [
+            ErrorWorkload("ODE-Net, error of gradients, adjoint", digits, quick, GradientMethod.Adjoint()),
+            ErrorWorkload("ODE-Net, error of gradients, adjoint to 1e-2", digits, quick, LooseAdjoint),
+        ], UsesOwnScript: true);
     }
+
+    /// <summary>Looser on the way back than the solve, whose own error is the larger part of the gradient's.</summary>
+    private static GradientMethod LooseAdjoint => GradientMethod.Adjoint(relativeTolerance: 1e-2, absoluteTolerance: 1e-2);
 
     /// <summary>What stands in front of the block, as modules of torch.</summary>
     public static Module<Tensor, Tensor> Down(int channels) => Sequential(
@@ -40,36 +50,103 @@ internal static class OdeNetWorkloads
                 line.GetProperty("nfe_backward").GetDouble(),
                 line.GetProperty("loss").GetDouble()));
 
+    private static Workload ErrorWorkload(string name, Digits digits, bool quick, GradientMethod gradient) =>
+        new(name, "%", HigherIsBetter: false, () => MeasureError(digits, quick, gradient),
+            line => new Outcome(
+                line.GetProperty("percent").GetDouble(), line.GetProperty("nfe_forward").GetDouble(),
+                line.GetProperty("nfe_backward").GetDouble()));
+
     private static Outcome Train(Digits digits, bool quick, GradientMethod? gradient, ScalarType? type)
     {
-        random.manual_seed(0);
         using DisposeScope outer = NewDisposeScope();
-        Module<Tensor, Tensor> down = Down(Channels);
-        var options = new OdeSolverOptions { RelativeTolerance = 1e-3, AbsoluteTolerance = 1e-3, Gradient = gradient };
-        var block = new OdeBlock(new ConvolutionalDynamics(Channels, convolutionType: type), endTime: 1, options);
-        Module<Tensor, Tensor> head = Head(Channels, 10);
-        optim.Optimizer optimizer = optim.SGD([.. down.parameters(), .. block.parameters(), .. head.parameters()], 0.1, momentum: 0.9);
-        Tensor order = randperm(digits.TrainImages.shape[0]);
-        int warmup = quick ? 0 : 2, batches = quick ? 1 : 20, size = quick ? 4 : BatchSize;
+        var training = new Training(digits, quick, type);
+        int warmup = quick ? 0 : 2, batches = quick ? 1 : 20;
         double seconds = 0, forward = 0, backward = 0, last = 0;
         for (int b = 0; b < warmup + batches; b++)
         {
             using DisposeScope scope = NewDisposeScope();
-            Tensor rows = order.narrow(0, b * size, size);
             long started = Stopwatch.GetTimestamp();
-            optimizer.zero_grad();
-            OdeSolution solution = block.Solve(down.call(digits.TrainImages.index_select(0, rows).reshape(-1, 1, 28, 28)));
-            Tensor loss = functional.cross_entropy(head.call(solution.Final), digits.TrainLabels.index_select(0, rows));
-            loss.backward();
-            optimizer.step();
+            (SolverStatistics cost, double loss) = training.Differentiate(b, Tolerance, gradient);
+            training.Step();
             if (b < warmup)
                 continue;
             seconds += Stopwatch.GetElapsedTime(started).TotalSeconds;
-            forward += solution.Statistics.FunctionEvaluations;
-            backward += solution.Statistics.BackwardEvaluations;
-            last = loss.ToDouble();
+            forward += cost.FunctionEvaluations;
+            backward += cost.BackwardEvaluations;
+            last = loss;
         }
         return new Outcome(seconds / batches * 20, forward / batches, backward / batches, last);
+    }
+
+    /// <summary>
+    /// How far gradients lie from those of solves to 1e-5, relative to their length, at every fifth of 20 batches of a training.
+    /// </summary>
+    private static Outcome MeasureError(Digits digits, bool quick, GradientMethod gradient)
+    {
+        using DisposeScope outer = NewDisposeScope();
+        var training = new Training(digits, quick, null);
+        int batches = quick ? 1 : 21, every = 5, count = 0;
+        double error = 0, forward = 0, backward = 0;
+        for (int b = 0; b < batches; b++)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            if (b % every == 0 && (b > 0 || quick))
+            {
+                training.Differentiate(b, 1e-5, null);
+                Tensor exact = training.Gradient();
+                (SolverStatistics cost, _) = training.Differentiate(b, Tolerance, gradient);
+                error += (training.Gradient() - exact).norm().ToDouble() / exact.norm().ToDouble();
+                forward += cost.FunctionEvaluations;
+                backward += cost.BackwardEvaluations;
+                count++;
+            }
+            training.Differentiate(b, Tolerance, null);
+            training.Step();
+        }
+        return new Outcome(100 * error / count, forward / count, backward / count);
+    }
+
+    /// <summary>The network, its data and its optimizer; in the current scope.</summary>
+    private sealed class Training
+    {
+        private readonly Digits _digits;
+        private readonly int _size;
+        private readonly Module<Tensor, Tensor> _down;
+        private readonly Module<Tensor, Tensor> _head;
+        private readonly ConvolutionalDynamics _dynamics;
+        private readonly optim.Optimizer _optimizer;
+        private readonly Tensor _order;
+
+        public Training(Digits digits, bool quick, ScalarType? type)
+        {
+            random.manual_seed(0);
+            _digits = digits;
+            _size = quick ? 4 : BatchSize;
+            _down = Down(Channels);
+            _dynamics = new ConvolutionalDynamics(Channels, convolutionType: type);
+            _head = Head(Channels, 10);
+            _optimizer = optim.SGD([.. _down.parameters(), .. _dynamics.parameters(), .. _head.parameters()], 0.1, momentum: 0.9);
+            _order = randperm(digits.TrainImages.shape[0]);
+        }
+
+        /// <summary>Computes the gradients of a batch.</summary>
+        public (SolverStatistics Cost, double Loss) Differentiate(int batch, double tolerance, GradientMethod? gradient)
+        {
+            Tensor rows = _order.narrow(0, batch * _size, _size);
+            _optimizer.zero_grad();
+            var options = new OdeSolverOptions { RelativeTolerance = tolerance, AbsoluteTolerance = tolerance, Gradient = gradient };
+            OdeSolution solution = Ode.Solve(
+                _dynamics, _down.call(_digits.TrainImages.index_select(0, rows).reshape(-1, 1, 28, 28)), 0, 1, options);
+            Tensor loss = functional.cross_entropy(_head.call(solution.Final), _digits.TrainLabels.index_select(0, rows));
+            loss.backward();
+            return (solution.Statistics, loss.ToDouble());
+        }
+
+        public void Step() => _optimizer.step();
+
+        /// <summary>The gradients that the equation carries or makes, as one vector; a copy.</summary>
+        public Tensor Gradient() =>
+            cat([.. _down.parameters().Concat(_dynamics.parameters()).Select(parameter => parameter.grad!.reshape(-1))]);
     }
 
     /// <summary>Group normalisation; this version of TorchSharp leaves its weights uninitialised.</summary>

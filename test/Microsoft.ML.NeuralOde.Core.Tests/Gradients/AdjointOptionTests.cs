@@ -39,6 +39,32 @@ public class AdjointOptionTests
         few.Should().BeLessThan(many);
     }
 
+    /// <summary>One step in each of three intervals, of which the solve forward needs two at most.</summary>
+    [Theory]
+    [InlineData("dopri5")]
+    [InlineData("radau5")]
+    public void Steps_of_all_intervals_together_are_limited(string method)
+    {
+        using Tensor y0 = ones(1, 1, ScalarType.Float64), times = tensor(new[] { 0, 0.1, 0.2, 0.3 });
+        var options = new OdeSolverOptions
+        {
+            Method = OdeMethod.Parse(method),
+            RelativeTolerance = 1e-2,
+            AbsoluteTolerance = 1e-2,
+            FirstStep = 0.3,
+        };
+        using AdjointSolution all = Solve(options);
+        SolverStatistics back = all.Backward;
+        (back.AcceptedSteps + back.RejectedSteps).Should().Be(3);
+        (all.Forward.AcceptedSteps + all.Forward.RejectedSteps).Should().BeLessThan(3);
+        Solve(options with { MaximumSteps = 3 }).Dispose();
+        Action few = () => Solve(options with { MaximumSteps = 2 }).Dispose();
+        OdeSolverException failure = few.Should().Throw<OdeSolverException>().WithMessage("*MaximumSteps is 2.*").Which;
+        (failure.Failure, failure.Time).Should().Be((SolverFailure.StepLimit, 0.1));
+
+        AdjointSolution Solve(OdeSolverOptions with) => Ode.SolveAdjoint((t, y) => -y, y0, times, y => y.sum(), with);
+    }
+
     [Theory]
     [MemberData(nameof(Growths))]
     public void The_backward_method_is_the_one_that_is_given(OdeMethod method, Func<double, double> growth)

@@ -260,6 +260,15 @@ public class EventAmountTests
             part.Status.Should().Equal(RowStatus.StepLimit);
             part.Events.Should().HaveCount(events);
         }
+        // In the middle between two events the limit is the user's number too, not what was left of it.
+        OdeSolverOptions adaptive = options with { Method = OdeMethod.Dopri5, StepSize = null, FirstStep = 0.5, MaximumStep = 0.5 };
+        foreach (OdeSolverOptions way in new[] { options, adaptive })
+            foreach (int limit in new[] { 1, 5, 7 })
+            {
+                Action solve = () => Ode.Solve((t, y) => ones_like(y), y0, 0, 4, way with { MaximumSteps = limit });
+                solve.Should().Throw<OdeSolverException>().WithMessage($"*MaximumSteps is {limit}.*")
+                    .Which.Failure.Should().Be(SolverFailure.StepLimit);
+            }
         using OdeSolution enough = Ode.Solve((t, y) => ones_like(y), y0, 0, 4, options with { MaximumSteps = 11 });
         enough.Status.Should().Equal(RowStatus.Completed);
     }

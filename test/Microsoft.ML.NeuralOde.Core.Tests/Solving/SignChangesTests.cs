@@ -172,7 +172,7 @@ public class SignChangesTests
             }
             var bracket = new SignChanges.Bracket(0, sign * function(0), 1, sign * function(1), sign * Math.Sign(function(0)));
             SignChanges.Root(Value, bracket).Should().BeApproximately(root, 3e-15);
-            calls.Should().BeLessThan(70);
+            calls.Should().BeLessThan(20);
         }
     }
 

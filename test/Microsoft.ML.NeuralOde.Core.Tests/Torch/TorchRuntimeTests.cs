@@ -56,19 +56,70 @@ public sealed class TorchRuntimeTests : IDisposable
     }
 
     [LinuxX64Theory]
-    [InlineData("libc10.so")]
-    [InlineData("libtorch_cpu.so")]
-    [InlineData("libtorch.so")]
-    public void A_lost_file_of_libtorch_is_named(string file)
+    [InlineData("libc10.so", false)]
+    [InlineData("libtorch_cpu.so", false)]
+    [InlineData("libtorch.so", false)]
+    [InlineData("libc10.so", true)]
+    [InlineData("libtorch_cpu.so", true)]
+    [InlineData("libtorch.so", true)]
+    public void A_lost_file_of_libtorch_is_named(string file, bool systemHasAnother)
     {
         CopyProbe();
         LinkLibTorch();
         File.Delete(Path.Combine(_folder, NativeFolder, file));
 
-        (int code, string output) = RunProbe();
+        (int code, string output) = RunProbe("ensure", ("LD_LIBRARY_PATH", systemHasAnother ? OtherTorch() : null));
 
         code.Should().Be(3);
         output.Should().StartWith("TorchRuntimeException|").And.ContainAll(file, Path.Combine(_folder, NativeFolder));
+    }
+
+    /// <summary>Without a list of what belongs to the program, .NET looks for torch where the system's libraries are.</summary>
+    [LinuxX64Theory]
+    [InlineData("ensure", true)]
+    [InlineData("module", true)]
+    [InlineData("ensure", false)]
+    [InlineData("module", false)]
+    public void A_libtorch_of_the_system_does_not_take_the_place_of_the_programs(string what, bool isListed)
+    {
+        CopyProbe();
+        LinkLibTorch();
+        if (!isListed)
+            File.Delete(Path.Combine(_folder, "Microsoft.ML.NeuralOde.TorchProbe.deps.json"));
+
+        RunProbe(what, ("LD_LIBRARY_PATH", OtherTorch())).Should().Be((0, "sum 6"));
+    }
+
+    [LinuxX64Fact]
+    public void Beside_a_libtorch_that_is_loaded_another_is_refused_by_name()
+    {
+        CopyProbe();
+        LinkLibTorch();
+        string other = Path.Combine(OtherTorch(), "libtorch_cpu.so");
+
+        (int code, string output) = RunProbe(["beside another", other]);
+
+        code.Should().Be(3);
+        output.Should().StartWith("TorchRuntimeException|").And.ContainAll("another libtorch", other, "EnsureAvailable");
+    }
+
+    [LinuxX64Fact]
+    public void The_programs_own_libtorch_may_be_loaded_before()
+    {
+        CopyProbe();
+        LinkLibTorch();
+
+        RunProbe(["beside another", Path.Combine(_folder, NativeFolder, "libtorch_cpu.so")]).Should().Be((0, ""));
+    }
+
+    /// <summary>A folder of libraries that have libtorch's names and nothing of it.</summary>
+    private string OtherTorch()
+    {
+        string folder = Directory.CreateDirectory(Path.Combine(_folder, "other")).FullName;
+        string library = Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "libSystem.Native.so");
+        foreach (string name in new[] { "libc10.so", "libtorch_cpu.so", "libtorch.so" })
+            File.Copy(library, Path.Combine(folder, name), overwrite: true);
+        return folder;
     }
 
     [LinuxX64Fact]
@@ -263,14 +314,19 @@ public sealed class TorchRuntimeTests : IDisposable
         }
     }
 
-    private (int Code, string Output) RunProbe(string what = "ensure", params (string Name, string? Value)[] environment)
+    private (int Code, string Output) RunProbe(string what = "ensure", params (string Name, string? Value)[] environment) =>
+        RunProbe([what], environment);
+
+    private (int Code, string Output) RunProbe(string[] arguments, params (string Name, string? Value)[] environment)
     {
         var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet")
         {
-            ArgumentList = { Path.Combine(_folder, "Microsoft.ML.NeuralOde.TorchProbe.dll"), what },
+            ArgumentList = { Path.Combine(_folder, "Microsoft.ML.NeuralOde.TorchProbe.dll") },
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+        foreach (string argument in arguments)
+            start.ArgumentList.Add(argument);
         // TorchSharp's last resort is the package cache, and it would copy half a gigabyte from there.
         start.Environment["NUGET_PACKAGES"] = Path.Combine(_folder, "no-packages");
         start.Environment["XDG_CACHE_HOME"] = CacheFolder;
