@@ -115,6 +115,27 @@ public class DynamicsAmountTests
     }
 
     [Fact]
+    public void The_trace_of_a_convolution_is_that_of_its_jacobian()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        var dynamics = new ConvolutionalDynamics(2);
+        dynamics.to(ScalarType.Float64);
+        Tensor y = randn([3, 2, 3, 4], ScalarType.Float64), t = tensor(0.3), trace = empty(3, ScalarType.Float64);
+        using (DynamicsEvaluator evaluator = dynamics.CreateEvaluator(y)!)
+            evaluator.Trace([0.3], y, trace);
+        for (int row = 0; row < 3; row++)
+        {
+            Tensor one = y.narrow(0, row, 1).detach().clone().requires_grad_();
+            Tensor value = dynamics.call(t, one).reshape(-1);
+            double expected = 0;
+            for (int i = 0; i < value.numel(); i++)
+                expected += autograd.grad([value[i]], [one], retain_graph: true)[0].reshape(-1)[i].ToDouble();
+            trace[row].ToDouble().Should().BeApproximately(expected, 1e-9);
+        }
+        Math.Abs(trace[0].ToDouble()).Should().BeGreaterThan(1e-3);
+    }
+
+    [Fact]
     public void The_energy_of_a_state_of_another_width_or_type_is_refused()
     {
         using var dynamics = new HamiltonianDynamics(2, [6]);

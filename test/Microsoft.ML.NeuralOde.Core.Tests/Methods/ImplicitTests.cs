@@ -315,6 +315,7 @@ public class ImplicitTests
         using OdeSolution solution = Ode.Solve((t, y) => -a * y, y0, times, options, [a]);
         solution.Final.sum().backward();
         a.grad!.ToDouble().Should().BeApproximately(-Math.Exp(-0.7), 1e-6);
+        solution.Statistics.BackwardEvaluations.Should().BePositive("the steps are made again");
     }
 
     private static double Tree(ImplicitTableau t, Func<double, double, double> function) =>
