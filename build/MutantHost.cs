@@ -31,7 +31,7 @@ internal static class MutantHost
 
     /// <summary>
     /// <c>reach LIBRARY FILTER FILE</c> or <c>try LIBRARY FILTER FILE MUTANT…</c>; the filter is names, separated by bars. What happens
-    /// once a process has an s before its mutant's number.
+    /// once a process has an s before its mutant's number, and behind it the first and the last number of its file: <c>s17:3-40</c>.
     /// </summary>
     private static int Main(string[] arguments)
     {
@@ -40,7 +40,7 @@ internal static class MutantHost
         if (arguments[0] == "reach")
             _control.GetField("CaptureCoverage")!.SetValue(null, true);
         else if (arguments.Length == 5)
-            Activate(int.Parse(arguments[4].TrimStart('s'), CultureInfo.InvariantCulture));
+            Activate(new Asked(arguments[4]).Mutant);
         Dictionary<string, ITestCase> cases = Discover(arguments[2].Split('|'));
         if (arguments[0] == "reach")
         {
@@ -50,11 +50,13 @@ internal static class MutantHost
         Reach[] reach = JsonSerializer.Deserialize<Reach[]>(File.ReadAllText(arguments[3]))!;
         foreach (string text in arguments.Skip(4))
         {
-            int mutant = int.Parse(text.TrimStart('s'), CultureInfo.InvariantCulture);
-            // Short tests first: most mutants are noticed by the first tests that reach them. What runs once a process may serve any test.
-            bool once = text[0] == 's';
+            var asked = new Asked(text);
+            (int mutant, bool once) = (asked.Mutant, asked.IsOnce);
+            // Short tests first: most mutants are noticed by the first tests that reach them. What runs once a process may serve any test,
+            // and most likely one that comes to its file.
             double spent = 0;
-            ITestCase[] tests = [.. reach.Where(test => once || test.Mutants.Contains(mutant)).OrderBy(test => test.Milliseconds)
+            ITestCase[] tests = [.. reach.Where(test => once || test.Mutants.Contains(mutant))
+                .OrderBy(test => once && !asked.IsNear(test)).ThenBy(test => test.Milliseconds)
                 .TakeWhile((test, index) => index == 0 || (spent += test.Milliseconds) < MostMilliseconds)
                 .Where(test => cases.ContainsKey(test.Id)).Select(test => cases[test.Id])];
             Console.WriteLine($"#begin {mutant}");
@@ -183,6 +185,28 @@ internal static class MutantHost
         Environment.SetEnvironmentVariable("STRYKER_MUTANT_ID_CONTROL_VAR", "NEURALODE_MUTANT");
         Environment.SetEnvironmentVariable("NEURALODE_MUTANT", mutant.ToString(CultureInfo.InvariantCulture));
         _control.GetField("ActiveMutant")!.SetValue(null, mutant);
+    }
+
+    /// <summary>A mutant as the command line names it.</summary>
+    private sealed class Asked
+    {
+        private readonly int _first, _last;
+
+        public Asked(string text)
+        {
+            int[] numbers = Array.ConvertAll(text.TrimStart('s').Split(':', '-'), part => int.Parse(part, CultureInfo.InvariantCulture));
+            IsOnce = text[0] == 's';
+            Mutant = numbers[0];
+            if (IsOnce)
+                (_first, _last) = (numbers[1], numbers[2]);
+        }
+
+        public int Mutant { get; }
+
+        public bool IsOnce { get; }
+
+        /// <summary>Whether a test comes to the file of a mutant of which it is not known what it serves.</summary>
+        public bool IsNear(Reach test) => Array.Exists(test.Mutants, mutant => mutant >= _first && mutant <= _last);
     }
 
     private sealed class Sink(Func<IMessageSinkMessage, bool> see) : LongLivedMarshalByRefObject, IMessageSink

@@ -88,7 +88,8 @@ void Try(string name, string project, string bin, string prepared)
         bool alone = once.Contains(waiting.Peek());
         int[] batch = [.. waiting.TakeWhile((id, index) => index == 0 || (!alone && !once.Contains(id))).Take(100)];
         int before = fates.Count;
-        string[] ids = Array.ConvertAll(batch, id => (alone ? MutantOfOnce : "") + id.ToString(CultureInfo.InvariantCulture));
+        string[] ids = Array.ConvertAll(batch, id =>
+            alone ? $"{MutantOfOnce}{id}:{mutants.First(mutant => mutant.Id == id).File}" : id.ToString(CultureInfo.InvariantCulture));
         Watch([host, "try", project, filter, reachFile, .. ids], batch, fates,
             patience: TimeSpan.FromMilliseconds(15_000 + 5 * slowest));
         for (int i = fates.Count - before; i > 0; i--)
@@ -238,16 +239,20 @@ List<Mutant> Draw(string name, string prepared)
         if (!blocks.TryGetValue(path, out List<bool>? drawn))
             continue;
         string[] lines = file.Value.GetProperty("source").GetString()!.Split('\n');
+        int[] all = [.. file.Value.GetProperty("mutants").EnumerateArray().Select(Number)];
+        string span = all.Length == 0 ? "" : $"{all.Min()}-{all.Max()}";
         foreach (JsonElement mutant in file.Value.GetProperty("mutants").EnumerateArray())
         {
             int line = mutant.GetProperty("location").GetProperty("start").GetProperty("line").GetInt32();
             if (mutant.GetProperty("status").GetString() is not ("CompileError" or "Ignored") && drawn[(line - 1) / BlockLines])
                 mutants.Add(new(
-                    int.Parse(mutant.GetProperty("id").GetString()!, CultureInfo.InvariantCulture), Describe(path, lines, mutant),
-                    mutant.TryGetProperty("static", out JsonElement isStatic) && isStatic.ValueKind == JsonValueKind.True));
+                    Number(mutant), Describe(path, lines, mutant),
+                    mutant.TryGetProperty("static", out JsonElement isStatic) && isStatic.ValueKind == JsonValueKind.True, span));
         }
     }
     return mutants;
+
+    static int Number(JsonElement mutant) => int.Parse(mutant.GetProperty("id").GetString()!, CultureInfo.InvariantCulture);
 }
 
 string Fingerprint()
@@ -281,16 +286,18 @@ static string[] TestedBy(string name) => name switch
         "Solving.OptionTextTests", "Solving.FailureTests", "Solving.WrongInputTests", "Solving.EventTests", "Solving.EventFailureTests",
         "Solving.EventAmountTests", "Solving.SolveTests",
         "Solving.RowTimesTests", "Solving.TupleStateTests", "Solving.CitationTests", "Gradients.AdjointOptionTests",
-        "Methods.OwnTableauTests", "Native.NativeFailureTests", "Native.NativeSolveTests", "Native.NativeEventTests"],
+        "Methods.OwnTableauTests", "Native.NativeFailureTests", "Native.NativeSolveTests", "Native.NativeEventTests", "Fitting",
+        "Dynamics.LayeredDynamicsTests", "Gradients.UnnamedParameterTests", "Gradients.RandomDynamicsTests", "Solving.TimeResolutionTests",
+        "PathIntegrals", "Methods.SymplecticTests", "Methods.ConvergenceTests"],
     "Core/StepControl" => ["StepControl", "Solving.OptionAmountTests", "Solving.StepGuessTests"],
     "Core/Stepping" => ["Stepping", "Solving.SolveTests", "Solving.PerRowTests", "Solving.TimeResolutionTests",
         "Solving.OptionAmountTests"],
     "Core/Solving" => ["Solving", "Native.NativeEventTests", "Native.NativeResetTests", "Paths.ControlledSolveTests",
-        "PathIntegrals.StepPenaltyTests", "Methods.ReversibleCouplingTests"],
+        "PathIntegrals.StepPenaltyTests", "Methods.ReversibleCouplingTests", "Methods.ImplicitTests"],
     "Core/Gradients" => ["Gradients", "Solving.PerRowTests", "Solving.DiscontinuityTests", "Solving.RowTimesTests",
         "Solving.TupleStateTests", "Solving.WrongInputTests", "Methods.ReversibleCouplingTests", "Methods.ImplicitTests",
         "PathIntegrals.PathIntegrationTests", "PathIntegrals.StepPenaltyTests"],
-    "Core/Kernels" => ["Kernels", "Dynamics", "Solving.SolveTests", "Solving.StateTypeTests", "Solving.OptionAmountTests",
+    "Core/Kernels" => ["Kernels", "Dynamics", "Series.LinearCdeTests", "Solving.SolveTests", "Solving.StateTypeTests", "Solving.OptionAmountTests",
         "Inference.DenseRowSolverTests"],
     "Core/Methods" => ["Methods", "Solving.OptionAmountTests", "Solving.SolveTests", "Solving.StateTypeTests",
         "PathIntegrals.StepPenaltyTests", "Native.NativeSolveTests"],
@@ -372,7 +379,8 @@ static int Run(string directory, string program, IEnumerable<string> arguments, 
     return process.ExitCode;
 }
 
-internal sealed record Mutant(int Id, string Text, bool IsStatic)
+// File: the first and the last number of its file.
+internal sealed record Mutant(int Id, string Text, bool IsStatic, string File)
 {
     public override string ToString() => Text;
 }

@@ -105,6 +105,35 @@ public class AdamOptimizerTests
         optimizer.Invoking(one => one.Step()).Should().Throw<InvalidOperationException>().WithMessage("*backward()*device*");
     }
 
+    [Theory]
+    [InlineData(nameof(AdamOptimizer.LearningRate), 0, true)]
+    [InlineData(nameof(AdamOptimizer.LearningRate), -1e-300, false)]
+    [InlineData("weightDecay", 0, true)]
+    [InlineData("weightDecay", -1e-300, false)]
+    [InlineData("beta1", 0, true)]
+    [InlineData("beta1", 0.99999, true)]
+    [InlineData("beta1", 1, false)]
+    [InlineData("beta1", -1e-300, false)]
+    [InlineData("beta2", 0, true)]
+    [InlineData("beta2", 0.99999, true)]
+    [InlineData("beta2", 1, false)]
+    [InlineData("beta2", -1e-300, false)]
+    [InlineData("epsilon", 1e-300, true)]
+    [InlineData("epsilon", 0, false)]
+    public void Numbers_are_taken_up_to_their_bounds(string name, double value, bool isTaken)
+    {
+        using var weight = new Parameter(ones(2));
+        double Of(string other, double otherwise) => name == other ? value : otherwise;
+        Action create = () => new AdamOptimizer(
+            [weight], Of(nameof(AdamOptimizer.LearningRate), 1e-3), Of("weightDecay", 0), Of("beta1", 0.9), Of("beta2", 0.999),
+            Of("epsilon", 1e-8)).Dispose();
+        if (isTaken)
+            create.Should().NotThrow();
+        else
+            create.Should().Throw<ArgumentOutOfRangeException>().WithMessage($"*{name} is {value}*");
+        FluentActions.Invoking(() => new AdamOptimizer(null!)).Should().Throw<ArgumentNullException>();
+    }
+
     [Fact]
     public void What_makes_no_sense_is_refused()
     {

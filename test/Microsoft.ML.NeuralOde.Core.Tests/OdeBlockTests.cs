@@ -89,6 +89,20 @@ public class OdeBlockTests
         }
     }
 
+    [Fact]
+    public void Options_are_looked_at_when_a_block_is_made_and_a_learned_lift_is_one_of_its_modules()
+    {
+        using var dynamics = new DenseDynamics(4);
+        FluentActions.Invoking(() => new OdeBlock(dynamics, 1, new OdeSolverOptions { RelativeTolerance = -1 }))
+            .Should().Throw<ArgumentException>().WithMessage("*RelativeTolerance*");
+        using var augmentation = StateAugmentation.Linear(3, 1);
+        using var block = new OdeBlock(dynamics, 1, null, augmentation);
+        block.named_parameters().Select(parameter => parameter.name).Should()
+            .BeEquivalentTo(dynamics.named_parameters().Select(parameter => "dynamics." + parameter.name)
+                .Concat(augmentation.named_parameters().Select(parameter => "augmentation." + parameter.name)));
+        augmentation.parameters().Should().NotBeEmpty();
+    }
+
     [Theory]
     [InlineData(0)]
     [InlineData(double.NaN)]

@@ -51,6 +51,14 @@ public class StateAugmentationTests
     }
 
     [Fact]
+    public void A_block_without_further_dimensions_starts_at_its_input()
+    {
+        using var block = new OdeBlock(new DenseDynamics(3));
+        using Tensor x = randn(2, 3);
+        block.Augment(x).Should().BeSameAs(x);
+    }
+
+    [Fact]
     public void The_velocities_at_the_start_of_second_order_equations_are_an_augmentation()
     {
         using DisposeScope scope = NewDisposeScope();

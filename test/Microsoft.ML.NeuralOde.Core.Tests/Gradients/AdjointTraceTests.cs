@@ -94,7 +94,8 @@ public class AdjointTraceTests
         { "per row", "*neither events nor steps of single rows*" },
         { "one time", "*at least two output times*" },
         { "loss null", "*The loss returned null*" },
-        { "loss vector", "*must return one number*" },
+        { "loss vector", "*The loss returned shape [2]*must return one number*" },
+        { "loss gone", "*The loss returned a tensor that is disposed of*" },
         { "loss NaN", "*must be finite*" },
         { "integer loss", "*floating-point*" },
         { "state type", "*floating-point tensor*" },
@@ -114,6 +115,12 @@ public class AdjointTraceTests
         {
             "loss null" => _ => null!,
             "loss vector" => y => y,
+            "loss gone" => y =>
+            {
+                Tensor value = y.sum();
+                value.Dispose();
+                return value;
+            },
             "loss NaN" => y => y.sum() * double.NaN,
             "integer loss" => y => y.sum().to(ScalarType.Int64),
             _ => y => y.sum(),

@@ -84,10 +84,16 @@ public class FailedRowTests
             };
             OdeSolution solution = Ode.Solve((t, y) => a * y, y0, times, options, [a]);
             solution.Status.Should().OnlyContain(status => status == RowStatus.StepLimit);
-            solution.States[1].sum().backward();
+            solution.States[1].sum().backward(retain_graph: true);
             a.grad!.ToDouble().Should().BeApproximately(2 * 0.5 * Math.Exp(-0.35), 1e-6);
             y0.grad![0, 0].ToDouble().Should().BeApproximately(Math.Exp(-0.35), 1e-6);
             solution.Statistics.RowsWithoutGradient.Should().BeEmpty();
+
+            // The last output was not reached: who asks for its derivatives is told that there are none.
+            y0.grad!.zero_();
+            solution.Final.sum().backward();
+            y0.grad.isnan().all().ToBoolean().Should().BeTrue();
+            solution.Statistics.RowsWithoutGradient.Should().Equal(perRow ? [0L, 1L] : [0L]);
         }
     }
 

@@ -78,6 +78,36 @@ public class KeptEvaluationTests
         }
     }
 
+    /// <summary>The garbage collector is told what a solution holds: ten states, and what evaluations keep outside of it.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void What_is_kept_is_counted_in_bytes(bool hasEvaluator)
+    {
+        using var inner = new DenseDynamics(16, [32]);
+        using nn.Module<Tensor, Tensor, Tensor> dynamics = hasEvaluator ? inner : new WithoutEvaluator(inner);
+        using Tensor y0 = randn(64, 16).requires_grad_();
+        const long States = 10 * 64 * 16 * 4;
+        Bytes(0).Should().Be(States);
+        // A graph of torch holds 40 evaluations at least: the input, the hidden layer and what tanh gives.
+        if (hasEvaluator)
+            Bytes(Plenty).Should().Be(States, "buffers of an evaluator go back to it");
+        else
+            Bytes(Plenty).Should().BeInRange(States + 40 * 64 * 32 * 4, States + 40 * 64 * (2 * 16 + 4 * 32) * 4);
+
+        long Bytes(long kept)
+        {
+            var options = new OdeSolverOptions
+            {
+                Method = OdeMethod.Rk4,
+                StepSize = 0.1,
+                Gradient = GradientMethod.Checkpointed(evaluationBytes: kept),
+            };
+            using OdeSolution solution = Ode.Solve(dynamics, y0, 0, 1, options);
+            return solution.Statistics.GraphBytes;
+        }
+    }
+
     [Theory]
     [InlineData(null, 0)]
     [InlineData(30, 40)]

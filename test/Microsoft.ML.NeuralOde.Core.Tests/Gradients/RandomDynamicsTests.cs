@@ -88,6 +88,38 @@ public class RandomDynamicsTests
                 Ode.Solve(module, y0, 0, 1, options).Dispose();
     }
 
+    [Theory]
+    [InlineData("adjoint")]
+    [InlineData("checkpointed")]
+    public void Draws_that_begin_late_in_a_solve_are_noticed(string gradient)
+    {
+        // y′ = 1, with noise in it from y = 1.5 on, which only the last of three outputs lies beyond.
+        using Tensor y0 = ones(1, ScalarType.Float64).requires_grad_();
+        using Tensor times = tensor(new[] { 0, 0.25, 1.0 });
+        var options = new OdeSolverOptions
+        {
+            Method = OdeMethod.Rk4,
+            StepSize = 0.05,
+            Gradient = gradient == "adjoint" ? GradientMethod.Adjoint() : GradientMethod.Checkpointed(2),
+        };
+        Func<Tensor, Tensor, Tensor> noisy = (t, y) => y.max().ToDouble() > 1.5 ? ones_like(y) + 0.01 * rand_like(y) * y : ones_like(y) * y / y;
+        if (gradient == "adjoint")
+        {
+            Action solve = () => Ode.Solve(noisy, y0, times, options).Dispose();
+            solve.Should().Throw<ArgumentException>().WithMessage("*draws random numbers*");
+            Action trajectory = () => Ode.SolveAdjoint(noisy, y0, times, y => y.sum(), options).Dispose();
+            trajectory.Should().Throw<ArgumentException>().WithMessage("*draws random numbers*");
+            return;
+        }
+        // The graph of the solve keeps the numbers that were drawn: ∂y/∂y₀ is that of the noise along one path.
+        using OdeSolution solution = Ode.Solve(noisy, y0, times, options);
+        using Tensor final = solution.Final.sum();
+        final.backward();
+        solution.Statistics.BackwardEvaluations.Should().Be(0);
+        solution.Statistics.BackwardFailure.Should().BeNull();
+        y0.grad!.ToDouble().Should().BeInRange(1, 1.01);
+    }
+
     [Fact]
     public void Numbers_that_another_thread_draws_are_no_reason_to_refuse()
     {
@@ -170,6 +202,18 @@ public class RandomDynamicsTests
                 module.Norm.get_buffer("num_batches_tracked")!.ToDouble().Should().Be(counted);
                 Problems.MaximumDifference(mean, module.Norm.get_buffer("running_mean")!).Should().Be(0);
             }
+    }
+
+    [Fact]
+    public void An_adjoint_trajectory_leaves_buffers_as_the_solve_left_them()
+    {
+        using var module = new Normalising();
+        using Tensor y0 = randn(6, 5);
+        using Tensor times = tensor(new[] { 0.0, 0.4, 1.0 });
+        using AdjointSolution found = Ode.SolveAdjoint(
+            module, y0, times, y => y.square().sum(), new OdeSolverOptions { Method = OdeMethod.Rk4, StepSize = 0.1 });
+        found.Backward.FunctionEvaluations.Should().BePositive();
+        module.Norm.get_buffer("num_batches_tracked")!.ToDouble().Should().Be(found.Forward.FunctionEvaluations);
     }
 
     private sealed class Dropping : nn.Module<Tensor, Tensor, Tensor>

@@ -214,6 +214,22 @@ public sealed class UnnamedParameterTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("adjoint")]
+    [InlineData("checkpointed")]
+    public void A_function_that_was_found_sound_speaks_for_no_other(string gradient)
+    {
+        OdeSolverOptions options = With(gradient);
+        Tensor w = _w, b = _b;
+        for (int repetition = 0; repetition < 2; repetition++)
+        {
+            Ode.Solve((t, y) => -w * y, _y0, _times, options, [w]).Dispose();
+            Ode.Solve((t, y) => -w * y + b.detach(), _y0, _times, options, [w]).Dispose();
+            Action other = () => Ode.Solve((t, y) => -w * y + b, _y0, _times, options, [w]).Dispose();
+            other.Should().Throw<ArgumentException>().WithMessage("*'b'*");
+        }
+    }
+
     [Fact]
     public void Methods_that_reach_every_tensor_ask_for_no_names()
     {

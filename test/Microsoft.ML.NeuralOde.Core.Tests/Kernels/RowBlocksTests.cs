@@ -77,12 +77,30 @@ public class RowBlocksTests
         run.Should().Throw<InvalidOperationException>().WithMessage("Block five.");
     }
 
-    [Fact]
-    public void Little_work_stays_on_the_calling_thread()
+    /// <summary>No more threads than torch has, than there are blocks, and than there are two million multiply–adds for each.</summary>
+    [Theory]
+    [InlineData(128, 1e6, 1)]
+    [InlineData(10, 1e12, 1)]
+    [InlineData(64, 1e12, 1)]
+    [InlineData(65, 1e12, 2)]
+    [InlineData(128, 1e12, 2)]
+    [InlineData(129, 1e12, 3)]
+    [InlineData(1 << 20, 3.9e6, 1)]
+    [InlineData(1 << 20, 4e6, 2)]
+    [InlineData(1 << 20, 6e6, 3)]
+    [InlineData(1 << 20, 1e30, 3)]
+    public void Threads_are_as_many_as_have_work(int rows, double work, int expected)
     {
-        RowBlocks.Workers(128, 64, 1e6).Should().Be(1);
-        RowBlocks.Workers(10, 64, 1e9).Should().Be(1, "there is one block only");
-        RowBlocks.Workers(1 << 20, 64, 1e12).Should().Be(get_num_threads());
+        int before = get_num_threads();
+        try
+        {
+            set_num_threads(3);
+            RowBlocks.Workers(rows, 64, work).Should().Be(expected);
+        }
+        finally
+        {
+            set_num_threads(before);
+        }
     }
 
     [Fact]

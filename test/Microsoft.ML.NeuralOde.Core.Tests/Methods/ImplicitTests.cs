@@ -136,6 +136,36 @@ public class ImplicitTests
         (root + 10 * Math.Pow(root, 3)).Should().BeApproximately(1, 1e-10, "the step solves Y = y − 10 h Y³");
     }
 
+    /// <summary>Y + 100 arctan Y = y₀: far from its root, Newton's whole steps go back and forth between two sides for ever.</summary>
+    [Fact]
+    public void Steps_on_which_whole_corrections_never_end_are_shortened()
+    {
+        double[] starts = [50, -3, 2000, 0.5, -700, 0];
+        double[] roots = Array.ConvertAll(starts, Root);
+        using Tensor y0 = tensor(starts, [starts.Length, 1]);
+        using OdeSolution all = Ode.Solve((t, y) => -100 * y.atan(), y0, 0, 1, OdeMethod.ImplicitEuler, 1);
+        all.Final.reshape(-1).data<double>().ToArray().Should().Equal(roots, (x, root) => Math.Abs(x - root) <= 1e-9 * (1 + Math.Abs(root)));
+        NativeOdeSolution native = Ode.Solve(
+            (t, y, dy) =>
+            {
+                for (int i = 0; i < y.Length; i++)
+                    dy[i] = -100 * Math.Atan(y[i]);
+            },
+            starts, [0, 1], new OdeSolverOptions { Method = OdeMethod.ImplicitEuler, StepSize = 1 });
+        native.Final.ToArray().Should().Equal(roots, (x, root) => Math.Abs(x - root) <= 1e-9 * (1 + Math.Abs(root)));
+
+        static double Root(double start)
+        {
+            double low = -Math.Abs(start), high = Math.Abs(start);
+            for (int i = 0; i < 200; i++)
+            {
+                double middle = (low + high) / 2;
+                (low, high) = middle + 100 * Math.Atan(middle) < start ? (middle, high) : (low, middle);
+            }
+            return (low + high) / 2;
+        }
+    }
+
     [Theory]
     [MemberData(nameof(Adaptive))]
     public void Robertsons_reaction_is_solved_with_few_evaluations(string name)
@@ -285,6 +315,7 @@ public class ImplicitTests
         using OdeSolution solution = Ode.Solve((t, y) => -a * y, y0, times, options, [a]);
         solution.Final.sum().backward();
         a.grad!.ToDouble().Should().BeApproximately(-Math.Exp(-0.7), 1e-6);
+        solution.Statistics.BackwardEvaluations.Should().BePositive("the steps are made again");
     }
 
     private static double Tree(ImplicitTableau t, Func<double, double, double> function) =>

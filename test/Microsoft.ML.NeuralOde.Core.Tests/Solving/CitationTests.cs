@@ -22,6 +22,41 @@ public class CitationTests
         }
     }
 
+    /// <summary>Methods and who published them, as the literature has it; textbooks where a method is older than its name.</summary>
+    [Theory]
+    [InlineData("euler", "hairer1993")]
+    [InlineData("midpoint", "hairer1993")]
+    [InlineData("heun2", "heun1900")]
+    [InlineData("heun3", "heun1900")]
+    [InlineData("ralston", "ralston1962")]
+    [InlineData("rk4", "kutta1901")]
+    [InlineData("rk4_38", "kutta1901")]
+    [InlineData("adaptive_heun", "hairer1993")]
+    [InlineData("fehlberg2", "fehlberg1969")]
+    [InlineData("bosh3", "bogacki1989")]
+    [InlineData("tsit5", "tsitouras2011")]
+    [InlineData("dopri5", "dormand1980")]
+    [InlineData("dopri8", "hairer1993")]
+    [InlineData("implicit_euler", "hairer1996")]
+    [InlineData("implicit_midpoint", "hairer1996")]
+    [InlineData("trapezoid", "hairer1996")]
+    [InlineData("sdirk2", "alexander1977")]
+    [InlineData("trbdf2", "hosea1996")]
+    [InlineData("kvaerno3", "kvaerno2004")]
+    [InlineData("esdirk4", "kennedy2003")]
+    [InlineData("esdirk5", "kennedy2019")]
+    [InlineData("radau3", "hairer1996")]
+    [InlineData("radau5", "hairer1996")]
+    [InlineData("gl4", "hairer1996")]
+    [InlineData("gl6", "hairer1996")]
+    [InlineData("reversible_heun", "kidger2021")]
+    [InlineData("semi_implicit_euler", "hairer2006")]
+    [InlineData("leapfrog", "hairer2006")]
+    [InlineData("adams", "shampine1975")]
+    [InlineData("auto", "petzold1983", "dormand1980", "hairer1996")]
+    public void Each_method_cites_its_authors(string name, params string[] keys) =>
+        OdeMethod.Parse(name).Citations.Select(citation => citation.Key).Should().Equal(keys);
+
     [Fact]
     public void A_solution_cites_its_method_and_with_a_graph_its_gradient()
     {

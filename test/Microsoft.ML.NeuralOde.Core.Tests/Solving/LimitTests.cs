@@ -75,6 +75,46 @@ public class LimitTests
         }
     }
 
+    /// <summary>
+    /// Beyond t = 1/2 the rate of the third row is no number; the first has grown ten thousandfold by then, which is no pole.
+    /// </summary>
+    [Fact]
+    public void A_row_behind_whose_time_there_is_nothing_is_named_and_not_one_that_merely_grows()
+    {
+        using IDisposable noGrad = no_grad();
+        using Tensor y0 = ones([4, 1], ScalarType.Float64);
+        using Tensor growth = tensor(new[] { 20.0, 0, 0, -1 }, [4, 1]), ends = tensor(new[] { false, false, true, false }, [4, 1]);
+        OdeSolverException failure = FluentActions.Invoking(() => Ode.Solve(
+            (t, y) => growth * y + where(ends, (0.5 - t).sqrt(), zeros_like(y)), y0, 0, 1, new()))
+            .Should().Throw<OdeSolverException>().WithMessage("The solution became NaN or infinite*, batch row 2.*").Which;
+        failure.Failure.Should().Be(SolverFailure.NonFinite);
+        failure.Rows.Should().Equal(2);
+        failure.Time.Should().BeApproximately(0.5, 1e-3);
+    }
+
+    /// <summary>Whether a solve ends at a pole, the state's type, and whether its tolerance is to blame.</summary>
+    [Theory]
+    [InlineData(false, ScalarType.Float32, true)]
+    [InlineData(false, ScalarType.Float64, false)]
+    [InlineData(true, ScalarType.Float32, false)]
+    public void Steps_that_become_too_small_have_their_reason_told_unless_it_is_a_pole(bool isPole, ScalarType type, bool isRounding)
+    {
+        using IDisposable noGrad = no_grad();
+        using Tensor y0 = ones([2, 1], type);
+        var options = new OdeSolverOptions
+        {
+            Method = OdeMethod.Radau5,
+            RelativeTolerance = isPole ? 9e-7 : 1e-9,
+            AbsoluteTolerance = 1e-12,
+            MinimumStep = isPole ? 1e-7 : 0.5,
+            FirstStep = 0.5,
+        };
+        OdeSolverException failure = FluentActions.Invoking(() => Ode.Solve((t, y) => isPole ? y * y : t.sin() - 3 * y, y0, 0, 4, options))
+            .Should().Throw<OdeSolverException>().Which;
+        failure.Message.Contains(BeyondRounding).Should().Be(isRounding, failure.Message);
+        failure.Message.StartsWith("The solution blows up", StringComparison.Ordinal).Should().Be(isPole);
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(-1)]

@@ -43,6 +43,18 @@ public class RowTimesTests
     }
 
     [Fact]
+    public void A_rate_of_another_shape_or_type_is_named()
+    {
+        using Tensor y0 = ones(2, 1), times = tensor(new[] { 0f, 1, 0, 2 }, [2, 2]);
+        foreach ((Func<Tensor, Tensor, Tensor> f, string message) in new (Func<Tensor, Tensor, Tensor>, string)[]
+        {
+            ((t, y) => cat([y, y], 1), "*[2, 2]*"), ((t, y) => y.to(ScalarType.Float64), "*Float64*"), ((t, y) => null!, "*null*"),
+        })
+            FluentActions.Invoking(() => Ode.Solve(f, y0, times, new OdeSolverOptions()).Dispose())
+                .Should().Throw<InvalidOperationException>().WithMessage(message);
+    }
+
+    [Fact]
     public void Wrong_times_are_refused_by_row_and_failures_told_in_the_rows_time()
     {
         using DisposeScope scope = NewDisposeScope();

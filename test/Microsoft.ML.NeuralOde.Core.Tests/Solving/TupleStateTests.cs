@@ -44,6 +44,15 @@ public class TupleStateTests
     }
 
     [Fact]
+    public void Events_of_a_state_of_several_tensors_are_refused()
+    {
+        using Tensor a = ones(2), b = ones(3), times = tensor(new[] { 0.0, 1.0 });
+        var options = new OdeSolverOptions { Events = [new OdeEvent((t, y) => y.sum())] };
+        FluentActions.Invoking(() => Ode.Solve((t, parts) => [parts[0], parts[1]], [a, b], times, options))
+            .Should().Throw<ArgumentException>().WithMessage("*several*");
+    }
+
+    [Fact]
     public void Parts_that_do_not_fit_are_named()
     {
         using Tensor x = ones(2);
