@@ -11,6 +11,10 @@ namespace Microsoft.ML.NeuralOde;
 /// </remarks>
 public sealed record OdeParameter(string Name, double Guess, double Lower = double.NegativeInfinity, double Upper = double.PositiveInfinity)
 {
+    /// <summary>Its name in the result and in messages.</summary>
+    /// <exception cref="ArgumentNullException">It is null.</exception>
+    public string Name { get; init; } = Name ?? throw new ArgumentNullException(nameof(Name));
+
     /// <summary>A parameter above 0.</summary>
     /// <param name="name">Its name.</param>
     /// <param name="guess">Where the search begins; above 0.</param>
@@ -25,6 +29,14 @@ public sealed record OdeParameter(string Name, double Guess, double Lower = doub
 /// </param>
 public sealed record OdeTrajectory(IReadOnlyList<double> Times, double[,] Values)
 {
+    /// <summary>The times of the observations, strictly increasing, at least two.</summary>
+    /// <exception cref="ArgumentNullException">They are null.</exception>
+    public IReadOnlyList<double> Times { get; init; } = Times ?? throw new ArgumentNullException(nameof(Times));
+
+    /// <summary>What was observed, <c>[times, columns]</c>; NaN where nothing was seen.</summary>
+    /// <exception cref="ArgumentNullException">They are null.</exception>
+    public double[,] Values { get; init; } = Values ?? throw new ArgumentNullException(nameof(Values));
+
     /// <summary>
     /// The state at the first time, or a guess of it: see <see cref="IsInitialStateKnown"/>. Default: null, the first observations, which
     /// must then be of the whole state.
