@@ -1,5 +1,3 @@
-using Microsoft.ML.NeuralOde.Kernels;
-
 namespace Microsoft.ML.NeuralOde.Dynamics;
 
 /// <summary>Linear layers with ReLU between them as one node of the autograd graph, on the kernels.</summary>
