@@ -247,9 +247,6 @@ internal sealed unsafe class DenseEvaluator<T> : DenseEvaluator
 internal sealed unsafe class DenseLayer<T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
-    // Outputs whose gradients a thread adds up together, and rows of a pass: what a pass reads stays in the cache.
-    private const int BlockOutputs = 16, BlockDepth = 128;
-
     private readonly Parameter _weight;
     private readonly Parameter? _bias;
     private readonly Parameter? _timeWeight;
@@ -339,14 +336,7 @@ internal sealed unsafe class DenseLayer<T>
     /// <param name="accumulate">Whether to add.</param>
     public void OuterProducts(
         T* delta, T* inputs, nint rows, T* gradient, nint columns, nint stride, T alpha, bool accumulate) =>
-        RowBlocks.Run(RowBlocks.Workers(Outputs, BlockOutputs, (double)rows * Outputs * Inputs), Outputs, BlockOutputs, (_, start, count) =>
-        {
-            for (nint from = 0; from < rows; from += BlockDepth)
-                _kernels.Multiply(
-                    delta + from * PaddedOutputs + start, 1, PaddedOutputs, inputs + from * PaddedInputs, PaddedInputs,
-                    gradient + start * stride, stride, count, Math.Min(BlockDepth, rows - from), columns, null, alpha,
-                    accumulate || from > 0);
-        });
+        _kernels.OuterProducts(delta, PaddedOutputs, inputs, PaddedInputs, rows, gradient, stride, Outputs, columns, alpha, accumulate);
 
     private void AddTo(T* sum, Parameter? bias)
     {
@@ -375,13 +365,10 @@ internal sealed unsafe class DenseLayer<T>
             return false;
         _isFilled = true;
         now.CopyTo(before);
+        T* from = _original.Start + FirstColumn;
         for (int o = 0; o < Outputs; o++)
-        {
-            T* from = _original.Start + o * Columns + FirstColumn;
-            new ReadOnlySpan<T>(from, Inputs).CopyTo(new Span<T>(Rows + o * PaddedInputs, Inputs));
-            for (int i = 0; i < Inputs; i++)
-                Transposed[i * PaddedOutputs + o] = from[i];
-        }
+            new ReadOnlySpan<T>(from + o * Columns, Inputs).CopyTo(new Span<T>(Rows + o * PaddedInputs, Inputs));
+        Transposition<T>.Run(from, Columns, Outputs, Inputs, Transposed, PaddedOutputs);
         return true;
     }
 }

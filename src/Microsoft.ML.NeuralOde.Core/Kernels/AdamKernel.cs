@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace Microsoft.ML.NeuralOde.Kernels;
 
@@ -26,6 +27,8 @@ internal static unsafe class AdamKernel<T>
         RowBlocks.Run(RowBlocks.Workers(count, Block, (double)OperationsEach * count), count, Block, (_, start, size) =>
             FollowBlock(weight + start, gradient + start, mean + start, square + start, size, step));
 
+    // Optimised at once: short trainings end before a method has proved to be busy.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void FollowBlock(T* weight, T* gradient, T* mean, T* square, nint count, AdamStep step)
     {
         T keptMean = T.CreateTruncating(step.KeptMean), newMean = T.CreateTruncating(1 - step.KeptMean);

@@ -12,6 +12,9 @@ namespace Microsoft.ML.NeuralOde.Kernels;
 internal abstract unsafe class DenseKernels<T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
+    // Outputs whose gradients a thread adds up together, and rows of a pass: what a pass reads stays in the cache.
+    private const int BlockOutputs = 16, BlockDepth = 128;
+
     public static DenseKernels<T> Instance { get; } =
         Vector512.IsHardwareAccelerated ? new DenseKernels<T, Lanes512<T>>()
         : Vector256.IsHardwareAccelerated ? new DenseKernels<T, Lanes256<T>>()
@@ -40,6 +43,9 @@ internal abstract unsafe class DenseKernels<T>
     /// <summary>target ← target · factor over padded memory.</summary>
     public abstract void MultiplyBy(T* target, T* factor, nint count);
 
+    /// <summary>target ← target where value is positive, else 0, over padded memory.</summary>
+    public abstract void KeepWherePositive(T* target, T* value, nint count);
+
     /// <summary>target ← a b over padded memory.</summary>
     public abstract void Product(T* target, T* a, T* b, nint count);
 
@@ -57,6 +63,32 @@ internal abstract unsafe class DenseKernels<T>
 
     /// <summary>Σ a b over padded memory whose padding is zero in one of both.</summary>
     public abstract double Dot(T* a, T* b, nint count);
+
+    /// <summary>G = Σ δ xᵀ over rows, or G += α Σ δ xᵀ: what the gradient of a layer's weights is made of.</summary>
+    /// <param name="delta">Cotangents of the outputs.</param>
+    /// <param name="deltaRow">From one row of them to the next.</param>
+    /// <param name="inputs">x, rows padded.</param>
+    /// <param name="inputsRow">From one row of it to the next.</param>
+    /// <param name="rows">How many rows.</param>
+    /// <param name="gradient">G, <paramref name="outputs"/> by <paramref name="columns"/>.</param>
+    /// <param name="gradientRow">From one row of it to the next.</param>
+    /// <param name="outputs">How many outputs.</param>
+    /// <param name="columns">How many inputs, or those with padding.</param>
+    /// <param name="alpha">α.</param>
+    /// <param name="accumulate">Whether to add.</param>
+    public void OuterProducts(
+        T* delta, nint deltaRow, T* inputs, nint inputsRow, nint rows, T* gradient, nint gradientRow, nint outputs, nint columns, T alpha,
+        bool accumulate)
+    {
+        int workers = RowBlocks.Workers(outputs, BlockOutputs, (double)rows * outputs * columns);
+        RowBlocks.Run(workers, outputs, BlockOutputs, (_, start, count) =>
+        {
+            for (nint from = 0; from < rows; from += BlockDepth)
+                Multiply(
+                    delta + from * deltaRow + start, 1, deltaRow, inputs + from * inputsRow, inputsRow, gradient + start * gradientRow,
+                    gradientRow, count, Math.Min(BlockDepth, rows - from), columns, null, alpha, accumulate || from > 0);
+        });
+    }
 
     /// <summary>Copies the first numbers of each row.</summary>
     public static void CopyRows(T* from, nint fromStride, T* to, nint toStride, int width, nint rows)
@@ -175,6 +207,14 @@ internal sealed unsafe class DenseKernels<T, V> : DenseKernels<T>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public override void KeepWherePositive(T* target, T* value, nint count)
+    {
+        V zero = V.Broadcast(T.Zero);
+        for (nint i = 0; i < count; i += V.Count)
+            V.WherePositive(V.Load(value + i), V.Load(target + i), zero).Store(target + i);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void Product(T* target, T* a, T* b, nint count)
     {
         for (nint i = 0; i < count; i += V.Count)
@@ -275,7 +315,7 @@ internal sealed unsafe class DenseKernels<T, V> : DenseKernels<T>
         public T* At(nint r) => start + r * row;
 
         /// <summary>Adds a tile that lies in memory, or stores the part of it that is wanted.</summary>
-        [MethodImpl(MethodImplOptions.NoInlining)]
+        [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
         public void Put(T* tile, nint r, nint rows, nint vectors)
         {
             V factor = V.Broadcast(alpha);

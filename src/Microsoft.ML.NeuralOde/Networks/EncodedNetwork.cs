@@ -1,4 +1,5 @@
 using Microsoft.ML.NeuralOde.Data;
+using Microsoft.ML.NeuralOde.Dynamics;
 using Microsoft.ML.NeuralOde.Export;
 using TorchSharp.Modules;
 using static TorchSharp.torch.nn;
@@ -61,12 +62,8 @@ internal sealed class EncodedNetwork : NeuralOdeNetwork
     }
 
     /// <summary>What the encoder makes of the result of its first layers.</summary>
-    private Tensor Encode(Tensor x, int layers)
-    {
-        for (int i = layers; i < _encoder.Length; i++)
-            x = _encoder[i].call(i == 0 ? x : x.relu());
-        return x;
-    }
+    private Tensor Encode(Tensor x, int layers) =>
+        LinearLayers.Apply(layers == 0 || layers == _encoder.Length ? x : x.relu(), _encoder.AsSpan(layers));
 
     protected override Tensor Decode(Tensor state) => _head.call(state);
 
