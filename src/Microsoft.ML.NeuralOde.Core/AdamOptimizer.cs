@@ -9,8 +9,8 @@ namespace Microsoft.ML.NeuralOde;
 /// </summary>
 /// <remarks>
 /// The same steps as <c>torch.optim.AdamW</c>, up to rounding, in one pass over the memory of each parameter where that is float32 or float64
-/// on the processor; elsewhere by operations of torch, each on all parameters together. Unlike TorchSharp's optimizers it may be used beside threads that collect garbage,
-/// such as those of a server or of another training. Not for several threads at once.
+/// on the processor; elsewhere by operations of torch, each on all parameters together. Unlike TorchSharp's optimizers it may be used beside
+/// threads that collect garbage, such as those of a server or of another training. Not for several threads at once.
 /// </remarks>
 /// <example>
 /// <code>

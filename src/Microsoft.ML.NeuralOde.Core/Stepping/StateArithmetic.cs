@@ -217,11 +217,10 @@ internal sealed class TensorArithmetic : StateArithmetic
 
     public override Tensor Combine(Tensor? y, StepTable table, int row, ReadOnlySpan<Tensor> k)
     {
-        if (table.Columns(row).Length == 0)
-            return y is null ? zeros_like(k[0]).DetachFromDisposeScope() : y.alias().DetachFromDisposeScope();
         using DisposeScope scope = NewDisposeScope();
         Tensor sum = Sum(y, table, row, k);
-        return (Array.Exists(k.ToArray(), one => ReferenceEquals(one, sum)) ? sum.alias() : sum).DetachFromDisposeScope();
+        bool isGiven = ReferenceEquals(sum, y) || Array.Exists(k.ToArray(), one => ReferenceEquals(one, sum));
+        return (isGiven ? sum.alias() : sum).DetachFromDisposeScope();
     }
 
     public override Tensor CombineTracked(Tensor y, Tensor weights, ReadOnlySpan<Tensor> k)
@@ -250,10 +249,12 @@ internal sealed class TensorArithmetic : StateArithmetic
     {
     }
 
-    /// <summary>y + h Σ_j w_j k_j in the current scope; may be one of the k.</summary>
+    /// <summary>y + h Σ_j w_j k_j in the current scope; may be y or one of the k.</summary>
     public Tensor Sum(Tensor? y, StepTable table, int row, ReadOnlySpan<Tensor> k)
     {
         int[] columns = table.Columns(row);
+        if (columns.Length == 0)
+            return y ?? zeros_like(k[0]);
         // The state is one more term, the last: it is as large as the sum, the others are small beside it. Not where it alone carries
         // derivatives, which pass an addition as they are.
         bool isLast = y is not null && !table.IsTracked && (!y.requires_grad || CarryDerivatives(k));
@@ -263,7 +264,7 @@ internal sealed class TensorArithmetic : StateArithmetic
         if (isLast)
             terms[^1] = y!;
         if (table.IsPlainSum(row) && (y is null || isLast))
-            return terms.Length == 1 ? terms[0] : terms.Length == 0 ? zeros_like(k[0]) : stack(terms).sum([0L]);
+            return terms.Length == 1 ? terms[0] : stack(terms).sum([0L]);
         Tensor sum = Apply(table.Weights(row, k[0], withState: isLast), terms);
         return y is null || isLast ? sum : y.Plus(sum);
     }
@@ -279,8 +280,8 @@ internal sealed class TensorArithmetic : StateArithmetic
     /// <summary>Σ_j w_j k_j with weights of shape <c>[lanes, k]</c>.</summary>
     private Tensor Apply(Tensor weights, Tensor[] k)
     {
-        // A product with a row: its derivatives with respect to the k are contiguous.
-        Tensor sum = Lanes == 1 ? weights.mm(stack(k).reshape(k.Length, k[0].numel()))
+        // By a vector: products of matrices may be computed in a shorter type on a card (TF32), where a program allows it.
+        Tensor sum = Lanes == 1 ? stack(k).reshape(k.Length, k[0].numel()).t().mv(weights.reshape(-1))
             : (stack(k).reshape(k.Length, Lanes, k[0].numel() / Math.Max(1, Lanes)) * weights.t().unsqueeze(-1)).sum([0L]);
         return sum.reshape(k[0].shape);
     }

@@ -5,8 +5,8 @@ namespace Microsoft.ML.NeuralOde.Torch;
 /// tensors are of one type.
 /// </summary>
 /// <remarks>
-/// TorchSharp does not have these functions of torch; the interpreter of TorchScript has. It takes numbers by value, so that no
-/// <see cref="Scalar"/> is involved.
+/// TorchSharp does not have these functions of torch; the interpreter of TorchScript has. It is handed numbers as <see cref="Scalar"/>s,
+/// which must outlive the call, see <see cref="Numbers"/>.
 /// </remarks>
 internal static class TensorLists
 {
@@ -44,18 +44,18 @@ internal static class TensorLists
         """.ReplaceLineEndings("\n")));
 
     /// <summary>Sets all elements to zero.</summary>
-    public static void Zero(Tensor[] tensors) => Invoke("zero", tensors, []);
+    public static void Zero(Tensor[] tensors) => Invoke("zero", [tensors]);
 
     /// <summary>Multiplies all elements by a number.</summary>
-    public static void Scale(Tensor[] tensors, double factor) => Invoke("scale", tensors, [factor]);
+    public static void Scale(Tensor[] tensors, double factor) => Invoke("scale", [tensors], factor);
 
     /// <summary>Adds to each sum a weighted tensor.</summary>
-    public static void Add(Tensor[] sums, Tensor[] more, double weight) => Invoke("add", sums, [more, weight]);
+    public static void Add(Tensor[] sums, Tensor[] more, double weight) => Invoke("add", [sums, more], weight);
 
     /// <summary>The larger absolute value of two tensors, element by element; in the current scope.</summary>
     public static Tensor LargerMagnitude(Tensor a, Tensor b)
     {
-        var magnitudes = (object[])Invoke("magnitudes", [a, b], [])!;
+        var magnitudes = (object[])Invoke("magnitudes", [[a, b]])!;
         return maximum((Tensor)magnitudes[0], (Tensor)magnitudes[1]);
     }
 
@@ -64,7 +64,7 @@ internal static class TensorLists
     {
         if (tensors.Length == 0)
             return [];
-        using var norms = (Tensor)Invoke("norms", tensors, [])!;
+        using var norms = (Tensor)Invoke("norms", [tensors])!;
         using Tensor read = norms.cpu();
         using Tensor numbers = read.to(ScalarType.Float64);
         return numbers.data<double>().ToArray();
@@ -74,16 +74,23 @@ internal static class TensorLists
     public static void Adam(
         Tensor[] weights, Tensor[] gradients, Tensor[] means, Tensor[] squares, double decay, double keptMean, double keptSquare,
         double correction, double epsilon, double rate) =>
-        Invoke("adam", weights, [gradients, means, squares, decay, keptMean, keptSquare, correction, epsilon, rate]);
+        Invoke("adam", [weights, gradients, means, squares], decay, keptMean, keptSquare, correction, epsilon, rate);
 
-    private static object? Invoke(string function, Tensor[] tensors, object[] more)
+    private static object? Invoke(string function, Tensor[][] lists, params double[] numbers)
     {
-        if (tensors.Length == 0)
+        if (lists[0].Length == 0)
             return null;
-        object? result = Script.Value.invoke(function, [tensors, .. more]);
-        // The native call knows the tensors by their handles alone.
-        GC.KeepAlive(tensors);
-        GC.KeepAlive(more);
-        return result;
+        Scalar[] scalars = Array.ConvertAll(numbers, number => (Scalar)number);
+        try
+        {
+            return Script.Value.invoke(function, [.. lists, .. scalars]);
+        }
+        finally
+        {
+            foreach (Scalar scalar in scalars)
+                scalar.Dispose();
+            // The native call knows the tensors by their handles alone.
+            GC.KeepAlive(lists);
+        }
     }
 }

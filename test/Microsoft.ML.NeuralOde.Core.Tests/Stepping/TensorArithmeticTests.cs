@@ -83,7 +83,8 @@ public class TensorArithmeticTests
     {
         using DisposeScope scope = NewDisposeScope();
         using var arithmetic = new TensorArithmetic(1);
-        Tensor y0 = tensor(new[] { 1.0, -4, 0 }).to(type), y1 = tensor(new[] { -2.0, 3, 0 }).to(type), k = tensor(new[] { 1.0, 2, 0 }).to(type);
+        Tensor y0 = tensor(new[] { 1.0, -4, 0 }).to(type), y1 = tensor(new[] { -2.0, 3, 0 }).to(type);
+        Tensor k = tensor(new[] { 1.0, 2, 0 }).to(type);
         using StepSpan span = Span(1, y0);
         double h = span.Size[0];
         double[] ratios = [3 * h / (atol + 0.5 * 2), 6 * h / (atol + 0.5 * 4), 0];
