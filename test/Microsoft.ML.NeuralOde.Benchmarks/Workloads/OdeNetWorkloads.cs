@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Benchmarks.Workloads;
@@ -34,13 +33,14 @@ internal static class OdeNetWorkloads
         Sequential(Norm(channels), ReLU(), AdaptiveAvgPool2d(1), Flatten(), Linear(channels, classes));
 
     private static Workload Workload(string name, Digits digits, bool quick, GradientMethod? gradient, ScalarType? type = null) =>
-        new(name, "s", HigherIsBetter: false, () => Train(digits, quick, gradient, type),
+        new(name, "s", HigherIsBetter: false, () => Batches(digits, quick, gradient, type),
             line => new Outcome(
                 line.GetProperty("seconds_per_20_batches").GetDouble(), line.GetProperty("nfe_forward").GetDouble(),
                 line.GetProperty("nfe_backward").GetDouble(),
                 line.GetProperty("loss").GetDouble()));
 
-    private static Outcome Train(Digits digits, bool quick, GradientMethod? gradient, ScalarType? type)
+    /// <summary>Training steps, of another batch each.</summary>
+    public static Measured Train(Digits digits, GradientMethod? gradient, ScalarType? type, Amount amount)
     {
         random.manual_seed(0);
         using DisposeScope outer = NewDisposeScope();
@@ -48,28 +48,28 @@ internal static class OdeNetWorkloads
         var options = new OdeSolverOptions { RelativeTolerance = 1e-3, AbsoluteTolerance = 1e-3, Gradient = gradient };
         var block = new OdeBlock(new ConvolutionalDynamics(Channels, convolutionType: type), endTime: 1, options);
         Module<Tensor, Tensor> head = Head(Channels, 10);
+        foreach (Module part in new Module[] { down, block, head })
+            part.to(amount.Device);
         optim.Optimizer optimizer = optim.SGD([.. down.parameters(), .. block.parameters(), .. head.parameters()], 0.1, momentum: 0.9);
-        Tensor order = randperm(digits.TrainImages.shape[0]);
-        int warmup = quick ? 0 : 2, batches = quick ? 1 : 20, size = quick ? 4 : BatchSize;
-        double seconds = 0, forward = 0, backward = 0, last = 0;
-        for (int b = 0; b < warmup + batches; b++)
-        {
-            using DisposeScope scope = NewDisposeScope();
-            Tensor rows = order.narrow(0, b * size, size);
-            long started = Stopwatch.GetTimestamp();
-            optimizer.zero_grad();
-            OdeSolution solution = block.Solve(down.call(digits.TrainImages.index_select(0, rows).reshape(-1, 1, 28, 28)));
-            Tensor loss = functional.cross_entropy(head.call(solution.Final), digits.TrainLabels.index_select(0, rows));
-            loss.backward();
-            optimizer.step();
-            if (b < warmup)
-                continue;
-            seconds += Stopwatch.GetElapsedTime(started).TotalSeconds;
-            forward += solution.Statistics.FunctionEvaluations;
-            backward += solution.Statistics.BackwardEvaluations;
-            last = loss.ToDouble();
-        }
-        return new Outcome(seconds / batches * 20, forward / batches, backward / batches, last);
+        Tensor images = digits.TrainImages.to(amount.Device), labels = digits.TrainLabels.to(amount.Device);
+        Tensor order = randperm(images.shape[0]).to(amount.Device);
+        return amount.Measure(
+            step => order.narrow(0, step * amount.BatchSize, amount.BatchSize),
+            rows =>
+            {
+                optimizer.zero_grad();
+                OdeSolution solution = block.Solve(down.call(images.index_select(0, rows).reshape(-1, 1, 28, 28)));
+                Tensor loss = functional.cross_entropy(head.call(solution.Final), labels.index_select(0, rows));
+                loss.backward();
+                optimizer.step();
+                return StepCost.Of(solution.Statistics, loss);
+            });
+    }
+
+    private static Outcome Batches(Digits digits, bool quick, GradientMethod? gradient, ScalarType? type)
+    {
+        Measured steps = Train(digits, gradient, type, new Amount(CPU, quick ? 4 : BatchSize, quick ? 0 : 2, quick ? 1 : 20));
+        return steps.With(steps.MeanSeconds * 20);
     }
 
     /// <summary>Group normalisation; this version of TorchSharp leaves its weights uninitialised.</summary>
