@@ -80,10 +80,17 @@ internal static class TensorLists
     {
         if (lists[0].Length == 0)
             return null;
-        Scalar[] scalars = Array.ConvertAll(numbers, number => (Scalar)number);
+        List<object> arguments = [.. lists];
+        var scalars = new List<Scalar>(numbers.Length);
+        foreach (double number in numbers)
+        {
+            Scalar scalar = number;
+            scalars.Add(scalar);
+            arguments.Add(scalar);
+        }
         try
         {
-            return Script.Value.invoke(function, [.. lists, .. scalars]);
+            return Script.Value.invoke(function, [.. arguments]);
         }
         finally
         {
