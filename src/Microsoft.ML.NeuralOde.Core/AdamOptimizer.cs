@@ -9,8 +9,8 @@ namespace Microsoft.ML.NeuralOde;
 /// </summary>
 /// <remarks>
 /// The same steps as <c>torch.optim.AdamW</c>, up to rounding, in one pass over the memory of each parameter where that is float32 or float64
-/// on the processor, and by operations of torch elsewhere. Unlike TorchSharp's optimizers it may be used beside threads that collect garbage,
-/// such as those of a server or of another training. Not for several threads at once.
+/// on the processor; elsewhere by operations of torch, each on all parameters together. Unlike TorchSharp's optimizers it may be used beside
+/// threads that collect garbage, such as those of a server or of another training. Not for several threads at once.
 /// </remarks>
 /// <example>
 /// <code>
@@ -78,11 +78,8 @@ public sealed class AdamOptimizer : IDisposable
     public void ZeroGradients()
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
-        foreach ((Parameter parameter, _) in _weights)
-        {
-            using Tensor? gradient = parameter.grad;
-            gradient?.zero_();
-        }
+        using DisposeScope scope = NewDisposeScope();
+        TensorLists.Zero([.. Gradients().Select(one => one.Gradient)]);
     }
 
     /// <summary>Moves each parameter that has a gradient against it.</summary>
@@ -92,19 +89,13 @@ public sealed class AdamOptimizer : IDisposable
     public void Step()
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
-        bool moved = false;
-        foreach ((Parameter parameter, AdamMoments moments) in _weights)
-        {
-            using Tensor? gradient = parameter.grad;
-            if (gradient is null)
-                continue;
-            moments.Follow(gradient, LearningRate, _weightDecay);
-            moved = true;
-        }
-        if (!moved)
+        using DisposeScope scope = NewDisposeScope();
+        List<(AdamMoments Moments, Tensor Gradient)> gradients = Gradients();
+        if (gradients.Count == 0)
             throw new InvalidOperationException(
                 "No parameter has a gradient: call backward() before, and make the optimizer after the module was moved to its device, which "
                 + "replaces its parameters.");
+        AdamMoments.Follow(gradients, LearningRate, _weightDecay);
     }
 
     /// <summary>Frees what is remembered of gradients; the parameters stay.</summary>
@@ -115,6 +106,16 @@ public sealed class AdamOptimizer : IDisposable
         _isDisposed = true;
         foreach ((_, AdamMoments moments) in _weights)
             moments.Dispose();
+    }
+
+    /// <summary>The gradients there are, in the current scope.</summary>
+    private List<(AdamMoments Moments, Tensor Gradient)> Gradients()
+    {
+        var gradients = new List<(AdamMoments, Tensor)>(_weights.Length);
+        foreach ((Parameter parameter, AdamMoments moments) in _weights)
+            if (parameter.grad is { } gradient)
+                gradients.Add((moments, gradient));
+        return gradients;
     }
 
     private static void Require(bool condition, string name, double value, string wanted)

@@ -48,14 +48,39 @@ public class AdamOptimizerTests
         for (int step = 0; step < 5; step++)
         {
             Tensor gradient = randn(count, type);
-            quick.Follow(gradient, Rate, 0.1);
-            slow.Follow(gradient, Rate, 0.1);
+            AdamMoments.Follow([(quick, gradient), (slow, gradient)], Rate, 0.1);
         }
         double tolerance = type == ScalarType.Float32 ? 1e-6 : 1e-14;
         Problems.MaximumDifference(fused, plain).Should().BeLessThan(tolerance);
         Problems.MaximumDifference(quick.Mean, slow.Mean).Should().BeLessThan(tolerance);
         Problems.MaximumDifference(quick.Square, slow.Square).Should().BeLessThan(tolerance);
         (quick.Steps, slow.Steps).Should().Be((5, 5));
+    }
+
+    /// <summary>By the tensors' operations parameters go together, but each by the steps that it has made itself.</summary>
+    [Fact]
+    public void A_parameter_without_a_gradient_now_and_then_moves_as_alone()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Parameter[] together = [.. Enumerable.Range(1, 4).Select(width => new Parameter(randn([width, 3], ScalarType.Float64)))];
+        Parameter[] alone = Array.ConvertAll(together, parameter => new Parameter(parameter.detach().clone()));
+        AdamMoments[] all = Array.ConvertAll(together, parameter => new AdamMoments(parameter, 0.8, 0.95, 1e-4) { AllowsKernel = false });
+        AdamMoments[] each = Array.ConvertAll(alone, parameter => new AdamMoments(parameter, 0.8, 0.95, 1e-4));
+        for (int step = 0; step < 6; step++)
+        {
+            (int Place, Tensor Gradient)[] gradients =
+                [.. Enumerable.Range(0, 4).Where(i => i != step % 3).Select(i => (i, randn(together[i].shape, ScalarType.Float64)))];
+            AdamMoments.Follow([.. gradients.Select(one => (all[one.Place], one.Gradient))], Rate, 0.1);
+            foreach ((int place, Tensor gradient) in gradients)
+                AdamMoments.Follow([(each[place], gradient)], Rate, 0.1);
+        }
+        for (int i = 0; i < 4; i++)
+        {
+            Problems.MaximumDifference(together[i], alone[i]).Should().BeLessThan(1e-14);
+            all[i].Steps.Should().Be(i == 3 ? 6 : 4);
+            all[i].Dispose();
+            each[i].Dispose();
+        }
     }
 
     /// <summary>A transposed parameter's memory is not read as if it were in order.</summary>

@@ -37,29 +37,52 @@ internal sealed unsafe class AdamMoments : IDisposable
     /// <summary>Whether the kernel may be used where it can; turned off by tests that compare.</summary>
     public bool AllowsKernel { get; init; } = true;
 
-    /// <summary>One step.</summary>
-    /// <param name="gradient">The gradient.</param>
+    /// <summary>One step of each of some parameters.</summary>
+    /// <param name="gradients">What is remembered of them, each with its gradient.</param>
     /// <param name="learningRate">The learning rate.</param>
-    /// <param name="weightDecay">What the weight shrinks by beside, times the learning rate (I. Loshchilov, F. Hutter, 2019).</param>
-    public void Follow(Tensor gradient, double learningRate, double weightDecay)
+    /// <param name="weightDecay">What weights shrink by beside, times the learning rate (I. Loshchilov, F. Hutter, 2019).</param>
+    public static void Follow(IReadOnlyList<(AdamMoments Moments, Tensor Gradient)> gradients, double learningRate, double weightDecay)
     {
         using IDisposable noGrad = no_grad();
-        Steps++;
-        var step = new AdamStep(
-            _beta1, _beta2, 1 / Math.Sqrt(1 - Math.Pow(_beta2, Steps)), _epsilon, learningRate / (1 - Math.Pow(_beta1, Steps)),
-            1 - learningRate * weightDecay);
-        if (!AllowsKernel || !IsPlain(gradient) || !IsPlain(_parameter) || !IsPlain(Mean) || !IsPlain(Square))
-            FollowByTensors(gradient, step);
-        else if (_parameter.dtype == ScalarType.Float32)
-            Follow<float>(gradient, step);
-        else
-            Follow<double>(gradient, step);
+        var others = new List<(AdamMoments Moments, Tensor Gradient, AdamStep Step)>();
+        foreach ((AdamMoments moments, Tensor gradient) in gradients)
+        {
+            AdamStep step = moments.NextStep(learningRate, weightDecay);
+            if (!moments.TryFollow(gradient, step))
+                others.Add((moments, gradient, step));
+        }
+        // Parameters that have made equally many steps make the next one together.
+        foreach (IGrouping<AdamStep, (AdamMoments Moments, Tensor Gradient, AdamStep Step)> alike in others.GroupBy(one => one.Step))
+            TensorLists.Adam(
+                [.. alike.Select(one => one.Moments._parameter)], [.. alike.Select(one => one.Gradient)],
+                [.. alike.Select(one => one.Moments.Mean)], [.. alike.Select(one => one.Moments.Square)],
+                alike.Key.Decay, alike.Key.KeptMean, alike.Key.KeptSquare, alike.Key.Correction, alike.Key.Epsilon, alike.Key.Rate);
     }
 
     public void Dispose()
     {
         Mean.Dispose();
         Square.Dispose();
+    }
+
+    private AdamStep NextStep(double learningRate, double weightDecay)
+    {
+        Steps++;
+        return new AdamStep(
+            _beta1, _beta2, 1 / Math.Sqrt(1 - Math.Pow(_beta2, Steps)), _epsilon, learningRate / (1 - Math.Pow(_beta1, Steps)),
+            1 - learningRate * weightDecay);
+    }
+
+    /// <summary>A step by the kernel; false where that cannot read the memory.</summary>
+    private bool TryFollow(Tensor gradient, AdamStep step)
+    {
+        if (!AllowsKernel || !IsPlain(gradient) || !IsPlain(_parameter) || !IsPlain(Mean) || !IsPlain(Square))
+            return false;
+        if (_parameter.dtype == ScalarType.Float32)
+            Follow<float>(gradient, step);
+        else
+            Follow<double>(gradient, step);
+        return true;
     }
 
     private void Follow<T>(Tensor gradient, AdamStep step)
@@ -70,18 +93,6 @@ internal sealed unsafe class AdamMoments : IDisposable
             (T*)StateKernels.Address(Square), (nint)_parameter.numel(), step);
         GC.KeepAlive(gradient);
         GC.KeepAlive(this);
-    }
-
-    private void FollowByTensors(Tensor gradient, AdamStep step)
-    {
-        using DisposeScope scope = NewDisposeScope();
-        using Scalar keptMean = step.KeptMean, newMean = 1 - step.KeptMean, keptSquare = step.KeptSquare, newSquare = 1 - step.KeptSquare,
-            down = -step.Rate;
-        _parameter.Multiply(step.Decay);
-        Mean.mul_(keptMean).add_(gradient, newMean);
-        Square.mul_(keptSquare).addcmul_(gradient, gradient, newSquare);
-        Tensor size = Square.sqrt().Times(step.Correction).Plus(step.Epsilon);
-        _parameter.addcdiv_(Mean, size, down);
     }
 
     private bool IsPlain(Tensor tensor) =>

@@ -47,7 +47,7 @@ internal static class AdjointTrace
             for (int i = times.Length - 1; i > 0; i--)
             {
                 // λ is solved for in units of its own size, so that the absolute tolerance means the same for every loss.
-                double size = adjoints[i].Squared().mean().sqrt().ToDouble();
+                double size = AdjointSolve.RootMeanSquare(adjoints[i]);
                 TimeGrid interval = TimeGrid.Of(times[i], times[i - 1]);
                 adjoints[i - 1] = size == 0 ? adjoints[i]
                     : AdjointSolve.Sweep(

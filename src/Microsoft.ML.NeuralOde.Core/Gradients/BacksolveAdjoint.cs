@@ -148,7 +148,7 @@ internal sealed class AdjointSolve : DifferentiableSolve
             using DisposeScope scope = NewDisposeScope();
             if (times is not null)
                 times[i] += Rate(equation, grid.Values[i], states[i], gradient[i], statistics);
-            double size = adjoint.Squared().mean().sqrt().ToDouble();
+            double size = RootMeanSquare(adjoint);
             // λ is solved for in units of its own size, so that the absolute tolerance means the same for every loss.
             Tensor before = size == 0 ? adjoint
                 : Sweep(equation, TimeGrid.Of(grid.Values[i], grid.Values[i - 1]), states[i], adjoint.Over(size), size, methods, sums,
@@ -232,11 +232,18 @@ internal sealed class AdjointSolve : DifferentiableSolve
         return system.Part(end, 1).clone();
     }
 
+    /// <summary>The size of λ, which the host must know: read by one operation.</summary>
+    public static double RootMeanSquare(Tensor adjoint)
+    {
+        using Tensor norm = linalg.vector_norm(adjoint, 2);
+        return norm.ToDouble() / Math.Sqrt(Math.Max(1, adjoint.numel()));
+    }
+
     /// <summary>gᵀ f(t, y).</summary>
     private static double Rate(VectorField equation, double time, Tensor state, Tensor gradient, SolverStatistics statistics)
     {
         statistics.FunctionEvaluations++;
-        using Tensor t = tensor(time, state.dtype, state.device);
+        using Tensor t = Numbers.Constant(time, state.dtype, state.device);
         using Tensor derivative = RightHandSide.Own(equation, t, state);
         return (derivative * gradient).sum().ToDouble();
     }

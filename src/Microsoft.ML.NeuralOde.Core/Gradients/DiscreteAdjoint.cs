@@ -165,7 +165,9 @@ internal sealed class DiscreteAdjointSolve : DifferentiableSolve
     private PullbackSource? TakeEvaluated()
     {
         PullbackSource? evaluated = Interlocked.Exchange(ref _evaluated, null);
-        if (evaluated is null || evaluated.Parameters.SequenceEqual(Problem.Parameters.Where(parameter => parameter.requires_grad)))
+        // By identity: tensors compare their values, for which a device is waited for.
+        if (evaluated is null || evaluated.Parameters.SequenceEqual(
+            Problem.Parameters.Where(parameter => parameter.requires_grad), ReferenceEqualityComparer.Instance))
             return evaluated;
         evaluated.Dispose();
         return null;

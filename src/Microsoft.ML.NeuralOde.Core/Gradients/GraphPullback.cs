@@ -34,7 +34,7 @@ internal sealed class GraphPullback : Pullback
 
     public override Evaluation EvaluateAdjoint(ReadOnlySpan<double> times, Tensor state, Tensor cotangent, Tensor value, Tensor rate)
     {
-        using Tensor time = tensor(times[0], state.dtype, state.device);
+        using Tensor time = Numbers.Constant(times[0], state.dtype, state.device);
         Evaluation graph = Evaluate(time, state, withTime: false);
         using Tensor product = graph.PullState(cotangent, out _);
         graph.Value.bytes.CopyTo(value.bytes);
@@ -54,8 +54,9 @@ internal sealed class GraphPullback : Pullback
         long known = bytes;
         using Tensor shared = state.detach();
         GraphMemory? memory = known == 0 ? new GraphMemory() : null;
-        GraphEvaluation evaluation = Evaluate(
-            time, shared.clone(), withTime, memory is null ? null : scope => known = memory.Estimate(scope, state));
+        // The first state is the caller's; other memory than the kernels' is not used again.
+        Tensor leaf = memory is not null || StateKernels.Supports(state) ? shared.clone() : shared.alias();
+        GraphEvaluation evaluation = Evaluate(time, leaf, withTime, memory is null ? null : scope => known = memory.Estimate(scope, state));
         evaluation.HeldBytes = bytes = known;
         value = evaluation.NewValue();
         return evaluation;

@@ -12,7 +12,8 @@ internal sealed class ParameterSums : IDisposable
         _all = parameters;
         _places = [.. Enumerable.Range(0, parameters.Count).Where(i => parameters[i].requires_grad)];
         Active = [.. _places.Select(i => parameters[i])];
-        _sums = [.. Active.Select(parameter => zeros_like(parameter.detach()).DetachFromDisposeScope())];
+        _sums = [.. Active.Select(parameter => empty_like(parameter.detach()).DetachFromDisposeScope())];
+        TensorLists.Zero(_sums);
     }
 
     /// <summary>The parameters that need gradients.</summary>
@@ -24,10 +25,13 @@ internal sealed class ParameterSums : IDisposable
     /// <summary>Adds weighted derivatives, in the order of <see cref="Active"/>.</summary>
     public void Add(Tensor?[] derivatives, double weight = 1)
     {
-        using Scalar alpha = weight;
-        for (int i = 0; i < _sums.Length; i++)
-            if (derivatives[i] is { } derivative)
-                _sums[i].add_(derivative, alpha);
+        if (Array.TrueForAll(derivatives, derivative => derivative is not null))
+        {
+            TensorLists.Add(_sums, derivatives!, weight);
+            return;
+        }
+        int[] places = [.. Enumerable.Range(0, _sums.Length).Where(i => derivatives[i] is not null)];
+        TensorLists.Add(Array.ConvertAll(places, i => _sums[i]), Array.ConvertAll(places, i => derivatives[i]!), weight);
     }
 
     /// <summary>Disposes derivatives that were added.</summary>

@@ -48,9 +48,10 @@ internal sealed class StageReversal : IDisposable
             if (needsValues || count > kept.Length || sweep.Times is not null)
                 Derivatives[i] = kept[i].Value;
         }
+        using var table = new StepTable(span.Start.Length, span, [.. tableau.A, .. tableau.Extension.ExtraA]);
         for (int i = kept.Length; i < count; i++)
         {
-            _inputs[i] = i == 0 ? null : _arithmetic.Combine(state, span, Row(i), Derivatives.AsSpan(0, i));
+            _inputs[i] = i == 0 ? null : _arithmetic.Combine(state, table, i, Derivatives.AsSpan(0, i));
             Pullback.Evaluation evaluation = sweep.Evaluate(span, Node(i), _inputs[i] ?? state!);
             _evaluations[i] = evaluation;
             Derivatives[i] = evaluation.Value;
@@ -72,21 +73,12 @@ internal sealed class StageReversal : IDisposable
     /// <param name="weights">For each of them w, lane-major: <c>[lane * stages + stage]</c>.</param>
     public void Pull(IReadOnlyList<Tensor> parts, IReadOnlyList<double[]> weights)
     {
-        int lanes = _span.Start.Length;
         int stages = Derivatives.Length;
+        double[][] rows = [.. Enumerable.Range(0, stages).Select(stage => CotangentWeights(stage, weights))];
+        using var table = new StepTable(_span.Start.Length, _span, rows, perLane: true);
         for (int i = stages - 1; i >= 0; i--)
         {
-            Tensor[] tensors = [.. parts, .. _pulled.AsSpan(i + 1)!];
-            var coefficients = new double[lanes * tensors.Length];
-            for (int lane = 0; lane < lanes; lane++)
-            {
-                Span<double> row = coefficients.AsSpan(lane * tensors.Length, tensors.Length);
-                for (int o = 0; o < parts.Count; o++)
-                    row[o] = weights[o][lane * stages + i];
-                for (int j = i + 1; j < stages; j++)
-                    row[parts.Count + j - i - 1] = Row(j)[i];
-            }
-            Tensor cotangent = _arithmetic.Combine(null, _span, coefficients, tensors);
+            Tensor cotangent = _arithmetic.Combine(null, table, i, [.. parts, .. _pulled.AsSpan(i + 1)!]);
             _pulled[i] = _sweep.Pull(_evaluations[i]!, cotangent, _span, Node(i));
             _arithmetic.Release(cotangent);
         }
@@ -108,6 +100,24 @@ internal sealed class StageReversal : IDisposable
     private double[] Row(int stage) => stage < _tableau.Stages ? _tableau.A[stage] : _tableau.Extension.ExtraA[stage - _tableau.Stages];
 
     private double Node(int stage) => stage < _tableau.Stages ? _tableau.C[stage] : _tableau.Extension.ExtraC[stage - _tableau.Stages];
+
+    /// <summary>What K̄ of a stage is made of, lane-major: w of each gradient, then a of each later stage.</summary>
+    private double[] CotangentWeights(int stage, IReadOnlyList<double[]> weights)
+    {
+        int lanes = _span.Start.Length;
+        int stages = Derivatives.Length;
+        int width = weights.Count + stages - stage - 1;
+        var result = new double[lanes * width];
+        for (int lane = 0; lane < lanes; lane++)
+        {
+            Span<double> row = result.AsSpan(lane * width, width);
+            for (int o = 0; o < weights.Count; o++)
+                row[o] = weights[o][lane * stages + stage];
+            for (int j = stage + 1; j < stages; j++)
+                row[weights.Count + j - stage - 1] = Row(j)[stage];
+        }
+        return result;
+    }
 
     /// <summary>The step size multiplies the k_i in the result and in the stages' inputs.</summary>
     private void AddSizes(IReadOnlyList<Tensor> parts, IReadOnlyList<double[]> weights)

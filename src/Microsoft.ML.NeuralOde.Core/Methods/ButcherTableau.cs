@@ -22,6 +22,8 @@ internal sealed class ButcherTableau
         IsFirstSameAsLast = c[^1] == 1 && b[^1] == 0 && a[^1].AsSpan().SequenceEqual(b.AsSpan(0, b.Length - 1));
         Extension = extension ?? ContinuousExtension.Hermite(b, IsFirstSameAsLast, Math.Min(order, 3));
         LastStageAtEnd = Array.FindLastIndex(c, c.Length - (IsFirstSameAsLast ? 2 : 1), node => node == 1);
+        Rows = [.. a, b, .. error is null ? [] : new[] { error }, .. secondError is null ? [] : new[] { secondError }];
+        ErrorRows = [.. Enumerable.Range(b.Length + 1, Rows.Length - b.Length - 1)];
         _stabilityLimit = new Lazy<double>(FindStabilityLimit);
     }
 
@@ -43,6 +45,15 @@ internal sealed class ButcherTableau
     /// behaves as an estimate of higher order than both.
     /// </summary>
     public double[]? SecondError { get; }
+
+    /// <summary>All weights of a step: those of the stages, then those of the solution, then those of the error estimates.</summary>
+    public double[][] Rows { get; }
+
+    /// <summary>The row of the solution.</summary>
+    public int SolutionRow => Stages;
+
+    /// <summary>The rows of the error estimates.</summary>
+    public int[] ErrorRows { get; }
 
     /// <summary>Order of the embedded solution.</summary>
     public int ErrorOrder { get; }

@@ -108,18 +108,19 @@ internal sealed class ExplicitRungeKuttaStepper : OneStepStepper
         int stages = Tableau.Stages;
         _k[0] = Derivative();
         _stiffness?.Moved(State, _k[0]);
+        using var table = new StepTable(arithmetic.Lanes, span, Tableau.Rows);
         Tensor? next = null;
         for (int i = 1; i < stages; i++)
         {
-            Tensor input = arithmetic.Combine(State, span, Tableau.A[i], _k.AsSpan(0, i));
+            Tensor input = arithmetic.Combine(State, table, i, _k.AsSpan(0, i));
             _k[i] = Context.Evaluate(span, Tableau.C[i], input);
             if (i == stages - 1 && Tableau.IsFirstSameAsLast)
                 next = input;
             else
                 arithmetic.Release(input);
         }
-        next ??= arithmetic.Combine(State, span, Tableau.B, Derivatives);
-        return new StepAttempt(span, next, ExplicitStages.Error(Context, Tableau, span, State, next, Derivatives));
+        next ??= arithmetic.Combine(State, table, Tableau.SolutionRow, Derivatives);
+        return new StepAttempt(span, next, ExplicitStages.Error(Context, Tableau, table, State, next, Derivatives));
     }
 
     protected override Tensor? TakeEndDerivative()
@@ -145,6 +146,7 @@ internal sealed class ExplicitRungeKuttaStepper : OneStepStepper
     {
         ContinuousExtension extension = Tableau.Extension;
         StepAttempt attempt = Attempt!;
+        using var table = new StepTable(Context.Arithmetic.Lanes, attempt.Span, extension.ExtraA);
         for (; _extraStages < extension.ExtraC.Length; _extraStages++)
         {
             int i = Tableau.Stages + _extraStages;
@@ -153,7 +155,7 @@ internal sealed class ExplicitRungeKuttaStepper : OneStepStepper
                 _k[i] = Context.Evaluate(attempt.Span, 1, attempt.State);
                 continue;
             }
-            Tensor input = Context.Arithmetic.Combine(State, attempt.Span, extension.ExtraA[_extraStages], _k.AsSpan(0, i));
+            Tensor input = Context.Arithmetic.Combine(State, table, _extraStages, _k.AsSpan(0, i));
             _k[i] = Context.Evaluate(attempt.Span, extension.ExtraC[_extraStages], input);
             Context.Arithmetic.Release(input);
         }

@@ -139,7 +139,8 @@ internal sealed class ReversibleCouplingStepper(ReversibleCoupling method, Stepp
         _forward = ExplicitStages.Evaluate(Context, _tableau, span, Twin, Derivative());
         Tensor next = arithmetic.Combine(between, span, _tableau.B, _forward);
         arithmetic.Release(between);
-        double[]? error = ExplicitStages.Error(Context, _tableau, span, State, next, _forward);
+        using var table = new StepTable(arithmetic.Lanes, span, _tableau.Rows);
+        double[]? error = ExplicitStages.Error(Context, _tableau, table, State, next, _forward);
         if (!IsControlled)
         {
             EvaluateBackward(span, next);

@@ -30,8 +30,12 @@ internal static class InitialStep
         StateArithmetic arithmetic = context.Arithmetic;
         OdeSolverOptions options = context.Options;
         int lanes = time.Length;
-        double[] d0 = arithmetic.ScaledError(state, state, null, [1], [state], options);
-        double[] d1 = arithmetic.ScaledError(state, state, null, [1], [derivative], options);
+        double[] d0, d1, d2;
+        using (var parts = new StepTable(lanes, null, [[1, 0], [0, 1]]))
+        {
+            double[][] sizes = arithmetic.ScaledErrors(state, state, parts, [0, 1], [state, derivative], options);
+            (d0, d1) = (sizes[0], sizes[1]);
+        }
         var h0 = new double[lanes];
         var end = new double[lanes];
         for (int lane = 0; lane < lanes; lane++)
@@ -40,12 +44,13 @@ internal static class InitialStep
             end[lane] = time[lane] + direction * h0[lane];
         }
 
-        double[] d2;
         using (var span = new StepSpan(time, end, context.Clock))
         {
-            Tensor moved = arithmetic.Combine(state, span, [1], [derivative]);
+            double[] difference = [.. Enumerable.Repeat<double[]>([1, -1], lanes).SelectMany(row => row)];
+            using var table = new StepTable(lanes, null, [span.Size, difference], perLane: true);
+            Tensor moved = arithmetic.Combine(state, table, 0, [derivative]);
             Tensor there = context.Evaluate(span, 1, moved);
-            d2 = arithmetic.ScaledError(state, state, null, [1, -1], [there, derivative], options);
+            d2 = arithmetic.ScaledErrors(state, state, table, [1], [there, derivative], options)[0];
             arithmetic.Release(moved);
             arithmetic.Release(there);
         }

@@ -56,7 +56,7 @@ internal sealed class Clock
             Tensor tracked = Shifted(Track(times), times);
             return _perRow ? Spread(tracked) : Squeeze(tracked);
         }
-        return _perRow ? Spread(tensor(times, _type, _device)) : tensor(times[0], _type, _device);
+        return _perRow ? Spread(tensor(times, _type, _device)) : Numbers.Constant(times[0], _type, _device);
     }
 
     /// <summary>The times at a fraction of a step: in the graph they depend on its ends alone.</summary>

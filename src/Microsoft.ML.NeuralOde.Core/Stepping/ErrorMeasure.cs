@@ -15,6 +15,19 @@ internal abstract class ErrorMeasure
     /// <param name="errors">The errors in units of the tolerances, shape <c>[lanes, components]</c>.</param>
     public abstract Tensor Of(Tensor errors);
 
+    /// <summary>The numbers of one or more errors of all lanes, one below the other.</summary>
+    /// <param name="errors">The errors in units of the tolerances, shape <c>[errors · lanes, components]</c>.</param>
+    /// <param name="lanes">The number of lanes.</param>
+    public virtual double[] Read(Tensor errors, int lanes)
+    {
+        if (errors.shape[0] <= lanes)
+            return OnHost(Of(errors));
+        var numbers = new List<double>();
+        for (long start = 0; start < errors.shape[0]; start += lanes)
+            numbers.AddRange(OnHost(Of(errors.narrow(0, start, lanes))));
+        return [.. numbers];
+    }
+
     /// <summary>
     /// The same of h Σ_j w_j k_j over atol + rtol max(|y0|, |y1|), in memory that <see cref="StateKernels"/> support; false where there is
     /// no kernel.
@@ -29,6 +42,9 @@ internal abstract class ErrorMeasure
     public virtual bool TryOf(
         Span<double> result, Tensor y0, Tensor y1, ReadOnlySpan<double> coefficients, ReadOnlySpan<Tensor> k, double rtol, double atol) =>
         false;
+
+    /// <summary>Numbers from a device, which this waits for.</summary>
+    protected static double[] OnHost(Tensor numbers) => numbers.cpu().to(ScalarType.Float64).contiguous().data<double>().ToArray();
 }
 
 /// <summary>The root of the mean of squares.</summary>
@@ -37,6 +53,12 @@ internal class RootMeanSquare : ErrorMeasure
     public override bool IsRootMeanSquare => true;
 
     public override Tensor Of(Tensor errors) => errors.Squared().mean([1L]).sqrt();
+
+    public override double[] Read(Tensor errors, int lanes)
+    {
+        double root = Math.Sqrt(Math.Max(1, errors.shape[1]));
+        return Array.ConvertAll(OnHost(linalg.vector_norm(errors, 2, [1L])), norm => norm / root);
+    }
 
     public override bool TryOf(
         Span<double> result, Tensor y0, Tensor y1, ReadOnlySpan<double> coefficients, ReadOnlySpan<Tensor> k, double rtol, double atol)
@@ -78,6 +100,12 @@ internal sealed class SharedRootMeanSquare(Func<double, double, double> share) :
         return true;
     }
 
+    public override double[] Read(Tensor errors, int lanes)
+    {
+        double[] norms = base.Read(errors, lanes);
+        return lanes == 1 ? Array.ConvertAll(norms, norm => Share(norm, errors.shape[1])) : norms;
+    }
+
     private double Share(double norm, double components) => Math.Sqrt(share(norm * norm, components));
 }
 
@@ -85,6 +113,8 @@ internal sealed class SharedRootMeanSquare(Func<double, double, double> share) :
 internal sealed class LargestError : ErrorMeasure
 {
     public override Tensor Of(Tensor errors) => errors.abs().amax(1);
+
+    public override double[] Read(Tensor errors, int lanes) => OnHost(linalg.vector_norm(errors, double.PositiveInfinity, [1L]));
 
     public override bool TryOf(
         Span<double> result, Tensor y0, Tensor y1, ReadOnlySpan<double> coefficients, ReadOnlySpan<Tensor> k, double rtol, double atol)

@@ -22,7 +22,14 @@ internal abstract class StateArithmetic : IDisposable
     /// <param name="step">Gives h; null for h = 1.</param>
     /// <param name="weights">One weight a k, or, lane-major, one a lane and k.</param>
     /// <param name="k">The stage derivatives.</param>
-    public abstract Tensor Combine(Tensor? y, StepSpan? step, ReadOnlySpan<double> weights, ReadOnlySpan<Tensor> k);
+    public Tensor Combine(Tensor? y, StepSpan? step, ReadOnlySpan<double> weights, ReadOnlySpan<Tensor> k)
+    {
+        using StepTable table = Table(step, weights, k.Length);
+        return Combine(y, table, 0, k);
+    }
+
+    /// <summary>The same with the weights of a table's row.</summary>
+    public abstract Tensor Combine(Tensor? y, StepTable table, int row, ReadOnlySpan<Tensor> k);
 
     /// <summary>y + Σ_j w_j k_j with weights of shape <c>[lanes, k]</c> that carry derivatives.</summary>
     public abstract Tensor CombineTracked(Tensor y, Tensor weights, ReadOnlySpan<Tensor> k);
@@ -60,47 +67,64 @@ internal abstract class StateArithmetic : IDisposable
     public double[] ScaledError(
         Tensor y0, Tensor y1, StepSpan? step, ReadOnlySpan<double> weights, ReadOnlySpan<Tensor> k, OdeSolverOptions options)
     {
-        var result = new double[Lanes];
-        double[] coefficients = Scale(step, weights, k.Length);
-        bool scalarTolerances = options.RelativeTolerances is null && options.AbsoluteTolerances is null;
-        if (scalarTolerances && StateKernels.Supports(y0)
-            && options.Norm.Measure.TryOf(result, y0, y1, coefficients, k, options.RelativeTolerance, options.AbsoluteTolerance))
-            return result;
+        using StepTable table = Table(step, weights, k.Length);
+        return ScaledErrors(y0, y1, table, [0], k, options)[0];
+    }
+
+    /// <summary>The same of several rows of a table, which one wait for the device is enough for.</summary>
+    public double[][] ScaledErrors(
+        Tensor y0, Tensor y1, StepTable table, ReadOnlySpan<int> rows, ReadOnlySpan<Tensor> k, OdeSolverOptions options)
+    {
+        var results = new double[rows.Length][];
+        if (options.RelativeTolerances is null && options.AbsoluteTolerances is null && StateKernels.Supports(y0))
+        {
+            int known = 0;
+            for (; known < rows.Length; known++)
+            {
+                results[known] = new double[Lanes];
+                if (!options.Norm.Measure.TryOf(
+                    results[known], y0, y1, table.Numbers(rows[known]), k, options.RelativeTolerance, options.AbsoluteTolerance))
+                    break;
+            }
+            if (known == rows.Length)
+                return results;
+        }
 
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         using var arithmetic = new TensorArithmetic(Lanes);
-        Tensor error = arithmetic.Combine(null, null, coefficients, k);
-        Tensor ratio = Ratio(error, y0, y1, options).reshape(Lanes, -1);
-        options.Norm.Measure.Of(ratio).to(ScalarType.Float64, CPU).contiguous().data<double>().CopyTo(result);
-        return result;
+        var errors = new Tensor[rows.Length];
+        for (int i = 0; i < errors.Length; i++)
+            errors[i] = arithmetic.Sum(null, table, rows[i], k);
+        Tensor error = errors.Length == 1 ? errors[0] : stack(errors);
+        Tensor ratio = Ratio(error, y0, y1, options).reshape(errors.Length * Lanes, y0.numel() / Math.Max(1, Lanes));
+        double[] numbers = options.Norm.Measure.Read(ratio, Lanes);
+        for (int i = 0; i < results.Length; i++)
+            results[i] = numbers[(i * Lanes)..((i + 1) * Lanes)];
+        return results;
     }
 
     /// <summary>error / (atol + rtol max(|y0|, |y1|)) component by component.</summary>
     public static Tensor Ratio(Tensor error, Tensor y0, Tensor y1, OdeSolverOptions options)
     {
-        Tensor size = maximum(y0.abs(), y1.abs());
-        Tensor relative = options.RelativeTolerances is { } r
-            ? size * r.to(size.dtype, size.device) : size.Times(options.RelativeTolerance);
-        Tensor scale = options.AbsoluteTolerances is { } a
-            ? relative.Plus(a.to(size.dtype, size.device)) : relative.Plus(options.AbsoluteTolerance);
+        Tensor size = ReferenceEquals(y0, y1) ? y0.abs() : TensorLists.LargerMagnitude(y0, y1);
+        Tensor scale = (options.RelativeTolerances, options.AbsoluteTolerances) switch
+        {
+            ({ } r, { } a) => (size * r.to(size.dtype, size.device)).Plus(a.to(size.dtype, size.device)),
+            ({ } r, null) => (size * r.to(size.dtype, size.device)).Plus(options.AbsoluteTolerance),
+            (null, { } a) => size.Times(options.RelativeTolerance).Plus(a.to(size.dtype, size.device)),
+            _ => size.Line(options.RelativeTolerance, options.AbsoluteTolerance),
+        };
         // Above 0, so that a component that is and stays 0 has no error.
-        return error / scale.AtLeast(
-            size.dtype == ScalarType.Float16 ? 6e-8 : size.dtype == ScalarType.Float64 ? 2.2250738585072014E-308 : 1.17549435E-38);
+        double least = size.dtype == ScalarType.Float16 ? 6e-8
+            : size.dtype == ScalarType.Float64 ? 2.2250738585072014E-308 : 1.17549435E-38;
+        return error / (options.AbsoluteTolerances is null && options.AbsoluteTolerance >= least ? scale : scale.AtLeast(least));
     }
 
     public abstract void Dispose();
 
-    /// <summary>Lane-major h w.</summary>
-    protected double[] Scale(StepSpan? step, ReadOnlySpan<double> weights, int count)
-    {
-        var scaled = new double[Lanes * count];
-        bool perLane = weights.Length != count;
-        for (int lane = 0; lane < Lanes; lane++)
-            for (int j = 0; j < count; j++)
-                scaled[lane * count + j] = weights[perLane ? lane * count + j : j] * (step is null ? 1 : step.Size[lane]);
-        return scaled;
-    }
+    private StepTable Table(StepSpan? step, ReadOnlySpan<double> weights, int count) =>
+        new(Lanes, step, [weights.ToArray()], perLane: weights.Length != count);
 }
 
 /// <summary>States in CPU memory that is taken from a pool and given back: a step allocates nothing that grows.</summary>
@@ -114,10 +138,10 @@ internal sealed class FusedArithmetic : StateArithmetic
     {
     }
 
-    public override Tensor Combine(Tensor? y, StepSpan? step, ReadOnlySpan<double> weights, ReadOnlySpan<Tensor> k)
+    public override Tensor Combine(Tensor? y, StepTable table, int row, ReadOnlySpan<Tensor> k)
     {
         Tensor target = Rent(y ?? k[0]);
-        StateKernels.Combine(target, y, Scale(step, weights, k.Length), k, Lanes);
+        StateKernels.Combine(target, y, table.Numbers(row), k, Lanes);
         return target;
     }
 
@@ -191,37 +215,18 @@ internal sealed class TensorArithmetic : StateArithmetic
     {
     }
 
-    public override Tensor Combine(Tensor? y, StepSpan? step, ReadOnlySpan<double> weights, ReadOnlySpan<Tensor> k)
+    public override Tensor Combine(Tensor? y, StepTable table, int row, ReadOnlySpan<Tensor> k)
     {
-        var active = new List<Tensor>(k.Length);
-        var columns = new List<int>(k.Length);
-        bool perLane = weights.Length != k.Length;
-        for (int j = 0; j < k.Length; j++)
-            if (perLane || weights[j] != 0)
-            {
-                active.Add(k[j]);
-                columns.Add(j);
-            }
-        if (active.Count == 0)
-            return y is null ? zeros_like(k[0]).DetachFromDisposeScope() : y.alias().DetachFromDisposeScope();
-
         using DisposeScope scope = NewDisposeScope();
-        // Tracked step sizes multiply in the graph; otherwise the numbers are multiplied in float64 first.
-        double[] scaled = Scale(step?.TrackedSize is null ? step : null, weights, k.Length);
-        var values = new double[Lanes * columns.Count];
-        for (int lane = 0; lane < Lanes; lane++)
-            for (int c = 0; c < columns.Count; c++)
-                values[lane * columns.Count + c] = scaled[lane * k.Length + columns[c]];
-        Tensor w = tensor(values, [Lanes, columns.Count], k[0].dtype, k[0].device);
-        if (step?.TrackedSize is { } size)
-            w = w * size.unsqueeze(1);
-        return Apply(y, w, active).DetachFromDisposeScope();
+        Tensor sum = Sum(y, table, row, k);
+        bool isGiven = ReferenceEquals(sum, y) || Array.Exists(k.ToArray(), one => ReferenceEquals(one, sum));
+        return (isGiven ? sum.alias() : sum).DetachFromDisposeScope();
     }
 
     public override Tensor CombineTracked(Tensor y, Tensor weights, ReadOnlySpan<Tensor> k)
     {
         using DisposeScope scope = NewDisposeScope();
-        return Apply(y, weights, [.. k]).DetachFromDisposeScope();
+        return Apply(weights, [.. k]).Plus(y).DetachFromDisposeScope();
     }
 
     public override Tensor Select(bool[] mask, Tensor ifTrue, Tensor ifFalse)
@@ -244,22 +249,40 @@ internal sealed class TensorArithmetic : StateArithmetic
     {
     }
 
-    private Tensor Apply(Tensor? y, Tensor weights, List<Tensor> k)
+    /// <summary>y + h Σ_j w_j k_j in the current scope; may be y or one of the k.</summary>
+    public Tensor Sum(Tensor? y, StepTable table, int row, ReadOnlySpan<Tensor> k)
     {
-        Tensor stages = stack(k).reshape(k.Count, Lanes, -1);
-        Tensor sum;
-        if (Lanes == 1)
-        {
-            Tensor matrix = stages.reshape(k.Count, -1).t();
-            Tensor vector = weights.reshape(-1);
-            sum = y is null ? matrix.mv(vector) : y.reshape(-1).addmv(matrix, vector);
-        }
-        else
-        {
-            sum = (stages * weights.t().unsqueeze(-1)).sum(dim: 0L);
-            if (y is not null)
-                sum = sum.Plus(y.reshape(Lanes, -1));
-        }
+        int[] columns = table.Columns(row);
+        if (columns.Length == 0)
+            return y ?? zeros_like(k[0]);
+        // The state is one more term, the last: it is as large as the sum, the others are small beside it. Not where it alone carries
+        // derivatives, which pass an addition as they are.
+        bool isLast = y is not null && !table.IsTracked && (!y.requires_grad || CarryDerivatives(k));
+        var terms = new Tensor[columns.Length + (isLast ? 1 : 0)];
+        for (int i = 0; i < columns.Length; i++)
+            terms[i] = k[columns[i]];
+        if (isLast)
+            terms[^1] = y!;
+        if (table.IsPlainSum(row) && (y is null || isLast))
+            return terms.Length == 1 ? terms[0] : stack(terms).sum([0L]);
+        Tensor sum = Apply(table.Weights(row, k[0], withState: isLast), terms);
+        return y is null || isLast ? sum : y.Plus(sum);
+    }
+
+    private static bool CarryDerivatives(ReadOnlySpan<Tensor> tensors)
+    {
+        foreach (Tensor tensor in tensors)
+            if (tensor.requires_grad)
+                return true;
+        return false;
+    }
+
+    /// <summary>Σ_j w_j k_j with weights of shape <c>[lanes, k]</c>.</summary>
+    private Tensor Apply(Tensor weights, Tensor[] k)
+    {
+        // By a vector: products of matrices may be computed in a shorter type on a card (TF32), where a program allows it.
+        Tensor sum = Lanes == 1 ? stack(k).reshape(k.Length, k[0].numel()).t().mv(weights.reshape(-1))
+            : (stack(k).reshape(k.Length, Lanes, k[0].numel() / Math.Max(1, Lanes)) * weights.t().unsqueeze(-1)).sum([0L]);
         return sum.reshape(k[0].shape);
     }
 }

@@ -70,6 +70,15 @@ internal static class Numbers
         return a.div(scalar);
     }
 
+    /// <summary>factor · a + number, in one operation.</summary>
+    public static Tensor Line(this Tensor a, double factor, double number)
+    {
+        using Scalar slope = factor;
+        // A tensor of the processor's without dimensions is a mere number to every device.
+        using Tensor constant = Constant(number, a.dtype, CPU);
+        return constant.add(a, slope);
+    }
+
     /// <summary>a².</summary>
     public static Tensor Squared(this Tensor a) => a.pow(Two);
 
@@ -109,12 +118,20 @@ internal static class Numbers
         return full_like(like, scalar);
     }
 
+    /// <summary>A tensor without dimensions that holds a number: written by the device, not copied there.</summary>
+    public static Tensor Constant(double number, ScalarType type, Device device)
+    {
+        using Scalar scalar = number;
+        return full([], scalar, type, device);
+    }
+
     /// <summary>The number of a tensor that holds one.</summary>
     /// <remarks>Found before TorchSharp's function of that name, which reads from a <see cref="Scalar"/> too.</remarks>
     public static double ToDouble(this Tensor a)
     {
         using Tensor detached = a.detach();
-        using Tensor number = detached.to(ScalarType.Float64, CPU);
+        using Tensor read = detached.cpu();
+        using Tensor number = read.to(ScalarType.Float64);
         return number.item<double>();
     }
 

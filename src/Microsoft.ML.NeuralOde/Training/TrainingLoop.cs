@@ -219,7 +219,7 @@ internal sealed class TrainingLoop : IDisposable
             if (isStopped)
                 throw Stopped(epoch);
             if (_plan.MaximumGradientNorm is { } maximum)
-                Clip(gradients, maximum);
+                WeightGradient.Clip(gradients, maximum);
             sums.LearningRate = _plan.LearningRates.At(progress);
             _optimizer.Step(sums.LearningRate, gradients);
             sums.Add(result, loss, times);
@@ -267,14 +267,6 @@ internal sealed class TrainingLoop : IDisposable
         string kept = _plan.Checkpoints is { HasGoodCheckpoint: true } store ? $" It is kept in '{store.FilePath}' and goes on from there."
             : _team!.IsFirst ? " It was not kept, as CheckpointFolder names no folder." : "";
         return _team!.Agreed(new OperationCanceledException($"The training was asked to end in epoch {epoch}.{kept}"));
-    }
-
-    private void Clip(IReadOnlyList<WeightGradient> gradients, double maximum)
-    {
-        if (_optimizer.HasSlots)
-            WeightGradient.Clip(gradients, maximum);
-        else
-            nn.utils.clip_grad_norm_(_trainable.Module.parameters(), maximum);
     }
 
     private (double Loss, double? Metric)? Validate()

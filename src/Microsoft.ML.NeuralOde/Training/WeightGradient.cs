@@ -26,16 +26,9 @@ internal sealed class WeightGradient(string name, Tensor values, long[]? slots =
     {
         using DisposeScope scope = NewDisposeScope();
         using IDisposable noGrad = no_grad();
-        double squares = 0;
-        foreach (WeightGradient gradient in gradients)
-        {
-            double norm = gradient.Values.norm().ToDouble();
-            squares += norm * norm;
-        }
-        double factor = maximum / (Math.Sqrt(squares) + 1e-6);
-        if (factor >= 1)
-            return;
-        foreach (WeightGradient gradient in gradients)
-            gradient.Values.Multiply(factor);
+        Tensor[] values = [.. gradients.Select(gradient => gradient.Values)];
+        double factor = maximum / (Math.Sqrt(TensorLists.Norms(values).Sum(norm => norm * norm)) + 1e-6);
+        if (!(factor >= 1))
+            TensorLists.Scale(values, factor);
     }
 }

@@ -73,11 +73,8 @@ internal sealed class WeightOptimizer : IDisposable
 
     public void ZeroGradients()
     {
-        foreach (Weight weight in _weights)
-        {
-            using Tensor? gradient = weight.Parameter.grad;
-            gradient?.zero_();
-        }
+        using DisposeScope scope = NewDisposeScope();
+        TensorLists.Zero([.. _weights.Select(weight => weight.Parameter.grad).OfType<Tensor>()]);
     }
 
     /// <summary>One step by the gradients that the weights have.</summary>
@@ -93,24 +90,26 @@ internal sealed class WeightOptimizer : IDisposable
     public void Step(double learningRate, IReadOnlyList<WeightGradient> gradients)
     {
         using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
         using Scalar decay = _plan.WeightDecay, down = -learningRate, momentum = _plan.Momentum;
+        bool isDecoupled = _plan.Optimizer == NeuralOdeOptimizer.AdamW;
+        var remembered = new List<(AdamMoments, Tensor)>(_weights.Length);
         int next = 0;
         foreach (Weight weight in _weights)
         {
             if (next == gradients.Count || gradients[next].Name != weight.Name)
                 continue;
-            using DisposeScope scope = NewDisposeScope();
             Tensor gradient = gradients[next++].Values;
-            bool isDecoupled = _plan.Optimizer == NeuralOdeOptimizer.AdamW;
             if (!isDecoupled && _plan.WeightDecay != 0)
                 gradient = gradient.add(weight.Parameter, decay);
             if (weight.Moments is { } moments)
-                moments.Follow(gradient, learningRate, isDecoupled ? _plan.WeightDecay : 0);
+                remembered.Add((moments, gradient));
             else if (_plan.Momentum != 0)
                 weight.Parameter.add_(weight.Momentum(gradient, momentum), down);
             else
                 weight.Parameter.add_(gradient, down);
         }
+        AdamMoments.Follow(remembered, learningRate, isDecoupled ? _plan.WeightDecay : 0);
         if (_slots is not null && next < gradients.Count)
             _slots.Step(learningRate, gradients[next].Slots!, gradients[next].Values);
     }

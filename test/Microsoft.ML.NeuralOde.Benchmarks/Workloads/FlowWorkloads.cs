@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 
 namespace Microsoft.ML.NeuralOde.Benchmarks.Workloads;
@@ -8,10 +7,12 @@ internal static class FlowWorkloads
 {
     private const int BatchSize = 512;
 
+    /// <summary>The peer's estimate of the trace.</summary>
+    public static TraceEstimator Estimate { get; } = TraceEstimator.Hutchinson(1, ProbeDistribution.Gaussian);
+
     public static IEnumerable<WorkloadGroup> Create(bool quick)
     {
-        TraceEstimator estimate = TraceEstimator.Hutchinson(1, ProbeDistribution.Gaussian);
-        return [Group("ffjord", 2, estimate), Group("ffjord", 43, estimate), Group("exact_flow", 2, TraceEstimator.Exact)];
+        return [Group("ffjord", 2, Estimate), Group("ffjord", 43, Estimate), Group("exact_flow", 2, TraceEstimator.Exact)];
 
         WorkloadGroup Group(string mode, int dimension, TraceEstimator trace)
         {
@@ -26,7 +27,7 @@ internal static class FlowWorkloads
 
     private static Workload Step(
         string name, int dimension, TraceEstimator trace, bool quick, GradientMethod? gradient, string peerGradient) =>
-        new(name, "ms", HigherIsBetter: false, () => Measure(dimension, trace, quick, gradient),
+        new(name, "ms", HigherIsBetter: false, () => Measure(CPU, dimension, trace, quick, gradient),
             line => line.GetProperty("gradient").GetString() == peerGradient
                 ? new Outcome(
                     line.GetProperty("ms_per_step").GetDouble(), line.GetProperty("nfe_forward").GetDouble(),
@@ -42,14 +43,15 @@ internal static class FlowWorkloads
     /// Another flow is trained first, until the runtime has compiled everything for good; how many evaluations a flow takes grows as it
     /// learns.
     /// </summary>
-    private static Outcome Measure(int dimension, TraceEstimator trace, bool quick, GradientMethod? gradient)
+    public static Outcome Measure(Device device, int dimension, TraceEstimator trace, bool quick, GradientMethod? gradient)
     {
         if (!quick)
-            Train(dimension, trace, BatchSize, gradient, warmup: 0, steps: 60);
-        return Train(dimension, trace, quick ? 8 : BatchSize, gradient, warmup: quick ? 0 : 3, steps: quick ? 1 : 15);
+            Train(dimension, trace, gradient, new Amount(device, BatchSize, Warmup: 0, Steps: 60));
+        Measured steps = Train(dimension, trace, gradient, new Amount(device, quick ? 8 : BatchSize, quick ? 0 : 3, quick ? 1 : 15));
+        return steps.With(steps.Median);
     }
 
-    private static Outcome Train(int dimension, TraceEstimator trace, int batchSize, GradientMethod? gradient, int warmup, int steps)
+    private static Measured Train(int dimension, TraceEstimator trace, GradientMethod? gradient, Amount amount)
     {
         random.manual_seed(0);
         using DisposeScope outer = NewDisposeScope();
@@ -62,29 +64,23 @@ internal static class FlowWorkloads
             Trace = trace,
             Solver = new OdeSolverOptions { RelativeTolerance = 1e-5, AbsoluteTolerance = 1e-5, Gradient = gradient },
         });
+        flow.to(amount.Device);
         using var optimizer = new AdamOptimizer(flow.parameters(), 1e-3);
         Tensor mix = randn(dimension, dimension) / Math.Sqrt(dimension);
-        var times = new List<double>();
-        double forward = 0, backward = 0, last = 0;
-        for (int k = 0; k < warmup + steps; k++)
-        {
-            using DisposeScope scope = NewDisposeScope();
-            Tensor x = randn(batchSize, dimension).matmul(mix) + 2 * randn(batchSize, 1).sign();
-            long started = Stopwatch.GetTimestamp();
-            optimizer.ZeroGradients();
-            FlowEncoding encoding = flow.Encode(x);
-            Tensor loss = -encoding.LogDensity.mean();
-            loss.backward();
-            optimizer.Step();
-            if (k < warmup)
-                continue;
-            times.Add(Stopwatch.GetElapsedTime(started).TotalMilliseconds);
-            forward += encoding.Statistics.Sum(statistics => statistics.FunctionEvaluations);
-            backward += encoding.Statistics.Sum(statistics => statistics.BackwardEvaluations);
-            // The peer's loss leaves the normal density's constant out.
-            last = loss.ToDouble() - dimension / 2.0 * Math.Log(2 * Math.PI);
-        }
-        times.Sort();
-        return new Outcome(times[times.Count / 2], forward / steps, backward / steps, last);
+        Measured steps = amount.Measure(
+            _ => (randn(amount.BatchSize, dimension).matmul(mix) + 2 * randn(amount.BatchSize, 1).sign()).to(amount.Device),
+            x =>
+            {
+                optimizer.ZeroGradients();
+                FlowEncoding encoding = flow.Encode(x);
+                Tensor loss = -encoding.LogDensity.mean();
+                loss.backward();
+                optimizer.Step();
+                return new StepCost(
+                    encoding.Statistics.Sum(statistics => statistics.FunctionEvaluations),
+                    encoding.Statistics.Sum(statistics => statistics.BackwardEvaluations), loss);
+            });
+        // The peer's loss leaves the normal density's constant out.
+        return steps with { Loss = steps.Loss - dimension / 2.0 * Math.Log(2 * Math.PI) };
     }
 }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using static TorchSharp.torch.nn;
 
 namespace Microsoft.ML.NeuralOde.Benchmarks.Workloads;
@@ -44,7 +43,7 @@ internal static class OdeNetWorkloads
         Sequential(Norm(channels), ReLU(), AdaptiveAvgPool2d(1), Flatten(), Linear(channels, classes));
 
     private static Workload Workload(string name, Digits digits, bool quick, GradientMethod? gradient, ScalarType? type = null) =>
-        new(name, "s", HigherIsBetter: false, () => Train(digits, quick, gradient, type),
+        new(name, "s", HigherIsBetter: false, () => Batches(digits, quick, gradient, type),
             line => new Outcome(
                 line.GetProperty("seconds_per_20_batches").GetDouble(), line.GetProperty("nfe_forward").GetDouble(),
                 line.GetProperty("nfe_backward").GetDouble(),
@@ -56,26 +55,23 @@ internal static class OdeNetWorkloads
                 line.GetProperty("percent").GetDouble(), line.GetProperty("nfe_forward").GetDouble(),
                 line.GetProperty("nfe_backward").GetDouble()));
 
-    private static Outcome Train(Digits digits, bool quick, GradientMethod? gradient, ScalarType? type)
+    /// <summary>Training steps, of another batch each.</summary>
+    public static Measured Train(Digits digits, GradientMethod? gradient, ScalarType? type, Amount amount)
     {
         using DisposeScope outer = NewDisposeScope();
-        var training = new Training(digits, quick, type);
-        int warmup = quick ? 0 : 2, batches = quick ? 1 : 20;
-        double seconds = 0, forward = 0, backward = 0, last = 0;
-        for (int b = 0; b < warmup + batches; b++)
+        var training = new Training(digits, amount.BatchSize, type, amount.Device);
+        return amount.Measure(training.Rows, rows =>
         {
-            using DisposeScope scope = NewDisposeScope();
-            long started = Stopwatch.GetTimestamp();
-            (SolverStatistics cost, double loss) = training.Differentiate(b, Tolerance, gradient);
+            StepCost cost = training.Differentiate(rows, Tolerance, gradient);
             training.Step();
-            if (b < warmup)
-                continue;
-            seconds += Stopwatch.GetElapsedTime(started).TotalSeconds;
-            forward += cost.FunctionEvaluations;
-            backward += cost.BackwardEvaluations;
-            last = loss;
-        }
-        return new Outcome(seconds / batches * 20, forward / batches, backward / batches, last);
+            return cost;
+        });
+    }
+
+    private static Outcome Batches(Digits digits, bool quick, GradientMethod? gradient, ScalarType? type)
+    {
+        Measured steps = Train(digits, gradient, type, new Amount(CPU, quick ? 4 : BatchSize, quick ? 0 : 2, quick ? 1 : 20));
+        return steps.With(steps.MeanSeconds * 20);
     }
 
     /// <summary>
@@ -84,23 +80,24 @@ internal static class OdeNetWorkloads
     private static Outcome MeasureError(Digits digits, bool quick, GradientMethod gradient)
     {
         using DisposeScope outer = NewDisposeScope();
-        var training = new Training(digits, quick, null);
+        var training = new Training(digits, quick ? 4 : BatchSize, null, CPU);
         int batches = quick ? 1 : 21, every = 5, count = 0;
         double error = 0, forward = 0, backward = 0;
         for (int b = 0; b < batches; b++)
         {
             using DisposeScope scope = NewDisposeScope();
+            Tensor rows = training.Rows(b);
             if (b % every == 0 && (b > 0 || quick))
             {
-                training.Differentiate(b, 1e-5, null);
+                training.Differentiate(rows, 1e-5, null);
                 Tensor exact = training.Gradient();
-                (SolverStatistics cost, _) = training.Differentiate(b, Tolerance, gradient);
+                StepCost cost = training.Differentiate(rows, Tolerance, gradient);
                 error += (training.Gradient() - exact).norm().ToDouble() / exact.norm().ToDouble();
-                forward += cost.FunctionEvaluations;
-                backward += cost.BackwardEvaluations;
+                forward += cost.Forward;
+                backward += cost.Backward;
                 count++;
             }
-            training.Differentiate(b, Tolerance, null);
+            training.Differentiate(rows, Tolerance, null);
             training.Step();
         }
         return new Outcome(100 * error / count, forward / count, backward / count);
@@ -109,37 +106,39 @@ internal static class OdeNetWorkloads
     /// <summary>The network, its data and its optimizer; in the current scope.</summary>
     private sealed class Training
     {
-        private readonly Digits _digits;
-        private readonly int _size;
-        private readonly Module<Tensor, Tensor> _down;
-        private readonly Module<Tensor, Tensor> _head;
+        private readonly int _batchSize;
+        private readonly Module<Tensor, Tensor> _down, _head;
         private readonly ConvolutionalDynamics _dynamics;
         private readonly optim.Optimizer _optimizer;
-        private readonly Tensor _order;
+        private readonly Tensor _images, _labels, _order;
 
-        public Training(Digits digits, bool quick, ScalarType? type)
+        public Training(Digits digits, int batchSize, ScalarType? type, Device device)
         {
             random.manual_seed(0);
-            _digits = digits;
-            _size = quick ? 4 : BatchSize;
+            _batchSize = batchSize;
             _down = Down(Channels);
             _dynamics = new ConvolutionalDynamics(Channels, convolutionType: type);
             _head = Head(Channels, 10);
+            foreach (Module part in new Module[] { _down, _dynamics, _head })
+                part.to(device);
             _optimizer = optim.SGD([.. _down.parameters(), .. _dynamics.parameters(), .. _head.parameters()], 0.1, momentum: 0.9);
-            _order = randperm(digits.TrainImages.shape[0]);
+            (_images, _labels) = (digits.TrainImages.to(device), digits.TrainLabels.to(device));
+            _order = randperm(_images.shape[0]).to(device);
         }
 
+        /// <summary>Which images a batch has.</summary>
+        public Tensor Rows(int batch) => _order.narrow(0, batch * _batchSize, _batchSize);
+
         /// <summary>Computes the gradients of a batch.</summary>
-        public (SolverStatistics Cost, double Loss) Differentiate(int batch, double tolerance, GradientMethod? gradient)
+        public StepCost Differentiate(Tensor rows, double tolerance, GradientMethod? gradient)
         {
-            Tensor rows = _order.narrow(0, batch * _size, _size);
             _optimizer.zero_grad();
             var options = new OdeSolverOptions { RelativeTolerance = tolerance, AbsoluteTolerance = tolerance, Gradient = gradient };
             OdeSolution solution = Ode.Solve(
-                _dynamics, _down.call(_digits.TrainImages.index_select(0, rows).reshape(-1, 1, 28, 28)), 0, 1, options);
-            Tensor loss = functional.cross_entropy(_head.call(solution.Final), _digits.TrainLabels.index_select(0, rows));
+                _dynamics, _down.call(_images.index_select(0, rows).reshape(-1, 1, 28, 28)), 0, 1, options);
+            Tensor loss = functional.cross_entropy(_head.call(solution.Final), _labels.index_select(0, rows));
             loss.backward();
-            return (solution.Statistics, loss.ToDouble());
+            return StepCost.Of(solution.Statistics, loss);
         }
 
         public void Step() => _optimizer.step();

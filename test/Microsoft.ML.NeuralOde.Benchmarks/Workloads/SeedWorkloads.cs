@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text.Json;
 using static TorchSharp.torch.nn;
 
@@ -34,7 +33,7 @@ internal static class SeedWorkloads
     }
 
     private static Workload Epoch(string name, Digits digits, bool quick, string dynamics, GradientMethod? gradient) =>
-        new(name, "s", HigherIsBetter: false, () => Train(digits, quick, dynamics, gradient),
+        new(name, "s", HigherIsBetter: false, () => Epoch(digits, quick, dynamics, gradient),
             line => new Outcome(line.GetProperty("seconds_per_epoch").GetDouble(), Number(line, "nfe_forward"),
                 Number(line, "nfe_backward"), Number(line, "loss")))
         {
@@ -44,7 +43,7 @@ internal static class SeedWorkloads
 
     private static Workload Inference(Digits digits, bool quick, int size, string dynamics) =>
         new($"seed inference, batch {size}, {dynamics} dynamics", "images/s", HigherIsBetter: true,
-            () => Infer(digits, quick, size, dynamics),
+            () => Rate(digits, quick, size, dynamics),
             line => line.GetProperty("batch").GetInt32() == size ? new Outcome(line.GetProperty("images_per_second").GetDouble()) : null)
         {
             Diffrax = new DiffraxLine($"infer batch {size}", ms => size / ms * 1000),
@@ -52,60 +51,65 @@ internal static class SeedWorkloads
 
     private static double? Number(JsonElement line, string name) => line.GetProperty(name).GetDouble();
 
-    private static Outcome Train(Digits digits, bool quick, string dynamics, GradientMethod? gradient)
+    /// <summary>Training steps, of another batch each.</summary>
+    public static Measured Train(Digits digits, string dynamics, GradientMethod? gradient, Amount amount)
     {
         random.manual_seed(0);
         using DisposeScope outer = NewDisposeScope();
         var network = new SeedNetwork(dynamics, gradient);
+        network.to(amount.Device);
         using var optimizer = new AdamOptimizer(network.parameters(), 1e-3);
-        Tensor order = randperm(digits.TrainImages.shape[0]);
-        int warmup = quick ? 1 : 50, batches = quick ? 2 : 200;
-        double seconds = 0, forward = 0, backward = 0, last = 0;
-        for (int b = 0; b < warmup + batches; b++)
-        {
-            using DisposeScope scope = NewDisposeScope();
-            Tensor rows = order.narrow(0, b * BatchSize % (order.shape[0] - BatchSize), BatchSize);
-            long started = Stopwatch.GetTimestamp();
-            optimizer.ZeroGradients();
-            Tensor logits = network.call(digits.TrainImages.index_select(0, rows));
-            Tensor loss = functional.cross_entropy(logits, digits.TrainLabels.index_select(0, rows));
-            loss.backward();
-            optimizer.Step();
-            if (b < warmup)
-                continue;
-            seconds += Stopwatch.GetElapsedTime(started).TotalSeconds;
-            forward += network.Statistics!.FunctionEvaluations;
-            backward += network.Statistics.BackwardEvaluations;
-            last = loss.ToDouble();
-        }
-        return new Outcome(seconds / batches * BatchesPerEpoch, forward / batches, backward / batches, last);
+        Tensor images = digits.TrainImages.to(amount.Device), labels = digits.TrainLabels.to(amount.Device);
+        Tensor order = randperm(images.shape[0]).to(amount.Device);
+        return amount.Measure(
+            step => order.narrow(0, step * amount.BatchSize % (order.shape[0] - amount.BatchSize), amount.BatchSize),
+            rows =>
+            {
+                optimizer.ZeroGradients();
+                Tensor logits = network.call(images.index_select(0, rows));
+                Tensor loss = functional.cross_entropy(logits, labels.index_select(0, rows));
+                loss.backward();
+                optimizer.Step();
+                return StepCost.Of(network.Statistics!, loss);
+            });
     }
 
-    private static Outcome Infer(Digits digits, bool quick, int size, string dynamics)
+    /// <summary>Rounds of inference, each of so many batches.</summary>
+    public static Measured Infer(Digits digits, string dynamics, int batches, Amount amount)
     {
         random.manual_seed(0);
         using DisposeScope outer = NewDisposeScope();
         var network = new SeedNetwork(dynamics, null);
+        network.to(amount.Device);
+        Tensor images = digits.TestImages.to(amount.Device);
         using IDisposable noGrad = no_grad();
+        return amount.Measure(
+            step => step,
+            _ =>
+            {
+                double evaluations = 0;
+                for (int b = 0; b < batches; b++)
+                {
+                    using DisposeScope scope = NewDisposeScope();
+                    long first = (long)b * amount.BatchSize;
+                    network.call(images.narrow(0, first, Math.Min(amount.BatchSize, images.shape[0] - first)));
+                    evaluations += network.Statistics!.FunctionEvaluations;
+                }
+                return new StepCost(evaluations / batches);
+            });
+    }
+
+    private static Outcome Epoch(Digits digits, bool quick, string dynamics, GradientMethod? gradient)
+    {
+        Measured steps = Train(digits, dynamics, gradient, new Amount(CPU, BatchSize, quick ? 1 : 50, quick ? 2 : 200));
+        return steps.With(steps.MeanSeconds * BatchesPerEpoch);
+    }
+
+    private static Outcome Rate(Digits digits, bool quick, int size, string dynamics)
+    {
         // The peer's side times as many images a round, and takes the median of its rounds.
         int count = quick ? size : size == 1 ? 400 : (int)digits.TestImages.shape[0];
-        var rates = new List<double>();
-        double evaluations = 0;
-        for (int round = 0; round < (quick ? 1 : 10); round++)
-        {
-            long started = Stopwatch.GetTimestamp();
-            int solves = 0;
-            evaluations = 0;
-            for (int b = 0; b < count; b += size, solves++)
-            {
-                using DisposeScope scope = NewDisposeScope();
-                network.call(digits.TestImages.narrow(0, b, Math.Min(size, count - b)));
-                evaluations += network.Statistics!.FunctionEvaluations;
-            }
-            rates.Add(count / Stopwatch.GetElapsedTime(started).TotalSeconds);
-            evaluations /= solves;
-        }
-        rates.Sort();
-        return new Outcome(rates[rates.Count / 2], evaluations);
+        Measured rounds = Infer(digits, dynamics, (count + size - 1) / size, new Amount(CPU, size, 0, quick ? 1 : 10));
+        return new Outcome(count / rounds.Median * 1000, rounds.Forward);
     }
 }

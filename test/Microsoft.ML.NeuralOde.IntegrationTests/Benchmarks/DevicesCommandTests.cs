@@ -35,6 +35,36 @@ public class DevicesCommandTests
         output.ToString().Should().Contain($"'{device}' cannot be used");
     }
 
+    /// <summary>Every workload runs and is printed beside what was recorded of the peers, in lines of a terminal's width.</summary>
+    [Theory]
+    [InlineData(null)]
+    [InlineData("NVIDIA H100 80GB HBM3")]
+    public void Workloads_are_timed_beside_the_peers(string? card)
+    {
+        var output = new StringWriter();
+
+        DeviceTimes.Run(CPU, null, quick: true, output, card);
+
+        string[] lines = output.ToString().Split('\n', StringSplitOptions.TrimEntries);
+        lines.Should().OnlyContain(line => line.Length < 80).And.ContainSingle(line => line.Contains("recorded on an H100"));
+        lines.Count(line => line.StartsWith("ours", StringComparison.Ordinal)).Should().Be(7 * 3 + 3);
+        foreach (string peer in new[] { "torchdiffeq", "Diffrax" })
+            foreach (string line in lines.Where(line => line.StartsWith(peer + " ", StringComparison.Ordinal) && !line.EndsWith('.')))
+                line.Contains("x beside", StringComparison.Ordinal).Should().Be(card is not null, line);
+        foreach (string name in new[] { "seed training step, batch 16,384", "ODE-Net step, batch 512", "d = 43", "batch 10,000" })
+            lines.Should().ContainSingle(line => line.Contains(name));
+    }
+
+    [Fact]
+    public void A_device_that_is_not_there_is_not_timed()
+    {
+        var output = new StringWriter();
+
+        DevicesCommand.Time("nonsense", null, quick: true, output).Should().Be(2);
+
+        output.ToString().Should().Contain("'nonsense' cannot be used");
+    }
+
     [Fact]
     public void Differences_errors_and_one_sided_refusals_are_failures()
     {
