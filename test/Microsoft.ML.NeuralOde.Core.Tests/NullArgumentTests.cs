@@ -1,6 +1,5 @@
 using System.Reflection;
 using System.Runtime.CompilerServices;
-using Microsoft.ML.NeuralOde.Core.Tests.Support;
 using TorchSharp.Modules;
 
 namespace Microsoft.ML.NeuralOde.Core.Tests;

@@ -42,6 +42,8 @@ internal static class OdeNetWorkloads
     public static Module<Tensor, Tensor> Head(int channels, int classes) =>
         Sequential(Norm(channels), ReLU(), AdaptiveAvgPool2d(1), Flatten(), Linear(channels, classes));
 
+    private static ConvolutionalDynamics Equation(ScalarType? type) => new(Channels, convolutionType: type);
+
     private static Workload Workload(string name, Digits digits, bool quick, GradientMethod? gradient, ScalarType? type = null) =>
         new(name, "s", HigherIsBetter: false, () => Batches(digits, quick, gradient, type),
             line => new Outcome(
@@ -108,7 +110,7 @@ internal static class OdeNetWorkloads
     {
         private readonly int _batchSize;
         private readonly Module<Tensor, Tensor> _down, _head;
-        private readonly ConvolutionalDynamics _dynamics;
+        private readonly Module<Tensor, Tensor, Tensor> _dynamics;
         private readonly optim.Optimizer _optimizer;
         private readonly Tensor _images, _labels, _order;
 
@@ -117,7 +119,7 @@ internal static class OdeNetWorkloads
             random.manual_seed(0);
             _batchSize = batchSize;
             _down = Down(Channels);
-            _dynamics = new ConvolutionalDynamics(Channels, convolutionType: type);
+            _dynamics = Equation(type);
             _head = Head(Channels, 10);
             foreach (Module part in new Module[] { _down, _dynamics, _head })
                 part.to(device);
