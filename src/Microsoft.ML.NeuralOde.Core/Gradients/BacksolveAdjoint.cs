@@ -232,11 +232,11 @@ internal sealed class AdjointSolve : DifferentiableSolve
         return system.Part(end, 1).clone();
     }
 
-    /// <summary>The size of λ, which the host must know: read by one operation.</summary>
+    /// <summary>The size of λ, which the host must know.</summary>
     public static double RootMeanSquare(Tensor adjoint)
     {
-        using Tensor norm = linalg.vector_norm(adjoint, 2);
-        return norm.ToDouble() / Math.Sqrt(Math.Max(1, adjoint.numel()));
+        using DisposeScope scope = NewDisposeScope();
+        return adjoint.Squared().mean().sqrt().ToDouble();
     }
 
     /// <summary>gᵀ f(t, y).</summary>
