@@ -120,7 +120,8 @@ public class AdjointTraceTests
                 Tensor value = y.sum();
                 value.Dispose();
                 return value;
-            },
+            }
+            ,
             "loss NaN" => y => y.sum() * double.NaN,
             "integer loss" => y => y.sum().to(ScalarType.Int64),
             _ => y => y.sum(),
