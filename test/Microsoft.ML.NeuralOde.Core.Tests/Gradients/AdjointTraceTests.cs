@@ -115,13 +115,7 @@ public class AdjointTraceTests
         {
             "loss null" => _ => null!,
             "loss vector" => y => y,
-            "loss gone" => y =>
-            {
-                Tensor value = y.sum();
-                value.Dispose();
-                return value;
-            }
-            ,
+            "loss gone" => Gone,
             "loss NaN" => y => y.sum() * double.NaN,
             "integer loss" => y => y.sum().to(ScalarType.Int64),
             _ => y => y.sum(),
@@ -130,6 +124,13 @@ public class AdjointTraceTests
         Exception? thrown = Record.Exception(() => Ode.SolveAdjoint((t, y) => -y * weight, y0, times, loss, options).Dispose());
         (thrown is ArgumentException or InvalidOperationException).Should().BeTrue($"{thrown}");
         thrown!.Message.Should().Match(message);
+
+        static Tensor Gone(Tensor y)
+        {
+            Tensor value = y.sum();
+            value.Dispose();
+            return value;
+        }
     }
 
     [Fact]
