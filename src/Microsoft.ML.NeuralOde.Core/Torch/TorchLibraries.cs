@@ -20,6 +20,9 @@ internal static class TorchLibraries
     private static readonly Assembly TorchSharp = typeof(torch).Assembly;
     private static readonly Lazy<(nint Handle, TorchRuntimeException? Failure)> Found = new(Find);
 
+    /// <summary>Where the files of libtorch are, in the order of their names; null for one that is nowhere.</summary>
+    private static readonly Lazy<string?[]> TorchFiles = new(() => Array.ConvertAll(TorchNames, name => FileIn(Folders(), name)));
+
     [ThreadStatic]
     private static bool _isAsking;
 
@@ -53,7 +56,7 @@ internal static class TorchLibraries
     }
 
     /// <summary>Whether files of libtorch belong to the program, so that no other libtorch may take their place.</summary>
-    public static bool HasTorch => OperatingSystem.IsLinux() && Array.Exists(TorchFiles(), path => path is not null);
+    public static bool HasTorch => OperatingSystem.IsLinux() && Array.Exists(TorchFiles.Value, path => path is not null);
 
     private static (nint, TorchRuntimeException?) Find()
     {
@@ -109,7 +112,7 @@ internal static class TorchLibraries
             NativeLibrary.TryLoad("torch_cpu", TorchSharp, null, out _);
             return;
         }
-        string?[] files = TorchFiles();
+        string?[] files = TorchFiles.Value;
         int lost = Array.IndexOf(files, null);
         if (lost >= 0)
             throw new DllNotFoundException($"{TorchNames[lost]}: cannot open shared object file: it is not where others of libtorch are.");
@@ -148,13 +151,6 @@ internal static class TorchLibraries
         {
             return RelaxedCopy.Load(library);
         }
-    }
-
-    /// <summary>Where the files of libtorch are, in the order in which they need each other; null for one that is nowhere.</summary>
-    private static string?[] TorchFiles()
-    {
-        string[] folders = Folders();
-        return Array.ConvertAll(TorchNames, name => FileIn(folders, name));
     }
 
     private static string[] Folders() => [.. TorchLoadDiagnosis.CurrentSearchFolders(TorchSharp), .. PackageFolders()];
