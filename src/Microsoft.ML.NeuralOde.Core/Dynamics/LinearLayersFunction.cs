@@ -56,28 +56,9 @@ internal sealed class LinearLayersFunction : autograd.SingleTensorFunction<Linea
     /// <inheritdoc/>
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
-        Exception? failure = BackwardFailure.Earlier();
         var layers = (Layers)ctx.get_data(Key);
-        var result = new List<Tensor>(new Tensor[1 + layers.Needed.Length]);
-        if (grad_output.IsInvalid && failure is null)
-            return result;
-        // No exception may leave this method: native code calls it.
-        try
-        {
-            if (failure is null)
-                Fill(ctx, layers, grad_output, result);
-        }
-        catch (Exception exception)
-        {
-            failure = exception;
-            for (int i = 0; i < result.Count; i++)
-                result[i] = null!;
-        }
-        // The caller reads the handles after this returns: nothing else holds the tensors until then.
-        ctx.save_data("gradients", result);
-        if (failure is not null)
-            BackwardFailure.Tell(failure, DeviceType.CPU);
-        return result;
+        return BackwardFailure.Guard(
+            ctx, grad_output, 1 + layers.Needed.Length, DeviceType.CPU, result => Fill(ctx, layers, grad_output, result));
     }
 
     private static void Forward<T>(

@@ -116,35 +116,21 @@ internal static class DenseTangents
 
         public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
-            Exception? failure = BackwardFailure.Earlier();
             var layout = (Layout)ctx.get_data(Key);
-            var result = new List<Tensor>(new Tensor[3 + 3 * layout.Layers]);
-            // No exception may leave this method: native code calls it.
-            try
+            return BackwardFailure.Guard(
+                ctx, grad_output, 3 + 3 * layout.Layers, layout.Device, Find, i => BackwardFailure.Undefined(layout.Inputs[i] as Tensor));
+
+            void Find(List<Tensor> result)
             {
-                if (failure is null && !grad_output.IsInvalid)
-                {
-                    List<Tensor> all = ctx.get_saved_variables();
-                    Saved saved = layout.Read(all);
-                    if (is_grad_enabled())
-                        DifferentiateTwice(saved, grad_output, result);
-                    else
-                        Differentiate(saved, grad_output, result);
-                    foreach (Tensor tensor in all)
-                        tensor.Dispose();
-                }
+                List<Tensor> all = ctx.get_saved_variables();
+                Saved saved = layout.Read(all);
+                if (is_grad_enabled())
+                    DifferentiateTwice(saved, grad_output, result);
+                else
+                    Differentiate(saved, grad_output, result);
+                foreach (Tensor tensor in all)
+                    tensor.Dispose();
             }
-            catch (Exception exception)
-            {
-                failure = exception;
-                for (int i = 1; i < result.Count; i++)
-                    result[i] = BackwardFailure.Undefined(layout.Inputs[i] as Tensor)!;
-            }
-            // The caller reads the handles after this returns: nothing else holds the tensors until then.
-            ctx.save_data("gradients", result);
-            if (failure is not null)
-                BackwardFailure.Tell(failure, layout.Device);
-            return result;
         }
 
         /// <summary>Where the derivatives themselves are to be differentiated, autograd makes them.</summary>

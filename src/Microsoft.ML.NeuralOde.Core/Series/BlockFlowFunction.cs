@@ -42,40 +42,15 @@ internal sealed class BlockFlowFunction : autograd.SingleTensorFunction<BlockFlo
     }
 
     /// <inheritdoc/>
-    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
-    {
-        Exception? failure = BackwardFailure.Earlier();
-        var result = new List<Tensor>(new Tensor[4]);
-        if (grad_output.IsInvalid && failure is null)
-            return result;
-        // No exception may leave this method: native code calls it.
-        try
-        {
-            if (failure is null && is_grad_enabled())
-                throw new NotSupportedException(
-                    "The gradient of a linear controlled equation was asked for with a graph of its own (create_graph: true), for second "
-                    + "derivatives, which it does not have.");
-            if (failure is null)
-                Fill(ctx, grad_output, result);
-        }
-        catch (Exception exception)
-        {
-            failure = exception;
-        }
-        if (failure is not null)
-        {
-            for (int i = 1; i < result.Count; i++)
-                result[i] = null!;
-        }
-        // The caller reads the handles after this returns: nothing else holds the tensors until then.
-        ctx.save_data("gradients", result);
-        if (failure is not null)
-            BackwardFailure.Tell(failure, DeviceType.CPU);
-        return result;
-    }
+    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) =>
+        BackwardFailure.Guard(ctx, grad_output, inputs: 4, DeviceType.CPU, result => Fill(ctx, grad_output, result));
 
     private static void Fill(autograd.AutogradContext ctx, Tensor gradient, List<Tensor> result)
     {
+        if (is_grad_enabled())
+            throw new NotSupportedException(
+                "The gradient of a linear controlled equation was asked for with a graph of its own (create_graph: true), for second "
+                + "derivatives, which it does not have.");
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         (Shape shape, bool wantsFeatures, bool _) = ((Shape, bool, bool))ctx.get_data(Key);

@@ -78,6 +78,42 @@ internal static class BackwardFailure
         }
     }
 
+    /// <summary>
+    /// What a node returns for its inputs, the function's own object among them: the gradients that are found, or, where that fails here or
+    /// has failed in another node of the same run, what stands for them. No exception leaves it, and the failure is told.
+    /// </summary>
+    /// <param name="context">The node's context.</param>
+    /// <param name="gradient">The gradient that came to the node; invalid for none.</param>
+    /// <param name="inputs">The number of inputs.</param>
+    /// <param name="device">The device that the node works on.</param>
+    /// <param name="find">Writes the gradients, from place 1 on.</param>
+    /// <param name="instead">What stands for an input's gradient where that failed; null for nothing.</param>
+    public static List<Tensor> Guard(
+        autograd.AutogradContext context, Tensor gradient, int inputs, DeviceType device, Action<List<Tensor>> find,
+        Func<int, Tensor?>? instead = null)
+    {
+        Exception? failure = Earlier();
+        var result = new List<Tensor>(new Tensor[inputs]);
+        if (gradient.IsInvalid && failure is null)
+            return result;
+        try
+        {
+            if (failure is null)
+                find(result);
+        }
+        catch (Exception exception)
+        {
+            failure = exception;
+            for (int i = 1; i < inputs; i++)
+                result[i] = instead?.Invoke(i)!;
+        }
+        // The caller reads the handles after this returns: nothing else holds the tensors until then.
+        context.save_data("gradients", result);
+        if (failure is not null)
+            Tell(failure, device);
+        return result;
+    }
+
     /// <summary>The failure of a node on this thread whose message came out of the engine; null where it is another message.</summary>
     public static Exception? ToldBy(ExternalException told) =>
         _last is { } last && told.Message.Contains(last.Message, StringComparison.Ordinal) ? last.Exception : null;
