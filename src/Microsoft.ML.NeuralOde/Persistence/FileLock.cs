@@ -34,7 +34,7 @@ internal sealed class FileLock : IDisposable
                     BufferSize = 0,
                 });
             }
-            catch (IOException exception) when (exception.GetType() == typeof(IOException) && File.Exists(path))
+            catch (IOException exception) when (exception.GetType() == typeof(IOException) && (IsTaken(exception) || File.Exists(path)))
             {
                 return null;
             }
@@ -51,6 +51,12 @@ internal sealed class FileLock : IDisposable
             File.Delete(_path);
         _file.Dispose();
     }
+
+    /// <summary>
+    /// Whether somebody had the file when it was asked for, who may have deleted it by now: Windows' sharing violation, EWOULDBLOCK on Linux
+    /// and on macOS.
+    /// </summary>
+    private static bool IsTaken(IOException exception) => exception.HResult is unchecked((int)0x80070020) or 11 or 35;
 
     /// <summary>
     /// Whether an open file is the one under a path: the last holder may have deleted it after it was opened here, and another may have
